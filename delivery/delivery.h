@@ -1,0 +1,136 @@
+/*
+ * delivery.h - one engine's outbound side: from a due recipient to its outcome.
+ *
+ *   pending --> destination (domain; route or MX set) --> site (same MX set) --> egress (site from
+ *   one source; limits, back-off, health; shared by all engines) --> smtp_client (a connection)
+ *
+ * A due recipient waits at its destination. A site with waiting recipients opens connections as its
+ * egresses' limits allow; a ready connection pulls the next message of the site (destinations in
+ * turn), takes along every waiting recipient of that message which belongs to the site, loads
+ * it, and sends. Each recipient's outcome goes to the shard in one commit with the DSN it causes.
+ *
+ * Thread: the engine's; egress.h is the only shared thing.
+ */
+#pragma once
+
+#include "dns/mx.h"
+#include "queue/domain.h"
+#include "queue/shard.h"
+
+struct source {
+    const char *name;                /* "default" */
+    struct sockaddr_storage address4; /* ss_family 0: any */
+    struct sockaddr_storage address6;
+    bool has_address4, has_address6;  /* neither: any address, both families */
+    const char *ehlo;                /* config `hostname` unless given */
+    unsigned weight;                 /* of the pool */
+};
+
+struct route {
+    const char *match;      /* domain, or "*.suffix", or "*" ; lower case */
+    size_t target_count;
+    const char **targets;   /* "host", "host:port", "10.0.0.9:2500", "[::1]:2500": tried in order */
+    bool use_mx;            /* false: the targets; true: MX of the first target's name */
+};
+
+/* How recipients that failed for now are tried again. */
+struct retry_rule {
+    const char *match;      /* destination domain pattern as in routes; "*" is the default rule */
+    unsigned first_s;       /* after the first failure */
+    double factor;
+    unsigned max_s;
+    unsigned jitter_percent;
+    unsigned max_age_s;     /* from acceptance; then a bounce */
+    unsigned delay_notice_s; /* a delay DSN where asked for after this long; 0: never */
+};
+
+/* What one egress may do; the first rule that matches the site's name or its domain wins. */
+struct egress_rule {
+    const char *match;      /* domain or site pattern; "*" */
+    unsigned connections;   /* at once, of the whole process; 0: 20 */
+    double messages_per_s;  /* 0: no limit */
+    unsigned messages_per_connection; /* 0: 1000 */
+    unsigned idle_s;        /* a ready connection is kept this long; 0: 5 */
+    unsigned recipients;    /* in one transaction; 0: 100 */
+};
+
+struct delivery_settings {
+    const char *hostname;
+    size_t source_count;
+    const struct source *sources;      /* at least one */
+    size_t route_count;
+    const struct route *routes;
+    size_t retry_count;
+    const struct retry_rule *retries;  /* at least one; last is "*" */
+    size_t egress_rule_count;
+    const struct egress_rule *egress_rules; /* at least one; last is "*" */
+    struct mx_rules mx;
+    unsigned connections_max;          /* of the whole process; 0: 5000 */
+    unsigned connect_timeout_s;        /* 0: 30 */
+    unsigned dsn_size_max;             /* bytes of the original returned; 0: 64 KiB */
+};
+
+struct delivery;
+struct egress_table; /* shared by all engines (egress.h) */
+
+struct delivery_setup {
+    struct engine *engine;
+    struct resolver *resolver;
+    struct domains *domains;
+    struct egress_table *egresses;
+    struct shard *home;        /* takes the DSNs; NULL until set: delivery_set_home() */
+    const struct delivery_settings *settings;
+};
+
+struct delivery *delivery_create(const struct delivery_setup *setup);
+void delivery_set_home(struct delivery *delivery, struct shard *home);
+/* New attempts use these; attempts under way keep theirs. Settings must outlive the next call +
+ * every attempt: relay keeps old ones until stop. */
+void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings);
+/* shard_hooks: */
+void delivery_due(void *delivery, struct shard *shard, struct pending *pending);
+void delivery_domain_idle(void *delivery, struct domain *domain);
+
+/* Stop: no new attempts; those in flight finish until deadline_ms (monotonic), then are broken off
+ * (their recipients stay unfinished on disk). stopped() is called once nothing is held. */
+void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stopped)(void *context),
+                   void *context);
+void delivery_abort(struct delivery *delivery);
+void delivery_free(struct delivery **delivery);
+
+/* --- the operator's side ---------------------------------------------------------------------- */
+
+/* A rule that holds mail back; kept by the program in state_dir, the same on every engine. */
+struct suspension {
+    uint32_t number;       /* shown, and named by resume */
+    const char *domain;    /* pattern, or NULL: any */
+    const char *sender;    /* address or "@domain", or NULL */
+    const char *recipient; /* address, or NULL */
+    uint64_t message;      /* id value, or 0 */
+    int64_t until_ms;      /* wall; 0: until resumed */
+};
+/* Replaces all rules. Held recipients are looked at again: at once where a rule went. */
+void delivery_suspend(struct delivery *delivery, size_t count, const struct suspension *rules);
+
+/* Ends a READY recipient that only waits, or one taken with shard_take(), as cancelled (event with
+ * `reason`). False if an attempt holds it. done may be NULL. */
+bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
+                     const char *reason);
+/* Lets a resting destination/site be tried at once (queue retry). */
+void delivery_wake(struct delivery *delivery, struct domain *domain);
+
+/* What a recipient or a destination waits for: which rule, until when. Text lines "key: value"
+ * or JSON, appended to out. */
+must_use bool delivery_explain_pending(struct delivery *delivery, const struct pending *pending,
+                                       struct buf *json_out);
+must_use bool delivery_explain_domain(struct delivery *delivery, struct bytes domain,
+                                      struct buf *json_out);
+/* Per site: one JSON object {"site":..,"waiting":..,"connections":..,"resting_until":..}. */
+void delivery_sites(struct delivery *delivery,
+                    void (*line)(void *context, struct bytes json), void *context);
+
+struct delivery_status {
+    uint64_t waiting, in_attempt, committing, connections, sites, destinations, resting_sites;
+    uint64_t unheld; /* broken invariant: waiting with nothing that will wake it; must stay 0 */
+};
+void delivery_status(struct delivery *delivery, struct delivery_status *out);

@@ -1,0 +1,54 @@
+/*
+ * egress.h - one site reached from one source: what all engines share about it.
+ *
+ * Receivers judge (site, source IP), so limits, back-off and health live here, exact for the whole
+ * process: the connection count is an atomic, the message rate a GCRA deadline in one 64-bit
+ * atomic, the rest changes seldom under a small lock. An engine that finds the limit reached
+ * registers as a waiter; who releases capacity rings the next waiter's inbox. No message crosses a
+ * thread.
+ *
+ * Thread: any, unless a function says otherwise. Objects live as long as the table.
+ */
+#pragma once
+
+#include "io/engine.h"
+
+struct egress_table;
+struct egress;
+
+struct egress_limits {
+    unsigned connections_max;
+    double messages_per_s;
+};
+
+struct egress_waiter {
+    struct letter letter; /* posted when capacity was released */
+    struct list_node node;
+    struct engine *engine;
+    void (*woken)(struct egress_waiter *waiter);
+    bool is_waiting;
+};
+
+struct egress_table *egress_table_create(unsigned connections_max /* of the process */);
+void egress_table_free(struct egress_table **table);
+/* Found or made; referenced. */
+struct egress *egress_get(struct egress_table *table, struct bytes site, struct bytes source,
+                          const struct egress_limits *limits);
+void egress_put(struct egress **egress);
+
+/* A connection slot, or false: then the waiter is registered (once). */
+must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter);
+void egress_connect_end(struct egress *egress);
+/* Forgets a registration; after it returns the letter is not in any inbox nor will be... true;
+ * or false: it is on its way and woken() will still be called. */
+bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
+bool egress_has_waiters(const struct egress *egress); /* a busy connection should give way */
+
+/* Takes one message's share of the rate: 0 = send now, else milliseconds to wait. */
+int64_t egress_rate_take(struct egress *egress, int64_t now_ms);
+
+/* Health: consecutive connection-level failures put the egress to rest, doubling from 30 s to
+ * 30 min; any success ends it. */
+void egress_failed(struct egress *egress, int64_t now_ms, const char *why);
+void egress_succeeded(struct egress *egress);
+int64_t egress_resting_until_ms(const struct egress *egress); /* 0: not resting */

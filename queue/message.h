@@ -1,0 +1,74 @@
+/*
+ * message.h - an accepted (or about to be accepted) message, whole, in memory.
+ *
+ * Whoever makes one (a submission session, the DSN writer) takes it from message_create(), fills
+ * the envelope from the message's own arena, and gives it to shard_commit(). Once durable it is
+ * immutable and shared by reference count: the shard keeps one reference while it stays resident,
+ * each attempt another. A deferred message is normally not in memory at all: a stub of it is
+ * (stub.h), and shard_load() brings it back.
+ *
+ * Thread: the engine that owns its shard.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "event/event.h"
+#include "smtp/command.h"
+
+struct recipient {
+    struct bytes address; /* as given: "local@domain" */
+    struct bytes domain;  /* normalised for routing; "[192.0.2.1]" for a literal */
+    struct bytes orcpt;   /* "rfc822;xtext" as given; empty when not */
+    uint8_t notify;       /* SMTP_NOTIFY_* bits, 0: not given */
+};
+
+/* A piece of content in a segment. */
+struct extent {
+    uint32_t segment;   /* sequence number */
+    uint32_t offset;    /* of the first content byte */
+    uint32_t len;
+    uint32_t checksum;  /* low half of the record's XXH3: checked when read back whole */
+};
+
+enum {
+    CONTENT_CHUNK_MAX = 128 * 1024, /* content up to here is one record, written with the accept */
+    MESSAGE_RECIPIENTS_MAX = 100000,
+};
+
+struct content {
+    uint64_t size;          /* all of it */
+    struct bytes memory;    /* whole content when resident, else ptr NULL */
+    size_t extent_count;
+    struct extent *extents; /* where it stands once written, in order */
+};
+
+struct message {
+    unsigned references;
+    struct arena arena;      /* owns everything below */
+    size_t resident_bytes;   /* what it is counted with against the memory cap */
+    struct message_id id;    /* set by shard_commit */
+    int64_t accepted_ms;     /* wall; set by shard_commit */
+    /* envelope */
+    struct bytes reverse_path; /* empty: the null path */
+    struct bytes envid;        /* xtext as given */
+    enum smtp_ret ret;
+    enum smtp_body body;
+    bool smtputf8;             /* was given with MAIL */
+    bool needs_smtputf8;       /* an address or a header field is not ASCII */
+    bool is_dsn;               /* we wrote it: its failure is told nobody */
+    size_t recipient_count;
+    struct recipient *recipients;
+    /* where it came from, for events and Received */
+    struct bytes client_ip, client_ehlo, service;
+    struct bytes tenant, campaign, tags;
+    struct bytes header_message_id;
+    /* what is sent: prefix then content */
+    struct bytes prefix; /* header fields we add: Received, Message-ID, Date; DKIM later */
+    struct content content;
+};
+
+/* NULL when memory ran dry: 452 4.3.0. One reference, the caller's. */
+struct message *message_create(void);
+struct message *message_keep(struct message *message);
+void message_release(struct message **message);

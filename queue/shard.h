@@ -1,0 +1,185 @@
+/*
+ * shard.h - one engine's spool: accept messages durably, hand out what is due, record outcomes,
+ * reclaim space.
+ *
+ * On disk: state_dir/spool/<shard>/<sequence>.seg, an unbroken run of append-only segments (see
+ * record.h for the framing, docs/spool.md for the format and its proofs). States of a message:
+ *
+ *   Q0 nothing on disk - Q1 content, no accept record: a crash drops it, nobody was told 250
+ *   Q2 accept record durable: only now 250 - Q3 some outcomes - Q4 every recipient final
+ *   Q5 its events acknowledged by every sink: reclaimable
+ *
+ * All commits of a loop turn are one aligned O_DIRECT write and one sync. Effects in memory come
+ * after the sync: a pending leaves COMMITTING when its outcome is durable. A failed sync is final
+ * for its segment: waiting accepts fail (the session says 451), outcomes are written again to a
+ * new segment until they stand. A full disk fails accepts with -ENOSPC (452) and keeps a reserve for
+ * outcomes, so that delivery goes on and frees space.
+ *
+ * Thread: the owning engine.
+ */
+#pragma once
+
+#include "io/blocking.h"
+#include "queue/message.h"
+#include "queue/stub.h"
+
+struct shard;
+struct domains; /* an engine's interned recipient domains (domain.h) */
+
+struct spool_settings {
+    const char *directory;       /* state_dir/spool */
+    uint64_t segment_size;       /* bytes; 0: 64 MiB */
+    unsigned spare_segments;     /* recycled files kept ready a shard; 0: 2 */
+    uint64_t resident_max;       /* bytes of messages kept in memory a shard; 0: 256 MiB */
+    uint64_t memory_max;         /* all memory of the process that mail may use; 0: no cap */
+    unsigned compact_live_percent; /* compact while less than this of the spool lives; 0: 50 */
+};
+
+struct shard_hooks {
+    void *context;
+    /* A recipient is due: first attempt, retry, or found at start. It is READY and the callee's
+     * until shard_commit() with its outcome or shard_postpone(). Called from the loop, never from
+     * inside a shard_* call. At most `due_batch` (1,000) calls a turn. */
+    void (*due)(void *context, struct shard *shard, struct pending *pending);
+    /* Records became durable: for event sinks. Bytes are valid during the call. */
+    void (*journaled)(void *context, struct shard *shard, uint64_t position, struct bytes records);
+    /* The last unfinished recipient of a domain is gone. */
+    void (*domain_idle)(void *context, struct domain *domain);
+};
+
+struct shard_setup {
+    struct engine *engine;
+    struct blocking *blocking;     /* prepares and unlinks segment files */
+    struct domains *domains;
+    unsigned index;                /* of the shard: directory name and id prefix */
+    bool is_adopted;               /* its engine is gone: deliver from it, accept nothing new */
+    unsigned sink_count;           /* event sinks whose cursors hold segments back */
+    const struct spool_settings *settings;
+    struct shard_hooks hooks;
+};
+
+/* What recovery found; all of it is logged as well. */
+struct recovery {
+    uint64_t messages, recipients, segments, bytes_scanned, torn_bytes, damaged_records;
+    int64_t took_ms;
+};
+
+/* Opens or creates, recovers, and schedules what is unfinished. Blocks: before the engine runs.
+ * 0 or -errno with a sentence in why_out (at least 256 bytes): newer format, other node, locked. */
+must_use int shard_open(const struct shard_setup *setup, struct shard **shard_out,
+                        struct recovery *recovery_out, char *why_out);
+/* Flushes what is buffered, then calls closed(); commits after this fail with -ESHUTDOWN. */
+void shard_close(struct shard *shard, void (*closed)(void *context), void *context);
+void shard_free(struct shard **shard); /* after closed() */
+unsigned shard_index(const struct shard *shard);
+bool shard_is_adopted(const struct shard *shard);
+
+/* --- content that is larger than one chunk, written while it arrives ------------------------- */
+
+/* Writes up to CONTENT_CHUNK_MAX bytes; done() when the bytes were taken into the write (back-
+ * pressure), not when durable: the accept record's commit covers them. On success the extent is
+ * set. Bytes are copied before return. A transaction that ends without an accept just forgets its
+ * extents; the space is dead. */
+struct content_write {
+    struct list_node node;
+    struct extent extent;
+    void (*done)(struct content_write *write, int result); /* 0, -ENOSPC, -EIO */
+};
+void shard_write_content(struct shard *shard, struct content_write *write, struct bytes chunk);
+
+/* Reserves an id of this shard, for a Received field written before the commit. shard_commit()
+ * keeps a message.id that is set and makes one where it is 0. */
+struct message_id shard_next_id(struct shard *shard);
+
+/* --- commits --------------------------------------------------------------------------------- */
+
+/* What became of one recipient. The shard fills in event.shard/position/part/seq/id/time_ms when 0,
+ * accepted_ms. kind: a final kind ends the pending; EVENT_DEFERRED needs next_attempt_ms and counts
+ * an attempt; EVENT_DELAYED only marks that the notice went out (state stays as it is). */
+struct outcome {
+    struct pending *pending;
+    struct event event;
+};
+
+/*
+ * One atomic step: all of it is recovered, or nothing. Accepts a message (or none) and records
+ * outcomes (or none): a bounce and the DSN that tells of it are one commit.
+ */
+struct commit {
+    struct list_node node;
+    struct message *message;  /* to accept; referenced by the shard on success */
+    struct message *second;   /* a second one (delay notice beside a bounce); usually NULL */
+    struct outcome *outcomes; /* copied before shard_commit() returns */
+    size_t outcome_count;
+    /* Called once, later: 0 or -errno (-ENOSPC 452 4.3.1, -EIO 451 4.3.0, -ENOMEM 452, -ESHUTDOWN
+     * 421). A commit with outcomes does not fail: it is retried until it stands. */
+    void (*done)(struct commit *commit, int result);
+    /* private */
+    uint64_t position;
+    size_t encoded_len;
+};
+void shard_commit(struct shard *shard, struct commit *commit);
+
+/* Records an event that belongs to no message (EVENT_REJECTED). Not waited for. */
+void shard_note(struct shard *shard, const struct event *event);
+
+/* --- delivery's side -------------------------------------------------------------------------- */
+
+/* Gives a READY pending back without an attempt (throttled, suspended, site at rest): due again at
+ * due_ms (monotonic). Not on disk: after a crash it is due at once. */
+void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms);
+
+/* Brings a message into memory (at once where resident, but done() is always called later) and
+ * references it for the caller, who releases it with message_release(). */
+struct load {
+    struct list_node node;
+    struct stub *stub;
+    bool envelope_only; /* content.memory may stay empty */
+    void (*done)(struct load *load, int result, struct message *message); /* -EIO, -EBADMSG, -ENOMEM */
+    void *owner_private;
+};
+void shard_load(struct shard *shard, struct load *load);
+
+/* Reads content of a message whose content is not resident, piece by piece (large ones). Result:
+ * bytes read into the reader's own buffer, checked against the record's checksum. */
+struct content_read {
+    struct list_node node;
+    void (*done)(struct content_read *read, int result, struct bytes piece); /* valid until next
+                                                                 shard_read_content or _end */
+    void *owner_private;
+    struct op op;
+    void *buffer;
+    size_t next_extent;
+    uint32_t next_offset;
+};
+/* The next piece (at most CONTENT_CHUNK_MAX); result 0 at the end. */
+void shard_read_content(struct shard *shard, struct message *message, struct content_read *read);
+void shard_read_content_end(struct shard *shard, struct content_read *read); /* frees the buffer */
+
+/* --- the operator's side ---------------------------------------------------------------------- */
+
+struct stub *shard_find(struct shard *shard, struct message_id id); /* NULL: finished or unknown */
+/* Makes a SCHEDULED pending due now. False if it is in another state. */
+bool shard_retry_now(struct shard *shard, struct pending *pending);
+/* Takes a SCHEDULED pending out for an outcome of the operator's (cancel): READY and the caller's.
+ * False if it is in another state. */
+bool shard_take(struct shard *shard, struct pending *pending);
+
+/* Visits stubs in slices: from *cursor (0 at first), at most `max` buckets a call; false at the
+ * end. Stubs may come and go between slices; each that stays is visited once. */
+bool shard_walk(struct shard *shard, uint64_t *cursor, size_t max,
+                void (*visit)(void *context, struct shard *shard, struct stub *stub),
+                void *context);
+
+/* A sink has durably taken every event before `position`. */
+void shard_sink_passed(struct shard *shard, unsigned sink, uint64_t position);
+uint64_t shard_durable_position(const struct shard *shard);
+
+struct shard_status {
+    uint64_t messages, recipients, scheduled, ready, committing;
+    uint64_t segments, bytes_used, bytes_live, spare_segments;
+    uint64_t resident_bytes, resident_messages;
+    uint64_t overdue; /* broken invariant: unfinished, neither scheduled nor held; must stay 0 */
+    bool is_full;     /* accepting is refused for want of space */
+};
+void shard_status(struct shard *shard, struct shard_status *out);

@@ -1,0 +1,62 @@
+/*
+ * stub.h - what memory keeps of an unfinished message: 112 bytes with one recipient.
+ *
+ * A stub and its pendings (one a recipient, in the order of RCPT) are one allocation, freed when
+ * the last recipient is final. Addresses, envelope and content are on disk. The index finds a stub
+ * by message id.
+ *
+ * A pending is always exactly one of: SCHEDULED (the schedule holds it until due), READY (delivery
+ * holds it: waiting at its destination or in an attempt with a deadline), COMMITTING (its outcome is
+ * on its way to disk), FINAL. `link` belongs to whoever holds it.
+ *
+ * Thread: the engine that owns the shard.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "event/event.h"
+
+struct message;
+struct segment;
+
+/* A recipient domain that unfinished recipients share; interned once an engine. */
+struct domain {
+    struct map_node node;  /* key: normalised name */
+    size_t pending_count;  /* unfinished recipients of it */
+    void *destination;     /* delivery's; freed through the hook when pending_count falls to 0 */
+};
+
+enum pending_state { PENDING_SCHEDULED, PENDING_READY, PENDING_COMMITTING, PENDING_FINAL };
+
+enum { PENDING_DELAY_TOLD = 1 /* a delay notice was sent */ };
+
+struct pending {
+    struct list_node link;
+    struct stub *stub;
+    struct domain *domain;
+    uint32_t due_s;     /* SCHEDULED: monotonic seconds; see schedule.h */
+    uint16_t attempts;  /* made so far */
+    uint8_t state;
+    uint8_t flags;
+};
+
+struct stub {
+    struct stub *next;       /* in the index's bucket */
+    struct message_id id;
+    struct segment *segment; /* that holds the accept record */
+    uint32_t offset;         /* of the accept record */
+    uint32_t len;            /* of it */
+    struct message *message; /* while resident, else NULL */
+    uint32_t accepted_s;     /* wall */
+    uint32_t next_seq;       /* of its next event */
+    uint32_t recipient_count;
+    uint32_t live_count;     /* recipients that are not final */
+    struct pending pendings[];
+};
+
+/* Which RCPT this pending is: index into message->recipients. */
+static inline uint32_t pending_number(const struct pending *pending)
+{
+    return (uint32_t)(pending - pending->stub->pendings);
+}

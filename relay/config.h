@@ -1,0 +1,57 @@
+/*
+ * config.h - the configuration file, read into one immutable tree (ringpost.yaml(5)).
+ *
+ * Every key has a default; unknown keys, wrong types, bad units are errors that name file, line,
+ * key and what was expected. A config is never changed once loaded: reload makes another and swaps
+ * it whole or not at all. All memory is the config's arena.
+ */
+#pragma once
+
+#include "delivery/delivery.h"
+#include "dns/resolver.h"
+#include "queue/shard.h"
+#include "submission/submission.h"
+
+enum config_service { SERVICE_SUBMISSION };
+
+struct config_listener {
+    struct sockaddr_storage address;
+    const char *address_text; /* as written */
+    enum config_service service;
+    size_t trust_count;
+    struct network *trust;
+};
+
+struct config_events {
+    uint64_t file_size;    /* rotate at */
+    unsigned file_age_s;
+    unsigned retention_s;
+    uint64_t retention_bytes;
+};
+
+struct config {
+    struct arena arena;
+    const char *path;
+    const char *hostname;
+    const char *state_dir;
+    unsigned engines;             /* 0: one per core */
+    size_t listener_count;
+    struct config_listener *listeners;
+    struct submission_settings submission;
+    unsigned sessions_max;        /* of the whole process */
+    uint64_t memory_max;
+    struct dns_settings dns;
+    struct spool_settings spool;
+    struct delivery_settings delivery;
+    struct config_events events;
+    bool has_metrics;
+    struct sockaddr_storage metrics_address;
+    enum { CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG } log_target;
+    int log_level;                /* enum log_level */
+    unsigned stop_timeout_s;      /* in-flight attempts at a graceful stop */
+};
+
+/* Reads and checks. NULL on errors: each is told as "file:line: key: what is wrong; expected ..." */
+struct config *config_load(const char *path, void (*error)(void *context, const char *text),
+                           void *context);
+void config_free(struct config **config);

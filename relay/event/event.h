@@ -1,0 +1,98 @@
+/*
+ * event.h - the customer-visible record of one fact about one recipient, and its two forms.
+ *
+ * Binary: inside spool records (shard, position and node are known there). JSON: on the wire, in
+ * the event files, on Kafka. Every JSON object has every key, null where unknown. `schema` grows
+ * when a key changes meaning; new keys do not change it.
+ *
+ * Pure functions over bytes; any thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum { EVENT_SCHEMA = 1, EVENT_ENCODED_MAX = 16384, EVENT_JSON_MAX = 65536 };
+
+enum event_kind {
+    EVENT_ACCEPTED,   /* durable, one a recipient */
+    EVENT_REJECTED,   /* refused at submission: no message came of it */
+    EVENT_DELIVERED,  /* final */
+    EVENT_DEFERRED,   /* will be tried again at next_attempt */
+    EVENT_BOUNCED,    /* final: a permanent failure */
+    EVENT_EXPIRED,    /* final: max_age passed */
+    EVENT_CANCELLED,  /* final: an operator or tenant took it back */
+    EVENT_SUPPRESSED, /* final: on a suppression list */
+    EVENT_DELAYED,    /* a delay notice was sent */
+    EVENT_COMPLAINED, EVENT_OPENED, EVENT_CLICKED, EVENT_UNSUBSCRIBED, EVENT_RECEIVED,
+    EVENT_KIND_COUNT
+};
+
+/* A message's name. Text form: "<node:4 hex><shard:2 hex>-<serial:13 hex>", 20 characters. */
+struct message_id {
+    uint64_t value; /* shard << 56 | serial; serial = microseconds since 2020-01-01, made unique */
+};
+enum { MESSAGE_ID_TEXT_LEN = 20, MESSAGE_ID_TEXT_MAX = 24 };
+/* The node's own 16 bits, set once at start from state_dir/node. */
+void event_set_node(uint16_t node);
+uint16_t event_node(void);
+static inline unsigned message_id_shard(struct message_id id)
+{
+    return (unsigned)(id.value >> 56);
+}
+void message_id_format(struct message_id id, char out[static MESSAGE_ID_TEXT_MAX]);
+must_use bool message_id_parse(struct bytes text, struct message_id *id_out);
+
+/* Milliseconds of each phase of an attempt; -1: did not happen or is not known. */
+struct attempt_times {
+    int32_t wait_ms, dns_ms, connect_ms, tls_ms, envelope_ms, content_ms;
+};
+
+struct event {
+    /* where it stands in the spool: fixed when written, the same on every redelivery */
+    uint32_t shard;
+    uint64_t position; /* segment sequence << 32 | offset */
+    uint16_t part;     /* within the record: the n-th recipient of an accept record */
+
+    enum event_kind kind;
+    uint32_t seq;         /* of its message, without gaps, from 0 */
+    struct message_id id; /* value 0 on rejected */
+    int64_t time_ms;      /* wall, this event */
+    int64_t accepted_ms;  /* wall; 0 unknown */
+    int64_t attempt_ms;   /* wall, start of the attempt; 0 none */
+    int64_t next_attempt_ms; /* wall; 0 none */
+    struct bytes recipient;  /* as given at RCPT; empty: null */
+    struct bytes sender;     /* reverse-path; ptr NULL: unknown, empty: the null path */
+    struct bytes message_header_id; /* RFC 5322 Message-ID */
+    struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
+    struct bytes client_ip, client_ehlo, service;  /* accepted and rejected: who submitted, where */
+    struct bytes envid, orcpt;
+    uint64_t size;        /* of the content; 0 unknown */
+    uint32_t attempt;     /* 1 for the first; 0 none */
+    struct attempt_times times;
+    /* egress */
+    struct bytes pool, source, source_ip, site, mx_host, mx_ip;
+    /* TLS of the delivery; empty: none */
+    struct bytes tls_version, tls_cipher, tls_policy, tls_result;
+    /* reply: of the peer, or ours with reply_is_ours */
+    bool reply_is_ours;
+    uint16_t reply_code;              /* 0: none */
+    uint8_t enhanced_class;           /* 0: none */
+    uint16_t enhanced_subject, enhanced_detail;
+    struct bytes reply_text;
+    struct bytes class;               /* e.g. "invalid-recipient", "connection" */
+    struct bytes rule;                /* the rule that decided, e.g. "reply-5xx", "retry.max_age" */
+};
+
+const char *event_kind_name(enum event_kind kind); /* "accepted" */
+must_use bool event_kind_parse(struct bytes name, enum event_kind *kind_out);
+bool event_kind_is_final(enum event_kind kind); /* ends its recipient */
+
+/* Binary form; unknown fields of a later version are skipped when read. Slices of a decoded event
+ * point into `encoded`. shard, position and part are not part of it: the reader sets them. */
+must_use bool event_encode(const struct event *event, struct buf *out);
+must_use bool event_decode(struct bytes encoded, struct event *out);
+
+/* One JSON object and a newline. Text that is not UTF-8 is shown with U+FFFD in place of each bad
+ * byte. event_id is "<node>-<shard>-<position>-<part>". */
+must_use bool event_json(const struct event *event, struct buf *out);

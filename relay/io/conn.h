@@ -1,0 +1,120 @@
+/*
+ * conn.h - one TCP connection: what protocol code sees of the network.
+ *
+ * A conn owns the fd, the only receive op (multishot, provided buffers) and the only send op (one
+ * buffer being filled, one owned by the kernel). Protocol code embeds a conn, is woken with a
+ * reason, looks at conn_input(), writes with conn_write(), and decides. TLS will sit between the
+ * ops and these functions and stay invisible above them.
+ *
+ * Back-pressure is by not reading: when more than input_max bytes wait unread, the receive is
+ * cancelled and armed again once the owner consumed below half of it.
+ *
+ *   (new) --conn_accept--------------> OPEN --conn_finish--> DRAINING --output sent--> CLOSING
+ *   (new) --conn_connect--> CONNECTING --^       \--conn_close, error after report----^   |
+ *                                                              no op in flight: CLOSED <--'
+ *
+ * CLOSING waits for every op in flight; then wake(CONN_CLOSED) is called exactly once, last, and
+ * only there may the owner free itself. After conn_close() no other reason is delivered.
+ * wake() is never called from inside a conn_* call, except from conn_closed handling by the engine
+ * loop; owners may call any conn_* function from inside wake().
+ *
+ * Thread: the engine's.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "io/engine.h"
+
+enum conn_wake {
+    CONN_CONNECTED, /* connect finished well */
+    CONN_DATA,      /* new input arrived */
+    CONN_DRAINED,   /* output fell to nothing, or below half of its cap: room to write */
+    CONN_EOF,       /* the peer sent its last byte; input may still wait unread */
+    CONN_TIMEOUT,   /* the deadline passed; it is disarmed */
+    CONN_ERROR,     /* connect, receive or send failed: conn_error(); only conn_close() is left */
+    CONN_CLOSED,    /* nothing is in flight any more; free the owner now or later */
+};
+
+enum conn_state { CONN_NEW, CONN_CONNECTING, CONN_OPEN, CONN_DRAINING, CONN_CLOSING, CONN_OVER };
+
+struct conn;
+typedef void conn_wake_fn(struct conn *conn, enum conn_wake reason);
+
+struct conn_settings {
+    size_t input_max;  /* bytes waiting unread before the receive is stopped; 0: 64 KiB */
+    size_t output_max; /* cap of what waits to be sent; 0: 256 KiB */
+};
+
+struct conn {
+    struct engine *engine;
+    conn_wake_fn *wake;
+    int fd;
+    int error; /* -errno, with CONN_ERROR */
+    uint8_t state;
+    bool eof;
+    bool receive_stopped;   /* by back-pressure or conn_pause() */
+    bool paused;            /* conn_pause() */
+    struct buf input;
+    struct buf filling;     /* output the owner is adding to */
+    struct buf sending;     /* output the kernel owns; front = not sent yet */
+    struct conn_settings settings;
+    struct op receive;
+    struct op send;
+    struct op connect;
+    struct timeout deadline;
+    struct sockaddr_storage peer;
+    struct sockaddr_storage local;
+};
+
+/* Takes over a connected fd; the first wake comes from the loop. */
+void conn_accept(struct conn *conn, struct engine *engine, int fd, conn_wake_fn *wake,
+                 const struct conn_settings *settings);
+/* Opens a socket, binds it to `source` if not NULL, connects. Every failure is a later wake. */
+void conn_connect(struct conn *conn, struct engine *engine, const struct sockaddr *peer,
+                  const struct sockaddr *source, conn_wake_fn *wake,
+                  const struct conn_settings *settings);
+
+struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
+void conn_consume(struct conn *conn, size_t len);
+/* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max. */
+must_use bool conn_write(struct conn *conn, struct bytes b);
+must_use bool conn_printf(struct conn *conn, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+size_t conn_output_room(const struct conn *conn);
+size_t conn_output_len(const struct conn *conn); /* not yet taken by the kernel */
+
+/* Stop and resume reading for a reason of the owner's (waiting for a commit). */
+void conn_pause(struct conn *conn);
+void conn_resume(struct conn *conn);
+
+void conn_deadline(struct conn *conn, int64_t after_ms); /* replaces the old one; 0 disarms */
+
+/* Sends what was written, then closes; bounded by 5 s. Only CONN_CLOSED follows. */
+void conn_finish(struct conn *conn);
+/* Closes at once. Only CONN_CLOSED follows. May be called more than once. */
+void conn_close(struct conn *conn);
+bool conn_is_open(const struct conn *conn); /* CONNECTING or OPEN */
+
+/* "192.0.2.1", "2001:db8::1", without a port; NUL-terminated. Returns the length. */
+enum { ADDRESS_TEXT_MAX = 64 };
+size_t address_format(const struct sockaddr_storage *address, char out[static ADDRESS_TEXT_MAX]);
+/* "192.0.2.1:25" and "[2001:db8::1]:25". */
+size_t address_format_port(const struct sockaddr_storage *address,
+                           char out[static ADDRESS_TEXT_MAX]);
+/* Numeric address, optional port ("192.0.2.1", "192.0.2.1:25", "2001:db8::1", "[2001:db8::1]:25");
+ * port_default stands in where none is given. */
+must_use bool address_parse(struct bytes text, uint16_t port_default,
+                            struct sockaddr_storage *out);
+uint16_t address_port(const struct sockaddr_storage *address);
+void address_set_port(struct sockaddr_storage *address, uint16_t port);
+socklen_t address_len(const struct sockaddr_storage *address);
+/* Same family and address; ports do not count. IPv4-mapped IPv6 equals IPv4. */
+bool address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+
+/* A network such as 192.0.2.0/24 or 2001:db8::/32. */
+struct network {
+    uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t prefix_len; /* of the 128 bits */
+};
+must_use bool network_parse(struct bytes text, struct network *out);
+bool network_contains(const struct network *network, const struct sockaddr_storage *address);

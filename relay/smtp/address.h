@@ -1,0 +1,45 @@
+/*
+ * address.h - mail addresses: syntax of RFC 5321 section 4.1.2 with RFC 6531's UTF-8.
+ *
+ * Validated, never repaired. An address is kept as it was given, local part byte for byte; only
+ * for routing is the domain normalised. Pure functions over bytes.
+ */
+#pragma once
+
+#include "base/arena.h"
+
+enum {
+    SMTP_LOCAL_PART_MAX = 64, /* octets, RFC 5321 section 4.5.3.1.1 */
+    SMTP_DOMAIN_MAX = 255,    /* octets, RFC 5321 section 4.5.3.1.2 */
+    SMTP_PATH_MAX = 256,      /* octets with the brackets, RFC 5321 section 4.5.3.1.3 */
+};
+
+struct smtp_address {
+    struct bytes text;   /* "local@domain"; empty for the null reverse-path; "postmaster" bare */
+    struct bytes local;  /* as given: a dot-string or a quoted string with its quotes */
+    struct bytes domain; /* as given: a name or "[literal]"; empty for the null path, postmaster */
+    bool is_utf8;        /* holds a byte above 127: needs SMTPUTF8 */
+};
+
+/*
+ * Takes "<local@domain>" or "<>" off the front. Source routes ("<@a,@b:c@d>") are accepted and
+ * the route dropped (RFC 5321 section 4.1.1.3). "<postmaster>" without a domain is accepted, in
+ * any case. Control characters, bare 8-bit that is no UTF-8, empty labels, labels over 63 octets
+ * and unterminated quotes are refused. On false, input is unchanged.
+ */
+must_use bool smtp_take_path(struct bytes *input, struct smtp_address *out);
+/* The same without the brackets, for ORCPT, configuration and the command line; all of `text`. */
+must_use bool smtp_parse_address(struct bytes text, struct smtp_address *out);
+/* Domain or address literal: "[192.0.2.1]", "[IPv6:2001:db8::1]" are valid, other tags are not. */
+bool smtp_domain_is_valid(struct bytes domain, bool *is_utf8_out);
+
+/*
+ * The domain as routing compares it: lower case, no trailing dot, A-labels for U-labels (IDNA
+ * 2008 by libidn2). Literals stay as they are, lower case. False if it cannot be one.
+ */
+must_use bool smtp_domain_normalise(struct arena *arena, struct bytes domain,
+                                    struct bytes *normalised_out);
+
+/* xtext of RFC 3461 section 4, for ORCPT and ENVID. Encoding appends to `out`. */
+must_use bool smtp_xtext_decode(struct arena *arena, struct bytes xtext, struct bytes *out);
+bool smtp_xtext_is_valid(struct bytes xtext);

@@ -1,0 +1,60 @@
+/*
+ * reply.h - replies of RFC 5321 section 4.2: read from peers without trust, within bounds.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+enum {
+    SMTP_REPLY_LINE_MAX = 2048,  /* RFC says 512; some peers write essays */
+    SMTP_REPLY_LINES_MAX = 128,  /* of one reply */
+    SMTP_REPLY_TEXT_MAX = 1024,  /* what is kept of it */
+};
+
+struct smtp_enhanced { /* RFC 3463; class 0: none */
+    uint8_t class;
+    uint16_t subject;
+    uint16_t detail;
+};
+
+struct smtp_reply {
+    unsigned code; /* 200..599 */
+    struct smtp_enhanced enhanced;
+    struct bytes text; /* lines joined by "\n", codes taken off, enhanced code too, cut at
+                          SMTP_REPLY_TEXT_MAX; points into the reader */
+};
+
+enum smtp_reply_state {
+    SMTP_REPLY_PARTIAL, /* feed more */
+    SMTP_REPLY_WHOLE,   /* *reply_out is set; call again for the next */
+    SMTP_REPLY_BROKEN,  /* no SMTP reply, or past a bound; the connection is useless */
+};
+
+/* Reads replies incrementally: bounded memory whatever the peer sends. */
+struct smtp_reply_reader {
+    unsigned code;
+    unsigned lines;
+    size_t text_len;
+    struct smtp_enhanced enhanced;
+    char text[SMTP_REPLY_TEXT_MAX];
+};
+
+void smtp_reply_reader_init(struct smtp_reply_reader *reader);
+/* Takes lines off input until one reply is whole. LF alone ends a reply line too: we are reading,
+ * and Postel's law costs nothing here. Text is valid until the next call. */
+enum smtp_reply_state smtp_reply_read(struct smtp_reply_reader *reader, struct bytes *input,
+                                      struct smtp_reply *reply_out);
+
+/* Takes "5.1.1" off the front of a reply text, with the space behind it. */
+must_use bool smtp_enhanced_take(struct bytes *text, struct smtp_enhanced *out);
+
+/* One line of an EHLO reply: keyword and argument. */
+struct smtp_extensions {
+    bool pipelining, eightbitmime, smtputf8, chunking, dsn, enhanced_status_codes, starttls;
+    bool has_size;
+    uint64_t size_max;     /* 0 with has_size: no fixed limit */
+    uint64_t rcpt_max;     /* LIMITS RCPTMAX, 0: not said */
+    uint64_t mail_max;     /* LIMITS MAILMAX (transactions a connection), 0: not said */
+};
+/* All lines of an EHLO reply's text (joined by \n; the first line is the greeting). */
+void smtp_extensions_parse(struct bytes text, struct smtp_extensions *out);

@@ -1,0 +1,48 @@
+/*
+ * submission.h - the submission service: applications hand in mail (RFC 6409).
+ *
+ * Decides who may (trusted networks now; accounts come later), builds the message: Received, missing
+ * Message-ID and Date added, Return-Path and Bcc taken out, loops found by counting Received; spools
+ * it; answers 250 when the spool says it is durable.
+ *
+ * Thread: one object an engine, the engine's thread.
+ */
+#pragma once
+
+#include "queue/shard.h"
+#include "smtpd/smtp_server.h"
+
+struct submission_settings {
+    const char *hostname;
+    uint64_t message_size_max;
+    unsigned recipients_max;
+    unsigned received_max;      /* more Received fields than this is a loop: 554 5.4.6; 0: 50 */
+    unsigned sessions_max;      /* of the engine's share; more are answered 421 4.3.2 */
+    unsigned sessions_per_client_max; /* a client address, of the whole process; 421 4.7.0 */
+    size_t line_length_max;
+    unsigned errors_max;
+    unsigned command_timeout_s, content_timeout_s;
+};
+
+/* One a listener of this service; lives as long as sessions use it. */
+struct submission_listener {
+    const char *name;              /* "submission" */
+    const struct network *trust;   /* clients that need no AUTH */
+    size_t trust_count;
+};
+
+struct submission;
+
+struct submission *submission_create(struct engine *engine, struct shard *shard,
+                                     const struct submission_settings *settings);
+/* New sessions use these; sessions that run keep theirs. Copies what it needs. */
+void submission_configure(struct submission *submission, const struct submission_settings *settings);
+/* Takes over an accepted connection. `listener` must outlive its sessions. */
+void submission_accept(struct submission *submission, int fd,
+                       const struct submission_listener *listener);
+/* 421 at command boundaries; stopped() once every session is gone. deadline_ms: then at once. */
+void submission_stop(struct submission *submission, int64_t deadline_ms,
+                     void (*stopped)(void *context), void *context);
+void submission_abort(struct submission *submission); /* second signal: at once */
+void submission_free(struct submission **submission);
+unsigned submission_sessions(const struct submission *submission);
