@@ -9,7 +9,9 @@
  * Back-pressure is by not reading: when more than input_max bytes wait unread, the receive is
  * cancelled and armed again once the owner consumed below half of it.
  *
- *   (new) --conn_accept--------------> OPEN --conn_finish--> DRAINING --output sent--> CLOSING
+ * Addresses are `struct address` (io/address.h, 28 bytes), not sockaddr_storage.
+ *
+ *   (new) --conn_accept--------------> OPEN --conn_finish--> DRAINING --sent, EOF---> CLOSING
  *   (new) --conn_connect--> CONNECTING --^       \--conn_close, error after report----^   |
  *                                                              no op in flight: CLOSED <--'
  *
@@ -23,6 +25,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "io/address.h"
 #include "io/engine.h"
 
 enum conn_wake {
@@ -52,26 +55,28 @@ struct conn {
     int error; /* -errno, with CONN_ERROR */
     uint8_t state;
     bool eof;
-    bool receive_stopped;   /* by back-pressure or conn_pause() */
+    bool receive_stopped;   /* by back-pressure */
     bool paused;            /* conn_pause() */
+    uint8_t pending;        /* wakes to be delivered from the loop */
+    size_t input_max;
     struct buf input;
     struct buf filling;     /* output the owner is adding to */
     struct buf sending;     /* output the kernel owns; front = not sent yet */
-    struct conn_settings settings;
     struct op receive;
-    struct op send;
-    struct op connect;
+    struct op send;         /* also the connect: nothing is sent before it is over */
     struct timeout deadline;
-    struct sockaddr_storage peer;
-    struct sockaddr_storage local;
+    struct turn_end turn_end; /* starts the send, delivers pending wakes */
+    struct address peer;
+    struct address local;
 };
 
 /* Takes over a connected fd; the first wake comes from the loop. */
 void conn_accept(struct conn *conn, struct engine *engine, int fd, conn_wake_fn *wake,
                  const struct conn_settings *settings);
-/* Opens a socket, binds it to `source` if not NULL, connects. Every failure is a later wake. */
-void conn_connect(struct conn *conn, struct engine *engine, const struct sockaddr *peer,
-                  const struct sockaddr *source, conn_wake_fn *wake,
+/* Opens a socket, binds it to `source` if not NULL (its port is usually 0), connects. Every failure
+ * is a later wake. Both addresses are copied. */
+void conn_connect(struct conn *conn, struct engine *engine, const struct address *peer,
+                  const struct address *source, conn_wake_fn *wake,
                   const struct conn_settings *settings);
 
 struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
@@ -94,27 +99,3 @@ void conn_finish(struct conn *conn);
 /* Closes at once. Only CONN_CLOSED follows. May be called more than once. */
 void conn_close(struct conn *conn);
 bool conn_is_open(const struct conn *conn); /* CONNECTING or OPEN */
-
-/* "192.0.2.1", "2001:db8::1", without a port; NUL-terminated. Returns the length. */
-enum { ADDRESS_TEXT_MAX = 64 };
-size_t address_format(const struct sockaddr_storage *address, char out[static ADDRESS_TEXT_MAX]);
-/* "192.0.2.1:25" and "[2001:db8::1]:25". */
-size_t address_format_port(const struct sockaddr_storage *address,
-                           char out[static ADDRESS_TEXT_MAX]);
-/* Numeric address, optional port ("192.0.2.1", "192.0.2.1:25", "2001:db8::1", "[2001:db8::1]:25");
- * port_default stands in where none is given. */
-must_use bool address_parse(struct bytes text, uint16_t port_default,
-                            struct sockaddr_storage *out);
-uint16_t address_port(const struct sockaddr_storage *address);
-void address_set_port(struct sockaddr_storage *address, uint16_t port);
-socklen_t address_len(const struct sockaddr_storage *address);
-/* Same family and address; ports do not count. IPv4-mapped IPv6 equals IPv4. */
-bool address_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
-
-/* A network such as 192.0.2.0/24 or 2001:db8::/32. */
-struct network {
-    uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
-    uint8_t prefix_len; /* of the 128 bits */
-};
-must_use bool network_parse(struct bytes text, struct network *out);
-bool network_contains(const struct network *network, const struct sockaddr_storage *address);

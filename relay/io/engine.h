@@ -128,6 +128,22 @@ struct turn_hook {
 };
 void engine_add_turn_hook(struct engine *engine, struct turn_hook *hook);
 void engine_remove_turn_hook(struct engine *engine, struct turn_hook *hook);
+/* Called once, at the end of this turn: after the hooks, before the submit. Arming it twice is
+ * once; armed from inside a turn end, it runs in the next turn, which does not wait. */
+struct turn_end {
+    struct list_node node;
+    void (*run)(struct turn_end *turn_end);
+};
+
+static inline void turn_end_init(struct turn_end *turn_end, void (*run)(struct turn_end *turn_end))
+{
+    turn_end->run = run;
+    list_node_init(&turn_end->node);
+}
+
+void engine_at_turn_end(struct engine *engine, struct turn_end *turn_end);
+void engine_turn_end_cancel(struct engine *engine, struct turn_end *turn_end); /* armed or not */
+
 /* Have another turn without waiting (there is more to do than this turn was allowed to). */
 void engine_turn_again(struct engine *engine);
 

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "io/address.h"
 #include "io/engine.h"
 
 struct listener;
@@ -24,7 +25,7 @@ struct listener_load {
 };
 
 struct listener_settings {
-    struct sockaddr_storage address;
+    struct address address;
     int backlog;                  /* 0: 4096 */
     struct listener_load *loads;  /* one an engine */
     unsigned load_count;
@@ -33,7 +34,7 @@ struct listener_settings {
 
 /* Binds and listens on a plain fd, before engines run, so that a taken port is a start-up error.
  * fd or -errno. */
-must_use int listener_bind(const struct sockaddr_storage *address, int backlog);
+must_use int listener_bind(const struct address *address, int backlog);
 /* Starts accepting on `fd` (owned from here on). */
 struct listener *listener_start(struct engine *engine, int fd,
                                 const struct listener_settings *settings);
