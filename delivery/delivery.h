@@ -19,8 +19,8 @@
 
 struct source {
     const char *name;                /* "default" */
-    struct sockaddr_storage address4; /* ss_family 0: any */
-    struct sockaddr_storage address6;
+    struct address address4; /* zeroed: any */
+    struct address address6;
     bool has_address4, has_address6;  /* neither: any address, both families */
     const char *ehlo;                /* config `hostname` unless given */
     unsigned weight;                 /* of the pool */

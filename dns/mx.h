@@ -30,7 +30,7 @@ struct mx_host {
     uint16_t preference;
     struct bytes name;
     size_t address_count;
-    struct sockaddr_storage addresses[MX_ADDRESSES_MAX]; /* port set; IPv6 and IPv4 alternate,
+    struct address addresses[MX_ADDRESSES_MAX]; /* port set; IPv6 and IPv4 alternate,
                                                             IPv6 first, each shuffled */
 };
 
@@ -50,7 +50,7 @@ struct mx_rules {
     struct bytes our_name;                  /* config `hostname`, lower case */
     const struct network *allow_private;    /* targets outside the public range that are allowed */
     size_t allow_private_count;
-    const struct sockaddr_storage *ours;    /* addresses we listen on for inbound mail: loops */
+    const struct address *ours;    /* addresses we listen on for inbound mail: loops */
     size_t ours_count;
     bool use_ipv4, use_ipv6;
     uint16_t port;                          /* 25 */
@@ -73,4 +73,4 @@ void mx_lookup_cancel(struct mx_lookup **lookup);
 
 /* A target we must not connect to: unspecified, loopback, link-local, private, multicast, reserved,
  * documentation... unless a network of allow_private holds it. */
-bool mx_address_is_forbidden(const struct mx_rules *rules, const struct sockaddr_storage *address);
+bool mx_address_is_forbidden(const struct mx_rules *rules, const struct address *address);
