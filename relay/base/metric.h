@@ -1,0 +1,27 @@
+/*
+ * metric.h - counters and gauges, one row of numbers a thread, summed when read.
+ *
+ * The table in metric_table.h is the only list of metrics: enum, Prometheus name and help cannot
+ * diverge. Writing is a relaxed atomic add to the calling thread's row; no lock, no shared line.
+ * Gauges are summed too: what goes up on one thread may come down on another.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+enum metric {
+#define METRIC_COUNTER(id, name, help) METRIC_##id,
+#define METRIC_GAUGE(id, name, help) METRIC_##id,
+#include "base/metric_table.h"
+#undef METRIC_COUNTER
+#undef METRIC_GAUGE
+    METRIC_COUNT
+};
+
+void metric_add(enum metric metric, int64_t amount);
+#define metric_inc(metric) metric_add((metric), 1)
+#define metric_dec(metric) metric_add((metric), -1)
+int64_t metric_sum(enum metric metric);
+const char *metric_name(enum metric metric);
+/* Every metric in Prometheus text format 0.0.4. False when `out` is full. */
+must_use bool metric_render(struct buf *out);

@@ -1,0 +1,29 @@
+/*
+ * slab.h - equal-sized objects with a maximum count.
+ *
+ * Running dry is a normal answer (421, 452, defer), never an abort. Objects come zeroed. Freed
+ * objects are poisoned under AddressSanitizer. One thread.
+ */
+#pragma once
+
+#include "base/bytes.h"
+
+struct slab {
+    void *free_objects; /* singly linked through their first word */
+    void *chunks;
+    size_t object_size;
+    size_t count; /* handed out now */
+    size_t count_max;
+};
+
+void slab_init(struct slab *slab, size_t object_size, size_t count_max);
+void slab_free_all(struct slab *slab);        /* every object must have been given back */
+must_use void *slab_alloc(struct slab *slab); /* NULL at count_max */
+/* Gives *object back and sets it to NULL. */
+#define slab_release(slab, object) \
+    do { \
+        __auto_type slab_object_ = (object); \
+        slab_release_object((slab), *slab_object_); \
+        *slab_object_ = NULL; \
+    } while (0)
+void slab_release_object(struct slab *slab, void *object);
