@@ -1,10 +1,13 @@
 /*
- * schedule.h - what is due when: a wheel of seconds over pendings, O(1) in and out.
+ * schedule.h - what is due when: a wheel over pendings, O(1) in and out.
  *
- * Four levels of 256 slots (1 s, 256 s, 18 h, 194 days). A second with a million pendings is handed
- * out over several turns, and cascades move a bounded number a call. Due times are monotonic
- * seconds here and wall milliseconds on disk: a stepped clock neither fires everything at once nor
- * holds anything for ever.
+ * Four levels of 256 slots (1/16 s, 16 s, 68 min, 12 days) and a list for what is years away. A
+ * second with a million pendings is handed out over several turns, and cascades move a bounded
+ * number a call. Due times are monotonic seconds here and wall milliseconds on disk: a stepped
+ * clock neither fires everything at once nor holds anything for ever.
+ *
+ * Nothing is handed out before it is due. What is due within seconds comes at most 1/16 s late
+ * (a message rate is kept by short postponements), everything else at most a second.
  *
  * Thread: the engine's. Memory: only the slots' list heads; the links are the pendings'.
  */
@@ -16,9 +19,14 @@ struct schedule;
 
 struct schedule *schedule_create(int64_t now_ms);
 void schedule_free(struct schedule **schedule);
+/* Sets pending->due_s, rounded up. Due at the next schedule_pop() when due_ms is 0 or was past at
+ * the last one. The link must be initialised and in no list. */
 void schedule_add(struct schedule *schedule, struct pending *pending, int64_t due_ms);
-void schedule_remove(struct schedule *schedule, struct pending *pending);
-/* The next due pending, taken out of the schedule, or NULL. Cheap when nothing is due. */
+void schedule_remove(struct schedule *schedule, struct pending *pending); /* must be in it */
+/* The next due pending, taken out of the schedule, or NULL: nothing is due, or this call has moved
+ * SCHEDULE_MOVES_MAX from a far slot to nearer ones; then schedule_next_ms() is past and the caller
+ * comes again in its next turn. Cheap when nothing is due. now_ms never falls. */
+enum { SCHEDULE_MOVES_MAX = 2048 };
 struct pending *schedule_pop(struct schedule *schedule, int64_t now_ms);
 /* Monotonic ms at which schedule_pop() may have something; INT64_MAX when empty. */
 int64_t schedule_next_ms(const struct schedule *schedule);

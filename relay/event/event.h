@@ -12,7 +12,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-enum { EVENT_SCHEMA = 1, EVENT_ENCODED_MAX = 16384, EVENT_JSON_MAX = 65536 };
+enum {
+    EVENT_SCHEMA = 1,
+    EVENT_ENCODED_MAX = 16384,
+    EVENT_JSON_MAX = 6 * EVENT_ENCODED_MAX + 4096, /* every byte may become an escape of six */
+};
 
 enum event_kind {
     EVENT_ACCEPTED,   /* durable, one a recipient */
@@ -24,7 +28,11 @@ enum event_kind {
     EVENT_CANCELLED,  /* final: an operator or tenant took it back */
     EVENT_SUPPRESSED, /* final: on a suppression list */
     EVENT_DELAYED,    /* a delay notice was sent */
-    EVENT_COMPLAINED, EVENT_OPENED, EVENT_CLICKED, EVENT_UNSUBSCRIBED, EVENT_RECEIVED,
+    EVENT_COMPLAINED,
+    EVENT_OPENED,
+    EVENT_CLICKED,
+    EVENT_UNSUBSCRIBED,
+    EVENT_RECEIVED,
     EVENT_KIND_COUNT
 };
 
@@ -33,6 +41,7 @@ struct message_id {
     uint64_t value; /* shard << 56 | serial; serial = microseconds since 2020-01-01, made unique */
 };
 enum { MESSAGE_ID_TEXT_LEN = 20, MESSAGE_ID_TEXT_MAX = 24 };
+#define MESSAGE_ID_SERIAL_MAX ((1ULL << 52) - 1) /* 13 hex digits: until the year 2162 */
 /* The node's own 16 bits, set once at start from state_dir/node. */
 void event_set_node(uint16_t node);
 uint16_t event_node(void);
@@ -40,7 +49,13 @@ static inline unsigned message_id_shard(struct message_id id)
 {
     return (unsigned)(id.value >> 56);
 }
+static inline bool message_id_is_valid(struct message_id id)
+{
+    return id.value != 0 && (id.value & ((1ULL << 56) - 1)) <= MESSAGE_ID_SERIAL_MAX;
+}
+/* NUL-terminated. */
 void message_id_format(struct message_id id, char out[static MESSAGE_ID_TEXT_MAX]);
+/* The text form and nothing else, lower case; false also for a message of another node. */
 must_use bool message_id_parse(struct bytes text, struct message_id *id_out);
 
 /* Milliseconds of each phase of an attempt; -1: did not happen or is not known. */
@@ -52,23 +67,23 @@ struct event {
     /* where it stands in the spool: fixed when written, the same on every redelivery */
     uint32_t shard;
     uint64_t position; /* segment sequence << 32 | offset */
-    uint16_t part;     /* within the record: the n-th recipient of an accept record */
+    uint32_t part;     /* within the record: the n-th recipient of an accept record */
 
     enum event_kind kind;
-    uint32_t seq;         /* of its message, without gaps, from 0 */
-    struct message_id id; /* value 0 on rejected */
-    int64_t time_ms;      /* wall, this event */
-    int64_t accepted_ms;  /* wall; 0 unknown */
-    int64_t attempt_ms;   /* wall, start of the attempt; 0 none */
-    int64_t next_attempt_ms; /* wall; 0 none */
-    struct bytes recipient;  /* as given at RCPT; empty: null */
-    struct bytes sender;     /* reverse-path; ptr NULL: unknown, empty: the null path */
-    struct bytes message_header_id; /* RFC 5322 Message-ID */
+    uint32_t seq;                        /* of its message, without gaps, from 0 */
+    struct message_id id;                /* value 0 on rejected */
+    int64_t time_ms;                     /* wall, this event */
+    int64_t accepted_ms;                 /* wall; 0 unknown */
+    int64_t attempt_ms;                  /* wall, start of the attempt; 0 none */
+    int64_t next_attempt_ms;             /* wall; 0 none */
+    struct bytes recipient;              /* as given at RCPT; empty: null */
+    struct bytes sender;                 /* reverse-path; ptr NULL: unknown, empty: the null path */
+    struct bytes message_header_id;      /* RFC 5322 Message-ID */
     struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
-    struct bytes client_ip, client_ehlo, service;  /* accepted and rejected: who submitted, where */
+    struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
     struct bytes envid, orcpt;
-    uint64_t size;        /* of the content; 0 unknown */
-    uint32_t attempt;     /* 1 for the first; 0 none */
+    uint64_t size;    /* of the content; 0 unknown */
+    uint32_t attempt; /* 1 for the first; 0 none */
     struct attempt_times times;
     /* egress */
     struct bytes pool, source, source_ip, site, mx_host, mx_ip;
@@ -76,12 +91,12 @@ struct event {
     struct bytes tls_version, tls_cipher, tls_policy, tls_result;
     /* reply: of the peer, or ours with reply_is_ours */
     bool reply_is_ours;
-    uint16_t reply_code;              /* 0: none */
-    uint8_t enhanced_class;           /* 0: none */
+    uint16_t reply_code;    /* 0: none */
+    uint8_t enhanced_class; /* 0: none */
     uint16_t enhanced_subject, enhanced_detail;
     struct bytes reply_text;
-    struct bytes class;               /* e.g. "invalid-recipient", "connection" */
-    struct bytes rule;                /* the rule that decided, e.g. "reply-5xx", "retry.max_age" */
+    struct bytes class; /* e.g. "invalid-recipient", "connection" */
+    struct bytes rule;  /* the rule that decided, e.g. "reply-5xx", "retry.max_age" */
 };
 
 const char *event_kind_name(enum event_kind kind); /* "accepted" */
@@ -89,10 +104,14 @@ must_use bool event_kind_parse(struct bytes name, enum event_kind *kind_out);
 bool event_kind_is_final(enum event_kind kind); /* ends its recipient */
 
 /* Binary form; unknown fields of a later version are skipped when read. Slices of a decoded event
- * point into `encoded`. shard, position and part are not part of it: the reader sets them. */
+ * point into `encoded`. shard, position and part are not part of it: the reader sets them. Each text
+ * has a maximum far above what mail produces (event_text.h) and is cut there, between characters,
+ * so that encoding fails only where `out` has no room for EVENT_ENCODED_MAX. */
 must_use bool event_encode(const struct event *event, struct buf *out);
 must_use bool event_decode(struct bytes encoded, struct event *out);
 
 /* One JSON object and a newline. Text that is not UTF-8 is shown with U+FFFD in place of each bad
- * byte. event_id is "<node>-<shard>-<position>-<part>". */
+ * byte, and so is NUL, which many readers refuse. event_id is "<node>-<shard>-<position>-<part>".
+ * False (nothing appended) only where `out` has no room for EVENT_JSON_MAX. docs/events.md names
+ * every key. */
 must_use bool event_json(const struct event *event, struct buf *out);
