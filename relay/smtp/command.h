@@ -8,8 +8,20 @@
 #include "smtp/address.h"
 
 enum smtp_verb {
-    SMTP_EHLO, SMTP_HELO, SMTP_MAIL, SMTP_RCPT, SMTP_DATA, SMTP_BDAT, SMTP_RSET, SMTP_NOOP,
-    SMTP_VRFY, SMTP_EXPN, SMTP_HELP, SMTP_QUIT, SMTP_STARTTLS, SMTP_AUTH,
+    SMTP_EHLO,
+    SMTP_HELO,
+    SMTP_MAIL,
+    SMTP_RCPT,
+    SMTP_DATA,
+    SMTP_BDAT,
+    SMTP_RSET,
+    SMTP_NOOP,
+    SMTP_VRFY,
+    SMTP_EXPN,
+    SMTP_HELP,
+    SMTP_QUIT,
+    SMTP_STARTTLS,
+    SMTP_AUTH,
     SMTP_VERB_UNKNOWN,
 };
 
@@ -22,7 +34,7 @@ enum smtp_line {
 };
 
 /* Takes one line off the front; max counts the CRLF (RFC 5321 section 4.5.3.1.4: 512 and what
- * extensions add). */
+ * extensions add). Input is unchanged on SMTP_LINE_PARTIAL and SMTP_LINE_TOO_LONG. */
 enum smtp_line smtp_line_take(struct bytes *input, size_t max, struct bytes *line_out);
 
 struct smtp_command {
@@ -42,7 +54,12 @@ struct smtp_parameter {
 enum smtp_body { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
 /* RFC 3461 section 4.1 NOTIFY; 0 = not given (as FAILURE | DELAY at our discretion). */
-enum { SMTP_NOTIFY_NEVER = 1, SMTP_NOTIFY_SUCCESS = 2, SMTP_NOTIFY_FAILURE = 4, SMTP_NOTIFY_DELAY = 8 };
+enum {
+    SMTP_NOTIFY_NEVER = 1,
+    SMTP_NOTIFY_SUCCESS = 2,
+    SMTP_NOTIFY_FAILURE = 4,
+    SMTP_NOTIFY_DELAY = 8
+};
 /* RFC 3461 section 4.3 RET. */
 enum smtp_ret { SMTP_RET_NONE, SMTP_RET_FULL, SMTP_RET_HDRS };
 
@@ -64,13 +81,17 @@ struct smtp_rcpt {
 
 /* Why an argument was refused: the reply that says so. */
 struct smtp_refusal {
-    unsigned code;         /* 501, 504, 552, 553, 555 */
-    const char *enhanced;  /* "5.5.4" */
+    unsigned code;        /* 501, 504, 552, 553, 555 */
+    const char *enhanced; /* "5.5.4" */
     const char *text;
 };
 
-/* "FROM:<path> params" and "TO:<path> params". A space after the colon is refused (501). Unknown
- * parameters are 555 5.5.4, duplicates and bad values 501 5.5.4. */
+/*
+ * "FROM:<path> params" and "TO:<path> params". A space after the colon is refused (501). Unknown
+ * parameters and BODY=BINARYMIME are 555 5.5.4, duplicates and bad values 501 5.5.4, a SIZE past 64
+ * bits 552 5.3.4. A UTF-8 reverse-path without SMTPUTF8 is 553 5.6.7; for forward-paths the caller
+ * knows whether MAIL said it. What ENVID and ORCPT decode to is printable. RCPT TO:<> is 501.
+ */
 must_use bool smtp_mail_parse(struct bytes argument, struct smtp_mail *out,
                               struct smtp_refusal *why_out);
 must_use bool smtp_rcpt_parse(struct bytes argument, struct smtp_rcpt *out,

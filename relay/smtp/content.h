@@ -10,14 +10,14 @@
 #include "base/buf.h"
 
 struct dot_reader {
-    uint8_t state;        /* position within CRLF.CRLF */
-    bool has_bare;        /* a bare CR or LF was seen */
+    uint8_t state; /* position within CRLF.CRLF */
+    bool has_bare; /* a bare CR or LF was seen */
     bool has_nul;
-    bool has_8bit;        /* a byte above 127 was seen */
-    uint64_t size;        /* bytes handed out */
-    size_t line_len;      /* of the current line, without CRLF */
-    size_t line_len_max;  /* longest so far, without CRLF */
-    bool done;            /* CRLF.CRLF was seen */
+    bool has_8bit;       /* a byte above 127 was seen */
+    uint64_t size;       /* bytes handed out */
+    size_t line_len;     /* of the current line, without CRLF */
+    size_t line_len_max; /* longest so far, without CRLF */
+    bool done;           /* CRLF.CRLF was seen */
 };
 
 void dot_reader_init(struct dot_reader *reader); /* at the start of a line */
@@ -30,7 +30,8 @@ void dot_read(struct dot_reader *reader, struct bytes *input,
               void (*out)(void *context, struct bytes run), void *context);
 
 /* The same counting and checks for BDAT, whose chunks end by count (RFC 3030): no dots, but bare
- * CR and LF are bad there too. finish is called after LAST: content must end in CRLF or be empty. */
+ * CR and LF are bad there too. finish is called after LAST: content must end in CRLF or be empty,
+ * else has_bare is set. */
 void chunk_read(struct dot_reader *reader, struct bytes chunk);
 void chunk_finish(struct dot_reader *reader);
 
@@ -39,8 +40,12 @@ struct dot_writer {
     uint8_t last; /* last byte written, to end with CRLF exactly once */
 };
 void dot_writer_init(struct dot_writer *writer);
-/* Appends `b` with dots stuffed. False (nothing appended) when `out` lacks room for the worst
- * case: give it less at a time. */
+/*
+ * Appends `b` with dots stuffed after CRLF. False (nothing appended) when `out` lacks room for the
+ * worst case, b.len * 4 / 3 + 1: give it less at a time. Content must be clean, as all accepted
+ * content is: a bare CR or LF goes out as it is, and receivers that take it for a line end would
+ * see a line whose dot was never stuffed.
+ */
 must_use bool dot_write(struct dot_writer *writer, struct bytes b, struct buf *out);
 /* Appends what is missing of CRLF and ".CRLF". */
 must_use bool dot_write_end(struct dot_writer *writer, struct buf *out);

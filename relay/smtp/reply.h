@@ -6,9 +6,9 @@
 #include "base/buf.h"
 
 enum {
-    SMTP_REPLY_LINE_MAX = 2048,  /* RFC says 512; some peers write essays */
-    SMTP_REPLY_LINES_MAX = 128,  /* of one reply */
-    SMTP_REPLY_TEXT_MAX = 1024,  /* what is kept of it */
+    SMTP_REPLY_LINE_MAX = 2048, /* RFC says 512; some peers write essays */
+    SMTP_REPLY_LINES_MAX = 128, /* of one reply */
+    SMTP_REPLY_TEXT_MAX = 1024, /* what is kept of it */
 };
 
 struct smtp_enhanced { /* RFC 3463; class 0: none */
@@ -20,8 +20,9 @@ struct smtp_enhanced { /* RFC 3463; class 0: none */
 struct smtp_reply {
     unsigned code; /* 200..599 */
     struct smtp_enhanced enhanced;
-    struct bytes text; /* lines joined by "\n", codes taken off, enhanced code too, cut at
-                          SMTP_REPLY_TEXT_MAX; points into the reader */
+    struct bytes text; /* lines joined by "\n", codes taken off, enhanced code too, controls other
+                          than HTAB replaced by "?", cut at SMTP_REPLY_TEXT_MAX; may be no UTF-8;
+                          points into the reader */
 };
 
 enum smtp_reply_state {
@@ -36,12 +37,17 @@ struct smtp_reply_reader {
     unsigned lines;
     size_t text_len;
     struct smtp_enhanced enhanced;
+    bool is_broken; /* and stays so */
     char text[SMTP_REPLY_TEXT_MAX];
 };
 
 void smtp_reply_reader_init(struct smtp_reply_reader *reader);
-/* Takes lines off input until one reply is whole. LF alone ends a reply line too: we are reading,
- * and Postel's law costs nothing here. Text is valid until the next call. */
+/*
+ * Takes lines off input until one reply is whole. LF alone ends a reply line too: we are reading,
+ * and Postel's law costs nothing here. A line that has not ended stays in the input, which must
+ * have room for SMTP_REPLY_LINE_MAX. The enhanced code is taken only if its class is the first
+ * digit of the code. Text is valid until the next call.
+ */
 enum smtp_reply_state smtp_reply_read(struct smtp_reply_reader *reader, struct bytes *input,
                                       struct smtp_reply *reply_out);
 
@@ -52,9 +58,9 @@ must_use bool smtp_enhanced_take(struct bytes *text, struct smtp_enhanced *out);
 struct smtp_extensions {
     bool pipelining, eightbitmime, smtputf8, chunking, dsn, enhanced_status_codes, starttls;
     bool has_size;
-    uint64_t size_max;     /* 0 with has_size: no fixed limit */
-    uint64_t rcpt_max;     /* LIMITS RCPTMAX, 0: not said */
-    uint64_t mail_max;     /* LIMITS MAILMAX (transactions a connection), 0: not said */
+    uint64_t size_max; /* 0 with has_size: no fixed limit */
+    uint64_t rcpt_max; /* LIMITS RCPTMAX, 0: not said */
+    uint64_t mail_max; /* LIMITS MAILMAX (transactions a connection), 0: not said */
 };
 /* All lines of an EHLO reply's text (joined by \n; the first line is the greeting). */
 void smtp_extensions_parse(struct bytes text, struct smtp_extensions *out);

@@ -1,0 +1,82 @@
+/* xtext.c - the printable armour of DSN parameters (RFC 3461 section 4). */
+#include "smtp/address.h"
+
+static bool is_xchar(uint8_t c)
+{
+    return c >= 33 && c <= 126 && c != '+' && c != '=';
+}
+
+/* Upper case only: RFC 3461 section 4 says so of hexchar. */
+static int hex_value(uint8_t c)
+{
+    if (byte_is_digit(c))
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Length of the xchar or hexchar at `at`, 0 when it is neither. */
+static size_t xtext_unit(struct bytes xtext, size_t at)
+{
+    if (is_xchar(xtext.ptr[at]))
+        return 1;
+    if (xtext.ptr[at] != '+' || xtext.len - at < 3)
+        return 0;
+    return hex_value(xtext.ptr[at + 1]) >= 0 && hex_value(xtext.ptr[at + 2]) >= 0 ? 3 : 0;
+}
+
+bool smtp_xtext_is_valid(struct bytes xtext)
+{
+    size_t at = 0;
+
+    while (at < xtext.len) {
+        size_t len = xtext_unit(xtext, at);
+        if (len == 0)
+            return false;
+        at += len;
+    }
+    return true;
+}
+
+bool smtp_xtext_decode(struct arena *arena, struct bytes xtext, struct bytes *out)
+{
+    if (!smtp_xtext_is_valid(xtext))
+        return false;
+    uint8_t *text = arena_alloc(arena, xtext.len + 1);
+    if (text == NULL)
+        return false;
+    size_t len = 0;
+    for (size_t at = 0; at < xtext.len; len++) {
+        size_t unit = xtext_unit(xtext, at);
+        check(unit != 0);
+        text[len] = xtext.ptr[at];
+        if (unit == 3)
+            text[len] = (uint8_t)(hex_value(xtext.ptr[at + 1]) * 16 + hex_value(xtext.ptr[at + 2]));
+        at += unit;
+    }
+    *out = (struct bytes){text, len};
+    return true;
+}
+
+bool smtp_xtext_encode(struct bytes text, struct buf *out)
+{
+    static const uint8_t digits[] = "0123456789ABCDEF";
+
+    if (text.len > SIZE_MAX / 3)
+        return false;
+    uint8_t *place = buf_reserve(out, text.len * 3);
+    size_t len = 0;
+    if (place == NULL)
+        return text.len == 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if (is_xchar(c)) {
+            place[len++] = c;
+            continue;
+        }
+        place[len++] = '+';
+        place[len++] = digits[c >> 4];
+        place[len++] = digits[c & 15];
+    }
+    buf_extend(out, len);
+    return true;
+}
