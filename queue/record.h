@@ -163,7 +163,7 @@ struct record_scan {
 struct record_scan_result {
     uint64_t records;
     uint64_t damaged;    /* spots */
-    uint64_t torn_bytes; /* of dropped batches and headers; stale bytes behind the end are not counted */
+    uint64_t torn_bytes; /* of dropped batches and headers; not of stale bytes behind the end */
     uint32_t end;        /* segment offset behind the last good record */
 };
 
@@ -199,9 +199,9 @@ struct accept {
     struct bytes extents, recipients; /* undecoded, see accept_next_*() */
 };
 
-/* Length of the payload of `message`; states: one a recipient, NULL unless moved. 0: too large. */
-size_t accept_encoded_len(const struct message *message, bool is_moved);
-/* Writes exactly that many bytes. inline_len: see struct accept. */
+/* Length of the payload of `message`; 0: too large. With inline_len its extents stay out. */
+size_t accept_encoded_len(const struct message *message, uint32_t inline_len, bool is_moved);
+/* Writes exactly that many bytes. states: one a recipient, NULL unless moved. */
 void accept_encode(const struct message *message, uint32_t inline_len, uint32_t next_seq,
                    const struct recipient_state *states, uint8_t *out);
 must_use bool accept_decode(const struct record *record, struct accept *out);
