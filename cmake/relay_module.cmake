@@ -179,8 +179,9 @@ function(relay_test SOURCE)
     endif()
     relay_link(${target} PRIVATE ${engine} ${ARG_MODULES})
     relay_packages(${target} PRIVATE cmocka)
+    get_filename_component(file ${SOURCE} NAME_WE)
     set_target_properties(${target} PROPERTIES
-        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
+        OUTPUT_NAME ${file} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
     add_test(NAME ${name} COMMAND ${target} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES TIMEOUT 120
         ENVIRONMENT "${RELAY_TEST_ENVIRONMENT}")

@@ -1,0 +1,84 @@
+/* test_metric.c - counters and gauges. */
+#include "support/unit.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/metric.h"
+
+TEST(sum_of_the_calling_thread_is_exact)
+{
+    int64_t before = metric_sum(METRIC_SESSIONS);
+
+    metric_inc(METRIC_SESSIONS);
+    metric_add(METRIC_SESSIONS, 10);
+    metric_dec(METRIC_SESSIONS);
+    assert_int_equal(metric_sum(METRIC_SESSIONS), before + 10);
+    metric_add(METRIC_SESSIONS, -10);
+    assert_int_equal(metric_sum(METRIC_SESSIONS), before);
+}
+
+static void *count_a_thousand(void *context)
+{
+    for (int i = 0; i < 1000; i++)
+        metric_inc(METRIC_SESSIONS_ACCEPTED);
+    metric_dec(METRIC_SESSIONS); /* came up on another thread */
+    return context;
+}
+
+TEST(rows_of_ended_threads_stay_in_the_sum)
+{
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+    int64_t accepted = metric_sum(METRIC_SESSIONS_ACCEPTED);
+    int64_t open = metric_sum(METRIC_SESSIONS);
+
+    metric_add(METRIC_SESSIONS, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_a_thousand, NULL), 0);
+    /* Reading while they count and end must be safe; the value is somewhere on the way. */
+    for (int i = 0; i < 100; i++)
+        assert_true(metric_sum(METRIC_SESSIONS_ACCEPTED) <= accepted + THREADS * 1000);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(metric_sum(METRIC_SESSIONS_ACCEPTED), accepted + THREADS * 1000);
+    assert_int_equal(metric_sum(METRIC_SESSIONS), open);
+}
+
+TEST(render_has_help_type_and_value_of_every_metric)
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    metric_add(METRIC_SESSIONS_REFUSED, 77);
+    assert_true(metric_render(&out));
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        struct bytes name = bytes_of(metric_name((enum metric)i));
+
+        expect_row(i, bytes_find_bytes(buf_bytes(&out), name, 0) < buf_len(&out));
+    }
+    struct bytes expected = BYTES("# HELP ringpost_smtp_sessions SMTP server sessions open now\n"
+                                  "# TYPE ringpost_smtp_sessions gauge\n"
+                                  "ringpost_smtp_sessions 0\n");
+
+    assert_true(bytes_find_bytes(buf_bytes(&out), expected, 0) < buf_len(&out));
+    assert_true(bytes_find_bytes(buf_bytes(&out),
+                                 BYTES("\nringpost_smtp_sessions_refused_total 77\n"),
+                                 0) < buf_len(&out));
+    buf_free(&out);
+}
+
+TEST(render_into_a_full_buffer_is_false)
+{
+    struct buf out;
+
+    buf_init(&out, 50);
+    assert_false(metric_render(&out));
+    buf_free(&out);
+}
+
+TEST(names_follow_the_prometheus_conventions)
+{
+    for (size_t i = 0; i < METRIC_COUNT; i++)
+        expect_row(i, strncmp(metric_name((enum metric)i), "ringpost_", 9) == 0);
+}

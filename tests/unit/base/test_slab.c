@@ -1,0 +1,81 @@
+/* test_slab.c - equal-sized objects. */
+#include "support/unit.h"
+
+#include <string.h>
+
+#include "base/asan.h"
+#include "base/slab.h"
+
+TEST(alloc_at_the_maximum_runs_dry_until_one_is_released)
+{
+    struct slab slab;
+    void *objects[3];
+
+    slab_init(&slab, 24, 3);
+    for (size_t i = 0; i < 3; i++) {
+        objects[i] = slab_alloc(&slab);
+        assert_non_null(objects[i]);
+    }
+    assert_null(slab_alloc(&slab));
+    slab_release(&slab, &objects[1]);
+    assert_null(objects[1]);
+    objects[1] = slab_alloc(&slab);
+    assert_non_null(objects[1]);
+    for (size_t i = 0; i < 3; i++)
+        slab_release(&slab, &objects[i]);
+    assert_int_equal(slab.count, 0);
+    slab_free_all(&slab);
+}
+
+TEST(objects_of_every_size_are_zeroed_and_do_not_overlap)
+{
+    static const size_t sizes[] = {1, 7, 8, 9, 16, 100, 4096, 70000};
+    enum { COUNT = 100 };
+
+    for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+        struct slab slab;
+        uint8_t *objects[COUNT];
+
+        slab_init(&slab, sizes[s], COUNT);
+        for (int round = 0; round < 2; round++) {
+            for (size_t i = 0; i < COUNT; i++) {
+                objects[i] = slab_alloc(&slab);
+                expect_row(s, objects[i] != NULL);
+                for (size_t at = 0; at < sizes[s]; at++)
+                    expect_row(s, objects[i][at] == 0);
+                memset(objects[i], (int)i + 1, sizes[s]);
+            }
+            for (size_t i = 0; i < COUNT; i++) {
+                expect_row(s, objects[i][0] == i + 1 && objects[i][sizes[s] - 1] == i + 1);
+                slab_release(&slab, &objects[i]);
+            }
+        }
+        slab_free_all(&slab);
+    }
+}
+
+TEST(maximum_of_zero_gives_nothing)
+{
+    struct slab slab;
+
+    slab_init(&slab, 8, 0);
+    assert_null(slab_alloc(&slab));
+    slab_free_all(&slab);
+}
+
+TEST(released_object_is_poisoned_under_the_sanitizer)
+{
+    struct slab slab;
+
+    slab_init(&slab, 64, 10);
+    uint8_t *object = slab_alloc(&slab);
+    uint8_t *stale = object;
+
+    assert_false(asan_is_poisoned(object));
+    if (HAVE_ASAN)
+        assert_true(asan_is_poisoned(object + 64)); /* the red zone */
+    slab_release(&slab, &object);
+    if (HAVE_ASAN)
+        assert_true(asan_is_poisoned(stale));
+    slab_free_all(&slab);
+}
