@@ -133,7 +133,11 @@ function(relay_program NAME)
     target_link_libraries(${NAME} PRIVATE program)
     relay_link(${NAME} PRIVATE REAL ${modules})
     if(RINGPOST_JEMALLOC)
-        relay_packages(${NAME} PRIVATE jemalloc)
+        pkg_check_modules(PKG_JEMALLOC REQUIRED jemalloc)
+        # It takes malloc's place only if the linker keeps it, which --as-needed (the default of
+        # some distributions) leaves to chance.
+        target_link_options(${NAME} PRIVATE
+            LINKER:--push-state,--no-as-needed,-ljemalloc,--pop-state)
     endif()
     set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
     install(TARGETS ${NAME} RUNTIME DESTINATION sbin)

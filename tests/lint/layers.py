@@ -88,7 +88,7 @@ def main(root, table):
             path, is_full = resolve(root, source, name)
             if path is None:
                 if mark == '"':
-                    problems.append(f'{place}: "{name}" is not ours: write <{name}>')
+                    problems.append(f'{place}: no "{name}" here; not ours is written <{name}>')
                 continue
             if mark == "<":
                 continue  # a system header that happens to be called like one of ours
