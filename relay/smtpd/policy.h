@@ -3,7 +3,11 @@
  *
  * The session speaks the protocol (RFC 5321) and knows no spool, no accounts, no DNS. A service
  * (submission now, inbound later) implements this table; every answer is a verdict with the reply
- * to give. Questions that need time complete later through their `done`.
+ * to give. What needs time is answered later: content_end by smtp_server_accepted(), a lack of
+ * room by smtp_server_resume().
+ *
+ * A transaction is open from a MAIL that the service said yes to until reset. Slices handed in live
+ * until the call returns.
  *
  * Thread: the engine's.
  */
@@ -15,36 +19,48 @@
 
 struct smtp_server;
 
-/* A reply of the service's: static or arena text. code 0: go on, the session gives its own 250. */
+/*
+ * A reply of the service's. code 0: go on, the session gives its own 250. `text` is one line of
+ * printable ASCII, without what a client sent; it must live until the call that hands it over has
+ * returned (of content_begin: as long as the service, because the reply comes after the chunk).
+ */
 struct verdict {
     unsigned code;
     const char *enhanced; /* "5.7.1" */
     const char *text;
-    const char *rule;     /* which rule decided: for the log and the rejected event */
-    bool close;           /* 421: say it and close */
+    const char *rule; /* which rule decided: for the log and the rejected event */
+    bool close;       /* with 421: say it and close */
 };
 #define VERDICT_OK ((struct verdict){0})
+
+/* Something of a transaction was refused, by the session (syntax, limits) or by the service. */
+struct smtp_refused {
+    enum smtp_verb verb; /* SMTP_MAIL, SMTP_RCPT, or SMTP_DATA for content, also by BDAT */
+    struct verdict verdict;
+    struct bytes address; /* of MAIL or RCPT as far as it could be read; ptr NULL: not */
+};
 
 struct smtp_policy {
     /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. */
     struct verdict (*connected)(void *context, struct smtp_server *server);
-    /* MAIL: may this client send, and from this reverse-path? Starts the service's transaction. */
+    /* MAIL: may this client send, and from this reverse-path? Yes opens a transaction. */
     struct verdict (*mail)(void *context, struct smtp_server *server, const struct smtp_mail *mail);
     struct verdict (*rcpt)(void *context, struct smtp_server *server, const struct smtp_rcpt *rcpt);
-    /* DATA or first BDAT: content begins. */
+    /* DATA or the first BDAT: content begins. */
     struct verdict (*content_begin)(void *context, struct smtp_server *server);
-    /* Content as it arrives, un-stuffed. False: the service cannot take more just now; it calls
-     * smtp_server_resume() later, and gets the same bytes again from *taken on. */
-    bool (*content)(void *context, struct smtp_server *server, struct bytes run, size_t *taken);
-    /* Content is complete and well-formed. The service answers later with smtp_server_accepted(). */
+    /* How many bytes of content the service can take now. 0: none, it will call
+     * smtp_server_resume() when it can, never from inside a call of this table. */
+    size_t (*content_room)(void *context, struct smtp_server *server);
+    /* Content as it arrives, un-stuffed: at most content_room() bytes, in one or more runs. */
+    void (*content)(void *context, struct smtp_server *server, struct bytes run);
+    /* Content is complete and well-formed. Answered with smtp_server_accepted(), now or later. */
     void (*content_end)(void *context, struct smtp_server *server, const struct dot_reader *reader);
-    /* RSET, EHLO, refusal, disconnect: every way out of a transaction comes through here, also
-     * after smtp_server_accepted(). The service forgets the transaction; a commit under way
-     * completes without the session. */
+    /* RSET, EHLO, refused content, disconnect: every way out of an open transaction comes through
+     * here, also after smtp_server_accepted(). The service forgets the transaction and does not
+     * answer it any more; a commit under way completes without the session. */
     void (*reset)(void *context, struct smtp_server *server);
-    /* The session refused something by itself (syntax, limits): for rejected events. */
-    void (*refused)(void *context, struct smtp_server *server, unsigned code, const char *enhanced,
-                    struct bytes text, const char *rule);
-    /* The session is over; nothing of it may be used afterwards. */
+    /* For rejected events. Called before the transaction is reset. */
+    void (*refused)(void *context, struct smtp_server *server, const struct smtp_refused *refused);
+    /* The session is over and nothing of it is in flight; it may be freed. */
     void (*closed)(void *context, struct smtp_server *server);
 };

@@ -1,14 +1,20 @@
 /*
  * smtp_server.h - one SMTP server session (RFC 5321), for any service behind policy.h.
  *
- *   GREET --> COMMAND <--> CONTENT --> COMMIT --> COMMAND ... --> CLOSING
- *               ^  \--RSET, MAIL, RCPT...--^         |
- *               \----------------------------------- /
+ *                     DATA, BDAT              end of content
+ *   GREET --> COMMAND ----------> CONTENT --------------------> COMMIT
+ *               ^ ^                  | chunk taken, or refused     | accepted or refused
+ *               | '------------------'                             |
+ *               '--------------------------------------------------'
+ *   every state --> CLOSING: QUIT, 421, end of stream, error
  *
- * GREET waits a moment for early talkers (they are told 554 5.5.1 on the inbound service, ignored on
- * submission), COMMAND takes lines, CONTENT takes DATA or BDAT bytes, COMMIT waits for the service.
- * Replies of a pipelined group leave in one send. Commands that arrive behind DATA or a BDAT LAST
- * wait in the connection's input until the commit is answered.
+ * GREET asks the service and greets, COMMAND takes lines, CONTENT takes DATA or BDAT bytes, COMMIT
+ * waits for the service. Replies of a pipelined group leave in one send. Commands that arrive
+ * behind DATA or BDAT LAST wait in the connection's input until the commit is answered: nothing is
+ * read ahead beyond the connection's input_max, and no command is taken while the replies that
+ * wait to be sent leave no room for another one.
+ *
+ * Refused content is still read to its true end, so that no byte of it is taken for a command.
  *
  * Thread: the engine's. Memory: one slab object a session, nothing else but its buffers.
  */
@@ -23,53 +29,79 @@ enum smtp_server_state {
     SERVER_CONTENT,
     SERVER_COMMIT,
     SERVER_CLOSING,
+    SERVER_STATE_COUNT,
 };
 
 /* One a listener and engine; replaced whole on reload, old sessions keep theirs. */
 struct smtp_service {
     const struct smtp_policy *policy;
-    void *context;               /* first argument of every policy call */
-    const char *name;            /* "submission": events, metrics */
-    const char *hostname;        /* greeting, EHLO, Received */
-    uint64_t message_size_max;   /* SIZE; 552 5.3.4 beyond */
-    unsigned recipients_max;     /* a transaction; LIMITS RCPTMAX; 452 4.5.3 beyond */
-    unsigned mails_max;          /* transactions a session; LIMITS MAILMAX; 0: no limit */
-    unsigned errors_max;         /* then 421 4.7.0; 0: 20 */
-    size_t line_length_max;      /* content lines with CRLF; 0: any (passed on unchanged) */
-    unsigned command_timeout_s;  /* RFC 5321 section 4.5.3.2.7; 0: 300 */
-    unsigned content_timeout_s;  /* RFC 5321 section 4.5.3.2.5; 0: 180 */
-    unsigned *references;        /* sessions that use it */
+    void *context;              /* first argument of every policy call */
+    const char *name;           /* "submission": events, metrics */
+    const char *hostname;       /* greeting, EHLO, Received */
+    uint64_t message_size_max;  /* SIZE; 552 5.3.4 beyond; 0: no limit */
+    unsigned recipients_max;    /* a transaction; LIMITS RCPTMAX; 452 4.5.3 beyond; 0: no limit */
+    unsigned mails_max;         /* transactions a session; LIMITS MAILMAX; 0: no limit */
+    unsigned errors_max;        /* commands and content refused 5xx, then 421 4.7.0; 0: 20 */
+    size_t line_length_max;     /* content lines with CRLF; 0: any (passed on unchanged) */
+    unsigned command_timeout_s; /* RFC 5321 section 4.5.3.2.7; 0: 300 */
+    unsigned content_timeout_s; /* RFC 5321 section 4.5.3.2.5; 0: 180 */
+    unsigned *references;       /* sessions that use it; may be NULL */
+};
+
+/* One MAIL..DATA exchange (RFC 5321 section 3.3); cleared whole, in one place. */
+struct smtp_transaction {
+    void *of_service; /* the service's own; it sets it in mail() */
+    bool is_open;
+    bool is_smtputf8; /* said with MAIL */
+    bool has_chunks;  /* BDAT began: no DATA and no RCPT any more */
+    unsigned recipient_count;
+    unsigned refused_count; /* recipients refused */
+};
+
+/* Content on its way in, also after its transaction was refused and reset. */
+struct smtp_incoming {
+    struct dot_reader reader; /* of all chunks of a transaction */
+    bool is_chunk, is_last;   /* BDAT; LAST */
+    uint64_t chunk_left;
+    uint64_t swallowed;     /* bytes of refused content read so far in this session */
+    struct verdict refusal; /* code 0: none; else the reply when the end was read */
+    struct verdict broken;  /* a chunk was refused: so are the chunks behind it; code 0: none */
 };
 
 struct smtp_server {
     struct conn conn;
     const struct smtp_service *service;
-    void *transaction;           /* the service's */
-    uint8_t state;
-    bool is_esmtp, has_greeted, in_transaction, is_bdat, bdat_last, stopping;
-    bool content_refused;        /* content is read and dropped: the reply is known already */
-    unsigned recipient_count;    /* accepted in this transaction */
+    uint8_t state; /* written by server_enter() only */
+    bool is_running;
+    bool has_greeted; /* EHLO or HELO was answered */
+    bool is_esmtp;    /* it was EHLO */
+    bool is_stopping;
+    bool skips_line; /* inside a line that was too long */
+    struct smtp_transaction transaction;
+    struct smtp_incoming incoming;
     unsigned mail_count, error_count, command_count;
-    uint64_t bdat_left;
-    struct dot_reader reader;
-    struct verdict refusal;      /* for content_refused */
-    char ehlo[256];              /* what the client said it is; empty before */
+    char ehlo[256]; /* what the client said it is; empty before */
     char peer[ADDRESS_TEXT_MAX];
-    struct list_node sessions;   /* the service's list of sessions */
-    uint64_t serial;             /* "session=" in logs */
+    struct list_node sessions; /* the service's list of sessions */
+    uint64_t serial;           /* "session=" in logs */
 };
 
-/* Takes over an accepted fd. The object comes from the caller's slab; policy->closed gives it back.
- */
+/* Takes over an accepted fd. The object is zeroed and comes from the caller's slab; policy->closed
+ * gives it back. */
 void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd,
                        const struct smtp_service *service);
-/* Graceful stop: 421 4.3.2 at the next command boundary, content and commits under way finish. */
+/* Graceful stop: 421 4.3.2 at the next command boundary (RFC 5321 section 3.8); content and commits
+ * under way finish. */
 void smtp_server_stop(struct smtp_server *server);
-void smtp_server_abort(struct smtp_server *server); /* at once */
+void smtp_server_abort(struct smtp_server *server); /* at once; closed() comes later */
 
 /* The service's answers. */
-void smtp_server_resume(struct smtp_server *server); /* takes content again */
-void smtp_server_accepted(struct smtp_server *server, struct verdict verdict,
-                          const char *id); /* verdict 0: "250 2.0.0 Ok: <id>" */
-/* Answers an fd that no session can be had for: "421 4.3.2 ..." best effort, closes it. */
-void smtp_server_turn_away(struct engine *engine, int fd, const char *hostname, const char *why);
+void smtp_server_resume(struct smtp_server *server); /* there is room for content again */
+/* Answers content_end. verdict code 0: "250 2.0.0 Ok: queued as <id>". The transaction is reset. */
+void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, const char *id);
+/* Answers an fd that no session can be had for with 421, best effort, and closes it. `text` as a
+ * verdict's. */
+void smtp_server_turn_away(struct engine *engine, int fd, const char *hostname,
+                           const char *enhanced, const char *text);
+
+const char *smtp_server_state_name(enum smtp_server_state state);

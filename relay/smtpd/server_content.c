@@ -1,0 +1,254 @@
+/* server_content.c - DATA and BDAT: content to the service, or to nowhere once it was refused. */
+#include "smtpd/server_parts.h"
+
+#include "base/metric.h"
+
+static enum step data_step(struct smtp_server *server);
+static enum step chunk_step(struct smtp_server *server);
+static enum step chunk_end(struct smtp_server *server);
+static enum step content_whole(struct smtp_server *server);
+static enum step say_refusal(struct smtp_server *server);
+static void judge(struct smtp_server *server);
+static void refuse_content(struct smtp_server *server, struct verdict verdict);
+static enum step swallow(struct smtp_server *server, size_t len);
+static void content_out(void *context, struct bytes run);
+static void nowhere(void *context, struct bytes run);
+
+enum step handle_data(struct smtp_server *server, struct bytes argument __attribute__((unused)))
+{
+    const struct smtp_service *service = server->service;
+    struct verdict verdict = service->policy->content_begin(service->context, server);
+
+    if (verdict.code != 0) {
+        server_note(server, SMTP_DATA, &verdict, BYTES_NONE);
+        enum step next = server_say(server, verdict);
+        server_reset(server);
+        return next;
+    }
+    server->incoming = (struct smtp_incoming){.swallowed = server->incoming.swallowed};
+    dot_reader_init(&server->incoming.reader);
+    server_enter(server, SERVER_CONTENT);
+    return server_reply(server, 354, NULL, "End data with <CR><LF>.<CR><LF>");
+}
+
+/* What stands against a chunk before it is read. Code 0: nothing. */
+static struct verdict judge_chunk(struct smtp_server *server, uint64_t size)
+{
+    const struct smtp_service *service = server->service;
+    uint64_t size_max = service->message_size_max;
+
+    /* The chunks of a pipeline whose first one was refused; same code, so that a client that looks
+     * at the last reply only learns whether to try again (RFC 3030 section 2). */
+    if (server->incoming.broken.code != 0)
+        return server->incoming.broken;
+    struct verdict verdict =
+        server_out_of_order(server, NEEDS_HELLO | NEEDS_MAIL | NEEDS_RECIPIENT);
+    if (verdict.code != 0)
+        return verdict;
+    if (size_max != 0 && (size > size_max || server->incoming.reader.size > size_max - size))
+        return VERDICT(552, "5.3.4", "The message is larger than we take (see SIZE)",
+                       "limits.message_size");
+    if (server->transaction.has_chunks)
+        return VERDICT_OK;
+    return service->policy->content_begin(service->context, server);
+}
+
+enum step handle_bdat(struct smtp_server *server, struct bytes argument)
+{
+    struct smtp_incoming *incoming = &server->incoming;
+    uint64_t size;
+    bool is_last;
+
+    if (!smtp_bdat_parse(argument, &size, &is_last)) {
+        /* How many bytes of content follow is not known, and none of them must be taken for a
+         * command: there is no way to go on. */
+        enum step next =
+            server_refuse(server, SMTP_BDAT,
+                          VERDICT(501, "5.5.4", "Syntax is BDAT size [LAST]", "syntax"));
+        if (next == STEP_CLOSE)
+            return next;
+        return server_leave(server, "4.5.0", "Where that chunk ends is unknown, closing");
+    }
+    if (!server->transaction.has_chunks)
+        dot_reader_init(&incoming->reader);
+    struct verdict verdict = judge_chunk(server, size);
+    incoming->is_chunk = true;
+    incoming->is_last = is_last;
+    incoming->chunk_left = size;
+    incoming->refusal = incoming->broken;
+    if (verdict.code == 0)
+        server->transaction.has_chunks = true;
+    else if (incoming->broken.code == 0) /* a pipeline is one error, not one a chunk */
+        refuse_content(server, verdict);
+    server_enter(server, SERVER_CONTENT);
+    return STEP_AGAIN;
+}
+
+enum step content_step(struct smtp_server *server)
+{
+    return server->incoming.is_chunk ? chunk_step(server) : data_step(server);
+}
+
+/* How much of what has arrived may be taken now; 0: the step waits. */
+static size_t content_take_max(struct smtp_server *server, size_t arrived)
+{
+    const struct smtp_service *service = server->service;
+
+    if (arrived == 0 || server->incoming.refusal.code != 0)
+        return arrived;
+    return MIN(arrived, service->policy->content_room(service->context, server));
+}
+
+static enum step data_step(struct smtp_server *server)
+{
+    struct smtp_incoming *incoming = &server->incoming;
+    struct bytes input = conn_input(&server->conn);
+
+    if (incoming->reader.done)
+        return content_whole(server);
+    if (input.len == 0)
+        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+    /* One byte less than there is room: the reader may hand out a CR that it held back. */
+    size_t len = content_take_max(server, input.len + 1);
+    if (len < 2)
+        return STEP_WAIT;
+    struct bytes rest = bytes_slice(input, 0, len - 1);
+    bool is_refused = incoming->refusal.code != 0;
+    dot_read(&incoming->reader, &rest, is_refused ? nowhere : content_out, server);
+    size_t taken = len - 1 - rest.len;
+    conn_consume(&server->conn, taken);
+    if (is_refused)
+        return swallow(server, taken);
+    metric_add(METRIC_SMTPD_CONTENT_BYTES, (int64_t)taken);
+    judge(server);
+    return STEP_AGAIN;
+}
+
+static enum step chunk_step(struct smtp_server *server)
+{
+    struct smtp_incoming *incoming = &server->incoming;
+    struct bytes input = conn_input(&server->conn);
+
+    if (incoming->chunk_left == 0)
+        return chunk_end(server);
+    if (input.len == 0)
+        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+    if (input.len > incoming->chunk_left)
+        input.len = (size_t)incoming->chunk_left;
+    size_t len = content_take_max(server, input.len);
+    if (len == 0)
+        return STEP_WAIT;
+    bool is_refused = incoming->refusal.code != 0;
+    if (!is_refused) {
+        struct bytes run = bytes_slice(input, 0, len);
+        chunk_read(&incoming->reader, run);
+        content_out(server, run);
+    }
+    conn_consume(&server->conn, len);
+    incoming->chunk_left -= len;
+    if (is_refused)
+        return swallow(server, len);
+    metric_add(METRIC_SMTPD_CONTENT_BYTES, (int64_t)len);
+    judge(server);
+    return STEP_AGAIN;
+}
+
+static enum step chunk_end(struct smtp_server *server)
+{
+    struct smtp_incoming *incoming = &server->incoming;
+
+    if (!server_can_reply(server))
+        return STEP_WAIT;
+    if (incoming->refusal.code == 0 && incoming->is_last) {
+        chunk_finish(&incoming->reader);
+        judge(server);
+    }
+    if (incoming->refusal.code == 0 && incoming->is_last)
+        return content_whole(server);
+    if (incoming->refusal.code == 0) {
+        server_enter(server, SERVER_COMMAND);
+        return server_reply(server, 250, "2.0.0", "Chunk taken");
+    }
+    incoming->broken = VERDICT_OK;
+    if (!incoming->is_last)
+        incoming->broken =
+            VERDICT(incoming->refusal.code, incoming->refusal.enhanced,
+                    "Chunk dropped: the transaction was refused with an earlier one", "chunk");
+    return say_refusal(server);
+}
+
+/* All of it was read. */
+static enum step content_whole(struct smtp_server *server)
+{
+    const struct smtp_service *service = server->service;
+
+    if (!server_can_reply(server))
+        return STEP_WAIT;
+    if (server->incoming.refusal.code != 0)
+        return say_refusal(server);
+    server_enter(server, SERVER_COMMIT);
+    service->policy->content_end(service->context, server, &server->incoming.reader);
+    return STEP_AGAIN;
+}
+
+static enum step say_refusal(struct smtp_server *server)
+{
+    struct verdict verdict = server->incoming.refusal;
+
+    server->incoming.refusal = VERDICT_OK;
+    server_enter(server, SERVER_COMMAND);
+    return server_say(server, verdict);
+}
+
+/* Looks at what the reader has seen so far. RFC 5321 section 2.3.8: CR and LF only as CRLF. */
+static void judge(struct smtp_server *server)
+{
+    const struct smtp_service *service = server->service;
+    const struct dot_reader *reader = &server->incoming.reader;
+
+    if (service->message_size_max != 0 && reader->size > service->message_size_max)
+        refuse_content(server, VERDICT(552, "5.3.4", "The message is larger than we take",
+                                       "limits.message_size"));
+    else if (reader->has_bare)
+        refuse_content(server, VERDICT(554, "5.6.0",
+                                       "The content holds a bare CR or LF; lines end in CRLF, the "
+                                       "last one too",
+                                       "bare-newline"));
+    else if (reader->has_nul)
+        refuse_content(server, VERDICT(554, "5.6.0", "The content holds a NUL", "nul"));
+    else if (service->line_length_max != 0 && reader->line_len_max + 2 > service->line_length_max)
+        refuse_content(server, VERDICT(554, "5.6.0", "A line of the content is too long",
+                                       "limits.line_length"));
+}
+
+/* The transaction ends here; the reply comes when the content's true end was read. */
+static void refuse_content(struct smtp_server *server, struct verdict verdict)
+{
+    if (server->transaction.is_open)
+        server_note(server, SMTP_DATA, &verdict, BYTES_NONE);
+    else
+        server_count(server, SMTP_BDAT, &verdict);
+    server_reset(server);
+    server->incoming.refusal = verdict;
+}
+
+/* A client may send what it has announced, but not make us read for ever. */
+static enum step swallow(struct smtp_server *server, size_t len)
+{
+    server->incoming.swallowed += len;
+    if (server->incoming.swallowed <= SWALLOW_MAX)
+        return STEP_AGAIN;
+    return server_leave(server, "4.7.0", "Too much refused content, closing");
+}
+
+static void content_out(void *context, struct bytes run)
+{
+    struct smtp_server *server = context;
+    const struct smtp_service *service = server->service;
+
+    service->policy->content(service->context, server, run);
+}
+
+static void nowhere(void *context __attribute__((unused)), struct bytes run __attribute__((unused)))
+{
+}

@@ -1,0 +1,73 @@
+/*
+ * server_parts.h - what the files of an SMTP server session share; nobody else includes it.
+ *
+ * smtp_server.c drives, server_verbs.c takes commands, server_content.c takes content,
+ * server_reply.c words the replies and keeps account of what was refused.
+ */
+#pragma once
+
+#include "smtpd/smtp_server.h"
+
+enum {
+    COMMAND_LINE_MAX = 2048, /* with CRLF: RFC 5321 section 4.5.3.1.4's 512, and what SIZE, BODY,
+                                SMTPUTF8, DSN add (ORCPT alone 500 octets), as most servers take */
+    REPLY_ROOM = 1024,       /* no command's replies are longer, EHLO's and HELP's included */
+    OUTPUT_MAX = 16384,      /* replies that wait for a peer to read them */
+    SWALLOW_MAX = 1 << 30,   /* bytes of refused content a session may make us read */
+};
+
+enum step {
+    STEP_AGAIN, /* progress was made, run the current state's step again */
+    STEP_WAIT,  /* nothing more to do until the connection or the service wakes us */
+    STEP_CLOSE, /* the session is over: send what was written, then close */
+};
+
+/* --- smtp_server.c ---------------------------------------------------------------------------- */
+
+void server_enter(struct smtp_server *server, enum smtp_server_state state);
+/* RSET, EHLO, refused content, commit, the end: every way out of a transaction. */
+void server_reset(struct smtp_server *server);
+
+/* --- server_verbs.c --------------------------------------------------------------------------- */
+
+enum step command_step(struct smtp_server *server);
+
+/* What must hold before a command; what does not is a 503. */
+enum {
+    NEEDS_HELLO = 1 << 0,
+    NEEDS_NO_MAIL = 1 << 1,
+    NEEDS_MAIL = 1 << 2,
+    NEEDS_NO_CHUNKS = 1 << 3,
+    NEEDS_RECIPIENT = 1 << 4,
+};
+/* Code 0 when all of `needs` holds; else the one 503 (554 when all recipients were refused). */
+struct verdict server_out_of_order(const struct smtp_server *server, unsigned needs);
+
+/* --- server_content.c ------------------------------------------------------------------------- */
+
+enum step content_step(struct smtp_server *server);
+enum step handle_data(struct smtp_server *server, struct bytes argument);
+enum step handle_bdat(struct smtp_server *server, struct bytes argument);
+
+/* --- server_reply.c --------------------------------------------------------------------------- */
+
+#define VERDICT(code, enhanced, text, rule) ((struct verdict){code, enhanced, text, rule, false})
+
+/* "250 2.1.0 Sender ok": enhanced NULL for the replies that carry none (RFC 2034 section 4). */
+enum step server_reply(struct smtp_server *server, unsigned code, const char *enhanced,
+                       const char *text);
+/* Says the verdict; then 421 and STEP_CLOSE where it or the number of errors asks for that. */
+enum step server_say(struct smtp_server *server, struct verdict verdict);
+/* Counts and logs a refusal that server_say() says now or later. */
+void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict);
+/* The same for something of a transaction: the service is told as well. */
+void server_note(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
+                 struct bytes address);
+/* Counts and says. */
+enum step server_refuse(struct smtp_server *server, enum smtp_verb verb, struct verdict verdict);
+/* "421 ..." by our own will, ends the session. */
+enum step server_leave(struct smtp_server *server, const char *enhanced, const char *text);
+/* Room for the replies of one more command. */
+bool server_can_reply(const struct smtp_server *server);
+enum step server_reply_ehlo(struct smtp_server *server);
+enum step server_reply_greeting(struct smtp_server *server);

@@ -1,0 +1,308 @@
+/* server_verbs.c - one command line at a time: which verbs there are, when they are allowed, and
+ * what they answer. */
+#include "smtpd/server_parts.h"
+
+#include <string.h>
+
+#include "base/metric.h"
+
+struct verb {
+    const char *name;
+    unsigned needs; /* NEEDS_* bits */
+    bool is_alone;  /* takes no argument */
+    enum step (*handle)(struct smtp_server *server, struct bytes argument);
+};
+
+static enum step handle_ehlo(struct smtp_server *server, struct bytes argument);
+static enum step handle_helo(struct smtp_server *server, struct bytes argument);
+static enum step handle_mail(struct smtp_server *server, struct bytes argument);
+static enum step handle_rcpt(struct smtp_server *server, struct bytes argument);
+static enum step handle_rset(struct smtp_server *server, struct bytes argument);
+static enum step handle_noop(struct smtp_server *server, struct bytes argument);
+static enum step handle_vrfy(struct smtp_server *server, struct bytes argument);
+static enum step handle_help(struct smtp_server *server, struct bytes argument);
+static enum step handle_quit(struct smtp_server *server, struct bytes argument);
+static enum step handle_not_here(struct smtp_server *server, struct bytes argument);
+static enum step handle_unknown(struct smtp_server *server, struct bytes argument);
+static enum step skip_line(struct smtp_server *server);
+static enum step take_command(struct smtp_server *server, struct bytes line);
+
+static const struct verb verbs[] = {
+    [SMTP_EHLO] = {"EHLO", 0, false, handle_ehlo},
+    [SMTP_HELO] = {"HELO", 0, false, handle_helo},
+    [SMTP_MAIL] = {"MAIL", NEEDS_HELLO | NEEDS_NO_MAIL, false, handle_mail},
+    [SMTP_RCPT] = {"RCPT", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS, false, handle_rcpt},
+    [SMTP_DATA] = {"DATA", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS | NEEDS_RECIPIENT, true,
+                   handle_data},
+    /* A chunk follows a BDAT out of order too: the handler says 503 when it was read. */
+    [SMTP_BDAT] = {"BDAT", 0, false, handle_bdat},
+    [SMTP_RSET] = {"RSET", 0, true, handle_rset},
+    [SMTP_NOOP] = {"NOOP", 0, false, handle_noop},
+    [SMTP_VRFY] = {"VRFY", 0, false, handle_vrfy},
+    [SMTP_EXPN] = {"EXPN", 0, false, handle_not_here},
+    [SMTP_HELP] = {"HELP", 0, false, handle_help},
+    [SMTP_QUIT] = {"QUIT", 0, true, handle_quit},
+    [SMTP_STARTTLS] = {"STARTTLS", 0, false, handle_not_here},
+    [SMTP_AUTH] = {"AUTH", 0, false, handle_not_here},
+    [SMTP_VERB_UNKNOWN] = {"", 0, false, handle_unknown},
+};
+
+enum step command_step(struct smtp_server *server)
+{
+    struct bytes input = conn_input(&server->conn);
+    struct bytes rest = input;
+    struct bytes line;
+
+    if (server->is_stopping) /* RFC 5321 section 3.8 */
+        return server_leave(server, "4.3.2", "Service is shutting down, closing");
+    if (!server_can_reply(server))
+        return STEP_WAIT; /* the peer does not read; its deadline runs */
+    if (server->skips_line)
+        return skip_line(server);
+    switch (smtp_line_take(&rest, COMMAND_LINE_MAX, &line)) {
+    case SMTP_LINE_PARTIAL:
+        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+    case SMTP_LINE_TOO_LONG:
+        server->skips_line = true;
+        return STEP_AGAIN;
+    case SMTP_LINE_BARE:
+        conn_consume(&server->conn, input.len - rest.len);
+        return server_refuse(server, SMTP_VERB_UNKNOWN,
+                             VERDICT(500, "5.5.2",
+                                     "A bare CR, bare LF or NUL stands in the command line; lines "
+                                     "end in CRLF",
+                                     "bare-newline"));
+    case SMTP_LINE_WHOLE:
+        break;
+    }
+    enum step next = take_command(server, line);
+    conn_consume(&server->conn, input.len - rest.len);
+    return next;
+}
+
+/* A line that is too long is dropped up to its LF, then answered once. */
+static enum step skip_line(struct smtp_server *server)
+{
+    struct bytes input = conn_input(&server->conn);
+    size_t lf = bytes_find(input, '\n', 0);
+
+    if (lf == input.len) {
+        conn_consume(&server->conn, input.len);
+        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+    }
+    conn_consume(&server->conn, lf + 1);
+    server->skips_line = false;
+    /* 5.5.6 looks fit but is registered for AUTH exchanges alone (RFC 4954 section 4). */
+    return server_refuse(server, SMTP_VERB_UNKNOWN,
+                         VERDICT(500, "5.5.2", "The command line is too long", "command-length"));
+}
+
+static enum step take_command(struct smtp_server *server, struct bytes line)
+{
+    struct smtp_command command;
+
+    smtp_command_parse(line, &command);
+    server->command_count++;
+    metric_inc(METRIC_SMTPD_COMMANDS);
+    const struct verb *verb = &verbs[command.verb];
+    struct verdict verdict = server_out_of_order(server, verb->needs);
+    if (verdict.code != 0)
+        return server_refuse(server, command.verb, verdict);
+    if (verb->is_alone && command.argument.len > 0)
+        return server_refuse(server, command.verb,
+                             VERDICT(501, "5.5.4", "This command takes no argument", "syntax"));
+    return verb->handle(server,
+                        command.verb == SMTP_VERB_UNKNOWN ? command.verb_text : command.argument);
+}
+
+struct verdict server_out_of_order(const struct smtp_server *server, unsigned needs)
+{
+    const struct smtp_transaction *transaction = &server->transaction;
+
+    if ((needs & NEEDS_HELLO) != 0 && !server->has_greeted)
+        return VERDICT(503, "5.5.1", "Say EHLO first", "sequence");
+    if ((needs & NEEDS_NO_MAIL) != 0 && transaction->is_open)
+        return VERDICT(503, "5.5.1", "A transaction is open already; RSET ends it", "sequence");
+    if ((needs & NEEDS_MAIL) != 0 && !transaction->is_open)
+        return VERDICT(503, "5.5.1", "Say MAIL first", "sequence");
+    if ((needs & NEEDS_NO_CHUNKS) != 0 && transaction->has_chunks)
+        return VERDICT(503, "5.5.1", "BDAT has begun; end it with LAST or RSET", "sequence");
+    if ((needs & NEEDS_RECIPIENT) != 0 && transaction->recipient_count == 0) {
+        if (transaction->refused_count != 0)
+            return VERDICT(554, "5.5.1", "No valid recipients", "sequence");
+        return VERDICT(503, "5.5.1", "Say RCPT first", "sequence");
+    }
+    return VERDICT_OK;
+}
+
+/* EHLO and HELO, at any time, start afresh (RFC 5321 section 4.1.4). */
+static enum step greet(struct smtp_server *server, struct bytes argument, bool is_esmtp)
+{
+    struct bytes name;
+    bool is_strict;
+
+    if (!smtp_ehlo_parse(argument, &name, &is_strict))
+        return server_refuse(server, SMTP_VERB_UNKNOWN,
+                             VERDICT(501, "5.5.4", "Say who you are: a domain or an address",
+                                     "syntax"));
+    server_reset(server);
+    server->incoming.broken = VERDICT_OK;
+    size_t len = MIN(name.len, sizeof(server->ehlo) - 1);
+    memcpy(server->ehlo, name.ptr, len);
+    server->ehlo[len] = '\0';
+    server->has_greeted = true;
+    server->is_esmtp = is_esmtp;
+    if (is_esmtp)
+        return server_reply_ehlo(server);
+    return server_reply(server, 250, NULL, server->service->hostname);
+}
+
+static enum step handle_ehlo(struct smtp_server *server, struct bytes argument)
+{
+    return greet(server, argument, true);
+}
+
+static enum step handle_helo(struct smtp_server *server, struct bytes argument)
+{
+    return greet(server, argument, false);
+}
+
+/* What the session itself has against a MAIL that can be read. */
+static struct verdict judge_mail(const struct smtp_server *server, const struct smtp_mail *mail)
+{
+    const struct smtp_service *service = server->service;
+
+    if (service->mails_max != 0 && server->mail_count >= service->mails_max)
+        return VERDICT(452, "4.5.3", "Too many transactions in this session", "mails_max");
+    if (mail->has_auth) /* RFC 4954 section 5: only where AUTH is offered */
+        return VERDICT(555, "5.5.4", "AUTH= is not offered here", "syntax");
+    if (mail->reverse_path.text.len > 0 && mail->reverse_path.domain.len == 0)
+        return VERDICT(553, "5.1.7", "The sender's address needs a domain", "syntax");
+    if (mail->reverse_path.is_utf8 && !mail->smtputf8) /* RFC 6531 section 3.5 */
+        return VERDICT(553, "5.6.7", "A UTF-8 address needs the SMTPUTF8 parameter", "smtputf8");
+    if (service->message_size_max != 0 && mail->size > service->message_size_max)
+        return VERDICT(552, "5.3.4", "The message is larger than we take (see SIZE)",
+                       "limits.message_size"); /* RFC 1870 section 6.1 */
+    return VERDICT_OK;
+}
+
+static enum step handle_mail(struct smtp_server *server, struct bytes argument)
+{
+    const struct smtp_service *service = server->service;
+    struct smtp_mail mail = {0};
+    struct smtp_refusal why;
+    struct verdict verdict;
+
+    if (!smtp_mail_parse(argument, &mail, &why))
+        verdict = VERDICT(why.code, why.enhanced, why.text, "syntax");
+    else
+        verdict = judge_mail(server, &mail);
+    if (verdict.code == 0)
+        verdict = service->policy->mail(service->context, server, &mail);
+    if (verdict.code != 0) {
+        server_note(server, SMTP_MAIL, &verdict, mail.reverse_path.text);
+        return server_say(server, verdict);
+    }
+    server->transaction.is_open = true;
+    server->transaction.is_smtputf8 = mail.smtputf8;
+    server->incoming.broken = VERDICT_OK;
+    server->mail_count++;
+    return server_reply(server, 250, "2.1.0", "Sender ok");
+}
+
+static struct verdict judge_rcpt(const struct smtp_server *server, const struct smtp_rcpt *rcpt)
+{
+    const struct smtp_service *service = server->service;
+
+    if (rcpt->forward_path.is_utf8 && !server->transaction.is_smtputf8) /* RFC 6531 section 3.5 */
+        return VERDICT(553, "5.6.7", "A UTF-8 address needs SMTPUTF8 with MAIL", "smtputf8");
+    if (service->recipients_max != 0 &&
+        server->transaction.recipient_count >= service->recipients_max)
+        /* The client sends the rest in another transaction: RFC 5321 section 4.5.3.1.10. */
+        return VERDICT(452, "4.5.3", "Too many recipients", "limits.recipients");
+    return VERDICT_OK;
+}
+
+static enum step handle_rcpt(struct smtp_server *server, struct bytes argument)
+{
+    const struct smtp_service *service = server->service;
+    struct smtp_rcpt rcpt = {0};
+    struct smtp_refusal why;
+    struct verdict verdict;
+
+    if (!smtp_rcpt_parse(argument, &rcpt, &why))
+        verdict = VERDICT(why.code, why.enhanced, why.text, "syntax");
+    else
+        verdict = judge_rcpt(server, &rcpt);
+    if (verdict.code == 0)
+        verdict = service->policy->rcpt(service->context, server, &rcpt);
+    if (verdict.code != 0) {
+        server->transaction.refused_count++;
+        server_note(server, SMTP_RCPT, &verdict, rcpt.forward_path.text);
+        return server_say(server, verdict);
+    }
+    server->transaction.recipient_count++;
+    return server_reply(server, 250, "2.1.5", "Recipient ok");
+}
+
+static enum step handle_rset(struct smtp_server *server,
+                             struct bytes argument __attribute__((unused)))
+{
+    server_reset(server);
+    server->incoming.broken = VERDICT_OK;
+    return server_reply(server, 250, "2.0.0", "Ok");
+}
+
+static enum step handle_noop(struct smtp_server *server,
+                             struct bytes argument __attribute__((unused)))
+{
+    return server_reply(server, 250, "2.0.0", "Ok");
+}
+
+/* 2.1.5 (destination address) with RFC 5321 section 3.5.3's 252: addressing is what it is about,
+ * and "cannot verify, but will take and try" is the truth of every address here. */
+static enum step handle_vrfy(struct smtp_server *server, struct bytes argument)
+{
+    if (argument.len == 0)
+        return server_refuse(server, SMTP_VERB_UNKNOWN,
+                             VERDICT(501, "5.5.4", "Which address?", "syntax"));
+    return server_reply(server, 252, "2.1.5", "Cannot verify; mail for it will be tried");
+}
+
+static enum step handle_help(struct smtp_server *server,
+                             struct bytes argument __attribute__((unused)))
+{
+    return server_reply(server, 214, "2.0.0",
+                        "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321");
+}
+
+static enum step handle_quit(struct smtp_server *server,
+                             struct bytes argument __attribute__((unused)))
+{
+    (void)server_reply(server, 221, "2.0.0", "Bye");
+    return STEP_CLOSE;
+}
+
+/* Known, not offered: RFC 5321 section 4.2.4. */
+static enum step handle_not_here(struct smtp_server *server,
+                                 struct bytes argument __attribute__((unused)))
+{
+    return server_refuse(server, SMTP_VERB_UNKNOWN,
+                         VERDICT(502, "5.5.1", "This command is not offered here", "not-offered"));
+}
+
+static enum step handle_unknown(struct smtp_server *server, struct bytes verb)
+{
+    static const struct bytes http[] = {BYTES("GET"),     BYTES("POST"),    BYTES("PUT"),
+                                        BYTES("CONNECT"), BYTES("OPTIONS"), BYTES("HEAD")};
+
+    /* A browser made to post mail to a trusted port on this machine: what it sends behind its
+     * headers would be commands. */
+    for (size_t i = 0; i < ARRAY_LEN(http); i++)
+        if (bytes_equal_nocase(verb, http[i]))
+            return server_refuse(server, SMTP_VERB_UNKNOWN,
+                                 (struct verdict){421, "4.7.0", "This is an SMTP server, closing",
+                                                  "http", true});
+    return server_refuse(server, SMTP_VERB_UNKNOWN,
+                         VERDICT(500, "5.5.1", "Unknown command", "unknown-command"));
+}
