@@ -36,10 +36,12 @@ static void put_word(struct folder *folder, const struct bytes pieces[static PIE
 
     for (size_t i = 0; i < PIECES_MAX; i++)
         len += pieces[i].len;
-    if (folder->column + 1 + len > COLUMN_MAX)
-        fold(folder);
-    else if (folder->column != TAB_COLUMNS)
-        put(folder, BYTES(" "));
+    if (folder->column != TAB_COLUMNS) { /* a line of white space only would be obsolete syntax */
+        if (folder->column + 1 + len > COLUMN_MAX)
+            fold(folder);
+        else
+            put(folder, BYTES(" "));
+    }
     for (size_t i = 0; i < PIECES_MAX; i++)
         put(folder, pieces[i]);
 }
@@ -96,7 +98,8 @@ bool received_format(const struct received *received, struct buf *out)
 
     put(&folder, BYTES("Received:"));
     put_from(&folder, received);
-    fold(&folder);
+    if (received->ehlo.len > 0 || received->peer.len > 0)
+        fold(&folder);
     put_clause(&folder, BYTES("by"), received->by);
     put_clause(&folder, BYTES("with"), received->with);
     put_clause(&folder, BYTES("id"), received->id);

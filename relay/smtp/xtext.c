@@ -61,21 +61,22 @@ bool smtp_xtext_encode(struct bytes text, struct buf *out)
 {
     static const uint8_t digits[] = "0123456789ABCDEF";
 
-    if (text.len > SIZE_MAX / 3)
-        return false;
-    uint8_t *place = buf_reserve(out, text.len * 3);
     size_t len = 0;
-    if (place == NULL)
-        return text.len == 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        len += is_xchar(text.ptr[i]) ? 1 : 3;
+    uint8_t *to = buf_reserve(out, len);
+    if (to == NULL)
+        return false;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
         if (is_xchar(c)) {
-            place[len++] = c;
+            *to++ = c;
             continue;
         }
-        place[len++] = '+';
-        place[len++] = digits[c >> 4];
-        place[len++] = digits[c & 15];
+        *to++ = '+';
+        *to++ = digits[c >> 4];
+        *to++ = digits[c & 15];
     }
     buf_extend(out, len);
     return true;

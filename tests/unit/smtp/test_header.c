@@ -1,0 +1,267 @@
+/* test_header.c - header sections, in every split and with little room. */
+#include "smtp/header.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/unit.h"
+
+#define TEN "aaaaaaaaaa"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define NAME_997 \
+    HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED TEN TEN TEN TEN TEN \
+        TEN TEN TEN TEN "aaaaaaa"
+
+struct sample {
+    struct bytes input;
+    bool drop_bcc;
+    struct bytes stored;
+    bool in_body;
+    bool missing_separator;
+    unsigned received_count;
+    struct bytes message_id;
+    const char *has; /* m, d, f, 8: message_id, date, from, 8bit */
+};
+
+static const struct sample samples[] = {
+    {BYTES(""), true, BYTES(""), false, false, 0, BYTES(""), ""},
+    {BYTES("\r\n"), true, BYTES("\r\n"), true, false, 0, BYTES(""), ""},
+    {BYTES("\r\nbody"), true, BYTES("\r\nbody"), true, false, 0, BYTES(""), ""},
+    {BYTES("A: b\r\n\r\nbody\r\n"), true, BYTES("A: b\r\n\r\nbody\r\n"), true, false, 0, BYTES(""),
+     ""},
+    /* No body: RFC 5322 section 3.5 makes it optional. */
+    {BYTES("A: b\r\n"), true, BYTES("A: b\r\n"), false, false, 0, BYTES(""), ""},
+    {BYTES("A: b"), true, BYTES("A: b"), false, false, 0, BYTES(""), ""},
+    {BYTES("From: a\r\nDATE: x\r\nmessage-id: <1@x>\r\n\r\n"), true,
+     BYTES("From: a\r\nDATE: x\r\nmessage-id: <1@x>\r\n\r\n"), true, false, 0, BYTES("<1@x>"),
+     "mdf"},
+    {BYTES("Received: a\r\nReceived: b\r\n c\r\nX-Received: d\r\n\r\n"), true,
+     BYTES("Received: a\r\nReceived: b\r\n c\r\nX-Received: d\r\n\r\n"), true, false, 2, BYTES(""),
+     ""},
+    /* Taken out with their continuation lines: RFC 5321 section 4.4, RFC 5322 section 3.6.3. */
+    {BYTES("Return-Path: <a>\r\n\tx\r\nA: b\r\n\r\n"), false, BYTES("A: b\r\n\r\n"), true, false, 0,
+     BYTES(""), ""},
+    {BYTES("A: b\r\nBcc: x,\r\n y,\r\n \r\n\tz\r\nC: d\r\n\r\nBcc: body"), true,
+     BYTES("A: b\r\nC: d\r\n\r\nBcc: body"), true, false, 0, BYTES(""), ""},
+    {BYTES("bcc : x\r\nRESENT-BCC\t: y\r\nTo: z\r\n\r\n"), true, BYTES("To: z\r\n\r\n"), true,
+     false, 0, BYTES(""), ""},
+    {BYTES("Bcc: x\r\nResent-Bcc: y\r\n\r\n"), false, BYTES("Bcc: x\r\nResent-Bcc: y\r\n\r\n"),
+     true, false, 0, BYTES(""), ""},
+    {BYTES("Bcc: x"), true, BYTES(""), false, false, 0, BYTES(""), ""},
+    {BYTES("Bcc:\r\n\r\n"), true, BYTES("\r\n"), true, false, 0, BYTES(""), ""},
+    {BYTES("Bccx: x\r\nBc: y\r\n\r\n"), true, BYTES("Bccx: x\r\nBc: y\r\n\r\n"), true, false, 0,
+     BYTES(""), ""},
+    {BYTES("Bcc: \xff\r\nA: b\r\n\r\n"), true, BYTES("A: b\r\n\r\n"), true, false, 0, BYTES(""),
+     ""}, /* what is not stored needs no SMTPUTF8 */
+    {BYTES("A: \xc3\xa4\r\n\r\n"), true, BYTES("A: \xc3\xa4\r\n\r\n"), true, false, 0, BYTES(""),
+     "8"},
+    {BYTES("A: b\r\n\r\n\xc3\xa4"), true, BYTES("A: b\r\n\r\n\xc3\xa4"), true, false, 0, BYTES(""),
+     ""},
+    /* Spaces before the colon: RFC 5322 section 4.5.1. */
+    {BYTES("From : a\r\nDate \t : x\r\n\r\n"), true, BYTES("From : a\r\nDate \t : x\r\n\r\n"), true,
+     false, 0, BYTES(""), "df"},
+    /* A line that is no field: the body has begun. */
+    {BYTES("From me Tue Nov 24\r\nA: b\r\n"), true, BYTES("\r\nFrom me Tue Nov 24\r\nA: b\r\n"),
+     true, true, 0, BYTES(""), ""},
+    {BYTES("A: b\r\nbody\r\nBcc: c\r\n"), true, BYTES("A: b\r\n\r\nbody\r\nBcc: c\r\n"), true, true,
+     0, BYTES(""), ""},
+    {BYTES("A: b\r\nbody"), true, BYTES("A: b\r\n\r\nbody"), true, true, 0, BYTES(""), ""},
+    {BYTES("body"), true, BYTES("\r\nbody"), true, true, 0, BYTES(""), ""},
+    {BYTES(" A: b\r\n"), true, BYTES("\r\n A: b\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES(": b\r\n"), true, BYTES("\r\n: b\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("A\xc3\xa4: b\r\n"), true, BYTES("\r\nA\xc3\xa4: b\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("A\0: b\r\n"), true, BYTES("\r\nA\0: b\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("A\r\n: b\r\n"), true, BYTES("\r\nA\r\n: b\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("A b: c\r\n"), true, BYTES("\r\nA b: c\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("A: b\r\n\r"), true, BYTES("A: b\r\n\r\n\r"), true, true, 0, BYTES(""), ""},
+    {BYTES("A: b\r\n\rx"), true, BYTES("A: b\r\n\r\n\rx"), true, true, 0, BYTES(""), ""},
+    /* Bare CR and LF end no line, so what follows them cannot escape or start a field. */
+    {BYTES("A: b\nBcc: c\rBcc: d\r\n\r\n"), true, BYTES("A: b\nBcc: c\rBcc: d\r\n\r\n"), true,
+     false, 0, BYTES(""), ""},
+    {BYTES("Bcc: a\nB: c\r\rD: e\r\nF: g\r\n"), true, BYTES("F: g\r\n"), false, false, 0, BYTES(""),
+     ""},
+    {BYTES("A: b\r\r\n\r\n"), true, BYTES("A: b\r\r\n\r\n"), true, false, 0, BYTES(""), ""},
+    /* Message-ID: unfolded, trimmed, the first one. */
+    {BYTES("Message-ID:\r\n \t<1@x>  \t\r\n\r\n"), true,
+     BYTES("Message-ID:\r\n \t<1@x>  \t\r\n\r\n"), true, false, 0, BYTES("<1@x>"), "m"},
+    {BYTES("Message-ID: <1 \r\n @x>\r\nMessage-ID: <2@x>\r\n\r\n"), true,
+     BYTES("Message-ID: <1 \r\n @x>\r\nMessage-ID: <2@x>\r\n\r\n"), true, false, 0, BYTES("<1 @x>"),
+     "m"},
+    {BYTES("Message-ID:\r\n\r\n"), true, BYTES("Message-ID:\r\n\r\n"), true, false, 0, BYTES(""),
+     "m"},
+    {BYTES("Message-ID:a\0b\r\n\r\n"), true, BYTES("Message-ID:a\0b\r\n\r\n"), true, false, 0,
+     BYTES("ab"), "m"},
+    /* A name fills its line; one byte more is no field. */
+    {BYTES(NAME_997 ":b\r\n\r\n"), true, BYTES(NAME_997 ":b\r\n\r\n"), true, false, 0, BYTES(""),
+     ""},
+    {BYTES(NAME_997 "a:b\r\n\r\n"), true, BYTES("\r\n" NAME_997 "a:b\r\n\r\n"), true, true, 0,
+     BYTES(""), ""},
+};
+
+/* The header section ends behind the first empty line, or is all there is. */
+static size_t header_len(struct bytes stored, bool in_body)
+{
+    struct bytes separator = BYTES("\r\n");
+
+    if (!in_body)
+        return stored.len;
+    if (bytes_starts_nocase(stored, separator))
+        return separator.len;
+    return bytes_find_bytes(stored, BYTES("\r\n\r\n"), 0) + 4;
+}
+
+static void expect_sample(size_t row, const struct header_scan *scan, struct bytes stored)
+{
+    const struct sample *sample = &samples[row];
+
+    expect_row(row, bytes_equal(stored, sample->stored));
+    expect_row(row, scan->header_size == header_len(stored, scan->in_body));
+    expect_row(row, scan->in_body == sample->in_body);
+    expect_row(row, scan->missing_separator == sample->missing_separator);
+    expect_row(row, scan->received_count == sample->received_count);
+    expect_row(row, bytes_equal(bytes_range(scan->message_id, scan->message_id_len),
+                                sample->message_id));
+    expect_row(row, scan->has_message_id == (strchr(sample->has, 'm') != NULL));
+    expect_row(row, scan->has_date == (strchr(sample->has, 'd') != NULL));
+    expect_row(row, scan->has_from == (strchr(sample->has, 'f') != NULL));
+    expect_row(row, scan->has_8bit == (strchr(sample->has, '8') != NULL));
+}
+
+static void drain(struct buf *out, struct buf *stored)
+{
+    assert_true(buf_append(stored, buf_bytes(out)));
+    buf_clear(out);
+}
+
+/* Feeds a copy of exactly its size through an `out` that holds `room` bytes. */
+static void feed(struct header_scan *scan, struct bytes b, size_t room, struct buf *stored)
+{
+    uint8_t *copy = malloc(b.len + 1);
+    struct buf out;
+
+    assert_non_null(copy);
+    if (b.len > 0)
+        memcpy(copy, b.ptr, b.len);
+    struct bytes input = {copy, b.len};
+    buf_init(&out, room);
+    while (!header_scan_feed(scan, &input, &out)) {
+        assert_int_equal(buf_room(&out), 0);
+        drain(&out, stored);
+    }
+    assert_int_equal(input.len, 0);
+    drain(&out, stored);
+    buf_free(&out);
+    free(copy);
+}
+
+static void finish(struct header_scan *scan, size_t room, struct buf *stored)
+{
+    struct buf out;
+
+    buf_init(&out, room);
+    while (!header_scan_finish(scan, &out))
+        drain(&out, stored);
+    drain(&out, stored);
+    buf_free(&out);
+}
+
+static void expect_split(size_t row, size_t at, size_t room)
+{
+    struct bytes input = samples[row].input;
+    struct header_scan scan;
+    struct buf stored;
+
+    buf_init(&stored, 4096);
+    header_scan_init(&scan, samples[row].drop_bcc);
+    feed(&scan, bytes_slice(input, 0, at), room, &stored);
+    feed(&scan, bytes_slice(input, at, input.len), room, &stored);
+    finish(&scan, room, &stored);
+    expect_sample(row, &scan, buf_bytes(&stored));
+    buf_free(&stored);
+}
+
+TEST(header_scan_follows_table_in_every_split)
+{
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        for (size_t at = 0; at <= samples[i].input.len; at++)
+            expect_split(i, at, 4096);
+}
+
+TEST(header_scan_needs_one_byte_of_room)
+{
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++)
+        for (size_t room = 1; room < 9; room++)
+            expect_split(i, samples[i].input.len / 2, room);
+}
+
+TEST(header_scan_does_not_mind_single_bytes)
+{
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        struct header_scan scan;
+        struct buf stored;
+
+        buf_init(&stored, 4096);
+        header_scan_init(&scan, samples[i].drop_bcc);
+        for (size_t at = 0; at < samples[i].input.len; at++)
+            feed(&scan, bytes_slice(samples[i].input, at, 1), 4096, &stored);
+        finish(&scan, 4096, &stored);
+        expect_sample(i, &scan, buf_bytes(&stored));
+        buf_free(&stored);
+    }
+}
+
+/* in_body is the leave to bypass the scan: nothing may be held back then. */
+TEST(header_scan_holds_nothing_back_in_body)
+{
+    struct header_scan scan;
+    struct buf out;
+    struct bytes input = BYTES("A: b\r\nno field\r\n");
+
+    buf_init(&out, 10);
+    header_scan_init(&scan, true);
+    assert_false(header_scan_feed(&scan, &input, &out));
+    assert_false(scan.in_body); /* part of "\r\nno " is still to come */
+    buf_clear(&out);
+    assert_true(header_scan_feed(&scan, &input, &out) || scan.in_body);
+    assert_true(scan.in_body);
+    buf_free(&out);
+}
+
+TEST(header_scan_cuts_long_message_id)
+{
+    struct header_scan scan;
+    struct buf out;
+    struct buf input;
+
+    buf_init(&input, 4096);
+    buf_init(&out, 4096);
+    assert_true(buf_append(&input, BYTES("Message-ID: <")));
+    for (int i = 0; i < 900; i++)
+        assert_true(buf_append_byte(&input, 'x'));
+    assert_true(buf_append(&input, BYTES(">\r\n\r\n")));
+    header_scan_init(&scan, true);
+    struct bytes b = buf_bytes(&input);
+    assert_true(header_scan_feed(&scan, &b, &out));
+    assert_int_equal(scan.message_id_len, sizeof(scan.message_id));
+    assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&input)));
+    buf_free(&input);
+    buf_free(&out);
+}
+
+TEST(header_scan_passes_long_values_whole)
+{
+    struct header_scan scan;
+    struct buf out;
+    struct bytes input = BYTES("To: ");
+
+    buf_init(&out, 1 << 20);
+    header_scan_init(&scan, true);
+    assert_true(header_scan_feed(&scan, &input, &out));
+    for (int i = 0; i < 5000; i++) {
+        input = BYTES(HUNDRED "\r\n ");
+        assert_true(header_scan_feed(&scan, &input, &out));
+    }
+    assert_int_equal(buf_len(&out), 4 + 5000 * 103);
+    assert_false(scan.in_body);
+    buf_free(&out);
+}
