@@ -9,7 +9,11 @@
 
 #include "event/event_text.h"
 
-enum { BINARY_VERSION = 1, NUMBERS_LEN_MAX = 320 };
+enum {
+    BINARY_VERSION = 1,
+    NUMBERS_LEN_MAX = 320,   /* version, kind and all varints */
+    TEXT_HEADER_LEN_MAX = 4, /* key and length */
+};
 
 /* Numbers of the fields that are varints; texts have theirs in event_text.h. */
 enum {
@@ -48,11 +52,7 @@ static const struct text_field texts[] = {
 enum { TEXT_FIRST = 32, TEXT_LAST = TEXT_FIRST + ARRAY_LEN(texts) - 1 };
 
 _Static_assert(TEXT_LAST == 55, "the text fields' numbers follow one another");
-_Static_assert(0
-#define TEXT_LEN(name, number, len_max) +(len_max) + 4
-                       EVENT_TEXTS(TEXT_LEN)
-#undef TEXT_LEN
-                       + NUMBERS_LEN_MAX <=
+_Static_assert(NUMBERS_LEN_MAX + TEXT_HEADER_LEN_MAX * ARRAY_LEN(texts) + EVENT_TEXTS_LEN_MAX <=
                    EVENT_ENCODED_MAX,
                "an event fits whatever it holds");
 
@@ -128,7 +128,8 @@ bool event_encode(const struct event *event, struct buf *out)
     check((unsigned)event->kind < EVENT_KIND_COUNT);
     check(event->id.value == 0 || message_id_is_valid(event->id));
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        bound += MIN(event_text(event, &texts[i]).len, (size_t)texts[i].len_max) + 4;
+        bound +=
+            MIN(event_text(event, &texts[i]).len, (size_t)texts[i].len_max) + TEXT_HEADER_LEN_MAX;
     uint8_t *start = buf_reserve(out, bound);
     if (start == NULL)
         return false;

@@ -38,6 +38,9 @@ enum {
 #define EVENT_TEXT_MAX_(name, number, len_max) EVENT_TEXT_MAX_##name = (len_max),
     EVENT_TEXTS(EVENT_TEXT_MAX_)
 #undef EVENT_TEXT_MAX_
+#define EVENT_TEXT_ADD(name, number, len_max) (len_max) +
+        EVENT_TEXTS_LEN_MAX = EVENT_TEXTS(EVENT_TEXT_ADD) 0, /* of all together */
+#undef EVENT_TEXT_ADD
 };
 
 /* `text`, at most len_max bytes of it, not ending inside a UTF-8 character. */

@@ -1,0 +1,491 @@
+/*
+ * event_json.c - an event as one line of JSON.
+ *
+ * Written by hand because every delivery pays for it: the room for the worst case is reserved once,
+ * then everything is a plain copy. put_*() return where the next byte goes.
+ */
+#include <string.h>
+
+#include "event/event_text.h"
+
+enum {
+    FRAME_LEN_MAX = 2048, /* keys, numbers, times, ids and the eight bytes copied too many */
+    ESCAPE_LEN_MAX = 6,   /* \u001f */
+    TAGS_NESTING_LEN = 4, /* ["..."] around tags that are no array */
+};
+
+_Static_assert(FRAME_LEN_MAX + TAGS_NESTING_LEN + ESCAPE_LEN_MAX * EVENT_TEXTS_LEN_MAX <=
+                   EVENT_JSON_MAX,
+               "an event fits whatever it holds");
+
+#define PUT(p, literal) \
+    ((uint8_t *)memcpy((p), "" literal, sizeof(literal) - 1) + sizeof(literal) - 1)
+
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324"
+                                  "25262728293031323334353637383940414243444546474849"
+                                  "50515253545556575859606162636465666768697071727374"
+                                  "75767778798081828384858687888990919293949596979899";
+
+static inline uint8_t *put_2(uint8_t *p, unsigned value)
+{
+    memcpy(p, digit_pairs + 2 * value, 2);
+    return p + 2;
+}
+
+static uint8_t *put_u64(uint8_t *p, uint64_t value)
+{
+    uint8_t digits[20];
+    size_t at = sizeof(digits);
+
+    while (value >= 100) {
+        at -= 2;
+        put_2(digits + at, (unsigned)(value % 100));
+        value /= 100;
+    }
+    if (value >= 10) {
+        at -= 2;
+        put_2(digits + at, (unsigned)value);
+    } else {
+        digits[--at] = (uint8_t)('0' + value);
+    }
+    memcpy(p, digits + at, sizeof(digits) - at);
+    return p + sizeof(digits) - at;
+}
+
+static uint8_t *put_hex(uint8_t *p, uint64_t value, unsigned digits)
+{
+    for (unsigned i = digits; i-- > 0; value >>= 4)
+        p[i] = (uint8_t) "0123456789abcdef"[value & 15];
+    return p + digits;
+}
+
+static uint8_t *put_null(uint8_t *p)
+{
+    return PUT(p, "null");
+}
+
+static uint8_t *put_u64_or_null(uint8_t *p, uint64_t value)
+{
+    return value == 0 ? put_null(p) : put_u64(p, value);
+}
+
+static uint8_t *put_duration(uint8_t *p, int32_t ms)
+{
+    return ms < 0 ? put_null(p) : put_u64(p, (uint64_t)ms);
+}
+
+/* --- time --------------------------------------------------------------------------------------- */
+
+/* RFC 3339; null for 0 and for what has no four-digit year. The calendar is Howard Hinnant's
+ * "days from civil" run backwards: eras of 400 years that begin on 1 March, so that leap days come
+ * last. */
+static uint8_t *put_time(uint8_t *p, int64_t wall_ms)
+{
+    if (wall_ms <= 0 || wall_ms > 253402300799999)
+        return put_null(p);
+    uint64_t ms = (uint64_t)wall_ms;
+    uint32_t second = (uint32_t)(ms / 1000 % 86400);
+    uint32_t days = (uint32_t)(ms / 86400000) + 719468; /* since 1 March of year 0 */
+    uint32_t day_of_era = days % 146097;
+    uint32_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    uint32_t day_of_year =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100); /* from 1 March */
+    uint32_t month_from_march = (5 * day_of_year + 2) / 153;
+    uint32_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    uint32_t year = days / 146097 * 400 + year_of_era + (month <= 2);
+
+    *p++ = '"';
+    p = put_2(p, year / 100);
+    p = put_2(p, year % 100);
+    *p++ = '-';
+    p = put_2(p, month);
+    *p++ = '-';
+    p = put_2(p, day_of_year - (153 * month_from_march + 2) / 5 + 1);
+    *p++ = 'T';
+    p = put_2(p, second / 3600);
+    *p++ = ':';
+    p = put_2(p, second / 60 % 60);
+    *p++ = ':';
+    p = put_2(p, second % 60);
+    *p++ = '.';
+    *p++ = (uint8_t)('0' + ms % 1000 / 100);
+    p = put_2(p, (unsigned)(ms % 100));
+    return PUT(p, "Z\"");
+}
+
+/* --- text --------------------------------------------------------------------------------------- */
+
+/* Length of the UTF-8 character at the front (RFC 3629 section 4), 0 if there is none. */
+static size_t utf8_len(const uint8_t *c, size_t room)
+{
+    static const struct {
+        uint8_t lead_min, lead_max, second_min, second_max, len;
+    } forms[] = {
+        {0x00, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        if (c[0] < forms[i].lead_min || c[0] > forms[i].lead_max)
+            continue;
+        size_t len = forms[i].len;
+        if (room < len)
+            return 0;
+        if (len > 1 && (c[1] < forms[i].second_min || c[1] > forms[i].second_max))
+            return 0;
+        for (size_t n = 2; n < len; n++)
+            if ((c[n] & 0xc0) != 0x80)
+                return 0;
+        return len;
+    }
+    return 0;
+}
+
+/* True when all eight bytes stand in JSON as they are: ASCII, no control, quote or backslash. */
+static inline bool is_plain_8(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t quote = eight ^ ones * '"';
+    uint64_t backslash = eight ^ ones * '\\';
+    uint64_t odd = eight | (eight - ones * 0x20) | (quote - ones) | (backslash - ones);
+
+    return (odd & ones * 0x80) == 0;
+}
+
+static uint8_t *put_escaped(uint8_t *p, uint8_t c)
+{
+    *p++ = '\\';
+    switch (c) {
+    case '"':
+    case '\\':
+        *p++ = c;
+        return p;
+    case '\n':
+        *p++ = 'n';
+        return p;
+    case '\r':
+        *p++ = 'r';
+        return p;
+    case '\t':
+        *p++ = 't';
+        return p;
+    default:
+        return put_hex(PUT(p, "u"), c, 4);
+    }
+}
+
+static uint8_t *put_string(uint8_t *p, struct bytes text)
+{
+    const uint8_t *c = text.ptr;
+    const uint8_t *end = text.ptr + text.len;
+
+    *p++ = '"';
+    while (c < end) {
+        uint64_t eight;
+
+        if (end - c >= 8) {
+            memcpy(&eight, c, 8);
+            if (is_plain_8(eight)) {
+                memcpy(p, &eight, 8);
+                p += 8;
+                c += 8;
+                continue;
+            }
+        }
+        size_t len = utf8_len(c, (size_t)(end - c));
+        if (len == 0 || *c == 0) {
+            p = PUT(p, "\xef\xbf\xbd"); /* U+FFFD */
+            c++;
+        } else if (*c < 0x20 || *c == '"' || *c == '\\') {
+            p = put_escaped(p, *c++);
+        } else {
+            for (; len > 0; len--)
+                *p++ = *c++;
+        }
+    }
+    *p++ = '"';
+    return p;
+}
+
+static uint8_t *put_text(uint8_t *p, struct bytes text, size_t len_max)
+{
+    return text.len == 0 ? put_null(p) : put_string(p, event_text_cut(text, len_max));
+}
+
+#define PUT_TEXT(p, event, name) put_text((p), (event)->name, EVENT_TEXT_MAX_##name)
+
+/* --- tags: JSON of the submitter's, passed on as it is if it is what it should be ---------------- */
+
+static bool take_hex_4(const uint8_t *c, const uint8_t *end, unsigned *value_out)
+{
+    unsigned value = 0;
+
+    if (end - c < 4)
+        return false;
+    for (unsigned i = 0; i < 4; i++) {
+        uint8_t low = byte_lower(c[i]);
+
+        if (!byte_is_digit(low) && (low < 'a' || low > 'f'))
+            return false;
+        value = value << 4 | (unsigned)(byte_is_digit(low) ? low - '0' : low - 'a' + 10);
+    }
+    *value_out = value;
+    return true;
+}
+
+/* Behind one escape, NULL if it is none. Surrogates come in pairs; NUL is refused as elsewhere. */
+static const uint8_t *skip_escape(const uint8_t *c, const uint8_t *end)
+{
+    unsigned unit;
+
+    check(*c == '\\');
+    if (end - c < 2)
+        return NULL;
+    if (c[1] != 'u')
+        return memchr("\"\\/bfnrt", c[1], 8) != NULL ? c + 2 : NULL;
+    if (!take_hex_4(c + 2, end, &unit) || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff))
+        return NULL;
+    if (unit < 0xd800 || unit > 0xdbff)
+        return c + 6;
+    if (end - c < 12 || c[6] != '\\' || c[7] != 'u' || !take_hex_4(c + 8, end, &unit))
+        return NULL;
+    return unit >= 0xdc00 && unit <= 0xdfff ? c + 12 : NULL;
+}
+
+/* Behind one JSON string, NULL if there is none. */
+static const uint8_t *skip_string(const uint8_t *c, const uint8_t *end)
+{
+    if (c == end || *c++ != '"')
+        return NULL;
+    while (c < end && *c != '"') {
+        if (*c == '\\') {
+            c = skip_escape(c, end);
+            if (c == NULL)
+                return NULL;
+            continue;
+        }
+        size_t len = *c < 0x20 ? 0 : utf8_len(c, (size_t)(end - c));
+        if (len == 0)
+            return NULL;
+        c += len;
+    }
+    return c < end ? c + 1 : NULL;
+}
+
+static const uint8_t *skip_space(const uint8_t *c, const uint8_t *end)
+{
+    /* No line feed: an event stays on one line. */
+    while (c < end && (*c == ' ' || *c == '\t'))
+        c++;
+    return c;
+}
+
+static bool is_array_of_strings(struct bytes json)
+{
+    const uint8_t *end = json.ptr + json.len;
+    const uint8_t *c = skip_space(json.ptr, end);
+
+    if (c == end || *c != '[')
+        return false;
+    c = skip_space(c + 1, end);
+    bool is_first = true;
+    while (c < end && *c != ']') {
+        if (!is_first && *c++ != ',')
+            return false;
+        c = skip_string(skip_space(c, end), end);
+        if (c == NULL)
+            return false;
+        c = skip_space(c, end);
+        is_first = false;
+    }
+    return c < end && skip_space(c + 1, end) == end;
+}
+
+static uint8_t *put_tags(uint8_t *p, struct bytes tags)
+{
+    if (tags.len == 0)
+        return put_null(p);
+    if (tags.len <= EVENT_TEXT_MAX_tags && is_array_of_strings(tags)) {
+        memcpy(p, tags.ptr, tags.len);
+        return p + tags.len;
+    }
+    /* Nothing is lost, but it is one string. */
+    p = PUT(p, "[");
+    p = put_string(p, event_text_cut(tags, EVENT_TEXT_MAX_tags));
+    return PUT(p, "]");
+}
+
+/* --- the object --------------------------------------------------------------------------------- */
+
+static uint8_t *put_identity(uint8_t *p, const struct event *event)
+{
+    p = PUT(p, "{\"schema\":");
+    p = put_u64(p, EVENT_SCHEMA);
+    p = PUT(p, ",\"event_id\":\"");
+    p = put_hex(p, event_node(), 4);
+    *p++ = '-';
+    p = put_hex(p, event->shard, 2);
+    *p++ = '-';
+    p = put_hex(p, event->position, 16);
+    *p++ = '-';
+    p = put_u64(p, event->part);
+    p = PUT(p, "\",\"seq\":");
+    p = put_u64(p, event->seq);
+    p = PUT(p, ",\"kind\":\"");
+    const char *kind = event_kind_name(event->kind);
+    size_t kind_len = strlen(kind);
+    memcpy(p, kind, kind_len);
+    p += kind_len;
+    p = PUT(p, "\",\"id\":");
+    if (event->id.value == 0) {
+        p = put_null(p);
+    } else {
+        char id[MESSAGE_ID_TEXT_MAX];
+
+        message_id_format(event->id, id);
+        *p++ = '"';
+        memcpy(p, id, MESSAGE_ID_TEXT_LEN);
+        p += MESSAGE_ID_TEXT_LEN;
+        *p++ = '"';
+    }
+    p = PUT(p, ",\"recipient\":");
+    p = PUT_TEXT(p, event, recipient);
+    p = PUT(p, ",\"tenant\":");
+    p = PUT_TEXT(p, event, tenant);
+    p = PUT(p, ",\"time\":");
+    return put_time(p, event->time_ms);
+}
+
+static uint8_t *put_message(uint8_t *p, const struct event *event)
+{
+    p = PUT(p, ",\"accepted_time\":");
+    p = put_time(p, event->accepted_ms);
+    p = PUT(p, ",\"next_attempt_time\":");
+    p = put_time(p, event->next_attempt_ms);
+    p = PUT(p, ",\"sender\":");
+    if (event->sender.ptr != NULL && event->sender.len == 0)
+        p = PUT(p, "\"\""); /* the null reverse-path */
+    else
+        p = PUT_TEXT(p, event, sender);
+    p = PUT(p, ",\"header_message_id\":");
+    p = PUT_TEXT(p, event, message_header_id);
+    p = PUT(p, ",\"size\":");
+    p = put_u64_or_null(p, event->size);
+    p = PUT(p, ",\"campaign\":");
+    p = PUT_TEXT(p, event, campaign);
+    p = PUT(p, ",\"tags\":");
+    p = put_tags(p, event->tags);
+    p = PUT(p, ",\"envid\":");
+    p = PUT_TEXT(p, event, envid);
+    p = PUT(p, ",\"orcpt\":");
+    p = PUT_TEXT(p, event, orcpt);
+    p = PUT(p, ",\"client\":{\"ip\":");
+    p = PUT_TEXT(p, event, client_ip);
+    p = PUT(p, ",\"ehlo\":");
+    p = PUT_TEXT(p, event, client_ehlo);
+    p = PUT(p, ",\"service\":");
+    p = PUT_TEXT(p, event, service);
+    return PUT(p, "}");
+}
+
+static uint8_t *put_attempt(uint8_t *p, const struct event *event)
+{
+    p = PUT(p, ",\"attempt\":{\"number\":");
+    p = put_u64_or_null(p, event->attempt);
+    p = PUT(p, ",\"time\":");
+    p = put_time(p, event->attempt_ms);
+    p = PUT(p, ",\"times\":{\"wait_ms\":");
+    p = put_duration(p, event->times.wait_ms);
+    p = PUT(p, ",\"dns_ms\":");
+    p = put_duration(p, event->times.dns_ms);
+    p = PUT(p, ",\"connect_ms\":");
+    p = put_duration(p, event->times.connect_ms);
+    p = PUT(p, ",\"tls_ms\":");
+    p = put_duration(p, event->times.tls_ms);
+    p = PUT(p, ",\"envelope_ms\":");
+    p = put_duration(p, event->times.envelope_ms);
+    p = PUT(p, ",\"content_ms\":");
+    p = put_duration(p, event->times.content_ms);
+    return PUT(p, "}}");
+}
+
+static uint8_t *put_egress(uint8_t *p, const struct event *event)
+{
+    p = PUT(p, ",\"egress\":{\"pool\":");
+    p = PUT_TEXT(p, event, pool);
+    p = PUT(p, ",\"source\":");
+    p = PUT_TEXT(p, event, source);
+    p = PUT(p, ",\"source_ip\":");
+    p = PUT_TEXT(p, event, source_ip);
+    p = PUT(p, ",\"site\":");
+    p = PUT_TEXT(p, event, site);
+    p = PUT(p, ",\"mx_host\":");
+    p = PUT_TEXT(p, event, mx_host);
+    p = PUT(p, ",\"mx_ip\":");
+    p = PUT_TEXT(p, event, mx_ip);
+    p = PUT(p, "},\"tls\":{\"version\":");
+    p = PUT_TEXT(p, event, tls_version);
+    p = PUT(p, ",\"cipher\":");
+    p = PUT_TEXT(p, event, tls_cipher);
+    p = PUT(p, ",\"policy\":");
+    p = PUT_TEXT(p, event, tls_policy);
+    p = PUT(p, ",\"result\":");
+    p = PUT_TEXT(p, event, tls_result);
+    return PUT(p, "}");
+}
+
+static uint8_t *put_reply(uint8_t *p, const struct event *event)
+{
+    bool has_reply =
+        event->reply_code != 0 || event->enhanced_class != 0 || event->reply_text.len > 0;
+
+    p = PUT(p, ",\"reply\":{\"from\":");
+    if (!has_reply)
+        p = put_null(p);
+    else
+        p = event->reply_is_ours ? PUT(p, "\"relay\"") : PUT(p, "\"peer\"");
+    p = PUT(p, ",\"code\":");
+    p = put_u64_or_null(p, event->reply_code);
+    p = PUT(p, ",\"enhanced\":");
+    if (event->enhanced_class == 0) {
+        p = put_null(p);
+    } else {
+        *p++ = '"';
+        p = put_u64(p, event->enhanced_class);
+        *p++ = '.';
+        p = put_u64(p, event->enhanced_subject);
+        *p++ = '.';
+        p = put_u64(p, event->enhanced_detail);
+        *p++ = '"';
+    }
+    p = PUT(p, ",\"text\":");
+    p = PUT_TEXT(p, event, reply_text);
+    p = PUT(p, "},\"class\":");
+    p = PUT_TEXT(p, event, class);
+    p = PUT(p, ",\"rule\":");
+    p = PUT_TEXT(p, event, rule);
+    return PUT(p, "}\n");
+}
+
+bool event_json(const struct event *event, struct buf *out)
+{
+    size_t text_len = 0;
+
+#define ADD_LEN(name, number, len_max) text_len += MIN(event->name.len, (size_t)(len_max));
+    EVENT_TEXTS(ADD_LEN)
+#undef ADD_LEN
+    size_t bound = FRAME_LEN_MAX + TAGS_NESTING_LEN + ESCAPE_LEN_MAX * text_len;
+    uint8_t *start = buf_reserve(out, bound);
+    if (start == NULL)
+        return false;
+    uint8_t *p = put_identity(start, event);
+    p = put_message(p, event);
+    p = put_attempt(p, event);
+    p = put_egress(p, event);
+    p = put_reply(p, event);
+    check((size_t)(p - start) <= bound);
+    buf_extend(out, (size_t)(p - start));
+    return true;
+}
