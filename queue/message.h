@@ -28,7 +28,7 @@ struct extent {
     uint32_t segment;   /* sequence number */
     uint32_t offset;    /* of the first content byte */
     uint32_t len;
-    uint32_t checksum;  /* low half of the record's XXH3: checked when read back whole */
+    uint32_t checksum;  /* low half of its record's; 0: not known. Readers check the whole one */
 };
 
 enum {
@@ -42,6 +42,8 @@ struct content {
     size_t extent_count;
     struct extent *extents; /* where it stands once written, in order */
 };
+
+struct segment;
 
 struct message {
     unsigned references;
@@ -66,6 +68,10 @@ struct message {
     /* what is sent: prefix then content */
     struct bytes prefix; /* header fields we add: Received, Message-ID, Date; DKIM later */
     struct content content;
+    /* the shard's */
+    uint32_t held_count;    /* recipients of a resident message that are not scheduled */
+    struct segment *pinned; /* the oldest that it may be read from: not reclaimed before its end */
+    void *read_buffer;      /* a loaded message's bytes */
 };
 
 /* NULL when memory ran dry: 452 4.3.0. One reference, the caller's. */

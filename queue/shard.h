@@ -79,9 +79,11 @@ bool shard_is_adopted(const struct shard *shard);
 /* Writes up to CONTENT_CHUNK_MAX bytes; done() when the bytes were taken into the write (back-
  * pressure), not when durable: the accept record's commit covers them. On success the extent is
  * set. Bytes are copied before return. A transaction that ends without an accept just forgets its
- * extents; the space is dead. */
+ * extents; the space is dead. `message` is the one that the content is for: the space it stands in
+ * is not reclaimed while that object lives, however long the client takes to send the rest. */
 struct content_write {
     struct list_node node;
+    struct message *message; /* referenced until done() */
     struct extent extent;
     void (*done)(struct content_write *write, int result); /* 0, -ENOSPC, -EIO */
 };
@@ -112,11 +114,10 @@ struct commit {
     struct outcome *outcomes; /* copied before shard_commit() returns */
     size_t outcome_count;
     /* Called once, later: 0 or -errno (-ENOSPC 452 4.3.1, -EIO 451 4.3.0, -ENOMEM 452, -ESHUTDOWN
-     * 421). A commit with outcomes does not fail: it is retried until it stands. */
+     * 421, -EMSGSIZE 552: more than a segment holds). A commit with outcomes does not fail, except
+     * with -ESHUTDOWN or -EMSGSIZE: it is retried until it stands. */
     void (*done)(struct commit *commit, int result);
-    /* private */
-    uint64_t position;
-    size_t encoded_len;
+    int result_private;
 };
 void shard_commit(struct shard *shard, struct commit *commit);
 
@@ -135,7 +136,8 @@ struct load {
     struct list_node node;
     struct stub *stub;
     bool envelope_only; /* content.memory may stay empty */
-    void (*done)(struct load *load, int result, struct message *message); /* -EIO, -EBADMSG, -ENOMEM */
+    /* -EIO, -EBADMSG (damaged), -ENOMEM, -ENOENT (the last recipient became final meanwhile) */
+    void (*done)(struct load *load, int result, struct message *message);
     void *owner_private;
 };
 void shard_load(struct shard *shard, struct load *load);
@@ -147,10 +149,8 @@ struct content_read {
     void (*done)(struct content_read *read, int result, struct bytes piece); /* valid until next
                                                                  shard_read_content or _end */
     void *owner_private;
-    struct op op;
-    void *buffer;
-    size_t next_extent;
-    uint32_t next_offset;
+    struct read *read_private; /* zero before the first piece */
+    size_t next_extent;        /* of message->content; 0 before the first piece */
 };
 /* The next piece (at most CONTENT_CHUNK_MAX); result 0 at the end. */
 void shard_read_content(struct shard *shard, struct message *message, struct content_read *read);

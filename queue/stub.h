@@ -1,5 +1,5 @@
 /*
- * stub.h - what memory keeps of an unfinished message: 112 bytes with one recipient.
+ * stub.h - what memory keeps of an unfinished message: 104 bytes with one recipient.
  *
  * A stub and its pendings (one a recipient, in the order of RCPT) are one allocation, freed when
  * the last recipient is final. Addresses, envelope and content are on disk. The index finds a stub
@@ -44,7 +44,7 @@ struct pending {
 struct stub {
     struct stub *next;       /* in the index's bucket */
     struct message_id id;
-    struct segment *segment; /* that holds the accept record */
+    struct segment *segment; /* that holds the accept record; the shard's, as are the next two */
     uint32_t offset;         /* of the accept record */
     uint32_t len;            /* of it */
     struct message *message; /* while resident, else NULL */
@@ -52,6 +52,10 @@ struct stub {
     uint32_t next_seq;       /* of its next event */
     uint32_t recipient_count;
     uint32_t live_count;     /* recipients that are not final */
+    uint32_t content_len;    /* bytes of its content's records */
+    uint32_t reach : 12;     /* how many segments before `segment` its content begins */
+    uint32_t is_inline : 1;  /* its content's records stand right before the accept record */
+    uint32_t staged : 19;    /* outcomes on their way to disk */
     struct pending pendings[];
 };
 
