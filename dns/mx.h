@@ -1,27 +1,30 @@
 /*
  * mx.h - which hosts take mail for a domain, in the order to try them (RFC 5321 section 5.1).
  *
- * MX by preference, equals shuffled anew for each lookup; A and AAAA of each host; implicit MX
- * where there is no MX record; null MX (RFC 7505) is a permanent refusal; a host that is a CNAME is
- * followed (RFC 2181 section 10.3 forbids publishing it, real zones do); an exchange that is an
- * address in disguise, or a name that cannot be, is skipped and said in `note`. If our own host
- * name is in the set, it and everything of equal or higher preference value is dropped; nothing
- * left is "mail loops back" (5.4.6). Address literals are not looked up.
+ * MX by preference, equals shuffled anew for each lookup; A and AAAA of each host, asked at the
+ * same time; implicit MX where there is no MX record; null MX (RFC 7505) is a permanent refusal; a
+ * host that is a CNAME is followed (RFC 2181 section 10.3 forbids publishing it, real zones do); an
+ * exchange that is an address in disguise, or a name that cannot be, is skipped and said in `note`.
+ * If our own host name or one of our addresses is in the set, that host and everything of equal or
+ * higher preference value is dropped; nothing left is "mail loops back" (5.4.6). Hosts whose
+ * addresses cannot be looked up now are left out while others have some; only if that leaves
+ * nothing is the lookup a temporary failure. Address literals are not looked up.
  *
  * Thread: the engine's.
  */
 #pragma once
 
 #include "dns/resolver.h"
+#include "io/address.h"
 
 enum mx_status {
     MX_OK,
-    MX_NXDOMAIN,    /* permanent, 5.1.2 */
-    MX_NULL,        /* RFC 7505, permanent, 5.1.10 */
-    MX_NO_ADDRESS,  /* hosts but no address that could be used: permanent, 5.4.4 */
-    MX_LOOP,        /* best MX is ourselves: permanent, 5.4.6 */
-    MX_UNROUTABLE,  /* only loopback/private/unspecified targets: permanent, 5.4.4 */
-    MX_FAILED,      /* temporary, 4.4.3 */
+    MX_NXDOMAIN,   /* permanent, 5.1.2 */
+    MX_NULL,       /* RFC 7505, permanent, 5.1.10 */
+    MX_NO_ADDRESS, /* hosts but no address that could be used: permanent, 5.4.4 */
+    MX_LOOP,       /* best MX is ourselves: permanent, 5.4.6 */
+    MX_UNROUTABLE, /* only loopback/private/unspecified targets: permanent, 5.4.4 */
+    MX_FAILED,     /* temporary, 4.4.3 */
 };
 
 enum { MX_HOSTS_MAX = 20, MX_ADDRESSES_MAX = 8 /* of a host */ };
@@ -30,47 +33,64 @@ struct mx_host {
     uint16_t preference;
     struct bytes name;
     size_t address_count;
-    struct address addresses[MX_ADDRESSES_MAX]; /* port set; IPv6 and IPv4 alternate,
-                                                            IPv6 first, each shuffled */
+    struct address addresses[MX_ADDRESSES_MAX]; /* port set; IPv6 and IPv4 alternate, IPv6 first,
+                                                   each shuffled */
 };
 
-/* One lookup's result; the memory is the lookup's arena. */
+/* One lookup's result; the memory is the lookup's. */
 struct mx_set {
     enum mx_status status;
     bool is_implicit;
-    bool is_stale;
-    const char *note;      /* one sentence for the event and `queue explain`, never NULL */
+    bool is_stale;    /* some answer was past its TTL because the servers fail */
+    const char *note; /* one sentence for the event and `queue explain`, never NULL */
     size_t host_count;
     struct mx_host *hosts; /* in the order to try */
     struct bytes site;     /* name of the MX set: same hosts, same site; see mx_site_name() */
     int64_t expires_ms;    /* monotonic: ask again then */
 };
 
+/* Copied by a lookup; what it points to must outlive the lookup. */
 struct mx_rules {
-    struct bytes our_name;                  /* config `hostname`, lower case */
-    const struct network *allow_private;    /* targets outside the public range that are allowed */
+    struct bytes our_name;               /* config `hostname`, lower case */
+    const struct network *allow_private; /* targets outside the public range that are allowed */
     size_t allow_private_count;
-    const struct address *ours;    /* addresses we listen on for inbound mail: loops */
+    const struct address *ours; /* where we take inbound mail: loops. Port 0: any port */
     size_t ours_count;
     bool use_ipv4, use_ipv6;
-    uint16_t port;                          /* 25 */
+    uint16_t port; /* 25 */
 };
 
 struct mx_lookup; /* one in progress */
 
 /* Called later, never from inside mx_lookup_start(); the lookup is freed after it returns, the set
- * with it: copy what is to stay. */
+ * with it: copy what is to stay. Who keeps the lookup's pointer clears it here. */
 typedef void mx_done(void *context, const struct mx_set *set);
 
-/* MX then addresses. NULL when memory ran dry (defer). */
+/* MX then addresses, of a domain ("[192.0.2.1]" and "[IPv6:2001:db8::1]" too). NULL when memory ran
+ * dry (defer). */
 must_use struct mx_lookup *mx_lookup_start(struct resolver *resolver, const struct mx_rules *rules,
                                            struct bytes domain, mx_done *done, void *context);
-/* Only addresses, of one named host (routes): the set has that host, or several given. */
+/* Only addresses, of one host the operator named (routes): a name, or an address with or without
+ * brackets, which is taken as it is, private or not: naming it is allowing it. A name that leads to
+ * a private address is refused like any other. Only our own address and port make a loop here. */
 must_use struct mx_lookup *mx_lookup_host(struct resolver *resolver, const struct mx_rules *rules,
                                           struct bytes host, uint16_t port, mx_done *done,
                                           void *context);
+/* done() will not be called. Nothing happens for NULL. */
 void mx_lookup_cancel(struct mx_lookup **lookup);
 
 /* A target we must not connect to: unspecified, loopback, link-local, private, multicast, reserved,
  * documentation... unless a network of allow_private holds it. */
 bool mx_address_is_forbidden(const struct mx_rules *rules, const struct address *address);
+
+enum { MX_SITE_MAX = 200 /* octets, without a port */ };
+
+/*
+ * The name of a set of mail hosts, whatever their order: domains with the same hosts are one site.
+ * One host is its own name; of several, the labels they all end in stand once, what precedes them
+ * sorted before it: "(alt1.aspmx|alt2.aspmx|aspmx).l.google.com", "(mx.a.example|mx.b.test)". Past
+ * MX_SITE_MAX it is cut and ends in "~" and a hash of all names. Preferences do not count. False
+ * when the arena is full.
+ */
+must_use bool mx_site_name(struct arena *arena, const struct bytes *names, size_t count,
+                           struct bytes *site_out);

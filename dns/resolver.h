@@ -7,82 +7,103 @@
  * (name, type) has one query in flight however many ask.
  *
  * Cache: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as the SOA says, at most
- * negative_ttl_max (RFC 2308 section 5); SERVFAIL and time-outs are remembered for
- * failure_ttl_s so that a dead zone is not asked for every message; answers past their TTL are
- * given out for up to stale_s while the servers fail. Bounded by cache_entries (least recently
- * used go first).
+ * negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for ttl_min; SERVFAIL and
+ * time-outs are remembered for failure_ttl_s so that a dead zone is not asked for every message;
+ * DNS_OK answers past their TTL are given out for up to stale_s while the servers fail (negative
+ * ones are not: mail bounces on them). Bounded by cache_entries (least recently used go first).
  *
- * Thread: the engine's.
+ * Only DNS is asked: no hosts file, no search list. Names are taken in any case and with or without
+ * the trailing dot; A-labels only.
+ *
+ * Thread: the engine's. Nothing here calls back from inside the call that asked: answers are told
+ * at the end of the turn.
  */
 #pragma once
 
 #include "base/arena.h"
-#include "io/conn.h"
+#include "io/engine.h"
 
 struct resolver;
 
 struct dns_settings {
-    const char *servers;       /* "127.0.0.1:53,[::1]:5353"; NULL: the system's (resolv.conf) */
-    unsigned timeout_ms;       /* of one try; 0: 2000 */
-    unsigned tries;            /* over all servers; 0: 3 */
-    unsigned ttl_min_s;        /* 0: 5 */
-    unsigned ttl_max_s;        /* 0: 86400 */
+    const char *servers;         /* "127.0.0.1:53,[::1]:5353"; NULL: the system's (resolv.conf, read
+                                  again about once a minute) */
+    unsigned timeout_ms;         /* of one try; 0: 2000 */
+    unsigned tries;              /* over all servers; 0: 3 */
+    unsigned ttl_min_s;          /* 0: 5 */
+    unsigned ttl_max_s;          /* 0: 86400 */
     unsigned negative_ttl_max_s; /* 0: 3600 */
-    unsigned failure_ttl_s;    /* 0: 30 */
-    unsigned stale_s;          /* 0: 3600 */
-    unsigned cache_entries;    /* 0: 100000 */
-    unsigned in_flight_max;    /* queries; more wait in line; 0: 1024 */
+    unsigned failure_ttl_s;      /* 0: 30 */
+    unsigned stale_s;            /* 0: 3600 */
+    unsigned cache_entries;      /* 0: 100000 */
+    unsigned in_flight_max;      /* queries; more wait in line; 0: 1024 */
 };
 
 enum dns_status {
     DNS_OK,
-    DNS_NO_DATA,   /* the name exists, the type does not */
+    DNS_NO_DATA, /* the name exists, the type does not */
     DNS_NXDOMAIN,
-    DNS_FAILED,    /* SERVFAIL, REFUSED, time-out, a broken or lying answer: temporary */
-    DNS_BAD_NAME,  /* the question itself cannot be asked */
+    DNS_FAILED,   /* SERVFAIL, REFUSED, time-out, a broken or lying answer: temporary */
+    DNS_BAD_NAME, /* the question itself cannot be asked */
 };
 
-enum dns_type { DNS_TYPE_A = 1, DNS_TYPE_CNAME = 5, DNS_TYPE_SOA = 6, DNS_TYPE_MX = 15,
-                DNS_TYPE_TXT = 16, DNS_TYPE_AAAA = 28, DNS_TYPE_TLSA = 52 };
+enum dns_type {
+    DNS_TYPE_A = 1,
+    DNS_TYPE_CNAME = 5,
+    DNS_TYPE_SOA = 6,
+    DNS_TYPE_MX = 15,
+    DNS_TYPE_TXT = 16,
+    DNS_TYPE_AAAA = 28,
+    DNS_TYPE_TLSA = 52,
+};
 
 /* One record of an answer. Names are lower case without the trailing dot; the root is "". */
 struct dns_record {
-    struct bytes name;      /* MX: exchange */
-    uint16_t preference;    /* MX */
-    struct in_addr a;       /* A */
-    struct in6_addr aaaa;   /* AAAA */
-    struct bytes text;      /* TXT: strings joined; TLSA: raw */
+    struct bytes name;    /* MX: exchange; CNAME: target */
+    uint16_t preference;  /* MX */
+    struct in_addr a;     /* A */
+    struct in6_addr aaaa; /* AAAA */
+    struct bytes text;    /* TXT: strings joined; TLSA and SOA: raw */
 };
 
 /* Immutable, reference counted; shared by the cache and everyone who was told. */
 struct dns_answer {
     unsigned references;
     enum dns_status status;
-    const char *why;            /* DNS_FAILED: "SERVFAIL", "timeout", "malformed answer" ... */
-    bool is_stale;              /* past its TTL, servers are failing */
-    struct bytes canonical;     /* owner name after CNAMEs */
-    int64_t expires_ms;         /* monotonic */
-    size_t record_count;
+    const char *why;        /* DNS_FAILED: "SERVFAIL", "timeout", "malformed answer" ... */
+    bool is_stale;          /* past its TTL, servers are failing */
+    struct bytes canonical; /* owner name after CNAMEs */
+    int64_t expires_ms;     /* monotonic */
+    size_t record_count;    /* may be 0 with DNS_OK: see odd_count */
     struct dns_record *records;
+    size_t cut_count; /* records left out past DNS_RECORDS_MAX */
+    size_t odd_count; /* records left out because they hold a name that cannot be */
 };
 
+/* One who waits for an answer; zeroed but for done() before its first use. */
 struct dns_query {
-    struct list_node node;
     /* Called later, never from inside resolver_ask(). The answer is valid during the call; keep it
-     * with dns_answer_keep(). */
+     * with dns_answer_keep(). The query may be asked with again, or be freed. */
     void (*done)(struct dns_query *query, const struct dns_answer *answer);
     bool is_waiting;
+    struct list_node node;           /* the resolver's, as the next one is */
+    const struct dns_answer *answer; /* about to be told */
 };
 
 enum { DNS_CNAME_CHAIN_MAX = 10, DNS_RECORDS_MAX = 200 };
 
+/* NULL with one sentence in *why_out (static string). Settings are copied. */
 struct resolver *resolver_create(struct engine *engine, const struct dns_settings *settings,
                                  const char **why_out);
-void resolver_destroy(struct resolver **resolver); /* waiting queries are told DNS_FAILED */
+/* Waiting queries are told DNS_FAILED before this returns. Not from inside done(). The engine needs
+ * one more turn afterwards: what it polled for is freed there. */
+void resolver_destroy(struct resolver **resolver);
+struct engine *resolver_engine(const struct resolver *resolver);
 
 void resolver_ask(struct resolver *resolver, struct dns_query *query, struct bytes name,
                   enum dns_type type);
-/* done() will not be called; the query in flight goes on for others and for the cache. */
+/* done() will not be called; the query in flight goes on for others and for the cache. Nothing
+ * happens if it is not waiting. */
 void resolver_cancel(struct resolver *resolver, struct dns_query *query);
 /* Forgets what the cache holds for a name (all types), or everything if the name is empty. */
 void resolver_flush(struct resolver *resolver, struct bytes name);

@@ -29,3 +29,23 @@ METRIC_COUNTER(SMTPD_TIMEOUTS, "ringpost_smtp_timeouts_total",
                "Sessions closed because the client was silent")
 METRIC_COUNTER(SMTPD_TOO_MANY_ERRORS, "ringpost_smtp_too_many_errors_total",
                "Sessions closed for too many errors")
+METRIC_COUNTER(DNS_QUERIES, "ringpost_dns_queries_total",
+               "DNS queries sent, without tries over and over")
+METRIC_GAUGE(DNS_IN_FLIGHT, "ringpost_dns_in_flight", "DNS queries waiting for an answer")
+METRIC_COUNTER(DNS_LATENCY_US, "ringpost_dns_latency_microseconds_total",
+               "Time DNS queries took, all together")
+METRIC_COUNTER(DNS_FAILURES, "ringpost_dns_failures_total",
+               "DNS questions that ended without an answer, for any reason")
+METRIC_COUNTER(DNS_TIMEOUTS, "ringpost_dns_timeouts_total",
+               "DNS questions that no server answered in time")
+METRIC_COUNTER(DNS_TRIES_TIMED_OUT, "ringpost_dns_tries_timed_out_total",
+               "Single tries of DNS queries that no server answered in time")
+METRIC_COUNTER(DNS_CACHE_HITS, "ringpost_dns_cache_hits_total",
+               "DNS questions answered from memory, negative and stale answers included")
+METRIC_COUNTER(DNS_NEGATIVE_HITS, "ringpost_dns_cache_negative_hits_total",
+               "DNS questions answered from memory with a negative answer or a failure")
+METRIC_COUNTER(DNS_CACHE_MISSES, "ringpost_dns_cache_misses_total",
+               "DNS questions that had to be asked")
+METRIC_COUNTER(DNS_STALE_ANSWERS, "ringpost_dns_stale_answers_total",
+               "DNS questions answered with data past their TTL because the servers failed")
+METRIC_GAUGE(DNS_CACHE_ENTRIES, "ringpost_dns_cache_entries", "DNS answers in memory")

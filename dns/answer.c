@@ -1,0 +1,100 @@
+/* answer.c - DNS answers in one allocation each. */
+#include "dns/answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct bytes move_bytes(uint8_t **free_bytes, struct bytes b)
+{
+    uint8_t *start = *free_bytes;
+
+    if (b.len == 0)
+        return bytes_range(start, 0);
+    memcpy(start, b.ptr, b.len);
+    *free_bytes += b.len;
+    return bytes_range(start, b.len);
+}
+
+/* `from` is on somebody's stack or another answer; everything it points to is copied. */
+static const struct dns_answer *answer_copy(const struct dns_answer *from)
+{
+    size_t records_size = from->record_count * sizeof(struct dns_record);
+    size_t size = sizeof(struct dns_answer) + records_size + from->canonical.len;
+
+    for (size_t i = 0; i < from->record_count; i++)
+        size += from->records[i].name.len + from->records[i].text.len;
+
+    struct dns_answer *answer = malloc(size);
+
+    check(answer != NULL);
+    uint8_t *free_bytes = (uint8_t *)(answer + 1) + records_size;
+
+    *answer = *from;
+    answer->references = 1;
+    answer->records = from->record_count > 0 ? (struct dns_record *)(answer + 1) : NULL;
+    answer->canonical = move_bytes(&free_bytes, from->canonical);
+    for (size_t i = 0; i < from->record_count; i++) {
+        answer->records[i] = from->records[i];
+        answer->records[i].name = move_bytes(&free_bytes, from->records[i].name);
+        answer->records[i].text = move_bytes(&free_bytes, from->records[i].text);
+    }
+    check(free_bytes == (uint8_t *)answer + size);
+    return answer;
+}
+
+const struct dns_answer *dns_answer_from_packet(const struct dns_packet *packet, int64_t expires_ms)
+{
+    struct dns_answer answer = {
+        .status = packet->status,
+        .why = packet->why,
+        .canonical = dns_name_bytes(&packet->owner),
+        .expires_ms = expires_ms,
+        .record_count = packet->record_count,
+        .records = packet->records,
+        .cut_count = packet->cut_count,
+        .odd_count = packet->odd_count,
+    };
+
+    return answer_copy(&answer);
+}
+
+const struct dns_answer *dns_answer_bare(enum dns_status status, const char *why,
+                                         int64_t expires_ms)
+{
+    struct dns_answer answer = {.status = status, .why = why, .expires_ms = expires_ms};
+
+    check(status == DNS_FAILED || status == DNS_BAD_NAME || status == DNS_NXDOMAIN);
+    return answer_copy(&answer);
+}
+
+const struct dns_answer *dns_answer_stale(const struct dns_answer *old, const char *why,
+                                          int64_t expires_ms)
+{
+    struct dns_answer answer = *old;
+
+    answer.is_stale = true;
+    answer.why = why;
+    answer.expires_ms = expires_ms;
+    return answer_copy(&answer);
+}
+
+const struct dns_answer *dns_answer_keep(const struct dns_answer *answer)
+{
+    struct dns_answer *counted = (struct dns_answer *)answer; /* the count is not the content */
+
+    check(counted->references > 0);
+    counted->references++;
+    return answer;
+}
+
+void dns_answer_release(const struct dns_answer **answer)
+{
+    struct dns_answer *counted = (struct dns_answer *)*answer;
+
+    *answer = NULL;
+    if (counted == NULL)
+        return;
+    check(counted->references > 0);
+    if (--counted->references == 0)
+        free(counted);
+}
