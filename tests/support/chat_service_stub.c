@@ -1,0 +1,177 @@
+/* chat_service_stub.c - the stub service for scripts: CONFIG service stub. */
+#include "support/chat_service.h"
+
+#include <stdlib.h>
+
+#include "support/chat_stub.h"
+
+/* Facts are the runner's, verdict texts live as long as the service. */
+struct stub_service {
+    struct chat_stub stub;
+    struct buf *facts;
+    struct arena arena;
+};
+
+static void *create(struct engine *engine, struct buf *facts)
+{
+    struct stub_service *service = calloc(1, sizeof(*service));
+
+    check(service != NULL);
+    chat_stub_init(&service->stub, engine);
+    service->stub.facts = facts;
+    arena_init(&service->arena, 1 << 20);
+    return service;
+}
+
+/* "550 5.7.1 text": with 421 the session is closed. */
+static bool parse_verdict(struct stub_service *service, struct bytes text, struct verdict *out)
+{
+    struct bytes code;
+    struct bytes enhanced;
+    uint64_t value;
+
+    if (text.len == 0) {
+        *out = VERDICT_OK;
+        return true;
+    }
+    if (!bytes_take_until(&text, ' ', &code) || !bytes_to_u64(code, &value) ||
+        !bytes_take_until(&text, ' ', &enhanced) ||
+        !arena_copy(&service->arena, enhanced, &enhanced) ||
+        !arena_copy(&service->arena, text, &text))
+        return false;
+    *out = (struct verdict){(unsigned)value, (const char *)enhanced.ptr, (const char *)text.ptr,
+                            "stub", value == 421};
+    return true;
+}
+
+static bool config_number(struct stub_service *service, struct bytes key, uint64_t value)
+{
+    struct smtp_service *smtp = &service->stub.service;
+    unsigned count = (unsigned)value;
+
+    if (bytes_equal(key, BYTES("message_size")))
+        smtp->message_size_max = value;
+    else if (bytes_equal(key, BYTES("recipients_max")))
+        smtp->recipients_max = count;
+    else if (bytes_equal(key, BYTES("mails_max")))
+        smtp->mails_max = count;
+    else if (bytes_equal(key, BYTES("errors_max")))
+        smtp->errors_max = count;
+    else if (bytes_equal(key, BYTES("line_length")))
+        smtp->line_length_max = value;
+    else if (bytes_equal(key, BYTES("command_timeout")))
+        smtp->command_timeout_s = count;
+    else if (bytes_equal(key, BYTES("content_timeout")))
+        smtp->content_timeout_s = count;
+    else if (bytes_equal(key, BYTES("room")))
+        service->stub.rules.room = value;
+    else if (bytes_equal(key, BYTES("hold_commits")))
+        service->stub.rules.holds_commits = value != 0;
+    else if (bytes_equal(key, BYTES("answer_at_once")))
+        service->stub.rules.answers_at_once = value != 0;
+    else
+        return false;
+    return true;
+}
+
+static bool config(void *context, struct bytes key, struct bytes value)
+{
+    struct stub_service *service = context;
+    struct chat_stub_rules *rules = &service->stub.rules;
+    struct bytes glob;
+    uint64_t number;
+
+    if (bytes_equal(key, BYTES("connected")))
+        return parse_verdict(service, value, &rules->connected);
+    if (bytes_equal(key, BYTES("mail")))
+        return parse_verdict(service, value, &rules->mail);
+    if (bytes_equal(key, BYTES("rcpt")))
+        return parse_verdict(service, value, &rules->rcpt);
+    if (bytes_equal(key, BYTES("begin")))
+        return parse_verdict(service, value, &rules->begin);
+    if (bytes_equal(key, BYTES("commit")))
+        return parse_verdict(service, value, &rules->commit);
+    if (bytes_equal(key, BYTES("rcpt_refused"))) {
+        if (!arena_copy(&service->arena, value, &glob))
+            return false;
+        rules->rcpt_refused = (const char *)glob.ptr;
+        return true;
+    }
+    return bytes_to_u64(value, &number) && config_number(service, key, number);
+}
+
+static bool start(void *context __attribute__((unused)))
+{
+    return true;
+}
+
+static void accept_fd(void *context, int fd)
+{
+    struct stub_service *service = context;
+
+    chat_stub_accept(&service->stub, fd);
+}
+
+/* STOP, ABORT, RELEASE, ROOM bytes, RULE key value (as CONFIG). */
+static bool command(void *context, struct bytes word, struct bytes argument)
+{
+    struct stub_service *service = context;
+    struct bytes key;
+    uint64_t room;
+
+    if (bytes_equal(word, BYTES("STOP"))) {
+        chat_stub_stop(&service->stub);
+    } else if (bytes_equal(word, BYTES("ABORT"))) {
+        chat_stub_abort(&service->stub);
+    } else if (bytes_equal(word, BYTES("RELEASE"))) {
+        chat_stub_release(&service->stub);
+    } else if (bytes_equal(word, BYTES("ROOM"))) {
+        if (!bytes_to_u64(argument, &room))
+            return false;
+        chat_stub_room(&service->stub, room);
+    } else if (bytes_equal(word, BYTES("RULE"))) {
+        if (!bytes_take_until(&argument, ' ', &key)) {
+            key = argument;
+            argument = BYTES_NONE;
+        }
+        return config(context, key, argument);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void abort_all(void *context)
+{
+    struct stub_service *service = context;
+
+    chat_stub_abort(&service->stub);
+}
+
+static bool is_idle(void *context)
+{
+    const struct stub_service *service = context;
+
+    return service->stub.session_count == 0;
+}
+
+static void free_service(void *context)
+{
+    struct stub_service *service = context;
+
+    chat_stub_free(&service->stub);
+    arena_free(&service->arena);
+    free(service);
+}
+
+const struct chat_service chat_service_stub = {
+    .name = "stub",
+    .create = create,
+    .config = config,
+    .start = start,
+    .accept = accept_fd,
+    .command = command,
+    .abort = abort_all,
+    .is_idle = is_idle,
+    .free = free_service,
+};

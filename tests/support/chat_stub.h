@@ -1,0 +1,38 @@
+/*
+ * chat_stub.h - a service of no use but to test SMTP sessions: it takes what it is told to take.
+ *
+ * It records what it is asked as facts: "connected", "mail a@b size=..", "rcpt ..", "begin",
+ * "message from=.. to=a,b size=..", "content ..", "refused 552 5.3.4 rule=.. verb=MAIL address=..",
+ * "reset", "closed". Sessions are malloc's, so that AddressSanitizer sees what outlives them.
+ */
+#pragma once
+
+#include "smtpd/smtp_server.h"
+
+/* What the stub does; a test may change it at any time. */
+struct chat_stub_rules {
+    struct verdict connected, mail, rcpt, begin, commit; /* code 0: yes */
+    const char *rcpt_refused; /* glob of forward-paths that `rcpt` is for; NULL: all */
+    size_t room;              /* bytes taken until chat_stub_room() is called again */
+    bool holds_commits;       /* answered by chat_stub_release() */
+    bool answers_at_once;     /* from inside content_end, else at the end of the turn */
+};
+
+struct chat_stub {
+    struct engine *engine;
+    struct smtp_service service; /* policy and context are set; the rest is the test's */
+    struct chat_stub_rules rules;
+    struct buf *facts; /* NULL: none are recorded */
+    struct list sessions;
+    size_t session_count;
+    struct turn_end answer;
+    unsigned references;
+};
+
+void chat_stub_init(struct chat_stub *stub, struct engine *engine);
+void chat_stub_accept(struct chat_stub *stub, int fd);
+void chat_stub_room(struct chat_stub *stub, size_t room); /* resumes sessions */
+void chat_stub_release(struct chat_stub *stub);           /* answers held commits */
+void chat_stub_stop(struct chat_stub *stub);
+void chat_stub_abort(struct chat_stub *stub);
+void chat_stub_free(struct chat_stub *stub); /* no session may be left; before the engine ends */
