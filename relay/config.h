@@ -15,7 +15,7 @@
 enum config_service { SERVICE_SUBMISSION };
 
 struct config_listener {
-    struct sockaddr_storage address;
+    struct address address;
     const char *address_text; /* as written */
     enum config_service service;
     size_t trust_count;
@@ -23,7 +23,7 @@ struct config_listener {
 };
 
 struct config_events {
-    uint64_t file_size;    /* rotate at */
+    uint64_t file_size; /* rotate at */
     unsigned file_age_s;
     unsigned retention_s;
     uint64_t retention_bytes;
@@ -34,22 +34,26 @@ struct config {
     const char *path;
     const char *hostname;
     const char *state_dir;
-    unsigned engines;             /* 0: one per core */
+    unsigned engines; /* resolved: at least 1 */
     size_t listener_count;
     struct config_listener *listeners;
     struct submission_settings submission;
-    unsigned sessions_max;        /* of the whole process */
+    unsigned sessions_max; /* of the whole process */
     uint64_t memory_max;
     struct dns_settings dns;
     struct spool_settings spool;
     struct delivery_settings delivery;
     struct config_events events;
     bool has_metrics;
-    struct sockaddr_storage metrics_address;
+    struct address metrics_address;
     enum { CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG } log_target;
-    int log_level;                /* enum log_level */
-    unsigned stop_timeout_s;      /* in-flight attempts at a graceful stop */
+    int log_level;           /* enum log_level */
+    unsigned stop_timeout_s; /* in-flight attempts at a graceful stop */
 };
+
+/* Takes over: true, with nothing to say, or false with the key that needs a restart in *key_out. */
+must_use bool config_can_follow(const struct config *old, const struct config *next,
+                                const char **key_out);
 
 /* Reads and checks. NULL on errors: each is told as "file:line: key: what is wrong; expected ..." */
 struct config *config_load(const char *path, void (*error)(void *context, const char *text),

@@ -1,0 +1,410 @@
+/* config.c - the keys of ringpost.yaml, their defaults and what must fit together. */
+#include "relay/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "relay/config_fields.h"
+#include "relay/config_reader.h"
+#include "smtp/address.h"
+
+enum { CONFIG_ARENA_MAX = 64 << 20 };
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct config_key limits_keys[] = {
+    {.name = "message_size",
+     .kind = CONFIG_SIZE,
+     .offset = AT(submission.message_size_max),
+     .min = 65536,
+     .max = UINT64_C(1) << 31},
+    {.name = "recipients",
+     .kind = CONFIG_COUNT,
+     .offset = AT(submission.recipients_max),
+     .min = 100,
+     .max = MESSAGE_RECIPIENTS_MAX},
+    {.name = "sessions",
+     .kind = CONFIG_COUNT,
+     .offset = AT(sessions_max),
+     .min = 1,
+     .max = 1000000},
+    {.name = "sessions_per_client",
+     .kind = CONFIG_COUNT,
+     .offset = AT(submission.sessions_per_client_max),
+     .min = 1},
+    {.name = "memory", .kind = CONFIG_SIZE, .offset = AT(memory_max), .min = 64 << 20},
+    {.name = "line_length",
+     .kind = CONFIG_SIZE_SMALL,
+     .offset = AT(submission.line_length_max),
+     .min = 1000},
+    {.name = "errors", .kind = CONFIG_COUNT, .offset = AT(submission.errors_max), .min = 1},
+    {.name = "received", .kind = CONFIG_COUNT, .offset = AT(submission.received_max), .min = 5},
+    {.name = "command_timeout",
+     .kind = CONFIG_SECONDS,
+     .offset = AT(submission.command_timeout_s),
+     .min = 1},
+    {.name = "content_timeout",
+     .kind = CONFIG_SECONDS,
+     .offset = AT(submission.content_timeout_s),
+     .min = 1},
+    {.name = NULL},
+};
+
+static const struct config_key dns_keys[] = {
+    {.name = "servers",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(dns.servers),
+     .read = config_read_servers},
+    {.name = "timeout",
+     .kind = CONFIG_MILLISECONDS,
+     .offset = AT(dns.timeout_ms),
+     .min = 50,
+     .max = 60000},
+    {.name = "tries", .kind = CONFIG_COUNT, .offset = AT(dns.tries), .min = 1, .max = 10},
+    {.name = "ttl_min", .kind = CONFIG_SECONDS, .offset = AT(dns.ttl_min_s), .min = 1},
+    {.name = "ttl_max", .kind = CONFIG_SECONDS, .offset = AT(dns.ttl_max_s), .min = 1},
+    {.name = "negative_ttl_max",
+     .kind = CONFIG_SECONDS,
+     .offset = AT(dns.negative_ttl_max_s),
+     .min = 1},
+    {.name = "failure_ttl", .kind = CONFIG_SECONDS, .offset = AT(dns.failure_ttl_s), .min = 1},
+    {.name = "stale", .kind = CONFIG_SECONDS, .offset = AT(dns.stale_s), .min = 1},
+    {.name = "cache_entries", .kind = CONFIG_COUNT, .offset = AT(dns.cache_entries), .min = 100},
+    {.name = NULL},
+};
+
+static const struct config_key delivery_keys[] = {
+    {.name = "allow_private",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(delivery.mx.allow_private),
+     .read = config_read_allow_private},
+    {.name = "ipv4", .kind = CONFIG_BOOL, .offset = AT(delivery.mx.use_ipv4)},
+    {.name = "ipv6", .kind = CONFIG_BOOL, .offset = AT(delivery.mx.use_ipv6)},
+    {.name = "connections", .kind = CONFIG_COUNT, .offset = AT(delivery.connections_max), .min = 1},
+    {.name = "connect_timeout",
+     .kind = CONFIG_SECONDS,
+     .offset = AT(delivery.connect_timeout_s),
+     .min = 1,
+     .max = 600},
+    {.name = "dsn_size",
+     .kind = CONFIG_SIZE_SMALL,
+     .offset = AT(delivery.dsn_size_max),
+     .max = 16 << 20},
+    {.name = "sites",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(delivery.egress_rules),
+     .read = config_read_sites},
+    {.name = NULL},
+};
+
+static const struct config_key spool_keys[] = {
+    {.name = "segment_size",
+     .kind = CONFIG_SIZE,
+     .offset = AT(spool.segment_size),
+     .min = 1 << 20,
+     .max = 1 << 30},
+    {.name = "spare_segments",
+     .kind = CONFIG_COUNT,
+     .offset = AT(spool.spare_segments),
+     .min = 1,
+     .max = 64},
+    {.name = "resident", .kind = CONFIG_SIZE, .offset = AT(spool.resident_max), .min = 1 << 20},
+    {.name = "compact_live",
+     .kind = CONFIG_PERCENT,
+     .offset = AT(spool.compact_live_percent),
+     .min = 10,
+     .max = 80},
+    {.name = NULL},
+};
+
+static const struct config_key events_keys[] = {
+    {.name = "file_size", .kind = CONFIG_SIZE, .offset = AT(events.file_size), .min = 65536},
+    {.name = "file_age", .kind = CONFIG_SECONDS, .offset = AT(events.file_age_s), .min = 1},
+    {.name = "retention", .kind = CONFIG_SECONDS, .offset = AT(events.retention_s), .min = 1},
+    {.name = "retention_size",
+     .kind = CONFIG_SIZE,
+     .offset = AT(events.retention_bytes),
+     .min = 1 << 20},
+    {.name = NULL},
+};
+
+static const struct config_key metrics_keys[] = {
+    {.name = "listen",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(metrics_address),
+     .read = config_read_metrics_listen},
+    {.name = NULL},
+};
+
+static const struct config_key log_keys[] = {
+    {.name = "to", .kind = CONFIG_CUSTOM, .offset = AT(log_target), .read = config_read_log_target},
+    {.name = "level",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(log_level),
+     .read = config_read_log_level},
+    {.name = NULL},
+};
+
+static const struct config_key config_keys[] = {
+    {.name = "hostname", .kind = CONFIG_STRING, .offset = AT(hostname)},
+    {.name = "state_dir", .kind = CONFIG_STRING, .offset = AT(state_dir)},
+    {.name = "engines", .kind = CONFIG_CUSTOM, .offset = AT(engines), .read = config_read_engines},
+    {.name = "listeners",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(listeners),
+     .read = config_read_listeners},
+    {.name = "limits", .kind = CONFIG_SECTION, .keys = limits_keys},
+    {.name = "dns", .kind = CONFIG_SECTION, .keys = dns_keys},
+    {.name = "retry",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(delivery.retries),
+     .read = config_read_retry},
+    {.name = "routes",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(delivery.routes),
+     .read = config_read_routes},
+    {.name = "sources",
+     .kind = CONFIG_CUSTOM,
+     .offset = AT(delivery.sources),
+     .read = config_read_sources},
+    {.name = "delivery", .kind = CONFIG_SECTION, .keys = delivery_keys},
+    {.name = "spool", .kind = CONFIG_SECTION, .keys = spool_keys},
+    {.name = "events", .kind = CONFIG_SECTION, .keys = events_keys},
+    {.name = "metrics", .kind = CONFIG_SECTION, .keys = metrics_keys},
+    {.name = "log", .kind = CONFIG_SECTION, .keys = log_keys},
+    {.name = "stop_timeout", .kind = CONFIG_SECONDS, .offset = AT(stop_timeout_s), .max = 3600},
+    {.name = NULL},
+};
+
+/* --- defaults and cross checks ---------------------------------------------------------------- */
+
+static const char *text_in_arena(struct arena *arena, const char *format, const char *text)
+{
+    struct bytes copy;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    check(arena_printf(arena, &copy, format, text));
+#pragma GCC diagnostic pop
+    return (const char *)copy.ptr;
+}
+
+static void set_defaults(struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char host[256] = "";
+
+    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
+        snprintf(host, sizeof(host), "localhost");
+    config->hostname = text_in_arena(&config->arena, "%s", host);
+    config->state_dir = "/var/lib/ringpost";
+    config->engines = cores < 1 ? 1 : (unsigned)MIN(cores, (long)CONFIG_ENGINES_MAX);
+    config->submission = (struct submission_settings){
+        .message_size_max = 25 << 20,
+        .recipients_max = 1000,
+        .received_max = 50,
+        .sessions_per_client_max = 1000,
+        .errors_max = 20,
+        .command_timeout_s = 300,
+        .content_timeout_s = 180,
+    };
+    config->sessions_max = 20000;
+    config->memory_max = UINT64_C(2) << 30;
+    config->spool = (struct spool_settings){
+        .segment_size = 64 << 20,
+        .spare_segments = 2,
+        .resident_max = 256 << 20,
+        .compact_live_percent = 50,
+    };
+    config->delivery.mx.use_ipv4 = true;
+    config->delivery.mx.use_ipv6 = true;
+    config->delivery.mx.port = 25;
+    config->delivery.connections_max = 5000;
+    config->delivery.connect_timeout_s = 30;
+    config->delivery.dsn_size_max = 64 << 10;
+    config->delivery.retries = &config_default_retry;
+    config->delivery.retry_count = 1;
+    config->delivery.egress_rules = &config_default_egress;
+    config->delivery.egress_rule_count = 1;
+    config->events = (struct config_events){
+        .file_size = 64 << 20,
+        .file_age_s = 3600,
+        .retention_s = 7 * 86400,
+        .retention_bytes = UINT64_C(4) << 30,
+    };
+    config->log_level = LOG_LEVEL_INFO;
+    config->stop_timeout_s = 30;
+}
+
+static bool load_document(struct config_reader *reader, FILE *file, yaml_document_t *document)
+{
+    yaml_parser_t parser;
+
+    if (!yaml_parser_initialize(&parser)) {
+        config_error(reader, NULL, "no memory for the parser");
+        return false;
+    }
+    yaml_parser_set_input_file(&parser, file);
+    if (!yaml_parser_load(&parser, document)) {
+        char text[512];
+
+        snprintf(text, sizeof(text), "%s:%zu: not YAML: %s", reader->path,
+                 parser.problem_mark.line + 1, parser.problem);
+        reader->error_count++;
+        reader->error(reader->context, text);
+        yaml_parser_delete(&parser);
+        return false;
+    }
+    yaml_parser_delete(&parser);
+    return true;
+}
+
+/* What the keys must be together; said without a line, since no single one is wrong. */
+static void finish(struct config_reader *reader, struct config *config)
+{
+    struct bytes normal;
+    bool utf8;
+
+    if (!smtp_domain_is_valid(bytes_of(config->hostname), &utf8) || config->hostname[0] == '[' ||
+        !smtp_domain_normalise(&config->arena, bytes_of(config->hostname), &normal)) {
+        config_error(reader, NULL,
+                     "hostname: \"%s\" found; expected the full name of this host, such as "
+                     "mta1.example.net",
+                     config->hostname);
+        return;
+    }
+    if (config->listener_count == 0)
+        config_error(reader, NULL,
+                     "listeners: none; expected at least one, such as "
+                     "{address: \"127.0.0.1:2525\", service: submission, trust: "
+                     "[\"127.0.0.0/8\"]}");
+    for (size_t i = 0; i < config->listener_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (address_equal(&config->listeners[i].address, &config->listeners[k].address) &&
+                address_port(&config->listeners[i].address) ==
+                    address_port(&config->listeners[k].address))
+                config_error(reader, NULL,
+                             "listeners[%zu].address: %s stands in listeners[%zu] "
+                             "too; expected each address once",
+                             i, config->listeners[i].address_text, k);
+    if (config->delivery.source_count == 0) {
+        struct source *source = arena_alloc(&config->arena, sizeof(*source));
+
+        check(source != NULL);
+        *source = (struct source){.name = "default", .weight = 1};
+        config->delivery.sources = source;
+        config->delivery.source_count = 1;
+    }
+    for (size_t i = 0; i < config->delivery.source_count; i++) {
+        struct source *source = (struct source *)&config->delivery.sources[i];
+
+        if (source->ehlo == NULL)
+            source->ehlo = config->hostname;
+    }
+    if (!config->delivery.mx.use_ipv4 && !config->delivery.mx.use_ipv6)
+        config_error(reader, NULL, "delivery: ipv4 and ipv6 are both false; expected one of them");
+    config->submission.hostname = config->hostname;
+    config->submission.sessions_max = MAX(1U, config->sessions_max / config->engines);
+    config->delivery.hostname = config->hostname;
+    config->delivery.mx.our_name = normal;
+    config->spool.directory = text_in_arena(&config->arena, "%s/spool", config->state_dir);
+    config->spool.memory_max = config->memory_max;
+}
+
+struct config *config_load(const char *path, void (*error)(void *context, const char *text),
+                           void *context)
+{
+    struct config *config = calloc(1, sizeof(*config));
+    yaml_document_t document;
+
+    check(config != NULL);
+    arena_init(&config->arena, CONFIG_ARENA_MAX);
+    struct config_reader reader = {.path = path,
+                                   .arena = &config->arena,
+                                   .error = error,
+                                   .context = context};
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        char text[512];
+
+        snprintf(text, sizeof(text), "%s: %s; `ringpost init` writes a working one", path,
+                 strerror(errno));
+        error(context, text);
+        config_free(&config);
+        return NULL;
+    }
+    config->path = config_string(&reader, bytes_of(path));
+    set_defaults(config);
+    if (load_document(&reader, file, &document)) {
+        yaml_node_t *root = yaml_document_get_root_node(&document);
+
+        reader.document = &document;
+        if (root != NULL)
+            config_read_mapping(&reader, root, config_keys, config);
+        if (reader.error_count == 0)
+            finish(&reader, config);
+        yaml_document_delete(&document);
+    }
+    fclose(file);
+    if (reader.error_count != 0)
+        config_free(&config);
+    return config;
+}
+
+void config_free(struct config **config)
+{
+    if (*config == NULL)
+        return;
+    arena_free(&(*config)->arena);
+    free(*config);
+    *config = NULL;
+}
+
+static bool dns_is_equal(const struct dns_settings *a, const struct dns_settings *b)
+{
+    struct dns_settings first = *a, second = *b;
+
+    first.servers = second.servers = NULL;
+    return memcmp(&first, &second, sizeof(first)) == 0 &&
+           (a->servers == b->servers ||
+            (a->servers != NULL && b->servers != NULL && strcmp(a->servers, b->servers) == 0));
+}
+
+bool config_can_follow(const struct config *old, const struct config *next, const char **key_out)
+{
+    const char *key = NULL;
+
+    if (strcmp(old->hostname, next->hostname) != 0)
+        key = "hostname";
+    else if (strcmp(old->state_dir, next->state_dir) != 0)
+        key = "state_dir";
+    else if (old->engines != next->engines)
+        key = "engines";
+    else if (old->listener_count != next->listener_count)
+        key = "listeners";
+    else if (old->has_metrics != next->has_metrics ||
+             (old->has_metrics &&
+              (!address_equal(&old->metrics_address, &next->metrics_address) ||
+               address_port(&old->metrics_address) != address_port(&next->metrics_address))))
+        key = "metrics";
+    else if (memcmp(&old->events, &next->events, sizeof(old->events)) != 0)
+        key = "events";
+    else if (old->spool.segment_size != next->spool.segment_size ||
+             old->spool.spare_segments != next->spool.spare_segments ||
+             old->spool.resident_max != next->spool.resident_max ||
+             old->spool.compact_live_percent != next->spool.compact_live_percent)
+        key = "spool";
+    else if (old->memory_max != next->memory_max)
+        key = "limits.memory";
+    for (size_t i = 0; key == NULL && i < old->listener_count; i++)
+        if (strcmp(old->listeners[i].address_text, next->listeners[i].address_text) != 0)
+            key = "listeners";
+    if (key == NULL && !dns_is_equal(&old->dns, &next->dns))
+        key = "dns";
+    *key_out = key;
+    return key == NULL;
+}

@@ -1,0 +1,280 @@
+/* config_reader.c - tables of keys over libyaml's nodes. */
+#include "relay/config_reader.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "relay/config_value.h"
+
+static const char *const kind_expected[] = {
+    [CONFIG_STRING] = "text",
+    [CONFIG_BOOL] = "true or false",
+    [CONFIG_COUNT] = "a whole number",
+    [CONFIG_SIZE] = "a size with a unit, such as 25MiB",
+    [CONFIG_SIZE_SMALL] = "a size with a unit, such as 64KiB",
+    [CONFIG_SECONDS] = "a duration with a unit, such as 30s, 5m, 4h or 3d",
+    [CONFIG_MILLISECONDS] = "a duration with a unit, such as 250ms or 2s",
+    [CONFIG_PERCENT] = "a percentage, such as 20%",
+    [CONFIG_NUMBER] = "a number",
+    [CONFIG_RATE] = "a rate, such as 10/s or 600/m",
+    [CONFIG_SECTION] = "a mapping",
+    [CONFIG_CUSTOM] = "a value",
+};
+
+void config_error(struct config_reader *reader, const yaml_node_t *node, const char *format, ...)
+{
+    char text[1024];
+    char what[640];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    snprintf(text, sizeof(text), "%s:%zu: %s%s%s", reader->path,
+             node == NULL ? (size_t)1 : node->start_mark.line + 1, reader->key_path,
+             reader->key_path[0] == '\0' ? "" : ": ", what);
+    reader->error_count++;
+    reader->error(reader->context, text);
+}
+
+bool config_scalar(struct config_reader *reader, yaml_node_t *node, const char *expected,
+                   struct bytes *text_out)
+{
+    if (node->type != YAML_SCALAR_NODE) {
+        config_error(reader, node, "%s found; expected %s",
+                     node->type == YAML_MAPPING_NODE ? "a mapping" : "a list", expected);
+        return false;
+    }
+    *text_out = bytes_range(node->data.scalar.value, node->data.scalar.length);
+    return true;
+}
+
+const char *config_string(struct config_reader *reader, struct bytes text)
+{
+    struct bytes copy;
+
+    check(arena_copy(reader->arena, text, &copy));
+    return (const char *)copy.ptr;
+}
+
+/* Text to a number in the key's unit; false when it is not of its kind. */
+static bool scalar_number(enum config_kind kind, struct bytes text, uint64_t *value_out)
+{
+    int64_t ms;
+    unsigned percent;
+
+    switch (kind) {
+    case CONFIG_COUNT:
+        return bytes_to_u64(text, value_out);
+    case CONFIG_SIZE:
+    case CONFIG_SIZE_SMALL:
+        return value_size(text, value_out);
+    case CONFIG_SECONDS:
+        if (!value_duration(text, &ms) || ms % 1000 != 0)
+            return false;
+        *value_out = (uint64_t)ms / 1000;
+        return true;
+    case CONFIG_MILLISECONDS:
+        if (!value_duration(text, &ms))
+            return false;
+        *value_out = (uint64_t)ms;
+        return true;
+    case CONFIG_PERCENT:
+        if (!value_percent(text, &percent))
+            return false;
+        *value_out = percent;
+        return true;
+    case CONFIG_STRING:
+    case CONFIG_BOOL:
+    case CONFIG_NUMBER:
+    case CONFIG_RATE:
+    case CONFIG_SECTION:
+    case CONFIG_CUSTOM:
+        break;
+    }
+    check(!"a kind that is a number");
+    return false;
+}
+
+static void expected_error(struct config_reader *reader, yaml_node_t *node, struct bytes text,
+                           const char *expected)
+{
+    config_error(reader, node, "\"%.*s\" found; expected %s", BYTES_ARG(bytes_slice(text, 0, 80)),
+                 expected);
+}
+
+static void read_number(struct config_reader *reader, const struct config_key *key,
+                        yaml_node_t *node, struct bytes text, void *field)
+{
+    uint64_t value;
+    uint64_t max = key->max == 0 ? (key->kind == CONFIG_SIZE ? INT64_MAX : UINT32_MAX) : key->max;
+
+    if (!scalar_number(key->kind, text, &value)) {
+        expected_error(reader, node, text, kind_expected[key->kind]);
+        return;
+    }
+    if (value < key->min || value > max) {
+        config_error(reader, node, "\"%.*s\" is out of bounds; expected %s from %llu to %llu%s",
+                     BYTES_ARG(text), kind_expected[key->kind], (unsigned long long)key->min,
+                     (unsigned long long)max,
+                     key->kind == CONFIG_SECONDS                                  ? " seconds"
+                     : key->kind == CONFIG_SIZE || key->kind == CONFIG_SIZE_SMALL ? " bytes"
+                                                                                  : "");
+        return;
+    }
+    if (key->kind == CONFIG_SIZE)
+        *(uint64_t *)field = value;
+    else
+        *(unsigned *)field = (unsigned)value;
+}
+
+static void read_scalar(struct config_reader *reader, const struct config_key *key,
+                        yaml_node_t *node, void *field)
+{
+    struct bytes text;
+
+    if (!config_scalar(reader, node, kind_expected[key->kind], &text))
+        return;
+    switch (key->kind) {
+    case CONFIG_STRING:
+        if (text.len == 0)
+            expected_error(reader, node, text, kind_expected[key->kind]);
+        else
+            *(const char **)field = config_string(reader, text);
+        return;
+    case CONFIG_BOOL:
+        if (bytes_equal(text, BYTES("true")) || bytes_equal(text, BYTES("yes")))
+            *(bool *)field = true;
+        else if (bytes_equal(text, BYTES("false")) || bytes_equal(text, BYTES("no")))
+            *(bool *)field = false;
+        else
+            expected_error(reader, node, text, kind_expected[key->kind]);
+        return;
+    case CONFIG_NUMBER:
+        if (!value_number(text, field))
+            expected_error(reader, node, text, kind_expected[key->kind]);
+        return;
+    case CONFIG_RATE:
+        if (!value_rate(text, field))
+            expected_error(reader, node, text, kind_expected[key->kind]);
+        return;
+    case CONFIG_COUNT:
+    case CONFIG_SIZE:
+    case CONFIG_SIZE_SMALL:
+    case CONFIG_SECONDS:
+    case CONFIG_MILLISECONDS:
+    case CONFIG_PERCENT:
+        read_number(reader, key, node, text, field);
+        return;
+    case CONFIG_SECTION:
+    case CONFIG_CUSTOM:
+        break;
+    }
+    check(!"a kind that is a scalar");
+}
+
+static void read_value(struct config_reader *reader, const struct config_key *key,
+                       yaml_node_t *node, void *object)
+{
+    void *field = (char *)object + key->offset;
+
+    if (key->kind == CONFIG_SECTION)
+        config_read_mapping(reader, node, key->keys, object);
+    else if (key->kind == CONFIG_CUSTOM)
+        key->read(reader, node, field);
+    else
+        read_scalar(reader, key, node, field);
+}
+
+static void unknown_key(struct config_reader *reader, yaml_node_t *node,
+                        const struct config_key *keys)
+{
+    char names[400] = "";
+    size_t len = 0;
+
+    for (const struct config_key *key = keys; key->name != NULL && len < sizeof(names); key++)
+        len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len == 0 ? "" : ", ",
+                                key->name);
+    config_error(reader, node, "unknown key; expected one of %s", names);
+}
+
+static bool is_repeated(struct config_reader *reader, yaml_node_t *mapping, yaml_node_pair_t *pair,
+                        struct bytes name)
+{
+    for (yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier < pair; earlier++) {
+        yaml_node_t *key = yaml_document_get_node(reader->document, earlier->key);
+
+        if (key->type == YAML_SCALAR_NODE &&
+            bytes_equal(bytes_range(key->data.scalar.value, key->data.scalar.length), name))
+            return true;
+    }
+    return false;
+}
+
+static void read_pair(struct config_reader *reader, yaml_node_t *mapping, yaml_node_pair_t *pair,
+                      const struct config_key *keys, void *object)
+{
+    yaml_node_t *key_node = yaml_document_get_node(reader->document, pair->key);
+    yaml_node_t *value_node = yaml_document_get_node(reader->document, pair->value);
+    size_t outer_len = strlen(reader->key_path);
+    struct bytes name;
+
+    if (!config_scalar(reader, key_node, "a key", &name))
+        return;
+    snprintf(reader->key_path + outer_len, sizeof(reader->key_path) - outer_len, "%s%.*s",
+             outer_len == 0 ? "" : ".", BYTES_ARG(bytes_slice(name, 0, 64)));
+    const struct config_key *key = keys;
+    while (key->name != NULL && !bytes_equal(name, bytes_of(key->name)))
+        key++;
+    if (key->name == NULL)
+        unknown_key(reader, key_node, keys);
+    else if (is_repeated(reader, mapping, pair, name))
+        config_error(reader, key_node, "given twice");
+    else
+        read_value(reader, key, value_node, object);
+    reader->key_path[outer_len] = '\0';
+}
+
+void config_read_mapping(struct config_reader *reader, yaml_node_t *node,
+                         const struct config_key *keys, void *object)
+{
+    if (node->type != YAML_MAPPING_NODE) {
+        config_error(reader, node, "%s found; expected a mapping of keys",
+                     node->type == YAML_SEQUENCE_NODE ? "a list" : "a value");
+        return;
+    }
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++)
+        read_pair(reader, node, pair, keys, object);
+}
+
+void *config_read_list(struct config_reader *reader, yaml_node_t *node, size_t size,
+                       const void *defaults,
+                       void (*element)(struct config_reader *reader, yaml_node_t *item,
+                                       void *element),
+                       size_t *count_out)
+{
+    size_t outer_len = strlen(reader->key_path);
+
+    if (node->type != YAML_SEQUENCE_NODE) {
+        config_error(reader, node, "%s found; expected a list",
+                     node->type == YAML_MAPPING_NODE ? "a mapping" : "a value");
+        return NULL;
+    }
+    size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    char *array = arena_alloc(reader->arena, (count == 0 ? 1 : count) * size);
+    check(array != NULL);
+    for (size_t i = 0; i < count; i++) {
+        yaml_node_t *item =
+            yaml_document_get_node(reader->document, node->data.sequence.items.start[i]);
+
+        if (defaults != NULL)
+            memcpy(array + i * size, defaults, size);
+        snprintf(reader->key_path + outer_len, sizeof(reader->key_path) - outer_len, "[%zu]", i);
+        element(reader, item, array + i * size);
+        reader->key_path[outer_len] = '\0';
+    }
+    *count_out = count;
+    return array;
+}

@@ -1,0 +1,182 @@
+/* test_config.c - the configuration file: defaults, every kind of error with its line and key. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "relay/config.h"
+#include "support/unit.h"
+
+static char errors[4096];
+static char path[64];
+
+static void note_error(void *context, const char *text)
+{
+    (void)context;
+    snprintf(errors + strlen(errors), sizeof(errors) - strlen(errors), "%s\n", text);
+}
+
+static struct config *load(const char *yaml)
+{
+    snprintf(path, sizeof(path), "/tmp/ringpost-config-XXXXXX");
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, yaml, strlen(yaml)), (ssize_t)strlen(yaml));
+    close(fd);
+    errors[0] = '\0';
+    struct config *config = config_load(path, note_error, NULL);
+    unlink(path);
+    return config;
+}
+
+#define SMALLEST \
+    "hostname: mta1.example.net\n" \
+    "state_dir: /tmp/x\n" \
+    "listeners:\n" \
+    "  - {address: \"127.0.0.1:2525\", service: submission, trust: [\"127.0.0.0/8\"]}\n"
+
+TEST(config_smallest_file_has_every_default)
+{
+    struct config *config = load(SMALLEST);
+
+    assert_string_equal(errors, "");
+    assert_non_null(config);
+    assert_string_equal(config->hostname, "mta1.example.net");
+    assert_true(config->engines >= 1);
+    assert_int_equal(config->listener_count, 1);
+    assert_int_equal(config->listeners[0].trust_count, 1);
+    assert_int_equal(config->submission.message_size_max, 25 << 20);
+    assert_int_equal(config->delivery.retry_count, 1);
+    assert_int_equal(config->delivery.retries[0].first_s, 300);
+    assert_int_equal(config->delivery.source_count, 1);
+    assert_string_equal(config->delivery.sources[0].ehlo, "mta1.example.net");
+    assert_string_equal(config->spool.directory, "/tmp/x/spool");
+    assert_null(config->dns.servers);
+    config_free(&config);
+}
+
+TEST(config_every_section_is_read)
+{
+    struct config *config = load(
+        SMALLEST "engines: 3\n"
+                 "limits: {message_size: 10MiB, recipients: 200, sessions: 300, memory: 1GiB}\n"
+                 "dns: {servers: [\"127.0.0.1:5353\", \"::1\"], timeout: 500ms}\n"
+                 "retry:\n"
+                 "  destinations: [{match: \"*.Slow.example\", first: 1h}]\n"
+                 "  first: 10s\n"
+                 "  max: 2h\n"
+                 "  jitter: 5%\n"
+                 "routes:\n"
+                 "  - {match: \"*.lab.example\", to: [\"10.0.0.9:2500\", \"relay.example.net\"]}\n"
+                 "  - {match: \"b\xc3\xbc"
+                 "cher.example\", to: [\"mx:other.example\"]}\n"
+                 "sources: [{name: a, address: 192.0.2.1, ehlo: out1.example.net, weight: 3}]\n"
+                 "delivery: {allow_private: [\"10.0.0.0/8\"], ipv6: false,\n"
+                 "           sites: [{match: example.org, connections: 2, rate: 600/m}]}\n"
+                 "metrics: {listen: \"127.0.0.1:9925\"}\n"
+                 "log: {to: syslog, level: debug}\n");
+
+    assert_string_equal(errors, "");
+    assert_int_equal(config->engines, 3);
+    assert_int_equal(config->submission.sessions_max, 100);
+    assert_string_equal(config->dns.servers, "127.0.0.1:5353,[::1]:53");
+    assert_int_equal(config->dns.timeout_ms, 500);
+    assert_int_equal(config->delivery.retry_count, 2);
+    assert_string_equal(config->delivery.retries[0].match, "*.slow.example");
+    assert_int_equal(config->delivery.retries[0].first_s, 3600);
+    assert_int_equal(config->delivery.retries[0].max_s, 7200);
+    assert_int_equal(config->delivery.retries[1].first_s, 10);
+    assert_int_equal(config->delivery.route_count, 2);
+    assert_int_equal(config->delivery.routes[0].target_count, 2);
+    assert_string_equal(config->delivery.routes[1].match, "xn--bcher-kva.example");
+    assert_true(config->delivery.routes[1].use_mx);
+    assert_string_equal(config->delivery.routes[1].targets[0], "other.example");
+    assert_int_equal(config->delivery.sources[0].weight, 3);
+    assert_int_equal(config->delivery.egress_rule_count, 2);
+    assert_true(config->delivery.egress_rules[0].messages_per_s == 10.0);
+    assert_false(config->delivery.mx.use_ipv6);
+    assert_true(config->has_metrics);
+    config_free(&config);
+}
+
+static const struct {
+    const char *yaml;
+    const char *said; /* part of the complaint, after the file's name */
+} bad[] = {
+    {"hostname: [a]\n", ":1: hostname: a list found; expected text"},
+    {SMALLEST "colour: red\n", ":5: colour: unknown key; expected one of hostname, state_dir"},
+    {SMALLEST "limits: {message_size: 25}\n",
+     ":5: limits.message_size: \"25\" found; expected a size with a unit, such as 25MiB"},
+    {SMALLEST "limits: {message_size: 1KiB}\n",
+     ":5: limits.message_size: \"1KiB\" is out of bounds"},
+    {SMALLEST "limits:\n  recipients: many\n",
+     ":6: limits.recipients: \"many\" found; expected a whole number"},
+    {SMALLEST "limits: {recipients: 200, recipients: 300}\n", ":5: limits.recipients: given twice"},
+    {SMALLEST "retry: {first: 5}\n", ":5: retry.first: \"5\" found; expected a duration"},
+    {SMALLEST "retry: {first: 1h, max: 5m}\n", "max (300s) is shorter than first (3600s)"},
+    {SMALLEST "retry: {factor: 0.5}\n", "factor is 0.5; expected 1 to 100"},
+    {SMALLEST "retry: {jitter: 95%}\n", ":5: retry.jitter: \"95%\" is out of bounds"},
+    {SMALLEST "routes: [{match: \"*.lab.example\"}]\n", ":5: routes[0]: a route needs both keys"},
+    {SMALLEST "routes: [{match: \"a b\", to: [x]}]\n", ":5: routes[0].match: \"a b\" found"},
+    {SMALLEST "routes: [{match: a.example, to: [\"x:99999\"]}]\n",
+     ":5: routes[0].to[0]: \"x:99999\" found; expected a host"},
+    {SMALLEST "dns: {servers: [resolver]}\n",
+     ":5: dns.servers[0]: \"resolver\" found; expected a resolver's address"},
+    {SMALLEST "delivery: {allow_private: [\"10.0.0.1/8\"]}\n",
+     ":5: delivery.allow_private[0]: \"10.0.0.1/8\" found; expected a network"},
+    {SMALLEST "delivery: {ipv4: false, ipv6: false}\n", "ipv4 and ipv6 are both false"},
+    {SMALLEST "log: {level: loud}\n", ":5: log.level: \"loud\" found"},
+    {SMALLEST "engines: 1000\n", ":5: engines: \"1000\" found; expected auto or a number"},
+    {SMALLEST "metrics: {listen: \"127.0.0.1\"}\n", ":5: metrics.listen: \"127.0.0.1\" found"},
+    {"hostname: mta1.example.net\n", "listeners: none; expected at least one"},
+    {"listeners: [{service: submission}]\n", ":1: listeners[0]: no address"},
+    {"listeners: [{address: \"127.0.0.1:1\"}, {address: \"127.0.0.1:1\"}]\nhostname: a.example\n",
+     "listeners[1].address: 127.0.0.1:1 stands in listeners[0] too"},
+    {"hostname: under_score..x\nlisteners: [{address: \"127.0.0.1:1\"}]\n",
+     "hostname: \"under_score..x\" found; expected the full name"},
+    {"hostname: a\n\tb: c\n", ":2: not YAML"},
+    {"- a\n- b\n", ":1: a list found; expected a mapping of keys"},
+    {SMALLEST "sources: []\n", ":5: sources: an empty list"},
+    {SMALLEST "sources: [{address: \"192.0.2.1:25\"}]\n", "without a port"},
+    {SMALLEST "listeners: []\n", ":5: listeners: given twice"},
+};
+
+TEST(config_errors_name_line_key_and_expectation)
+{
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct config *config = load(bad[i].yaml);
+
+        if (config != NULL || strstr(errors, bad[i].said) == NULL)
+            fail_msg("row %zu: wanted %s, got %s", i, bad[i].said, errors);
+        assert_non_null(strstr(errors, path));
+    }
+}
+
+TEST(config_missing_file_says_what_to_do)
+{
+    errors[0] = '\0';
+    assert_null(config_load("/nonexistent/ringpost.yaml", note_error, NULL));
+    assert_non_null(strstr(errors, "No such file"));
+    assert_non_null(strstr(errors, "ringpost init"));
+}
+
+TEST(config_reload_refuses_what_needs_a_restart)
+{
+    struct config *old = load(SMALLEST);
+    struct config *other_limits = load(SMALLEST "limits: {recipients: 500}\n");
+    struct config *other_engines = load(SMALLEST "engines: 7\n");
+    struct config *other_dns = load(SMALLEST "dns: {servers: [\"127.0.0.1\"]}\n");
+    const char *key;
+
+    assert_true(config_can_follow(old, other_limits, &key));
+    assert_false(config_can_follow(old, other_engines, &key));
+    assert_string_equal(key, "engines");
+    assert_false(config_can_follow(old, other_dns, &key));
+    assert_string_equal(key, "dns");
+    config_free(&old);
+    config_free(&other_limits);
+    config_free(&other_engines);
+    config_free(&other_dns);
+}
