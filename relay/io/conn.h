@@ -6,21 +6,25 @@
  * reason, looks at conn_input(), writes with conn_write(), and decides. TLS will sit between the
  * ops and these functions and stay invisible above them.
  *
- * Back-pressure is by not reading: when more than input_max bytes wait unread, the receive is
- * cancelled and armed again once the owner consumed below half of it.
+ * Back-pressure is by not reading: when input_max bytes wait unread, the receive is cancelled and
+ * armed again once the owner consumed below half of it. What the kernel received before the cancel
+ * reached it still arrives: all connections of an engine together pass their input_max by at most
+ * the engine's provided buffers (engine_buffers_size()), since each such piece occupies one.
  *
  * Addresses are `struct address` (io/address.h, 28 bytes), not sockaddr_storage.
  *
  *   (new) --conn_accept--------------> OPEN --conn_finish--> DRAINING --sent, EOF---> CLOSING
  *   (new) --conn_connect--> CONNECTING --^       \--conn_close, error after report----^   |
- *                                                              no op in flight: CLOSED <--'
+ *                                                              no op in flight: OVER <----'
  *
- * CLOSING waits for every op in flight; then wake(CONN_CLOSED) is called exactly once, last, and
- * only there may the owner free itself. After conn_close() no other reason is delivered.
- * wake() is never called from inside a conn_* call, except from conn_closed handling by the engine
- * loop; owners may call any conn_* function from inside wake().
+ * DRAINING sends what is left, says so to the peer (FIN) and discards what it still sends until its
+ * end, so that unread input does not turn the last reply into a reset. CLOSING waits for every op
+ * in flight; then wake(CONN_CLOSED) is called exactly once, last, and only there may the owner free
+ * itself. After conn_close() and conn_finish() no other reason is delivered.
+ * wake() is only called from the loop, never from inside a conn_* call; owners may call any conn_*
+ * function from inside wake().
  *
- * Thread: the engine's.
+ * Idle connections hold no buffers. Thread: the engine's.
  */
 #pragma once
 
@@ -34,7 +38,7 @@ enum conn_wake {
     CONN_DRAINED,   /* output fell to nothing, or below half of its cap: room to write */
     CONN_EOF,       /* the peer sent its last byte; input may still wait unread */
     CONN_TIMEOUT,   /* the deadline passed; it is disarmed */
-    CONN_ERROR,     /* connect, receive or send failed: conn_error(); only conn_close() is left */
+    CONN_ERROR,     /* connect, receive or send failed: conn->error; closes when wake() returns */
     CONN_CLOSED,    /* nothing is in flight any more; free the owner now or later */
 };
 
@@ -43,7 +47,7 @@ enum conn_state { CONN_NEW, CONN_CONNECTING, CONN_OPEN, CONN_DRAINING, CONN_CLOS
 struct conn;
 typedef void conn_wake_fn(struct conn *conn, enum conn_wake reason);
 
-struct conn_settings {
+struct conn_settings { /* NULL stands for both defaults */
     size_t input_max;  /* bytes waiting unread before the receive is stopped; 0: 64 KiB */
     size_t output_max; /* cap of what waits to be sent; 0: 256 KiB */
 };
@@ -54,19 +58,22 @@ struct conn {
     int fd;
     int error; /* -errno, with CONN_ERROR */
     uint8_t state;
-    bool eof;
-    bool receive_stopped;   /* by back-pressure */
-    bool paused;            /* conn_pause() */
-    uint8_t pending;        /* wakes to be delivered from the loop */
-    size_t input_max;
+    uint8_t pending;         /* wakes that the loop owes */
+    bool eof;                /* the peer sent its last byte */
+    bool paused;             /* conn_pause() */
+    bool receive_stopped;    /* by back-pressure */
+    bool receive_cancelled;  /* and its last completion is to come */
+    bool fin_sent;
+    uint32_t input_max;
+    uint32_t output_max;
     struct buf input;
-    struct buf filling;     /* output the owner is adding to */
-    struct buf sending;     /* output the kernel owns; front = not sent yet */
+    struct buf filling; /* output the owner is adding to */
+    struct buf sending; /* output the kernel owns; front = not sent yet */
     struct op receive;
-    struct op send;         /* also the connect: nothing is sent before it is over */
+    struct op send; /* the connect as well: nothing is sent before that is over */
     struct timeout deadline;
     struct turn_end turn_end; /* starts the send, delivers pending wakes */
-    struct address peer;
+    struct address peer;      /* zeroed when it is not IP (a socketpair in tests) */
     struct address local;
 };
 
@@ -81,20 +88,23 @@ void conn_connect(struct conn *conn, struct engine *engine, const struct address
 
 struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
 void conn_consume(struct conn *conn, size_t len);
-/* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max. */
+/* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max and
+ * when the connection is not open. */
 must_use bool conn_write(struct conn *conn, struct bytes b);
 must_use bool conn_printf(struct conn *conn, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 size_t conn_output_room(const struct conn *conn);
 size_t conn_output_len(const struct conn *conn); /* not yet taken by the kernel */
 
-/* Stop and resume reading for a reason of the owner's (waiting for a commit). */
+/* Stop and resume reading for a reason of the owner's. What arrives nevertheless is announced after
+ * the resume; errors and the deadline at once. */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
 void conn_deadline(struct conn *conn, int64_t after_ms); /* replaces the old one; 0 disarms */
 
-/* Sends what was written, then closes; bounded by 5 s. Only CONN_CLOSED follows. */
+/* Sends what was written, then closes in good order; all of it bounded by 5 s. Only CONN_CLOSED
+ * follows. */
 void conn_finish(struct conn *conn);
 /* Closes at once. Only CONN_CLOSED follows. May be called more than once. */
 void conn_close(struct conn *conn);
