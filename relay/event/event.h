@@ -104,9 +104,9 @@ must_use bool event_kind_parse(struct bytes name, enum event_kind *kind_out);
 bool event_kind_is_final(enum event_kind kind); /* ends its recipient */
 
 /* Binary form; unknown fields of a later version are skipped when read. Slices of a decoded event
- * point into `encoded`. shard, position and part are not part of it: the reader sets them. Each text
- * has a maximum far above what mail produces (event_text.h) and is cut there, between characters,
- * so that encoding fails only where `out` has no room for EVENT_ENCODED_MAX. */
+ * point into `encoded`. shard, position and part are not part of it: the reader sets them. Each
+ * text has a maximum far above what mail produces (event_text.h) and is cut there, between
+ * characters, so that encoding fails only where `out` has no room for EVENT_ENCODED_MAX. */
 must_use bool event_encode(const struct event *event, struct buf *out);
 must_use bool event_decode(struct bytes encoded, struct event *out);
 

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "event/event_text.h"
+#include "event/json_text.h"
 
 enum {
     FRAME_LEN_MAX = 2048, /* keys, numbers, times, ids and the eight bytes copied too many */
-    ESCAPE_LEN_MAX = 6,   /* \u001f */
     TAGS_NESTING_LEN = 4, /* ["..."] around tags that are no array */
 };
 
-_Static_assert(FRAME_LEN_MAX + TAGS_NESTING_LEN + ESCAPE_LEN_MAX * EVENT_TEXTS_LEN_MAX <=
+_Static_assert(FRAME_LEN_MAX + TAGS_NESTING_LEN + JSON_TEXT_ESCAPE_LEN * EVENT_TEXTS_LEN_MAX <=
                    EVENT_JSON_MAX,
                "an event fits whatever it holds");
 
@@ -74,7 +74,7 @@ static uint8_t *put_duration(uint8_t *p, int32_t ms)
     return ms < 0 ? put_null(p) : put_u64(p, (uint64_t)ms);
 }
 
-/* --- time --------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 /* RFC 3339; null for 0 and for what has no four-digit year. The calendar is Howard Hinnant's
  * "days from civil" run backwards: eras of 400 years that begin on 1 March, so that leap days come
@@ -114,109 +114,16 @@ static uint8_t *put_time(uint8_t *p, int64_t wall_ms)
     return PUT(p, "Z\"");
 }
 
-/* --- text --------------------------------------------------------------------------------------- */
-
-/* Length of the UTF-8 character at the front (RFC 3629 section 4), 0 if there is none. */
-static size_t utf8_len(const uint8_t *c, size_t room)
-{
-    static const struct {
-        uint8_t lead_min, lead_max, second_min, second_max, len;
-    } forms[] = {
-        {0x00, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-        if (c[0] < forms[i].lead_min || c[0] > forms[i].lead_max)
-            continue;
-        size_t len = forms[i].len;
-        if (room < len)
-            return 0;
-        if (len > 1 && (c[1] < forms[i].second_min || c[1] > forms[i].second_max))
-            return 0;
-        for (size_t n = 2; n < len; n++)
-            if ((c[n] & 0xc0) != 0x80)
-                return 0;
-        return len;
-    }
-    return 0;
-}
-
-/* True when all eight bytes stand in JSON as they are: ASCII, no control, quote or backslash. */
-static inline bool is_plain_8(uint64_t eight)
-{
-    const uint64_t ones = 0x0101010101010101;
-    uint64_t quote = eight ^ ones * '"';
-    uint64_t backslash = eight ^ ones * '\\';
-    uint64_t odd = eight | (eight - ones * 0x20) | (quote - ones) | (backslash - ones);
-
-    return (odd & ones * 0x80) == 0;
-}
-
-static uint8_t *put_escaped(uint8_t *p, uint8_t c)
-{
-    *p++ = '\\';
-    switch (c) {
-    case '"':
-    case '\\':
-        *p++ = c;
-        return p;
-    case '\n':
-        *p++ = 'n';
-        return p;
-    case '\r':
-        *p++ = 'r';
-        return p;
-    case '\t':
-        *p++ = 't';
-        return p;
-    default:
-        return put_hex(PUT(p, "u"), c, 4);
-    }
-}
-
-static uint8_t *put_string(uint8_t *p, struct bytes text)
-{
-    const uint8_t *c = text.ptr;
-    const uint8_t *end = text.ptr + text.len;
-
-    *p++ = '"';
-    while (c < end) {
-        uint64_t eight;
-
-        if (end - c >= 8) {
-            memcpy(&eight, c, 8);
-            if (is_plain_8(eight)) {
-                memcpy(p, &eight, 8);
-                p += 8;
-                c += 8;
-                continue;
-            }
-        }
-        size_t len = utf8_len(c, (size_t)(end - c));
-        if (len == 0 || *c == 0) {
-            p = PUT(p, "\xef\xbf\xbd"); /* U+FFFD */
-            c++;
-        } else if (*c < 0x20 || *c == '"' || *c == '\\') {
-            p = put_escaped(p, *c++);
-        } else {
-            for (; len > 0; len--)
-                *p++ = *c++;
-        }
-    }
-    *p++ = '"';
-    return p;
-}
+/* --- text ------------------------------------------------------------------------------------- */
 
 static uint8_t *put_text(uint8_t *p, struct bytes text, size_t len_max)
 {
-    return text.len == 0 ? put_null(p) : put_string(p, event_text_cut(text, len_max));
+    return text.len == 0 ? put_null(p) : json_text_put(p, event_text_cut(text, len_max));
 }
 
 #define PUT_TEXT(p, event, name) put_text((p), (event)->name, EVENT_TEXT_MAX_##name)
 
-/* --- tags: JSON of the submitter's, passed on as it is if it is what it should be ---------------- */
+/* --- tags: JSON of the submitter's, passed on as it is if it is what it should be ------------- */
 
 static bool take_hex_4(const uint8_t *c, const uint8_t *end, unsigned *value_out)
 {
@@ -266,7 +173,7 @@ static const uint8_t *skip_string(const uint8_t *c, const uint8_t *end)
                 return NULL;
             continue;
         }
-        size_t len = *c < 0x20 ? 0 : utf8_len(c, (size_t)(end - c));
+        size_t len = *c < 0x20 ? 0 : json_text_utf8_len((struct bytes){c, (size_t)(end - c)});
         if (len == 0)
             return NULL;
         c += len;
@@ -313,11 +220,11 @@ static uint8_t *put_tags(uint8_t *p, struct bytes tags)
     }
     /* Nothing is lost, but it is one string. */
     p = PUT(p, "[");
-    p = put_string(p, event_text_cut(tags, EVENT_TEXT_MAX_tags));
+    p = json_text_put(p, event_text_cut(tags, EVENT_TEXT_MAX_tags));
     return PUT(p, "]");
 }
 
-/* --- the object --------------------------------------------------------------------------------- */
+/* --- the object ------------------------------------------------------------------------------- */
 
 static uint8_t *put_identity(uint8_t *p, const struct event *event)
 {
@@ -476,7 +383,7 @@ bool event_json(const struct event *event, struct buf *out)
 #define ADD_LEN(name, number, len_max) text_len += MIN(event->name.len, (size_t)(len_max));
     EVENT_TEXTS(ADD_LEN)
 #undef ADD_LEN
-    size_t bound = FRAME_LEN_MAX + TAGS_NESTING_LEN + ESCAPE_LEN_MAX * text_len;
+    size_t bound = FRAME_LEN_MAX + TAGS_NESTING_LEN + JSON_TEXT_ESCAPE_LEN * text_len;
     uint8_t *start = buf_reserve(out, bound);
     if (start == NULL)
         return false;

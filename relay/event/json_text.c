@@ -1,0 +1,114 @@
+/* json_text.c - any bytes as a JSON string. */
+#include "event/json_text.h"
+
+#include <string.h>
+
+size_t json_text_utf8_len(struct bytes text)
+{
+    const uint8_t *c = text.ptr;
+    static const struct {
+        uint8_t lead_min, lead_max, second_min, second_max, len;
+    } forms[] = {
+        {0x00, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+
+    check(text.len > 0);
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        if (c[0] < forms[i].lead_min || c[0] > forms[i].lead_max)
+            continue;
+        size_t len = forms[i].len;
+        if (text.len < len)
+            return 0;
+        if (len > 1 && (c[1] < forms[i].second_min || c[1] > forms[i].second_max))
+            return 0;
+        for (size_t n = 2; n < len; n++)
+            if ((c[n] & 0xc0) != 0x80)
+                return 0;
+        return len;
+    }
+    return 0;
+}
+
+/* True when all eight bytes stand in JSON as they are: ASCII, no control, quote or backslash. */
+static inline bool is_plain_8(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t quote = eight ^ ones * '"';
+    uint64_t backslash = eight ^ ones * '\\';
+    uint64_t odd = eight | (eight - ones * 0x20) | (quote - ones) | (backslash - ones);
+
+    return (odd & ones * 0x80) == 0;
+}
+
+static uint8_t *put_escaped(uint8_t *p, uint8_t c)
+{
+    *p++ = '\\';
+    switch (c) {
+    case '"':
+    case '\\':
+        *p++ = c;
+        return p;
+    case '\n':
+        *p++ = 'n';
+        return p;
+    case '\r':
+        *p++ = 'r';
+        return p;
+    case '\t':
+        *p++ = 't';
+        return p;
+    default: /* a control */
+        memcpy(p, "u00", 3);
+        p[3] = (uint8_t)('0' + (c >> 4));
+        p[4] = (uint8_t) "0123456789abcdef"[c & 15];
+        return p + 5;
+    }
+}
+
+uint8_t *json_text_put(uint8_t *p, struct bytes text)
+{
+    const uint8_t *c = text.ptr;
+    const uint8_t *end = text.ptr + text.len;
+
+    *p++ = '"';
+    while (c < end) {
+        uint64_t eight;
+
+        if (end - c >= 8) {
+            memcpy(&eight, c, 8);
+            if (is_plain_8(eight)) {
+                memcpy(p, &eight, 8);
+                p += 8;
+                c += 8;
+                continue;
+            }
+        }
+        size_t len = json_text_utf8_len((struct bytes){c, (size_t)(end - c)});
+        if (len == 0 || *c == 0) {
+            memcpy(p, "\xef\xbf\xbd", 3); /* U+FFFD */
+            p += 3;
+            c++;
+        } else if (*c < 0x20 || *c == '"' || *c == '\\') {
+            p = put_escaped(p, *c++);
+        } else {
+            for (; len > 0; len--)
+                *p++ = *c++;
+        }
+    }
+    *p++ = '"';
+    return p;
+}
+
+bool json_text_append(struct buf *out, struct bytes text)
+{
+    if (text.len > (SIZE_MAX - JSON_TEXT_SLACK) / JSON_TEXT_ESCAPE_LEN)
+        return false;
+    uint8_t *start = buf_reserve(out, JSON_TEXT_ESCAPE_LEN * text.len + JSON_TEXT_SLACK);
+
+    if (start == NULL)
+        return false;
+    buf_extend(out, (size_t)(json_text_put(start, text) - start));
+    return true;
+}
