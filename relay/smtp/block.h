@@ -67,6 +67,7 @@ static inline struct block_masks block_look(const uint8_t *ptr)
     __m128i nul = zero;
     __m128i high = zero;
 
+#pragma GCC unroll 4
     for (unsigned i = 0; i < BLOCK_LEN / 16; i++) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(ptr + i * 16));
         masks.cr |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, cr)) << (i * 16);

@@ -29,7 +29,7 @@ enum header_state {
 
 static bool send_kept(struct header_scan *scan, struct buf *out);
 static void take_line_start(struct header_scan *scan, uint8_t byte);
-static void take_name(struct header_scan *scan, uint8_t byte);
+static void take_name(struct header_scan *scan, struct bytes *input);
 static void take_empty_line(struct header_scan *scan, uint8_t byte);
 static bool take_value(struct header_scan *scan, struct bytes *input, struct buf *out);
 static bool take_body(struct bytes *input, struct buf *out);
@@ -59,8 +59,8 @@ bool header_scan_feed(struct header_scan *scan, struct bytes *input, struct buf 
             take_line_start(scan, byte);
             break;
         case HEADER_NAME:
-            take_name(scan, byte);
-            break;
+            take_name(scan, input);
+            continue;
         case HEADER_EMPTY_CR:
             take_empty_line(scan, byte);
             break;
@@ -148,22 +148,28 @@ static void take_line_start(struct header_scan *scan, uint8_t byte)
     }
 }
 
-static void take_name(struct header_scan *scan, uint8_t byte)
+/* Takes name bytes, and one byte that is none; there is at least one of either. */
+static void take_name(struct header_scan *scan, struct bytes *input)
 {
     bool is_name_over = scan->name_len < scan->kept_len; /* spaces follow it already */
+    size_t len_max = MIN(input->len, (size_t)(HEADER_FIELD_KEPT - 1 - scan->kept_len));
+    size_t len = 0;
 
+    while (!is_name_over && len < len_max && is_name_byte(input->ptr[len]))
+        len++;
+    memcpy(scan->kept + HEADER_SEPARATOR_LEN + scan->kept_len, input->ptr, len);
+    scan->kept_len += (uint16_t)len;
+    scan->name_len += (uint16_t)len;
+    *input = bytes_slice(*input, len, input->len);
+    if (input->len == 0)
+        return;
+    uint8_t byte = input->ptr[0];
+    bool is_space = byte == ' ' || byte == '\t'; /* "Name :" is RFC 5322 section 4.5.1's */
+    *input = bytes_slice(*input, 1, input->len);
     keep(scan, byte);
-    if (byte == ':') {
+    if (byte == ':')
         enter_field(scan);
-        return;
-    }
-    if (is_name_byte(byte) && !is_name_over)
-        scan->name_len++;
-    else if (byte != ' ' && byte != '\t') { /* "Name :" is RFC 5322 section 4.5.1's */
-        enter_body(scan, false);
-        return;
-    }
-    if (scan->kept_len == HEADER_FIELD_KEPT)
+    else if (!is_space || scan->kept_len == HEADER_FIELD_KEPT)
         enter_body(scan, false);
 }
 
@@ -176,20 +182,20 @@ static void take_empty_line(struct header_scan *scan, uint8_t byte)
 static enum header_field field_of(struct bytes name)
 {
     static const struct {
-        const char *name;
+        struct bytes name;
         enum header_field field;
     } fields[] = {
-        {"Received", HEADER_RECEIVED},
-        {"Message-ID", HEADER_MESSAGE_ID},
-        {"Date", HEADER_DATE},
-        {"From", HEADER_FROM},
-        {"Return-Path", HEADER_RETURN_PATH},
-        {"Bcc", HEADER_BCC},
-        {"Resent-Bcc", HEADER_RESENT_BCC},
+        {BYTES("Received"), HEADER_RECEIVED},
+        {BYTES("Message-ID"), HEADER_MESSAGE_ID},
+        {BYTES("Date"), HEADER_DATE},
+        {BYTES("From"), HEADER_FROM},
+        {BYTES("Return-Path"), HEADER_RETURN_PATH},
+        {BYTES("Bcc"), HEADER_BCC},
+        {BYTES("Resent-Bcc"), HEADER_RESENT_BCC},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (bytes_equal_nocase(name, bytes_of(fields[i].name)))
+        if (bytes_equal_nocase(name, fields[i].name))
             return fields[i].field;
     return HEADER_OTHER;
 }
