@@ -86,6 +86,8 @@ static const struct sample samples[] = {
      false, 65},
     {BYTES("\r\n" A64 A64 "\r\nb\r\n" A64 "\n" A64 "\r\n.\r\n"),
      BYTES("\r\n" A64 A64 "\r\nb\r\n" A64 "\n" A64 "\r\n"), true, 0, true, 129},
+    {BYTES(A64 "\0" A64 A64 "\r\n.\r\n"), BYTES(A64 "\0" A64 A64 "\r\n"), true, 0, false, 193},
+    {BYTES(A64 "\xff" A64 A64 "\r\n.\r\n"), BYTES(A64 "\xff" A64 A64 "\r\n"), true, 0, false, 193},
     {BYTES(A64 "\r" A64 "\r\n.\r\n"), BYTES(A64 "\r" A64 "\r\n"), true, 0, true, 129},
 };
 

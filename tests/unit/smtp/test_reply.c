@@ -6,9 +6,8 @@
 
 #include "support/unit.h"
 
-#define HUNDRED \
-    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123" \
-    "456789"
+#define TEN "0123456789"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 #define THOUSAND HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
 
 static const struct {
@@ -186,6 +185,9 @@ TEST(reply_read_bounds_line)
     input.len++;
     assert_int_equal(smtp_reply_read(&reader, &input, &reply), SMTP_REPLY_WHOLE);
     line[SMTP_REPLY_LINE_MAX - 1] = 'x';
+    input = (struct bytes){line, SMTP_REPLY_LINE_MAX}; /* no use in waiting for more */
+    assert_int_equal(smtp_reply_read(&reader, &input, &reply), SMTP_REPLY_BROKEN);
+    smtp_reply_reader_init(&reader);
     line[SMTP_REPLY_LINE_MAX] = '\n';
     input = (struct bytes){line, SMTP_REPLY_LINE_MAX + 1};
     assert_int_equal(smtp_reply_read(&reader, &input, &reply), SMTP_REPLY_BROKEN);
