@@ -1,0 +1,338 @@
+"""parts.py - the programs that system tests start: ringpost itself and parts nobody here wrote.
+
+Each is a class with start() and stop(); each gets loopback ports of its own, keeps its files in the
+test's directory, and is stopped by its process id. Nothing here talks to anything but 127.0.0.1.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("RINGPOST_BUILD", ROOT / "build" / "release"))
+PROGRAM = BUILD / "ringpost"
+LOAD = BUILD / "bench" / "ringpost-bench-load"
+SINK = BUILD / "bench" / "ringpost-bench-sink"
+
+#: Sanitized builds on two shared cores are slow; a wait that ends early costs nothing.
+PATIENCE = float(os.environ.get("RINGPOST_TEST_PATIENCE", "60"))
+
+
+def free_ports(count):
+    """Ports nobody has now. They are bound at once and let go together, so they differ."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for _ in range(count):
+            s = stack.enter_context(socket.socket())
+            s.bind(("127.0.0.1", 0))
+            ports.append(s.getsockname()[1])
+        return ports
+
+
+def free_port():
+    return free_ports(1)[0]
+
+
+def wait_for(condition, what, patience=PATIENCE, pause=0.05):
+    """Calls condition() until it is true; its last value. Fails with `what` when time is over."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience:.0f} s for {what}")
+        time.sleep(pause)
+
+
+def port_answers(port, host="127.0.0.1"):
+    with contextlib.suppress(OSError):
+        socket.create_connection((host, port), 1).close()
+        return True
+    return False
+
+
+def need(program):
+    """The path of an installed program; a test without its peer is a failure, not a skip."""
+    path = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    assert path, f"{program} is not installed; ./dev test installs it"
+    return path
+
+
+class Process:
+    """A child that is stopped by its process id, with its output in a file."""
+
+    def __init__(self, directory, name, env=None):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.log = self.directory / f"{name}.log"
+        self.child = None
+        self.env = {**os.environ, **(env or {})}
+
+    def spawn(self, command, **kwargs):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL,
+                                          stdout=log, stderr=log, env=self.env, **kwargs)
+
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def end(self, sig=signal.SIGTERM, patience=PATIENCE):
+        """Sends a signal and waits; the exit code (negative: killed by that signal)."""
+        if self.child is None:
+            return None
+        if self.child.poll() is None:
+            self.child.send_signal(sig)
+        try:
+            code = self.child.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise AssertionError(f"{self.name} did not end after {sig!r}:\n{self.tail()}")
+        self.child = None
+        return code
+
+    def tail(self, lines=40):
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Ringpost(Process):
+    """A ringpost with a configuration of its own. `settings` are top-level YAML sections as text;
+    they replace the defaults below."""
+
+    def __init__(self, directory, **settings):
+        super().__init__(directory, "ringpost")
+        self.port, self.metrics_port = free_ports(2)
+        self.state_dir = self.directory / "state"
+        self.config_file = self.directory / "ringpost.yaml"
+        self.settings = {
+            "hostname": "mta1.ringpost.example",
+            "state_dir": str(self.state_dir),
+            "engines": "2",
+            "listeners": f'[{{address: "127.0.0.1:{self.port}", service: submission, '
+                         f'trust: ["127.0.0.0/8"]}}]',
+            "metrics": f'{{listen: "127.0.0.1:{self.metrics_port}"}}',
+            "delivery": '{allow_private: ["127.0.0.0/8"]}',
+            "retry": "{first: 1s, factor: 1.5, max: 3s, jitter: 10%, max_age: 1h}",
+            "spool": "{segment_size: 4MiB}",
+            "stop_timeout": "5s",
+        }
+        self.settings.update(settings)
+        self.write_config()
+
+    def write_config(self, **settings):
+        self.settings.update(settings)
+        self.config_file.write_text(
+            "".join(f"{key}: {value}\n" for key, value in self.settings.items() if value))
+
+    def start(self, wait=True):
+        self.spawn([PROGRAM, "-c", self.config_file, "serve"])
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        def ready():
+            assert self.running(), f"ringpost did not start:\n{self.tail()}"
+            return self.cli("status", check=False).returncode == 0
+        wait_for(ready, "ringpost to be ready")
+
+    def stop(self, sig=signal.SIGTERM):
+        code = self.end(sig)
+        if sig == signal.SIGTERM:
+            assert code == 0, f"ringpost ended with {code}:\n{self.tail()}"
+        return code
+
+    def kill(self):
+        return self.end(signal.SIGKILL)
+
+    def cli(self, *args, check=True, **kwargs):
+        done = subprocess.run([str(PROGRAM), "-c", str(self.config_file), *map(str, args)],
+                              capture_output=True, text=True, timeout=PATIENCE, **kwargs)
+        if check:
+            assert done.returncode == 0, f"{args}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def status(self):
+        return json.loads(self.cli("status", "--json").stdout.splitlines()[0])
+
+    def metrics(self):
+        import urllib.request
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as r:
+            text = r.read().decode()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+                for line in text.splitlines() if line and not line.startswith("#")}
+
+    def events(self, **filters):
+        args = ["events", "--json"]
+        for key, value in filters.items():
+            if key in ("id", "recipient", "since"):
+                args += [f"--{key}", value]
+        found = [json.loads(line) for line in self.cli(*args).stdout.splitlines()]
+        kind = filters.get("kind")
+        return [e for e in found if kind is None or e["kind"] == kind]
+
+    def wait_events(self, count, **filters):
+        """At least `count` events that match; all of them."""
+        def enough():
+            found = self.events(**filters)
+            return found if len(found) >= count else None
+        try:
+            return wait_for(enough, f"{count} events {filters}", pause=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there are {self.events()}\n{self.tail()}") from None
+
+    def wait_empty(self, patience=PATIENCE):
+        def empty():
+            status = self.status()
+            return status["queue"]["recipients"] == 0 or None
+        try:
+            wait_for(empty, "an empty queue", patience=patience, pause=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.status()}\n{self.tail()}") from None
+
+    def smtp(self):
+        """A connection of Python's own SMTP client."""
+        return smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def submit(self, to, sender="app@client.example", body="hello", mail_options=(),
+               rcpt_options=(), headers=""):
+        """One message by smtplib; the id in the 250."""
+        to = [to] if isinstance(to, str) else to
+        content = body if isinstance(body, bytes) else (
+            f"From: <{sender}>\r\nTo: <{to[0]}>\r\nSubject: test\r\n{headers}\r\n{body}\r\n").encode()
+        with self.smtp() as smtp:
+            smtp.ehlo("client.example")
+            for code, text in [smtp.mail(sender, list(mail_options))] + [
+                    smtp.rcpt(address, list(rcpt_options)) for address in to]:
+                assert code // 100 == 2, (code, text)
+            code, text = smtp.data(content)
+            assert code == 250, (code, text)
+        return text.decode().split()[-1]
+
+
+class Sink(Process):
+    """The bench's sink: a receiver that can be told how to answer."""
+
+    def __init__(self, directory, *options, port=None):
+        super().__init__(directory, "sink")
+        self.port = port or free_port()
+        self.ledger = self.directory / "sink.ledger"
+        self.options = options
+
+    def start(self):
+        self.spawn([SINK, "--listen", f"127.0.0.1:{self.port}", "--ledger", self.ledger,
+                    *self.options])
+        wait_for(lambda: port_answers(self.port), "the sink's port")
+        return self
+
+    def stop(self):
+        return self.end()
+
+
+class SmtpSink(Process):
+    """Postfix's smtp-sink; accepted messages are kept in files where `dump` is given."""
+
+    def __init__(self, directory, *options, port=None):
+        super().__init__(directory, "smtp-sink")
+        self.port = port or free_port()
+        self.options = options
+
+    def start(self):
+        user = ["-u", pwd.getpwuid(os.getuid()).pw_name] if os.getuid() == 0 else []
+        self.spawn([need("smtp-sink"), *user, *self.options, f"127.0.0.1:{self.port}", "256"],
+                   cwd=self.directory)
+        wait_for(lambda: port_answers(self.port), "smtp-sink's port")
+        return self
+
+    def stop(self):
+        self.end(signal.SIGTERM)
+
+
+class Nsd(Process):
+    """An authoritative server for zones given as {origin: zone text}."""
+
+    def __init__(self, directory, zones, port=None):
+        super().__init__(directory, "nsd")
+        self.port = port or free_port()
+        self.zones = zones
+
+    def start(self):
+        lines = [
+            "server:",
+            f"  ip-address: 127.0.0.1@{self.port}",
+            f'  zonesdir: "{self.directory}"',
+            f'  database: ""',
+            f'  pidfile: "{self.directory}/nsd.pid"',
+            f'  xfrdfile: "{self.directory}/xfrd.state"',
+            f'  zonelistfile: "{self.directory}/zone.list"',
+            f'  username: "{pwd.getpwuid(os.getuid()).pw_name}"',
+            '  chroot: ""',
+            "  server-count: 1",
+            "  hide-version: yes",
+            "remote-control:",
+            "  control-enable: no",
+        ]
+        for number, (origin, text) in enumerate(self.zones.items()):
+            file = self.directory / f"zone{number}.txt"
+            file.write_text(f"$ORIGIN {origin}.\n$TTL 60\n@ SOA ns.{origin}. admin.{origin}. "
+                            f"1 3600 900 86400 5\n@ NS ns\nns A 127.0.0.1\n{text}\n")
+            lines += ["zone:", f'  name: "{origin}"', f'  zonefile: "{file.name}"']
+        config = self.directory / "nsd.conf"
+        config.write_text("\n".join(lines) + "\n")
+        self.spawn([need("nsd"), "-d", "-c", config])
+        wait_for(lambda: port_answers(self.port), "nsd's port")
+        return self
+
+    def stop(self):
+        self.end()
+
+
+class Unbound(Process):
+    """A resolver that asks `nsd` for the given zones and nobody for anything else."""
+
+    def __init__(self, directory, nsd, port=None):
+        super().__init__(directory, "unbound")
+        self.port = port or free_port()
+        self.nsd = nsd
+
+    def start(self):
+        lines = [
+            "server:",
+            f"  interface: 127.0.0.1@{self.port}",
+            f'  directory: "{self.directory}"',
+            f'  pidfile: "{self.directory}/unbound.pid"',
+            '  username: ""',
+            '  chroot: ""',
+            "  do-daemonize: no",
+            "  use-syslog: no",
+            "  do-not-query-localhost: no",
+            '  module-config: "iterator"',
+            "  cache-max-negative-ttl: 2",
+            '  local-zone: "." transparent',
+        ]
+        for origin in self.nsd.zones:
+            lines += [f'  local-zone: "{origin}." nodefault']
+        for origin in self.nsd.zones:
+            lines += ["stub-zone:", f'  name: "{origin}."',
+                      f"  stub-addr: 127.0.0.1@{self.nsd.port}"]
+        lines += ["forward-zone:", '  name: "."', "  forward-addr: 127.0.0.1@9"]
+        config = self.directory / "unbound.conf"
+        config.write_text("\n".join(lines) + "\n")
+        self.spawn([need("unbound"), "-d", "-c", config])
+        wait_for(lambda: port_answers(self.port), "unbound's port")
+        return self
+
+    def stop(self):
+        self.end()

@@ -1,0 +1,189 @@
+"""The operator's side: start, refusals, status, queue commands, reload, stop."""
+
+import json
+import os
+import signal
+import subprocess
+
+import parts
+
+
+def route_to(port, match="*"):
+    return f'[{{match: "{match}", to: ["127.0.0.1:{port}"]}}]'
+
+
+def test_first_mail_arrives_and_is_told(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=route_to(sink.port))
+    message_id = relay.submit("alice@example.com")
+    events = relay.wait_events(2, id=message_id)
+    assert [e["kind"] for e in events] == ["accepted", "delivered"]
+    assert [e["seq"] for e in events] == [0, 1]
+    assert len({e["event_id"] for e in events}) == 2
+    delivered = events[1]
+    assert delivered["recipient"] == "alice@example.com"
+    assert delivered["reply"]["code"] == 250
+    assert delivered["egress"]["mx_ip"] == "127.0.0.1"
+    assert delivered["attempt"]["number"] == 1
+    relay.wait_empty()
+    status = relay.status()
+    assert status["delivery"]["unheld"] == 0
+    assert relay.stop() == 0
+
+
+def test_refuses_a_second_instance_and_an_open_state_dir(stage):
+    relay = stage.ringpost()
+    second = subprocess.run([parts.PROGRAM, "-c", relay.config_file, "serve"],
+                            capture_output=True, text=True, timeout=parts.PATIENCE)
+    assert second.returncode == 75
+    assert "another ringpost" in second.stderr and str(relay.child.pid) in second.stderr
+    relay.stop()
+    os.chmod(relay.state_dir, 0o755)
+    refused = subprocess.run([parts.PROGRAM, "-c", relay.config_file, "serve"],
+                             capture_output=True, text=True, timeout=parts.PATIENCE)
+    assert refused.returncode == 78
+    assert "chmod 700" in refused.stderr
+
+
+def test_taken_port_is_named(stage):
+    relay = stage.ringpost()
+    other = stage.unstarted_ringpost(
+        listeners=f'[{{address: "127.0.0.1:{relay.port}", service: submission}}]')
+    done = subprocess.run([parts.PROGRAM, "-c", other.config_file, "serve"],
+                          capture_output=True, text=True, timeout=parts.PATIENCE)
+    assert done.returncode == 71
+    assert f"127.0.0.1:{relay.port}" in done.stderr and "another program" in done.stderr
+
+
+def test_commands_without_a_daemon_say_so(stage):
+    relay = stage.unstarted_ringpost()
+    for command in (["status"], ["queue", "list"], ["reload"]):
+        done = relay.cli(*command, check=False)
+        assert done.returncode == 69, command
+        assert "ringpost serve" in done.stderr
+    assert relay.cli("queue", "list", "--older-than", "soon", check=False).returncode == 64
+    assert relay.cli("frobnicate", check=False).returncode == 64
+
+
+def test_init_writes_what_check_accepts(stage):
+    relay = stage.unstarted_ringpost()
+    config = relay.directory / "new" / "ringpost.yaml"
+    init = subprocess.run([parts.PROGRAM, "-c", config, "init", "--hostname", "a.example"],
+                          capture_output=True, text=True)
+    assert init.returncode == 0, init.stderr
+    assert subprocess.run([parts.PROGRAM, "-c", config, "check"]).returncode == 0
+    again = subprocess.run([parts.PROGRAM, "-c", config, "init"], capture_output=True, text=True)
+    assert again.returncode == 1 and "--force" in again.stderr
+
+
+def test_queue_commands_on_deferred_mail(stage):
+    dead = parts.free_port()
+    relay = stage.ringpost(routes=route_to(dead), retry="{first: 1h, max: 2h}")
+    ids = [relay.submit(f"user{i}@{domain}", sender=f"shop{i % 2}@client.example")
+           for i, domain in enumerate(["one.example", "two.example", "one.example"])]
+    relay.wait_events(3, kind="deferred")
+
+    listed = [json.loads(line) for line in relay.cli("queue", "list", "--json").stdout.splitlines()]
+    assert {row["id"] for row in listed if "id" in row} == set(ids)
+    assert all(row["state"] == "scheduled" for row in listed if "id" in row)
+    domains = relay.cli("queue", "domains").stdout
+    assert "2 one.example" in domains and "1 two.example" in domains
+    shown = relay.cli("queue", "show", ids[0]).stdout
+    assert "user0@one.example" in shown
+    explained = relay.cli("queue", "explain", ids[0]).stdout
+    assert "retry" in explained
+    assert relay.cli("queue", "explain", "--domain", "one.example").stdout
+
+    dry = relay.cli("queue", "cancel", "--domain", "one.example", "--dry-run").stdout
+    assert dry.startswith("2 recipients match")
+    assert relay.cli("queue", "cancel", "--sender", "shop1@client.example").stdout.startswith("1 of 1")
+    relay.wait_events(1, kind="cancelled")
+    assert relay.cli("queue", "cancel", check=False).returncode == 1
+
+    sink = stage.sink(port=dead)
+    assert relay.cli("queue", "retry", "--domain", "*").stdout.startswith("2 of 2")
+    delivered = relay.wait_events(2, kind="delivered")
+    assert {e["id"] for e in delivered} == {ids[0], ids[2]}
+    gone = relay.cli("queue", "explain", ids[0], check=False)
+    assert gone.returncode == 1 and "events --id" in gone.stderr
+    assert sink.running()
+
+
+def test_suspend_holds_back_also_what_comes(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=route_to(sink.port))
+    assert "holds 0" in relay.cli("queue", "suspend", "--domain", "held.example").stdout
+    held = relay.submit("a@held.example")
+    free = relay.submit("a@free.example")
+    relay.wait_events(1, id=free, kind="delivered")
+    assert "suspen" in relay.cli("queue", "explain", held).stdout
+    assert "held.example" in relay.cli("queue", "suspensions").stdout
+    relay.stop()
+    relay.start()  # suspensions outlive a restart
+    assert "held.example" in relay.cli("queue", "suspensions").stdout
+    assert not relay.events(id=held, kind="delivered")
+    relay.cli("queue", "resume", "--domain", "held.example")
+    relay.wait_events(1, id=held, kind="delivered")
+    assert relay.cli("queue", "resume", "--all", check=False).returncode == 1
+
+
+def test_reload_is_whole_or_not_at_all(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=route_to(sink.port), limits="{recipients: 500}")
+    with relay.smtp() as smtp:
+        smtp.ehlo()
+        assert "RCPTMAX=500" in smtp.esmtp_features["limits"]
+    relay.write_config(limits="{recipients: 600}")
+    assert "reloaded" in relay.cli("reload").stdout
+    with relay.smtp() as smtp:
+        smtp.ehlo()
+        assert "RCPTMAX=600" in smtp.esmtp_features["limits"]
+    relay.write_config(limits="{recipients: 700, nonsense: 1}")
+    refused = relay.cli("reload", check=False)
+    assert refused.returncode == 1 and "limits.nonsense: unknown key" in refused.stderr
+    relay.write_config(limits="{recipients: 700}", engines="1")
+    refused = relay.cli("reload", check=False)
+    assert refused.returncode == 1 and "engines changed" in refused.stderr
+    with relay.smtp() as smtp:
+        smtp.ehlo()
+        assert "RCPTMAX=600" in smtp.esmtp_features["limits"]
+
+
+def test_stop_lets_sessions_go_at_a_command_boundary(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=route_to(sink.port))
+    with relay.smtp() as smtp:
+        smtp.ehlo()
+        relay.child.send_signal(signal.SIGTERM)
+        parts.wait_for(lambda: not parts.port_answers(relay.port), "the port to close")
+        code, text = smtp.getreply()
+        assert code == 421 and b"4.3.2" in text
+    assert relay.end() == 0
+
+
+def test_engines_may_change_between_starts(stage):
+    dead = parts.free_port()
+    relay = stage.ringpost(routes=route_to(dead), engines="4", retry="{first: 1s, max: 2s}")
+    for i in range(12):
+        relay.submit(f"u{i}@many.example")
+    relay.wait_events(12, kind="deferred")
+    relay.stop()
+    relay.write_config(engines="1")
+    stage.sink(port=dead)
+    relay.start()
+    relay.wait_empty()
+    assert len({e["recipient"] for e in relay.wait_events(12, kind="delivered")}) == 12
+
+
+def test_metrics_and_health(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=route_to(sink.port))
+    relay.submit("a@example.com")
+    relay.wait_empty()
+    metrics = relay.metrics()
+    assert metrics["ringpost_queue_unheld"] == 0
+    assert metrics["ringpost_queue_recipients"] == 0
+    assert metrics["ringpost_smtp_sessions_accepted_total"] >= 1
+    import urllib.request
+    with urllib.request.urlopen(f"http://127.0.0.1:{relay.metrics_port}/health") as reply:
+        assert reply.read() == b"ok\n"
