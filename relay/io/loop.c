@@ -110,14 +110,12 @@ void loop_turn(struct loop *loop)
     run_turn_ends(loop);
 }
 
-/* --- engine.h ------------------------------------------------------------------------------- */
-
-void engine_run(struct engine *engine)
+bool loop_was_stopped(struct loop *loop)
 {
-    do
-        engine_turn(engine, -1);
-    while (!inbox_was_stopped(&loop_of(engine)->inbox));
+    return inbox_was_stopped(&loop->inbox);
 }
+
+/* --- engine.h ------------------------------------------------------------------------------- */
 
 static void ring_doorbell(const struct loop *loop)
 {

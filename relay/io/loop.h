@@ -33,3 +33,5 @@ int64_t loop_fall_asleep(struct loop *loop);
 void loop_wake_up(struct loop *loop);
 /* The part of a turn behind the completions: letters, timeouts, hooks, turn ends. */
 void loop_turn(struct loop *loop);
+/* Whether engine_stop() was called since the last time. */
+bool loop_was_stopped(struct loop *loop);

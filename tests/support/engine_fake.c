@@ -484,6 +484,13 @@ void engine_turn(struct engine *engine, int wait_ms)
     loop_turn(&engine->loop);
 }
 
+void engine_run(struct engine *engine)
+{
+    do
+        engine_turn(engine, -1);
+    while (!loop_was_stopped(&engine->loop));
+}
+
 /* --- creation ------------------------------------------------------------------------------- */
 
 struct engine *engine_create(const struct engine_settings *settings)

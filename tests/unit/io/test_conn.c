@@ -54,8 +54,8 @@ static void teardown(void)
 
 static void run_until(bool (*condition)(void *context), void *context)
 {
-    for (unsigned i = 0; i < 100000 && !condition(context); i++)
-        engine_turn(engine, 10);
+    for (unsigned i = 0; i < 20000 && !condition(context); i++)
+        engine_turn(engine, 1);
     assert_true(condition(context));
 }
 
@@ -97,11 +97,6 @@ static void side_wake(struct conn *conn, enum conn_wake reason)
         side->on_wake(side, reason);
 }
 
-static void pair_of(int fds[2])
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-}
-
 /* Two ends of one TCP connection over loopback; both blocking. */
 static void tcp_pair(int fds[2])
 {
@@ -118,6 +113,17 @@ static void tcp_pair(int fds[2])
     fds[0] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     assert_true(fds[0] >= 0);
     close(listening);
+}
+
+static void pair_of(int fds[2])
+{
+#ifdef REAL_ENGINE
+    /* Linux 6.18 does not tell a multishot receive of an AF_UNIX end that came right behind the
+     * data; TCP it does. */
+    tcp_pair(fds);
+#else
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+#endif
 }
 
 static uint8_t pattern(size_t at)
