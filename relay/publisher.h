@@ -1,0 +1,41 @@
+/*
+ * publisher.h - a thread that turns what the shards journal into the event files.
+ *
+ *   engine: shard_hooks.journaled -> publisher_push() -> a bounded hand-over a shard
+ *   thread: hand-over, or the journal where it had a gap -> JSON -> event files -> commit
+ *           -> passed() -> (letter) -> shard_sink_passed(): the segments may go
+ *
+ * Engines never wait for it. What does not fit the hand-over (a slow disk, a full one) is dropped
+ * there and read back from the journal later, as is everything between the files' cursor and the
+ * spool at a start: nothing is lost and nothing comes twice.
+ */
+#pragma once
+
+#include "event/event_file.h"
+
+struct publisher;
+
+struct publisher_settings {
+    const char *spool_directory; /* copied */
+    unsigned shard_count;        /* shards 00 .. shard_count-1, at most EVENT_SHARDS_MAX */
+    size_t hand_over_max;        /* bytes waiting a shard; 0: 16 MiB */
+    struct event_file_settings file;
+};
+
+/* Every event of the shard before `position` is durable in the files. On the publisher's thread. */
+typedef void publisher_passed_fn(void *context, unsigned shard, uint64_t position);
+
+/* Opens the files and starts the thread. NULL with a sentence in `why`. Settings are copied. */
+struct publisher *publisher_start(const struct publisher_settings *settings, char *why,
+                                  size_t why_len);
+/* The shard is open and durable up to durable_position: from here on it may be pushed. Any thread,
+ * once a shard. */
+void publisher_attach(struct publisher *publisher, unsigned shard, publisher_passed_fn *passed,
+                      void *context, uint64_t durable_position);
+/* A run of whole records, durable, in the shard's order. Copies what it needs; never blocks. Thread:
+ * the engine that owns the shard. */
+void publisher_push(struct publisher *publisher, unsigned shard, uint64_t position,
+                    struct bytes records);
+/* Takes what was pushed, commits, ends the thread. While the files cannot be written it gives up
+ * after some seconds: the next start continues from the journal. passed() is not called after. */
+void publisher_stop(struct publisher **publisher);
