@@ -39,6 +39,7 @@ struct channel {
     int64_t timeout_at_ms; /* monotonic; INT64_MAX: not armed */
     int64_t try_ms;
     size_t in_flight;
+    size_t server_count;
     int64_t opened_ms;
     bool is_closing;
 };
@@ -207,27 +208,52 @@ static void library_open(void)
     library_status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-static int ares_open(struct channel *channel, const struct dns_settings *settings)
+static int ares_open(struct channel *channel, const struct dns_settings *settings, int more_flags)
 {
     /* EDNS: larger answers by UDP. NOSEARCH and NOALIASES: the name as it is. */
     struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS | more_flags,
         .timeout = (int)channel->try_ms,
         .tries = settings->tries != 0 ? (int)settings->tries : TRIES,
         .ednspsz = EDNS_SIZE,
         .sock_state_cb = socket_wanted,
         .sock_state_cb_data = channel,
     };
+    struct ares_addr_port_node *servers;
     int status = ares_init_options(&channel->ares, &options,
                                    ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
                                        ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB);
 
-    if (status != ARES_SUCCESS || settings->servers == NULL)
-        return status;
-    status = ares_set_servers_ports_csv(channel->ares, settings->servers);
     if (status != ARES_SUCCESS)
+        return status;
+    if (settings->servers != NULL)
+        status = ares_set_servers_ports_csv(channel->ares, settings->servers);
+    if (status == ARES_SUCCESS)
+        status = ares_get_servers_ports(channel->ares, &servers);
+    if (status != ARES_SUCCESS) {
         ares_destroy(channel->ares);
-    return status;
+        return status;
+    }
+    channel->server_count = 0;
+    for (const struct ares_addr_port_node *node = servers; node != NULL; node = node->next)
+        channel->server_count++;
+    ares_free_data(servers);
+    if (channel->server_count > 0)
+        return ARES_SUCCESS;
+    ares_destroy(channel->ares);
+    return ARES_EBADSTR;
+}
+
+/* A SERVFAIL or REFUSED makes c-ares ask the next server, and forget what it was told. With one
+ * server that would be the same server at once, again and again: then the packet is passed on. */
+static int ares_open_by_count(struct channel *channel, const struct dns_settings *settings)
+{
+    int status = ares_open(channel, settings, 0);
+
+    if (status != ARES_SUCCESS || channel->server_count > 1)
+        return status;
+    ares_destroy(channel->ares);
+    return ares_open(channel, settings, ARES_FLAG_NOCHECKRESP);
 }
 
 struct channel *channel_open(struct engine *engine, const struct dns_settings *settings,
@@ -248,7 +274,7 @@ struct channel *channel_open(struct engine *engine, const struct dns_settings *s
     pthread_once(&once, library_open);
     status = library_status;
     if (status == ARES_SUCCESS)
-        status = ares_open(channel, settings);
+        status = ares_open_by_count(channel, settings);
     if (status == ARES_SUCCESS)
         return channel;
     *why_out = ares_strerror(status);
@@ -304,4 +330,9 @@ size_t channel_in_flight(const struct channel *channel)
 int64_t channel_age_ms(const struct channel *channel)
 {
     return engine_now_ms(channel->engine) - channel->opened_ms;
+}
+
+size_t channel_server_count(const struct channel *channel)
+{
+    return channel->server_count;
 }

@@ -6,9 +6,9 @@
  * back belongs to a new watch and a late completion of the old one means nothing.
  *
  * A channel serves for about a minute and is then replaced, for three reasons that c-ares 1.18
- * gives: it stops using EDNS for good at the first SERVFAIL (larger answers then cost a TCP
- * connection each), it keeps its UDP source ports while it is busy (a fixed port makes forged
- * answers easier), and it reads resolv.conf only once.
+ * gives: it keeps its UDP source ports while it is busy (a fixed port makes forged answers easier),
+ * it reads resolv.conf only once, and it stops using EDNS for good at the first FORMERR (larger
+ * answers then cost a TCP connection each).
  *
  * Thread: the engine's.
  */
@@ -30,4 +30,5 @@ void channel_close(struct channel **channel);
 /* `name` as dns_name_parse() makes it. */
 void channel_ask(struct channel *channel, const char *name, enum dns_type type, void *context);
 size_t channel_in_flight(const struct channel *channel);
+size_t channel_server_count(const struct channel *channel);
 int64_t channel_age_ms(const struct channel *channel);

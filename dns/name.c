@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-enum { WIRE_NAME_MAX = 255, POINTERS_MAX = 127 /* more than labels fit in a name */ };
+enum {
+    HEADER_LEN = 12, /* of a packet: no name stands in it */
+    WIRE_NAME_MAX = 255,
+    POINTERS_MAX = 127, /* as many as labels fit in a name */
+};
 
 /* Bytes of labels we ask and believe: printable, and special in no notation a name is put into. */
 static bool byte_is_good(uint8_t c)
@@ -76,7 +80,7 @@ enum dns_name_verdict dns_name_take(struct bytes packet, size_t *position, struc
                 return DNS_NAME_BROKEN;
             size_t target = (size_t)(head & 0x3f) << 8 | packet.ptr[at + 1];
 
-            if (target >= pointer_limit)
+            if (target < HEADER_LEN || target >= pointer_limit)
                 return DNS_NAME_BROKEN;
             if (pointers == 1)
                 after = at + 2;

@@ -437,14 +437,10 @@ static const struct dns_answer *answer_without_packet(struct resolver *resolver,
     case ARES_ETIMEOUT:
         metric_inc(METRIC_DNS_TIMEOUTS);
         return failure(resolver, "timeout");
-    case ARES_ECONNREFUSED:
-        return failure(resolver, "the servers cannot be reached");
-    case ARES_ESERVFAIL:
-        return failure(resolver, "SERVFAIL");
-    case ARES_EREFUSED:
-        return failure(resolver, "REFUSED");
-    case ARES_ENOTIMP:
-        return failure(resolver, "NOTIMP");
+    case ARES_ECONNREFUSED: /* c-ares's word for all that is no time-out, too */
+        return failure(resolver, channel_server_count(resolver->channels[0]) == 1
+                                     ? "the server cannot be reached"
+                                     : "no server could be reached, or would answer");
     case ARES_EBADNAME:
         return failure(resolver, "a name that cannot be asked");
     case ARES_ENOTFOUND: /* ".onion", which is never asked (RFC 7686 section 2) */
