@@ -49,3 +49,42 @@ METRIC_COUNTER(DNS_CACHE_MISSES, "ringpost_dns_cache_misses_total",
 METRIC_COUNTER(DNS_STALE_ANSWERS, "ringpost_dns_stale_answers_total",
                "DNS questions answered with data past their TTL because the servers failed")
 METRIC_GAUGE(DNS_CACHE_ENTRIES, "ringpost_dns_cache_entries", "DNS answers in memory")
+METRIC_COUNTER(JOURNAL_DAMAGED, "ringpost_journal_damaged_total",
+               "Spots of the spool that could not be read back as events")
+METRIC_COUNTER(DELIVERY_ATTEMPTS, "ringpost_delivery_attempts_total",
+               "Transactions begun with other servers")
+METRIC_COUNTER(DELIVERY_DELIVERED, "ringpost_delivery_outcomes_total{outcome=\"delivered\"}",
+               "Recipients by what became of them")
+METRIC_COUNTER(DELIVERY_DEFERRED, "ringpost_delivery_outcomes_total{outcome=\"deferred\"}", "")
+METRIC_COUNTER(DELIVERY_BOUNCED, "ringpost_delivery_outcomes_total{outcome=\"bounced\"}", "")
+METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"expired\"}", "")
+METRIC_COUNTER(DELIVERY_CANCELLED, "ringpost_delivery_outcomes_total{outcome=\"cancelled\"}", "")
+METRIC_COUNTER(DELIVERY_NOTIFICATIONS, "ringpost_delivery_notifications_total",
+               "Delivery status notifications written")
+METRIC_COUNTER(DELIVERY_POSTPONED, "ringpost_delivery_postponed_total",
+               "Recipients given back without an attempt: site at rest, no memory")
+METRIC_COUNTER(DELIVERY_CONNECTS, "ringpost_delivery_connects_total",
+               "Connections to other servers begun")
+METRIC_COUNTER(DELIVERY_CONNECTS_FAILED, "ringpost_delivery_connects_failed_total",
+               "Connections that never became ready for mail")
+METRIC_COUNTER(DELIVERY_REUSES, "ringpost_delivery_connection_reuses_total",
+               "Messages sent on a connection that had carried another before")
+METRIC_COUNTER(DELIVERY_UNKNOWN, "ringpost_delivery_unknown_total",
+               "Recipients deferred after the whole message was sent: duplicates are possible")
+METRIC_COUNTER(DELIVERY_UNHELD_HEALED, "ringpost_delivery_unheld_healed_total",
+               "Sites with waiting mail that nothing would have woken: must stay 0")
+METRIC_GAUGE(CLIENT_CONNECT, "ringpost_smtp_client_states{state=\"connect\"}",
+             "Connections to other servers by state")
+METRIC_GAUGE(CLIENT_GREETING, "ringpost_smtp_client_states{state=\"greeting\"}", "")
+METRIC_GAUGE(CLIENT_EHLO, "ringpost_smtp_client_states{state=\"ehlo\"}", "")
+METRIC_GAUGE(CLIENT_READY, "ringpost_smtp_client_states{state=\"ready\"}", "")
+METRIC_GAUGE(CLIENT_TRANSACTION, "ringpost_smtp_client_states{state=\"transaction\"}", "")
+METRIC_GAUGE(CLIENT_QUIT, "ringpost_smtp_client_states{state=\"quit\"}", "")
+METRIC_GAUGE(CLIENT_CLOSING, "ringpost_smtp_client_states{state=\"closing\"}", "")
+METRIC_COUNTER(SUBMISSION_MESSAGES, "ringpost_submission_messages_total",
+               "Messages submitted and durable")
+METRIC_COUNTER(SUBMISSION_RECIPIENTS, "ringpost_submission_recipients_total",
+               "Recipients of these messages")
+METRIC_COUNTER(SUBMISSION_BYTES, "ringpost_submission_bytes_total", "Content of these messages")
+METRIC_COUNTER(SUBMISSION_REJECTED_UNTOLD, "ringpost_submission_rejected_untold_total",
+               "Refusals without a rejected event because there were too many in a second")

@@ -5,9 +5,15 @@
  * Message-ID and Date added, Return-Path and Bcc taken out, loops found by counting Received; spools
  * it; answers 250 when the spool says it is durable.
  *
+ * A client that disconnects while its commit is under way has submitted the message all the same:
+ * it is delivered and its events are told. If it tries again, that is the duplicate which RFC 5321
+ * section 6.1 prefers to a loss.
+ *
  * Thread: one object an engine, the engine's thread.
  */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "queue/shard.h"
 #include "smtpd/smtp_server.h"
@@ -16,18 +22,20 @@ struct submission_settings {
     const char *hostname;
     uint64_t message_size_max;
     unsigned recipients_max;
-    unsigned received_max;      /* more Received fields than this is a loop: 554 5.4.6; 0: 50 */
-    unsigned sessions_max;      /* of the engine's share; more are answered 421 4.3.2 */
-    unsigned sessions_per_client_max; /* a client address, of the whole process; 421 4.7.0 */
+    unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: 50 */
+    unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
+    unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
+                                         421 4.7.0; 0: no limit */
     size_t line_length_max;
     unsigned errors_max;
     unsigned command_timeout_s, content_timeout_s;
 };
 
-/* One a listener of this service; lives as long as sessions use it. */
+/* One a listener of this service; lives as long as sessions use it. `trust` is looked at when a
+ * client connects and may be replaced in between. */
 struct submission_listener {
-    const char *name;              /* "submission" */
-    const struct network *trust;   /* clients that need no AUTH */
+    const char *name;            /* "submission" */
+    const struct network *trust; /* clients that need no AUTH */
     size_t trust_count;
 };
 
@@ -35,14 +43,18 @@ struct submission;
 
 struct submission *submission_create(struct engine *engine, struct shard *shard,
                                      const struct submission_settings *settings);
+/* Keeps the number of sessions in *load from now on: listener_load.sessions of this engine. */
+void submission_count_in(struct submission *submission, _Atomic int *load);
 /* New sessions use these; sessions that run keep theirs. Copies what it needs. */
-void submission_configure(struct submission *submission, const struct submission_settings *settings);
+void submission_configure(struct submission *submission,
+                          const struct submission_settings *settings);
 /* Takes over an accepted connection. `listener` must outlive its sessions. */
 void submission_accept(struct submission *submission, int fd,
                        const struct submission_listener *listener);
-/* 421 at command boundaries; stopped() once every session is gone. deadline_ms: then at once. */
+/* 421 at command boundaries; what is still there at deadline_ms (monotonic) is closed at once.
+ * stopped() is called later, once every session is gone and every commit answered. */
 void submission_stop(struct submission *submission, int64_t deadline_ms,
                      void (*stopped)(void *context), void *context);
 void submission_abort(struct submission *submission); /* second signal: at once */
-void submission_free(struct submission **submission);
+void submission_free(struct submission **submission); /* stopped, or no session ever accepted */
 unsigned submission_sessions(const struct submission *submission);

@@ -1,0 +1,383 @@
+/* intake.c - builds a message and hands it to the shard; the drawing is in intake.h. */
+#include "submission/intake.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/slab.h"
+
+enum {
+    HELD_BACK_MAX = HEADER_SEPARATOR_LEN + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
+    CONTENT_MAX = 2 * CONTENT_CHUNK_MAX + HELD_BACK_MAX,      /* of content waiting in memory */
+    PREFIX_MAX = 4096,
+    RECIPIENTS_MIN = 2, /* first size of the array; doubled */
+    EXTENTS_MIN = 8,
+};
+
+struct intake {
+    struct intake_home *home;
+    struct intake_answer answer; /* context NULL: let go */
+    struct message *message;
+    struct intake_client client; /* in the message's arena */
+    size_t recipient_capacity, extent_capacity;
+    struct header_scan scan;
+    struct buf content; /* neither written nor in the message yet */
+    bool is_utf8;       /* an address is */
+    bool has_ended;     /* all content is here */
+    bool is_writing, is_committing;
+    int error; /* of a write: content is dropped from then on */
+    int64_t opened_ms;
+    struct content_write write;
+    struct commit commit;
+};
+
+static void write_content(struct intake *intake);
+static void write_done(struct content_write *write, int result);
+static void finish(struct intake *intake);
+static void commit(struct intake *intake);
+static void commit_done(struct commit *done, int result);
+static void answer(struct intake *intake, int result, const char *id);
+static bool build_prefix(struct intake *intake);
+static void intake_free(struct intake *intake);
+
+size_t intake_size(void)
+{
+    return sizeof(struct intake);
+}
+
+static bool copy_client(struct intake *intake, const struct intake_client *client)
+{
+    struct message *message = intake->message;
+
+    intake->client.is_esmtp = client->is_esmtp;
+    if (!arena_copy(&message->arena, client->ip, &message->client_ip) ||
+        !arena_copy(&message->arena, client->ehlo, &message->client_ehlo) ||
+        !arena_copy(&message->arena, client->service, &message->service))
+        return false;
+    return arena_copy(&message->arena, client->hostname, &intake->client.hostname);
+}
+
+struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mail,
+                           const struct intake_client *client, const struct intake_answer *answer)
+{
+    struct intake *intake = slab_alloc(home->intakes);
+
+    if (intake == NULL)
+        return NULL;
+    home->count++;
+    intake->home = home;
+    intake->answer = *answer;
+    intake->opened_ms = engine_now_ms(home->engine);
+    buf_init(&intake->content, CONTENT_MAX);
+    header_scan_init(&intake->scan, true);
+    intake->message = message_create();
+    struct message *message = intake->message;
+    if (message == NULL || !copy_client(intake, client) ||
+        !arena_copy(&message->arena, mail->reverse_path.text, &message->reverse_path) ||
+        !arena_copy(&message->arena, mail->envid, &message->envid)) {
+        intake_free(intake);
+        return NULL;
+    }
+    message->ret = mail->ret;
+    message->smtputf8 = mail->smtputf8;
+    intake->is_utf8 = mail->reverse_path.is_utf8;
+    return intake;
+}
+
+/* An array in the arena that doubles; the old one is dead weight until the message goes. */
+static void *grow(struct arena *arena, void *old, size_t count, size_t *capacity, size_t size,
+                  size_t capacity_min)
+{
+    size_t wanted = *capacity == 0 ? capacity_min : *capacity * 2;
+    void *array = old;
+
+    if (count < *capacity)
+        return old;
+    array = arena_alloc(arena, wanted * size);
+    if (array == NULL)
+        return NULL;
+    if (count > 0)
+        memcpy(array, old, count * size);
+    *capacity = wanted;
+    return array;
+}
+
+int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt)
+{
+    struct message *message = intake->message;
+    struct arena *arena = &message->arena;
+    const struct smtp_address *path = &rcpt->forward_path;
+    struct recipient recipient = {.notify = (uint8_t)rcpt->notify};
+    bool has_domain = path->domain.len > 0;
+
+    check(!intake->has_ended);
+    if (message->recipient_count == MESSAGE_RECIPIENTS_MAX)
+        return -ENOBUFS;
+    /* "<postmaster>" is ours (RFC 5321 section 4.5.1): with our name it can be routed. */
+    struct bytes domain = has_domain ? path->domain : intake->client.hostname;
+    if (!smtp_domain_normalise(arena, domain, &recipient.domain))
+        return -EINVAL;
+    bool fits = has_domain ? arena_copy(arena, path->text, &recipient.address)
+                           : arena_printf(arena, &recipient.address, "%.*s@%.*s",
+                                          BYTES_ARG(path->text), BYTES_ARG(domain));
+    if (!fits || !arena_copy(arena, rcpt->orcpt, &recipient.orcpt))
+        return -ENOMEM;
+    struct recipient *recipients =
+        grow(arena, message->recipients, message->recipient_count, &intake->recipient_capacity,
+             sizeof(recipient), RECIPIENTS_MIN);
+    if (recipients == NULL)
+        return -ENOMEM;
+    message->recipients = recipients;
+    message->recipients[message->recipient_count++] = recipient;
+    intake->is_utf8 |= path->is_utf8;
+    return 0;
+}
+
+struct bytes intake_reverse_path(const struct intake *intake)
+{
+    return intake->message->reverse_path;
+}
+
+struct bytes intake_recipient(const struct intake *intake)
+{
+    const struct message *message = intake->message;
+
+    return message->recipient_count == 1 ? message->recipients[0].address : BYTES_NONE;
+}
+
+size_t intake_room(const struct intake *intake)
+{
+    size_t room = buf_room(&intake->content);
+
+    if (intake->error != 0)
+        return SIZE_MAX; /* to nowhere: the session reads to the end and then says why */
+    return room > HELD_BACK_MAX ? room - HELD_BACK_MAX : 0;
+}
+
+void intake_content(struct intake *intake, struct bytes run)
+{
+    check(!intake->has_ended);
+    check(run.len <= intake_room(intake));
+    if (intake->error != 0)
+        return;
+    bool fits = intake->scan.in_body ? buf_append(&intake->content, run)
+                                     : header_scan_feed(&intake->scan, &run, &intake->content);
+    check(fits);
+    if (buf_len(&intake->content) > CONTENT_CHUNK_MAX && !intake->is_writing)
+        write_content(intake);
+}
+
+void intake_end(struct intake *intake, const struct dot_reader *reader, unsigned received_max)
+{
+    check(!intake->has_ended);
+    intake->has_ended = true;
+    intake->message->body = reader->has_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
+    if (intake->error == 0) {
+        bool fits = header_scan_finish(&intake->scan, &intake->content);
+        check(fits);
+    }
+    if (intake->scan.received_count > received_max)
+        intake->error = INTAKE_LOOP;
+    if (!intake->is_writing)
+        finish(intake);
+}
+
+void intake_let_go(struct intake **intake)
+{
+    struct intake *gone = *intake;
+
+    *intake = NULL;
+    gone->answer.context = NULL;
+    if (!gone->is_writing && !gone->is_committing)
+        intake_free(gone);
+}
+
+static void write_content(struct intake *intake)
+{
+    struct bytes content = buf_bytes(&intake->content);
+    struct bytes chunk = bytes_slice(content, 0, CONTENT_CHUNK_MAX);
+
+    check(!intake->is_writing);
+    intake->is_writing = true;
+    intake->write = (struct content_write){.message = intake->message, .done = write_done};
+    list_node_init(&intake->write.node);
+    shard_write_content(intake->home->shard, &intake->write, chunk);
+    buf_consume(&intake->content, chunk.len); /* the shard has copied it */
+}
+
+static int keep_extent(struct intake *intake, const struct extent *extent)
+{
+    struct message *message = intake->message;
+    struct content *content = &message->content;
+    struct extent *extents = grow(&message->arena, content->extents, content->extent_count,
+                                  &intake->extent_capacity, sizeof(*extent), EXTENTS_MIN);
+
+    if (extents == NULL)
+        return -ENOMEM;
+    content->extents = extents;
+    content->extents[content->extent_count++] = *extent;
+    content->size += extent->len;
+    return 0;
+}
+
+static void write_done(struct content_write *write, int result)
+{
+    struct intake *intake = container_of(write, struct intake, write);
+
+    intake->is_writing = false;
+    if (result == 0)
+        result = keep_extent(intake, &write->extent);
+    if (intake->error == 0 && result < 0)
+        intake->error = result;
+    if (intake->error != 0)
+        buf_free(&intake->content);
+    if (intake->answer.context == NULL) {
+        intake_free(intake);
+        return;
+    }
+    if (intake->has_ended) {
+        finish(intake);
+        return;
+    }
+    if (buf_len(&intake->content) > CONTENT_CHUNK_MAX)
+        write_content(intake);
+    intake->answer.resume(intake->answer.context);
+}
+
+/* All content is here and no write under way. */
+static void finish(struct intake *intake)
+{
+    struct message *message = intake->message;
+    size_t left = buf_len(&intake->content);
+
+    if (intake->error != 0) {
+        answer(intake, intake->error, NULL);
+        return;
+    }
+    if (message->content.extent_count > 0 && left > 0) {
+        write_content(intake);
+        return;
+    }
+    if (message->content.extent_count == 0) {
+        if (!arena_copy(&message->arena, buf_bytes(&intake->content), &message->content.memory)) {
+            answer(intake, -ENOMEM, NULL);
+            return;
+        }
+        message->content.size = left;
+    }
+    buf_free(&intake->content);
+    commit(intake);
+}
+
+static void commit(struct intake *intake)
+{
+    struct message *message = intake->message;
+
+    message->id = shard_next_id(intake->home->shard);
+    message->needs_smtputf8 = intake->is_utf8 || (message->smtputf8 && intake->scan.has_8bit);
+    if (!build_prefix(intake)) {
+        answer(intake, -ENOMEM, NULL);
+        return;
+    }
+    intake->is_committing = true;
+    intake->commit = (struct commit){.message = message, .done = commit_done};
+    list_node_init(&intake->commit.node);
+    shard_commit(intake->home->shard, &intake->commit);
+}
+
+static void commit_done(struct commit *done, int result)
+{
+    struct intake *intake = container_of(done, struct intake, commit);
+    const struct message *message = intake->message;
+    char id[MESSAGE_ID_TEXT_MAX];
+
+    intake->is_committing = false;
+    message_id_format(message->id, id);
+    if (result == 0) {
+        metric_inc(METRIC_SUBMISSION_MESSAGES);
+        metric_add(METRIC_SUBMISSION_RECIPIENTS, (int64_t)message->recipient_count);
+        metric_add(METRIC_SUBMISSION_BYTES, (int64_t)message->content.size);
+        log_info("id=%s from=%s to_count=%zu size=%llu client=%.*s ms=%lld", id,
+                 LOG_TEXT(message->reverse_path), message->recipient_count,
+                 (unsigned long long)message->content.size, BYTES_ARG(message->client_ip),
+                 (long long)(engine_now_ms(intake->home->engine) - intake->opened_ms));
+    }
+    if (intake->answer.context == NULL)
+        intake_free(intake);
+    else
+        answer(intake, result, id);
+}
+
+/* The session lets go of it meanwhile. */
+static void answer(struct intake *intake, int result, const char *id)
+{
+    check(intake->answer.context != NULL);
+    intake->answer.done(intake->answer.context, result, id);
+}
+
+/* RFC 3848 and RFC 6531 section 4.3: what was spoken. */
+static struct bytes with_of(const struct intake *intake)
+{
+    if (intake->message->smtputf8)
+        return BYTES("UTF8SMTP");
+    return intake->client.is_esmtp ? BYTES("ESMTP") : BYTES("SMTP");
+}
+
+/* Missing Message-ID and Date are added (RFC 6409 section 8.2, 8.3); a submission may lack them. */
+static bool build_prefix(struct intake *intake)
+{
+    struct message *message = intake->message;
+    const struct header_scan *scan = &intake->scan;
+    int64_t wall_ms = engine_wall_ms(intake->home->engine);
+    char id[MESSAGE_ID_TEXT_MAX];
+    char date[CLOCK_TEXT_MAX];
+    struct buf prefix;
+
+    message_id_format(message->id, id);
+    buf_init(&prefix, PREFIX_MAX);
+    struct received received = {
+        .ehlo = message->client_ehlo,
+        .peer = message->client_ip,
+        .by = intake->client.hostname,
+        .with = with_of(intake),
+        .id = bytes_of(id),
+        .for_path = intake_recipient(intake),
+        .wall_ms = wall_ms,
+    };
+    bool fits = received_format(&received, &prefix);
+    if (scan->has_message_id) {
+        fits =
+            fits && arena_copy(&message->arena, bytes_range(scan->message_id, scan->message_id_len),
+                               &message->header_message_id);
+    } else {
+        /* The id names node and shard: unique wherever it goes. */
+        fits = fits && arena_printf(&message->arena, &message->header_message_id, "<%s@%.*s>", id,
+                                    BYTES_ARG(intake->client.hostname));
+        fits = fits &&
+               buf_printf(&prefix, "Message-ID: %.*s\r\n", BYTES_ARG(message->header_message_id));
+    }
+    if (!scan->has_date) {
+        clock_format_rfc5322(wall_ms, date);
+        fits = fits && buf_printf(&prefix, "Date: %s\r\n", date);
+    }
+    fits = fits && arena_copy(&message->arena, buf_bytes(&prefix), &message->prefix);
+    buf_free(&prefix);
+    return fits;
+}
+
+static void intake_free(struct intake *intake)
+{
+    struct intake_home *home = intake->home;
+
+    check(!intake->is_writing);
+    check(!intake->is_committing);
+    buf_free(&intake->content);
+    message_release(&intake->message);
+    slab_release(home->intakes, &intake);
+    home->count--;
+    if (home->gone != NULL)
+        home->gone(home);
+}

@@ -1,0 +1,68 @@
+/*
+ * intake.h - one message on its way from a session into the spool.
+ *
+ *   OPEN --content--> FILLING --end of content--> [WRITING] --> COMMITTING --> answered, gone
+ *     \                  \                            \              \
+ *      '------------------'-- intake_let_go() ---------'--------------'--> gone when nothing of it
+ *                                                                          is in flight
+ *
+ * Content goes through a header_scan, which takes Return-Path and Bcc out, and is kept in memory up
+ * to CONTENT_CHUNK_MAX: then it is one record, written with the accept. What is larger is written
+ * to the shard piece by piece while it arrives, never more than two pieces in memory.
+ *
+ * 8-bit content is taken with or without BODY=8BITMIME, and the message marked by what it holds,
+ * not by what was said: too many applications do not say it, and a 7-bit message that was
+ * announced as 8BITMIME need not fail at a next hop without it. Header fields with bytes above 127
+ * need SMTPUTF8 of the next hop only if the client used it (RFC 6531 section 3.4): without, they
+ * are the raw 8-bit fields that have always been passed on.
+ *
+ * Thread: the engine's.
+ */
+#pragma once
+
+#include "base/slab.h"
+#include "queue/shard.h"
+#include "smtp/content.h"
+#include "smtp/header.h"
+
+struct intake;
+
+/* Where intakes come from; one an engine. */
+struct intake_home {
+    struct engine *engine;
+    struct shard *shard;
+    struct slab *intakes;
+    /* Commits and writes that no session waits for any more count too. */
+    unsigned count;
+    void (*gone)(struct intake_home *home); /* after count went down; may be NULL */
+};
+
+/* Who submits, for Received and events; copied. */
+struct intake_client {
+    struct bytes ip, ehlo, service, hostname;
+    bool is_esmtp;
+};
+
+struct intake_answer {
+    void *context;
+    void (*resume)(void *context);                           /* there is room for content again */
+    void (*done)(void *context, int result, const char *id); /* 0, -errno, INTAKE_LOOP */
+};
+enum { INTAKE_LOOP = -1000 }; /* more Received fields than received_max */
+
+size_t intake_size(void); /* of the objects in intake_home.intakes */
+
+/* NULL: no memory. */
+struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mail,
+                           const struct intake_client *client, const struct intake_answer *answer);
+/* 0, -ENOMEM, -ENOBUFS (more than MESSAGE_RECIPIENTS_MAX), -EINVAL (no domain to route to). */
+must_use int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt);
+struct bytes intake_reverse_path(const struct intake *intake);
+/* The only recipient; empty when there are more or none. */
+struct bytes intake_recipient(const struct intake *intake);
+size_t intake_room(const struct intake *intake);
+void intake_content(struct intake *intake, struct bytes run); /* at most intake_room() bytes */
+/* Ends in done(), later or before it returns. */
+void intake_end(struct intake *intake, const struct dot_reader *reader, unsigned received_max);
+/* The session has no use for it any more, also after done(). What is in flight completes. */
+void intake_let_go(struct intake **intake);

@@ -1,0 +1,229 @@
+/* session.c - what submission says to an SMTP session's questions (smtpd/policy.h). */
+#include "submission/session.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+
+enum {
+    RECEIVED_MAX = 50,
+    NOTES_PER_SECOND = 200, /* of rejected events, an engine */
+};
+
+static void on_resume(void *context);
+static void on_done(void *context, int result, const char *id);
+
+static struct session *session_of(struct smtp_server *server)
+{
+    return container_of(server, struct session, server);
+}
+
+static struct verdict refusal(unsigned code, const char *enhanced, const char *text,
+                              const char *rule)
+{
+    return (struct verdict){code, enhanced, text, rule, code == 421};
+}
+
+/* submission_accept() has turned away whom it had to before there was a session. */
+static struct verdict on_connected(void *context __attribute__((unused)),
+                                   struct smtp_server *server __attribute__((unused)))
+{
+    return VERDICT_OK;
+}
+
+static struct verdict on_mail(void *context, struct smtp_server *server,
+                              const struct smtp_mail *mail)
+{
+    struct generation *generation = context;
+    struct session *session = session_of(server);
+    struct intake_client client = {
+        .ip = bytes_of(server->peer),
+        .ehlo = bytes_of(server->ehlo),
+        .service = bytes_of(session->listener->name),
+        .hostname = bytes_of(generation->hostname),
+        .is_esmtp = server->is_esmtp,
+    };
+    struct intake_answer answer = {server, on_resume, on_done};
+
+    if (!session->is_trusted) /* RFC 4954 section 6 */
+        return refusal(530, "5.7.0", "Authentication required", "trust");
+    struct intake *intake = intake_open(&generation->submission->home, mail, &client, &answer);
+    if (intake == NULL)
+        return refusal(452, "4.3.0", "Out of memory for mail, try again later", "memory");
+    server->transaction.of_service = intake;
+    return VERDICT_OK;
+}
+
+static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp_server *server,
+                              const struct smtp_rcpt *rcpt)
+{
+    switch (intake_add_recipient(server->transaction.of_service, rcpt)) {
+    case 0:
+        return VERDICT_OK;
+    case -ENOBUFS:
+        return refusal(452, "4.5.3", "Too many recipients", "recipients");
+    case -EINVAL:
+        return refusal(553, "5.1.2", "That domain is no domain", "syntax");
+    default:
+        return refusal(452, "4.3.0", "Out of memory for mail, try again later", "memory");
+    }
+}
+
+static struct verdict on_content_begin(void *context __attribute__((unused)),
+                                       struct smtp_server *server __attribute__((unused)))
+{
+    return VERDICT_OK;
+}
+
+static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)
+{
+    return intake_room(server->transaction.of_service);
+}
+
+static void on_content(void *context __attribute__((unused)), struct smtp_server *server,
+                       struct bytes run)
+{
+    intake_content(server->transaction.of_service, run);
+}
+
+static void on_content_end(void *context, struct smtp_server *server,
+                           const struct dot_reader *reader)
+{
+    const struct generation *generation = context;
+    unsigned received_max = generation->settings.received_max;
+
+    intake_end(server->transaction.of_service, reader,
+               received_max != 0 ? received_max : RECEIVED_MAX);
+}
+
+static void on_resume(void *context)
+{
+    smtp_server_resume(context);
+}
+
+static void on_done(void *context, int result, const char *id)
+{
+    struct smtp_server *server = context;
+    struct verdict verdict;
+
+    switch (result) {
+    case 0:
+        verdict = VERDICT_OK;
+        break;
+    case INTAKE_LOOP: /* RFC 5321 section 6.3 */
+        verdict = refusal(554, "5.4.6", "Too many hops: this mail is going in circles",
+                          "limits.received");
+        break;
+    case -ENOSPC:
+        verdict = refusal(452, "4.3.1", "The spool is full, try again later", "spool-full");
+        break;
+    case -ENOMEM:
+        verdict = refusal(452, "4.3.0", "Out of memory for mail, try again later", "memory");
+        break;
+    case -EMSGSIZE:
+        verdict = refusal(552, "5.3.4", "The message does not fit into the spool", "segment_size");
+        break;
+    case -ESHUTDOWN:
+        verdict = refusal(421, "4.3.2", "Service is shutting down, closing", "shutdown");
+        break;
+    default:
+        verdict = refusal(451, "4.3.0", "The message could not be stored, try again later",
+                          "spool-error");
+        break;
+    }
+    smtp_server_accepted(server, verdict, id);
+}
+
+static void on_reset(void *context __attribute__((unused)), struct smtp_server *server)
+{
+    struct intake *intake = server->transaction.of_service;
+
+    server->transaction.of_service = NULL;
+    intake_let_go(&intake);
+}
+
+static bool may_note(struct submission *submission)
+{
+    int64_t now_ms = engine_now_ms(submission->engine);
+
+    if (now_ms - submission->notes_since_ms >= 1000) {
+        submission->notes_since_ms = now_ms;
+        submission->notes = 0;
+    }
+    return submission->notes++ < NOTES_PER_SECOND;
+}
+
+static const char *class_of(const struct smtp_enhanced *enhanced)
+{
+    static const char *const subjects[] = {"other",   "address",  "mailbox", "system",
+                                           "network", "protocol", "content", "policy"};
+
+    return enhanced->subject < ARRAY_LEN(subjects) ? subjects[enhanced->subject] : "other";
+}
+
+/* A refusal for good is a customer's fact; what is refused for now will be tried again. */
+static void on_refused(void *context, struct smtp_server *server,
+                       const struct smtp_refused *refused)
+{
+    struct generation *generation = context;
+    struct submission *submission = generation->submission;
+    struct smtp_enhanced enhanced = {0};
+    struct bytes enhanced_text = bytes_of(refused->verdict.enhanced);
+    const struct intake *intake = server->transaction.of_service;
+
+    if (refused->verdict.code < 500)
+        return;
+    if (!may_note(submission)) {
+        metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
+        return;
+    }
+    bool is_enhanced = smtp_enhanced_take(&enhanced_text, &enhanced);
+    check(is_enhanced);
+    struct event event = {
+        .kind = EVENT_REJECTED,
+        .time_ms = engine_wall_ms(submission->engine),
+        .client_ip = bytes_of(server->peer),
+        .client_ehlo = bytes_of(server->ehlo),
+        .service = bytes_of(session_of(server)->listener->name),
+        .times = {-1, -1, -1, -1, -1, -1},
+        .reply_is_ours = true,
+        .reply_code = (uint16_t)refused->verdict.code,
+        .enhanced_class = enhanced.class,
+        .enhanced_subject = enhanced.subject,
+        .enhanced_detail = enhanced.detail,
+        .reply_text = bytes_of(refused->verdict.text),
+        .class = bytes_of(class_of(&enhanced)),
+        .rule = bytes_of(refused->verdict.rule != NULL ? refused->verdict.rule : ""),
+    };
+    if (intake != NULL)
+        event.sender = intake_reverse_path(intake);
+    if (refused->verb == SMTP_MAIL)
+        event.sender = refused->address;
+    else if (refused->verb == SMTP_RCPT)
+        event.recipient = refused->address;
+    else if (intake != NULL)
+        event.recipient = intake_recipient(intake);
+    shard_note(submission->shard, &event);
+}
+
+static void on_closed(void *context, struct smtp_server *server)
+{
+    struct generation *generation = context;
+
+    submission_session_gone(generation->submission, session_of(server), generation);
+}
+
+const struct smtp_policy submission_policy = {
+    .connected = on_connected,
+    .mail = on_mail,
+    .rcpt = on_rcpt,
+    .content_begin = on_content_begin,
+    .content_room = on_content_room,
+    .content = on_content,
+    .content_end = on_content_end,
+    .reset = on_reset,
+    .refused = on_refused,
+    .closed = on_closed,
+};
