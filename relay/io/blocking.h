@@ -12,9 +12,9 @@
 struct blocking; /* the thread */
 
 struct chore {
-    struct letter letter;               /* open() is the answer */
-    struct engine *engine;              /* where the answer goes */
-    void (*work)(struct chore *chore);  /* on the blocking thread */
+    struct letter letter;              /* open() is the answer */
+    struct engine *engine;             /* where the answer goes */
+    void (*work)(struct chore *chore); /* on the blocking thread */
 };
 
 struct blocking *blocking_start(void); /* NULL with errno */

@@ -58,11 +58,11 @@ struct conn {
     int fd;
     int error; /* -errno, with CONN_ERROR */
     uint8_t state;
-    uint8_t pending;         /* wakes that the loop owes */
-    bool eof;                /* the peer sent its last byte */
-    bool paused;             /* conn_pause() */
-    bool receive_stopped;    /* by back-pressure */
-    bool receive_cancelled;  /* and its last completion is to come */
+    uint8_t pending;        /* wakes that the loop owes */
+    bool eof;               /* the peer sent its last byte */
+    bool paused;            /* conn_pause() */
+    bool receive_stopped;   /* by back-pressure */
+    bool receive_cancelled; /* and its last completion is to come */
     bool fin_sent;
     uint32_t input_max;
     uint32_t output_max;

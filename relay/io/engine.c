@@ -185,8 +185,7 @@ static void run_batch(struct engine *engine)
 static void submit_and_wait(struct engine *engine, int wait_ms)
 {
     publish_buffers(engine);
-    int64_t next_ms =
-        engine->batch_len > 0 || wait_ms == 0 ? 0 : loop_fall_asleep(&engine->loop);
+    int64_t next_ms = engine->batch_len > 0 || wait_ms == 0 ? 0 : loop_fall_asleep(&engine->loop);
 
     if (next_ms <= engine->loop.now_ms) {
         int error = io_uring_submit_and_get_events(&engine->ring);

@@ -49,10 +49,10 @@ static inline void op_init(struct op *op, op_done *done)
 }
 
 struct engine_settings {
-    unsigned ring_entries;   /* submission queue, power of two; 0: 4096 */
-    unsigned buffer_count;   /* provided receive buffers, power of two; 0: 1024 */
-    unsigned buffer_size;    /* bytes of each; 0: 16384 */
-    unsigned index;          /* of this engine, for logs */
+    unsigned ring_entries; /* submission queue, power of two; 0: 4096 */
+    unsigned buffer_count; /* provided receive buffers, power of two; 0: 1024 */
+    unsigned buffer_size;  /* bytes of each; 0: 16384 */
+    unsigned index;        /* of this engine, for logs */
 };
 
 /* Probes what the kernel offers. 0, or -errno with one sentence in *why_out that says what is

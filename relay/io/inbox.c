@@ -1,12 +1,32 @@
 /* inbox.c - letters from any thread to one engine. */
 #include "io/inbox.h"
 
+#include <sched.h>
+
 void inbox_init(struct inbox *inbox)
 {
     atomic_init(&inbox->posted, NULL);
     atomic_init(&inbox->is_asleep, false);
     atomic_init(&inbox->is_stopped, false);
+    atomic_init(&inbox->visitors, 0);
     inbox->taken = NULL;
+}
+
+void inbox_destroy(struct inbox *inbox)
+{
+    while (atomic_load(&inbox->visitors) != 0)
+        sched_yield();
+}
+
+void inbox_enter(struct inbox *inbox)
+{
+    atomic_fetch_add_explicit(&inbox->visitors, 1, memory_order_relaxed);
+}
+
+/* The visitor's last access to the engine. */
+void inbox_leave(struct inbox *inbox)
+{
+    atomic_fetch_sub_explicit(&inbox->visitors, 1, memory_order_release);
 }
 
 /* The exchange makes one of many posters ring. */

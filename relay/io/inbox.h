@@ -18,13 +18,18 @@ struct inbox {
     _Alignas(64) _Atomic(struct letter *) posted; /* newest first */
     atomic_bool is_asleep;
     atomic_bool is_stopped;
+    atomic_uint visitors;              /* threads inside a post or a stop */
     _Alignas(64) struct letter *taken; /* oldest first; the engine's */
 };
 
 void inbox_init(struct inbox *inbox);
-/* Any thread. True: ring the doorbell. */
+/* Waits for threads that are still ringing: what they posted may be why the engine ends. */
+void inbox_destroy(struct inbox *inbox);
+/* Any thread, between inbox_enter() and inbox_leave(). True: ring the doorbell. */
 must_use bool inbox_post(struct inbox *inbox, struct letter *letter);
 must_use bool inbox_stop(struct inbox *inbox);
+void inbox_enter(struct inbox *inbox);
+void inbox_leave(struct inbox *inbox);
 
 /* The next letter, or NULL. The engine's thread, like everything below. */
 struct letter *inbox_take(struct inbox *inbox);

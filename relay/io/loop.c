@@ -33,6 +33,7 @@ int loop_init(struct loop *loop, unsigned index, int64_t now_ms, int64_t wall_ms
 void loop_destroy(struct loop *loop)
 {
     check(loop->next_hook == NULL); /* not from inside a turn */
+    inbox_destroy(&loop->inbox);
     if (loop->doorbell_fd >= 0)
         close(loop->doorbell_fd);
     loop->doorbell_fd = -1;
@@ -130,16 +131,20 @@ void engine_stop(struct engine *engine)
 {
     struct loop *loop = loop_of(engine);
 
+    inbox_enter(&loop->inbox);
     if (inbox_stop(&loop->inbox))
         ring_doorbell(loop);
+    inbox_leave(&loop->inbox);
 }
 
 void engine_post(struct engine *engine, struct letter *letter)
 {
     struct loop *loop = loop_of(engine);
 
+    inbox_enter(&loop->inbox);
     if (inbox_post(&loop->inbox, letter))
         ring_doorbell(loop);
+    inbox_leave(&loop->inbox);
 }
 
 int64_t engine_now_ms(const struct engine *engine)

@@ -35,8 +35,9 @@ static struct engine *engine;
 
 static void setup(uint64_t seed, unsigned buffer_count)
 {
-    struct engine_settings settings = {
-        .ring_entries = 64, .buffer_count = buffer_count, .buffer_size = 4096};
+    struct engine_settings settings = {.ring_entries = 64,
+                                       .buffer_count = buffer_count,
+                                       .buffer_size = 4096};
 
 #ifndef REAL_ENGINE
     fake_seed(seed);

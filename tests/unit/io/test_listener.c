@@ -1,0 +1,245 @@
+/* test_listener.c - accepting for several engines; run on the fake and on the real engine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "io/listener.h"
+#include "support/unit.h"
+
+#ifndef REAL_ENGINE
+#include "support/engine_fake.h"
+#endif
+
+enum { ENGINES = 2, CLIENTS = 40 };
+
+struct worker {
+    pthread_t thread;
+    _Atomic(struct engine *) engine;
+    struct listener_load *load;
+    _Atomic unsigned accepted;
+    int fds[CLIENTS];
+};
+
+static int listener_context;
+
+static void accepted(void *context, int fd, void *with)
+{
+    struct worker *worker = context;
+    unsigned count = atomic_load(&worker->accepted);
+
+    check(with == &listener_context);
+    check(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    check(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    atomic_fetch_add(&worker->load->sessions, 1);
+    worker->fds[count] = fd;
+    atomic_store(&worker->accepted, count + 1);
+}
+
+static struct address any_port(void)
+{
+    struct address address;
+
+    assert_true(address_parse(BYTES("127.0.0.1:0"), 0, &address));
+    return address;
+}
+
+static int bind_somewhere(struct address *address)
+{
+    socklen_t len = sizeof(*address);
+
+    *address = any_port();
+    int fd = listener_bind(address, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(getsockname(fd, &address->any, &len), 0);
+    return fd;
+}
+
+static int connect_to(const struct address *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, &address->any, address_len(address)), 0);
+    return fd;
+}
+
+static void set_flag(void *context)
+{
+    *(bool *)context = true;
+}
+
+static void stop_and_wait(struct engine *engine, struct listener *listener)
+{
+    bool closed = false;
+
+    listener_stop(listener, set_flag, &closed);
+    assert_false(closed);
+    for (unsigned i = 0; i < 1000 && !closed; i++)
+        engine_turn(engine, 1);
+    assert_true(closed);
+}
+
+TEST(bind_reports_a_taken_port)
+{
+    struct address address;
+    int fd = bind_somewhere(&address);
+
+    assert_int_equal(listener_bind(&address, 0), -EADDRINUSE);
+    close(fd);
+}
+
+static void *run_worker(void *argument)
+{
+    struct worker *worker = argument;
+    struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
+
+    check(engine != NULL);
+    atomic_store(&worker->engine, engine);
+    engine_run(engine);
+    engine_destroy(&engine);
+    return NULL;
+}
+
+static void close_all(struct worker *worker)
+{
+    for (unsigned i = 0; i < atomic_load(&worker->accepted); i++)
+        close(worker->fds[i]);
+}
+
+/* Engine 0 is this thread and accepts; engine 1 gets letters. */
+TEST(connections_are_balanced_over_two_engines)
+{
+    static struct worker workers[ENGINES];
+    struct listener_load loads[ENGINES] = {0};
+    struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
+    struct address address;
+    int clients[CLIENTS], fd = bind_somewhere(&address);
+
+    memset(workers, 0, sizeof(workers));
+    atomic_store(&workers[0].engine, engine);
+    assert_int_equal(pthread_create(&workers[1].thread, NULL, run_worker, &workers[1]), 0);
+    while (atomic_load(&workers[1].engine) == NULL)
+        usleep(100);
+    for (unsigned i = 0; i < ENGINES; i++) {
+        workers[i].load = &loads[i];
+        loads[i].engine = atomic_load(&workers[i].engine);
+        loads[i].accepted = accepted;
+        loads[i].context = &workers[i];
+    }
+    atomic_store(&loads[0].sessions, 10); /* busy already: the other one gets the first ten */
+    struct listener_settings settings = {.loads = loads,
+                                         .load_count = ENGINES,
+                                         .context = &listener_context};
+    struct listener *listener = listener_start(engine, fd, &settings);
+
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(&address);
+        engine_turn(engine, 0);
+    }
+    for (unsigned i = 0; i < 5000; i++) {
+        if (atomic_load(&workers[0].accepted) + atomic_load(&workers[1].accepted) == CLIENTS)
+            break;
+        engine_turn(engine, 1);
+    }
+    stop_and_wait(engine, listener);
+    engine_stop(loads[1].engine);
+    pthread_join(workers[1].thread, NULL);
+    /* While a letter is opened its connection counts twice for a moment, hence one either way. */
+    assert_in_range(atomic_load(&workers[0].accepted), 14, 16);
+    assert_in_range(atomic_load(&workers[1].accepted), 24, 26);
+    assert_int_equal(atomic_load(&loads[0].sessions) + atomic_load(&loads[1].sessions),
+                     10 + CLIENTS);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        close(clients[i]);
+    close_all(&workers[0]);
+    close_all(&workers[1]);
+    engine_destroy(&engine);
+}
+
+TEST(out_of_descriptors_refuses_waits_and_recovers)
+{
+    struct worker worker = {0};
+    struct listener_load load = {.accepted = accepted, .context = &worker};
+    struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
+    struct address address;
+    struct rlimit before, tight;
+    char answer[32];
+    int fd = bind_somewhere(&address), client = connect_to(&address);
+    int other = connect_to(&address);
+
+    worker.load = &load;
+    load.engine = engine;
+    struct listener_settings settings = {.loads = &load,
+                                         .load_count = 1,
+                                         .context = &listener_context,
+                                         .refusal = BYTES("421 4.3.2 later\r\n")};
+    struct listener *listener = listener_start(engine, fd, &settings);
+
+    /* Every number up to the spare one's is taken; the limit allows no more. */
+    int highest = dup(other);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)highest + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    struct timeval patience = {.tv_sec = 5};
+
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    for (unsigned i = 0; i < 20; i++)
+        engine_turn(engine, 1);
+    assert_int_equal(recv(client, answer, sizeof(answer), 0), 17);
+    assert_memory_equal(answer, "421 4.3.2 later\r\n", 17);
+    assert_int_equal(recv(other, answer, sizeof(answer), 0), 17);
+    assert_int_equal(atomic_load(&worker.accepted), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    int third = connect_to(&address);
+
+#ifndef REAL_ENGINE
+    fake_clock_runs(engine, true);
+#endif
+    for (unsigned i = 0; i < 3000 && atomic_load(&worker.accepted) == 0; i++)
+        engine_turn(engine, 1);
+    assert_int_equal(atomic_load(&worker.accepted), 1);
+    stop_and_wait(engine, listener);
+    close_all(&worker);
+    close(third);
+    close(client);
+    close(other);
+    close(highest);
+    engine_destroy(&engine);
+}
+
+TEST(stop_closes_the_port)
+{
+    for (unsigned turns = 0; turns < 4; turns++) {
+        struct worker worker = {0};
+        struct listener_load load = {.accepted = accepted, .context = &worker};
+        struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
+        struct address address;
+        int fd = bind_somewhere(&address);
+
+        worker.load = &load;
+        load.engine = engine;
+        struct listener_settings settings = {.loads = &load,
+                                             .load_count = 1,
+                                             .context = &listener_context};
+        struct listener *listener = listener_start(engine, fd, &settings);
+
+        for (unsigned i = 0; i < turns; i++)
+            engine_turn(engine, 0);
+        stop_and_wait(engine, listener);
+        int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        assert_int_equal(connect(client, &address.any, address_len(&address)), -1);
+        assert_int_equal(errno, ECONNREFUSED);
+        close(client);
+        engine_destroy(&engine);
+    }
+}
