@@ -1,0 +1,186 @@
+/* cli.c - find the command, read the common options, complain usefully. */
+#include "relay/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct cli_command *const commands[] = {
+    &cli_serve, &cli_check,  &cli_init, &cli_reload, &cli_status,
+    &cli_queue, &cli_events, &cli_send, &cli_spool,
+};
+
+int cli_fail(int code, const char *format, ...)
+{
+    va_list args;
+
+    fputs("ringpost: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return code;
+}
+
+int cli_misuse(const struct cli *cli, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "ringpost %s: ", cli->argv[0]);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n(`ringpost %s --help` tells how it is used)\n", cli->argv[0]);
+    return EXIT_USAGE;
+}
+
+static void print_error(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+struct config *cli_config(const struct cli *cli)
+{
+    return config_load(cli->config_path, print_error, NULL);
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+bool cli_option(struct cli *cli, struct cli_walk *walk)
+{
+    if (walk->next == 0)
+        walk->next = 1;
+    if (walk->is_bad || walk->next >= cli->argc)
+        return false;
+    const char *text = cli->argv[walk->next++];
+    walk->name = NULL;
+    walk->word = text;
+    walk->inline_value = NULL;
+    if (walk->words_only || text[0] != '-' || text[1] == '\0')
+        return true;
+    if (strcmp(text, "--") == 0) {
+        walk->words_only = true;
+        return cli_option(cli, walk);
+    }
+    const char *equals = strchr(text, '=');
+    walk->word = NULL;
+    walk->name = text;
+    if (equals != NULL && (size_t)(equals - text) < sizeof(walk->name_buffer)) {
+        memcpy(walk->name_buffer, text, (size_t)(equals - text));
+        walk->name_buffer[equals - text] = '\0';
+        walk->name = walk->name_buffer;
+        walk->inline_value = equals + 1;
+    }
+    return true;
+}
+
+bool cli_value(struct cli *cli, struct cli_walk *walk, const char *name, const char **value_out)
+{
+    if (walk->name == NULL || strcmp(walk->name, name) != 0)
+        return false;
+    if (walk->inline_value != NULL) {
+        *value_out = walk->inline_value;
+    } else if (walk->next < cli->argc) {
+        *value_out = cli->argv[walk->next++];
+    } else {
+        cli_misuse(cli, "%s needs a value", name);
+        walk->is_bad = true;
+    }
+    return true;
+}
+
+bool cli_flag(struct cli_walk *walk, const char *name, bool *flag_out)
+{
+    if (walk->name == NULL || strcmp(walk->name, name) != 0 || walk->inline_value != NULL)
+        return false;
+    *flag_out = true;
+    return true;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "ringpost " RINGPOST_VERSION " - takes bulk mail, keeps it safe, delivers it\n\n"
+                "usage: ringpost [-c FILE] COMMAND [OPTIONS]\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(to,
+            "\n  -c FILE  the configuration; else $RINGPOST_CONFIG, else\n"
+            "           /etc/ringpost/ringpost.yaml\n"
+            "  --json   print JSON lines (status, queue, events, ...)\n\n"
+            "`ringpost COMMAND --help` tells more; ringpost(8) and ringpost.yaml(5) tell all.\n");
+}
+
+static const struct cli_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+/* Takes --json and --help out of a command's arguments, wherever they stand before "--". */
+static void take_common(struct cli *cli)
+{
+    int kept = 0;
+    bool words_only = false;
+
+    for (int i = 0; i < cli->argc; i++) {
+        char *argument = cli->argv[i];
+
+        words_only = words_only || strcmp(argument, "--") == 0;
+        if (!words_only && strcmp(argument, "--json") == 0)
+            cli->json = true;
+        else if (!words_only && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0))
+            cli->help = true;
+        else
+            cli->argv[kept++] = argument;
+    }
+    cli->argc = kept;
+    cli->argv[kept] = NULL;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct cli cli = {.config_path = getenv("RINGPOST_CONFIG")};
+    int i = 1;
+
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+            cli.config_path = argv[++i];
+        } else if (strcmp(argv[i], "--json") == 0) {
+            cli.json = true;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            puts("ringpost " RINGPOST_VERSION);
+            return EXIT_GOOD;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help(stdout);
+            return EXIT_GOOD;
+        } else {
+            cli_fail(EXIT_USAGE, "unknown option %s", argv[i]);
+            print_help(stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (cli.config_path == NULL)
+        cli.config_path = "/etc/ringpost/ringpost.yaml";
+    if (i == argc || strcmp(argv[i], "help") == 0) {
+        print_help(i == argc ? stderr : stdout);
+        return i == argc ? EXIT_USAGE : EXIT_GOOD;
+    }
+    const struct cli_command *command = find_command(argv[i]);
+    if (command == NULL)
+        return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists them", argv[i]);
+    cli.argc = argc - i;
+    cli.argv = argv + i;
+    take_common(&cli);
+    if (cli.help && cli.argc == 1) {
+        printf("%s", command->usage);
+        return EXIT_GOOD;
+    }
+    return command->run(&cli);
+}

@@ -1,0 +1,69 @@
+/*
+ * cli.h - the command line: one table of commands, each in a file of its own.
+ *
+ * A command gets what stands behind its name and returns an exit code (program.h). Results go to
+ * stdout, complaints to stderr. `--json` prints the daemon's lines as they are.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "relay/program.h"
+
+struct cli {
+    const char *config_path; /* -c, else RINGPOST_CONFIG, else /etc/ringpost/ringpost.yaml */
+    bool json;
+    bool help; /* --help behind the command */
+    int argc;  /* of the command: argv[0] is its name */
+    char **argv;
+};
+
+struct cli_command {
+    const char *name;    /* "queue list" has its own table behind "queue" */
+    const char *summary; /* one line, for `ringpost help` */
+    const char *usage;   /* everything `ringpost NAME --help` prints */
+    int (*run)(struct cli *cli);
+};
+
+extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_status, cli_queue,
+    cli_events, cli_send, cli_spool;
+
+int cli_main(int argc, char **argv);
+
+/* Complains on stderr as "ringpost: ..."; returns `code`. */
+int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "ringpost NAME: ..." with a hint at --help; returns EXIT_USAGE. */
+int cli_misuse(const struct cli *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The configuration, or NULL after every error was told on stderr. */
+struct config *cli_config(const struct cli *cli);
+
+/*
+ * Options of a command: a walk over argv that takes "--name value", "--name=value" and "--flag".
+ *
+ *   while (cli_option(cli, &walk)) {
+ *       if (cli_value(cli, &walk, "--domain", &domain)) continue;
+ *       if (cli_flag(&walk, "--dry-run", &dry_run)) continue;
+ *       return cli_misuse(cli, "unknown option %s", walk.name);
+ *   }
+ */
+struct cli_walk {
+    int next;                 /* index of what comes next */
+    const char *name;         /* the current option, or NULL for a plain word */
+    const char *word;         /* the current plain word */
+    const char *inline_value; /* behind "=" */
+    bool is_bad;              /* a value was missing; it was complained about */
+    bool words_only;          /* "--" was seen */
+    char name_buffer[64];
+};
+bool cli_option(struct cli *cli, struct cli_walk *walk);
+bool cli_value(struct cli *cli, struct cli_walk *walk, const char *name, const char **value_out);
+bool cli_flag(struct cli_walk *walk, const char *name, bool *flag_out);
+
+/*
+ * Sends a request to the daemon that serves the configuration's state_dir and hands every line to
+ * `line` (NULL: print as they are). The "done" line is kept in *done_out, if wanted. An exit code;
+ * what went wrong was told. Takes `request` over.
+ */
+int cli_control(const struct cli *cli, json_t *request,
+                void (*line)(void *context, const json_t *line), void *context, json_t **done_out);

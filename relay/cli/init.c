@@ -1,0 +1,85 @@
+/* init.c - ringpost init: a starter configuration that works. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "relay/cli/cli.h"
+
+static const char starter[] =
+    "# ringpost's configuration; ringpost.yaml(5) tells every key. `ringpost check` checks it.\n"
+    "hostname: %s          # the name in EHLO and Received: make it this host's full name\n"
+    "state_dir: %s\n"
+    "listeners:\n"
+    "  # Clients of the trusted networks hand in mail without a login.\n"
+    "  - {address: \"%s\", service: submission, trust: [\"127.0.0.0/8\", \"::1/128\"]}\n"
+    "metrics: {listen: \"127.0.0.1:9925\"}   # GET /metrics, /health\n"
+    "# limits: {message_size: 25MiB, recipients: 1000, sessions: 20000, memory: 2GiB}\n"
+    "# dns: {servers: [\"127.0.0.1:53\"]}    # default: the system's\n"
+    "# retry: {first: 5m, factor: 2, max: 4h, jitter: 20%%, max_age: 3d}\n"
+    "# routes:                               # default: the MX of the recipient's domain\n"
+    "#   - {match: \"*.lab.example\", to: [\"10.0.0.9:2500\"]}\n"
+    "# delivery: {allow_private: [\"10.0.0.0/8\"]}  # loopback, private targets: refused unless named\n";
+
+/* The directory of `path` must exist for open(); /etc/ringpost is ours to make. */
+static void make_parent(const char *path)
+{
+    char parent[4096];
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof(parent))
+        return;
+    memcpy(parent, path, (size_t)(slash - path));
+    parent[slash - path] = '\0';
+    (void)mkdir(parent, 0755); /* there already, or open() says what is wrong */
+}
+
+static int run_init(struct cli *cli)
+{
+    const char *state_dir = "/var/lib/ringpost", *listen = "127.0.0.1:2525", *hostname = NULL;
+    bool force = false;
+    char host[256] = "localhost";
+    struct cli_walk walk = {0};
+
+    while (cli_option(cli, &walk)) {
+        if (cli_value(cli, &walk, "--state-dir", &state_dir) ||
+            cli_value(cli, &walk, "--listen", &listen) ||
+            cli_value(cli, &walk, "--hostname", &hostname) || cli_flag(&walk, "--force", &force))
+            continue;
+        return cli_misuse(cli, "unknown argument %s", walk.name != NULL ? walk.name : walk.word);
+    }
+    if (walk.is_bad)
+        return EXIT_USAGE;
+    if (hostname == NULL && gethostname(host, sizeof(host) - 1) == 0)
+        hostname = host;
+    make_parent(cli->config_path);
+    int fd =
+        open(cli->config_path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0644);
+    if (fd < 0)
+        return cli_fail(EXIT_FAILED, "%s: %s%s", cli->config_path, strerror(errno),
+                        errno == EEXIST ? "; --force overwrites it" : "");
+    int written = dprintf(fd, starter, hostname, state_dir, listen);
+    if (close(fd) < 0 || written < 0)
+        return cli_fail(EXIT_FAILED, "%s: %s", cli->config_path, strerror(errno));
+    struct config *config = cli_config(cli);
+    if (config == NULL)
+        return EXIT_CONFIG;
+    config_free(&config);
+    printf("wrote %s\n\n"
+           "  ringpost -c %s serve      serves; applications submit to %s\n"
+           "  ringpost -c %s send --to you@example.com     sends a first mail\n"
+           "  ringpost -c %s events     tells what became of it\n",
+           cli->config_path, cli->config_path, listen, cli->config_path, cli->config_path);
+    return EXIT_GOOD;
+}
+
+const struct cli_command cli_init = {
+    "init",
+    "write a starter configuration that works",
+    "usage: ringpost [-c FILE] init [--hostname NAME] [--state-dir DIR] [--listen ADDR:PORT]\n"
+    "                               [--force]\n\n"
+    "Writes FILE with one submission port for applications on this machine. --force overwrites.\n",
+    run_init,
+};

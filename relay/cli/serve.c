@@ -1,0 +1,82 @@
+/* serve.c - ringpost serve, check and reload. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "relay/cli/cli.h"
+
+static int run_serve(struct cli *cli)
+{
+    if (cli->argc > 1)
+        return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
+    struct config *config = cli_config(cli);
+    if (config == NULL)
+        return EXIT_CONFIG;
+    log_setup(config->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
+              (enum log_level)config->log_level);
+    return program_run(config);
+}
+
+const struct cli_command cli_serve = {
+    "serve",
+    "take and deliver mail, in the foreground, until a signal",
+    "usage: ringpost [-c FILE] serve\n\n"
+    "Serves in the foreground. SIGTERM or SIGINT: the ports close, sessions get 421 at their next\n"
+    "command, attempts in flight finish within stop_timeout; a second one breaks them off.\n"
+    "SIGHUP reads the configuration again.\n"
+    "Exit codes: 0 stopped, 71 a system call failed, 75 the state_dir is served already,\n"
+    "78 the configuration or the kernel does not do.\n",
+    run_serve,
+};
+
+static int run_check(struct cli *cli)
+{
+    const char *why;
+    int code = EXIT_GOOD;
+
+    if (cli->argc > 1)
+        return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
+    struct config *config = cli_config(cli);
+    if (config == NULL)
+        return EXIT_CONFIG;
+    if (engine_probe(&why) < 0) {
+        fprintf(stderr, "%s\n", why);
+        code = EXIT_CONFIG;
+    } else {
+        printf("%s is good: hostname %s, %u engines, %zu listeners, %zu routes, state in %s\n",
+               config->path, config->hostname, config->engines, config->listener_count,
+               config->delivery.route_count, config->state_dir);
+    }
+    config_free(&config);
+    return code;
+}
+
+const struct cli_command cli_check = {
+    "check",
+    "check the configuration and this kernel",
+    "usage: ringpost [-c FILE] check\n\n"
+    "Names every error as file:line: key: what is wrong; expected what. Exit code 0 or 78.\n",
+    run_check,
+};
+
+static int run_reload(struct cli *cli)
+{
+    json_t *done = NULL;
+
+    if (cli->argc > 1)
+        return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
+    int code = cli_control(cli, json_pack("{s:s}", "command", "reload"), NULL, NULL, &done);
+    if (code == EXIT_GOOD)
+        puts("reloaded");
+    json_decref(done);
+    return code;
+}
+
+const struct cli_command cli_reload = {
+    "reload",
+    "have the daemon read its configuration again",
+    "usage: ringpost [-c FILE] reload\n\n"
+    "Takes the file over whole or not at all; errors are named and the old one stays in force.\n"
+    "hostname, state_dir, engines, listener addresses, dns, spool, events, metrics and\n"
+    "limits.memory need a restart.\n",
+    run_reload,
+};

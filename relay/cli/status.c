@@ -1,0 +1,77 @@
+/* status.c - ringpost status: what the daemon is doing now. */
+#include <stdio.h>
+#include <string.h>
+
+#include "relay/cli/cli.h"
+
+static long long number(const json_t *object, const char *section, const char *key)
+{
+    const json_t *from = section == NULL ? object : json_object_get(object, section);
+
+    return (long long)json_integer_value(json_object_get(from, key));
+}
+
+static void print_status(void *context, const json_t *s)
+{
+    const char *hostname = json_string_value(json_object_get(s, "hostname"));
+    const char *version = json_string_value(json_object_get(s, "version"));
+
+    (void)context;
+    printf("%s: ringpost %s, pid %lld, up %lld s, %zu engines\n", hostname, version,
+           number(s, NULL, "pid"), number(s, NULL, "uptime_s"),
+           json_array_size(json_object_get(s, "engines")));
+    printf("sessions   %lld\n", number(s, NULL, "sessions"));
+    printf("queue      %lld messages, %lld recipients in %lld domains: %lld scheduled, %lld ready, "
+           "%lld committing\n",
+           number(s, "queue", "messages"), number(s, "queue", "recipients"),
+           number(s, "queue", "domains"), number(s, "queue", "scheduled"),
+           number(s, "queue", "ready"), number(s, "queue", "committing"));
+    printf("delivery   %lld connections, %lld waiting, %lld in an attempt, %lld sites (%lld at "
+           "rest)\n",
+           number(s, "delivery", "connections"), number(s, "delivery", "waiting"),
+           number(s, "delivery", "in_attempt"), number(s, "delivery", "sites"),
+           number(s, "delivery", "sites_resting"));
+    printf("spool      %lld segments, %.1f MiB used, %.1f MiB live%s\n",
+           number(s, "spool", "segments"), (double)number(s, "spool", "used_bytes") / 1048576,
+           (double)number(s, "spool", "live_bytes") / 1048576,
+           json_is_true(json_object_get(json_object_get(s, "spool"), "full"))
+               ? " - FULL: mail is refused with 452"
+               : "");
+    printf("unheld     %lld (must be 0)\n", number(s, "delivery", "unheld"));
+}
+
+static void print_site(void *context, const json_t *site)
+{
+    (void)context;
+    printf("%-48s %8lld waiting %4lld connections",
+           json_string_value(json_object_get(site, "site")), number(site, NULL, "waiting"),
+           number(site, NULL, "connections"));
+    const char *resting = json_string_value(json_object_get(site, "resting_until"));
+    if (resting != NULL)
+        printf(" at rest until %s", resting);
+    putchar('\n');
+}
+
+static int run_status(struct cli *cli)
+{
+    bool sites = false;
+    struct cli_walk walk = {0};
+
+    while (cli_option(cli, &walk)) {
+        if (cli_flag(&walk, "--sites", &sites))
+            continue;
+        return cli_misuse(cli, "unknown argument %s", walk.name != NULL ? walk.name : walk.word);
+    }
+    if (sites)
+        return cli_control(cli, json_pack("{s:s}", "command", "sites"), print_site, NULL, NULL);
+    return cli_control(cli, json_pack("{s:s}", "command", "status"), print_status, NULL, NULL);
+}
+
+const struct cli_command cli_status = {
+    "status",
+    "what the daemon is doing now",
+    "usage: ringpost [-c FILE] status [--sites] [--json]\n\n"
+    "Sessions, queue, deliveries, spool; --sites: a line for each site mail goes to. With --json\n"
+    "every counter and every engine's own numbers too.\n",
+    run_status,
+};

@@ -1,0 +1,240 @@
+/* control.c - the control socket's threads and lines. */
+#include "relay/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "relay/program.h"
+
+enum { CLIENT_WAIT_S = 30 };
+
+struct client_slot {
+    struct control_client client;
+    pthread_t thread;
+    _Atomic enum { SLOT_FREE, SLOT_RUNNING, SLOT_ENDED } state;
+};
+
+struct control {
+    struct program *program;
+    int fd;
+    int wake[2]; /* a pipe that ends the accept loop */
+    char path[108];
+    pthread_t thread;
+    struct client_slot slots[CONTROL_CLIENTS_MAX];
+};
+
+bool control_text(struct control_client *client, struct bytes lines)
+{
+    while (lines.len > 0 && !client->is_gone) {
+        ssize_t sent = send(client->fd, lines.ptr, lines.len, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            client->is_gone = true;
+        else
+            lines = bytes_slice(lines, (size_t)sent, lines.len);
+    }
+    return !client->is_gone;
+}
+
+bool control_line(struct control_client *client, json_t *line)
+{
+    char *text = json_dumps(line, JSON_COMPACT);
+
+    check(text != NULL);
+    if (control_text(client, bytes_of(text)))
+        (void)control_text(client, BYTES("\n")); /* a failure is kept in is_gone */
+    free(text);
+    json_decref(line);
+    return !client->is_gone;
+}
+
+void control_fail(struct control_client *client, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    (void)control_line(client, json_pack("{s:s}", "error", text));
+}
+
+/* One line of JSON, within bounds of size and time. */
+static json_t *read_request(struct control_client *client)
+{
+    static const struct timeval patience = {.tv_sec = CLIENT_WAIT_S};
+    char *text = malloc(CONTROL_REQUEST_MAX + 1);
+    size_t len = 0;
+    json_t *request = NULL;
+    json_error_t error;
+
+    check(text != NULL);
+    setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    while (len < CONTROL_REQUEST_MAX && memchr(text, '\n', len) == NULL) {
+        ssize_t got = recv(client->fd, text + len, CONTROL_REQUEST_MAX - len, 0);
+
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+    }
+    char *end = memchr(text, '\n', len);
+    if (end != NULL)
+        request = json_loadb(text, (size_t)(end - text), JSON_REJECT_DUPLICATES, &error);
+    if (end != NULL && request == NULL)
+        control_fail(client, "not JSON: %s", error.text);
+    free(text);
+    return request;
+}
+
+static void *client_main(void *argument)
+{
+    struct client_slot *slot = argument;
+    json_t *request = read_request(&slot->client);
+
+    pthread_setname_np(pthread_self(), "control-client");
+    if (request != NULL)
+        control_dispatch(&slot->client, request);
+    json_decref(request);
+    shutdown(slot->client.fd, SHUT_RDWR);
+    atomic_store(&slot->state, SLOT_ENDED);
+    return NULL;
+}
+
+static void free_slot(struct client_slot *slot)
+{
+    pthread_join(slot->thread, NULL);
+    close(slot->client.fd);
+    atomic_store(&slot->state, SLOT_FREE);
+}
+
+static struct client_slot *take_slot(struct control *control)
+{
+    struct client_slot *found = NULL;
+
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct client_slot *slot = &control->slots[i];
+
+        if (atomic_load(&slot->state) == SLOT_ENDED)
+            free_slot(slot);
+        if (found == NULL && atomic_load(&slot->state) == SLOT_FREE)
+            found = slot;
+    }
+    return found;
+}
+
+static void serve_client(struct control *control, int fd)
+{
+    struct client_slot *slot = take_slot(control);
+
+    if (slot == NULL) {
+        struct control_client client = {.fd = fd};
+
+        control_fail(&client, "%d control clients are connected already; try again",
+                     CONTROL_CLIENTS_MAX);
+        close(fd);
+        return;
+    }
+    slot->client = (struct control_client){.program = control->program, .fd = fd};
+    atomic_store(&slot->state, SLOT_RUNNING);
+    if (pthread_create(&slot->thread, NULL, client_main, slot) != 0) {
+        close(fd);
+        atomic_store(&slot->state, SLOT_FREE);
+    }
+}
+
+static void *control_main(void *argument)
+{
+    struct control *control = argument;
+    struct pollfd polls[2] = {{.fd = control->fd, .events = POLLIN},
+                              {.fd = control->wake[0], .events = POLLIN}};
+
+    pthread_setname_np(pthread_self(), "control");
+    for (;;) {
+        if (poll(polls, 2, -1) < 0 && errno != EINTR)
+            break;
+        if (polls[1].revents != 0)
+            break;
+        int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            serve_client(control, fd);
+        else if (errno == EMFILE || errno == ENFILE)
+            usleep(100000); /* the engines hold every descriptor: do not spin */
+    }
+    return NULL;
+}
+
+static int bind_socket(struct control *control, const char *state_dir)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (!state_dir_file(state_dir, "control.sock", control->path, sizeof(control->path))) {
+        log_error("state_dir=%s what=\"the path is too long for a unix socket (107 bytes)\"",
+                  state_dir);
+        return -ENAMETOOLONG;
+    }
+    memcpy(address.sun_path, control->path, sizeof(address.sun_path));
+    unlink(control->path); /* left by a crash: the lock says nobody else serves here */
+    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (control->fd < 0 || bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(control->path, 0600) < 0 || listen(control->fd, CONTROL_CLIENTS_MAX) < 0) {
+        log_error("control=%s what=\"%s\"", control->path, strerror(errno));
+        return -errno;
+    }
+    return 0;
+}
+
+struct control *control_start(struct program *program)
+{
+    struct control *control = calloc(1, sizeof(*control));
+
+    check(control != NULL);
+    control->program = program;
+    if (bind_socket(control, program->state_dir.path) < 0)
+        goto fail;
+    if (pipe2(control->wake, O_CLOEXEC) < 0)
+        goto fail;
+    if (pthread_create(&control->thread, NULL, control_main, control) != 0) {
+        close(control->wake[0]);
+        close(control->wake[1]);
+        goto fail;
+    }
+    return control;
+fail:
+    if (control->fd > 0)
+        close(control->fd);
+    free(control);
+    return NULL;
+}
+
+void control_stop(struct control **control)
+{
+    struct control *c = *control;
+
+    close(c->wake[1]);
+    pthread_join(c->thread, NULL);
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (atomic_load(&c->slots[i].state) == SLOT_FREE)
+            continue;
+        shutdown(c->slots[i].client.fd, SHUT_RDWR); /* its next write fails, its walk ends */
+        free_slot(&c->slots[i]);
+    }
+    close(c->wake[0]);
+    close(c->fd);
+    unlink(c->path);
+    free(c);
+    *control = NULL;
+}

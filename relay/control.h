@@ -1,0 +1,39 @@
+/*
+ * control.h - the control socket: operators' commands as JSON lines over state_dir/control.sock.
+ *
+ * A client sends one JSON object with a "command", reads JSON lines until one with "done": true
+ * (with totals) or "error": "...". Only our own user can connect (the socket is 0600 inside a 0700
+ * directory). Each client has a thread, at most CONTROL_CLIENTS_MAX; what must see an engine's data
+ * runs there by letter.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+
+enum { CONTROL_CLIENTS_MAX = 16, CONTROL_REQUEST_MAX = 65536 };
+
+struct control;
+struct program;
+
+/* NULL when the socket cannot be had; that is logged. */
+struct control *control_start(struct program *program);
+/* Cuts clients off at their next line and ends every thread. */
+void control_stop(struct control **control);
+
+/* --- for control_commands.c -------------------------------------------------------------------- */
+
+struct control_client {
+    struct program *program;
+    int fd;
+    bool is_gone; /* a write failed: stop working for it */
+};
+
+/* Sends one line and gives the object back. False once the client is gone. */
+bool control_line(struct control_client *client, json_t *line);
+bool control_text(struct control_client *client, struct bytes lines);
+void control_fail(struct control_client *client, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Runs the command of a request and sends its lines, the last one included. */
+void control_dispatch(struct control_client *client, const json_t *request);

@@ -1,0 +1,468 @@
+/* control_commands.c - what each control command does. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "queue/domain.h"
+#include "relay/control.h"
+#include "relay/program.h"
+#include "relay/queue_walk.h"
+
+enum { SLICE_OUTPUT_MAX = 64 << 20, EXPLAIN_OUTPUT_MAX = 16 << 20 };
+
+/* --- status ------------------------------------------------------------------------------------ */
+
+static json_t *status_json(const struct program_status *status)
+{
+    const struct shard_status *spool = &status->spool;
+    const struct delivery_status *delivery = &status->delivery;
+
+    return json_pack("{s:I, s:{s:I,s:I,s:I,s:I,s:I,s:I}, s:{s:I,s:I,s:I,s:I,s:I,s:b},"
+                     " s:{s:I,s:I,s:I,s:I,s:I,s:I}, s:I}",
+                     "sessions", (json_int_t)status->sessions, "queue", "messages",
+                     (json_int_t)spool->messages, "recipients", (json_int_t)spool->recipients,
+                     "scheduled", (json_int_t)spool->scheduled, "ready", (json_int_t)spool->ready,
+                     "committing", (json_int_t)spool->committing, "domains",
+                     (json_int_t)status->domains, "spool", "segments", (json_int_t)spool->segments,
+                     "used_bytes", (json_int_t)spool->bytes_used, "live_bytes",
+                     (json_int_t)spool->bytes_live, "spare_segments",
+                     (json_int_t)spool->spare_segments, "resident_bytes",
+                     (json_int_t)spool->resident_bytes, "full", (int)spool->is_full, "delivery",
+                     "waiting", (json_int_t)delivery->waiting, "in_attempt",
+                     (json_int_t)delivery->in_attempt, "connections",
+                     (json_int_t)delivery->connections, "sites", (json_int_t)delivery->sites,
+                     "sites_resting", (json_int_t)delivery->resting_sites, "destinations",
+                     (json_int_t)delivery->destinations, "unheld",
+                     (json_int_t)(spool->overdue + delivery->unheld));
+}
+
+static void command_status(struct control_client *client, const json_t *request)
+{
+    struct program *program = client->program;
+    struct program_status status;
+    json_t *engines = json_array();
+    json_t *counters = json_object();
+
+    (void)request;
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        program_worker_status(&program->workers[i], &status);
+        json_array_append_new(engines, status_json(&status));
+    }
+    program_status(program, &status);
+    json_t *line = status_json(&status);
+    for (int metric = 0; metric < METRIC_COUNT; metric++)
+        json_object_set_new(counters, metric_name((enum metric)metric),
+                            json_integer(metric_sum((enum metric)metric)));
+    json_object_set_new(line, "version", json_string(RINGPOST_VERSION));
+    json_object_set_new(line, "hostname",
+                        json_string(atomic_load(&program->shared.config)->hostname));
+    json_object_set_new(line, "pid", json_integer(getpid()));
+    json_object_set_new(line, "uptime_s",
+                        json_integer((clock_wall_ms() - program->started_ms) / 1000));
+    json_object_set_new(line, "engines", engines);
+    json_object_set_new(line, "metrics", counters);
+    if (control_line(client, line))
+        (void)control_line(client, json_pack("{s:b}", "done", 1));
+}
+
+struct sites_call {
+    struct buf out;
+};
+
+static void add_line(void *context, struct bytes json)
+{
+    struct sites_call *call = context;
+
+    if (!buf_append(&call->out, json) || !buf_append_byte(&call->out, '\n'))
+        buf_truncate(&call->out, buf_len(&call->out)); /* full: the rest is left out */
+}
+
+static void read_sites(struct worker *worker, void *context)
+{
+    delivery_sites(worker->delivery, add_line, context);
+}
+
+static void command_sites(struct control_client *client, const json_t *request)
+{
+    (void)request;
+    for (unsigned i = 0; i < client->program->worker_count; i++) {
+        struct sites_call call;
+
+        buf_init(&call.out, EXPLAIN_OUTPUT_MAX);
+        worker_call(&client->program->workers[i], read_sites, &call);
+        (void)control_text(client, buf_bytes(&call.out));
+        buf_free(&call.out);
+    }
+    (void)control_line(client, json_pack("{s:b}", "done", 1));
+}
+
+/* --- reload ------------------------------------------------------------------------------------ */
+
+static void reload_error(void *context, const char *text)
+{
+    (void)control_line(context, json_pack("{s:s}", "problem", text));
+}
+
+static void command_reload(struct control_client *client, const json_t *request)
+{
+    (void)request;
+    if (program_reload(client->program, reload_error, client))
+        (void)control_line(client, json_pack("{s:b}", "done", 1));
+    else
+        control_fail(client, "the configuration was not taken over; the old one stays in force");
+}
+
+/* --- queue ------------------------------------------------------------------------------------- */
+
+struct domain_rows {
+    json_t *counts;
+};
+
+static void add_domain(void *context, struct domain *domain)
+{
+    struct domain_rows *rows = context;
+    struct bytes name = domain_name(domain);
+    char key[300];
+
+    if (domain->pending_count == 0 || name.len >= sizeof(key))
+        return;
+    memcpy(key, name.ptr, name.len);
+    key[name.len] = '\0';
+    json_int_t before = json_integer_value(json_object_get(rows->counts, key));
+    json_object_set_new(rows->counts, key,
+                        json_integer(before + (json_int_t)domain->pending_count));
+}
+
+static void read_domains(struct worker *worker, void *context)
+{
+    domains_for_each(worker->domains, add_domain, context);
+}
+
+static void command_queue_domains(struct control_client *client, const json_t *request)
+{
+    struct domain_rows rows = {.counts = json_object()};
+    const char *name;
+    json_t *count;
+
+    (void)request;
+    for (unsigned i = 0; i < client->program->worker_count; i++)
+        worker_call(&client->program->workers[i], read_domains, &rows);
+    json_object_foreach(rows.counts, name, count)
+    {
+        if (!control_line(client, json_pack("{s:s, s:I}", "domain", name, "recipients",
+                                            json_integer_value(count))))
+            break;
+    }
+    json_decref(rows.counts);
+    (void)control_line(client, json_pack("{s:b}", "done", 1));
+}
+
+static void add_result(struct queue_walk_result *sum, const struct queue_walk_result *part)
+{
+    sum->matched += part->matched;
+    sum->acted += part->acted;
+    sum->busy += part->busy;
+    sum->unreadable += part->unreadable;
+}
+
+/* A progress line now and then, so that a walk over millions is seen to move. */
+static void tell_progress(struct control_client *client, const struct queue_walk_result *result,
+                          int64_t *told_ms)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (now_ms - *told_ms < 1000)
+        return;
+    *told_ms = now_ms;
+    (void)control_line(client,
+                       json_pack("{s:{s:I, s:I}}", "progress", "matched",
+                                 (json_int_t)result->matched, "acted", (json_int_t)result->acted));
+}
+
+static void walk_workers(struct control_client *client, const struct queue_filter *filter,
+                         enum queue_action action, const char *reason, uint64_t limit,
+                         struct queue_walk_result *sum)
+{
+    int64_t told_ms = clock_monotonic_ms();
+    struct program *program = client->program;
+    struct buf out;
+
+    buf_init(&out, SLICE_OUTPUT_MAX);
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        struct queue_walk *walk = queue_walk_create(&program->workers[i], filter, action, reason);
+        bool more = true;
+
+        check(walk != NULL);
+        while (more && !client->is_gone && !atomic_load(&program->is_stopping)) {
+            struct queue_walk_result now = *sum;
+
+            more = queue_walk_slice(walk, &out);
+            add_result(&now, queue_walk_result(walk));
+            (void)control_text(client, buf_bytes(&out));
+            buf_clear(&out);
+            if (action != QUEUE_LIST)
+                tell_progress(client, &now, &told_ms);
+            if (limit != 0 && now.acted >= limit)
+                more = false;
+        }
+        add_result(sum, queue_walk_result(walk));
+        queue_walk_free(&walk);
+    }
+    buf_free(&out);
+}
+
+static void send_result(struct control_client *client, const struct queue_walk_result *result,
+                        bool is_dry_run)
+{
+    (void)control_line(client,
+                       json_pack("{s:b, s:I, s:I, s:I, s:I, s:b}", "done", 1, "matched",
+                                 (json_int_t)result->matched, "acted",
+                                 (json_int_t)(is_dry_run ? 0 : result->acted), "busy",
+                                 (json_int_t)result->busy, "unreadable",
+                                 (json_int_t)result->unreadable, "dry_run", (int)is_dry_run));
+}
+
+static void queue_walk_command(struct control_client *client, const json_t *request,
+                               enum queue_action action)
+{
+    bool is_dry_run = json_is_true(json_object_get(request, "dry_run"));
+    uint64_t limit = (uint64_t)json_integer_value(json_object_get(request, "limit"));
+    struct queue_walk_result result = {0};
+    struct queue_filter filter;
+    const char *why = "";
+
+    if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why)) {
+        control_fail(client, "%s", why);
+        return;
+    }
+    if (action != QUEUE_LIST && queue_filter_is_empty(&filter)) {
+        control_fail(client, "nothing named; give an id, --sender, --recipient, --domain or "
+                             "--older-than (--domain '*' means everything)");
+        return;
+    }
+    walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator", limit, &result);
+    if (!is_dry_run && action != QUEUE_LIST)
+        log_info("matched=%llu acted=%llu busy=%llu domain=%s sender=%s recipient=%s what=%s",
+                 (unsigned long long)result.matched, (unsigned long long)result.acted,
+                 (unsigned long long)result.busy, LOG_TEXT(bytes_of(filter.domain)),
+                 LOG_TEXT(bytes_of(filter.sender)), LOG_TEXT(bytes_of(filter.recipient)),
+                 action == QUEUE_RETRY ? "queue-retry" : "queue-cancel");
+    send_result(client, &result, is_dry_run);
+}
+
+static void command_queue_list(struct control_client *client, const json_t *request)
+{
+    queue_walk_command(client, request, QUEUE_LIST);
+}
+
+static void command_queue_retry(struct control_client *client, const json_t *request)
+{
+    queue_walk_command(client, request, QUEUE_RETRY);
+}
+
+static void command_queue_cancel(struct control_client *client, const json_t *request)
+{
+    queue_walk_command(client, request, QUEUE_CANCEL);
+}
+
+/* --- suspend and resume ------------------------------------------------------------------------ */
+
+static void command_suspend(struct control_client *client, const json_t *request)
+{
+    struct program *program = client->program;
+    struct queue_walk_result result = {0};
+    struct queue_filter filter;
+    const char *why = "";
+    int number = 0;
+
+    if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why)) {
+        control_fail(client, "%s", why);
+        return;
+    }
+    if (filter.accepted_before_s != 0) {
+        control_fail(client, "--older-than cannot be suspended: a rule holds what will come too");
+        return;
+    }
+    bool is_dry_run = json_is_true(json_object_get(request, "dry_run"));
+    walk_workers(client, &filter, QUEUE_COUNT, NULL, 0, &result);
+    if (!is_dry_run) {
+        pthread_mutex_lock(&program->change);
+        number = suspensions_add(program->suspensions, request, clock_wall_ms(), &why);
+        int error = number < 0 ? number : suspensions_save(program->suspensions);
+        if (number > 0)
+            program_spread_suspensions(program);
+        pthread_mutex_unlock(&program->change);
+        if (error < 0) {
+            control_fail(client, "%s", number < 0 ? why : strerror(-error));
+            return;
+        }
+        log_info("suspension=%d matched=%llu what=queue-suspend", number,
+                 (unsigned long long)result.matched);
+    }
+    (void)control_line(client,
+                       json_pack("{s:b, s:i, s:I, s:b}", "done", 1, "suspension", number, "matched",
+                                 (json_int_t)result.matched, "dry_run", (int)is_dry_run));
+}
+
+static void command_resume(struct control_client *client, const json_t *request)
+{
+    struct program *program = client->program;
+
+    pthread_mutex_lock(&program->change);
+    unsigned removed = suspensions_remove(program->suspensions, request);
+    int error = removed == 0 ? 0 : suspensions_save(program->suspensions);
+    if (removed > 0)
+        program_spread_suspensions(program);
+    pthread_mutex_unlock(&program->change);
+    if (removed == 0) {
+        control_fail(client, "no such suspension; `ringpost queue suspensions` lists them");
+        return;
+    }
+    log_info("removed=%u what=queue-resume", removed);
+    if (error < 0)
+        control_fail(client, "resumed, but suspensions.json cannot be written: %s",
+                     strerror(-error));
+    else
+        (void)control_line(client, json_pack("{s:b, s:i}", "done", 1, "removed", (int)removed));
+}
+
+static void command_suspensions(struct control_client *client, const json_t *request)
+{
+    struct program *program = client->program;
+    json_t *rules = json_array();
+    json_t *rule;
+    size_t count, i;
+
+    (void)request;
+    pthread_mutex_lock(&program->change);
+    const struct suspension *list = suspensions_rules(program->suspensions, &count);
+    for (i = 0; i < count; i++)
+        json_array_append_new(rules, suspension_to_json(&list[i]));
+    pthread_mutex_unlock(&program->change);
+    json_array_foreach(rules, i, rule)
+    {
+        if (!control_line(client, json_incref(rule)))
+            break;
+    }
+    json_decref(rules);
+    (void)control_line(client, json_pack("{s:b}", "done", 1));
+}
+
+/* --- explain and show -------------------------------------------------------------------------- */
+
+struct explain_call {
+    struct message_id id;
+    struct bytes domain;
+    struct buf out;
+    bool is_found;
+    bool is_cut;
+};
+
+static void explain_message(struct worker *worker, void *context)
+{
+    struct explain_call *call = context;
+    struct shard *shard = worker_shard(worker, message_id_shard(call->id));
+    struct stub *stub = shard == NULL ? NULL : shard_find(shard, call->id);
+
+    if (stub == NULL)
+        return;
+    call->is_found = true;
+    for (uint32_t i = 0; i < stub->recipient_count && !call->is_cut; i++) {
+        if (stub->pendings[i].state == PENDING_FINAL)
+            continue;
+        call->is_cut =
+            !delivery_explain_pending(worker->delivery, &stub->pendings[i], &call->out) ||
+            !buf_append_byte(&call->out, '\n');
+    }
+}
+
+static void explain_domain(struct worker *worker, void *context)
+{
+    struct explain_call *call = context;
+    size_t before = buf_len(&call->out);
+
+    call->is_cut = !delivery_explain_domain(worker->delivery, call->domain, &call->out);
+    if (buf_len(&call->out) > before) {
+        call->is_found = true;
+        call->is_cut = call->is_cut || !buf_append_byte(&call->out, '\n');
+    }
+}
+
+static void command_explain(struct control_client *client, const json_t *request)
+{
+    const char *id = json_string_value(json_object_get(request, "id"));
+    const char *domain = json_string_value(json_object_get(request, "domain"));
+    struct explain_call call = {0};
+
+    if (id != NULL && !message_id_parse(bytes_of(id), &call.id)) {
+        control_fail(client, "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7");
+        return;
+    }
+    if (id == NULL && domain == NULL) {
+        control_fail(client, "nothing named; give a message id or --domain NAME");
+        return;
+    }
+    buf_init(&call.out, EXPLAIN_OUTPUT_MAX);
+    if (domain != NULL)
+        call.domain = bytes_of(domain);
+    for (unsigned i = 0; i < client->program->worker_count; i++)
+        worker_call(&client->program->workers[i], id != NULL ? explain_message : explain_domain,
+                    &call);
+    (void)control_text(client, buf_bytes(&call.out));
+    buf_free(&call.out);
+    if (call.is_found)
+        (void)control_line(client, json_pack("{s:b, s:b}", "done", 1, "cut", (int)call.is_cut));
+    else if (id != NULL)
+        control_fail(client,
+                     "no unfinished message %s; `ringpost events --id %s` tells how it "
+                     "ended",
+                     id, id);
+    else
+        control_fail(client, "no unfinished mail for %s", domain);
+}
+
+static void command_show(struct control_client *client, const json_t *request)
+{
+    if (json_string_value(json_object_get(request, "id")) == NULL) {
+        control_fail(client, "nothing named; give a message id");
+        return;
+    }
+    queue_walk_command(client, request, QUEUE_LIST);
+}
+
+/* --- dispatch ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*run)(struct control_client *client, const json_t *request);
+} commands[] = {
+    {"status", command_status},
+    {"sites", command_sites},
+    {"reload", command_reload},
+    {"queue.list", command_queue_list},
+    {"queue.domains", command_queue_domains},
+    {"queue.show", command_show},
+    {"queue.explain", command_explain},
+    {"queue.retry", command_queue_retry},
+    {"queue.cancel", command_queue_cancel},
+    {"queue.suspend", command_suspend},
+    {"queue.resume", command_resume},
+    {"queue.suspensions", command_suspensions},
+};
+
+void control_dispatch(struct control_client *client, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "command"));
+
+    for (size_t i = 0; name != NULL && i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            commands[i].run(client, request);
+            return;
+        }
+    }
+    control_fail(client, "unknown command %s", name == NULL ? "(none)" : name);
+}

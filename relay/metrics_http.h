@@ -1,0 +1,15 @@
+/*
+ * metrics_http.h - GET /metrics (Prometheus text) and GET /health, by libmicrohttpd.
+ *
+ * A thread of its own; it asks the workers by letter, so a scrape never runs on an engine.
+ */
+#pragma once
+
+#include "io/address.h"
+
+struct program;
+struct metrics_http;
+
+/* NULL when the port cannot be had; that is logged. */
+struct metrics_http *metrics_http_start(struct program *program, const struct address *address);
+void metrics_http_stop(struct metrics_http **metrics);

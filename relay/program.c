@@ -1,0 +1,423 @@
+/* program.c - the serving process: start, signals, reload, stop. */
+#include "relay/program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/egress.h"
+#include "relay/control.h"
+#include "relay/metrics_http.h"
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+/* One descriptor a session and a connection: take what the hard limit gives. */
+static void raise_descriptor_limit(const struct config *config)
+{
+    struct rlimit limit;
+    rlim_t wanted = config->sessions_max + config->delivery.connections_max + 1000;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+        log_warn("open_files=%llu wanted=%llu what=\"fewer descriptors than limits.sessions and "
+                 "delivery.connections allow: raise LimitNOFILE or lower them\"",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+}
+
+/* Shards on disk may be more than engines: `engines` was lowered, or the machine has fewer cores. */
+static unsigned count_shards(const char *spool, unsigned at_least)
+{
+    unsigned count = at_least;
+    DIR *directory = opendir(spool);
+
+    if (directory == NULL)
+        return count;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        char *end;
+        unsigned long index = strtoul(entry->d_name, &end, 16);
+
+        if (end == entry->d_name + 2 && *end == '\0' && index < WORKER_SHARDS_MAX)
+            count = MAX(count, (unsigned)index + 1);
+    }
+    closedir(directory);
+    return count;
+}
+
+static int bind_listeners(struct program *program, const struct config *config)
+{
+    program->listener_fds = calloc(config->listener_count, sizeof(int));
+    program->listeners = calloc(config->listener_count, sizeof(struct listener *));
+    check(program->listener_fds != NULL && program->listeners != NULL);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        int fd = listener_bind(&config->listeners[i].address, 0);
+
+        if (fd < 0) {
+            log_error("listener=%s what=\"cannot listen: %s%s\"", config->listeners[i].address_text,
+                      strerror(-fd),
+                      fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
+                      : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
+                                        : "");
+            return fd;
+        }
+        program->listener_fds[i] = fd;
+        program->listeners_open++;
+    }
+    return 0;
+}
+
+static int start_publisher(struct program *program, const struct config *config)
+{
+    char directory[4096], why[512] = "";
+
+    check(state_dir_file(config->state_dir, "events", directory, sizeof(directory)));
+    struct publisher_settings settings = {
+        .spool_directory = config->spool.directory,
+        .shard_count = program->shared.shard_count,
+        .file =
+            {
+                .directory = directory,
+                .rotate_size = config->events.file_size,
+                .rotate_age_s = config->events.file_age_s,
+                .retention_s = config->events.retention_s,
+                .retention_bytes = config->events.retention_bytes,
+            },
+    };
+    program->shared.publisher = publisher_start(&settings, why, sizeof(why));
+    if (program->shared.publisher != NULL)
+        return 0;
+    log_error("events=%s what=\"%s\"", directory, why);
+    return -EIO;
+}
+
+static int start_workers(struct program *program, const struct config *config)
+{
+    struct shared *shared = &program->shared;
+    struct recovery total = {0};
+
+    shared->worker_count = config->engines;
+    shared->shard_count = count_shards(config->spool.directory, config->engines);
+    shared->loads = calloc(config->engines, sizeof(*shared->loads));
+    shared->egresses = egress_table_create(config->delivery.connections_max);
+    shared->blocking = blocking_start();
+    program->workers = calloc(config->engines, sizeof(*program->workers));
+    check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
+    if (shared->blocking == NULL) {
+        log_error("what=\"no thread for blocking work: %s\"", strerror(errno));
+        return -errno;
+    }
+    int error = start_publisher(program, config);
+    if (error < 0)
+        return error;
+    /* Side by side: recovery is most of a start. */
+    for (unsigned i = 0; i < config->engines && error == 0; i++) {
+        error = worker_start(&program->workers[i], shared, i);
+        program->worker_count++;
+        if (error < 0)
+            log_error("engine=%u what=\"%s\"", i, program->workers[i].why);
+        total.messages += program->workers[i].recovery.messages;
+        total.recipients += program->workers[i].recovery.recipients;
+        total.damaged_records += program->workers[i].recovery.damaged_records;
+        total.took_ms += program->workers[i].recovery.took_ms;
+    }
+    if (error == 0)
+        log_info("spool=%s messages=%llu recipients=%llu damaged=%llu ms=%lld what=recovered",
+                 config->spool.directory, (unsigned long long)total.messages,
+                 (unsigned long long)total.recipients, (unsigned long long)total.damaged_records,
+                 (long long)total.took_ms);
+    return error;
+}
+
+/* On worker 0, which accepts for all. */
+static void start_listeners(struct worker *worker, void *context)
+{
+    struct program *program = context;
+    const struct config *config = atomic_load(&program->shared.config);
+
+    for (unsigned i = 0; i < program->listeners_open; i++) {
+        struct listener_settings settings = {
+            .loads = program->shared.loads,
+            .load_count = program->worker_count,
+            .context = (void *)(uintptr_t)i,
+        };
+
+        program->listeners[i] = listener_start(worker->engine, program->listener_fds[i], &settings);
+        log_info("listener=%s service=submission trusted_networks=%zu what=listening",
+                 config->listeners[i].address_text, config->listeners[i].trust_count);
+    }
+}
+
+static void listener_closed(void *context)
+{
+    struct program *program = context;
+
+    program->listeners_open--;
+}
+
+static void stop_listeners(struct worker *worker, void *context)
+{
+    struct program *program = context;
+
+    (void)worker;
+    for (unsigned i = 0, count = program->listeners_open; i < count; i++)
+        listener_stop(program->listeners[i], listener_closed, program);
+}
+
+/* --- reload ----------------------------------------------------------------------------------- */
+
+static void configure(struct worker *worker, void *context)
+{
+    worker_configure(worker, context);
+}
+
+static void suspend(struct worker *worker, void *context)
+{
+    struct program *program = context;
+    size_t count;
+    const struct suspension *rules = suspensions_rules(program->suspensions, &count);
+
+    delivery_suspend(worker->delivery, count, rules);
+}
+
+void program_spread_suspensions(struct program *program)
+{
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_call(&program->workers[i], suspend, program);
+}
+
+static bool reload(struct program *program, void (*error)(void *context, const char *text),
+                   void *context)
+{
+    const struct config *old = atomic_load(&program->shared.config);
+    const char *key;
+    char text[256];
+
+    if (program->config_count == ARRAY_LEN(program->configs)) {
+        error(context, "reloaded 63 times since the start: restart to reload again");
+        return false;
+    }
+    struct config *next = config_load(old->path, error, context);
+    if (next == NULL)
+        return false;
+    if (!config_can_follow(old, next, &key)) {
+        snprintf(text, sizeof(text), "%s: %s changed: that needs a restart; nothing was changed",
+                 next->path, key);
+        error(context, text);
+        config_free(&next);
+        return false;
+    }
+    program->configs[program->config_count++] = next;
+    atomic_store(&program->shared.config, next);
+    log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
+              (enum log_level)next->log_level);
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_call(&program->workers[i], configure, next);
+    log_info("config=%s what=reloaded", next->path);
+    return true;
+}
+
+bool program_reload(struct program *program, void (*error)(void *context, const char *text),
+                    void *context)
+{
+    pthread_mutex_lock(&program->change);
+    bool is_good = reload(program, error, context);
+    pthread_mutex_unlock(&program->change);
+    return is_good;
+}
+
+static void log_reload_error(void *context, const char *text)
+{
+    (void)context;
+    log_error("what=\"reload refused: %s\"", text);
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL); /* inherited by every thread made after */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Once a second between signals: suspensions whose time is over. */
+static void tick(struct program *program)
+{
+    pthread_mutex_lock(&program->change);
+    if (suspensions_expire(program->suspensions, clock_wall_ms())) {
+        program_spread_suspensions(program);
+        if (suspensions_save(program->suspensions) < 0)
+            log_error("what=\"suspensions.json cannot be written\"");
+    }
+    pthread_mutex_unlock(&program->change);
+}
+
+static void serve(struct program *program, const sigset_t *signals)
+{
+    const struct timespec second = {.tv_sec = 1};
+
+    for (;;) {
+        int signal_number = sigtimedwait(signals, NULL, &second);
+
+        if (signal_number == SIGHUP)
+            (void)program_reload(program, log_reload_error, NULL); /* refusals were logged */
+        else if (signal_number == SIGTERM || signal_number == SIGINT)
+            return;
+        else
+            tick(program);
+    }
+}
+
+static bool all_stopped(const struct program *program)
+{
+    for (unsigned i = 0; i < program->worker_count; i++)
+        if (!atomic_load(&program->workers[i].is_stopped))
+            return false;
+    return true;
+}
+
+/* Waits for the workers; a second signal breaks off what they wait for. */
+static void drain(struct program *program, const sigset_t *signals, unsigned timeout_s)
+{
+    const struct timespec moment = {.tv_nsec = 20 * 1000000};
+    int64_t deadline_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000;
+    bool is_aborted = false;
+
+    worker_call(&program->workers[0], stop_listeners, program);
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_stop(&program->workers[i], deadline_ms);
+    while (!all_stopped(program)) {
+        int signal_number = sigtimedwait(signals, NULL, &moment);
+
+        if ((signal_number == SIGTERM || signal_number == SIGINT) && !is_aborted) {
+            log_warn("what=\"second signal: breaking off sessions and attempts\"");
+            is_aborted = true;
+            for (unsigned i = 0; i < program->worker_count; i++)
+                worker_abort(&program->workers[i]);
+        }
+    }
+}
+
+static void free_all(struct program *program)
+{
+    if (program->shared.publisher != NULL)
+        publisher_stop(&program->shared.publisher);
+    for (unsigned i = 0; i < program->worker_count; i++)
+        worker_join(&program->workers[i]);
+    if (program->shared.blocking != NULL)
+        blocking_stop(&program->shared.blocking);
+    if (program->shared.egresses != NULL)
+        egress_table_free(&program->shared.egresses);
+    if (program->suspensions != NULL)
+        suspensions_free(&program->suspensions);
+    free(program->workers);
+    free(program->shared.loads);
+    free(program->listeners);
+    free(program->listener_fds);
+    state_dir_close(&program->state_dir);
+    for (unsigned i = 0; i < program->config_count; i++)
+        config_free(&program->configs[i]);
+    pthread_mutex_destroy(&program->change);
+}
+
+/* A start that failed half-way: whatever runs is stopped without ado. */
+static void stop_workers(struct program *program)
+{
+    for (unsigned i = 0; i < program->worker_count; i++)
+        if (program->workers[i].start_error == 0)
+            worker_stop(&program->workers[i], clock_monotonic_ms());
+    for (unsigned i = 0; i < program->worker_count; i++)
+        while (!atomic_load(&program->workers[i].is_stopped))
+            usleep(1000);
+}
+
+static int start(struct program *program, const struct config *config)
+{
+    char why[STATE_DIR_WHY_MAX] = "";
+    const char *kernel_why = NULL;
+    int error;
+
+    if (engine_probe(&kernel_why) < 0) {
+        log_error("what=\"%s\"", kernel_why);
+        return EXIT_CONFIG;
+    }
+    error = state_dir_open(config->state_dir, &program->state_dir, why);
+    if (error < 0) {
+        log_error("state_dir=%s what=\"%s\"", config->state_dir, why);
+        return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
+    }
+    program->suspensions = suspensions_load(config->state_dir, why, sizeof(why));
+    if (program->suspensions == NULL) {
+        log_error("what=\"%s\"", why);
+        return EXIT_CONFIG;
+    }
+    if (bind_listeners(program, config) < 0)
+        return EXIT_OS;
+    if (start_workers(program, config) < 0) {
+        stop_workers(program);
+        return EXIT_OS;
+    }
+    program_spread_suspensions(program);
+    worker_call(&program->workers[0], start_listeners, program);
+    return EXIT_GOOD;
+}
+
+int program_run(struct config *config)
+{
+    struct program *program = calloc(1, sizeof(*program));
+    struct control *control = NULL;
+    struct metrics_http *metrics = NULL;
+    sigset_t signals;
+
+    check(program != NULL);
+    program->configs[program->config_count++] = config;
+    program->state_dir.lock_fd = -1;
+    program->started_ms = clock_wall_ms();
+    pthread_mutex_init(&program->change, NULL);
+    atomic_store(&program->shared.config, config);
+    block_signals(&signals);
+    raise_descriptor_limit(config);
+    int code = start(program, config);
+    if (code == EXIT_GOOD) {
+        control = control_start(program);
+        metrics =
+            config->has_metrics ? metrics_http_start(program, &config->metrics_address) : NULL;
+        if (control == NULL || (config->has_metrics && metrics == NULL))
+            code = EXIT_OS; /* said where it failed */
+    }
+    if (code == EXIT_GOOD) {
+        log_info("hostname=%s state_dir=%s engines=%u pid=%d what=ready", config->hostname,
+                 config->state_dir, program->worker_count, (int)getpid());
+        sd_notify(0, "READY=1");
+        serve(program, &signals);
+        log_info("what=\"stopping: no new sessions; attempts in flight have %u s\"",
+                 config->stop_timeout_s);
+        sd_notify(0, "STOPPING=1");
+    }
+    atomic_store(&program->is_stopping, true);
+    if (control != NULL)
+        control_stop(&control);
+    if (metrics != NULL)
+        metrics_http_stop(&metrics);
+    if (program->worker_count > 0 && program->workers[0].start_error == 0 && !all_stopped(program))
+        drain(program, &signals, config->stop_timeout_s);
+    free_all(program);
+    free(program);
+    if (code == EXIT_GOOD)
+        log_info("what=stopped");
+    return code;
+}

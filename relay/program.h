@@ -1,0 +1,63 @@
+/*
+ * program.h - the serving process: start everything, hear signals, reload, stop in order.
+ *
+ * Order of start: configuration, state directory, io_uring, ports, workers (recovery), listeners,
+ * control socket, metrics. Stop is the reverse: the ports close first, sessions get 421 at a
+ * command boundary, attempts in flight end within stop_timeout, the spool is flushed. A second
+ * signal breaks off what is left.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "relay/state_dir.h"
+#include "relay/suspensions.h"
+#include "relay/worker.h"
+
+/* sysexits(3); what the program's exit code means is in ringpost(8). */
+enum exit_code {
+    EXIT_GOOD = 0,
+    EXIT_FAILED = 1,     /* the request was understood and could not be done */
+    EXIT_USAGE = 64,     /* wrong arguments */
+    EXIT_NO_DAEMON = 69, /* nobody answers the control socket */
+    EXIT_OS = 71,        /* a system call failed */
+    EXIT_BUSY = 75,      /* another process serves this state_dir */
+    EXIT_CONFIG = 78,    /* configuration, or a kernel without what we need */
+};
+
+struct program {
+    struct shared shared;
+    struct config *configs[64]; /* every one since start; the last is current */
+    unsigned config_count;
+    struct state_dir state_dir;
+    struct suspensions *suspensions;
+    unsigned worker_count;
+    struct worker *workers;
+    struct listener **listeners;
+    int *listener_fds;
+    unsigned listeners_open;
+    int64_t started_ms; /* wall */
+    _Atomic bool is_stopping;
+    pthread_mutex_t change; /* reload and suspensions: one at a time */
+};
+
+/* Serves until a signal; the exit code. `config` is the program's from here on. */
+int program_run(struct config *config);
+
+/* Reads the file again and takes it over whole, or not at all. Any thread but the workers'. Errors
+ * are told line by line. */
+must_use bool program_reload(struct program *program,
+                             void (*error)(void *context, const char *text), void *context);
+/* Hands the suspensions to every worker; the caller holds `change`. */
+void program_spread_suspensions(struct program *program);
+/* Totals of every worker. */
+struct program_status {
+    struct shard_status spool;
+    struct delivery_status delivery;
+    uint64_t sessions, domains;
+};
+/* Of one worker; any thread but the workers'. */
+void program_worker_status(struct worker *worker, struct program_status *out);
+void program_status(struct program *program, struct program_status *out);
+/* Prometheus text: the metric table and what is counted on demand. */
+must_use bool program_metrics(struct program *program, struct buf *out);

@@ -1,0 +1,121 @@
+/* program_status.c - numbers that are counted on demand, summed over the workers. */
+#include <stdatomic.h>
+
+#include "base/metric.h"
+#include "queue/domain.h"
+#include "relay/program.h"
+
+static void add_spool(struct shard_status *sum, const struct shard_status *part)
+{
+    sum->messages += part->messages;
+    sum->recipients += part->recipients;
+    sum->scheduled += part->scheduled;
+    sum->ready += part->ready;
+    sum->committing += part->committing;
+    sum->segments += part->segments;
+    sum->bytes_used += part->bytes_used;
+    sum->bytes_live += part->bytes_live;
+    sum->spare_segments += part->spare_segments;
+    sum->resident_bytes += part->resident_bytes;
+    sum->resident_messages += part->resident_messages;
+    sum->overdue += part->overdue;
+    sum->is_full = sum->is_full || part->is_full;
+}
+
+static void add_delivery(struct delivery_status *sum, const struct delivery_status *part)
+{
+    sum->waiting += part->waiting;
+    sum->in_attempt += part->in_attempt;
+    sum->committing += part->committing;
+    sum->connections += part->connections;
+    sum->sites += part->sites;
+    sum->destinations += part->destinations;
+    sum->resting_sites += part->resting_sites;
+    sum->unheld += part->unheld;
+}
+
+static void read_worker(struct worker *worker, void *context)
+{
+    struct program_status *out = context;
+
+    for (unsigned i = 0; i < worker->shard_count; i++) {
+        struct shard_status status;
+
+        shard_status(worker->shards[i], &status);
+        add_spool(&out->spool, &status);
+    }
+    delivery_status(worker->delivery, &out->delivery);
+    out->sessions = submission_sessions(worker->submission);
+    out->domains = domains_count(worker->domains);
+}
+
+void program_worker_status(struct worker *worker, struct program_status *out)
+{
+    *out = (struct program_status){0};
+    worker_call(worker, read_worker, out);
+}
+
+void program_status(struct program *program, struct program_status *out)
+{
+    *out = (struct program_status){0};
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        struct program_status part;
+
+        program_worker_status(&program->workers[i], &part);
+        add_spool(&out->spool, &part.spool);
+        add_delivery(&out->delivery, &part.delivery);
+        out->sessions += part.sessions;
+        out->domains += part.domains;
+    }
+}
+
+struct gauge {
+    const char *name;
+    const char *help;
+    uint64_t value;
+};
+
+bool program_metrics(struct program *program, struct buf *out)
+{
+    struct program_status status;
+
+    program_status(program, &status);
+    const struct gauge gauges[] = {
+        {"ringpost_queue_messages", "Messages with unfinished recipients", status.spool.messages},
+        {"ringpost_queue_recipients", "Unfinished recipients", status.spool.recipients},
+        {"ringpost_queue_scheduled", "Recipients that wait for their due time",
+         status.spool.scheduled},
+        {"ringpost_queue_ready", "Recipients that delivery holds", status.spool.ready},
+        {"ringpost_queue_committing", "Recipients whose outcome is being written",
+         status.spool.committing},
+        {"ringpost_queue_unheld",
+         "Unfinished recipients with neither a due time nor an attempt: must stay 0",
+         status.spool.overdue + status.delivery.unheld},
+        {"ringpost_queue_domains", "Recipient domains of unfinished mail", status.domains},
+        {"ringpost_spool_segments", "Segment files in use", status.spool.segments},
+        {"ringpost_spool_used_bytes", "Bytes of segments in use", status.spool.bytes_used},
+        {"ringpost_spool_live_bytes", "Bytes that unfinished messages need",
+         status.spool.bytes_live},
+        {"ringpost_spool_resident_bytes", "Bytes of messages kept in memory",
+         status.spool.resident_bytes},
+        {"ringpost_spool_full", "1 while accepting is refused for want of space",
+         status.spool.is_full ? 1 : 0},
+        {"ringpost_delivery_waiting", "Recipients that wait for a connection",
+         status.delivery.waiting},
+        {"ringpost_delivery_in_attempt", "Recipients in an attempt", status.delivery.in_attempt},
+        {"ringpost_delivery_connections", "Connections to other servers",
+         status.delivery.connections},
+        {"ringpost_delivery_sites", "Sites known now", status.delivery.sites},
+        {"ringpost_delivery_sites_resting", "Sites at rest after failures",
+         status.delivery.resting_sites},
+    };
+
+    if (!metric_render(out))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
+        if (!buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", gauges[i].name,
+                        gauges[i].help, gauges[i].name, gauges[i].name,
+                        (unsigned long long)gauges[i].value))
+            return false;
+    return true;
+}

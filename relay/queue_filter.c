@@ -1,0 +1,94 @@
+/* queue_filter.c - match recipients against what an operator named. */
+#include "relay/queue_filter.h"
+
+#include <string.h>
+
+#include "queue/domain.h"
+
+/* Copies a text key, in lower case; false with why if it does not fit. */
+static bool take_text(const json_t *request, const char *key, char *out, size_t out_size,
+                      const char **why_out)
+{
+    const char *text = json_string_value(json_object_get(request, key));
+
+    if (text == NULL)
+        return true;
+    size_t len = strlen(text);
+    if (len == 0 || len >= out_size) {
+        *why_out = "a filter is empty or too long";
+        return false;
+    }
+    for (size_t i = 0; i <= len; i++)
+        out[i] = (char)byte_lower((uint8_t)text[i]);
+    return true;
+}
+
+bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue_filter *out,
+                            const char **why_out)
+{
+    const char *id = json_string_value(json_object_get(request, "id"));
+    json_int_t age_s = json_integer_value(json_object_get(request, "older_than_s"));
+
+    *out = (struct queue_filter){0};
+    if (id != NULL && !message_id_parse(bytes_of(id), &out->id)) {
+        *why_out = "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7";
+        return false;
+    }
+    if (age_s > 0)
+        out->accepted_before_s = wall_ms / 1000 - age_s;
+    return take_text(request, "domain", out->domain, sizeof(out->domain), why_out) &&
+           take_text(request, "sender", out->sender, sizeof(out->sender), why_out) &&
+           take_text(request, "recipient", out->recipient, sizeof(out->recipient), why_out);
+}
+
+bool queue_filter_is_empty(const struct queue_filter *filter)
+{
+    return filter->id.value == 0 && filter->domain[0] == '\0' && filter->accepted_before_s == 0 &&
+           !queue_filter_needs_envelope(filter);
+}
+
+bool queue_filter_needs_envelope(const struct queue_filter *filter)
+{
+    return filter->sender[0] != '\0' || filter->recipient[0] != '\0';
+}
+
+static bool domain_matches(const char *pattern, struct bytes name)
+{
+    if (strcmp(pattern, "*") == 0)
+        return true;
+    if (pattern[0] == '*')
+        return bytes_ends_nocase(name, bytes_of(pattern + 1));
+    return bytes_equal_nocase(name, bytes_of(pattern));
+}
+
+bool queue_filter_matches_pending(const struct queue_filter *filter, const struct pending *pending)
+{
+    const struct stub *stub = pending->stub;
+
+    if (pending->state == PENDING_FINAL)
+        return false;
+    if (filter->id.value != 0 && filter->id.value != stub->id.value)
+        return false;
+    if (filter->accepted_before_s != 0 && (int64_t)stub->accepted_s > filter->accepted_before_s)
+        return false;
+    return filter->domain[0] == '\0' ||
+           domain_matches(filter->domain, domain_name(pending->domain));
+}
+
+static bool address_matches(const char *wanted, struct bytes address)
+{
+    if (strcmp(wanted, "<>") == 0)
+        return address.len == 0;
+    if (wanted[0] == '@')
+        return bytes_ends_nocase(address, bytes_of(wanted));
+    return bytes_equal_nocase(address, bytes_of(wanted));
+}
+
+bool queue_filter_matches_envelope(const struct queue_filter *filter, const struct message *message,
+                                   size_t recipient)
+{
+    if (filter->sender[0] != '\0' && !address_matches(filter->sender, message->reverse_path))
+        return false;
+    return filter->recipient[0] == '\0' ||
+           address_matches(filter->recipient, message->recipients[recipient].address);
+}

@@ -1,0 +1,257 @@
+/* queue_walk.c - walk a worker's stubs slice by slice and act on what matches. */
+#include "relay/queue_walk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "queue/domain.h"
+
+enum {
+    SLICE_BUCKETS = 4096,  /* of the index, a visit */
+    SLICE_MESSAGES = 2000, /* matching messages a slice may collect before it ends */
+    SLICE_LOADS = 64,      /* envelopes read back at a time */
+};
+
+struct walk_load {
+    struct load load;
+    struct queue_walk *walk;
+    bool is_busy;
+};
+
+struct queue_walk {
+    struct letter letter;
+    struct worker *worker;
+    struct queue_filter filter;
+    enum queue_action action;
+    const char *reason;
+    struct queue_walk_result result;
+    /* the slice */
+    struct buf *out;
+    sem_t slice_done;
+    unsigned shard; /* index into worker->shards */
+    uint64_t cursor;
+    bool is_over;
+    size_t found_count, found_next;
+    struct message_id found[SLICE_MESSAGES + SLICE_BUCKETS]; /* whose envelope is needed */
+    unsigned loading;
+    struct walk_load loads[SLICE_LOADS];
+};
+
+static const char *const state_names[] = {
+    [PENDING_SCHEDULED] = "scheduled",
+    [PENDING_READY] = "ready",
+    [PENDING_COMMITTING] = "committing",
+    [PENDING_FINAL] = "final",
+};
+
+static void list_pending(struct queue_walk *walk, struct pending *pending,
+                         const struct message *message)
+{
+    char id[MESSAGE_ID_TEXT_MAX], accepted[CLOCK_TEXT_MAX], due[CLOCK_TEXT_MAX];
+    struct engine *engine = walk->worker->engine;
+    const struct recipient *recipient = &message->recipients[pending_number(pending)];
+    struct bytes domain = domain_name(pending->domain);
+
+    message_id_format(pending->stub->id, id);
+    clock_format_rfc3339(message->accepted_ms, accepted);
+    json_t *line = json_pack("{s:s, s:s%, s:s%, s:s%, s:s, s:i, s:I, s:s}", "id", id, "recipient",
+                             recipient->address.ptr, recipient->address.len, "sender",
+                             message->reverse_path.ptr == NULL ? (const uint8_t *)""
+                                                               : message->reverse_path.ptr,
+                             message->reverse_path.len, "domain", domain.ptr, domain.len, "state",
+                             state_names[pending->state], "attempts", (int)pending->attempts,
+                             "size", (json_int_t)message->content.size, "accepted", accepted);
+    if (line == NULL)
+        return; /* not UTF-8: cannot be, addresses were validated */
+    if (pending->state == PENDING_SCHEDULED) {
+        int64_t wait_ms = (int64_t)pending->due_s * 1000 - engine_now_ms(engine);
+
+        clock_format_rfc3339(engine_wall_ms(engine) + MAX(wait_ms, (int64_t)0), due);
+        json_object_set_new(line, "due", json_string(due));
+    }
+    char *text = json_dumps(line, JSON_COMPACT);
+    if (text != NULL && buf_printf(walk->out, "%s\n", text))
+        walk->result.acted++;
+    free(text);
+    json_decref(line);
+}
+
+/* `message` is NULL where neither filter nor action needed it. */
+static void act(struct queue_walk *walk, struct shard *shard, struct pending *pending,
+                const struct message *message)
+{
+    bool done = true;
+
+    walk->result.matched++;
+    switch (walk->action) {
+    case QUEUE_COUNT:
+        return;
+    case QUEUE_LIST:
+        list_pending(walk, pending, message);
+        return;
+    case QUEUE_RETRY:
+        done = shard_retry_now(shard, pending);
+        delivery_wake(walk->worker->delivery, pending->domain);
+        done = done || pending->state == PENDING_READY;
+        break;
+    case QUEUE_CANCEL:
+        if (pending->state == PENDING_SCHEDULED)
+            check(shard_take(shard, pending));
+        done = pending->state == PENDING_READY &&
+               delivery_cancel(walk->worker->delivery, shard, pending, walk->reason);
+        break;
+    }
+    if (done)
+        walk->result.acted++;
+    else
+        walk->result.busy++;
+}
+
+static void act_on_message(struct queue_walk *walk, struct shard *shard, struct stub *stub,
+                           const struct message *message)
+{
+    for (uint32_t i = 0; i < stub->recipient_count; i++) {
+        struct pending *pending = &stub->pendings[i];
+
+        if (!queue_filter_matches_pending(&walk->filter, pending))
+            continue;
+        if (message == NULL || queue_filter_matches_envelope(&walk->filter, message, i))
+            act(walk, shard, pending, message);
+    }
+}
+
+static void visit(void *context, struct shard *shard, struct stub *stub)
+{
+    struct queue_walk *walk = context;
+    bool matches = false;
+
+    for (uint32_t i = 0; i < stub->recipient_count && !matches; i++)
+        matches = queue_filter_matches_pending(&walk->filter, &stub->pendings[i]);
+    if (!matches)
+        return;
+    if (walk->action == QUEUE_LIST || queue_filter_needs_envelope(&walk->filter)) {
+        if (walk->found_count < ARRAY_LEN(walk->found))
+            walk->found[walk->found_count++] = stub->id;
+        else
+            walk->result.unreadable++; /* a bucket longer than any hash makes it */
+        return;
+    }
+    act_on_message(walk, shard, stub, NULL);
+}
+
+static void load_more(struct queue_walk *walk);
+
+static void on_loaded(struct load *load, int result, struct message *message)
+{
+    struct walk_load *slot = container_of(load, struct walk_load, load);
+    struct queue_walk *walk = slot->walk;
+    struct shard *shard = walk->worker->shards[walk->shard];
+
+    slot->is_busy = false;
+    walk->loading--;
+    if (result < 0) {
+        walk->result.unreadable++;
+    } else {
+        struct stub *stub = shard_find(shard, message->id);
+
+        if (stub != NULL)
+            act_on_message(walk, shard, stub, message);
+        message_release(&message);
+    }
+    load_more(walk);
+}
+
+static struct walk_load *free_load(struct queue_walk *walk)
+{
+    for (size_t i = 0; i < SLICE_LOADS; i++)
+        if (!walk->loads[i].is_busy)
+            return &walk->loads[i];
+    return NULL;
+}
+
+/* Keeps up to SLICE_LOADS envelopes on their way; the slice ends with the last one. */
+static void load_more(struct queue_walk *walk)
+{
+    struct shard *shard = walk->worker->shards[walk->shard];
+
+    while (walk->found_next < walk->found_count && walk->loading < SLICE_LOADS) {
+        struct stub *stub = shard_find(shard, walk->found[walk->found_next++]);
+        struct walk_load *slot = free_load(walk);
+
+        if (stub == NULL)
+            continue; /* finished meanwhile */
+        *slot = (struct walk_load){.walk = walk, .is_busy = true};
+        list_node_init(&slot->load.node);
+        slot->load.stub = stub;
+        slot->load.envelope_only = true;
+        slot->load.done = on_loaded;
+        walk->loading++;
+        shard_load(shard, &slot->load);
+    }
+    if (walk->loading > 0)
+        return;
+    if (walk->cursor == UINT64_MAX) {
+        walk->shard++;
+        walk->cursor = 0;
+    }
+    walk->is_over = walk->shard >= walk->worker->shard_count;
+    sem_post(&walk->slice_done);
+}
+
+static void open_slice(struct letter *letter, struct engine *engine)
+{
+    struct queue_walk *walk = container_of(letter, struct queue_walk, letter);
+    struct shard *shard = walk->worker->shards[walk->shard];
+
+    (void)engine;
+    walk->found_count = 0;
+    walk->found_next = 0;
+    if (walk->filter.id.value != 0) {
+        struct stub *stub = shard_find(shard, walk->filter.id);
+
+        if (stub != NULL)
+            visit(walk, shard, stub);
+        walk->cursor = UINT64_MAX;
+    } else if (!shard_walk(shard, &walk->cursor, SLICE_BUCKETS, visit, walk)) {
+        walk->cursor = UINT64_MAX;
+    }
+    load_more(walk);
+}
+
+struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_filter *filter,
+                                     enum queue_action action, const char *reason)
+{
+    struct queue_walk *walk = calloc(1, sizeof(*walk));
+
+    if (walk == NULL)
+        return NULL;
+    walk->worker = worker;
+    walk->filter = *filter;
+    walk->action = action;
+    walk->reason = reason;
+    walk->letter.open = open_slice;
+    sem_init(&walk->slice_done, 0, 0);
+    return walk;
+}
+
+bool queue_walk_slice(struct queue_walk *walk, struct buf *out)
+{
+    walk->out = out;
+    engine_post(walk->worker->engine, &walk->letter);
+    while (sem_wait(&walk->slice_done) < 0)
+        check(errno == EINTR);
+    return !walk->is_over;
+}
+
+const struct queue_walk_result *queue_walk_result(const struct queue_walk *walk)
+{
+    return &walk->result;
+}
+
+void queue_walk_free(struct queue_walk **walk)
+{
+    sem_destroy(&(*walk)->slice_done);
+    free(*walk);
+    *walk = NULL;
+}

@@ -1,0 +1,158 @@
+/* state_dir.c - check, lock and name the state directory. */
+#include "relay/state_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "event/event.h"
+
+bool state_dir_file(const char *path, const char *name, char *out, size_t out_size)
+{
+    int len = snprintf(out, out_size, "%s/%s", path, name);
+
+    return len > 0 && (size_t)len < out_size;
+}
+
+static int refuse(char *why_out, int error, const char *format, const char *path)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(why_out, STATE_DIR_WHY_MAX, format, path, strerror(-error));
+#pragma GCC diagnostic pop
+    return error;
+}
+
+static int make_directory(const char *path, char *why_out)
+{
+    struct stat status;
+
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return refuse(why_out, -errno,
+                      "%s cannot be made: %s; make its parent, or name another "
+                      "state_dir",
+                      path);
+    if (stat(path, &status) < 0)
+        return refuse(why_out, -errno, "%s cannot be read: %s", path);
+    if (!S_ISDIR(status.st_mode))
+        return refuse(why_out, -ENOTDIR, "%s is no directory: %s", path);
+    if ((status.st_mode & 077) != 0)
+        return refuse(why_out, -EPERM,
+                      "%s can be read by others, and mail lies in it; chmod 700 it (%s)", path);
+    if (access(path, R_OK | W_OK | X_OK) < 0)
+        return refuse(why_out, -errno, "%s cannot be written: %s", path);
+    return 0;
+}
+
+static int take_lock(struct state_dir *state_dir, char *why_out)
+{
+    char path[4096], pid[32];
+    ssize_t len;
+
+    if (!state_dir_file(state_dir->path, "lock", path, sizeof(path)))
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path);
+    state_dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (state_dir->lock_fd < 0)
+        return refuse(why_out, -errno, "%s cannot be opened: %s", path);
+    if (flock(state_dir->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+        if (ftruncate(state_dir->lock_fd, 0) < 0 ||
+            pwrite(state_dir->lock_fd, pid, (size_t)len, 0) != len)
+            return refuse(why_out, -EIO, "%s cannot be written: %s", path);
+        return 0;
+    }
+    len = pread(state_dir->lock_fd, pid, sizeof(pid) - 1, 0);
+    pid[len < 0 ? 0 : len] = '\0';
+    pid[strcspn(pid, "\n")] = '\0';
+    snprintf(why_out, STATE_DIR_WHY_MAX,
+             "another ringpost (pid %s) serves %s; stop it first, or give this one a state_dir of "
+             "its own",
+             pid, state_dir->path);
+    return -EBUSY;
+}
+
+static int make_node(const char *path, uint16_t *node_out, char *why_out)
+{
+    char text[8], temporary[4096];
+    uint16_t node;
+
+    if (getrandom(&node, sizeof(node), 0) != sizeof(node))
+        return refuse(why_out, -errno, "%s: no random bytes: %s", path);
+    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return refuse(why_out, -errno, "%s cannot be made: %s", temporary);
+    int len = snprintf(text, sizeof(text), "%04x\n", (unsigned)node);
+    int error = write(fd, text, (size_t)len) != len || fsync(fd) < 0 ? -EIO : 0;
+    close(fd);
+    if (error == 0 && rename(temporary, path) < 0)
+        error = -errno;
+    if (error < 0)
+        return refuse(why_out, error, "%s cannot be written: %s", path);
+    *node_out = node;
+    return 0;
+}
+
+static int read_node(struct state_dir *state_dir, char *why_out)
+{
+    char path[4096], text[8] = "";
+    char *end;
+
+    if (!state_dir_file(state_dir->path, "node", path, sizeof(path)))
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return make_node(path, &state_dir->node, why_out);
+    if (fd < 0)
+        return refuse(why_out, -errno, "%s cannot be read: %s", path);
+    ssize_t len = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    unsigned long node = strtoul(text, &end, 16);
+    if (len < 4 || node > UINT16_MAX || (*end != '\n' && *end != '\0') || end != text + 4)
+        return refuse(why_out, -EINVAL,
+                      "%s does not hold four hex digits (%s); restore it from a backup, since ids "
+                      "and event ids lean on it",
+                      path);
+    state_dir->node = (uint16_t)node;
+    return 0;
+}
+
+int state_dir_open(const char *path, struct state_dir *out, char why_out[static STATE_DIR_WHY_MAX])
+{
+    static const char *const parts[] = {"spool", "events"};
+    char part[4096];
+    int error;
+
+    *out = (struct state_dir){.path = path, .lock_fd = -1};
+    if ((error = make_directory(path, why_out)) < 0 || (error = take_lock(out, why_out)) < 0)
+        goto fail;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (!state_dir_file(path, parts[i], part, sizeof(part))) {
+            error = refuse(why_out, -ENAMETOOLONG, "%s: %s", path);
+            goto fail;
+        }
+        if ((error = make_directory(part, why_out)) < 0)
+            goto fail;
+    }
+    if ((error = read_node(out, why_out)) < 0)
+        goto fail;
+    event_set_node(out->node);
+    return 0;
+fail:
+    state_dir_close(out);
+    return error;
+}
+
+void state_dir_close(struct state_dir *state_dir)
+{
+    if (state_dir->lock_fd >= 0)
+        close(state_dir->lock_fd);
+    state_dir->lock_fd = -1;
+}

@@ -1,0 +1,29 @@
+/*
+ * state_dir.h - the one directory that is ours: checked, locked, and named.
+ *
+ *   lock          held (flock) by the serving process, with its pid inside
+ *   node          this node's 16 bits, four hex digits, made once; part of every id
+ *   spool/        the shards (queue/shard.h)
+ *   events/       the event files (event/event_file.h)
+ *   suspensions.json   rules that hold mail back
+ *   control.sock  the control socket
+ */
+#pragma once
+
+#include "base/bytes.h"
+
+enum { STATE_DIR_WHY_MAX = 512 };
+
+struct state_dir {
+    const char *path;
+    int lock_fd;
+    uint16_t node;
+};
+
+/* Makes what is missing (0700), refuses a directory others can read, one that another process
+ * serves, or one we cannot write. 0 or -errno with a sentence in why_out. Calls event_set_node(). */
+must_use int state_dir_open(const char *path, struct state_dir *out,
+                            char why_out[static STATE_DIR_WHY_MAX]);
+void state_dir_close(struct state_dir *state_dir);
+/* "path/name" into out; false if it does not fit. */
+must_use bool state_dir_file(const char *path, const char *name, char *out, size_t out_size);

@@ -1,0 +1,247 @@
+/* suspensions.c - rules that hold mail back: kept as JSON, handed to delivery as structs. */
+#include "relay/suspensions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "relay/state_dir.h"
+
+struct suspensions {
+    char path[4096];
+    uint32_t next_number;
+    size_t count;
+    struct suspension rules[SUSPENSIONS_MAX];
+};
+
+static const char *const text_keys[] = {"domain", "sender", "recipient"};
+
+static const char **text_field(struct suspension *rule, size_t key)
+{
+    const char **const fields[] = {&rule->domain, &rule->sender, &rule->recipient};
+
+    return fields[key];
+}
+
+static void free_rule(struct suspension *rule)
+{
+    for (size_t i = 0; i < ARRAY_LEN(text_keys); i++)
+        free((char *)(uintptr_t)*text_field(rule, i));
+}
+
+json_t *suspension_to_json(const struct suspension *rule)
+{
+    struct suspension copy = *rule;
+    json_t *json = json_pack("{s:I}", "number", (json_int_t)rule->number);
+    char text[CLOCK_TEXT_MAX], id[MESSAGE_ID_TEXT_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(text_keys); i++)
+        if (*text_field(&copy, i) != NULL)
+            json_object_set_new(json, text_keys[i], json_string(*text_field(&copy, i)));
+    if (rule->message != 0) {
+        message_id_format((struct message_id){rule->message}, id);
+        json_object_set_new(json, "id", json_string(id));
+    }
+    if (rule->until_ms != 0) {
+        clock_format_rfc3339(rule->until_ms, text);
+        json_object_set_new(json, "until", json_string(text));
+    }
+    return json;
+}
+
+/* Fills texts and id from JSON; false with why. */
+static bool rule_from_json(const json_t *json, struct suspension *rule, const char **why_out)
+{
+    const char *id_text = json_string_value(json_object_get(json, "id"));
+    struct message_id id = {0};
+
+    *rule = (struct suspension){0};
+    if (id_text != NULL && !message_id_parse(bytes_of(id_text), &id)) {
+        *why_out = "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7";
+        return false;
+    }
+    rule->message = id.value;
+    for (size_t i = 0; i < ARRAY_LEN(text_keys); i++) {
+        const char *text = json_string_value(json_object_get(json, text_keys[i]));
+
+        if (text == NULL)
+            continue;
+        char *copy = strdup(text);
+        check(copy != NULL);
+        for (char *c = copy; *c != '\0'; c++)
+            *c = (char)byte_lower((uint8_t)*c);
+        *text_field(rule, i) = copy;
+    }
+    return true;
+}
+
+static bool rule_is_same(const struct suspension *a, const struct suspension *b)
+{
+    struct suspension first = *a, second = *b;
+
+    for (size_t i = 0; i < ARRAY_LEN(text_keys); i++) {
+        const char *x = *text_field(&first, i), *y = *text_field(&second, i);
+
+        if ((x == NULL) != (y == NULL) || (x != NULL && strcmp(x, y) != 0))
+            return false;
+    }
+    return a->message == b->message;
+}
+
+static bool load_rules(struct suspensions *suspensions, const json_t *root)
+{
+    const json_t *item;
+    size_t i;
+    const char *why;
+
+    if (!json_is_array(root) || json_array_size(root) > SUSPENSIONS_MAX)
+        return false;
+    json_array_foreach(root, i, item)
+    {
+        struct suspension *rule = &suspensions->rules[suspensions->count];
+        const char *until = json_string_value(json_object_get(item, "until"));
+
+        if (!rule_from_json(item, rule, &why))
+            return false;
+        rule->number = (uint32_t)json_integer_value(json_object_get(item, "number"));
+        suspensions->count++;
+        if (until != NULL && !clock_parse_rfc3339(bytes_of(until), &rule->until_ms))
+            return false;
+        suspensions->next_number = MAX(suspensions->next_number, rule->number + 1);
+    }
+    return true;
+}
+
+struct suspensions *suspensions_load(const char *state_dir, char *why_out, size_t why_size)
+{
+    struct suspensions *suspensions = calloc(1, sizeof(*suspensions));
+    json_error_t error;
+
+    check(suspensions != NULL);
+    suspensions->next_number = 1;
+    check(state_dir_file(state_dir, "suspensions.json", suspensions->path,
+                         sizeof(suspensions->path)));
+    if (access(suspensions->path, F_OK) != 0)
+        return suspensions;
+    json_t *root = json_load_file(suspensions->path, 0, &error);
+    bool is_good = root != NULL && load_rules(suspensions, root);
+    if (!is_good) {
+        snprintf(why_out, why_size, "%s is damaged (%s); mend or remove it", suspensions->path,
+                 root == NULL ? error.text : "not a list of rules");
+        suspensions_free(&suspensions);
+    }
+    json_decref(root);
+    return suspensions;
+}
+
+void suspensions_free(struct suspensions **suspensions)
+{
+    for (size_t i = 0; i < (*suspensions)->count; i++)
+        free_rule(&(*suspensions)->rules[i]);
+    free(*suspensions);
+    *suspensions = NULL;
+}
+
+int suspensions_add(struct suspensions *suspensions, const json_t *request, int64_t wall_ms,
+                    const char **why_out)
+{
+    struct suspension rule;
+    json_int_t for_s = json_integer_value(json_object_get(request, "for_s"));
+
+    if (suspensions->count == SUSPENSIONS_MAX) {
+        *why_out = "there are 10000 suspensions already; resume some";
+        return -ENOSPC;
+    }
+    if (!rule_from_json(request, &rule, why_out))
+        return -EINVAL;
+    if (rule.domain == NULL && rule.sender == NULL && rule.recipient == NULL && rule.message == 0) {
+        *why_out = "nothing named; give --domain, --sender, --recipient or --id (--domain '*' "
+                   "holds everything)";
+        return -EINVAL;
+    }
+    rule.until_ms = for_s > 0 ? wall_ms + for_s * 1000 : 0;
+    for (size_t i = 0; i < suspensions->count; i++) {
+        if (!rule_is_same(&rule, &suspensions->rules[i]))
+            continue;
+        free_rule(&rule);
+        suspensions->rules[i].until_ms = rule.until_ms;
+        return (int)suspensions->rules[i].number;
+    }
+    rule.number = suspensions->next_number++;
+    suspensions->rules[suspensions->count++] = rule;
+    return (int)rule.number;
+}
+
+static void remove_at(struct suspensions *suspensions, size_t i)
+{
+    free_rule(&suspensions->rules[i]);
+    suspensions->rules[i] = suspensions->rules[--suspensions->count];
+}
+
+unsigned suspensions_remove(struct suspensions *suspensions, const json_t *request)
+{
+    json_int_t number = json_integer_value(json_object_get(request, "number"));
+    bool all = json_is_true(json_object_get(request, "all"));
+    struct suspension wanted;
+    const char *why;
+    unsigned removed = 0;
+
+    if (!rule_from_json(request, &wanted, &why))
+        return 0;
+    for (size_t i = suspensions->count; i > 0; i--) {
+        const struct suspension *rule = &suspensions->rules[i - 1];
+
+        if (!all && (number != 0 ? rule->number != number : !rule_is_same(rule, &wanted)))
+            continue;
+        remove_at(suspensions, i - 1);
+        removed++;
+    }
+    free_rule(&wanted);
+    return removed;
+}
+
+bool suspensions_expire(struct suspensions *suspensions, int64_t wall_ms)
+{
+    bool any = false;
+
+    for (size_t i = suspensions->count; i > 0; i--) {
+        int64_t until_ms = suspensions->rules[i - 1].until_ms;
+
+        if (until_ms == 0 || until_ms > wall_ms)
+            continue;
+        remove_at(suspensions, i - 1);
+        any = true;
+    }
+    return any;
+}
+
+int suspensions_save(const struct suspensions *suspensions)
+{
+    char temporary[4200];
+    json_t *root = json_array();
+
+    for (size_t i = 0; i < suspensions->count; i++)
+        json_array_append_new(root, suspension_to_json(&suspensions->rules[i]));
+    snprintf(temporary, sizeof(temporary), "%s.new", suspensions->path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int error = fd < 0 ? -errno : 0;
+    if (fd >= 0) {
+        if (json_dumpfd(root, fd, JSON_INDENT(1)) < 0 || fsync(fd) < 0)
+            error = -EIO;
+        close(fd);
+    }
+    if (error == 0 && rename(temporary, suspensions->path) < 0)
+        error = -errno;
+    json_decref(root);
+    return error;
+}
+
+const struct suspension *suspensions_rules(const struct suspensions *suspensions, size_t *count_out)
+{
+    *count_out = suspensions->count;
+    return suspensions->rules;
+}

@@ -1,0 +1,336 @@
+/* worker.c - one engine's graph: hooks are installed here and nowhere else. */
+#include "relay/worker.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "delivery/egress.h"
+
+/* --- hooks ------------------------------------------------------------------------------------ */
+
+static void on_due(void *context, struct shard *shard, struct pending *pending)
+{
+    struct worker *worker = context;
+
+    delivery_due(worker->delivery, shard, pending);
+}
+
+static void on_journaled(void *context, struct shard *shard, uint64_t position,
+                         struct bytes records)
+{
+    struct worker *worker = context;
+
+    publisher_push(worker->shared->publisher, shard_index(shard), position, records);
+}
+
+static void on_domain_idle(void *context, struct domain *domain)
+{
+    struct worker *worker = context;
+
+    delivery_domain_idle(worker->delivery, domain);
+}
+
+static void on_accepted(void *context, int fd, void *listener_context)
+{
+    struct worker *worker = context;
+    size_t listener = (size_t)(uintptr_t)listener_context;
+
+    submission_accept(worker->submission, fd, &worker->listeners[listener]);
+}
+
+static void open_passed(struct letter *letter, struct engine *engine)
+{
+    struct passed *passed = container_of(letter, struct passed, letter);
+
+    (void)engine;
+    atomic_store(&passed->is_posted, false);
+    shard_sink_passed(passed->shard, 0, atomic_load(&passed->position));
+}
+
+/* On the publisher's thread. */
+static void on_published(void *context, unsigned shard, uint64_t position)
+{
+    struct passed *passed = context;
+
+    (void)shard;
+    atomic_store(&passed->position, position);
+    if (!atomic_exchange(&passed->is_posted, true))
+        engine_post(passed->worker->engine, &passed->letter);
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
+{
+    const struct config *config = atomic_load(&worker->shared->config);
+    struct recovery recovery = {0};
+    struct shard_setup setup = {
+        .engine = worker->engine,
+        .blocking = worker->shared->blocking,
+        .domains = worker->domains,
+        .index = index,
+        .is_adopted = is_adopted,
+        .sink_count = 1,
+        .settings = &config->spool,
+        .hooks = {worker, on_due, on_journaled, on_domain_idle},
+    };
+    struct shard *shard;
+    int error = shard_open(&setup, &shard, &recovery, worker->why);
+
+    if (error < 0)
+        return error;
+    struct passed *passed = &worker->passed[worker->shard_count];
+    passed->letter.open = open_passed;
+    passed->shard = shard;
+    passed->worker = worker;
+    worker->shards[worker->shard_count++] = shard;
+    worker->recovery.messages += recovery.messages;
+    worker->recovery.recipients += recovery.recipients;
+    worker->recovery.segments += recovery.segments;
+    worker->recovery.damaged_records += recovery.damaged_records;
+    worker->recovery.took_ms += recovery.took_ms;
+    publisher_attach(worker->shared->publisher, index, on_published, passed,
+                     shard_durable_position(shard));
+    return 0;
+}
+
+static int open_shards(struct worker *worker)
+{
+    struct shared *shared = worker->shared;
+    int error = open_shard(worker, worker->index, false);
+
+    /* Shards beyond the number of engines lost theirs when `engines` was lowered. */
+    for (unsigned i = shared->worker_count + worker->index; error == 0 && i < shared->shard_count;
+         i += shared->worker_count)
+        error = open_shard(worker, i, true);
+    return error;
+}
+
+static void set_listeners(struct worker *worker, const struct config *config)
+{
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        worker->listeners[i] = (struct submission_listener){
+            .name = "submission",
+            .trust = config->listeners[i].trust,
+            .trust_count = config->listeners[i].trust_count,
+        };
+}
+
+static int build(struct worker *worker)
+{
+    const struct config *config = atomic_load(&worker->shared->config);
+    const char *why = NULL;
+    int error;
+
+    worker->resolver = resolver_create(worker->engine, &config->dns, &why);
+    if (worker->resolver == NULL) {
+        snprintf(worker->why, sizeof(worker->why), "dns: %s", why == NULL ? "no memory" : why);
+        return -EINVAL;
+    }
+    worker->domains = domains_create();
+    struct delivery_setup setup = {
+        .engine = worker->engine,
+        .resolver = worker->resolver,
+        .domains = worker->domains,
+        .egresses = worker->shared->egresses,
+        .settings = &config->delivery,
+    };
+    worker->delivery = delivery_create(&setup);
+    if ((error = open_shards(worker)) < 0)
+        return error;
+    delivery_set_home(worker->delivery, worker->shards[0]);
+    worker->submission = submission_create(worker->engine, worker->shards[0], &config->submission);
+    worker->listener_count = (unsigned)config->listener_count;
+    worker->listeners = calloc(config->listener_count, sizeof(*worker->listeners));
+    check(worker->listeners != NULL);
+    set_listeners(worker, config);
+    worker->shared->loads[worker->index].engine = worker->engine;
+    worker->shared->loads[worker->index].accepted = on_accepted;
+    worker->shared->loads[worker->index].context = worker;
+    return 0;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    struct engine_settings settings = {.index = worker->index};
+    char name[16];
+
+    snprintf(name, sizeof(name), "engine-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    worker->engine = engine_create(&settings);
+    if (worker->engine == NULL) {
+        worker->start_error = -errno;
+        snprintf(worker->why, sizeof(worker->why), "engine %u: no ring: %s", worker->index,
+                 strerror(errno));
+    } else {
+        worker->start_error = build(worker);
+    }
+    sem_post(&worker->started);
+    if (worker->start_error == 0)
+        engine_run(worker->engine);
+    atomic_store(&worker->is_stopped, true);
+    return NULL;
+}
+
+int worker_start(struct worker *worker, struct shared *shared, unsigned index)
+{
+    *worker = (struct worker){.shared = shared, .index = index};
+    sem_init(&worker->started, 0, 0);
+    int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+    if (error != 0) {
+        snprintf(worker->why, sizeof(worker->why), "engine %u: no thread: %s", index,
+                 strerror(error));
+        return -error;
+    }
+    while (sem_wait(&worker->started) < 0)
+        check(errno == EINTR);
+    return worker->start_error;
+}
+
+struct shard *worker_shard(struct worker *worker, unsigned index)
+{
+    for (unsigned i = 0; i < worker->shard_count; i++)
+        if (worker->shards[i] != NULL && shard_index(worker->shards[i]) == index)
+            return worker->shards[i];
+    return NULL;
+}
+
+void worker_configure(struct worker *worker, const struct config *config)
+{
+    set_listeners(worker, config);
+    submission_configure(worker->submission, &config->submission);
+    delivery_configure(worker->delivery, &config->delivery);
+}
+
+/* --- calls from other threads ------------------------------------------------------------------ */
+
+struct call {
+    struct letter letter;
+    struct worker *worker;
+    void (*run)(struct worker *worker, void *context);
+    void *context;
+    sem_t done;
+};
+
+static void open_call(struct letter *letter, struct engine *engine)
+{
+    struct call *call = container_of(letter, struct call, letter);
+
+    (void)engine;
+    call->run(call->worker, call->context);
+    sem_post(&call->done);
+}
+
+void worker_call(struct worker *worker, void (*run)(struct worker *worker, void *context),
+                 void *context)
+{
+    struct call call = {.letter.open = open_call, .worker = worker, .run = run, .context = context};
+
+    sem_init(&call.done, 0, 0);
+    engine_post(worker->engine, &call.letter);
+    while (sem_wait(&call.done) < 0)
+        check(errno == EINTR);
+    sem_destroy(&call.done);
+}
+
+/* --- stop -------------------------------------------------------------------------------------
+ *
+ * Sessions and attempts end first, side by side; only then are the shards closed, since both still
+ * commit; then the loop ends. */
+
+enum { STOP_NONE, STOP_SERVICES, STOP_SHARDS };
+
+static void part_stopped(void *context)
+{
+    struct worker *worker = context;
+
+    check(worker->stop_waits > 0);
+    if (--worker->stop_waits > 0)
+        return;
+    if (worker->stop_phase == STOP_SERVICES) {
+        worker->stop_phase = STOP_SHARDS;
+        worker->stop_waits = worker->shard_count + 1; /* one for the loop below */
+        for (unsigned i = 0; i < worker->shard_count; i++)
+            shard_close(worker->shards[i], part_stopped, worker);
+        part_stopped(worker);
+        return;
+    }
+    engine_stop(worker->engine);
+}
+
+struct stop_call {
+    struct letter letter;
+    struct worker *worker;
+    int64_t deadline_ms;
+};
+
+static void open_stop(struct letter *letter, struct engine *engine)
+{
+    struct stop_call *stop = container_of(letter, struct stop_call, letter);
+    struct worker *worker = stop->worker;
+    int64_t deadline_ms = stop->deadline_ms;
+
+    (void)engine;
+    free(stop);
+    if (worker->stop_phase != STOP_NONE)
+        return;
+    worker->stop_phase = STOP_SERVICES;
+    worker->stop_waits = 2;
+    submission_stop(worker->submission, deadline_ms, part_stopped, worker);
+    delivery_stop(worker->delivery, deadline_ms, part_stopped, worker);
+}
+
+static void open_abort(struct letter *letter, struct engine *engine)
+{
+    struct stop_call *stop = container_of(letter, struct stop_call, letter);
+    struct worker *worker = stop->worker;
+
+    (void)engine;
+    free(stop);
+    submission_abort(worker->submission);
+    delivery_abort(worker->delivery);
+}
+
+static void post_stop(struct worker *worker, int64_t deadline_ms,
+                      void (*open)(struct letter *letter, struct engine *engine))
+{
+    struct stop_call *stop = calloc(1, sizeof(*stop));
+
+    check(stop != NULL);
+    *stop = (struct stop_call){.letter.open = open, .worker = worker, .deadline_ms = deadline_ms};
+    engine_post(worker->engine, &stop->letter);
+}
+
+void worker_stop(struct worker *worker, int64_t deadline_ms)
+{
+    post_stop(worker, deadline_ms, open_stop);
+}
+
+void worker_abort(struct worker *worker)
+{
+    post_stop(worker, 0, open_abort);
+}
+
+void worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    sem_destroy(&worker->started);
+    if (worker->submission != NULL)
+        submission_free(&worker->submission);
+    if (worker->delivery != NULL)
+        delivery_free(&worker->delivery);
+    for (unsigned i = 0; i < worker->shard_count; i++)
+        shard_free(&worker->shards[i]);
+    if (worker->resolver != NULL)
+        resolver_destroy(&worker->resolver);
+    if (worker->domains != NULL)
+        domains_free(&worker->domains);
+    free(worker->listeners);
+    if (worker->engine != NULL)
+        engine_destroy(&worker->engine);
+}

@@ -1,0 +1,84 @@
+/*
+ * worker.h - one engine and everything that lives on it: the place where the graph is wired.
+ *
+ *   listener -> submission -> shard -> (due) -> delivery -> smtp_client -> the world
+ *                               |                  |
+ *                               +-- journaled --> publisher (event files)
+ *
+ * Each worker is one thread. What workers share is small and named here: the egress table, the
+ * publisher, the blocking thread, the listeners' load table.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "io/blocking.h"
+#include "io/listener.h"
+#include "relay/config.h"
+#include "relay/publisher.h"
+
+enum { WORKER_SHARDS_MAX = 256, WORKER_WHY_MAX = 512 };
+
+struct worker;
+
+/* The publisher's thread says that a shard's events up to `position` are safe with it. One letter a
+ * shard, posted again only after it was opened: no memory is taken and none can be left over. */
+struct passed {
+    struct letter letter;
+    struct shard *shard;
+    struct worker *worker;
+    _Atomic uint64_t position;
+    _Atomic bool is_posted;
+};
+
+/* What all workers share; program.c makes it before any worker runs. */
+struct shared {
+    _Atomic(const struct config *) config; /* the current one; old ones are kept until the end */
+    struct egress_table *egresses;
+    struct publisher *publisher;
+    struct blocking *blocking;
+    struct listener_load *loads; /* one a worker */
+    unsigned worker_count;
+    unsigned shard_count; /* directories 00 .. shard_count-1; the first worker_count are owned */
+};
+
+struct worker {
+    struct shared *shared;
+    unsigned index;
+    pthread_t thread;
+    struct engine *engine;
+    struct resolver *resolver;
+    struct domains *domains;
+    struct delivery *delivery;
+    struct submission *submission;
+    struct submission_listener *listeners; /* one a config listener; trust follows reloads */
+    unsigned listener_count;
+    unsigned shard_count;
+    struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
+    struct passed passed[WORKER_SHARDS_MAX];
+    struct recovery recovery; /* summed over the shards */
+    sem_t started;
+    int start_error;
+    char why[WORKER_WHY_MAX];
+    _Atomic bool is_stopped; /* everything it held has ended */
+    /* stopping */
+    unsigned stop_waits; /* parts that have not ended */
+    unsigned stop_phase;
+};
+
+/* Starts the thread; returns when its engine, shards and services stand, or with -errno and
+ * worker->why. */
+must_use int worker_start(struct worker *worker, struct shared *shared, unsigned index);
+/* Any thread, later answered by is_stopped: sessions 421, attempts until the deadline, then the
+ * spool is flushed and the engine's loop ends. */
+void worker_stop(struct worker *worker, int64_t deadline_ms);
+void worker_abort(struct worker *worker); /* second signal */
+void worker_join(struct worker *worker);  /* frees what it had */
+
+/* Runs `run` on the worker's thread; the caller (any other thread) waits. */
+void worker_call(struct worker *worker, void (*run)(struct worker *worker, void *context),
+                 void *context);
+/* On the worker's thread: takes over shared->config and the suspensions. */
+void worker_configure(struct worker *worker, const struct config *config);
+struct shard *worker_shard(struct worker *worker, unsigned shard_index); /* NULL: another's */
