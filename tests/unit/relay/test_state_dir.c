@@ -1,0 +1,141 @@
+/* test_state_dir.c - what is refused about a state directory, and what is made in it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "event/event.h"
+#include "relay/state_dir.h"
+#include "relay/suspensions.h"
+#include "support/unit.h"
+
+static char directory[64];
+static char why[STATE_DIR_WHY_MAX];
+
+static void make_directory(void)
+{
+    snprintf(directory, sizeof(directory), "/tmp/ringpost-state-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+}
+
+static void remove_directory(void)
+{
+    static const char *const names[] = {"lock", "node", "suspensions.json", "spool", "events"};
+    char path[128];
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        (void)remove(path);
+    }
+    assert_int_equal(rmdir(directory), 0);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+TEST(state_dir_node_is_made_once_and_kept)
+{
+    struct state_dir first, second;
+
+    make_directory();
+    assert_int_equal(state_dir_open(directory, &first, why), 0);
+    assert_int_equal(event_node(), first.node);
+    state_dir_close(&first);
+    assert_int_equal(state_dir_open(directory, &second, why), 0);
+    assert_int_equal(second.node, first.node);
+    state_dir_close(&second);
+    remove_directory();
+}
+
+TEST(state_dir_served_by_another_is_refused_with_its_pid)
+{
+    struct state_dir first, second;
+    char pid[32];
+
+    make_directory();
+    assert_int_equal(state_dir_open(directory, &first, why), 0);
+    assert_int_equal(state_dir_open(directory, &second, why), -EBUSY);
+    snprintf(pid, sizeof(pid), "pid %d", (int)getpid());
+    assert_non_null(strstr(why, pid));
+    state_dir_close(&first);
+    remove_directory();
+}
+
+TEST(state_dir_others_can_read_is_refused)
+{
+    struct state_dir state_dir;
+
+    make_directory();
+    assert_int_equal(chmod(directory, 0750), 0);
+    assert_int_equal(state_dir_open(directory, &state_dir, why), -EPERM);
+    assert_non_null(strstr(why, "chmod 700"));
+    remove_directory();
+}
+
+TEST(state_dir_damaged_node_is_refused_not_replaced)
+{
+    struct state_dir state_dir;
+
+    make_directory();
+    write_file("node", "xyz\n");
+    assert_int_equal(state_dir_open(directory, &state_dir, why), -EINVAL);
+    assert_non_null(strstr(why, "backup"));
+    remove_directory();
+}
+
+static int add(struct suspensions *suspensions, const char *request, int64_t wall_ms)
+{
+    const char *reason = "";
+    json_t *json = json_loads(request, 0, NULL);
+    int number = suspensions_add(suspensions, json, wall_ms, &reason);
+
+    json_decref(json);
+    return number;
+}
+
+TEST(suspensions_survive_a_restart_and_expire)
+{
+    size_t count;
+
+    make_directory();
+    struct suspensions *suspensions = suspensions_load(directory, why, sizeof(why));
+    assert_int_equal(add(suspensions, "{\"domain\":\"Held.example\"}", 1000), 1);
+    assert_int_equal(add(suspensions, "{\"domain\":\"held.example\"}", 1000), 1); /* the same */
+    assert_int_equal(add(suspensions, "{\"sender\":\"@a.example\",\"for_s\":60}", 1000), 2);
+    assert_int_equal(add(suspensions, "{}", 1000), -EINVAL); /* names nothing */
+    assert_int_equal(suspensions_save(suspensions), 0);
+    suspensions_free(&suspensions);
+
+    suspensions = suspensions_load(directory, why, sizeof(why));
+    const struct suspension *rules = suspensions_rules(suspensions, &count);
+    assert_int_equal(count, 2);
+    assert_string_equal(rules[0].domain, "held.example");
+    assert_int_equal(rules[1].until_ms, 61000);
+    assert_false(suspensions_expire(suspensions, 60999));
+    assert_true(suspensions_expire(suspensions, 61000));
+    json_t *all = json_pack("{s:b}", "all", 1);
+    assert_int_equal(suspensions_remove(suspensions, all), 1);
+    json_decref(all);
+    suspensions_free(&suspensions);
+    remove_directory();
+}
+
+TEST(suspensions_damaged_file_is_refused)
+{
+    make_directory();
+    write_file("suspensions.json", "[{\"number\":");
+    assert_null(suspensions_load(directory, why, sizeof(why)));
+    assert_non_null(strstr(why, "damaged"));
+    remove_directory();
+}
