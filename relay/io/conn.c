@@ -324,7 +324,7 @@ static int open_socket(struct conn *conn, const struct address *source)
     set_nodelay(conn->fd);
     if (source == NULL)
         return 0;
-    /* The port is chosen by connect(), which knows the peer: ports are unique a peer, not a host. */
+    /* connect() chooses the port, since it knows the peer: unique for a peer, not for the host. */
     if (address_port(source) == 0)
         (void)setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     return bind(conn->fd, &source->any, address_len(source)) == 0 ? 0 : -errno;

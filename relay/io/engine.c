@@ -16,8 +16,8 @@ enum {
     BUFFER_COUNT = 1024,
     BUFFER_SIZE = 16384,
     BUFFER_GROUP = 0,
-    /* A completion queue four times as long as the submission queue: a turn submits one entry an op,
-     * but a multishot op completes many times. Past it the kernel allocates for each completion. */
+    /* The completion queue is longer than the submission queue: an op takes one entry there, but a
+     * multishot op completes many times. Past it the kernel allocates for each completion. */
     COMPLETIONS_PER_ENTRY = 4,
 };
 

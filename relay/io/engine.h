@@ -82,7 +82,9 @@ void engine_accept(struct engine *engine, struct op *op, int fd);
 void engine_connect(struct engine *engine, struct op *op, int fd, const struct sockaddr *address,
                     socklen_t address_len); /* address must live until completion */
 /* Multishot receive into provided buffers. result 0: end of stream. -ENOBUFS ends the op: start it
- * again when buffers were given back. */
+ * again when buffers were given back. Data without ENGINE_MORE ends it as well, without more to
+ * say: start it again. On AF_UNIX sockets Linux 6.18 forgets to tell of an end that stands right
+ * behind data; TCP is not affected. */
 void engine_receive(struct engine *engine, struct op *op, int fd);
 /* The bytes of the completion being run (flags & ENGINE_BUFFER); valid until given back. */
 struct bytes engine_buffer(struct engine *engine, const struct op *op, int result);
@@ -117,7 +119,8 @@ static inline void timeout_init(struct timeout *timeout, void (*fire)(struct tim
     list_node_init(&timeout->node);
 }
 
-/* Arms or re-arms; never fires before engine_timeout() returns nor earlier than asked. O(1). */
+/* Arms or re-arms, counted from engine_now_ms(); never fires before engine_timeout() returns nor
+ * earlier than asked. O(1). */
 void engine_timeout(struct engine *engine, struct timeout *timeout, int64_t after_ms);
 void engine_timeout_cancel(struct engine *engine, struct timeout *timeout); /* armed or not */
 

@@ -41,7 +41,10 @@ void loop_destroy(struct loop *loop)
 
 int64_t loop_fall_asleep(struct loop *loop)
 {
-    if (loop->has_turn_again || !list_is_empty(&loop->turn_ends))
+    bool has_turn_again = loop->has_turn_again;
+
+    loop->has_turn_again = false;
+    if (has_turn_again || !list_is_empty(&loop->turn_ends))
         return loop->now_ms;
     int64_t next_ms = wheel_next_ms(&loop->wheel);
 
@@ -104,7 +107,6 @@ static void run_turn_ends(struct loop *loop)
 
 void loop_turn(struct loop *loop)
 {
-    loop->has_turn_again = false;
     open_letters(loop, (struct engine *)(void *)loop);
     fire_timeouts(loop);
     run_hooks(loop);

@@ -1,5 +1,5 @@
 /* engine_fake.c - engine.h in user space, unkind on purpose. See engine_fake.h. */
-#include "engine_fake.h"
+#include "tests/support/engine_fake.h"
 
 #include <errno.h>
 #include <fcntl.h>

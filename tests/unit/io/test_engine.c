@@ -399,6 +399,31 @@ TEST(turn_end_runs_once_and_rearmed_in_the_next_turn)
     teardown();
 }
 
+static void again_done(struct op *op, int result, uint32_t flags)
+{
+    (void)op;
+    (void)result;
+    (void)flags;
+    engine_turn_again(engine);
+}
+
+TEST(turn_again_from_a_completion_does_not_wait)
+{
+    struct op op;
+    int fds[2];
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    setup(1);
+    op_init(&op, again_done);
+    engine_poll(engine, &op, fds[1], POLLOUT);
+    while (op.in_flight)
+        engine_turn(engine, 10);
+    engine_turn(engine, -1); /* would hang */
+    close(fds[0]);
+    close(fds[1]);
+    teardown();
+}
+
 /* --- inbox ---------------------------------------------------------------------------------- */
 
 enum { POSTERS = 4, LETTERS = 5000 };

@@ -1,4 +1,4 @@
 /* link: real engine */
 /* test_engine_real.c - test_engine.c on io_uring. */
 #define REAL_ENGINE
-#include "test_engine.c"
+#include "tests/unit/io/test_engine.c"
