@@ -61,7 +61,7 @@ static inline void fixture_open_server(struct fixture *f)
     snprintf(f->servers, sizeof(f->servers), "127.0.0.1:%u", f->server.port);
     f->settings = (struct dns_settings){
         .servers = f->servers,
-        .timeout_ms = 100,
+        .timeout_ms = 300,
         .tries = 2,
         .ttl_min_s = 1,
         .failure_ttl_s = 1,
