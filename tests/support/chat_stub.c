@@ -114,6 +114,17 @@ static void answer(struct chat_stub *stub, struct session *session)
     smtp_server_accepted(&session->server, stub->rules.commit, "stub-1");
 }
 
+/* The obvious look at content that the session has found good. */
+static void check_is_clean(struct bytes content)
+{
+    for (size_t i = 0; i < content.len; i++) {
+        uint8_t c = content.ptr[i];
+        check(c != '\0');
+        check(c != '\r' || (i + 1 < content.len && content.ptr[i + 1] == '\n'));
+        check(c != '\n' || (i > 0 && content.ptr[i - 1] == '\r'));
+    }
+}
+
 static void on_end(void *context, struct smtp_server *server, const struct dot_reader *reader)
 {
     struct chat_stub *stub = context;
@@ -123,6 +134,7 @@ static void on_end(void *context, struct smtp_server *server, const struct dot_r
     check(session->is_in_transaction);
     check(reader->size == buf_len(&session->content));
     check(!reader->has_bare && !reader->has_nul);
+    check_is_clean(buf_bytes(&session->content));
     session->is_committing = true;
     if (stub->rules.holds_commits)
         return;
