@@ -25,10 +25,10 @@ struct recipient {
 
 /* A piece of content in a segment. */
 struct extent {
-    uint32_t segment;   /* sequence number */
-    uint32_t offset;    /* of the first content byte */
+    uint32_t segment; /* sequence number */
+    uint32_t offset;  /* of the first content byte */
     uint32_t len;
-    uint32_t checksum;  /* low half of its record's; 0: not known. Readers check the whole one */
+    uint32_t checksum; /* low half of its record's; 0: not known. Readers check the whole one */
 };
 
 enum {
@@ -37,8 +37,8 @@ enum {
 };
 
 struct content {
-    uint64_t size;          /* all of it */
-    struct bytes memory;    /* whole content when resident, else ptr NULL */
+    uint64_t size;       /* all of it */
+    struct bytes memory; /* whole content when resident, else ptr NULL */
     size_t extent_count;
     struct extent *extents; /* where it stands once written, in order */
 };
@@ -47,18 +47,18 @@ struct segment;
 
 struct message {
     unsigned references;
-    struct arena arena;      /* owns everything below */
-    size_t resident_bytes;   /* what it is counted with against the memory cap */
-    struct message_id id;    /* set by shard_commit */
-    int64_t accepted_ms;     /* wall; set by shard_commit */
+    struct arena arena;    /* owns everything below */
+    size_t resident_bytes; /* what it is counted with against the memory cap */
+    struct message_id id;  /* set by shard_commit */
+    int64_t accepted_ms;   /* wall; set by shard_commit */
     /* envelope */
     struct bytes reverse_path; /* empty: the null path */
     struct bytes envid;        /* xtext as given */
     enum smtp_ret ret;
     enum smtp_body body;
-    bool smtputf8;             /* was given with MAIL */
-    bool needs_smtputf8;       /* an address or a header field is not ASCII */
-    bool is_dsn;               /* we wrote it: its failure is told nobody */
+    bool smtputf8;       /* was given with MAIL */
+    bool needs_smtputf8; /* an address or a header field is not ASCII */
+    bool is_dsn;         /* we wrote it: its failure is told nobody */
     size_t recipient_count;
     struct recipient *recipients;
     /* where it came from, for events and Received */

@@ -10,8 +10,8 @@
 
 /* Where the fields of a record's header stand. */
 enum {
-    AT_CHECKSUM = 0,      /* u64 over everything behind it */
-    AT_HEADER_CHECK = 8,  /* u32 over the rest of the header: a length that can be trusted */
+    AT_CHECKSUM = 0,     /* u64 over everything behind it */
+    AT_HEADER_CHECK = 8, /* u32 over the rest of the header: a length that can be trusted */
     AT_LEN = 12,
     AT_OFFSET = 16,
     AT_FLUSH = 20,
@@ -42,7 +42,7 @@ static uint64_t record_checksum(const uint8_t *at, size_t payload_len, uint64_t 
 static const uint8_t HEADER_MAGIC[8] = "RPSPOOL\n";
 static const uint8_t TRAILER_MAGIC[8] = "RPCLOSE\n";
 enum {
-    HEADER_CHECKED_LEN = 56, /* then the checksum */
+    HEADER_CHECKED_LEN = 56,          /* then the checksum */
     HEADER_COPY_AT = SPOOL_BLOCK / 2, /* in another sector than the first */
     TRAILER_CHECKED_LEN = 48,
 };
@@ -183,6 +183,12 @@ void record_set_flags(uint8_t *at, unsigned flags)
     at[AT_FLAGS] = (uint8_t)flags;
 }
 
+size_t record_begun_size(const uint8_t *at)
+{
+    check(get_u32(at + AT_MAGIC) == RECORD_MAGIC);
+    return record_size(get_u32(at + AT_LEN));
+}
+
 void record_seal(uint8_t *at, uint32_t offset, uint32_t flush, uint64_t seed)
 {
     check(get_u32(at + AT_MAGIC) == RECORD_MAGIC);
@@ -280,8 +286,8 @@ enum {
 static void accept_strings(const struct message *message, struct bytes strings[ACCEPT_STRINGS])
 {
     struct bytes all[ACCEPT_STRINGS] = {
-        message->reverse_path, message->envid,  message->client_ip, message->client_ehlo,
-        message->service,      message->tenant, message->campaign,  message->tags,
+        message->reverse_path,      message->envid,  message->client_ip, message->client_ehlo,
+        message->service,           message->tenant, message->campaign,  message->tags,
         message->header_message_id, message->prefix,
     };
 
@@ -446,8 +452,8 @@ bool accept_decode(const struct record *record, struct accept *out)
     struct bytes input = record->payload;
     const uint8_t *at;
     struct bytes *strings[ACCEPT_STRINGS] = {
-        &accept.reverse_path, &accept.envid,  &accept.client_ip, &accept.client_ehlo,
-        &accept.service,      &accept.tenant, &accept.campaign,  &accept.tags,
+        &accept.reverse_path,      &accept.envid,  &accept.client_ip, &accept.client_ehlo,
+        &accept.service,           &accept.tenant, &accept.campaign,  &accept.tags,
         &accept.header_message_id, &accept.prefix,
     };
 

@@ -29,7 +29,7 @@ struct segment_header {
     uint16_t node;
     uint16_t shard;
     uint32_t sequence;
-    uint32_t size;       /* of the file */
+    uint32_t size; /* of the file */
     uint64_t salt;
     int64_t created_ms;  /* wall */
     uint64_t serial_max; /* highest message id serial given out when it was made */
@@ -125,6 +125,7 @@ void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t p
 void record_seal(uint8_t *at, uint32_t offset, uint32_t flush, uint64_t seed);
 /* Sets or clears flags of a begun record before it is sealed. */
 void record_set_flags(uint8_t *at, unsigned flags);
+size_t record_begun_size(const uint8_t *at);
 
 enum record_verdict {
     RECORD_GOOD,
@@ -176,9 +177,9 @@ must_use int record_scan(struct bytes bytes, uint32_t base, uint64_t seed,
 /* What a compacted copy carries of each recipient. */
 struct recipient_state {
     bool is_final;
-    uint8_t flags;     /* PENDING_DELAY_TOLD */
+    uint8_t flags; /* PENDING_DELAY_TOLD */
     uint16_t attempts;
-    int64_t due_ms;    /* wall; 0: at once */
+    int64_t due_ms; /* wall; 0: at once */
 };
 
 /* A decoded accept record: slices of the payload. */
@@ -186,7 +187,7 @@ struct accept {
     struct message_id id;
     int64_t accepted_ms;
     uint32_t recipient_count;
-    uint32_t next_seq;     /* seq of the next event; the accepted events are 0..recipient_count-1 */
+    uint32_t next_seq; /* seq of the next event; the accepted events are 0..recipient_count-1 */
     bool is_moved;
     enum smtp_ret ret;
     enum smtp_body body;

@@ -27,11 +27,11 @@ struct shard;
 struct domains; /* an engine's interned recipient domains (domain.h) */
 
 struct spool_settings {
-    const char *directory;       /* state_dir/spool */
-    uint64_t segment_size;       /* bytes; 0: 64 MiB */
-    unsigned spare_segments;     /* recycled files kept ready a shard; 0: 2 */
-    uint64_t resident_max;       /* bytes of messages kept in memory a shard; 0: 256 MiB */
-    uint64_t memory_max;         /* all memory of the process that mail may use; 0: no cap */
+    const char *directory;         /* state_dir/spool */
+    uint64_t segment_size;         /* bytes; 0: 64 MiB */
+    unsigned spare_segments;       /* recycled files kept ready a shard; 0: 2 */
+    uint64_t resident_max;         /* bytes of messages kept in memory a shard; 0: 256 MiB */
+    uint64_t memory_max;           /* all memory of the process that mail may use; 0: no cap */
     unsigned compact_live_percent; /* compact while less than this of the spool lives; 0: 50 */
 };
 
@@ -49,11 +49,11 @@ struct shard_hooks {
 
 struct shard_setup {
     struct engine *engine;
-    struct blocking *blocking;     /* prepares and unlinks segment files */
+    struct blocking *blocking; /* prepares and unlinks segment files */
     struct domains *domains;
-    unsigned index;                /* of the shard: directory name and id prefix */
-    bool is_adopted;               /* its engine is gone: deliver from it, accept nothing new */
-    unsigned sink_count;           /* event sinks whose cursors hold segments back */
+    unsigned index;      /* of the shard: directory name and id prefix */
+    bool is_adopted;     /* its engine is gone: deliver from it, accept nothing new */
+    unsigned sink_count; /* event sinks whose cursors hold segments back */
     const struct spool_settings *settings;
     struct shard_hooks hooks;
 };
@@ -139,6 +139,7 @@ struct load {
     /* -EIO, -EBADMSG (damaged), -ENOMEM, -ENOENT (the last recipient became final meanwhile) */
     void (*done)(struct load *load, int result, struct message *message);
     void *owner_private;
+    struct message_id id_private;
 };
 void shard_load(struct shard *shard, struct load *load);
 
@@ -150,7 +151,8 @@ struct content_read {
                                                                  shard_read_content or _end */
     void *owner_private;
     struct read *read_private; /* zero before the first piece */
-    size_t next_extent;        /* of message->content; 0 before the first piece */
+    struct message *message_private;
+    size_t next_extent; /* of message->content; 0 before the first piece */
 };
 /* The next piece (at most CONTENT_CHUNK_MAX); result 0 at the end. */
 void shard_read_content(struct shard *shard, struct message *message, struct content_read *read);

@@ -22,27 +22,31 @@ struct segment;
 
 /* A recipient domain that unfinished recipients share; interned once an engine. */
 struct domain {
-    struct map_node node;  /* key: normalised name */
-    size_t pending_count;  /* unfinished recipients of it */
-    void *destination;     /* delivery's; freed through the hook when pending_count falls to 0 */
+    struct map_node node; /* key: normalised name */
+    size_t pending_count; /* unfinished recipients of it */
+    void *destination;    /* delivery's; freed through the hook when pending_count falls to 0 */
 };
 
 enum pending_state { PENDING_SCHEDULED, PENDING_READY, PENDING_COMMITTING, PENDING_FINAL };
 
-enum { PENDING_DELAY_TOLD = 1 /* a delay notice was sent */ };
+enum {
+    PENDING_DELAY_TOLD = 1, /* a delay notice was sent */
+    PENDING_FLAGS_STORED = 0x0f,
+    PENDING_HOLDS = 0x80, /* the shard's: counted in held_count of the resident message */
+};
 
 struct pending {
     struct list_node link;
     struct stub *stub;
     struct domain *domain;
-    uint32_t due_s;     /* SCHEDULED: monotonic seconds; see schedule.h */
-    uint16_t attempts;  /* made so far */
+    uint32_t due_s;    /* SCHEDULED: monotonic seconds; see schedule.h */
+    uint16_t attempts; /* made so far */
     uint8_t state;
     uint8_t flags;
 };
 
 struct stub {
-    struct stub *next;       /* in the index's bucket */
+    struct stub *next; /* in the index's bucket */
     struct message_id id;
     struct segment *segment; /* that holds the accept record; the shard's, as are the next two */
     uint32_t offset;         /* of the accept record */
@@ -51,11 +55,11 @@ struct stub {
     uint32_t accepted_s;     /* wall */
     uint32_t next_seq;       /* of its next event */
     uint32_t recipient_count;
-    uint32_t live_count;     /* recipients that are not final */
-    uint32_t content_len;    /* bytes of its content's records */
-    uint32_t reach : 12;     /* how many segments before `segment` its content begins */
-    uint32_t is_inline : 1;  /* its content's records stand right before the accept record */
-    uint32_t staged : 19;    /* outcomes on their way to disk */
+    uint32_t live_count;    /* recipients that are not final */
+    uint32_t content_len;   /* bytes of its content's records */
+    uint32_t reach : 12;    /* how many segments before `segment` its content begins */
+    uint32_t is_inline : 1; /* its content's records stand right before the accept record */
+    uint32_t staged : 19;   /* outcomes on their way to disk */
     struct pending pendings[];
 };
 

@@ -49,6 +49,36 @@ METRIC_COUNTER(DNS_CACHE_MISSES, "ringpost_dns_cache_misses_total",
 METRIC_COUNTER(DNS_STALE_ANSWERS, "ringpost_dns_stale_answers_total",
                "DNS questions answered with data past their TTL because the servers failed")
 METRIC_GAUGE(DNS_CACHE_ENTRIES, "ringpost_dns_cache_entries", "DNS answers in memory")
+METRIC_GAUGE(SPOOL_MESSAGES, "ringpost_spool_messages", "Unfinished messages")
+METRIC_GAUGE(SPOOL_RECIPIENTS, "ringpost_spool_recipients", "Unfinished recipients")
+METRIC_GAUGE(SPOOL_SEGMENTS, "ringpost_spool_segments", "Segments in use, spares left out")
+METRIC_GAUGE(SPOOL_BYTES_USED, "ringpost_spool_bytes_used", "Bytes written to segments in use")
+METRIC_GAUGE(SPOOL_BYTES_LIVE, "ringpost_spool_bytes_live",
+             "Bytes of accept records and contents of unfinished messages")
+METRIC_GAUGE(SPOOL_RESIDENT_BYTES, "ringpost_spool_resident_bytes", "Messages kept in memory")
+METRIC_COUNTER(SPOOL_MESSAGES_ACCEPTED, "ringpost_spool_messages_accepted_total",
+               "Messages made durable")
+METRIC_COUNTER(SPOOL_COMMITS_FAILED, "ringpost_spool_commits_failed_total",
+               "Commits that failed: no space, a failed write, no memory, shutting down")
+METRIC_COUNTER(SPOOL_FLUSHES, "ringpost_spool_flushes_total", "Writes with a sync")
+METRIC_COUNTER(SPOOL_FLUSHED_BYTES, "ringpost_spool_flushed_bytes_total", "Bytes of these writes")
+METRIC_COUNTER(SPOOL_WRITE_FAILURES, "ringpost_spool_write_failures_total",
+               "Writes or syncs that failed and closed their segment")
+METRIC_COUNTER(SPOOL_PREPARE_FAILURES, "ringpost_spool_prepare_failures_total",
+               "Segments that could not be prepared or removed")
+METRIC_COUNTER(SPOOL_SEGMENTS_RECLAIMED, "ringpost_spool_segments_reclaimed_total",
+               "Segments whose space was given back")
+METRIC_COUNTER(SPOOL_COMPACTED_MESSAGES, "ringpost_spool_compacted_messages_total",
+               "Messages moved out of the oldest segment")
+METRIC_COUNTER(SPOOL_COMPACTED_BYTES, "ringpost_spool_compacted_bytes_total",
+               "Bytes of these messages")
+METRIC_COUNTER(SPOOL_READS, "ringpost_spool_reads_total", "Messages and contents read back")
+METRIC_COUNTER(SPOOL_LOADS_FAILED, "ringpost_spool_loads_failed_total",
+               "Messages that could not be read back")
+METRIC_COUNTER(SPOOL_DAMAGED_RECORDS, "ringpost_spool_damaged_records_total",
+               "Records whose checksum did not hold")
+METRIC_COUNTER(SPOOL_TORN_BYTES, "ringpost_spool_torn_bytes_total",
+               "Bytes of unanswered commits that a crash cut off")
 METRIC_COUNTER(JOURNAL_DAMAGED, "ringpost_journal_damaged_total",
                "Spots of the spool that could not be read back as events")
 METRIC_COUNTER(DELIVERY_ATTEMPTS, "ringpost_delivery_attempts_total",

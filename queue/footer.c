@@ -1,0 +1,244 @@
+/* footer.c - the index at the end of a closed segment. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/bytes_le.h"
+#include "queue/segment.h"
+
+enum {
+    AT_ACCEPTS = 4,
+    AT_OUTCOMES = 8,
+
+    ACCEPT_LEN = 36,
+    RECIPIENT_LEN = 14, /* then the domain */
+
+    ACCEPT_INLINE = 1,
+    RECIPIENT_FINAL = 1,
+};
+
+size_t footer_accept_len(const struct message *message)
+{
+    size_t len = ACCEPT_LEN;
+
+    for (size_t i = 0; i < message->recipient_count; i++)
+        len += RECIPIENT_LEN + message->recipients[i].domain.len;
+    return len;
+}
+
+bool footer_begin(struct footer_writer *writer, size_t entries_len_max)
+{
+    size_t capacity = footer_room(entries_len_max);
+
+    *writer = (struct footer_writer){.data = aligned_alloc(SPOOL_BLOCK, capacity)};
+    if (writer->data == NULL)
+        return false;
+    writer->capacity = capacity - SPOOL_BLOCK; /* the last is the trailer */
+    writer->len = RECORD_HEADER_LEN + FOOTER_FIXED_LEN;
+    return true;
+}
+
+static uint8_t *extend(struct footer_writer *writer, size_t len)
+{
+    if (len > writer->capacity - writer->len)
+        return NULL;
+    uint8_t *at = writer->data + writer->len;
+    writer->len += len;
+    return at;
+}
+
+static bool add_recipient(struct footer_writer *writer, const struct pending *pending,
+                          int64_t wall_offset_ms)
+{
+    bool is_final = pending->state == PENDING_FINAL;
+    struct bytes domain = is_final ? BYTES_NONE : pending->domain->node.key;
+    uint8_t *at = extend(writer, RECIPIENT_LEN + domain.len);
+    int64_t due_ms = 0;
+
+    if (at == NULL)
+        return false;
+    if (pending->state == PENDING_SCHEDULED && pending->due_s != 0)
+        due_ms = (int64_t)pending->due_s * 1000 + wall_offset_ms;
+    at[0] = is_final ? RECIPIENT_FINAL : 0;
+    at[1] = pending->flags & PENDING_FLAGS_STORED;
+    put_u16(at + 2, pending->attempts);
+    put_u64(at + 4, (uint64_t)due_ms);
+    put_u16(at + 12, (uint16_t)domain.len);
+    if (domain.len > 0)
+        memcpy(at + RECIPIENT_LEN, domain.ptr, domain.len);
+    return true;
+}
+
+bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
+                       int64_t wall_offset_ms)
+{
+    uint8_t *at = extend(writer, ACCEPT_LEN);
+
+    check(writer->outcomes == 0);
+    if (at == NULL)
+        return false;
+    put_u64(at, stub->id.value);
+    put_u32(at + 8, stub->offset);
+    put_u32(at + 12, stub->len);
+    put_u32(at + 16, stub->content_len);
+    put_u32(at + 20, stub->accepted_s);
+    /* Outcomes that are still on their way stand in a later segment, with their own seq. */
+    put_u32(at + 24, stub->next_seq - stub->staged);
+    put_u32(at + 28, stub->recipient_count);
+    put_u16(at + 32, stub->reach);
+    at[34] = stub->is_inline ? ACCEPT_INLINE : 0;
+    at[35] = 0;
+    for (uint32_t i = 0; i < stub->recipient_count; i++)
+        if (!add_recipient(writer, &stub->pendings[i], wall_offset_ms))
+            return false;
+    writer->accepts++;
+    return true;
+}
+
+bool footer_add_outcome(struct footer_writer *writer, const struct outcome_entry *entry)
+{
+    uint8_t *at = extend(writer, FOOTER_OUTCOME_LEN);
+
+    if (at == NULL)
+        return false;
+    memset(at, 0, FOOTER_OUTCOME_LEN);
+    put_u64(at, entry->id);
+    put_u64(at + 8, (uint64_t)entry->due_ms);
+    put_u32(at + 16, entry->recipient);
+    put_u32(at + 20, entry->seq);
+    put_u16(at + 24, entry->attempts);
+    at[26] = entry->kind;
+    writer->outcomes++;
+    return true;
+}
+
+bool footer_finish(struct footer_writer *writer, struct segment *segment, uint64_t serial_max)
+{
+    size_t payload_len = writer->len - RECORD_HEADER_LEN;
+    size_t record_len = record_size(payload_len);
+    size_t blocks_len = (record_len + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
+    uint8_t *fixed = writer->data + RECORD_HEADER_LEN;
+
+    if (blocks_len + SPOOL_BLOCK > segment->size - segment->data_end)
+        return false;
+    put_u32(fixed, FOOTER_FIXED_LEN);
+    put_u32(fixed + AT_ACCEPTS, writer->accepts);
+    put_u32(fixed + AT_OUTCOMES, writer->outcomes);
+    put_u32(fixed + 12, 0);
+    segment->footer_offset = (uint32_t)(segment->size - SPOOL_BLOCK - blocks_len);
+    segment->footer_len = (uint32_t)record_len;
+    record_begin(writer->data, RECORD_FOOTER, 0, (uint32_t)payload_len);
+    record_seal(writer->data, segment->footer_offset, segment->footer_offset,
+                segment_record_seed(segment));
+    memset(writer->data + record_len, 0, blocks_len - record_len);
+    struct segment_trailer trailer = {
+        .sequence = segment->sequence,
+        .data_end = segment->data_end,
+        .footer_offset = segment->footer_offset,
+        .footer_len = segment->footer_len,
+        .salt = segment->salt,
+        .serial_max = serial_max,
+    };
+    segment_trailer_encode(&trailer, writer->data + blocks_len);
+    writer->len = blocks_len + SPOOL_BLOCK;
+    return true;
+}
+
+bool footer_open(struct bytes bytes, uint32_t offset, uint64_t seed, struct footer_reader *out)
+{
+    struct record record;
+
+    if (record_read(bytes, offset, seed, &record) != RECORD_GOOD || record.type != RECORD_FOOTER)
+        return false;
+    struct bytes payload = record.payload;
+    if (payload.len < FOOTER_FIXED_LEN || get_u32(payload.ptr) < FOOTER_FIXED_LEN ||
+        get_u32(payload.ptr) > payload.len)
+        return false;
+    size_t fixed_len = get_u32(payload.ptr);
+    *out = (struct footer_reader){
+        .accepts_rest = bytes_slice(payload, fixed_len, payload.len - fixed_len),
+        .accepts = get_u32(payload.ptr + AT_ACCEPTS),
+        .outcomes = get_u32(payload.ptr + AT_OUTCOMES),
+    };
+    return true;
+}
+
+static bool take(struct bytes *input, size_t len, const uint8_t **at_out)
+{
+    if (len > input->len)
+        return false;
+    *at_out = input->ptr;
+    *input = (struct bytes){input->ptr + len, input->len - len};
+    return true;
+}
+
+bool footer_next_recipient(struct accept_entry *entry, struct bytes *domain_out,
+                           struct recipient_state *state_out)
+{
+    struct bytes input = entry->recipients;
+    const uint8_t *at;
+    const uint8_t *domain;
+
+    if (!take(&input, RECIPIENT_LEN, &at) || !take(&input, get_u16(at + 12), &domain))
+        return false;
+    *state_out = (struct recipient_state){
+        .is_final = (at[0] & RECIPIENT_FINAL) != 0,
+        .flags = at[1],
+        .attempts = get_u16(at + 2),
+        .due_ms = (int64_t)get_u64(at + 4),
+    };
+    *domain_out = (struct bytes){domain, get_u16(at + 12)};
+    entry->recipients = input;
+    return true;
+}
+
+bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
+{
+    struct bytes input = reader->accepts_rest;
+    const uint8_t *at;
+    struct bytes domain;
+    struct recipient_state state;
+
+    if (reader->accepts == 0 || !take(&input, ACCEPT_LEN, &at))
+        return false;
+    struct accept_entry entry = {
+        .id = get_u64(at),
+        .offset = get_u32(at + 8),
+        .len = get_u32(at + 12),
+        .content_len = get_u32(at + 16),
+        .accepted_s = get_u32(at + 20),
+        .next_seq = get_u32(at + 24),
+        .recipient_count = get_u32(at + 28),
+        .reach = get_u16(at + 32),
+        .is_inline = (at[34] & ACCEPT_INLINE) != 0,
+        .recipients = input,
+    };
+    /* Walks over the recipients to find the next entry. */
+    struct accept_entry walked = entry;
+    for (uint32_t i = 0; i < entry.recipient_count; i++)
+        if (!footer_next_recipient(&walked, &domain, &state))
+            return false;
+    entry.recipients.len = input.len - walked.recipients.len;
+    reader->accepts_rest = walked.recipients;
+    reader->accepts--;
+    *out = entry;
+    return true;
+}
+
+bool footer_next_outcome(struct footer_reader *reader, struct outcome_entry *out)
+{
+    const uint8_t *at;
+
+    if (reader->accepts > 0 || reader->outcomes == 0 ||
+        !take(&reader->accepts_rest, FOOTER_OUTCOME_LEN, &at))
+        return false;
+    *out = (struct outcome_entry){
+        .id = get_u64(at),
+        .due_ms = (int64_t)get_u64(at + 8),
+        .recipient = get_u32(at + 16),
+        .seq = get_u32(at + 20),
+        .attempts = get_u16(at + 24),
+        .kind = at[26],
+    };
+    reader->outcomes--;
+    return true;
+}

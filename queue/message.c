@@ -1,0 +1,45 @@
+/* message.c - messages by reference count. */
+#include "queue/message.h"
+
+#include <stdlib.h>
+
+#include "queue/segment.h"
+
+/* Room for the largest envelope (MESSAGE_RECIPIENTS_MAX with long addresses) and content in
+ * memory; what a session may really take is its service's limit. */
+enum { MESSAGE_ARENA_MAX = 256 * 1024 * 1024 };
+
+struct message *message_create(void)
+{
+    struct message *message = calloc(1, sizeof(*message));
+
+    if (message == NULL)
+        return NULL;
+    message->references = 1;
+    arena_init(&message->arena, MESSAGE_ARENA_MAX);
+    return message;
+}
+
+struct message *message_keep(struct message *message)
+{
+    check(message->references > 0);
+    message->references++;
+    return message;
+}
+
+void message_release(struct message **message)
+{
+    struct message *released = *message;
+
+    *message = NULL;
+    if (released == NULL)
+        return;
+    check(released->references > 0);
+    if (--released->references > 0)
+        return;
+    if (released->pinned != NULL)
+        segment_unpin(released->pinned);
+    arena_free(&released->arena);
+    free(released->read_buffer);
+    free(released);
+}

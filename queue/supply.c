@@ -1,0 +1,383 @@
+/*
+ * supply.c - segments: prepared ahead, rolled over, closed with a footer, reclaimed.
+ *
+ * One chore at a time is with the blocking thread, so segments die strictly in order. One spare is
+ * a reserve: accepts leave it to outcomes, whose writing is what frees space on a full disk.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/random.h"
+#include "queue/disk.h"
+#include "queue/shard_private.h"
+
+static void on_chore_done(struct letter *letter, struct engine *engine);
+static void on_retry(struct timeout *timeout);
+
+void supply_init(struct shard *shard)
+{
+    shard->supply.chore.letter.open = on_chore_done;
+    shard->supply.chore.engine = shard->engine;
+    timeout_init(&shard->supply.retry, on_retry);
+}
+
+struct segment *shard_segment(const struct shard *shard, uint32_t sequence)
+{
+    size_t low = 0;
+    size_t high = shard->segment_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (shard->segments[middle]->sequence < sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == shard->segment_count || shard->segments[low]->sequence != sequence)
+        return NULL;
+    return shard->segments[low];
+}
+
+bool shard_extent_stands(const struct shard *shard, const struct extent *extent)
+{
+    const struct segment *segment = shard_segment(shard, extent->segment);
+
+    if (segment == NULL)
+        return false;
+    /* What is in flight to the open segment may still fail: then the accept behind it fails too. */
+    return segment == shard->open || extent->offset < segment->data_end;
+}
+
+void shard_append_segment(struct shard *shard, struct segment *segment)
+{
+    if (shard->segment_count == shard->segment_capacity) {
+        size_t capacity = MAX(shard->segment_capacity * 2, (size_t)16);
+        struct segment **grown = realloc(shard->segments, capacity * sizeof(*grown));
+
+        check(grown != NULL);
+        shard->segments = grown;
+        shard->segment_capacity = capacity;
+    }
+    shard->segments[shard->segment_count++] = segment;
+    metric_inc(METRIC_SPOOL_SEGMENTS);
+}
+
+void supply_reserve_header(struct shard *shard, struct segment_header *header)
+{
+    *header = (struct segment_header){
+        .format = SPOOL_FORMAT,
+        .node = event_node(),
+        .shard = (uint16_t)shard->number,
+        .sequence = shard->next_sequence,
+        .size = shard->segment_size,
+        .salt = random_u64(),
+        .created_ms = engine_wall_ms(shard->engine),
+        .serial_max = shard->serial_last,
+    };
+}
+
+/* --- rolling over ------------------------------------------------------------------------------ */
+
+bool segment_build_footer(struct shard *shard, struct segment *segment,
+                          struct footer_writer *writer)
+{
+    int64_t wall_offset_ms = shard_wall_offset_ms(shard);
+
+    if (!footer_begin(writer, segment->index_len))
+        return false;
+    for (size_t i = 0; i < segment->accepted.count; i++) {
+        const struct stub *stub =
+            stub_index_find(&shard->index, (struct message_id){segment->accepted.values[i]});
+
+        /* What is finished needs no entry: nothing of it is looked for after this segment. */
+        if (stub == NULL || stub->segment != segment)
+            continue;
+        if (!footer_add_accept(writer, stub, wall_offset_ms))
+            return false;
+    }
+    for (size_t i = 0; i < segment->outcome_count; i++)
+        if (!footer_add_outcome(writer, &segment->outcomes[i]))
+            return false;
+    return footer_finish(writer, segment, shard->serial_last);
+}
+
+struct footer_write {
+    struct op op;
+    struct shard *shard;
+    struct segment *segment;
+    uint8_t *data;
+    size_t len, written;
+};
+
+static void submit_footer(struct footer_write *write)
+{
+    struct bytes rest = {write->data + write->written, write->len - write->written};
+
+    engine_write_durable(write->shard->engine, &write->op, write->segment->fd, rest,
+                         write->segment->footer_offset + write->written);
+}
+
+static void on_footer_written(struct op *op, int result, uint32_t flags)
+{
+    struct footer_write *write = container_of(op, struct footer_write, op);
+    struct segment *segment = write->segment;
+    struct shard *shard = write->shard;
+
+    (void)flags;
+    if (result > 0 && write->written + (size_t)result < write->len &&
+        (write->written + (size_t)result) / SPOOL_BLOCK * SPOOL_BLOCK > write->written) {
+        write->written = (write->written + (size_t)result) / SPOOL_BLOCK * SPOOL_BLOCK;
+        submit_footer(write);
+        return;
+    }
+    if (result > 0 && write->written + (size_t)result >= write->len) {
+        segment_forget_index(segment);
+    } else {
+        /* Its records are durable all the same: the next start reads them instead. */
+        log_warn("spool=%02x segment=%x what=\"footer not written\" error=%s", shard->number,
+                 segment->sequence, strerror(result < 0 ? -result : EIO));
+        segment->footer_offset = 0;
+    }
+    segment->is_busy = false;
+    shard->footers--;
+    free(write->data);
+    free(write);
+    supply_check(shard);
+}
+
+void supply_close_segment(struct shard *shard, struct segment *segment)
+{
+    struct footer_writer writer;
+
+    check(segment->state == SEGMENT_OPEN);
+    check(!shard->is_flushing);
+    segment->state = SEGMENT_CLOSED;
+    shard->open = NULL;
+    if (!segment_build_footer(shard, segment, &writer)) {
+        log_warn("spool=%02x segment=%x what=\"no room for a footer\"", shard->number,
+                 segment->sequence);
+        free(writer.data);
+        return;
+    }
+    struct footer_write *write = calloc(1, sizeof(*write));
+    check(write != NULL);
+    *write = (struct footer_write){
+        .shard = shard,
+        .segment = segment,
+        .data = writer.data,
+        .len = writer.len,
+    };
+    op_init(&write->op, on_footer_written);
+    segment->is_busy = true;
+    shard->footers++;
+    submit_footer(write);
+}
+
+/* Whether the last spare may be taken. */
+static bool may_take_reserve(struct shard *shard)
+{
+    /* At the start nothing is open, and a client shall not wait for two files of zeros. */
+    if (shard->open == NULL || shard->is_closing)
+        return true;
+    if (!shard->supply.failed)
+        return false; /* the next one is on its way */
+    if (!shard->is_full)
+        log_warn("spool=%02x what=\"no space: new mail is answered 452\"", shard->number);
+    shard->is_full = true;
+    flush_drop_accepts(shard, -ENOSPC);
+    return shard->filling.batch_count > 0;
+}
+
+bool supply_roll(struct shard *shard)
+{
+    supply_check(shard);
+    if (shard->spare_count == 0) {
+        if (shard->is_closing && shard->supply.doing == SUPPLY_IDLE)
+            flush_drop_all(shard);
+        else if (shard->supply.failed)
+            flush_drop_accepts(shard, -ENOSPC);
+        return false;
+    }
+    if (shard->spare_count == 1 && !may_take_reserve(shard))
+        return false;
+    if (shard->open != NULL)
+        supply_close_segment(shard, shard->open);
+    struct segment *next = shard->spares[0];
+    shard->spare_count--;
+    memmove(shard->spares, shard->spares + 1, shard->spare_count * sizeof(*shard->spares));
+    next->state = SEGMENT_OPEN;
+    shard_append_segment(shard, next);
+    shard->open = next;
+    supply_check(shard);
+    return true;
+}
+
+/* --- chores ------------------------------------------------------------------------------------ */
+
+static bool sinks_passed(const struct shard *shard, const struct segment *segment)
+{
+    uint64_t end = position_of(segment->sequence, segment->data_end);
+
+    for (unsigned i = 0; i < shard->sink_count; i++)
+        if (shard->sink_positions[i] < end)
+            return false;
+    return true;
+}
+
+bool supply_is_dead(const struct shard *shard, const struct segment *segment)
+{
+    return segment->state >= SEGMENT_CLOSED && !segment->is_busy && segment->live_count == 0 &&
+           segment->pins == 0 && shard->compaction.segment != segment &&
+           segment->loose_until_ms <= engine_now_ms(shard->engine) && sinks_passed(shard, segment);
+}
+
+bool supply_may_compact(const struct shard *shard, const struct segment *segment)
+{
+    return segment->state >= SEGMENT_CLOSED && !segment->is_busy && segment->live_count > 0 &&
+           segment->loose_until_ms <= engine_now_ms(shard->engine) && sinks_passed(shard, segment);
+}
+
+static void work(struct chore *chore)
+{
+    struct supply *supply = container_of(chore, struct supply, chore);
+
+    switch (supply->doing) {
+    case SUPPLY_MAKE:
+        supply->result = segment_make(supply->spool, &supply->header);
+        break;
+    case SUPPLY_RECYCLE:
+        supply->result = segment_recycle(supply->spool, supply->segment->fd,
+                                         supply->segment->sequence, &supply->header);
+        break;
+    case SUPPLY_REMOVE:
+        supply->result =
+            segment_remove(supply->spool, supply->header.shard, supply->segment->sequence);
+        break;
+    case SUPPLY_IDLE:
+        break;
+    }
+}
+
+static void start_chore(struct shard *shard)
+{
+    shard->supply.chore.work = work;
+    if (shard->blocking != NULL) {
+        blocking_run(shard->blocking, &shard->supply.chore);
+    } else {
+        work(&shard->supply.chore);
+        engine_post(shard->engine, &shard->supply.chore.letter);
+    }
+}
+
+static void pop_oldest(struct shard *shard, struct segment *segment)
+{
+    check(shard->segments[0] == segment);
+    shard->segment_count--;
+    memmove(shard->segments, shard->segments + 1, shard->segment_count * sizeof(*shard->segments));
+    shard->bytes_used -= segment->data_end - SPOOL_BLOCK;
+    metric_dec(METRIC_SPOOL_SEGMENTS);
+    metric_add(METRIC_SPOOL_BYTES_USED, -(int64_t)(segment->data_end - SPOOL_BLOCK));
+    metric_inc(METRIC_SPOOL_SEGMENTS_RECLAIMED);
+    segment_free(&segment);
+}
+
+static void add_spare(struct shard *shard, int fd)
+{
+    const struct segment_header *header = &shard->supply.header;
+    struct segment *spare = segment_new(shard, header->sequence, header->size, header->salt, fd);
+
+    check(spare != NULL);
+    check(shard->spare_count < SPARES_MAX);
+    shard->spares[shard->spare_count++] = spare;
+    shard->next_sequence = header->sequence + 1;
+    shard->supply.failed = false;
+    if (shard->is_full && shard->spare_count > 1) {
+        shard->is_full = false;
+        log_info("spool=%02x what=\"space again\"", shard->number);
+    }
+}
+
+static void on_failure(struct shard *shard)
+{
+    struct supply *supply = &shard->supply;
+
+    log_limited(LOG_LEVEL_WARN, "spool=%02x what=\"cannot prepare or remove a segment\" error=%s",
+                shard->number, strerror(-supply->result));
+    metric_inc(METRIC_SPOOL_PREPARE_FAILURES);
+    if (supply->doing == SUPPLY_RECYCLE)
+        supply->segment->state = SEGMENT_FAILED; /* to be removed instead */
+    supply->failed = true;
+    supply->retry_ms = engine_now_ms(shard->engine) + PREPARE_RETRY_MS;
+    if (shard->spare_count == 0) {
+        if (!shard->is_full)
+            log_warn("spool=%02x what=\"no space: new mail is answered 452\"", shard->number);
+        shard->is_full = true;
+    }
+    engine_timeout(shard->engine, &supply->retry, PREPARE_RETRY_MS);
+}
+
+static void on_chore_done(struct letter *letter, struct engine *engine)
+{
+    struct supply *supply =
+        container_of(container_of(letter, struct chore, letter), struct supply, chore);
+    struct shard *shard = container_of(supply, struct shard, supply);
+    struct segment *segment = supply->segment;
+
+    if (supply->result < 0) {
+        on_failure(shard);
+    } else if (supply->doing == SUPPLY_MAKE) {
+        add_spare(shard, supply->result);
+    } else {
+        int fd = segment->fd;
+
+        if (supply->doing == SUPPLY_RECYCLE)
+            segment->fd = -1;
+        pop_oldest(shard, segment);
+        if (supply->doing == SUPPLY_RECYCLE)
+            add_spare(shard, fd);
+    }
+    supply->doing = SUPPLY_IDLE;
+    supply->segment = NULL;
+    if (shard->filling.batch_count > 0)
+        flush_wanted(shard);
+    supply_check(shard);
+    if (shard->is_closing)
+        engine_turn_again(engine);
+}
+
+static void on_retry(struct timeout *timeout)
+{
+    struct shard *shard =
+        container_of(container_of(timeout, struct supply, retry), struct shard, supply);
+
+    supply_check(shard);
+}
+
+void supply_check(struct shard *shard)
+{
+    struct supply *supply = &shard->supply;
+    struct segment *oldest = shard->segment_count > 0 ? shard->segments[0] : NULL;
+    bool is_wanted = shard->spare_count < shard->spares_wanted;
+
+    if (supply->doing != SUPPLY_IDLE || shard->is_closing)
+        return;
+    if (oldest != NULL && supply_is_dead(shard, oldest)) {
+        bool can_recycle =
+            is_wanted && oldest->state == SEGMENT_CLOSED && oldest->size == shard->segment_size;
+
+        if (!can_recycle && supply->failed && engine_now_ms(shard->engine) < supply->retry_ms)
+            return;
+        supply_reserve_header(shard, &supply->header);
+        supply->doing = can_recycle ? SUPPLY_RECYCLE : SUPPLY_REMOVE;
+        supply->segment = oldest;
+        start_chore(shard);
+    } else if (is_wanted && (!supply->failed || engine_now_ms(shard->engine) >= supply->retry_ms)) {
+        supply_reserve_header(shard, &supply->header);
+        supply->doing = SUPPLY_MAKE;
+        start_chore(shard);
+    }
+}
