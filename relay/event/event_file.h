@@ -47,7 +47,7 @@ must_use int event_file_append(struct event_file *file, struct bytes line);
 /* Everything of the shard before `position` was appended. */
 void event_file_mark(struct event_file *file, unsigned shard, uint64_t position);
 
-/* Hands what is in memory to the kernel, so that readers see it. May be called again after -errno. */
+/* Hands what is in memory to the kernel, so that readers see it. After -errno call it again. */
 must_use int event_file_flush(struct event_file *file);
 /* Flushes, then makes everything up to the last mark durable. After -EIO the kernel may have
  * dropped what was written: close the file, open it again and continue from its cursors. */

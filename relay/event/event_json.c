@@ -74,7 +74,7 @@ static uint8_t *put_duration(uint8_t *p, int32_t ms)
     return ms < 0 ? put_null(p) : put_u64(p, (uint64_t)ms);
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------ */
 
 /* RFC 3339; null for 0 and for what has no four-digit year. The calendar is Howard Hinnant's
  * "days from civil" run backwards: eras of 400 years that begin on 1 March, so that leap days come
@@ -114,7 +114,7 @@ static uint8_t *put_time(uint8_t *p, int64_t wall_ms)
     return PUT(p, "Z\"");
 }
 
-/* --- text ------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------ */
 
 static uint8_t *put_text(uint8_t *p, struct bytes text, size_t len_max)
 {
@@ -123,7 +123,7 @@ static uint8_t *put_text(uint8_t *p, struct bytes text, size_t len_max)
 
 #define PUT_TEXT(p, event, name) put_text((p), (event)->name, EVENT_TEXT_MAX_##name)
 
-/* --- tags: JSON of the submitter's, passed on as it is if it is what it should be ------------- */
+/* --- tags: JSON of the submitter's, passed on as it is if it is what it should be ------------ */
 
 static bool take_hex_4(const uint8_t *c, const uint8_t *end, unsigned *value_out)
 {
@@ -224,7 +224,7 @@ static uint8_t *put_tags(uint8_t *p, struct bytes tags)
     return PUT(p, "]");
 }
 
-/* --- the object ------------------------------------------------------------------------------- */
+/* --- the object ------------------------------------------------------------------------------ */
 
 static uint8_t *put_identity(uint8_t *p, const struct event *event)
 {

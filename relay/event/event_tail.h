@@ -23,8 +23,9 @@ must_use int event_tail_open(const char *directory, const struct event_filter *f
                              bool from_end, struct event_tail **tail_out);
 void event_tail_close(struct event_tail **tail);
 /* The next event that passes the filter: 1 and its line without the line feed, valid until the next
- * call; 0: that was all for now, call again to follow across rotations; -errno. A half-written last
- * line is waited for; lines that are no JSON are skipped. */
+ * call; 0: that was all for now, call again to follow across rotations; -errno: a file that does
+ * not read, the next call goes on behind it. A half-written last line is waited for; lines that are
+ * no JSON are skipped. */
 must_use int event_tail_next(struct event_tail *tail, struct bytes *line_out);
 /* A line as one line for people: "<time> <kind> id=... to=... ..."; false when it is no event. */
 must_use bool event_tail_text(struct bytes line, struct buf *out);

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event_sample.h"
 #include "support/unit.h"
+#include "tests/unit/event/event_sample.h"
 
 static void expect_same_text(struct bytes a, struct bytes b)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event_sample.h"
 #include "support/unit.h"
+#include "tests/unit/event/event_sample.h"
 
 static json_t *render(const struct event *event)
 {

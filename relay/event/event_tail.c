@@ -1,0 +1,458 @@
+/*
+ * event_tail.c - follows the event files.
+ *
+ * Files are read in the order of their numbers; current.jsonl has the number after the newest
+ * closed one. When it is rotated our descriptor still reads the old file to its end, then its
+ * number says which closed files follow.
+ */
+#include "event/event_tail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "base/clock.h"
+#include "event/event.h"
+#include "event/event_archive.h"
+#include "event/event_cursor.h"
+
+enum {
+    READ_CHUNK = 128 * 1024,
+    LINE_MAX_LEN = EVENT_JSON_MAX,
+    OPEN_TRIES = 16, /* a file was renamed, compressed or removed between list and open */
+};
+
+struct event_tail {
+    struct event_filter filter;
+    bool is_plain_recipient; /* stands in JSON as it is: lines can be searched for it */
+    int directory_fd;
+    int fd; /* -1: the file with `number` is to be opened */
+    uint64_t number;
+    bool is_current;
+    bool is_compressed;
+    bool from_end;
+    size_t line_len; /* handed out last; consumed at the next call */
+    struct buf text; /* what was read and not handed out */
+    ZSTD_DCtx *zstd;
+    ZSTD_inBuffer packed;
+    uint8_t packed_bytes[READ_CHUNK];
+};
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+int event_tail_open(const char *directory, const struct event_filter *filter, bool from_end,
+                    struct event_tail **tail_out)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    struct event_tail *tail = calloc(1, sizeof(*tail));
+    check(tail != NULL);
+    tail->filter = *filter;
+    tail->directory_fd = fd;
+    tail->fd = -1;
+    tail->from_end = from_end;
+    tail->packed.src = tail->packed_bytes;
+    buf_init(&tail->text, 2 * LINE_MAX_LEN + READ_CHUNK);
+    if (filter->recipient != NULL) {
+        tail->is_plain_recipient = true;
+        for (const char *c = filter->recipient; *c != '\0'; c++)
+            if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
+                tail->is_plain_recipient = false;
+    }
+    *tail_out = tail;
+    return 0;
+}
+
+static void close_file(struct event_tail *tail)
+{
+    if (tail->fd >= 0)
+        close(tail->fd);
+    tail->fd = -1;
+    tail->line_len = 0;
+    buf_clear(&tail->text);
+}
+
+void event_tail_close(struct event_tail **tail)
+{
+    close_file(*tail);
+    close((*tail)->directory_fd);
+    buf_free(&(*tail)->text);
+    ZSTD_freeDCtx((*tail)->zstd);
+    free(*tail);
+    *tail = NULL;
+}
+
+/* The oldest closed file from tail->number on that can hold something wanted. */
+static bool choose(const struct event_tail *tail, const struct event_archive *list, size_t count,
+                   struct event_archive *out)
+{
+    for (size_t i = 0; i < count && !tail->from_end; i++) {
+        if (list[i].number < tail->number)
+            continue;
+        /* A second more: the name knows no fractions. */
+        if (list[i].closed_ms + 1000 < tail->filter.since_ms)
+            continue;
+        *out = list[i];
+        return true;
+    }
+    return false;
+}
+
+static int open_archive(struct event_tail *tail, const struct event_archive *archive)
+{
+    char name[EVENT_ARCHIVE_NAME_MAX];
+
+    event_archive_name(archive, name);
+    tail->fd = openat(tail->directory_fd, name, O_RDONLY | O_CLOEXEC);
+    if (tail->fd < 0)
+        return -errno;
+    tail->number = archive->number;
+    tail->is_current = false;
+    tail->is_compressed = archive->is_compressed;
+    if (archive->is_compressed) {
+        tail->packed.size = tail->packed.pos = 0;
+        if (tail->zstd == NULL)
+            tail->zstd = ZSTD_createDCtx();
+        check(tail->zstd != NULL);
+        (void)ZSTD_DCtx_reset(tail->zstd, ZSTD_reset_session_only);
+    }
+    return 1;
+}
+
+/* The number that current.jsonl will have. The cursor knows it even when retention left no closed
+ * file; between the two halves of a rotation the closed files know better. */
+static uint64_t current_number(const struct event_tail *tail, const struct event_archive *list,
+                               size_t count)
+{
+    uint64_t next = count == 0 ? 1 : list[count - 1].number + 1;
+    struct event_cursor cursor;
+
+    return event_cursor_read(tail->directory_fd, &cursor) == 0 ? MAX(next, cursor.number) : next;
+}
+
+static int open_current(struct event_tail *tail, uint64_t number)
+{
+    struct event_archive *list = NULL;
+    size_t count = 0;
+
+    tail->fd = openat(tail->directory_fd, EVENT_CURRENT_NAME, O_RDONLY | O_CLOEXEC);
+    if (tail->fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int error = event_archive_list(tail->directory_fd, &list, &count);
+    /* Rotated meanwhile: the descriptor may be of either file. */
+    if (error == 0 && current_number(tail, list, count) != number)
+        error = -EAGAIN;
+    free(list);
+    if (error == 0 && tail->from_end && lseek(tail->fd, 0, SEEK_END) < 0)
+        error = -errno;
+    if (error < 0) {
+        close_file(tail);
+        return error;
+    }
+    tail->number = number;
+    tail->is_current = true;
+    tail->is_compressed = false;
+    tail->from_end = false;
+    return 1;
+}
+
+static int open_once(struct event_tail *tail)
+{
+    struct event_archive *list;
+    struct event_archive archive;
+    size_t count;
+
+    int error = event_archive_list(tail->directory_fd, &list, &count);
+    if (error < 0)
+        return error;
+    uint64_t current = current_number(tail, list, count);
+    bool is_chosen = choose(tail, list, count, &archive);
+    free(list);
+    if (!is_chosen)
+        return open_current(tail, current);
+    error = open_archive(tail, &archive);
+    return error == -ENOENT ? -EAGAIN : error;
+}
+
+/* Opens the next file: 1, 0 when there is none (yet), -errno. */
+static int open_next(struct event_tail *tail)
+{
+    for (size_t i = 0; i < OPEN_TRIES; i++) {
+        int result = open_once(tail);
+
+        if (result != -EAGAIN)
+            return result;
+    }
+    return 0;
+}
+
+/* --- bytes ----------------------------------------------------------------------------------- */
+
+/* Bytes read from the descriptor; 0 at the end. */
+static ssize_t read_some(int fd, void *into, size_t len)
+{
+    ssize_t got;
+
+    do {
+        got = read(fd, into, len);
+    } while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static ssize_t fill_plain(struct event_tail *tail)
+{
+    uint8_t *into = buf_reserve(&tail->text, READ_CHUNK);
+
+    check(into != NULL);
+    ssize_t got = read_some(tail->fd, into, READ_CHUNK);
+    if (got > 0)
+        buf_extend(&tail->text, (size_t)got);
+    return got;
+}
+
+static ssize_t fill_packed(struct event_tail *tail)
+{
+    uint8_t *into = buf_reserve(&tail->text, READ_CHUNK);
+
+    check(into != NULL);
+    for (;;) {
+        ZSTD_outBuffer out = {into, READ_CHUNK, 0};
+
+        size_t left = ZSTD_decompressStream(tail->zstd, &out, &tail->packed);
+        if (ZSTD_isError(left))
+            return -EBADMSG;
+        if (out.pos > 0) {
+            buf_extend(&tail->text, out.pos);
+            return (ssize_t)out.pos;
+        }
+        if (tail->packed.pos < tail->packed.size)
+            continue;
+        ssize_t got = read_some(tail->fd, tail->packed_bytes, READ_CHUNK);
+        if (got <= 0)
+            return got;
+        tail->packed.size = (size_t)got;
+        tail->packed.pos = 0;
+    }
+}
+
+static ssize_t fill(struct event_tail *tail)
+{
+    return tail->is_compressed ? fill_packed(tail) : fill_plain(tail);
+}
+
+/* current.jsonl has another file behind its name than ours. */
+static bool is_rotated(const struct event_tail *tail)
+{
+    struct stat ours;
+    struct stat named;
+
+    return fstat(tail->fd, &ours) == 0 &&
+           fstatat(tail->directory_fd, EVENT_CURRENT_NAME, &named, 0) == 0 &&
+           (ours.st_ino != named.st_ino || ours.st_dev != named.st_dev);
+}
+
+/* A restart after a crash cut the file: what was cut comes again behind the cut. */
+static void follow_cut(struct event_tail *tail)
+{
+    struct stat status;
+    off_t at = lseek(tail->fd, 0, SEEK_CUR);
+
+    if (at < 0 || fstat(tail->fd, &status) < 0 || status.st_size >= at)
+        return;
+    if (lseek(tail->fd, 0, SEEK_END) >= 0)
+        buf_clear(&tail->text);
+}
+
+/* More text: 1, nothing for now: 0, or -errno. */
+static int more(struct event_tail *tail)
+{
+    if (tail->fd < 0) {
+        int opened = open_next(tail);
+        if (opened <= 0)
+            return opened;
+    }
+    ssize_t got = fill(tail);
+    if (got == 0 && tail->is_current) {
+        if (!is_rotated(tail)) {
+            follow_cut(tail);
+            return 0;
+        }
+        got = fill(tail); /* what came between the end and the rotation */
+    }
+    if (got > 0)
+        return 1;
+    /* The end of a closed file, or one that cannot be read on: the next one. */
+    close_file(tail);
+    tail->number++;
+    return got < 0 ? (int)got : 1;
+}
+
+/* --- lines ----------------------------------------------------------------------------------- */
+
+static bool has_nocase(struct bytes line, struct bytes needle)
+{
+    uint8_t first = byte_lower(needle.ptr[0]);
+
+    for (size_t at = 0; at + needle.len <= line.len; at++)
+        if (byte_lower(line.ptr[at]) == first &&
+            bytes_equal_nocase(bytes_slice(line, at, needle.len), needle))
+            return true;
+    return false;
+}
+
+/* The event's own time, which stands first of all keys that end so. In a text the quotes would have
+ * backslashes before them. */
+static bool is_since(struct bytes line, int64_t since_ms)
+{
+    struct bytes key = BYTES(",\"time\":\"");
+    size_t at = bytes_find_bytes(line, key, 0);
+    int64_t wall_ms;
+
+    if (at == line.len)
+        return false;
+    struct bytes time = bytes_slice(line, at + key.len, line.len);
+    time.len = bytes_find(time, '"', 0);
+    return clock_parse_rfc3339(time, &wall_ms) && wall_ms >= since_ms;
+}
+
+static bool has_value(json_t *event, const char *key, const char *wanted)
+{
+    const char *value = json_string_value(json_object_get(event, key));
+
+    return value != NULL && bytes_equal_nocase(bytes_of(value), bytes_of(wanted));
+}
+
+static bool matches(const struct event_tail *tail, struct bytes line)
+{
+    const struct event_filter *filter = &tail->filter;
+
+    if (line.len < 2 || line.ptr[0] != '{' || line.ptr[line.len - 1] != '}')
+        return false;
+    if (filter->since_ms != 0 && !is_since(line, filter->since_ms))
+        return false;
+    if (filter->id == NULL && filter->recipient == NULL)
+        return true;
+    if (filter->id != NULL && bytes_find_bytes(line, bytes_of(filter->id), 0) == line.len)
+        return false;
+    if (tail->is_plain_recipient && filter->recipient[0] != '\0' &&
+        !has_nocase(line, bytes_of(filter->recipient)))
+        return false;
+    json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+    bool is_wanted =
+        event != NULL && (filter->id == NULL || has_value(event, "id", filter->id)) &&
+        (filter->recipient == NULL || has_value(event, "recipient", filter->recipient));
+    json_decref(event);
+    return is_wanted;
+}
+
+/* Takes the next whole line; the last call's is gone. */
+static bool next_line(struct event_tail *tail, struct bytes *line_out)
+{
+    buf_consume(&tail->text, tail->line_len);
+    tail->line_len = 0;
+    struct bytes text = buf_bytes(&tail->text);
+    size_t len = bytes_find(text, '\n', 0);
+    if (len == text.len) {
+        if (text.len > LINE_MAX_LEN) /* no line of ours: drop it piece by piece */
+            buf_clear(&tail->text);
+        return false;
+    }
+    tail->line_len = len + 1;
+    *line_out = bytes_slice(text, 0, len);
+    return true;
+}
+
+int event_tail_next(struct event_tail *tail, struct bytes *line_out)
+{
+    for (;;) {
+        struct bytes line;
+
+        while (next_line(tail, &line)) {
+            if (!matches(tail, line))
+                continue;
+            *line_out = line;
+            return 1;
+        }
+        int result = more(tail);
+        if (result <= 0)
+            return result;
+    }
+}
+
+/* --- for people ------------------------------------------------------------------------------ */
+
+/* " key=value", quoted and escaped where it holds more than printable ASCII without spaces. */
+static bool append_pair(struct buf *out, const char *key, json_t *value)
+{
+    if (json_is_integer(value))
+        return buf_printf(out, " %s=%lld", key, (long long)json_integer_value(value));
+    if (!json_is_string(value))
+        return true;
+    const char *text = json_string_value(value);
+    size_t flags = JSON_ENCODE_ANY;
+    bool is_plain = text[0] != '\0';
+    for (const char *c = text; *c != '\0'; c++) {
+        is_plain = is_plain && *c > ' ' && *c < 0x7f && *c != '"' && *c != '\\';
+        if ((uint8_t)c[0] == 0xc2 && (uint8_t)c[1] < 0xa0)
+            flags |= JSON_ENSURE_ASCII; /* terminals obey U+0080..U+009F */
+    }
+    if (is_plain)
+        return buf_printf(out, " %s=%s", key, text);
+    char *quoted = json_dumps(value, flags);
+    check(quoted != NULL);
+    bool fits = buf_printf(out, " %s=%s", key, quoted);
+    free(quoted);
+    return fits;
+}
+
+static bool append_reply(struct buf *out, json_t *reply)
+{
+    const char *enhanced = json_string_value(json_object_get(reply, "enhanced"));
+    const char *text = json_string_value(json_object_get(reply, "text"));
+    json_t *code = json_object_get(reply, "code");
+
+    if (!json_is_string(json_object_get(reply, "from")))
+        return true;
+    json_t *whole = json_sprintf("%.*lld%s%s%s%s", json_is_integer(code) ? 3 : 0,
+                                 (long long)json_integer_value(code), enhanced == NULL ? "" : " ",
+                                 enhanced == NULL ? "" : enhanced, text == NULL ? "" : " ",
+                                 text == NULL ? "" : text);
+    check(whole != NULL);
+    bool fits = append_pair(out, "reply", whole);
+    json_decref(whole);
+    return fits;
+}
+
+bool event_tail_text(struct bytes line, struct buf *out)
+{
+    json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+    const char *time = json_string_value(json_object_get(event, "time"));
+    const char *kind = json_string_value(json_object_get(event, "kind"));
+    json_t *egress = json_object_get(event, "egress");
+    size_t before = buf_len(out);
+    bool is_event = kind != NULL;
+
+    is_event =
+        is_event && buf_printf(out, "%-24s %-10s", time == NULL ? "-" : time, kind) &&
+        append_pair(out, "id", json_object_get(event, "id")) &&
+        append_pair(out, "to", json_object_get(event, "recipient")) &&
+        append_pair(out, "from", json_object_get(event, "sender")) &&
+        append_pair(out, "attempt", json_object_get(json_object_get(event, "attempt"), "number")) &&
+        append_pair(out, "mx", json_object_get(egress, "mx_host")) &&
+        append_pair(out, "ip", json_object_get(egress, "mx_ip")) &&
+        append_reply(out, json_object_get(event, "reply")) &&
+        append_pair(out, "class", json_object_get(event, "class")) &&
+        append_pair(out, "rule", json_object_get(event, "rule")) &&
+        append_pair(out, "next", json_object_get(event, "next_attempt_time"));
+    if (!is_event)
+        buf_truncate(out, before);
+    json_decref(event);
+    return is_event;
+}
