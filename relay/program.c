@@ -242,6 +242,13 @@ static void log_reload_error(void *context, const char *text)
     log_error("what=\"reload refused: %s\"", text);
 }
 
+/* Nobody waits for an answer: what was wrong is in the log. */
+static void reload_on_signal(struct program *program)
+{
+    if (!program_reload(program, log_reload_error, NULL))
+        log_warn("what=\"the old configuration stays in force\"");
+}
+
 /* --- signals ---------------------------------------------------------------------------------- */
 
 static void block_signals(sigset_t *signals)
@@ -274,7 +281,7 @@ static void serve(struct program *program, const sigset_t *signals)
         int signal_number = sigtimedwait(signals, NULL, &second);
 
         if (signal_number == SIGHUP)
-            (void)program_reload(program, log_reload_error, NULL); /* refusals were logged */
+            reload_on_signal(program);
         else if (signal_number == SIGTERM || signal_number == SIGINT)
             return;
         else

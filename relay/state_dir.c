@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,14 @@ bool state_dir_file(const char *path, const char *name, char *out, size_t out_si
     return len > 0 && (size_t)len < out_size;
 }
 
-static int refuse(char *why_out, int error, const char *format, const char *path)
+__attribute__((format(printf, 3, 4))) static int refuse(char *why_out, int error,
+                                                        const char *format, ...)
 {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(why_out, STATE_DIR_WHY_MAX, format, path, strerror(-error));
-#pragma GCC diagnostic pop
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why_out, STATE_DIR_WHY_MAX, format, args); /* a long path is cut, not refused */
+    va_end(args);
     return error;
 }
 
@@ -37,16 +40,17 @@ static int make_directory(const char *path, char *why_out)
         return refuse(why_out, -errno,
                       "%s cannot be made: %s; make its parent, or name another "
                       "state_dir",
-                      path);
+                      path, strerror(errno));
     if (stat(path, &status) < 0)
-        return refuse(why_out, -errno, "%s cannot be read: %s", path);
+        return refuse(why_out, -errno, "%s cannot be read: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
-        return refuse(why_out, -ENOTDIR, "%s is no directory: %s", path);
+        return refuse(why_out, -ENOTDIR, "%s is no directory: %s", path, strerror(ENOTDIR));
     if ((status.st_mode & 077) != 0)
         return refuse(why_out, -EPERM,
-                      "%s can be read by others, and mail lies in it; chmod 700 it (%s)", path);
+                      "%s can be read by others, and mail lies in it; chmod 700 it (%s)", path,
+                      strerror(EPERM));
     if (access(path, R_OK | W_OK | X_OK) < 0)
-        return refuse(why_out, -errno, "%s cannot be written: %s", path);
+        return refuse(why_out, -errno, "%s cannot be written: %s", path, strerror(errno));
     return 0;
 }
 
@@ -56,15 +60,15 @@ static int take_lock(struct state_dir *state_dir, char *why_out)
     ssize_t len;
 
     if (!state_dir_file(state_dir->path, "lock", path, sizeof(path)))
-        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path);
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path, strerror(ENAMETOOLONG));
     state_dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (state_dir->lock_fd < 0)
-        return refuse(why_out, -errno, "%s cannot be opened: %s", path);
+        return refuse(why_out, -errno, "%s cannot be opened: %s", path, strerror(errno));
     if (flock(state_dir->lock_fd, LOCK_EX | LOCK_NB) == 0) {
         len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
         if (ftruncate(state_dir->lock_fd, 0) < 0 ||
             pwrite(state_dir->lock_fd, pid, (size_t)len, 0) != len)
-            return refuse(why_out, -EIO, "%s cannot be written: %s", path);
+            return refuse(why_out, -EIO, "%s cannot be written: %s", path, strerror(EIO));
         return 0;
     }
     len = pread(state_dir->lock_fd, pid, sizeof(pid) - 1, 0);
@@ -83,19 +87,19 @@ static int make_node(const char *path, uint16_t *node_out, char *why_out)
     uint16_t node;
 
     if (getrandom(&node, sizeof(node), 0) != sizeof(node))
-        return refuse(why_out, -errno, "%s: no random bytes: %s", path);
+        return refuse(why_out, -errno, "%s: no random bytes: %s", path, strerror(errno));
     if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
-        return refuse(why_out, -ENAMETOOLONG, "%s: %s", path);
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", path, strerror(ENAMETOOLONG));
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        return refuse(why_out, -errno, "%s cannot be made: %s", temporary);
+        return refuse(why_out, -errno, "%s cannot be made: %s", temporary, strerror(errno));
     int len = snprintf(text, sizeof(text), "%04x\n", (unsigned)node);
     int error = write(fd, text, (size_t)len) != len || fsync(fd) < 0 ? -EIO : 0;
     close(fd);
     if (error == 0 && rename(temporary, path) < 0)
         error = -errno;
     if (error < 0)
-        return refuse(why_out, error, "%s cannot be written: %s", path);
+        return refuse(why_out, error, "%s cannot be written: %s", path, strerror(-error));
     *node_out = node;
     return 0;
 }
@@ -106,12 +110,12 @@ static int read_node(struct state_dir *state_dir, char *why_out)
     char *end;
 
     if (!state_dir_file(state_dir->path, "node", path, sizeof(path)))
-        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path);
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path, strerror(ENAMETOOLONG));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return make_node(path, &state_dir->node, why_out);
     if (fd < 0)
-        return refuse(why_out, -errno, "%s cannot be read: %s", path);
+        return refuse(why_out, -errno, "%s cannot be read: %s", path, strerror(errno));
     ssize_t len = read(fd, text, sizeof(text) - 1);
     close(fd);
     unsigned long node = strtoul(text, &end, 16);
@@ -119,7 +123,7 @@ static int read_node(struct state_dir *state_dir, char *why_out)
         return refuse(why_out, -EINVAL,
                       "%s does not hold four hex digits (%s); restore it from a backup, since ids "
                       "and event ids lean on it",
-                      path);
+                      path, strerror(EINVAL));
     state_dir->node = (uint16_t)node;
     return 0;
 }
@@ -135,7 +139,7 @@ int state_dir_open(const char *path, struct state_dir *out, char why_out[static 
         goto fail;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (!state_dir_file(path, parts[i], part, sizeof(part))) {
-            error = refuse(why_out, -ENAMETOOLONG, "%s: %s", path);
+            error = refuse(why_out, -ENAMETOOLONG, "%s: %s", path, strerror(ENAMETOOLONG));
             goto fail;
         }
         if ((error = make_directory(part, why_out)) < 0)
