@@ -162,6 +162,42 @@ TEST(connections_are_balanced_over_two_engines)
     engine_destroy(&engine);
 }
 
+static void accepted_uncounted(void *context, int fd, void *with)
+{
+    (void)with;
+    ++*(unsigned *)context;
+    close(fd);
+}
+
+TEST(equal_engines_take_turns)
+{
+    unsigned counts[ENGINES] = {0};
+    struct listener_load loads[ENGINES] = {0};
+    struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
+    struct address address;
+    int fd = bind_somewhere(&address);
+
+    for (unsigned i = 0; i < ENGINES; i++) {
+        loads[i].engine = engine;
+        loads[i].accepted = accepted_uncounted; /* its sessions are over at once */
+        loads[i].context = &counts[i];
+    }
+    struct listener_settings settings = {.loads = loads, .load_count = ENGINES};
+    struct listener *listener = listener_start(engine, fd, &settings);
+
+    for (unsigned i = 0; i < 10; i++) {
+        int client = connect_to(&address);
+
+        for (unsigned k = 0; k < 1000 && counts[0] + counts[1] <= i; k++)
+            engine_turn(engine, 1);
+        close(client);
+    }
+    assert_int_equal(counts[0], 5);
+    assert_int_equal(counts[1], 5);
+    stop_and_wait(engine, listener);
+    engine_destroy(&engine);
+}
+
 TEST(out_of_descriptors_refuses_waits_and_recovers)
 {
     struct worker worker = {0};
