@@ -63,7 +63,8 @@ struct admission_key admission_key_of(const struct address *client)
         key.bytes[11] = 0xff;
         memcpy(key.bytes + 12, &client->v4.sin_addr, 4);
     } else if (client->any.sa_family == AF_INET6) {
-        memcpy(key.bytes, &client->v6.sin6_addr, 8);
+        bool is_mapped = IN6_IS_ADDR_V4MAPPED(&client->v6.sin6_addr);
+        memcpy(key.bytes, &client->v6.sin6_addr, is_mapped ? 16 : 8);
     }
     return key;
 }

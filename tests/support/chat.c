@@ -40,9 +40,10 @@ struct chat {
 
 enum verdict_of_line { LINE_DONE, LINE_NOT_YET, LINE_FAILED };
 
-static void fail(struct chat *chat, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct chat *chat, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-static void fail(struct chat *chat, const char *format, ...)
+static void complain(struct chat *chat, const char *format, ...)
 {
     va_list args;
 
@@ -268,11 +269,11 @@ static bool open_peer(struct chat *chat, struct peer *peer)
     if (peer->was_opened && peer->fd >= 0)
         return true;
     if (peer->was_opened) {
-        fail(chat, "this connection is closed; CONNECT opens it again");
+        complain(chat, "this connection is closed; CONNECT opens it again");
         return false;
     }
     if (!wait_until(chat, is_opened, peer)) {
-        fail(chat, "no connection came");
+        complain(chat, "no connection came");
         return false;
     }
     peer->was_opened = true;
@@ -312,14 +313,14 @@ static void expect_line(struct chat *chat, struct peer *peer, struct bytes patte
         struct awaited awaited = {.peer = peer};
         if (!wait_until(chat, has_line, &awaited) || awaited.taken == 0) {
             struct bytes rest = buf_bytes(&peer->in);
-            fail(chat, "%s; unread: \"%.*s\"", peer->eof ? "they closed" : "nothing came",
-                 (int)MIN(rest.len, (size_t)200), (const char *)rest.ptr);
+            complain(chat, "%s; unread: \"%.*s\"", peer->eof ? "they closed" : "nothing came",
+                     (int)MIN(rest.len, (size_t)200), (const char *)rest.ptr);
             return;
         }
         bool matches = chat_glob(pattern, awaited.line);
         if (!matches && !skips)
-            fail(chat, "got \"%.*s\"", (int)MIN(awaited.line.len, (size_t)300),
-                 (const char *)awaited.line.ptr);
+            complain(chat, "got \"%.*s\"", (int)MIN(awaited.line.len, (size_t)300),
+                     (const char *)awaited.line.ptr);
         buf_consume(&peer->in, awaited.taken);
         if (matches || !skips)
             return;
@@ -337,9 +338,9 @@ static bool has_eof(struct chat *chat __attribute__((unused)), void *context)
 static void expect_close(struct chat *chat, struct peer *peer, bool in_silence)
 {
     if (!wait_until(chat, has_eof, peer))
-        fail(chat, "they did not close");
+        complain(chat, "they did not close");
     else if (in_silence && buf_len(&peer->in) > 0)
-        fail(chat, "before closing they said \"%.*s\"", BYTES_ARG(buf_bytes(&peer->in)));
+        complain(chat, "before closing they said \"%.*s\"", BYTES_ARG(buf_bytes(&peer->in)));
     peer_close(peer);
 }
 
@@ -350,9 +351,9 @@ static void expect_silence(struct chat *chat, struct peer *peer)
         peer_receive(peer);
     }
     if (peer->eof)
-        fail(chat, "they closed");
+        complain(chat, "they closed");
     else if (buf_len(&peer->in) > 0)
-        fail(chat, "they said \"%.*s\"", BYTES_ARG(buf_bytes(&peer->in)));
+        complain(chat, "they said \"%.*s\"", BYTES_ARG(buf_bytes(&peer->in)));
 }
 
 static bool is_sent(struct chat *chat __attribute__((unused)), void *context)
@@ -389,8 +390,8 @@ static void fail_fact(struct chat *chat, const char *what)
 {
     struct bytes facts = buf_bytes(chat->fixture->facts);
 
-    fail(chat, "%s; the facts:\n%.*s", what, (int)MIN(facts.len, (size_t)4000),
-         (const char *)facts.ptr);
+    complain(chat, "%s; the facts:\n%.*s", what, (int)MIN(facts.len, (size_t)4000),
+             (const char *)facts.ptr);
 }
 
 static void expect_fact(struct chat *chat, struct bytes pattern, uint64_t count, bool is_exact)
@@ -424,7 +425,7 @@ static struct peer *peer_of(struct chat *chat, struct bytes argument)
 
     if (argument.len > 0 &&
         (!bytes_to_u64(argument, &number) || number == 0 || number >= CONNECTIONS_MAX)) {
-        fail(chat, "not the number of a connection");
+        complain(chat, "not the number of a connection");
         number = 1;
     }
     return &chat->peers[number];
@@ -441,7 +442,7 @@ static void run_raw(struct chat *chat, struct peer *peer, struct bytes text)
     if (text.len > 0 && (!bytes_take_nocase(&text, BYTES("x ")) || !bytes_to_u64(text, &times)))
         is_good = false;
     if (!is_good)
-        fail(chat, "not \"bytes\" or \"bytes\" x times");
+        complain(chat, "not \"bytes\" or \"bytes\" x times");
     for (uint64_t i = 0; is_good && i < times; i++)
         check(buf_append(&peer->out, buf_bytes(&bytes)));
     buf_free(&bytes);
@@ -477,7 +478,7 @@ static bool run_talk(struct chat *chat, struct bytes line)
         check(buf_append(&peer->out, rest));
         check(buf_append(&peer->out, BYTES("\r\n")));
     } else {
-        fail(chat, "that is for the other side");
+        complain(chat, "that is for the other side");
     }
     return true;
 }
@@ -502,7 +503,8 @@ static bool run_connection_word(struct chat *chat, struct bytes word, struct byt
     switch (i) {
     case SENT:
         if (!wait_until(chat, is_sent, peer))
-            fail(chat, "they do not take what we send: %zu bytes are left", buf_len(&peer->out));
+            complain(chat, "they do not take what we send: %zu bytes are left",
+                     buf_len(&peer->out));
         break;
     case CLOSE:
         (void)wait_until(chat, is_sent, peer);
@@ -544,7 +546,7 @@ static bool run_fact_word(struct chat *chat, struct bytes word, struct bytes arg
             fail_fact(chat, "there is such a fact");
     } else if (bytes_equal(word, BYTES("EXPECT-COUNT"))) {
         if (!take_word(&argument, &number) || !bytes_to_u64(number, &count))
-            fail(chat, "not a number");
+            complain(chat, "not a number");
         else
             expect_fact(chat, argument, count, true);
     } else {
@@ -558,7 +560,7 @@ static void run_time(struct chat *chat, struct bytes argument)
     int64_t ms;
 
     if (!chat_duration(argument, &ms)) {
-        fail(chat, "not a duration");
+        complain(chat, "not a duration");
         return;
     }
     /* What was said before is heard before: the clock stands still meanwhile. */
@@ -581,13 +583,13 @@ static void run_line(struct chat *chat, struct bytes line)
         return;
     if (bytes_equal(word, BYTES("CONFIG"))) {
         if (chat->has_started)
-            fail(chat, "CONFIG comes first");
+            complain(chat, "CONFIG comes first");
         else if (!take_word(&argument, &key) || !fixture->config(fixture->context, key, argument))
-            fail(chat, "the fixture does not know that");
+            complain(chat, "the fixture does not know that");
         return;
     }
     if (!chat->has_started && !fixture->start(fixture->context)) {
-        fail(chat, "the service did not start");
+        complain(chat, "the service did not start");
         return;
     }
     chat->has_started = true;
@@ -597,7 +599,7 @@ static void run_line(struct chat *chat, struct bytes line)
     if (bytes_equal(word, BYTES("TIME")))
         run_time(chat, argument);
     else if (!fixture->command(fixture->context, word, argument))
-        fail(chat, "nobody knows this line");
+        complain(chat, "nobody knows this line");
 }
 
 /* Puts `round` in place of {i}. */
@@ -629,7 +631,7 @@ static void run_repeat(struct chat *chat, struct bytes argument)
     while (end < chat->line_count && !bytes_equal(chat->lines[end], BYTES("END")))
         end++;
     if (end == chat->line_count || !bytes_to_u64(argument, &rounds)) {
-        fail(chat, "REPEAT count ... END");
+        complain(chat, "REPEAT count ... END");
         return;
     }
     for (uint64_t round = 1; round <= rounds; round++)

@@ -5,7 +5,9 @@
  *   CONFIG service submission   or stub; the first CONFIG line; submission without it
  *   CONFIG client 127.0.0.2     the address that connections come from
  *   CONFIG socket_buffers 4096  small ones, for peers that do not read
- *   FAIL receive 1 104          the nth receive (send) from now fails with errno 104 (fake only)
+ *   FAIL receive 1 104          the nth receive (send, write, write_durable, read, sync) from now
+ *                               fails with errno 104; 0: every one (fake only)
+ *   HEAL                        no more of these
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -132,19 +134,31 @@ static void advance(void *context, int64_t ms)
     fake_advance_ms(server->engine, ms);
 }
 
-/* "send 1 104" */
+/* "send 1 104"; 0 instead of 1: every one. */
 static bool fail_call(struct chat_server *server, struct bytes argument)
 {
-    struct bytes call;
+    static const struct {
+        struct bytes name;
+        enum fake_call call;
+    } calls[] = {
+        {BYTES("send"), FAKE_SEND},   {BYTES("receive"), FAKE_RECEIVE},
+        {BYTES("write"), FAKE_WRITE}, {BYTES("write_durable"), FAKE_WRITE_DURABLE},
+        {BYTES("read"), FAKE_READ},   {BYTES("sync"), FAKE_SYNC},
+    };
+    struct bytes name;
     uint64_t nth;
     uint64_t error;
 
-    if (!bytes_take_until(&argument, ' ', &call) || !bytes_take_u64(&argument, &nth) ||
+    if (!bytes_take_until(&argument, ' ', &name) || !bytes_take_u64(&argument, &nth) ||
         !bytes_take_nocase(&argument, BYTES(" ")) || !bytes_to_u64(argument, &error))
         return false;
-    fake_fail(server->engine, bytes_equal(call, BYTES("send")) ? FAKE_SEND : FAKE_RECEIVE,
-              (unsigned)nth, (int)error);
-    return true;
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        if (bytes_equal(name, calls[i].name)) {
+            fake_fail(server->engine, calls[i].call, (unsigned)nth, (int)error);
+            return true;
+        }
+    }
+    return false;
 }
 #endif
 
@@ -155,6 +169,10 @@ static bool command(void *context, struct bytes word, struct bytes argument)
 #ifdef CHAT_FAKE
     if (bytes_equal(word, BYTES("FAIL")))
         return fail_call(server, argument);
+    if (bytes_equal(word, BYTES("HEAL"))) {
+        fake_clear_faults(server->engine);
+        return true;
+    }
 #endif
     return server->kind->command(server->service, word, argument);
 }

@@ -1,0 +1,376 @@
+/*
+ * chat_service_submission.c - the real submission service on a real spool: CONFIG service
+ * submission. Facts: "message from=.. to=a,b size=.. helo=..", "prefix ..", "content .." as they
+ * are read back from the shard, and every event of the journal:
+ * "event accepted recipient=.. sender=.. code=.. rule=..".
+ *
+ *   CONFIG trust 127.0.0.0/8   trusted network; "none"
+ *   CONFIG message_size, recipients_max, errors_max, line_length, command_timeout,
+ *          content_timeout, sessions_max, sessions_per_client, received_max
+ *   CONFIG resident 0          bytes of messages that the shard keeps in memory
+ *   STOP, ABORT                as the program does it; "stopped" becomes a fact
+ *   RULE key value             the same settings, changed by a reload
+ */
+#include "support/chat_service.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "queue/domain.h"
+#include "queue/journal.h"
+#include "queue/shard.h"
+#include "submission/submission.h"
+
+enum { STOP_MS = 30000, REMOVE_FDS = 16 };
+
+struct real_service {
+    struct engine *engine;
+    struct buf *facts;
+    struct blocking *blocking;
+    struct domains *domains;
+    struct shard *shard;
+    struct submission *submission;
+    struct submission_settings settings;
+    struct spool_settings spool;
+    struct network trust;
+    struct submission_listener listener;
+    char directory[64];
+    bool is_stopping, is_closing, is_closed;
+};
+
+/* A message that is being read back. */
+struct reading {
+    struct real_service *service;
+    struct load load;
+    struct content_read content_read;
+    struct message *message;
+    struct buf content;
+};
+
+static void *create(struct engine *engine, struct buf *facts)
+{
+    struct real_service *service = calloc(1, sizeof(*service));
+    const char *tmp = getenv("TMPDIR");
+
+    check(service != NULL);
+    event_set_node(0x1234);
+    service->engine = engine;
+    service->facts = facts;
+    service->settings = (struct submission_settings){
+        .hostname = "relay.example",
+        .message_size_max = 1 << 20,
+        .recipients_max = 1000,
+        .sessions_max = 100,
+    };
+    check(network_parse(BYTES("127.0.0.0/8"), &service->trust));
+    service->listener =
+        (struct submission_listener){.name = "test", .trust = &service->trust, .trust_count = 1};
+    snprintf(service->directory, sizeof(service->directory), "%.40s/chat-XXXXXX",
+             tmp != NULL ? tmp : "/tmp");
+    check(mkdtemp(service->directory) != NULL);
+    service->spool = (struct spool_settings){.directory = service->directory,
+                                             .segment_size = 8 << 20,
+                                             .spare_segments = 1,
+                                             .resident_max = 64 << 20};
+    return service;
+}
+
+static bool config_number(struct real_service *service, struct bytes key, uint64_t value)
+{
+    struct submission_settings *settings = &service->settings;
+    unsigned count = (unsigned)value;
+
+    if (bytes_equal(key, BYTES("message_size")))
+        settings->message_size_max = value;
+    else if (bytes_equal(key, BYTES("recipients_max")))
+        settings->recipients_max = count;
+    else if (bytes_equal(key, BYTES("errors_max")))
+        settings->errors_max = count;
+    else if (bytes_equal(key, BYTES("line_length")))
+        settings->line_length_max = value;
+    else if (bytes_equal(key, BYTES("command_timeout")))
+        settings->command_timeout_s = count;
+    else if (bytes_equal(key, BYTES("content_timeout")))
+        settings->content_timeout_s = count;
+    else if (bytes_equal(key, BYTES("sessions_max")))
+        settings->sessions_max = count;
+    else if (bytes_equal(key, BYTES("sessions_per_client")))
+        settings->sessions_per_client_max = count;
+    else if (bytes_equal(key, BYTES("received_max")))
+        settings->received_max = count;
+    else if (bytes_equal(key, BYTES("resident")))
+        service->spool.resident_max = value;
+    else if (bytes_equal(key, BYTES("memory")))
+        service->spool.memory_max = value;
+    else
+        return false;
+    return true;
+}
+
+static bool config(void *context, struct bytes key, struct bytes value)
+{
+    struct real_service *service = context;
+    uint64_t number;
+
+    if (bytes_equal(key, BYTES("trust"))) {
+        service->listener.trust_count = bytes_equal(value, BYTES("none")) ? 0 : 1;
+        return service->listener.trust_count == 0 || network_parse(value, &service->trust);
+    }
+    return bytes_to_u64(value, &number) && config_number(service, key, number);
+}
+
+/* --- what became of it ------------------------------------------------------------------------ */
+
+static void tell(struct reading *reading)
+{
+    struct real_service *service = reading->service;
+    const struct message *message = reading->message;
+    struct buf line;
+
+    buf_init(&line, 1 << 24);
+    check(buf_printf(&line, "message from=%.*s to=", BYTES_ARG(message->reverse_path)));
+    for (size_t i = 0; i < message->recipient_count; i++)
+        check(buf_printf(&line, "%s%.*s", i > 0 ? "," : "",
+                         BYTES_ARG(message->recipients[i].address)));
+    check(buf_printf(&line,
+                     " size=%llu helo=%.*s body=%s smtputf8=%d needs_smtputf8=%d ret=%d envid=%.*s "
+                     "client=%.*s service=%.*s message_id=%.*s extents=%zu",
+                     (unsigned long long)message->content.size, BYTES_ARG(message->client_ehlo),
+                     message->body == SMTP_BODY_8BITMIME ? "8BITMIME" : "7BIT", message->smtputf8,
+                     message->needs_smtputf8, (int)message->ret, BYTES_ARG(message->envid),
+                     BYTES_ARG(message->client_ip), BYTES_ARG(message->service),
+                     BYTES_ARG(message->header_message_id), message->content.extent_count));
+    chat_fact(service->facts, "%.*s", BYTES_ARG(buf_bytes(&line)));
+    for (size_t i = 0; i < message->recipient_count; i++)
+        chat_fact(service->facts, "recipient %.*s domain=%.*s notify=%u orcpt=%.*s",
+                  BYTES_ARG(message->recipients[i].address),
+                  BYTES_ARG(message->recipients[i].domain), message->recipients[i].notify,
+                  BYTES_ARG(message->recipients[i].orcpt));
+    chat_fact_bytes(service->facts, "prefix", message->prefix);
+    chat_fact_bytes(service->facts, "content", buf_bytes(&reading->content));
+    check(buf_len(&reading->content) == message->content.size);
+    buf_free(&line);
+}
+
+static void reading_free(struct reading *reading)
+{
+    message_release(&reading->message);
+    buf_free(&reading->content);
+    free(reading);
+}
+
+static void on_piece(struct content_read *read, int result, struct bytes piece)
+{
+    struct reading *reading = container_of(read, struct reading, content_read);
+    struct shard *shard = reading->service->shard;
+
+    if (result > 0) {
+        check(buf_append(&reading->content, piece));
+        shard_read_content(shard, reading->message, &reading->content_read);
+        return;
+    }
+    if (result < 0)
+        chat_fact(reading->service->facts, "unreadable %d", result);
+    else
+        tell(reading);
+    shard_read_content_end(shard, &reading->content_read);
+    reading_free(reading);
+}
+
+static void on_loaded(struct load *load, int result, struct message *message)
+{
+    struct reading *reading = container_of(load, struct reading, load);
+
+    if (result < 0) {
+        chat_fact(reading->service->facts, "unreadable %d", result);
+        reading_free(reading);
+        return;
+    }
+    reading->message = message;
+    if (message->content.memory.ptr != NULL || message->content.size == 0) {
+        check(buf_append(&reading->content, message->content.memory));
+        tell(reading);
+        reading_free(reading);
+        return;
+    }
+    reading->content_read.done = on_piece;
+    shard_read_content(reading->service->shard, message, &reading->content_read);
+}
+
+static void on_due(void *context, struct shard *shard, struct pending *pending)
+{
+    struct real_service *service = context;
+
+    if (pending_number(pending) != 0)
+        return;
+    struct reading *reading = calloc(1, sizeof(*reading));
+    check(reading != NULL);
+    reading->service = service;
+    buf_init(&reading->content, 1 << 30);
+    list_node_init(&reading->load.node);
+    list_node_init(&reading->content_read.node);
+    reading->load.stub = pending->stub;
+    reading->load.done = on_loaded;
+    shard_load(shard, &reading->load);
+}
+
+static void on_event(void *context, const struct event *event)
+{
+    struct real_service *service = context;
+
+    chat_fact(service->facts,
+              "event %s recipient=%.*s sender=%.*s reply=%u %u.%u.%u rule=%.*s class=%.*s "
+              "client=%.*s helo=%.*s service=%.*s size=%llu",
+              event_kind_name(event->kind), BYTES_ARG(event->recipient), BYTES_ARG(event->sender),
+              event->reply_code, event->enhanced_class, event->enhanced_subject,
+              event->enhanced_detail, BYTES_ARG(event->rule), BYTES_ARG(event->class),
+              BYTES_ARG(event->client_ip), BYTES_ARG(event->client_ehlo), BYTES_ARG(event->service),
+              (unsigned long long)event->size);
+}
+
+static void on_journaled(void *context, struct shard *shard, uint64_t position,
+                         struct bytes records)
+{
+    journal_events(shard_index(shard), position, records, on_event, context);
+}
+
+static void on_domain_idle(void *context __attribute__((unused)),
+                           struct domain *domain __attribute__((unused)))
+{
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static bool start(void *context)
+{
+    struct real_service *service = context;
+    struct recovery recovery;
+    char why[256] = "";
+
+    service->blocking = blocking_start();
+    service->domains = domains_create();
+    struct shard_setup setup = {
+        .engine = service->engine,
+        .blocking = service->blocking,
+        .domains = service->domains,
+        .settings = &service->spool,
+        .hooks = {service, on_due, on_journaled, on_domain_idle},
+    };
+    int error = shard_open(&setup, &service->shard, &recovery, why);
+    if (error < 0) {
+        fprintf(stderr, "shard_open: %d %s\n", error, why);
+        return false;
+    }
+    service->submission = submission_create(service->engine, service->shard, &service->settings);
+    return true;
+}
+
+static void accept_fd(void *context, int fd)
+{
+    struct real_service *service = context;
+
+    submission_accept(service->submission, fd, &service->listener);
+}
+
+static void on_stopped(void *context)
+{
+    struct real_service *service = context;
+
+    chat_fact(service->facts, "stopped");
+    service->is_closing = true;
+}
+
+static void on_closed(void *context)
+{
+    struct real_service *service = context;
+
+    service->is_closed = true;
+}
+
+static void stop(struct real_service *service, int64_t after_ms)
+{
+    if (service->is_stopping)
+        return;
+    service->is_stopping = true;
+    submission_stop(service->submission, engine_now_ms(service->engine) + after_ms, on_stopped,
+                    service);
+}
+
+static bool command(void *context, struct bytes word, struct bytes argument)
+{
+    struct real_service *service = context;
+    struct bytes key;
+
+    if (bytes_equal(word, BYTES("STOP"))) {
+        stop(service, STOP_MS);
+    } else if (bytes_equal(word, BYTES("ABORT"))) {
+        submission_abort(service->submission);
+    } else if (bytes_equal(word, BYTES("RULE"))) {
+        if (!bytes_take_until(&argument, ' ', &key) || !config(context, key, argument))
+            return false;
+        submission_configure(service->submission, &service->settings);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void abort_all(void *context)
+{
+    struct real_service *service = context;
+
+    if (service->submission == NULL) {
+        service->is_closed = true;
+        return;
+    }
+    submission_abort(service->submission);
+    stop(service, 0);
+}
+
+static bool is_idle(void *context)
+{
+    struct real_service *service = context;
+
+    if (service->is_closing) {
+        service->is_closing = false;
+        shard_close(service->shard, on_closed, service);
+    }
+    return service->is_closed;
+}
+
+static int remove_path(const char *path, const struct stat *status __attribute__((unused)),
+                       int type __attribute__((unused)), struct FTW *ftw __attribute__((unused)))
+{
+    return remove(path);
+}
+
+static void free_service(void *context)
+{
+    struct real_service *service = context;
+
+    if (service->submission != NULL) {
+        check(submission_sessions(service->submission) == 0);
+        submission_free(&service->submission);
+        shard_free(&service->shard);
+    }
+    if (service->blocking != NULL)
+        blocking_stop(&service->blocking);
+    if (service->domains != NULL)
+        domains_free(&service->domains);
+    nftw(service->directory, remove_path, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
+    free(service);
+}
+
+const struct chat_service chat_service_submission = {
+    .name = "submission",
+    .create = create,
+    .config = config,
+    .start = start,
+    .accept = accept_fd,
+    .command = command,
+    .abort = abort_all,
+    .is_idle = is_idle,
+    .free = free_service,
+};
