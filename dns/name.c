@@ -12,7 +12,9 @@ enum {
 /* Bytes of labels we ask and believe: printable, and special in no notation a name is put into. */
 static bool byte_is_good(uint8_t c)
 {
-    return c > 0x20 && c < 0x7f && memchr("\"\\.,:;()<>[]@$`", c, 15) == NULL;
+    static const struct bytes special = {(const uint8_t *)"\"\\.,:;()<>[]@$`", 15};
+
+    return c > 0x20 && c < 0x7f && bytes_find(special, c, 0) == special.len;
 }
 
 bool dns_name_parse(struct bytes text, struct dns_name *out)

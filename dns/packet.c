@@ -345,11 +345,13 @@ static bool read_records(struct reader *reader, size_t count)
 static bool soa_ttl(const struct reader *reader, const struct frame *frame, uint32_t *ttl_s_out)
 {
     size_t position = frame->start;
-    struct dns_name name; /* MNAME and RNAME; mailboxes in RNAME may be odd */
+    struct dns_name name;
 
-    if (dns_name_take(reader->packet, &position, &name) == DNS_NAME_BROKEN ||
-        dns_name_take(reader->packet, &position, &name) == DNS_NAME_BROKEN ||
-        position + 20 != frame->start + frame->len)
+    /* MNAME and RNAME; a mailbox may be odd. */
+    for (unsigned i = 0; i < 2; i++)
+        if (dns_name_take(reader->packet, &position, &name) == DNS_NAME_BROKEN)
+            return false;
+    if (position + 20 != frame->start + frame->len)
         return false;
     uint32_t minimum_s = get_u32(reader->packet.ptr + position + 16);
 

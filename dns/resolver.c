@@ -560,9 +560,8 @@ static void line_timed_out(struct timeout *timeout)
     struct resolver *resolver = container_of(timeout, struct resolver, line_timeout);
     const struct dns_answer *answer = failure(resolver, "the servers are too slow");
     int64_t now_ms = engine_now_ms(resolver->engine);
-    struct list_node *node;
 
-    while ((node = list_first(&resolver->line)) != NULL) {
+    list_for_each(node, &resolver->line) { /* oldest first */
         struct question *question = container_of(node, struct question, place);
         int64_t left_ms = question->asked_ms + LINE_MS_MAX - now_ms;
 

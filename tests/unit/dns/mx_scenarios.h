@@ -176,10 +176,10 @@ TEST(addresses_of_a_host_are_bounded)
         server_add(&f.server, line);
     }
     look_up("example");
-    unsigned count = 0;
+    unsigned count = 1;
 
-    for (const char *p = told; (p = strstr(p, ":25")) != NULL; p++)
-        count++;
+    for (const char *p = told; *p != '\0'; p++)
+        count += *p == ',';
     assert_int_equal(count, MX_ADDRESSES_MAX);
     fixture_close(&f);
 }
