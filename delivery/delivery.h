@@ -18,56 +18,56 @@
 #include "queue/shard.h"
 
 struct source {
-    const char *name;                /* "default" */
+    const char *name;        /* "default" */
     struct address address4; /* zeroed: any */
     struct address address6;
-    bool has_address4, has_address6;  /* neither: any address, both families */
+    bool has_address4, has_address6; /* neither: any address, both families */
     const char *ehlo;                /* config `hostname` unless given */
     unsigned weight;                 /* of the pool */
 };
 
 struct route {
-    const char *match;      /* domain, or "*.suffix", or "*" ; lower case */
+    const char *match; /* domain, or "*.suffix", or "*" ; lower case */
     size_t target_count;
-    const char **targets;   /* "host", "host:port", "10.0.0.9:2500", "[::1]:2500": tried in order */
-    bool use_mx;            /* false: the targets; true: MX of the first target's name */
+    const char **targets; /* "host", "host:port", "10.0.0.9:2500", "[::1]:2500": tried in order */
+    bool use_mx;          /* false: the targets; true: MX of the first target's name */
 };
 
 /* How recipients that failed for now are tried again. */
 struct retry_rule {
-    const char *match;      /* destination domain pattern as in routes; "*" is the default rule */
-    unsigned first_s;       /* after the first failure */
+    const char *match; /* destination domain pattern as in routes; "*" is the default rule */
+    unsigned first_s;  /* after the first failure */
     double factor;
     unsigned max_s;
     unsigned jitter_percent;
-    unsigned max_age_s;     /* from acceptance; then a bounce */
+    unsigned max_age_s;      /* from acceptance; then a bounce */
     unsigned delay_notice_s; /* a delay DSN where asked for after this long; 0: never */
 };
 
 /* What one egress may do; the first rule that matches the site's name or its domain wins. */
 struct egress_rule {
-    const char *match;      /* domain or site pattern; "*" */
-    unsigned connections;   /* at once, of the whole process; 0: 20 */
-    double messages_per_s;  /* 0: no limit */
+    const char *match;                /* domain or site pattern; "*" */
+    unsigned connections;             /* at once, of the whole process; 0: 20 */
+    double messages_per_s;            /* 0: no limit */
     unsigned messages_per_connection; /* 0: 1000 */
-    unsigned idle_s;        /* a ready connection is kept this long; 0: 5 */
-    unsigned recipients;    /* in one transaction; 0: 100 */
+    unsigned idle_s;                  /* a ready connection is kept this long; 0: 5 */
+    unsigned recipients;              /* in one transaction; 0: 100 */
 };
 
 struct delivery_settings {
     const char *hostname;
     size_t source_count;
-    const struct source *sources;      /* at least one */
+    const struct source *sources; /* at least one */
     size_t route_count;
     const struct route *routes;
     size_t retry_count;
-    const struct retry_rule *retries;  /* at least one; last is "*" */
+    const struct retry_rule *retries; /* at least one; last is "*" */
     size_t egress_rule_count;
     const struct egress_rule *egress_rules; /* at least one; last is "*" */
     struct mx_rules mx;
-    unsigned connections_max;          /* of the whole process; 0: 5000 */
-    unsigned connect_timeout_s;        /* 0: 30 */
-    unsigned dsn_size_max;             /* bytes of the original returned; 0: 64 KiB */
+    unsigned connections_max;   /* of the whole process; 0: 5000 */
+    unsigned connect_timeout_s; /* 0: 30 */
+    unsigned dsn_size_max;      /* bytes of the original returned; 0: 64 KiB */
 };
 
 struct delivery;
@@ -78,7 +78,9 @@ struct delivery_setup {
     struct resolver *resolver;
     struct domains *domains;
     struct egress_table *egresses;
-    struct shard *home;        /* takes the DSNs; NULL until set: delivery_set_home() */
+    struct shard *home; /* the engine's own; NULL until set: delivery_set_home().
+                                  Notifications go to the shard of the message they are about, in
+                                  one commit with its outcome, also where that one is adopted */
     const struct delivery_settings *settings;
 };
 
@@ -126,8 +128,8 @@ must_use bool delivery_explain_pending(struct delivery *delivery, const struct p
 must_use bool delivery_explain_domain(struct delivery *delivery, struct bytes domain,
                                       struct buf *json_out);
 /* Per site: one JSON object {"site":..,"waiting":..,"connections":..,"resting_until":..}. */
-void delivery_sites(struct delivery *delivery,
-                    void (*line)(void *context, struct bytes json), void *context);
+void delivery_sites(struct delivery *delivery, void (*line)(void *context, struct bytes json),
+                    void *context);
 
 struct delivery_status {
     uint64_t waiting, in_attempt, committing, connections, sites, destinations, resting_sites;

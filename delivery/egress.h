@@ -7,7 +7,8 @@
  * registers as a waiter; who releases capacity rings the next waiter's inbox. No message crosses a
  * thread.
  *
- * Thread: any, unless a function says otherwise. Objects live as long as the table.
+ * Thread: any, unless a function says otherwise. A waiter belongs to its engine. Who holds a
+ * reference may use an egress; one without is forgotten when it has nothing to remember.
  */
 #pragma once
 
@@ -21,12 +22,19 @@ struct egress_limits {
     double messages_per_s;
 };
 
+/* Set engine and woken, initialise node, zero the rest. */
 struct egress_waiter {
-    struct letter letter; /* posted when capacity was released */
-    struct list_node node;
     struct engine *engine;
+    /* On the engine: a slot was taken for the waiter, as if egress_connect_begin() had returned
+     * true. egress_connect_end() if it is not needed any more: the next one gets it. */
     void (*woken)(struct egress_waiter *waiter);
-    bool is_waiting;
+    /* private */
+    struct letter letter;
+    struct list_node node;
+    struct egress *egress;
+    bool is_waiting; /* registered */
+    bool is_posted;  /* its letter, with a slot, is on the way */
+    bool of_process; /* registered for the process's limit, else for the egress's */
 };
 
 struct egress_table *egress_table_create(unsigned connections_max /* of the process */);
@@ -36,13 +44,13 @@ struct egress *egress_get(struct egress_table *table, struct bytes site, struct 
                           const struct egress_limits *limits);
 void egress_put(struct egress **egress);
 
-/* A connection slot, or false: then the waiter is registered (once). */
+/* A connection slot, or false: then the waiter is registered (once), in line with others. */
 must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter);
 void egress_connect_end(struct egress *egress);
-/* Forgets a registration; after it returns the letter is not in any inbox nor will be... true;
- * or false: it is on its way and woken() will still be called. */
+/* Forgets a registration. False: the letter is on its way and woken() will still be called. */
 bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
 bool egress_has_waiters(const struct egress *egress); /* a busy connection should give way */
+unsigned egress_connections(const struct egress *egress);
 
 /* Takes one message's share of the rate: 0 = send now, else milliseconds to wait. */
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms);

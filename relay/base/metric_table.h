@@ -118,3 +118,26 @@ METRIC_COUNTER(SUBMISSION_RECIPIENTS, "ringpost_submission_recipients_total",
 METRIC_COUNTER(SUBMISSION_BYTES, "ringpost_submission_bytes_total", "Content of these messages")
 METRIC_COUNTER(SUBMISSION_REJECTED_UNTOLD, "ringpost_submission_rejected_untold_total",
                "Refusals without a rejected event because there were too many in a second")
+METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",
+               "Events written to the event files")
+METRIC_COUNTER(EVENTS_REJECTED, "ringpost_events_total{kind=\"rejected\"}", "")
+METRIC_COUNTER(EVENTS_DELIVERED, "ringpost_events_total{kind=\"delivered\"}", "")
+METRIC_COUNTER(EVENTS_DEFERRED, "ringpost_events_total{kind=\"deferred\"}", "")
+METRIC_COUNTER(EVENTS_BOUNCED, "ringpost_events_total{kind=\"bounced\"}", "")
+METRIC_COUNTER(EVENTS_EXPIRED, "ringpost_events_total{kind=\"expired\"}", "")
+METRIC_COUNTER(EVENTS_CANCELLED, "ringpost_events_total{kind=\"cancelled\"}", "")
+METRIC_COUNTER(EVENTS_SUPPRESSED, "ringpost_events_total{kind=\"suppressed\"}", "")
+METRIC_COUNTER(EVENTS_DELAYED, "ringpost_events_total{kind=\"delayed\"}", "")
+METRIC_COUNTER(EVENTS_COMPLAINED, "ringpost_events_total{kind=\"complained\"}", "")
+METRIC_COUNTER(EVENTS_OPENED, "ringpost_events_total{kind=\"opened\"}", "")
+METRIC_COUNTER(EVENTS_CLICKED, "ringpost_events_total{kind=\"clicked\"}", "")
+METRIC_COUNTER(EVENTS_UNSUBSCRIBED, "ringpost_events_total{kind=\"unsubscribed\"}", "")
+METRIC_COUNTER(EVENTS_RECEIVED, "ringpost_events_total{kind=\"received\"}", "")
+METRIC_GAUGE(EVENTS_LAG_BYTES, "ringpost_events_lag_bytes",
+             "Bytes of the spool whose events are not durable in the event files yet")
+METRIC_COUNTER(EVENTS_CATCH_UPS, "ringpost_events_catch_ups_total",
+               "Times that events were read back from the spool: at a start, or after a drop")
+METRIC_COUNTER(EVENTS_DROPPED_RUNS, "ringpost_events_dropped_runs_total",
+               "Hand-overs to the event files that found no room; read back from the spool later")
+METRIC_COUNTER(EVENTS_ERRORS, "ringpost_events_errors_total",
+               "Failed writes of the event files and failed reads of the journal; tried again")

@@ -1,0 +1,351 @@
+/*
+ * client_commands.c - the commands of the client: what is sent, and what each reply means.
+ *
+ * perform_x() writes one command and pushes it on the pipeline; on_x_reply() is called with its
+ * reply. Both return whether there was progress, which all of them are.
+ */
+#include <string.h>
+
+#include "delivery/transaction.h"
+
+enum { COMMAND_ROOM = 4096 /* the longest command: RCPT with a long address and ORCPT */ };
+
+bool client_may_send(const struct smtp_client *c)
+{
+    if (!pipeline_is_empty(&c->pipeline) && !c->extensions.pipelining)
+        return false;
+    return conn_output_room(&c->conn) >= COMMAND_ROOM;
+}
+
+static bool sent(struct smtp_client *c, enum client_command command, uint32_t recipient,
+                 bool is_written)
+{
+    if (!is_written && !conn_is_open(&c->conn))
+        return false; /* the connection is broken, which is about to be handled */
+    if (!is_written)  /* a command beyond COMMAND_ROOM: no address is that long */
+        return client_fail_ours(c, 5, 0, "protocol", "command-too-long",
+                                "a command would be longer than we can send");
+    pipeline_push(&c->pipeline, command, recipient);
+    return true;
+}
+
+/* A reply whose first digit the command does not know (RFC 5321 section 4.2.1). */
+static bool fail_code(struct smtp_client *c)
+{
+    return client_fail_ours(c, 5, 0, "protocol", "reply-code",
+                            "the peer answered with a code that makes no sense here");
+}
+
+/* The peer does not want to talk to us, here or now: the site may try its next host. */
+static bool refused(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    struct verdict verdict = verdict_of_reply(reply);
+
+    if (verdict.kind == VERDICT_DELIVERED || reply->code / 100 == 3)
+        return fail_code(c);
+    return client_fail(c, &verdict);
+}
+
+/* --- the session ------------------------------------------------------------------------------ */
+
+static bool on_greeting_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)none;
+    if (reply->code / 100 != 2)
+        return refused(c, reply);
+    client_enter(c, CLIENT_EHLO);
+    return perform_ehlo(c);
+}
+
+bool perform_ehlo(struct smtp_client *c)
+{
+    return sent(c, COMMAND_EHLO, 0, conn_printf(&c->conn, "EHLO %s\r\n", c->egress->source->ehlo));
+}
+
+bool perform_helo(struct smtp_client *c)
+{
+    return sent(c, COMMAND_HELO, 0, conn_printf(&c->conn, "HELO %s\r\n", c->egress->source->ehlo));
+}
+
+static bool greeted(struct smtp_client *c)
+{
+    c->has_greeted = true;
+    client_enter(c, CLIENT_READY);
+    site_client_ready(c->site, c);
+    return true;
+}
+
+static bool on_ehlo_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)none;
+    if (reply->code / 100 == 5) /* RFC 5321 section 3.2: older than EHLO */
+        return perform_helo(c);
+    if (reply->code / 100 != 2)
+        return refused(c, reply);
+    smtp_extensions_parse(reply->text, &c->extensions);
+    return greeted(c);
+}
+
+static bool on_helo_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)none;
+    if (reply->code / 100 != 2)
+        return refused(c, reply);
+    c->extensions = (struct smtp_extensions){0};
+    return greeted(c);
+}
+
+bool perform_quit(struct smtp_client *c)
+{
+    if (!conn_write(&c->conn, BYTES("QUIT\r\n")))
+        return false;
+    pipeline_push(&c->pipeline, COMMAND_QUIT, 0);
+    return true;
+}
+
+static bool on_quit_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)reply;
+    (void)none;
+    smtp_client_abort(c);
+    return true;
+}
+
+bool perform_rset(struct smtp_client *c)
+{
+    c->needs_rset = false;
+    return sent(c, COMMAND_RSET, 0, conn_write(&c->conn, BYTES("RSET\r\n")));
+}
+
+static bool on_rset_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)none;
+    /* What the peer would make of the next MAIL is anybody's guess. */
+    return reply->code / 100 == 2 ? true : fail_code(c);
+}
+
+/* --- the envelope ----------------------------------------------------------------------------- */
+
+static bool put_mail(struct smtp_client *c, struct buf *out)
+{
+    const struct transaction *t = c->transaction;
+    const struct message *m = t->message;
+    const struct smtp_extensions *e = &c->extensions;
+    bool ok = buf_printf(out, "MAIL FROM:<%.*s>", BYTES_ARG(m->reverse_path));
+
+    if (e->has_size)
+        ok = ok && buf_printf(out, " SIZE=%llu", (unsigned long long)t->size);
+    if (e->eightbitmime && transaction_is_8bit(t))
+        ok = ok && buf_append(out, BYTES(" BODY=8BITMIME"));
+    if (e->smtputf8 && m->needs_smtputf8)
+        ok = ok && buf_append(out, BYTES(" SMTPUTF8"));
+    if (e->dsn && m->ret != SMTP_RET_NONE)
+        ok = ok && buf_printf(out, " RET=%s", m->ret == SMTP_RET_FULL ? "FULL" : "HDRS");
+    if (e->dsn && m->envid.len > 0)
+        ok = ok && buf_printf(out, " ENVID=%.*s", BYTES_ARG(m->envid));
+    return ok && buf_append(out, BYTES("\r\n"));
+}
+
+bool perform_mail(struct smtp_client *c)
+{
+    struct buf *line = &c->delivery->scratch;
+
+    buf_clear(line);
+    c->transaction->mail_ms = engine_now_ms(c->delivery->engine);
+    return sent(c, COMMAND_MAIL, 0, put_mail(c, line) && conn_write(&c->conn, buf_bytes(line)));
+}
+
+static bool on_mail_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    struct transaction *t = c->transaction;
+    struct verdict verdict = verdict_of_reply(reply);
+
+    (void)none;
+    if (reply->code / 100 == 3)
+        return fail_code(c);
+    if (verdict.kind == VERDICT_DELIVERED) {
+        t->mail_accepted = true;
+        return true;
+    }
+    t->mail_refused = true;
+    transaction_refuse_all(t, &verdict);
+    if (t->walk == WALK_RCPT || t->walk == WALK_DATA)
+        t->walk = WALK_REPLIES;
+    return true;
+}
+
+static bool put_notify(unsigned notify, struct buf *out)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {
+        {SMTP_NOTIFY_NEVER, "NEVER"},
+        {SMTP_NOTIFY_SUCCESS, "SUCCESS"},
+        {SMTP_NOTIFY_FAILURE, "FAILURE"},
+        {SMTP_NOTIFY_DELAY, "DELAY"},
+    };
+    const char *before = " NOTIFY=";
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if ((notify & names[i].bit) == 0)
+            continue;
+        if (!buf_printf(out, "%s%s", before, names[i].name))
+            return false;
+        before = ",";
+    }
+    return true;
+}
+
+static bool put_rcpt(struct smtp_client *c, const struct recipient *recipient, struct buf *out)
+{
+    bool ok = buf_printf(out, "RCPT TO:<%.*s>", BYTES_ARG(recipient->address));
+
+    if (c->extensions.dsn) {
+        ok = ok && put_notify(recipient->notify, out);
+        if (recipient->orcpt.len > 0)
+            ok = ok && buf_printf(out, " ORCPT=%.*s", BYTES_ARG(recipient->orcpt));
+    }
+    return ok && buf_append(out, BYTES("\r\n"));
+}
+
+bool perform_rcpt(struct smtp_client *c, uint32_t number)
+{
+    const struct transaction *t = c->transaction;
+    const struct pending *pending = t->recipients[number].pending;
+    struct buf *line = &c->delivery->scratch;
+
+    buf_clear(line);
+    bool ok = put_rcpt(c, &t->message->recipients[pending_number(pending)], line) &&
+              conn_write(&c->conn, buf_bytes(line));
+
+    return sent(c, COMMAND_RCPT, number, ok);
+}
+
+/* "Too many recipients" for one transaction is no word on this recipient: the others are sent, it
+ * comes next (RFC 5321 section 4.5.3.1.10). Only if somebody was accepted, so that there is an
+ * end. */
+static bool is_too_many(const struct transaction *t, const struct smtp_reply *reply)
+{
+    const struct smtp_enhanced *e = &reply->enhanced;
+
+    if (t->accepted == 0 || (reply->code != 452 && reply->code != 552))
+        return false;
+    return e->class == 0 ? reply->code == 452 || reply->code == 552
+                         : e->subject == 5 && e->detail == 3;
+}
+
+static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t number)
+{
+    struct transaction *t = c->transaction;
+    struct transaction_recipient *recipient = &t->recipients[number];
+    struct verdict verdict = verdict_of_reply(reply);
+
+    check(number < t->count);
+    if (reply->code / 100 == 3)
+        return fail_code(c);
+    if (t->mail_refused)
+        return true;
+    if (verdict.kind == VERDICT_DELIVERED) {
+        recipient->status = RECIPIENT_ACCEPTED;
+        t->accepted++;
+    } else if (is_too_many(t, reply)) {
+        recipient->status = RECIPIENT_AGAIN;
+        c->recipients_max = t->accepted;
+    } else {
+        recipient->status = RECIPIENT_REFUSED;
+        recipient->verdict = transaction_keep(t, &verdict);
+    }
+    if (t->uses_bdat && number + 1 == t->count)
+        t->content_ms = engine_now_ms(c->delivery->engine);
+    return true;
+}
+
+/* --- the content ------------------------------------------------------------------------------ */
+
+bool perform_data(struct smtp_client *c)
+{
+    c->transaction->walk = WALK_DATA_REPLY;
+    return sent(c, COMMAND_DATA, 0, conn_write(&c->conn, BYTES("DATA\r\n")));
+}
+
+/* RFC 2920 section 3.1: with DATA pipelined, a peer without a recipient may still say 354. */
+static bool send_lone_dot(struct smtp_client *c)
+{
+    c->transaction->walk = WALK_REPLIES;
+    return sent(c, COMMAND_DOT, 0, conn_write(&c->conn, BYTES(".\r\n")));
+}
+
+static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    struct transaction *t = c->transaction;
+    struct verdict verdict = verdict_of_reply(reply);
+
+    (void)none;
+    if (reply->code == 354) {
+        t->content_ms = engine_now_ms(c->delivery->engine);
+        if (t->accepted == 0)
+            return send_lone_dot(c);
+        dot_writer_init(&t->dots);
+        t->walk = WALK_CONTENT;
+        return true;
+    }
+    if (reply->code / 100 < 4)
+        return fail_code(c);
+    if (t->accepted > 0)
+        t->verdict = transaction_keep(t, &verdict);
+    c->needs_rset = t->mail_accepted;
+    t->walk = WALK_REPLIES;
+    return true;
+}
+
+static bool on_end_reply(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    struct transaction *t = c->transaction;
+    struct verdict verdict = verdict_of_reply(reply);
+
+    if (reply->code / 100 == 3)
+        return fail_code(c);
+    if (t->accepted > 0)
+        t->verdict = transaction_keep(t, &verdict);
+    return true;
+}
+
+static bool on_dot_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)none;
+    return on_end_reply(c, reply);
+}
+
+bool perform_bdat(struct smtp_client *c)
+{
+    struct transaction *t = c->transaction;
+
+    if (!conn_printf(&c->conn, "BDAT %llu LAST\r\n", (unsigned long long)t->size) ||
+        !transaction_write_whole(c))
+        return sent(c, COMMAND_BDAT, 0, false);
+    t->walk = WALK_REPLIES;
+    t->is_all_written = true;
+    return sent(c, COMMAND_BDAT, 0, true);
+}
+
+static bool on_bdat_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
+{
+    (void)none;
+    /* RFC 3030 section 2: what state a refused chunk leaves is anybody's guess. */
+    c->needs_rset = reply->code / 100 != 2;
+    return on_end_reply(c, reply);
+}
+
+const struct client_command_info client_commands[COMMAND_COUNT] = {
+    [COMMAND_GREETING] = {"the connection", 300, on_greeting_reply}, /* section 4.5.3.2.1 */
+    [COMMAND_EHLO] = {"EHLO", 300, on_ehlo_reply},
+    [COMMAND_HELO] = {"HELO", 300, on_helo_reply},
+    [COMMAND_MAIL] = {"MAIL", 300, on_mail_reply},                 /* section 4.5.3.2.2 */
+    [COMMAND_RCPT] = {"RCPT", 300, on_rcpt_reply},                 /* section 4.5.3.2.3 */
+    [COMMAND_DATA] = {"DATA", 120, on_data_reply},                 /* section 4.5.3.2.4 */
+    [COMMAND_DOT] = {"the end of the content", 600, on_dot_reply}, /* section 4.5.3.2.6 */
+    [COMMAND_BDAT] = {"BDAT", 600, on_bdat_reply},
+    [COMMAND_RSET] = {"RSET", 300, on_rset_reply},
+    [COMMAND_QUIT] = {"QUIT", 10, on_quit_reply},
+};

@@ -1,0 +1,397 @@
+/*
+ * delivery.c - puts the parts together: what is due gets in line, what is dirty is driven.
+ */
+#include "delivery/delivery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/clearing.h"
+#include "delivery/destination.h"
+#include "delivery/smtp_client.h"
+#include "delivery/suspend.h"
+
+enum {
+    SETTLEMENTS_MAX = 1000000,
+    CLEARINGS_SLAB_MAX = 2 * CLEARINGS_MAX,
+    SCRATCH_MAX = 64 * 1024,
+    NO_MEMORY_MS = 60 * 1000,
+    UNHELD_TICKS = 10, /* between two looks for broken invariants */
+};
+
+static void on_drive(struct turn_end *turn_end);
+static void on_tick(struct timeout *timeout);
+static void on_stop_deadline(struct timeout *timeout);
+
+struct delivery *delivery_create(const struct delivery_setup *setup)
+{
+    struct delivery *d = calloc(1, sizeof(*d));
+
+    check(d != NULL);
+    d->engine = setup->engine;
+    d->resolver = setup->resolver;
+    d->domains = setup->domains;
+    d->egresses = setup->egresses;
+    d->home = setup->home;
+    d->settings = setup->settings;
+    d->started_ms = engine_wall_ms(setup->engine);
+    slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
+    slab_init(&d->destinations, sizeof(struct destination), DESTINATIONS_MAX);
+    slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
+    slab_init(&d->clearings, clearing_size(), CLEARINGS_SLAB_MAX);
+    buf_init(&d->scratch, SCRATCH_MAX);
+    map_init(&d->sites);
+    list_init(&d->all_sites);
+    list_init(&d->all_destinations);
+    list_init(&d->idle_destinations);
+    list_init(&d->dirty_sites);
+    list_init(&d->dirty_destinations);
+    list_init(&d->starved_sites);
+    list_init(&d->starved_destinations);
+    list_init(&d->waiting_clearings);
+    list_init(&d->held);
+    list_init(&d->cancelled);
+    d->suspensions = suspensions_create();
+    turn_end_init(&d->drive, on_drive);
+    timeout_init(&d->tick, on_tick);
+    timeout_init(&d->stop_deadline, on_stop_deadline);
+    engine_timeout(d->engine, &d->tick, TICK_MS);
+    return d;
+}
+
+void delivery_set_home(struct delivery *delivery, struct shard *home)
+{
+    delivery->home = home;
+}
+
+void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    if (delivery->is_stopping)
+        return;
+    delivery->settings = settings;
+    delivery->generation++;
+    /* Connections of the old sites end when they have nothing to do; new sites take over. */
+    list_for_each(node, &delivery->all_sites)
+        site_abandon(container_of(node, struct site, in_all));
+    list_for_each(node, &delivery->all_destinations)
+        destination_reroute(container_of(node, struct destination, in_all));
+}
+
+/* --- hooks of the shard ----------------------------------------------------------------------- */
+
+void delivery_due(void *context, struct shard *shard, struct pending *pending)
+{
+    struct delivery *delivery = context;
+
+    check(pending->state == PENDING_READY);
+    check(!list_is_linked(&pending->link));
+    check((pending->flags & PENDING_PLACES) == 0);
+    delivery->shards[message_id_shard(pending->stub->id)] = shard;
+    if (delivery->is_stopping)
+        return;
+    if (!suspensions_is_empty(delivery->suspensions) &&
+        suspensions_match(delivery->suspensions, pending, pending->stub->message) != NULL) {
+        suspend_hold(delivery, pending);
+        return;
+    }
+    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery)) {
+        destination_expire(delivery, pending, "waited until its time was over");
+        return;
+    }
+    struct destination *destination = destination_get(delivery, pending->domain);
+
+    if (destination == NULL) {
+        metric_inc(METRIC_DELIVERY_POSTPONED);
+        shard_postpone(shard, pending, engine_now_ms(delivery->engine) + NO_MEMORY_MS);
+        return;
+    }
+    destination_add(destination, pending, false);
+}
+
+void delivery_domain_idle(void *context, struct domain *domain)
+{
+    (void)context;
+    if (domain->destination != NULL)
+        destination_idle(domain->destination);
+}
+
+/* --- driving ---------------------------------------------------------------------------------- */
+
+static void no_callback(void *context, struct pending *pending)
+{
+    (void)context;
+    pending_release(pending); /* clearing_start() occupies it again */
+}
+
+static void drive_cancelled(struct delivery *delivery)
+{
+    struct verdict verdict = verdict_of_ours(VERDICT_CANCELLED, 7, 0, "cancelled", "operator",
+                                             bytes_of(delivery->cancel_reason));
+    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+
+    while (!list_is_empty(&delivery->cancelled) && clearing_has_room(delivery))
+        clearing_start(delivery, &delivery->cancelled, CLEARING_RECIPIENTS_MAX, &verdict, &facts,
+                       no_callback, NULL);
+}
+
+static void drive_starved(struct delivery *delivery)
+{
+    struct list_node *node;
+
+    if (delivery->clearings.count > CLEARINGS_MAX / 2)
+        return;
+    while ((node = list_pop_front(&delivery->starved_sites)) != NULL)
+        site_dirty(container_of(node, struct site, in_starved));
+    while ((node = list_pop_front(&delivery->starved_destinations)) != NULL)
+        destination_dirty(container_of(node, struct destination, in_starved));
+}
+
+static void tell_stopped(struct delivery *delivery);
+
+static void on_drive(struct turn_end *turn_end)
+{
+    struct delivery *delivery = container_of(turn_end, struct delivery, drive);
+    struct list dirty;
+    struct list_node *node;
+
+    if (delivery->is_stopping) {
+        tell_stopped(delivery);
+        return;
+    }
+    drive_cancelled(delivery);
+    drive_starved(delivery);
+    /* What becomes dirty from here on is for the next turn: no loop without end. */
+    list_init(&dirty);
+    list_splice(&dirty, &delivery->dirty_destinations);
+    while ((node = list_pop_front(&dirty)) != NULL)
+        destination_drive(container_of(node, struct destination, in_dirty));
+    list_splice(&dirty, &delivery->dirty_sites);
+    while ((node = list_pop_front(&dirty)) != NULL)
+        site_drive(container_of(node, struct site, in_dirty));
+    if (delivery->held_to_check > 0 && suspend_check_some(delivery))
+        delivery_drive_later(delivery);
+}
+
+/* Looks for mail that nothing would wake; should there be any, it is woken and complained about. */
+static void look_for_unheld(struct delivery *delivery)
+{
+    struct delivery_status status;
+
+    delivery_status(delivery, &status);
+    delivery->unheld = status.unheld;
+    if (status.unheld == 0)
+        return;
+    log_limited(LOG_LEVEL_ERROR, "unheld=%llu what=\"mail waits that nothing would have woken\"",
+                (unsigned long long)status.unheld);
+    metric_inc(METRIC_DELIVERY_UNHELD_HEALED);
+    list_for_each(node, &delivery->all_sites)
+        site_dirty(container_of(node, struct site, in_all));
+    list_for_each(node, &delivery->all_destinations)
+        destination_dirty(container_of(node, struct destination, in_all));
+}
+
+static void on_tick(struct timeout *timeout)
+{
+    struct delivery *delivery = container_of(timeout, struct delivery, tick);
+
+    if (delivery->is_stopping)
+        return;
+    engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
+    suspend_tick(delivery);
+    destinations_tick(delivery);
+    if (++delivery->ticks % UNHELD_TICKS == 0)
+        look_for_unheld(delivery);
+}
+
+/* --- stop ------------------------------------------------------------------------------------- */
+
+static bool holds_nothing(const struct delivery *delivery)
+{
+    return delivery->client_count == 0 && delivery->site_count == 0 &&
+           delivery->settlements.count == 0 && delivery->clearings.count == 0;
+}
+
+void delivery_check_stopped(struct delivery *delivery)
+{
+    if (delivery->is_stopping && !delivery->has_stopped && holds_nothing(delivery))
+        delivery_drive_later(delivery);
+}
+
+static void tell_stopped(struct delivery *delivery)
+{
+    if (delivery->has_stopped || !holds_nothing(delivery))
+        return;
+    delivery->has_stopped = true;
+    engine_timeout_cancel(delivery->engine, &delivery->stop_deadline);
+    delivery->stopped(delivery->stopped_context);
+}
+
+static void drop(struct list *pendings)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(pendings)) != NULL) {
+        struct pending *pending = container_of(node, struct pending, link);
+
+        pending->flags &= (uint8_t)~PENDING_PLACES;
+    }
+}
+
+/* What only waits stays unfinished on disk. */
+static void drop_waiting(struct delivery *delivery)
+{
+    struct list_node *node;
+
+    drop(&delivery->held);
+    drop(&delivery->cancelled);
+    clearing_drop_waiting(delivery);
+    while ((node = list_first(&delivery->all_destinations)) != NULL) {
+        struct destination *destination = container_of(node, struct destination, in_all);
+
+        drop(&destination->waiting);
+        delivery->waiting_count -= destination->waiting_count;
+        if (destination->site != NULL)
+            destination->site->waiting_count -= destination->waiting_count;
+        destination->waiting_count = 0;
+        destination_free(&destination);
+    }
+    delivery->held_count = 0;
+}
+
+static void for_each_client(struct delivery *delivery, void (*visit)(struct smtp_client *client))
+{
+    list_for_each(site_node, &delivery->all_sites) {
+        struct site *site = container_of(site_node, struct site, in_all);
+
+        list_for_each(node, &site->clients)
+            visit(container_of(node, struct smtp_client, in_site));
+    }
+}
+
+void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stopped)(void *context),
+                   void *context)
+{
+    int64_t left_ms = deadline_ms - engine_now_ms(delivery->engine);
+
+    check(!delivery->is_stopping);
+    delivery->is_stopping = true;
+    delivery->stopped = stopped;
+    delivery->stopped_context = context;
+    engine_timeout_cancel(delivery->engine, &delivery->tick);
+    for_each_client(delivery, smtp_client_leave);
+    drop_waiting(delivery);
+    engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
+    delivery_drive_later(delivery);
+}
+
+void delivery_abort(struct delivery *delivery)
+{
+    for_each_client(delivery, smtp_client_abort);
+}
+
+static void on_stop_deadline(struct timeout *timeout)
+{
+    struct delivery *delivery = container_of(timeout, struct delivery, stop_deadline);
+
+    log_warn("connections=%zu what=\"attempts broken off: the time to stop is over\"",
+             delivery->client_count);
+    delivery_abort(delivery);
+}
+
+void delivery_free(struct delivery **delivery)
+{
+    struct delivery *d = *delivery;
+
+    *delivery = NULL;
+    if (d == NULL)
+        return;
+    if (!d->is_stopping) { /* nothing ever ran */
+        d->is_stopping = true;
+        d->has_stopped = true;
+        drop_waiting(d);
+    }
+    check(holds_nothing(d));
+    engine_timeout_cancel(d->engine, &d->tick);
+    engine_timeout_cancel(d->engine, &d->stop_deadline);
+    engine_turn_end_cancel(d->engine, &d->drive);
+    suspensions_free(&d->suspensions);
+    map_free(&d->sites);
+    buf_free(&d->scratch);
+    slab_free_all(&d->clients);
+    slab_free_all(&d->destinations);
+    slab_free_all(&d->settlements);
+    slab_free_all(&d->clearings);
+    free(d);
+}
+
+/* --- the operator's side ---------------------------------------------------------------------- */
+
+void delivery_suspend(struct delivery *delivery, size_t count, const struct suspension *rules)
+{
+    suspensions_set(delivery->suspensions, count, rules);
+    if (!delivery->is_stopping)
+        suspend_check_all(delivery);
+}
+
+bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
+                     const char *reason)
+{
+    if (pending->state != PENDING_READY || (pending->flags & PENDING_BUSY) != 0 ||
+        delivery->is_stopping)
+        return false;
+    delivery->shards[message_id_shard(pending->stub->id)] = shard;
+    if ((pending->flags & PENDING_AT_DESTINATION) != 0)
+        destination_remove(destination_of(pending), pending);
+    else if ((pending->flags & PENDING_HELD) != 0)
+        suspend_unhold(delivery, pending);
+    pending_occupy(pending);
+    snprintf(delivery->cancel_reason, sizeof(delivery->cancel_reason), "%s", reason);
+    list_push_back(&delivery->cancelled, &pending->link);
+    delivery_drive_later(delivery);
+    return true;
+}
+
+void delivery_wake(struct delivery *delivery, struct domain *domain)
+{
+    struct destination *destination = domain->destination;
+
+    if (destination == NULL || delivery->is_stopping)
+        return;
+    if (destination->site != NULL) {
+        site_wake(destination->site);
+    } else if (destination->lookup == NULL) {
+        resolver_flush(delivery->resolver, domain_name(domain));
+        destination->expires_ms = 0;
+    }
+    destination_dirty(destination);
+}
+
+void delivery_status(struct delivery *delivery, struct delivery_status *out)
+{
+    int64_t now_ms = engine_now_ms(delivery->engine);
+
+    *out = (struct delivery_status){
+        .waiting = delivery->waiting_count + delivery->held_count,
+        .in_attempt = delivery->in_attempt_count,
+        .committing = delivery->settlements.count,
+        .connections = delivery->client_count,
+        .sites = delivery->site_count,
+        .destinations = delivery->destination_count,
+    };
+    list_for_each(node, &delivery->all_sites) {
+        const struct site *site = container_of(node, struct site, in_all);
+
+        out->resting_sites += site->resting_until_ms > now_ms;
+        out->unheld += site_is_unheld(site) ? site->waiting_count : 0;
+    }
+    list_for_each(node, &delivery->all_destinations) {
+        const struct destination *d = container_of(node, struct destination, in_all);
+
+        if (d->waiting_count > 0 && d->site == NULL && d->lookup == NULL &&
+            !list_is_linked(&d->in_dirty) && !list_is_linked(&d->in_starved))
+            out->unheld += d->waiting_count;
+    }
+}

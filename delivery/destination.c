@@ -1,0 +1,294 @@
+/* destination.c - recipients in line, and the lookup that says where they go. */
+#include "delivery/destination.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "delivery/clearing.h"
+#include "delivery/lookup.h"
+#include "delivery/retry.h"
+#include "delivery/router.h"
+
+enum { FAILED_TTL_MS = 30 * 1000, REFUSED_TTL_MIN_MS = 5 * 1000, TICK_FREES_MAX = 1000 };
+
+/* What each answer without hosts means to a recipient. */
+static const struct {
+    enum verdict_kind kind;
+    uint16_t subject, detail; /* RFC 3463, RFC 7505 section 4.1 */
+    const char *class;
+    const char *rule;
+} refusals[] = {
+    [MX_OK] = {VERDICT_DEFERRED, 4, 4, "routing", "dns"},
+    [MX_NXDOMAIN] = {VERDICT_BOUNCED, 1, 2, "bad-domain", "dns-nxdomain"},
+    [MX_NULL] = {VERDICT_BOUNCED, 1, 10, "null-mx", "dns-null-mx"},
+    [MX_NO_ADDRESS] = {VERDICT_BOUNCED, 4, 4, "routing", "dns-no-address"},
+    [MX_LOOP] = {VERDICT_BOUNCED, 4, 6, "routing", "dns-loop"},
+    [MX_UNROUTABLE] = {VERDICT_BOUNCED, 4, 4, "routing", "dns-unroutable"},
+    [MX_FAILED] = {VERDICT_DEFERRED, 4, 3, "dns", "dns-failed"},
+};
+
+struct destination *destination_get(struct delivery *delivery, struct domain *domain)
+{
+    struct destination *d = domain->destination;
+
+    if (d != NULL) {
+        list_remove(&d->in_idle);
+        return d;
+    }
+    if (delivery->destinations.count >= DESTINATIONS_MAX &&
+        !list_is_empty(&delivery->idle_destinations)) {
+        struct destination *oldest =
+            container_of(list_first(&delivery->idle_destinations), struct destination, in_idle);
+
+        destination_free(&oldest);
+    }
+    d = slab_alloc(&delivery->destinations);
+    if (d == NULL)
+        return NULL;
+    d->delivery = delivery;
+    d->domain = domain;
+    d->generation = delivery->generation;
+    list_init(&d->waiting);
+    list_node_init(&d->in_all);
+    list_node_init(&d->in_idle);
+    list_node_init(&d->in_dirty);
+    list_node_init(&d->in_starved);
+    list_node_init(&d->in_turns);
+    list_push_back(&delivery->all_destinations, &d->in_all);
+    delivery->destination_count++;
+    domain->destination = d;
+    return d;
+}
+
+static void detach(struct destination *d)
+{
+    if (d->site == NULL)
+        return;
+    list_remove(&d->in_turns);
+    d->site->waiting_count -= d->waiting_count;
+    site_put(&d->site);
+}
+
+void destination_free(struct destination **destination)
+{
+    struct destination *d = *destination;
+    struct delivery *delivery = d->delivery;
+    struct domain *domain = d->domain;
+
+    *destination = NULL;
+    check(d->waiting_count == 0);
+    lookup_cancel(&d->lookup);
+    detach(d);
+    list_remove(&d->in_all);
+    list_remove(&d->in_idle);
+    list_remove(&d->in_dirty);
+    list_remove(&d->in_starved);
+    free(d->note);
+    domain->destination = NULL;
+    delivery->destination_count--;
+    slab_release(&delivery->destinations, &d);
+    if (!delivery->is_stopping)
+        domain_forget(delivery->domains, &domain);
+}
+
+/* --- in line ---------------------------------------------------------------------------------- */
+
+void destination_add(struct destination *d, struct pending *pending, bool in_front)
+{
+    check(pending->state == PENDING_READY);
+    check((pending->flags & PENDING_PLACES) == 0);
+    pending->flags |= PENDING_AT_DESTINATION;
+    if (in_front)
+        list_push_front(&d->waiting, &pending->link);
+    else
+        list_push_back(&d->waiting, &pending->link);
+    d->waiting_count++;
+    d->delivery->waiting_count++;
+    if (d->site != NULL) {
+        d->site->waiting_count++;
+        if (!list_is_linked(&d->in_turns))
+            list_push_back(&d->site->turns, &d->in_turns);
+        site_dirty(d->site);
+    }
+    if (d->state != DESTINATION_ROUTED || engine_now_ms(d->delivery->engine) >= d->expires_ms)
+        destination_dirty(d);
+}
+
+void destination_remove(struct destination *d, struct pending *pending)
+{
+    check((pending->flags & PENDING_AT_DESTINATION) != 0);
+    check(d->waiting_count > 0);
+    pending->flags &= (uint8_t)~PENDING_AT_DESTINATION;
+    list_remove(&pending->link);
+    d->waiting_count--;
+    d->delivery->waiting_count--;
+    if (d->site != NULL)
+        d->site->waiting_count--;
+    if (d->waiting_count == 0)
+        list_remove(&d->in_turns);
+}
+
+void destination_dirty(struct destination *d)
+{
+    if (list_is_linked(&d->in_dirty))
+        return;
+    list_push_back(&d->delivery->dirty_destinations, &d->in_dirty);
+    delivery_drive_later(d->delivery);
+}
+
+/* --- routing ---------------------------------------------------------------------------------- */
+
+static void refuse(struct destination *d, enum mx_status status, const char *note,
+                   int64_t expires_ms)
+{
+    int64_t now_ms = engine_now_ms(d->delivery->engine);
+
+    detach(d);
+    free(d->note);
+    d->note = strdup(note);
+    check(d->note != NULL);
+    d->state = DESTINATION_REFUSED;
+    d->verdict =
+        verdict_of_ours(refusals[status].kind, refusals[status].subject, refusals[status].detail,
+                        refusals[status].class, refusals[status].rule, bytes_of(d->note));
+    d->expires_ms = MAX(expires_ms, now_ms + REFUSED_TTL_MIN_MS);
+    if (status == MX_FAILED)
+        d->expires_ms = MIN(d->expires_ms, now_ms + FAILED_TTL_MS);
+}
+
+static void route_to(struct destination *d, const struct mx_set *set)
+{
+    struct site *site = site_get(d->delivery, set, domain_name(d->domain));
+
+    d->state = DESTINATION_ROUTED;
+    d->expires_ms = set->expires_ms;
+    free(d->note);
+    d->note = NULL;
+    if (site == d->site) {
+        site_put(&site); /* it was referenced already */
+        site_dirty(d->site);
+        return;
+    }
+    detach(d);
+    d->site = site;
+    site->waiting_count += d->waiting_count;
+    if (d->waiting_count > 0)
+        list_push_back(&site->turns, &d->in_turns);
+    site_dirty(site);
+}
+
+static void on_looked_up(void *context, const struct mx_set *set)
+{
+    struct destination *d = context;
+    int64_t now_ms = engine_now_ms(d->delivery->engine);
+
+    d->lookup = NULL;
+    d->lookup_ms = now_ms - d->lookup_began_ms;
+    destination_dirty(d);
+    if (set->status == MX_OK && set->host_count > 0) {
+        route_to(d, set);
+        return;
+    }
+    /* Where mail went a moment ago it may still go while DNS is in trouble. */
+    if (set->status == MX_FAILED && d->state == DESTINATION_ROUTED) {
+        d->expires_ms = now_ms + FAILED_TTL_MS;
+        return;
+    }
+    refuse(d, set->status, set->note != NULL ? set->note : "no host takes mail for this domain",
+           set->expires_ms);
+}
+
+static void on_taken(void *context, struct pending *pending)
+{
+    destination_remove(context, pending);
+}
+
+static void refuse_waiting(struct destination *d)
+{
+    struct delivery *delivery = d->delivery;
+    struct attempt_facts facts = {
+        .is_attempt = true,
+        .started_ms = engine_wall_ms(delivery->engine) - d->lookup_ms,
+        .times = {-1, (int32_t)MIN(d->lookup_ms, (int64_t)INT32_MAX), -1, -1, -1, -1},
+    };
+
+    while (d->waiting_count > 0) {
+        if (!clearing_has_room(delivery)) {
+            if (!list_is_linked(&d->in_starved))
+                list_push_back(&delivery->starved_destinations, &d->in_starved);
+            return;
+        }
+        clearing_start(delivery, &d->waiting, CLEARING_RECIPIENTS_MAX, &d->verdict, &facts,
+                       on_taken, d);
+    }
+}
+
+void destination_drive(struct destination *d)
+{
+    struct delivery *delivery = d->delivery;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    bool is_current = d->state != DESTINATION_NEW && now_ms < d->expires_ms;
+
+    if (delivery->is_stopping || d->waiting_count == 0)
+        return;
+    if (!is_current && d->lookup == NULL) {
+        d->route = router_route(delivery->settings, domain_name(d->domain));
+        d->lookup_began_ms = now_ms;
+        d->lookup = lookup_start(delivery, d->route, domain_name(d->domain), on_looked_up, d);
+        return;
+    }
+    if (d->state == DESTINATION_REFUSED && d->lookup == NULL)
+        refuse_waiting(d);
+}
+
+void destination_reroute(struct destination *d)
+{
+    lookup_cancel(&d->lookup);
+    detach(d);
+    d->state = DESTINATION_NEW;
+    d->generation = d->delivery->generation;
+    destination_dirty(d);
+}
+
+/* --- its end ---------------------------------------------------------------------------------- */
+
+void destination_idle(struct destination *d)
+{
+    check(d->waiting_count == 0);
+    list_remove(&d->in_idle);
+    d->idle_since_ms = engine_now_ms(d->delivery->engine);
+    list_push_back(&d->delivery->idle_destinations, &d->in_idle);
+}
+
+void destinations_tick(struct delivery *delivery)
+{
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    struct list_node *node;
+
+    for (unsigned i = 0; i < TICK_FREES_MAX; i++) {
+        if ((node = list_first(&delivery->idle_destinations)) == NULL)
+            return;
+        struct destination *d = container_of(node, struct destination, in_idle);
+
+        if (now_ms - d->idle_since_ms < (int64_t)DESTINATION_KEPT_S * 1000)
+            return;
+        destination_free(&d);
+    }
+}
+
+bool destination_is_overdue(const struct delivery *delivery, const struct pending *pending)
+{
+    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+
+    return retry_is_overdue(rule, (int64_t)pending->stub->accepted_s * 1000, delivery->started_ms,
+                            engine_wall_ms(delivery->engine));
+}
+
+void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)
+{
+    struct verdict verdict =
+        verdict_of_ours(VERDICT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
+    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+
+    clearing_start_one(delivery, pending, &verdict, &facts);
+}

@@ -1,0 +1,398 @@
+/*
+ * egress.c - what engines share about one site reached from one source.
+ *
+ * The ways that are taken for every message (a slot, a share of the rate, "does anybody wait?")
+ * are atomics. Who finds the limit reached, and who releases while somebody waits, takes the
+ * table's lock: that happens at most once a connection, not once a message.
+ *
+ * No wake is lost: begin() announces its waiter before it looks at the count once more, end()
+ * lowers the count before it looks for waiters, both in one total order (seq_cst).
+ */
+#include "delivery/egress.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+
+enum {
+    REST_FIRST_MS = 30 * 1000,
+    REST_MAX_MS = 30 * 60 * 1000,
+    RATE_BURST_US = 100 * 1000, /* messages of this much time may go at once: clocks tick in ms */
+    WHY_MAX = 160,
+    SWEEP_MIN = 10000,
+};
+
+struct egress {
+    struct map_node node; /* key: site, NUL, source */
+    struct egress_table *table;
+    unsigned references; /* under the lock */
+    _Atomic unsigned connections_max;
+    _Atomic int64_t interval_us; /* between messages; 0: no limit */
+    _Atomic int connections;
+    _Atomic int waiter_count;
+    struct list waiters;     /* under the lock */
+    _Atomic int64_t next_us; /* GCRA: when the next message would be exactly on time */
+    _Atomic unsigned failures;
+    _Atomic int64_t resting_until_ms;
+    char why[WHY_MAX]; /* under the lock */
+};
+
+struct egress_table {
+    pthread_mutex_t lock; /* of the map, the waiters' lists and what changes seldom */
+    struct map egresses;
+    int connections_max;
+    _Atomic int connections;
+    _Atomic int waiter_count;
+    struct list waiters;    /* of the process's limit */
+    _Atomic int64_t now_ms; /* of the last failure: good enough to forget by */
+    size_t sweep_at;
+};
+
+struct egress_table *egress_table_create(unsigned connections_max)
+{
+    struct egress_table *table = calloc(1, sizeof(*table));
+
+    check(table != NULL);
+    int error = pthread_mutex_init(&table->lock, NULL);
+
+    check(error == 0);
+    map_init(&table->egresses);
+    list_init(&table->waiters);
+    table->sweep_at = SWEEP_MIN;
+    table->connections_max = connections_max != 0 ? (int)connections_max : 5000;
+    return table;
+}
+
+static void drop(void *context, struct map_node *node)
+{
+    struct egress_table *table = context;
+    struct egress *egress = container_of(node, struct egress, node);
+
+    check(egress->references == 0);
+    map_remove(&table->egresses, node);
+    free(egress);
+}
+
+void egress_table_free(struct egress_table **table)
+{
+    map_for_each(&(*table)->egresses, drop, *table);
+    map_free(&(*table)->egresses);
+    pthread_mutex_destroy(&(*table)->lock);
+    free(*table);
+    *table = NULL;
+}
+
+static struct egress *egress_new(struct egress_table *table, const uint8_t *key, size_t len)
+{
+    struct egress *egress = calloc(1, sizeof(*egress) + len);
+
+    check(egress != NULL);
+    uint8_t *copy = (uint8_t *)(egress + 1);
+
+    memcpy(copy, key, len);
+    egress->table = table;
+    list_init(&egress->waiters);
+    map_insert(&table->egresses, &egress->node, (struct bytes){copy, len});
+    return egress;
+}
+
+struct egress *egress_get(struct egress_table *table, struct bytes site, struct bytes source,
+                          const struct egress_limits *limits)
+{
+    uint8_t key[1024];
+    size_t site_len = MIN(site.len, sizeof(key) / 2);
+    size_t source_len = MIN(source.len, sizeof(key) / 2 - 1);
+
+    memcpy(key, site.ptr, site_len);
+    key[site_len] = '\0';
+    memcpy(key + site_len + 1, source.ptr, source_len);
+    struct bytes name = {key, site_len + 1 + source_len};
+
+    pthread_mutex_lock(&table->lock);
+    struct map_node *node = map_find(&table->egresses, name);
+    struct egress *egress = node != NULL ? container_of(node, struct egress, node)
+                                         : egress_new(table, name.ptr, name.len);
+
+    egress->references++;
+    pthread_mutex_unlock(&table->lock);
+    /* The newest configuration counts. */
+    double rate = limits->messages_per_s;
+
+    atomic_store(&egress->connections_max, MAX(limits->connections_max, 1U));
+    atomic_store(&egress->interval_us, rate > 0 ? (int64_t)(1e6 / rate) : 0);
+    return egress;
+}
+
+/* One that receivers complained about, or whose rate is in use, is remembered for a while: it is
+ * what the next site of this name must know. */
+static bool is_forgettable(const struct egress *egress, int64_t now_ms)
+{
+    if (egress->references > 0)
+        return false;
+    return atomic_load(&egress->resting_until_ms) <= now_ms &&
+           atomic_load(&egress->next_us) <= now_ms * 1000;
+}
+
+static void forget(void *context, struct map_node *node)
+{
+    struct egress_table *table = context;
+    struct egress *egress = container_of(node, struct egress, node);
+
+    if (!is_forgettable(egress, atomic_load(&table->now_ms)))
+        return;
+    check(atomic_load(&egress->connections) == 0);
+    check(list_is_empty(&egress->waiters));
+    map_remove(&table->egresses, node);
+    free(egress);
+}
+
+void egress_put(struct egress **egress)
+{
+    struct egress *e = *egress;
+    struct egress_table *table = e->table;
+
+    *egress = NULL;
+    pthread_mutex_lock(&table->lock);
+    check(e->references > 0);
+    e->references--;
+    if (atomic_load(&e->failures) == 0)
+        forget(table, &e->node);
+    /* The others go once they are many: twice as many as were kept the last time. */
+    if (table->egresses.count > table->sweep_at) {
+        map_for_each(&table->egresses, forget, table);
+        table->sweep_at = MAX(table->egresses.count * 2, (size_t)SWEEP_MIN);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+static bool take_slot(_Atomic int *count, int count_max)
+{
+    if (atomic_fetch_add(count, 1) < count_max)
+        return true;
+    atomic_fetch_sub(count, 1);
+    return false;
+}
+
+/* Takes a slot of the egress and one of the process; *full_out is the limit that was reached. */
+static bool take_slots(struct egress *egress, bool *process_is_full_out)
+{
+    struct egress_table *table = egress->table;
+
+    *process_is_full_out = false;
+    if (!take_slot(&egress->connections, (int)atomic_load(&egress->connections_max)))
+        return false;
+    if (take_slot(&table->connections, table->connections_max))
+        return true;
+    atomic_fetch_sub(&egress->connections, 1);
+    *process_is_full_out = true;
+    return false;
+}
+
+static void enlist(struct egress_waiter *waiter, bool of_process)
+{
+    struct egress_table *table = waiter->egress->table;
+
+    waiter->of_process = of_process;
+    atomic_fetch_add(of_process ? &table->waiter_count : &waiter->egress->waiter_count, 1);
+    list_push_back(of_process ? &table->waiters : &waiter->egress->waiters, &waiter->node);
+}
+
+static void delist(struct egress_waiter *waiter)
+{
+    struct egress_table *table = waiter->egress->table;
+
+    list_remove(&waiter->node);
+    atomic_fetch_sub(waiter->of_process ? &table->waiter_count : &waiter->egress->waiter_count, 1);
+}
+
+bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
+{
+    struct egress_table *table = egress->table;
+    bool process_is_full;
+
+    /* Who comes now does not overtake those who wait. */
+    if (!egress_has_waiters(egress) && take_slots(egress, &process_is_full))
+        return true;
+    pthread_mutex_lock(&table->lock);
+    if (waiter->is_waiting || waiter->is_posted) {
+        pthread_mutex_unlock(&table->lock);
+        return false;
+    }
+    bool is_first = list_is_empty(&egress->waiters) && list_is_empty(&table->waiters);
+
+    /* Announced before the second look, so that one of us sees the other: we the free slot, or the
+     * releaser our announcement. */
+    atomic_fetch_add(&egress->waiter_count, 1);
+    atomic_fetch_add(&table->waiter_count, 1);
+    process_is_full = list_is_empty(&egress->waiters);
+    bool taken = is_first && take_slots(egress, &process_is_full);
+
+    if (!taken) {
+        waiter->egress = egress;
+        waiter->is_waiting = true;
+        enlist(waiter, process_is_full);
+    }
+    atomic_fetch_sub(&egress->waiter_count, 1);
+    atomic_fetch_sub(&table->waiter_count, 1);
+    pthread_mutex_unlock(&table->lock);
+    return taken;
+}
+
+static void open_letter(struct letter *letter, struct engine *engine)
+{
+    struct egress_waiter *waiter = container_of(letter, struct egress_waiter, letter);
+
+    (void)engine;
+    waiter->is_posted = false;
+    waiter->woken(waiter);
+}
+
+/* Under the lock: the slot was taken for the waiter, so nobody can be faster than its letter. */
+static void grant(struct egress_waiter *waiter)
+{
+    delist(waiter);
+    waiter->is_waiting = false;
+    waiter->is_posted = true;
+    waiter->letter.open = open_letter;
+    engine_post(waiter->engine, &waiter->letter);
+}
+
+/* Under the lock. A waiter moves to the other list when the other limit is what stops it now. */
+static void grant_of_egress(struct egress *egress)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&egress->waiters)) != NULL) {
+        struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
+        bool process_is_full;
+
+        if (take_slots(egress, &process_is_full)) {
+            grant(waiter);
+        } else if (process_is_full) {
+            delist(waiter);
+            enlist(waiter, true);
+        } else {
+            return;
+        }
+    }
+}
+
+static void grant_of_process(struct egress_table *table)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&table->waiters)) != NULL) {
+        struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
+        bool process_is_full;
+
+        if (take_slots(waiter->egress, &process_is_full)) {
+            grant(waiter);
+        } else if (process_is_full) {
+            return;
+        } else {
+            delist(waiter);
+            enlist(waiter, false);
+        }
+    }
+}
+
+void egress_connect_end(struct egress *egress)
+{
+    struct egress_table *table = egress->table;
+    int before = atomic_fetch_sub(&egress->connections, 1);
+
+    check(before > 0);
+    before = atomic_fetch_sub(&table->connections, 1);
+    check(before > 0);
+    if (!egress_has_waiters(egress))
+        return;
+    pthread_mutex_lock(&table->lock);
+    grant_of_process(table);
+    grant_of_egress(egress);
+    pthread_mutex_unlock(&table->lock);
+}
+
+bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    bool is_posted = waiter->is_posted;
+
+    if (waiter->is_waiting) {
+        check(waiter->egress == egress);
+        delist(waiter);
+        waiter->is_waiting = false;
+    }
+    pthread_mutex_unlock(&egress->table->lock);
+    return !is_posted;
+}
+
+bool egress_has_waiters(const struct egress *egress)
+{
+    return atomic_load(&egress->waiter_count) > 0 || atomic_load(&egress->table->waiter_count) > 0;
+}
+
+/* --- rate and health -------------------------------------------------------------------------- */
+
+int64_t egress_rate_take(struct egress *egress, int64_t now_ms)
+{
+    int64_t interval_us = atomic_load_explicit(&egress->interval_us, memory_order_relaxed);
+    int64_t now_us = now_ms * 1000;
+    int64_t next_us = atomic_load(&egress->next_us);
+    int64_t on_time_us;
+
+    if (interval_us == 0)
+        return 0;
+    /* One message at a time may always go; more only where the interval is below the burst. */
+    int64_t early_max_us = MAX(RATE_BURST_US - interval_us, (int64_t)0);
+
+    do {
+        on_time_us = MAX(next_us, now_us);
+        if (on_time_us - now_us > early_max_us)
+            return (on_time_us - now_us - early_max_us + 999) / 1000;
+    } while (!atomic_compare_exchange_weak(&egress->next_us, &next_us, on_time_us + interval_us));
+    return 0;
+}
+
+void egress_failed(struct egress *egress, int64_t now_ms, const char *why)
+{
+    struct egress_table *table = egress->table;
+
+    pthread_mutex_lock(&table->lock);
+    atomic_store(&table->now_ms, now_ms);
+    /* Many connections fail together when a site goes: that is one failure. */
+    if (atomic_load(&egress->resting_until_ms) <= now_ms) {
+        unsigned failures = atomic_fetch_add(&egress->failures, 1);
+        int64_t rest_ms = failures >= 6 ? REST_MAX_MS : (int64_t)REST_FIRST_MS << failures;
+
+        atomic_store(&egress->resting_until_ms, now_ms + MIN(rest_ms, (int64_t)REST_MAX_MS));
+        snprintf(egress->why, sizeof(egress->why), "%s", why);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+void egress_succeeded(struct egress *egress)
+{
+    /* The usual case touches nothing that other engines read. */
+    if (atomic_load_explicit(&egress->failures, memory_order_relaxed) == 0)
+        return;
+    pthread_mutex_lock(&egress->table->lock);
+    atomic_store(&egress->failures, 0);
+    atomic_store(&egress->resting_until_ms, 0);
+    pthread_mutex_unlock(&egress->table->lock);
+}
+
+int64_t egress_resting_until_ms(const struct egress *egress)
+{
+    return atomic_load_explicit(&egress->resting_until_ms, memory_order_relaxed);
+}
+
+unsigned egress_connections(const struct egress *egress)
+{
+    return (unsigned)MAX(atomic_load_explicit(&egress->connections, memory_order_relaxed), 0);
+}

@@ -1,0 +1,468 @@
+/*
+ * outcome.c - settlements: verdicts become outcomes, notifications and one commit.
+ *
+ *   begin -> add... -> commit: (read the beginning of content that a notification returns)
+ *         -> shard_commit() -> durable
+ */
+#include "delivery/outcome.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/classify.h"
+#include "delivery/dsn.h"
+#include "delivery/retry.h"
+#include "delivery/router.h"
+#include "delivery/state.h"
+
+enum { ARENA_MAX = 16 * 1024 * 1024, RETURNED_MAX_DEFAULT = 64 * 1024 };
+
+struct settled {
+    struct pending *pending;
+    struct verdict verdict;
+    enum event_kind kind;
+    int64_t next_attempt_ms; /* wall */
+    int64_t retry_end_ms;
+};
+
+struct settlement {
+    struct commit commit;
+    struct content_read read;
+    struct arena arena;
+    struct delivery *delivery;
+    struct shard *shard;
+    struct message *message;
+    struct attempt_facts facts;
+    size_t count, count_max;
+    struct settled *recipients;
+    struct bytes head; /* of content that is not in memory */
+    bool is_reading;
+    struct message *failure; /* notifications; ours until committed */
+    struct message *notice;
+};
+
+struct verdict verdict_of_reply(const struct smtp_reply *reply)
+{
+    struct classification c = classify_reply(reply->code, reply->enhanced, reply->text);
+    enum verdict_kind kind = reply->code < 300   ? VERDICT_DELIVERED
+                             : reply->code < 500 ? VERDICT_DEFERRED
+                                                 : VERDICT_BOUNCED;
+
+    return (struct verdict){
+        .kind = kind,
+        .code = (uint16_t)reply->code,
+        .enhanced = reply->enhanced,
+        .text = reply->text,
+        .class = c.class,
+        .rule = c.rule,
+    };
+}
+
+struct verdict verdict_of_ours(enum verdict_kind kind, uint16_t subject, uint16_t detail,
+                               const char *class, const char *rule, struct bytes text)
+{
+    return (struct verdict){
+        .kind = kind,
+        .is_ours = true,
+        .enhanced = {kind == VERDICT_BOUNCED || kind == VERDICT_CANCELLED ? 5 : 4, subject, detail},
+        .text = text,
+        .class = class,
+        .rule = rule,
+    };
+}
+
+static struct bytes keep(struct settlement *s, struct bytes text)
+{
+    struct bytes copy;
+
+    return text.len > 0 && arena_copy(&s->arena, text, &copy) ? copy : BYTES_NONE;
+}
+
+struct settlement *settlement_begin(struct delivery *delivery, struct shard *shard,
+                                    struct message *message, const struct attempt_facts *facts,
+                                    size_t recipient_max)
+{
+    struct settlement *s = slab_alloc(&delivery->settlements);
+
+    check(s != NULL); /* its maximum is beyond what transactions and clearings can have */
+    check(recipient_max > 0);
+    arena_init(&s->arena, ARENA_MAX);
+    s->delivery = delivery;
+    s->shard = shard;
+    s->message = message != NULL ? message_keep(message) : NULL;
+    s->facts = *facts;
+    s->facts.source = keep(s, facts->source);
+    s->facts.source_ip = keep(s, facts->source_ip);
+    s->facts.site = keep(s, facts->site);
+    s->facts.mx_host = keep(s, facts->mx_host);
+    s->facts.mx_ip = keep(s, facts->mx_ip);
+    s->count_max = recipient_max;
+    s->recipients = arena_alloc(&s->arena, recipient_max * sizeof(*s->recipients));
+    check(s->recipients != NULL);
+    list_node_init(&s->commit.node);
+    return s;
+}
+
+static int64_t accepted_ms(const struct settlement *s, const struct pending *pending)
+{
+    return s->message != NULL ? s->message->accepted_ms : (int64_t)pending->stub->accepted_s * 1000;
+}
+
+static void decide(struct settlement *s, struct settled *r)
+{
+    const struct retry_rule *rule =
+        router_retry(s->delivery->settings, domain_name(r->pending->domain));
+    int64_t accepted = accepted_ms(s, r->pending);
+
+    r->retry_end_ms = retry_end_ms(rule, accepted);
+    switch (r->verdict.kind) {
+    case VERDICT_DELIVERED:
+        r->kind = EVENT_DELIVERED;
+        metric_inc(METRIC_DELIVERY_DELIVERED);
+        return;
+    case VERDICT_BOUNCED:
+        r->kind = EVENT_BOUNCED;
+        metric_inc(METRIC_DELIVERY_BOUNCED);
+        return;
+    case VERDICT_EXPIRED:
+        r->kind = EVENT_EXPIRED;
+        metric_inc(METRIC_DELIVERY_EXPIRED);
+        return;
+    case VERDICT_CANCELLED:
+        r->kind = EVENT_CANCELLED;
+        metric_inc(METRIC_DELIVERY_CANCELLED);
+        return;
+    case VERDICT_DEFERRED:
+        break;
+    }
+    r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
+                                       engine_wall_ms(s->delivery->engine));
+    r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
+    if (r->kind == EVENT_EXPIRED)
+        r->verdict.rule = "retry.max_age";
+    metric_inc(r->kind == EVENT_DEFERRED ? METRIC_DELIVERY_DEFERRED : METRIC_DELIVERY_EXPIRED);
+}
+
+void settlement_add(struct settlement *s, struct pending *pending, const struct verdict *verdict)
+{
+    check(s->count < s->count_max);
+    check(pending->state == PENDING_READY);
+    check(!list_is_linked(&pending->link));
+    pending_release(pending);
+    struct settled *r = &s->recipients[s->count];
+
+    /* Recipients that were told the same share the copy. */
+    bool is_same = s->count > 0 && r[-1].verdict.text.len == verdict->text.len &&
+                   bytes_equal(r[-1].verdict.text, verdict->text);
+
+    r->pending = pending;
+    r->verdict = *verdict;
+    r->verdict.text = is_same ? r[-1].verdict.text : keep(s, verdict->text);
+    s->count++;
+    decide(s, r);
+}
+
+/* --- notifications ---------------------------------------------------------------------------- */
+
+static const struct recipient *recipient_of(const struct settlement *s, const struct settled *r)
+{
+    uint32_t number = pending_number(r->pending);
+
+    if (s->message == NULL)
+        return NULL;
+    check(number < s->message->recipient_count);
+    return &s->message->recipients[number];
+}
+
+static bool is_delay_due(const struct settlement *s, const struct settled *r)
+{
+    const struct retry_rule *rule =
+        router_retry(s->delivery->settings, domain_name(r->pending->domain));
+    int64_t age_ms = engine_wall_ms(s->delivery->engine) - accepted_ms(s, r->pending);
+
+    return rule->delay_notice_s != 0 && (r->pending->flags & PENDING_DELAY_TOLD) == 0 &&
+           age_ms >= (int64_t)rule->delay_notice_s * 1000;
+}
+
+/* What, if anything, the sender is to be told of this recipient. */
+static bool wants_notice(const struct settlement *s, const struct settled *r,
+                         enum dsn_action *action_out)
+{
+    if (s->message == NULL)
+        return false;
+    switch (r->verdict.kind) {
+    case VERDICT_CANCELLED:
+        return false;
+    case VERDICT_DELIVERED:
+        *action_out = DSN_RELAYED;
+        if (s->facts.peer_has_dsn)
+            return false;
+        break;
+    case VERDICT_DEFERRED:
+    case VERDICT_BOUNCED:
+    case VERDICT_EXPIRED:
+        *action_out = r->kind == EVENT_DEFERRED ? DSN_DELAYED : DSN_FAILED;
+        if (r->kind == EVENT_DEFERRED && !is_delay_due(s, r))
+            return false;
+        break;
+    }
+    return dsn_is_wanted(s->message, recipient_of(s, r), *action_out);
+}
+
+static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action action)
+{
+    static const uint8_t classes[] = {[DSN_FAILED] = 5, [DSN_DELAYED] = 4, [DSN_RELAYED] = 2};
+    struct smtp_enhanced status = r->verdict.enhanced;
+
+    /* RFC 3463 section 3.5: delivery time expired, of a transient failure. */
+    if (r->kind == EVENT_EXPIRED)
+        return (struct smtp_enhanced){4, 4, 7};
+    if (status.class == 0)
+        return (struct smtp_enhanced){classes[action], 0, 0};
+    return status;
+}
+
+static struct message *write_notice(struct settlement *s, bool of_failure)
+{
+    struct dsn_recipient *recipients = arena_alloc(&s->arena, s->count * sizeof(*recipients));
+    unsigned returned_max = s->delivery->settings->dsn_size_max;
+    enum dsn_action action;
+    size_t count = 0;
+
+    check(recipients != NULL);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct settled *r = &s->recipients[i];
+
+        if (!wants_notice(s, r, &action) || (action == DSN_FAILED) != of_failure)
+            continue;
+        recipients[count++] = (struct dsn_recipient){
+            .recipient = recipient_of(s, r),
+            .action = action,
+            .status = status_of(r, action),
+            .is_ours = r->verdict.is_ours,
+            .code = r->verdict.code,
+            .enhanced = r->verdict.enhanced,
+            .text = r->verdict.text,
+            .mx_host = r->verdict.is_ours ? BYTES_NONE : s->facts.mx_host,
+            .attempt_ms = s->facts.is_attempt ? s->facts.started_ms : 0,
+            .retry_until_ms = r->retry_end_ms,
+        };
+    }
+    if (count == 0)
+        return NULL;
+    struct dsn_request request = {
+        .hostname = s->delivery->settings->hostname,
+        .id = shard_next_id(s->shard),
+        .now_ms = engine_wall_ms(s->delivery->engine),
+        .message = s->message,
+        .head = s->head,
+        .returned_max = returned_max != 0 ? returned_max : RETURNED_MAX_DEFAULT,
+        .count = count,
+        .recipients = recipients,
+    };
+    struct message *notice = dsn_create(&request);
+    char id[MESSAGE_ID_TEXT_MAX];
+
+    if (notice == NULL) {
+        message_id_format(s->message->id, id);
+        log_limited(LOG_LEVEL_ERROR, "id=%s notification=lost to=%s why=\"%s\"", id,
+                    LOG_TEXT(s->message->reverse_path),
+                    "its reverse-path cannot be written to, or memory ran dry");
+        return NULL;
+    }
+    metric_inc(METRIC_DELIVERY_NOTIFICATIONS);
+    return notice;
+}
+
+static bool has_notice(const struct settlement *s)
+{
+    enum dsn_action action;
+
+    for (size_t i = 0; i < s->count; i++)
+        if (wants_notice(s, &s->recipients[i], &action))
+            return true;
+    return false;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void fill_event(const struct settlement *s, const struct settled *r, struct event *event)
+{
+    const struct attempt_facts *f = &s->facts;
+    const struct message *m = s->message;
+    const struct recipient *recipient = recipient_of(s, r);
+
+    *event = (struct event){
+        .kind = r->kind,
+        .id = r->pending->stub->id,
+        .attempt_ms = f->is_attempt ? f->started_ms : 0,
+        .next_attempt_ms = r->kind == EVENT_DEFERRED ? r->next_attempt_ms : 0,
+        .attempt = f->is_attempt ? r->pending->attempts + 1U : r->pending->attempts,
+        .times = f->times,
+        .source = f->source,
+        .source_ip = f->source_ip,
+        .site = f->site,
+        .mx_host = f->mx_host,
+        .mx_ip = f->mx_ip,
+        .reply_is_ours = r->verdict.is_ours,
+        .reply_code = r->verdict.code,
+        .enhanced_class = r->verdict.enhanced.class,
+        .enhanced_subject = r->verdict.enhanced.subject,
+        .enhanced_detail = r->verdict.enhanced.detail,
+        .reply_text = r->verdict.text,
+        .class = bytes_of(r->verdict.class),
+        .rule = bytes_of(r->verdict.rule),
+    };
+    if (m == NULL)
+        return;
+    event->accepted_ms = m->accepted_ms;
+    event->recipient = recipient->address;
+    event->orcpt = recipient->orcpt;
+    event->sender = m->reverse_path.ptr != NULL ? m->reverse_path : BYTES("");
+    event->message_header_id = m->header_message_id;
+    event->tenant = m->tenant;
+    event->campaign = m->campaign;
+    event->tags = m->tags;
+    event->envid = m->envid;
+    event->size = m->content.size;
+}
+
+static void log_outcome(const struct settlement *s, const struct event *event)
+{
+    char id[MESSAGE_ID_TEXT_MAX];
+    const struct attempt_times *t = &event->times;
+    int64_t ms = MAX(t->envelope_ms, 0) + MAX(t->content_ms, 0) + MAX(t->connect_ms, 0);
+
+    if (!log_enabled(LOG_LEVEL_INFO))
+        return;
+    message_id_format(event->id, id);
+    if (event->kind == EVENT_DELIVERED)
+        log_info("id=%s to=%s outcome=delivered host=%.*s[%.*s] attempt=%u ms=%" PRId64
+                 " code=%u reply=%s",
+                 id, LOG_TEXT(event->recipient), BYTES_ARG(event->mx_host), BYTES_ARG(event->mx_ip),
+                 event->attempt, ms, event->reply_code,
+                 LOG_TEXT(bytes_slice(event->reply_text, 0, 120)));
+    else
+        log_info("id=%s to=%s outcome=%s host=%.*s[%.*s] attempt=%u class=%.*s rule=%.*s code=%u "
+                 "status=%u.%u.%u next_s=%" PRId64 " reply=%s",
+                 id, LOG_TEXT(event->recipient), event_kind_name(event->kind),
+                 BYTES_ARG(event->mx_host), BYTES_ARG(event->mx_ip), event->attempt,
+                 BYTES_ARG(event->class), BYTES_ARG(event->rule), event->reply_code,
+                 event->enhanced_class, event->enhanced_subject, event->enhanced_detail,
+                 event->next_attempt_ms != 0
+                     ? (event->next_attempt_ms - engine_wall_ms(s->delivery->engine)) / 1000
+                     : (int64_t)-1,
+                 LOG_TEXT(event->reply_text));
+}
+
+/* A delay notice is an event of its own, before the deferral it belongs to. */
+static void fill_outcomes(struct settlement *s)
+{
+    struct outcome *outcomes = arena_alloc(&s->arena, 2 * s->count * sizeof(*outcomes));
+    enum dsn_action action;
+    size_t count = 0;
+
+    check(outcomes != NULL);
+    for (size_t i = 0; i < s->count; i++) {
+        struct settled *r = &s->recipients[i];
+        struct outcome *outcome = &outcomes[count++];
+
+        outcome->pending = r->pending;
+        if (r->kind == EVENT_DEFERRED && s->notice != NULL && wants_notice(s, r, &action)) {
+            fill_event(s, r, &outcome->event);
+            outcome->event.kind = EVENT_DELAYED;
+            outcome = &outcomes[count++];
+            outcome->pending = r->pending;
+        }
+        fill_event(s, r, &outcome->event);
+        log_outcome(s, &outcome->event);
+    }
+    s->commit.outcomes = outcomes;
+    s->commit.outcome_count = count;
+}
+
+/* --- the commit ------------------------------------------------------------------------------- */
+
+static void settlement_free(struct settlement *s)
+{
+    struct delivery *delivery = s->delivery;
+
+    if (s->failure != NULL)
+        message_release(&s->failure);
+    if (s->notice != NULL)
+        message_release(&s->notice);
+    if (s->message != NULL)
+        message_release(&s->message);
+    arena_free(&s->arena);
+    slab_release(&delivery->settlements, &s);
+    delivery_check_stopped(delivery);
+}
+
+static void on_committed(struct commit *commit, int result)
+{
+    struct settlement *s = container_of(commit, struct settlement, commit);
+
+    /* An outcome weighs more than its notification, should only both together be too large. */
+    if (result < 0 && result != -ESHUTDOWN && commit->message != NULL) {
+        log_limited(LOG_LEVEL_ERROR, "shard=%u notification=lost error=%d", shard_index(s->shard),
+                    result);
+        commit->message = NULL;
+        commit->second = NULL;
+        shard_commit(s->shard, commit);
+        return;
+    }
+    /* A shard that is being closed refuses; the recipients stay unfinished there. */
+    if (result < 0)
+        log_limited(LOG_LEVEL_WARN, "shard=%u outcomes=%zu not_written=%d", shard_index(s->shard),
+                    s->count, result);
+    settlement_free(s);
+}
+
+static void finish(struct settlement *s)
+{
+    if (has_notice(s)) {
+        s->failure = write_notice(s, true);
+        s->notice = write_notice(s, false);
+    }
+    if (s->is_reading)
+        shard_read_content_end(s->shard, &s->read);
+    s->commit.message = s->failure != NULL ? s->failure : s->notice;
+    s->commit.second = s->failure != NULL ? s->notice : NULL;
+    s->commit.done = on_committed;
+    fill_outcomes(s);
+    shard_commit(s->shard, &s->commit);
+}
+
+static void on_head_read(struct content_read *read, int result, struct bytes piece)
+{
+    struct settlement *s = container_of(read, struct settlement, read);
+
+    /* Without it the notification still says what matters. */
+    s->head = result > 0 ? piece : BYTES_NONE;
+    finish(s);
+}
+
+void settlement_commit(struct settlement **settlement)
+{
+    struct settlement *s = *settlement;
+
+    *settlement = NULL;
+    check(s->count > 0);
+    if (s->message != NULL && s->message->content.memory.ptr == NULL &&
+        s->message->content.size > 0 && has_notice(s)) {
+        list_node_init(&s->read.node);
+        s->read.done = on_head_read;
+        s->is_reading = true;
+        shard_read_content(s->shard, s->message, &s->read);
+        return;
+    }
+    finish(s);
+}
+
+size_t settlement_size(void)
+{
+    return sizeof(struct settlement);
+}

@@ -1,0 +1,218 @@
+/* pull.c - taking waiting recipients out of a site: to send, to tell of a failure, to give back. */
+#include "base/metric.h"
+#include "base/random.h"
+#include "delivery/clearing.h"
+#include "delivery/destination.h"
+#include "delivery/smtp_client.h"
+#include "delivery/suspend.h"
+
+enum {
+    SKIPS_MAX = 1000,  /* recipients that turn out not to be sent, in one pull */
+    GATHER_MAX = 4096, /* recipients of a message that are looked at for one transaction */
+};
+
+static struct destination *first_turn(const struct site *site)
+{
+    struct list_node *node = list_first(&site->turns);
+
+    return node != NULL ? container_of(node, struct destination, in_turns) : NULL;
+}
+
+static struct pending *first_waiting(const struct destination *destination)
+{
+    struct list_node *node = list_first(&destination->waiting);
+
+    check(node != NULL);
+    return container_of(node, struct pending, link);
+}
+
+/* Held back by an operator, or too old: out of line without being sent. */
+static bool is_taken_aside(struct delivery *delivery, struct destination *destination,
+                           struct pending *pending)
+{
+    if (!suspensions_is_empty(delivery->suspensions) &&
+        suspensions_match(delivery->suspensions, pending, pending->stub->message) != NULL) {
+        destination_remove(destination, pending);
+        suspend_hold(delivery, pending);
+        return true;
+    }
+    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery)) {
+        destination_remove(destination, pending);
+        destination_expire(delivery, pending,
+                           "waited for a connection to its site until its time was over");
+        return true;
+    }
+    return false;
+}
+
+/* Everything of this message that waits for this site, whatever the domain. */
+static void gather(struct site *site, struct pending *first, struct pull *pull)
+{
+    struct stub *stub = first->stub;
+    uint32_t number = pending_number(first);
+    uint32_t end = MIN(stub->recipient_count, number + GATHER_MAX);
+
+    pull->stub = stub;
+    pull->count = 0;
+    for (; number < end && pull->count < pull->count_max; number++) {
+        struct pending *pending = &stub->pendings[number];
+
+        if (pending->state != PENDING_READY || (pending->flags & PENDING_AT_DESTINATION) == 0)
+            continue;
+        struct destination *destination = destination_of(pending);
+
+        if (destination->site != site)
+            continue;
+        destination_remove(destination, pending);
+        pull->pendings[pull->count++] = pending;
+    }
+    check(pull->count > 0);
+}
+
+bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
+{
+    struct delivery *delivery = site->delivery;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    struct destination *destination;
+
+    if (delivery->is_stopping || site->fail_left > 0)
+        return false;
+    for (unsigned i = 0; i < SKIPS_MAX; i++) {
+        if ((destination = first_turn(site)) == NULL)
+            return false;
+        struct pending *pending = first_waiting(destination);
+
+        if (is_taken_aside(delivery, destination, pending))
+            continue;
+        int64_t wait_ms = egress_rate_take(client->egress->egress, now_ms);
+
+        if (wait_ms > 0) {
+            site->rate_until_ms = now_ms + wait_ms;
+            site_wake_at(site, site->rate_until_ms);
+            return false;
+        }
+        list_remove(&destination->in_turns); /* its turn is over: to the end of the line */
+        list_push_back(&site->turns, &destination->in_turns);
+        pull->destination = destination;
+        gather(site, pending, pull);
+        return true;
+    }
+    site_dirty(site);
+    return false;
+}
+
+void site_requeue(struct delivery *delivery, struct pending *pending)
+{
+    pending_release(pending);
+    /* What is in line when the program stops is just left: it is unfinished on disk. */
+    if (!delivery->is_stopping)
+        destination_add(destination_of(pending), pending, true);
+}
+
+static void on_taken(void *context, struct pending *pending)
+{
+    (void)context;
+    destination_remove(destination_of(pending), pending);
+}
+
+void site_fail_some(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+    struct destination *destination;
+    struct attempt_facts facts = {
+        .is_attempt = true,
+        .started_ms = site->failure_ms,
+        .times = {-1, -1, -1, -1, -1, -1},
+        .source = site->failure_source != NULL ? bytes_of(site->failure_source->name) : BYTES_NONE,
+        .site = site->name,
+        .mx_host = bytes_of(site->failure_host),
+        .mx_ip = bytes_of(site->failure_ip),
+    };
+
+    while (site->fail_left > 0 && (destination = first_turn(site)) != NULL) {
+        if (!clearing_has_room(delivery)) {
+            if (!list_is_linked(&site->in_starved))
+                list_push_back(&delivery->starved_sites, &site->in_starved);
+            return;
+        }
+        site->fail_left -= clearing_start(delivery, &destination->waiting, site->fail_left,
+                                          &site->failure, &facts, on_taken, NULL);
+    }
+    site->fail_left = 0;
+    site_dirty(site);
+}
+
+void site_postpone_some(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+    struct destination *destination;
+    unsigned count = 0;
+
+    while (count < DRIVE_MAX && (destination = first_turn(site)) != NULL) {
+        struct pending *pending = first_waiting(destination);
+
+        destination_remove(destination, pending);
+        if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery))
+            destination_expire(delivery, pending,
+                               "no host of its site could be reached until its time was over");
+        else
+            shard_postpone(delivery_shard(delivery, pending->stub), pending,
+                           site->resting_until_ms + (int64_t)random_below(1000));
+        count++;
+    }
+    metric_add(METRIC_DELIVERY_POSTPONED, count);
+    if (site->waiting_count > 0)
+        site_dirty(site);
+}
+
+void site_wake(struct site *site)
+{
+    hosts_wake(site->hosts);
+    site->resting_until_ms = 0;
+    site->cap_until_ms = 0;
+    for (size_t i = 0; i < site->egress_count; i++)
+        egress_succeeded(site->egresses[i].egress);
+    site_dirty(site);
+}
+
+const char *site_constraint(const struct site *site, int64_t *until_ms_out)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+
+    *until_ms_out = 0;
+    if (site->resting_until_ms > now_ms) {
+        *until_ms_out = site->resting_until_ms;
+        return "site-resting";
+    }
+    if (site->waiting_count == 0)
+        return "nothing-waits";
+    if (site->rate_until_ms > now_ms) {
+        *until_ms_out = site->rate_until_ms;
+        return "message-rate";
+    }
+    for (size_t i = 0; i < site->egress_count; i++)
+        if (site->egresses[i].is_waiting)
+            return "connection-limit";
+    if (site->cap_until_ms > now_ms && site->client_count >= site->cap) {
+        *until_ms_out = site->cap_until_ms;
+        return "peer-refuses-more-connections";
+    }
+    return site->opening_count > 0 ? "connecting" : "connections-busy";
+}
+
+bool site_is_unheld(const struct site *site)
+{
+    if (site->waiting_count == 0 || site->delivery->is_stopping)
+        return false;
+    if (list_is_linked(&site->in_dirty) || list_is_linked(&site->in_starved) ||
+        site->timeout_at_ms != 0)
+        return false;
+    for (size_t i = 0; i < site->egress_count; i++)
+        if (site->egresses[i].is_waiting)
+            return false;
+    size_t idle = 0;
+
+    list_for_each(node, &site->idle)
+        idle++;
+    return site->client_count == idle; /* a busy connection pulls when it is done */
+}

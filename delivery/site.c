@@ -1,0 +1,417 @@
+/* site.c - the life of a site, and the decision to open connections. */
+#include "delivery/site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/router.h"
+#include "delivery/smtp_client.h"
+
+enum {
+    CONNECTIONS_DEFAULT = 20,
+    RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
+    CAP_MS = 60 * 1000,
+    NO_MEMORY_MS = 1000,
+    NO_FAMILY_MS = 5 * 60 * 1000,
+};
+
+static void on_woken(struct egress_waiter *waiter);
+static void on_timeout(struct timeout *timeout);
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static struct site *site_new(struct delivery *delivery, struct bytes name, struct bytes domain)
+{
+    const struct delivery_settings *settings = delivery->settings;
+    size_t sources = MIN(settings->source_count, (size_t)SOURCES_MAX);
+    struct site *site = calloc(1, sizeof(*site) + sources * sizeof(site->egresses[0]) + name.len);
+
+    check(site != NULL);
+    uint8_t *copy = (uint8_t *)&site->egresses[sources];
+
+    memcpy(copy, name.ptr, name.len);
+    site->delivery = delivery;
+    site->name = (struct bytes){copy, name.len};
+    site->rule = router_egress_rule(settings, name, domain);
+    site->is_current = true;
+    site->egress_count = sources;
+    list_init(&site->turns);
+    list_init(&site->clients);
+    list_init(&site->idle);
+    list_node_init(&site->in_all);
+    list_node_init(&site->in_dirty);
+    list_node_init(&site->in_starved);
+    timeout_init(&site->timeout, on_timeout);
+    struct egress_limits limits = {
+        .connections_max =
+            site->rule->connections != 0 ? site->rule->connections : CONNECTIONS_DEFAULT,
+        .messages_per_s = site->rule->messages_per_s,
+    };
+
+    for (size_t i = 0; i < sources; i++) {
+        struct site_egress *e = &site->egresses[i];
+
+        e->site = site;
+        e->source = &settings->sources[i];
+        e->egress = egress_get(delivery->egresses, name, bytes_of(e->source->name), &limits);
+        e->waiter.engine = delivery->engine;
+        e->waiter.woken = on_woken;
+        list_node_init(&e->waiter.node);
+    }
+    map_insert(&delivery->sites, &site->node, site->name);
+    list_push_back(&delivery->all_sites, &site->in_all);
+    delivery->site_count++;
+    return site;
+}
+
+struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain)
+{
+    struct bytes name = set->site.len > 0 ? set->site : domain;
+    struct map_node *node = map_find(&delivery->sites, name);
+    struct site *site =
+        node != NULL ? container_of(node, struct site, node) : site_new(delivery, name, domain);
+    struct hosts *old = site->hosts;
+
+    site->hosts = hosts_new(set, old);
+    if (old != NULL)
+        hosts_release(&old);
+    site->destination_count++;
+    return site;
+}
+
+void site_put(struct site **site)
+{
+    struct site *s = *site;
+
+    *site = NULL;
+    check(s->destination_count > 0);
+    s->destination_count--;
+    site_check_unused(s);
+}
+
+void site_abandon(struct site *site)
+{
+    if (site->is_current)
+        map_remove(&site->delivery->sites, &site->node);
+    site->is_current = false;
+}
+
+/* True when no letter is on its way. */
+static bool cancel_waiters(struct site *site)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < site->egress_count; i++) {
+        struct site_egress *e = &site->egresses[i];
+
+        if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
+            e->is_waiting = false;
+        all = all && !e->is_waiting;
+    }
+    return all;
+}
+
+void site_check_unused(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+
+    if (site->destination_count > 0 || site->client_count > 0 || !cancel_waiters(site))
+        return;
+    check(site->waiting_count == 0);
+    engine_timeout_cancel(delivery->engine, &site->timeout);
+    site_abandon(site);
+    list_remove(&site->in_all);
+    list_remove(&site->in_dirty);
+    list_remove(&site->in_starved);
+    for (size_t i = 0; i < site->egress_count; i++)
+        egress_put(&site->egresses[i].egress);
+    hosts_release(&site->hosts);
+    delivery->site_count--;
+    free(site);
+    delivery_check_stopped(delivery);
+}
+
+void site_dirty(struct site *site)
+{
+    if (list_is_linked(&site->in_dirty))
+        return;
+    list_push_back(&site->delivery->dirty_sites, &site->in_dirty);
+    delivery_drive_later(site->delivery);
+}
+
+static void on_timeout(struct timeout *timeout)
+{
+    struct site *site = container_of(timeout, struct site, timeout);
+
+    site->timeout_at_ms = 0;
+    site_dirty(site);
+}
+
+void site_wake_at(struct site *site, int64_t at_ms)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+
+    if (site->timeout_at_ms != 0 && site->timeout_at_ms <= at_ms)
+        return;
+    site->timeout_at_ms = at_ms;
+    engine_timeout(site->delivery->engine, &site->timeout, MAX(at_ms - now_ms, (int64_t)1));
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+static void open_client(struct site *site, struct site_egress *e, size_t number)
+{
+    struct host *host = &site->hosts->host[number];
+
+    /* The slot is ours; every way out of here gives it back or to the connection. */
+    if (!smtp_client_open(site, e, host)) {
+        egress_connect_end(e->egress);
+        site_wake_at(site, engine_now_ms(site->delivery->engine) + NO_MEMORY_MS);
+        return;
+    }
+    host->opening++;
+    site->opening_count++;
+}
+
+static void on_woken(struct egress_waiter *waiter)
+{
+    struct site_egress *e = container_of(waiter, struct site_egress, waiter);
+    struct site *site = e->site;
+    int64_t retry_ms;
+
+    e->is_waiting = false;
+    int host = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
+                          engine_now_ms(site->delivery->engine), &retry_ms);
+
+    if (site->waiting_count == 0 || site->delivery->is_stopping || host < 0) {
+        egress_connect_end(e->egress);
+        site_dirty(site);
+        site_check_unused(site);
+        return;
+    }
+    open_client(site, e, (size_t)host);
+    site_dirty(site);
+}
+
+/* Nobody can be reached: what waits is told, then the site rests. */
+static void exhausted(struct site *site, int64_t until_ms)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+
+    if (!site->has_failed && until_ms == INT64_MAX) {
+        site->failure = verdict_of_ours(
+            VERDICT_DEFERRED, 4, 4, "connection", "no-source",
+            BYTES("none of the site's addresses can be reached from our source addresses"));
+        site->failure_host[0] = '\0';
+        site->failure_ip[0] = '\0';
+        site->failure_source = NULL;
+        site->failure_ms = engine_wall_ms(site->delivery->engine);
+        site->has_failed = true;
+        until_ms = now_ms + NO_FAMILY_MS;
+    }
+    until_ms = until_ms == INT64_MAX ? now_ms + NO_FAMILY_MS : MAX(until_ms, now_ms + 1000);
+    site->resting_until_ms = until_ms;
+    if (site->has_failed) {
+        if (site->is_refused)
+            site->failure.kind = VERDICT_BOUNCED;
+        else
+            site->failure.kind = VERDICT_DEFERRED;
+        site->fail_left = MIN(site->waiting_count, (size_t)FAIL_MAX);
+        for (size_t i = 0; i < site->egress_count; i++)
+            if (site->egresses[i].source == site->failure_source)
+                egress_failed(site->egresses[i].egress, now_ms, site->failure_text);
+        log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s[%s] why=%s",
+                    LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000, site->failure_host,
+                    site->failure_ip, LOG_TEXT(site->failure.text));
+    }
+    site->has_failed = false;
+    site_dirty(site);
+}
+
+/* Opens one connection or finds out why not; false: nothing more to try now. */
+static bool open_one(struct site *site)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    int64_t until_ms = INT64_MAX;
+    uint64_t usable = 0;
+    bool is_waiting = false;
+    int hosts[SOURCES_MAX];
+
+    for (size_t i = 0; i < site->egress_count; i++) {
+        struct site_egress *e = &site->egresses[i];
+        int64_t resting_ms = egress_resting_until_ms(e->egress);
+        int64_t retry_ms;
+
+        is_waiting = is_waiting || e->is_waiting;
+        if (resting_ms > now_ms) {
+            until_ms = MIN(until_ms, resting_ms);
+            continue;
+        }
+        hosts[i] = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
+                              now_ms, &retry_ms);
+        if (hosts[i] >= 0 && !e->is_waiting)
+            usable |= 1ULL << i;
+        else if (hosts[i] < 0)
+            until_ms = MIN(until_ms, retry_ms);
+    }
+    int pick = source_pick(site->delivery->settings->sources, site->egress_count, usable);
+
+    if (pick < 0) {
+        /* Every connection's end drives the site again, and so does a slot. */
+        if (site->client_count == 0 && !is_waiting)
+            exhausted(site, until_ms);
+        return false;
+    }
+    struct site_egress *e = &site->egresses[pick];
+
+    if (!egress_connect_begin(e->egress, &e->waiter)) {
+        e->is_waiting = true;
+        return true; /* another source may have one */
+    }
+    size_t before = site->client_count;
+
+    open_client(site, e, (size_t)hosts[pick]);
+    return site->client_count > before;
+}
+
+static bool wants_more(struct site *site)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    size_t wanted = (site->waiting_count + RECIPIENTS_PER_OPENING - 1) / RECIPIENTS_PER_OPENING;
+
+    if (site->opening_count >= wanted || !list_is_empty(&site->idle))
+        return false;
+    if (site->rate_until_ms > now_ms) {
+        site_wake_at(site, site->rate_until_ms);
+        return false;
+    }
+    if (site->cap_until_ms > now_ms && site->client_count >= site->cap) {
+        site_wake_at(site, site->cap_until_ms);
+        return false;
+    }
+    return true;
+}
+
+static void wake_idle(struct site *site)
+{
+    struct list ready;
+    struct list_node *node;
+
+    list_init(&ready);
+    list_splice(&ready, &site->idle); /* who finds nothing to send goes back */
+    while (site->waiting_count > 0 && (node = list_pop_front(&ready)) != NULL)
+        smtp_client_wake(container_of(node, struct smtp_client, in_idle));
+    list_splice(&site->idle, &ready);
+}
+
+void site_drive(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+
+    if (delivery->is_stopping)
+        return;
+    if (site->fail_left > 0) {
+        site_fail_some(site);
+        return;
+    }
+    if (site->waiting_count == 0) {
+        (void)cancel_waiters(site);
+        return;
+    }
+    if (site->resting_until_ms > engine_now_ms(delivery->engine)) {
+        site_postpone_some(site);
+        return;
+    }
+    wake_idle(site);
+    while (site->waiting_count > 0 && wants_more(site))
+        if (!open_one(site))
+            break;
+}
+
+/* --- what connections tell -------------------------------------------------------------------- */
+
+static void opened(struct site *site, struct smtp_client *client)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+
+    check(client->is_opening);
+    check(site->opening_count > 0);
+    client->is_opening = false;
+    site->opening_count--;
+    if (host != NULL && host->opening > 0)
+        host->opening--;
+}
+
+void site_client_ready(struct site *site, struct smtp_client *client)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+
+    opened(site, client);
+    site->ready_count++;
+    site->has_failed = false;
+    site->resting_until_ms = 0;
+    if (host != NULL)
+        host_succeeded(host);
+    egress_succeeded(client->egress->egress);
+}
+
+static void remember_failure(struct site *site, struct smtp_client *client,
+                             const struct verdict *verdict)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+    struct bytes text = bytes_slice(verdict->text, 0, sizeof(site->failure_text) - 1);
+
+    if (host != NULL)
+        host_failed(host, engine_now_ms(site->delivery->engine));
+    site->is_refused = verdict->kind == VERDICT_BOUNCED && (!site->has_failed || site->is_refused);
+    site->has_failed = true;
+    site->failure = *verdict;
+    if (text.len > 0)
+        memmove(site->failure_text, text.ptr, text.len);
+    site->failure_text[text.len] = '\0';
+    site->failure.text = bytes_range(site->failure_text, text.len);
+    snprintf(site->failure_host, sizeof(site->failure_host), "%.*s", BYTES_ARG(client->host_name));
+    address_format(&client->address, site->failure_ip);
+    site->failure_source = client->egress->source;
+    site->failure_ms = client->opened_wall_ms;
+    site_dirty(site);
+}
+
+void site_client_failed(struct site *site, struct smtp_client *client,
+                        const struct verdict *verdict)
+{
+    metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
+    opened(site, client);
+    if (site->ready_count == 0) {
+        remember_failure(site, client, verdict);
+        return;
+    }
+    /* A host that serves other connections of ours is not broken, it has enough of them. */
+    site->cap = site->ready_count;
+    site->cap_until_ms = engine_now_ms(site->delivery->engine) + CAP_MS;
+    site_dirty(site);
+}
+
+void site_client_useless(struct site *site, struct smtp_client *client,
+                         const struct verdict *verdict)
+{
+    remember_failure(site, client, verdict);
+}
+
+void site_client_given_up(struct site *site, struct smtp_client *client)
+{
+    opened(site, client);
+    site_dirty(site);
+}
+
+void site_client_gone(struct site *site, struct smtp_client *client)
+{
+    list_remove(&client->in_site);
+    site->client_count--;
+    egress_connect_end(client->egress->egress);
+    site_dirty(site);
+    site_check_unused(site);
+}

@@ -1,0 +1,115 @@
+/*
+ * site.h - all destinations that share one MX set: their waiting mail and the connections for it.
+ *
+ *   destinations with waiting mail, in turn --+                 +-- idle connections
+ *                                             +-- site_drive() -+-- new ones: source, host, egress
+ *   rest, rate, slots: what it waits for   ---+                 +-- none possible: defer, then rest
+ *
+ * site_drive() is called after any change, at the end of the turn: it looks at the whole state and
+ * does what can be done, or makes sure that something will wake it (a connection's end, a slot's
+ * waiter, the timeout). Connections pull: site_next() gives a ready one its next recipients.
+ *
+ * Thread: the engine's.
+ */
+#pragma once
+
+#include "delivery/hosts.h"
+#include "delivery/outcome.h"
+#include "delivery/source.h"
+#include "delivery/state.h"
+
+struct smtp_client;
+struct destination;
+
+/* One of our sources towards the site. */
+struct site_egress {
+    struct site *site;
+    const struct source *source;
+    struct egress *egress;
+    struct egress_waiter waiter;
+    bool is_waiting; /* for a slot */
+};
+
+enum { SITE_TEXT_MAX = 256 };
+
+struct site {
+    struct delivery *delivery;
+    struct map_node node;    /* in delivery->sites; key: name */
+    struct list_node in_all; /* delivery->all_sites */
+    struct list_node in_dirty;
+    struct list_node in_starved;
+    struct bytes name;
+    bool is_current; /* of the present settings: in the map */
+    struct hosts *hosts;
+    const struct egress_rule *rule;
+    size_t destination_count; /* references */
+    struct list turns;        /* destinations with waiting mail */
+    size_t waiting_count;     /* recipients */
+    struct list clients;
+    size_t client_count, opening_count, ready_count;
+    struct list idle; /* ready connections without mail */
+    struct timeout timeout;
+    int64_t timeout_at_ms;    /* 0: not armed */
+    int64_t rate_until_ms;    /* the message rate allows the next one then */
+    int64_t resting_until_ms; /* no host can be reached until then */
+    size_t cap;               /* connections the peer seems to allow, while cap_until_ms */
+    int64_t cap_until_ms;
+    /* The last connection that did not become ready. */
+    struct verdict failure;
+    char failure_text[SITE_TEXT_MAX], failure_host[SITE_TEXT_MAX], failure_ip[ADDRESS_TEXT_MAX];
+    const struct source *failure_source;
+    int64_t failure_ms; /* wall, its start */
+    bool has_failed;    /* since the last success or rest */
+    bool is_refused;    /* every failure since then was permanent */
+    size_t fail_left;   /* recipients still to be told of it */
+    size_t egress_count;
+    struct site_egress egresses[]; /* one a source */
+};
+
+/* Found or made; the caller is a destination and holds it until site_put(). */
+struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain);
+void site_put(struct site **site);
+void site_dirty(struct site *site);
+void site_drive(struct site *site);
+/* Frees sites that nothing uses; the one given may be gone after it. */
+void site_check_unused(struct site *site);
+
+/* Wakes it at that time, unless something earlier does. */
+void site_wake_at(struct site *site, int64_t at_ms);
+/* pull.c: a slice of telling what waits of the failure, or of giving it back until the rest is
+ * over; both mark the site dirty again while there is more. */
+void site_fail_some(struct site *site);
+void site_postpone_some(struct site *site);
+
+/* From connections: */
+void site_client_ready(struct site *site, struct smtp_client *client);
+/* It never became ready: `verdict` says why. */
+void site_client_failed(struct site *site, struct smtp_client *client,
+                        const struct verdict *verdict);
+/* It became ready and broke before any message was tried on it. */
+void site_client_useless(struct site *site, struct smtp_client *client,
+                         const struct verdict *verdict);
+/* Not worth waiting for any more: no failure. */
+void site_client_given_up(struct site *site, struct smtp_client *client);
+void site_client_gone(struct site *site, struct smtp_client *client);
+
+/* What a pulled message consists of. */
+struct pull {
+    struct stub *stub;
+    struct destination *destination; /* of the first recipient */
+    size_t count;
+    struct pending **pendings; /* room for count_max */
+    size_t count_max;
+};
+/* The next message's recipients for a ready connection; false: nothing can be sent now. */
+must_use bool site_next(struct site *site, struct smtp_client *client, struct pull *pull);
+/* Puts recipients back in front, without an attempt. */
+void site_requeue(struct delivery *delivery, struct pending *pending);
+
+/* For explain and status. */
+const char *site_constraint(const struct site *site, int64_t *until_ms_out);
+/* Waiting mail that nothing will wake. */
+bool site_is_unheld(const struct site *site);
+void site_wake(struct site *site);
+/* Lets go of everything, for the end. */
+void site_abandon(struct site *site);

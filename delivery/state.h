@@ -1,0 +1,115 @@
+/*
+ * state.h - struct delivery as the files of this folder see it. Private to delivery/.
+ *
+ * Everything that changes marks its site or destination dirty; the dirty ones are driven once, at
+ * the end of the turn, when all recipients that became due together stand in their lists: that is
+ * what lets a message with many recipients leave in one transaction.
+ *
+ * A READY pending is in exactly one place: at its destination (PENDING_AT_DESTINATION), held by a
+ * suspension (PENDING_HELD), or in a transaction or clearing, both of which have deadlines
+ * (PENDING_BUSY). The bits are delivery's and are cleared before the shard gets a pending back.
+ */
+#pragma once
+
+#include "base/slab.h"
+#include "delivery/delivery.h"
+#include "delivery/egress.h"
+
+enum {
+    PENDING_AT_DESTINATION = 1 << 4,
+    PENDING_HELD = 1 << 5,
+    PENDING_BUSY = 1 << 6,
+    PENDING_PLACES = PENDING_AT_DESTINATION | PENDING_HELD | PENDING_BUSY,
+};
+
+enum {
+    SHARDS_MAX = 256,        /* a message id has one byte for it */
+    CLIENTS_MAX = 20000,     /* of one engine; the process's limit is the egress table's */
+    CLEARINGS_MAX = 1000,    /* messages whose recipients are being told of a failure */
+    CLEARING_LOADS_MAX = 64, /* of these, read from disk at a time */
+    DRIVE_MAX = 10000,       /* recipients handled in one drive of one site or destination */
+    FAIL_MAX = 1000,         /* recipients that one failed try of a site is an attempt for */
+    PULL_MAX = 1000,         /* recipients of one transaction */
+    DESTINATIONS_MAX = 2000000,
+    DESTINATION_KEPT_S = 60, /* without recipients, for the sake of its routing */
+    TICK_MS = 1000,
+};
+
+struct suspensions;
+
+struct delivery {
+    struct engine *engine;
+    struct resolver *resolver;
+    struct domains *domains;
+    struct egress_table *egresses;
+    struct shard *home;
+    const struct delivery_settings *settings;
+    unsigned generation; /* of the settings */
+    struct shard *shards[SHARDS_MAX];
+
+    struct slab clients, destinations, settlements, clearings;
+    struct map sites; /* those of the present settings */
+    struct list all_sites;
+    struct list all_destinations;
+    struct list idle_destinations; /* longest idle first */
+    struct list dirty_sites, dirty_destinations;
+    struct list starved_sites, starved_destinations; /* wait for room among the clearings */
+    struct list waiting_clearings;                   /* for a load */
+    size_t clearing_loads;
+    struct turn_end drive;
+    struct timeout tick;
+
+    struct suspensions *suspensions;
+    struct list held;
+    size_t held_count;
+    size_t held_to_check; /* of the front of `held`: rules changed */
+
+    struct list cancelled; /* recipients whose cancelling waits for room among the clearings */
+    char cancel_reason[256];
+    struct pending *pulled[PULL_MAX]; /* of the message being pulled */
+    struct buf scratch;               /* of content being stuffed */
+
+    size_t site_count, destination_count, waiting_count, in_attempt_count, client_count;
+    uint64_t unheld; /* as of the last look */
+    unsigned ticks;
+    int64_t started_ms; /* wall */
+
+    bool is_stopping, has_stopped;
+    struct timeout stop_deadline;
+    void (*stopped)(void *context);
+    void *stopped_context;
+};
+
+_Static_assert((PENDING_PLACES & (PENDING_FLAGS_STORED | PENDING_HOLDS)) == 0,
+               "the shard has the other bits");
+
+/* The shard of a stub: ids carry its index. */
+static inline struct shard *delivery_shard(const struct delivery *delivery, const struct stub *stub)
+{
+    struct shard *shard = delivery->shards[message_id_shard(stub->id)];
+
+    check(shard != NULL);
+    return shard;
+}
+
+/* Into a transaction or clearing, and out of it. */
+static inline void pending_occupy(struct pending *pending)
+{
+    check((pending->flags & PENDING_PLACES) == 0);
+    pending->flags |= PENDING_BUSY;
+}
+
+static inline void pending_release(struct pending *pending)
+{
+    check((pending->flags & PENDING_PLACES) == PENDING_BUSY);
+    pending->flags &= (uint8_t)~PENDING_BUSY;
+}
+
+/* Drives what is dirty at the end of this turn. */
+static inline void delivery_drive_later(struct delivery *delivery)
+{
+    engine_at_turn_end(delivery->engine, &delivery->drive);
+}
+
+/* Something that delivery_stop() waits for has gone. */
+void delivery_check_stopped(struct delivery *delivery);

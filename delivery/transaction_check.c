@@ -1,0 +1,57 @@
+/* transaction_check.c - what a peer's extensions say it cannot take. */
+#include "delivery/transaction.h"
+
+static bool has_8bit(struct bytes b)
+{
+    uint8_t all = 0;
+
+    for (size_t i = 0; i < b.len; i++)
+        all |= b.ptr[i];
+    return all >= 0x80;
+}
+
+/* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
+bool transaction_is_8bit(const struct transaction *t)
+{
+    const struct message *m = t->message;
+
+    if (m->body != SMTP_BODY_8BITMIME)
+        return false;
+    if (t->client->extensions.eightbitmime || m->content.memory.ptr == NULL)
+        return true;
+    return has_8bit(m->prefix) || has_8bit(m->content.memory);
+}
+
+static const struct verdict *cannot(struct transaction *t, uint16_t subject, uint16_t detail,
+                                    const char *class, const char *rule, struct bytes text)
+{
+    struct verdict verdict = verdict_of_ours(VERDICT_BOUNCED, subject, detail, class, rule, text);
+
+    return transaction_keep(t, &verdict);
+}
+
+const struct verdict *transaction_check(struct transaction *t)
+{
+    const struct smtp_extensions *e = &t->client->extensions;
+    struct bytes text;
+
+    /* RFC 1870 section 6.1 */
+    if (e->has_size && e->size_max > 0 && t->size > e->size_max) {
+        if (!arena_printf(&t->client->arena, &text,
+                          "the message has %llu bytes, the receiving server takes at most %llu",
+                          (unsigned long long)t->size, (unsigned long long)e->size_max))
+            text = BYTES("the message is larger than the receiving server takes");
+        return cannot(t, 3, 4, "message-too-large", "peer-size", text);
+    }
+    /* RFC 6531 section 3.5 */
+    if (t->message->needs_smtputf8 && !e->smtputf8)
+        return cannot(t, 6, 7, "content", "peer-smtputf8",
+                      BYTES("an address or header field needs SMTPUTF8, which the receiving server "
+                            "does not offer"));
+    /* RFC 6152 section 3: convert or return; converting would break signatures. */
+    if (!e->eightbitmime && transaction_is_8bit(t))
+        return cannot(t, 6, 3, "content", "peer-8bitmime",
+                      BYTES("the message has 8-bit content, which the receiving server does not "
+                            "take (no 8BITMIME)"));
+    return NULL;
+}

@@ -1,0 +1,5 @@
+# Scripts that play the server; the relay's delivery is the client.
+relay_chat(client
+    ${support}/chat.c ${CMAKE_CURRENT_LIST_DIR}/chat_client.c
+    ${PROJECT_SOURCE_DIR}/tests/unit/delivery/world.c
+    MODULES delivery)
