@@ -13,6 +13,7 @@ enum {
     RECIPIENT_LEN = 14, /* then the domain */
 
     ACCEPT_INLINE = 1,
+    ACCEPT_MOVED = 2,
     RECIPIENT_FINAL = 1,
 };
 
@@ -85,7 +86,7 @@ bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
     put_u32(at + 24, stub->next_seq - stub->staged);
     put_u32(at + 28, stub->recipient_count);
     put_u16(at + 32, stub->reach);
-    at[34] = stub->is_inline ? ACCEPT_INLINE : 0;
+    at[34] = (uint8_t)((stub->is_inline ? ACCEPT_INLINE : 0) | (stub->is_moved ? ACCEPT_MOVED : 0));
     at[35] = 0;
     for (uint32_t i = 0; i < stub->recipient_count; i++)
         if (!add_recipient(writer, &stub->pendings[i], wall_offset_ms))
@@ -210,6 +211,7 @@ bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
         .recipient_count = get_u32(at + 28),
         .reach = get_u16(at + 32),
         .is_inline = (at[34] & ACCEPT_INLINE) != 0,
+        .is_moved = (at[34] & ACCEPT_MOVED) != 0,
         .recipients = input,
     };
     /* Walks over the recipients to find the next entry. */

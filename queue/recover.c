@@ -105,6 +105,7 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
     stub->next_seq = entry->next_seq;
     stub->reach = entry->reach & STUB_REACH_MAX;
     stub->is_inline = entry->is_inline;
+    stub->is_moved = entry->is_moved;
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct recipient_state state;
         struct bytes domain;
@@ -226,6 +227,7 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     stub->accepted_s = (uint32_t)(accept.accepted_ms / 1000);
     stub->next_seq = accept.next_seq;
     stub->is_inline = accept.inline_len > 0 || accept.extent_count == 0;
+    stub->is_moved = accept.is_moved;
     stub->content_len = accept.inline_len;
     struct accept extents = accept;
     struct extent extent;
@@ -264,7 +266,7 @@ static void recover_outcome_record(struct recovering *r, const struct record *re
     };
     const struct stub *stub = stub_index_find(&r->shard->index, outcome.id);
     /* The footer that is about to be written shows those accepted here as they are. */
-    if (stub != NULL && stub->segment != segment) {
+    if (stub != NULL && (stub->segment != segment || stub->is_moved)) {
         segment_add_outcome(segment, &entry);
         segment->index_len += FOOTER_OUTCOME_LEN;
     }

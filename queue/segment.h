@@ -88,7 +88,7 @@ struct accept_entry {
     uint32_t next_seq;
     uint32_t recipient_count;
     uint32_t reach;
-    bool is_inline;
+    bool is_inline, is_moved;
     struct bytes recipients; /* undecoded */
 };
 

@@ -250,7 +250,7 @@ static int admit(const struct shard *shard, const struct commit *commit)
     return 0;
 }
 
-static struct message_id new_id(struct shard *shard)
+struct message_id shard_next_id(struct shard *shard)
 {
     int64_t now_us = engine_wall_ms(shard->engine) * 1000 - SERIAL_EPOCH_US;
     uint64_t serial = MAX((uint64_t)MAX(now_us, 1), shard->serial_last + 1);
@@ -265,7 +265,8 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
     struct stub *stub = stub_new(count);
 
     check(stub != NULL);
-    message->id = new_id(shard);
+    if (message->id.value == 0)
+        message->id = shard_next_id(shard);
     message->accepted_ms = engine_wall_ms(shard->engine);
     stub->id = message->id;
     stub->accepted_s = (uint32_t)(message->accepted_ms / 1000);
@@ -485,6 +486,7 @@ static void apply_move(struct shard *shard, const struct accepting *accepting)
     struct message *message = accepting->message;
 
     shard_detach_stub(shard, accepting->stub);
+    accepting->stub->is_moved = true;
     place_stub(shard, accepting);
     metric_inc(METRIC_SPOOL_COMPACTED_MESSAGES);
     metric_add(METRIC_SPOOL_COMPACTED_BYTES, (int64_t)stub_bytes(accepting->stub));
@@ -520,8 +522,9 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
 
     check(stub->staged > 0);
     stub->staged--;
-    /* Of messages accepted in this same segment the footer shows the state itself. */
-    if (stub->segment != shard->flush_segment)
+    /* Of messages accepted in this same segment the footer shows the state itself, or nothing once
+     * they are finished. A moved one has an older accept record, which must not come back then. */
+    if (stub->segment != shard->flush_segment || stub->is_moved)
         segment_add_outcome(shard->flush_segment, &effect->entry);
     if (effect->entry.kind == EVENT_DELAYED) {
         pending->flags |= PENDING_DELAY_TOLD;
@@ -886,6 +889,7 @@ static struct shard *shard_new(const struct shard_setup *setup)
     list_node_init(&shard->hook.node);
     flush_init(shard);
     supply_init(shard);
+    compact_init(shard);
     return shard;
 }
 

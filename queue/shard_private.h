@@ -96,11 +96,13 @@ struct compaction {
     struct segment *segment; /* being emptied; NULL: none */
     struct ids ids;          /* of what may live there */
     size_t next;
-    unsigned loading; /* copies under way */
-    bool is_listing;  /* its footer is being read */
+    unsigned copies; /* under way */
+    bool is_listing; /* its footer is being read */
+    bool has_failed; /* something in it cannot be read */
     struct op op;
     void *footer;
-    int64_t rest_until_ms; /* after a round that got nowhere */
+    int64_t rest_until_ms; /* after a round that could not move everything */
+    struct timeout rest;
 };
 
 struct shard {
@@ -248,6 +250,7 @@ void content_load_for_move(struct shard *shard, struct stub *stub,
                            void (*moved)(struct read *read, int result, struct message *message));
 
 /* compact.c */
+void compact_init(struct shard *shard);
 void compact_turn(struct shard *shard);
 void compact_stop(struct shard *shard);
 void compact_moved(struct shard *shard); /* a copy stands, or failed */

@@ -59,7 +59,8 @@ struct stub {
     uint32_t content_len;   /* bytes of its content's records */
     uint32_t reach : 12;    /* how many segments before `segment` its content begins */
     uint32_t is_inline : 1; /* its content's records stand right before the accept record */
-    uint32_t staged : 19;   /* outcomes on their way to disk */
+    uint32_t is_moved : 1;  /* an older accept record of it may still be there */
+    uint32_t staged : 18;   /* outcomes on their way to disk */
     struct pending pendings[];
 };
 
