@@ -291,8 +291,8 @@ static void command_suspend(struct control_client *client, const json_t *request
     walk_workers(client, &filter, QUEUE_COUNT, NULL, 0, &result);
     if (!is_dry_run) {
         pthread_mutex_lock(&program->change);
-        number = suspensions_add(program->suspensions, request, clock_wall_ms(), &why);
-        int error = number < 0 ? number : suspensions_save(program->suspensions);
+        number = suspension_file_add(program->suspensions, request, clock_wall_ms(), &why);
+        int error = number < 0 ? number : suspension_file_save(program->suspensions);
         if (number > 0)
             program_spread_suspensions(program);
         pthread_mutex_unlock(&program->change);
@@ -313,8 +313,8 @@ static void command_resume(struct control_client *client, const json_t *request)
     struct program *program = client->program;
 
     pthread_mutex_lock(&program->change);
-    unsigned removed = suspensions_remove(program->suspensions, request);
-    int error = removed == 0 ? 0 : suspensions_save(program->suspensions);
+    unsigned removed = suspension_file_remove(program->suspensions, request);
+    int error = removed == 0 ? 0 : suspension_file_save(program->suspensions);
     if (removed > 0)
         program_spread_suspensions(program);
     pthread_mutex_unlock(&program->change);
@@ -339,7 +339,7 @@ static void command_suspensions(struct control_client *client, const json_t *req
 
     (void)request;
     pthread_mutex_lock(&program->change);
-    const struct suspension *list = suspensions_rules(program->suspensions, &count);
+    const struct suspension *list = suspension_file_rules(program->suspensions, &count);
     for (i = 0; i < count; i++)
         json_array_append_new(rules, suspension_to_json(&list[i]));
     pthread_mutex_unlock(&program->change);

@@ -185,7 +185,7 @@ static void suspend(struct worker *worker, void *context)
 {
     struct program *program = context;
     size_t count;
-    const struct suspension *rules = suspensions_rules(program->suspensions, &count);
+    const struct suspension *rules = suspension_file_rules(program->suspensions, &count);
 
     delivery_suspend(worker->delivery, count, rules);
 }
@@ -265,9 +265,9 @@ static void block_signals(sigset_t *signals)
 static void tick(struct program *program)
 {
     pthread_mutex_lock(&program->change);
-    if (suspensions_expire(program->suspensions, clock_wall_ms())) {
+    if (suspension_file_expire(program->suspensions, clock_wall_ms())) {
         program_spread_suspensions(program);
-        if (suspensions_save(program->suspensions) < 0)
+        if (suspension_file_save(program->suspensions) < 0)
             log_error("what=\"suspensions.json cannot be written\"");
     }
     pthread_mutex_unlock(&program->change);
@@ -330,7 +330,7 @@ static void free_all(struct program *program)
     if (program->shared.egresses != NULL)
         egress_table_free(&program->shared.egresses);
     if (program->suspensions != NULL)
-        suspensions_free(&program->suspensions);
+        suspension_file_free(&program->suspensions);
     free(program->workers);
     free(program->shared.loads);
     free(program->listeners);
@@ -367,7 +367,7 @@ static int start(struct program *program, const struct config *config)
         log_error("state_dir=%s what=\"%s\"", config->state_dir, why);
         return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
     }
-    program->suspensions = suspensions_load(config->state_dir, why, sizeof(why));
+    program->suspensions = suspension_file_load(config->state_dir, why, sizeof(why));
     if (program->suspensions == NULL) {
         log_error("what=\"%s\"", why);
         return EXIT_CONFIG;

@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "relay/state_dir.h"
-#include "relay/suspensions.h"
+#include "relay/suspension_file.h"
 #include "relay/worker.h"
 
 /* sysexits(3); what the program's exit code means is in ringpost(8). */
@@ -30,7 +30,7 @@ struct program {
     struct config *configs[64]; /* every one since start; the last is current */
     unsigned config_count;
     struct state_dir state_dir;
-    struct suspensions *suspensions;
+    struct suspension_file *suspensions;
     unsigned worker_count;
     struct worker *workers;
     struct listener **listeners;

@@ -9,7 +9,7 @@
 
 #include "event/event.h"
 #include "relay/state_dir.h"
-#include "relay/suspensions.h"
+#include "relay/suspension_file.h"
 #include "support/unit.h"
 
 static char directory[64];
@@ -94,11 +94,11 @@ TEST(state_dir_damaged_node_is_refused_not_replaced)
     remove_directory();
 }
 
-static int add(struct suspensions *suspensions, const char *request, int64_t wall_ms)
+static int add(struct suspension_file *suspensions, const char *request, int64_t wall_ms)
 {
     const char *reason = "";
     json_t *json = json_loads(request, 0, NULL);
-    int number = suspensions_add(suspensions, json, wall_ms, &reason);
+    int number = suspension_file_add(suspensions, json, wall_ms, &reason);
 
     json_decref(json);
     return number;
@@ -109,25 +109,25 @@ TEST(suspensions_survive_a_restart_and_expire)
     size_t count;
 
     make_directory();
-    struct suspensions *suspensions = suspensions_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
     assert_int_equal(add(suspensions, "{\"domain\":\"Held.example\"}", 1000), 1);
     assert_int_equal(add(suspensions, "{\"domain\":\"held.example\"}", 1000), 1); /* the same */
     assert_int_equal(add(suspensions, "{\"sender\":\"@a.example\",\"for_s\":60}", 1000), 2);
     assert_int_equal(add(suspensions, "{}", 1000), -EINVAL); /* names nothing */
-    assert_int_equal(suspensions_save(suspensions), 0);
-    suspensions_free(&suspensions);
+    assert_int_equal(suspension_file_save(suspensions), 0);
+    suspension_file_free(&suspensions);
 
-    suspensions = suspensions_load(directory, why, sizeof(why));
-    const struct suspension *rules = suspensions_rules(suspensions, &count);
+    suspensions = suspension_file_load(directory, why, sizeof(why));
+    const struct suspension *rules = suspension_file_rules(suspensions, &count);
     assert_int_equal(count, 2);
     assert_string_equal(rules[0].domain, "held.example");
     assert_int_equal(rules[1].until_ms, 61000);
-    assert_false(suspensions_expire(suspensions, 60999));
-    assert_true(suspensions_expire(suspensions, 61000));
+    assert_false(suspension_file_expire(suspensions, 60999));
+    assert_true(suspension_file_expire(suspensions, 61000));
     json_t *all = json_pack("{s:b}", "all", 1);
-    assert_int_equal(suspensions_remove(suspensions, all), 1);
+    assert_int_equal(suspension_file_remove(suspensions, all), 1);
     json_decref(all);
-    suspensions_free(&suspensions);
+    suspension_file_free(&suspensions);
     remove_directory();
 }
 
@@ -135,7 +135,7 @@ TEST(suspensions_damaged_file_is_refused)
 {
     make_directory();
     write_file("suspensions.json", "[{\"number\":");
-    assert_null(suspensions_load(directory, why, sizeof(why)));
+    assert_null(suspension_file_load(directory, why, sizeof(why)));
     assert_non_null(strstr(why, "damaged"));
     remove_directory();
 }

@@ -1,5 +1,5 @@
-/* suspensions.c - rules that hold mail back: kept as JSON, handed to delivery as structs. */
-#include "relay/suspensions.h"
+/* suspension_file.c - rules that hold mail back: kept as JSON, handed to delivery as structs. */
+#include "relay/suspension_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "relay/state_dir.h"
 
-struct suspensions {
+struct suspension_file {
     char path[4096];
     uint32_t next_number;
     size_t count;
@@ -92,7 +92,7 @@ static bool rule_is_same(const struct suspension *a, const struct suspension *b)
     return a->message == b->message;
 }
 
-static bool load_rules(struct suspensions *suspensions, const json_t *root)
+static bool load_rules(struct suspension_file *suspensions, const json_t *root)
 {
     const json_t *item;
     size_t i;
@@ -116,9 +116,9 @@ static bool load_rules(struct suspensions *suspensions, const json_t *root)
     return true;
 }
 
-struct suspensions *suspensions_load(const char *state_dir, char *why_out, size_t why_size)
+struct suspension_file *suspension_file_load(const char *state_dir, char *why_out, size_t why_size)
 {
-    struct suspensions *suspensions = calloc(1, sizeof(*suspensions));
+    struct suspension_file *suspensions = calloc(1, sizeof(*suspensions));
     json_error_t error;
 
     check(suspensions != NULL);
@@ -132,13 +132,13 @@ struct suspensions *suspensions_load(const char *state_dir, char *why_out, size_
     if (!is_good) {
         snprintf(why_out, why_size, "%s is damaged (%s); mend or remove it", suspensions->path,
                  root == NULL ? error.text : "not a list of rules");
-        suspensions_free(&suspensions);
+        suspension_file_free(&suspensions);
     }
     json_decref(root);
     return suspensions;
 }
 
-void suspensions_free(struct suspensions **suspensions)
+void suspension_file_free(struct suspension_file **suspensions)
 {
     for (size_t i = 0; i < (*suspensions)->count; i++)
         free_rule(&(*suspensions)->rules[i]);
@@ -146,8 +146,8 @@ void suspensions_free(struct suspensions **suspensions)
     *suspensions = NULL;
 }
 
-int suspensions_add(struct suspensions *suspensions, const json_t *request, int64_t wall_ms,
-                    const char **why_out)
+int suspension_file_add(struct suspension_file *suspensions, const json_t *request, int64_t wall_ms,
+                        const char **why_out)
 {
     struct suspension rule;
     json_int_t for_s = json_integer_value(json_object_get(request, "for_s"));
@@ -176,13 +176,13 @@ int suspensions_add(struct suspensions *suspensions, const json_t *request, int6
     return (int)rule.number;
 }
 
-static void remove_at(struct suspensions *suspensions, size_t i)
+static void remove_at(struct suspension_file *suspensions, size_t i)
 {
     free_rule(&suspensions->rules[i]);
     suspensions->rules[i] = suspensions->rules[--suspensions->count];
 }
 
-unsigned suspensions_remove(struct suspensions *suspensions, const json_t *request)
+unsigned suspension_file_remove(struct suspension_file *suspensions, const json_t *request)
 {
     json_int_t number = json_integer_value(json_object_get(request, "number"));
     bool all = json_is_true(json_object_get(request, "all"));
@@ -204,7 +204,7 @@ unsigned suspensions_remove(struct suspensions *suspensions, const json_t *reque
     return removed;
 }
 
-bool suspensions_expire(struct suspensions *suspensions, int64_t wall_ms)
+bool suspension_file_expire(struct suspension_file *suspensions, int64_t wall_ms)
 {
     bool any = false;
 
@@ -219,7 +219,7 @@ bool suspensions_expire(struct suspensions *suspensions, int64_t wall_ms)
     return any;
 }
 
-int suspensions_save(const struct suspensions *suspensions)
+int suspension_file_save(const struct suspension_file *suspensions)
 {
     char temporary[4200];
     json_t *root = json_array();
@@ -240,7 +240,8 @@ int suspensions_save(const struct suspensions *suspensions)
     return error;
 }
 
-const struct suspension *suspensions_rules(const struct suspensions *suspensions, size_t *count_out)
+const struct suspension *suspension_file_rules(const struct suspension_file *suspensions,
+                                               size_t *count_out)
 {
     *count_out = suspensions->count;
     return suspensions->rules;
