@@ -429,6 +429,27 @@ static void on_record(void *context, const struct record *record, bool is_alone)
     tell_record(context, record);
 }
 
+/* As read_blocks(), but a block that the disk cannot read is zeros: damage, not the end of all
+ * events. */
+static int read_what_reads(const struct opened *opened, uint32_t from, uint32_t end,
+                           uint8_t **blocks_out)
+{
+    uint32_t first = from / SPOOL_BLOCK * SPOOL_BLOCK;
+    int error = read_blocks(opened, from, end, blocks_out);
+
+    if (error != -EIO)
+        return error;
+    size_t len = (end - first + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
+    uint8_t *blocks = disk_buffer(len);
+    if (blocks == NULL)
+        return -ENOMEM;
+    for (size_t at = 0; at < len; at += SPOOL_BLOCK)
+        if (disk_read(opened->fd, blocks + at, SPOOL_BLOCK, first + at) < 0)
+            memset(blocks + at, 0, SPOOL_BLOCK);
+    *blocks_out = blocks;
+    return 0;
+}
+
 /* Tells what stands in [from, end). */
 static int tell_run(const struct opened *opened, uint32_t from, uint32_t end, struct telling *t)
 {
@@ -440,7 +461,7 @@ static int tell_run(const struct opened *opened, uint32_t from, uint32_t end, st
     int error = find_flush(opened, from, end, &from);
     if (error < 0 || from >= end)
         return error;
-    error = read_blocks(opened, from, end, &blocks);
+    error = read_what_reads(opened, from, end, &blocks);
     if (error < 0)
         return error;
     struct bytes bytes = {blocks + from % SPOOL_BLOCK, end - from};

@@ -32,8 +32,8 @@ struct publisher *publisher_start(const struct publisher_settings *settings, cha
  * once a shard. */
 void publisher_attach(struct publisher *publisher, unsigned shard, publisher_passed_fn *passed,
                       void *context, uint64_t durable_position);
-/* A run of whole records, durable, in the shard's order. Copies what it needs; never blocks. Thread:
- * the engine that owns the shard. */
+/* A run of whole records, durable, in the shard's order. Copies what it needs; never blocks.
+ * Thread: the engine that owns the shard. */
 void publisher_push(struct publisher *publisher, unsigned shard, uint64_t position,
                     struct bytes records);
 /* Takes what was pushed, commits, ends the thread. While the files cannot be written it gives up

@@ -356,7 +356,7 @@ static void pack(struct event_file *file)
         file->may_have_plain = false; /* tried again after the next rotation */
 }
 
-void event_file_rotate_if_due(struct event_file *file, int64_t wall_ms)
+bool event_file_rotate_if_due(struct event_file *file, int64_t wall_ms)
 {
     int64_t now_ms = clock_monotonic_ms();
     int error = 0;
@@ -380,4 +380,5 @@ void event_file_rotate_if_due(struct event_file *file, int64_t wall_ms)
                     "event_file=" EVENT_CURRENT_NAME
                     " error=\"%s\" what=\"rotation or retention failed\"",
                     strerror(-error));
+    return file->may_have_plain || file->packer != NULL;
 }

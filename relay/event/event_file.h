@@ -57,5 +57,6 @@ size_t event_file_unwritten(const struct event_file *file);
 bool event_file_has_uncommitted(const struct event_file *file, uint64_t *bytes_out);
 
 /* Closes current.jsonl when it is large or old enough, and nothing is uncommitted; compresses what
- * is closed and applies the retention. Failures are logged and tried again at the next call. */
-void event_file_rotate_if_due(struct event_file *file, int64_t wall_ms);
+ * is closed, a few MiB a call, and applies the retention. True: there is more to compress, call
+ * again soon. Failures are logged and tried again at a later call. */
+bool event_file_rotate_if_due(struct event_file *file, int64_t wall_ms);

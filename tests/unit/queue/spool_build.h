@@ -142,7 +142,8 @@ static inline uint32_t build_outcome(struct build *b, struct message_id id, uint
     return offset;
 }
 
-/* Writes the file; a closed one gets a trailer. */
+/* Writes the file, also over an earlier state of it while somebody reads; a closed one gets a
+ * trailer. */
 static inline void build_write(struct build *b, bool is_closed)
 {
     char path[SPOOL_PATH_MAX];
@@ -157,7 +158,7 @@ static inline void build_write(struct build *b, bool is_closed)
         segment_trailer_encode(&trailer, b->bytes + BUILD_SEGMENT_SIZE - SPOOL_BLOCK);
     }
     assert_true(segment_path(b->spool, b->shard, b->sequence, path));
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, b->bytes, BUILD_SEGMENT_SIZE), BUILD_SEGMENT_SIZE);
     close(fd);

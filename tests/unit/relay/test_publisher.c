@@ -1,0 +1,465 @@
+#include "relay/publisher.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/metric.h"
+#include "event/event_tail.h"
+#include "tests/unit/event/event_sample.h"
+#include "tests/unit/queue/spool_build.h"
+
+enum { SHARDS = 2, WAIT_MS = 20000 };
+
+struct fixture {
+    char events[64];
+    struct build builds[SHARDS]; /* each in a spool of its own, see fixture_make() */
+    struct publisher *publisher;
+    size_t hand_over_max;
+    _Atomic uint64_t passed[SHARDS];
+    uint32_t seq[SHARDS];      /* of the next outcome */
+    _Atomic uint64_t expected; /* events */
+};
+
+static void on_passed(void *context, unsigned shard, uint64_t position)
+{
+    struct fixture *f = context;
+
+    assert_true(position > atomic_load(&f->passed[shard]));
+    atomic_store(&f->passed[shard], position);
+}
+
+static struct publisher *start(struct fixture *f, char *why)
+{
+    const struct publisher_settings settings = {
+        .spool_directory = f->builds[0].spool,
+        .shard_count = SHARDS,
+        .hand_over_max = f->hand_over_max,
+        .file = {.directory = f->events},
+    };
+
+    return publisher_start(&settings, why, 256);
+}
+
+static uint64_t durable(const struct fixture *f, unsigned shard)
+{
+    return position_of(f->builds[shard].sequence, f->builds[shard].flush);
+}
+
+static void fixture_start(struct fixture *f)
+{
+    char why[256] = "";
+
+    f->publisher = start(f, why);
+    if (f->publisher == NULL)
+        fail_msg("%s", why);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        atomic_store(&f->passed[i], 0);
+        publisher_attach(f->publisher, i, on_passed, f, durable(f, i));
+    }
+}
+
+static void fixture_make(struct fixture *f)
+{
+    char directory[256];
+
+    *f = (struct fixture){.events = "/tmp/ringpost-events-XXXXXX"};
+    assert_non_null(mkdtemp(f->events));
+    build_spool(&f->builds[0], 0);
+    f->builds[1] = f->builds[0];
+    f->builds[1].shard = 1;
+    snprintf(directory, sizeof(directory), "%s/01", f->builds[1].spool);
+    assert_int_equal(mkdir(directory, 0700), 0);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        build_begin(&f->builds[i], 1);
+        build_write(&f->builds[i], false);
+    }
+    fixture_start(f);
+}
+
+static void fixture_remove(struct fixture *f)
+{
+    char command[128];
+
+    if (f->publisher != NULL)
+        publisher_stop(&f->publisher);
+    free(f->builds[1].bytes);
+    build_remove(&f->builds[0]);
+    snprintf(command, sizeof(command), "rm -rf '%s'", f->events);
+    assert_int_equal(system(command), 0);
+}
+
+/* A flush of content and `count` outcomes, durable on disk; what the shard would hand over. */
+static struct bytes flush(struct fixture *f, unsigned shard, unsigned count, uint64_t *position_out)
+{
+    struct build *b = &f->builds[shard];
+    uint32_t from = b->at;
+    uint8_t content[2000] = {1};
+
+    *position_out = build_position(b);
+    build_record(b, RECORD_CONTENT, 0, content, sizeof(content));
+    for (unsigned i = 0; i < count; i++)
+        build_outcome(b, (struct message_id){(uint64_t)shard << 56 | 77}, 0, f->seq[shard]++,
+                      EVENT_DEFERRED);
+    build_flush(b);
+    build_write(b, false);
+    f->expected += count;
+    return (struct bytes){b->bytes + from, b->at - from};
+}
+
+static void push(struct fixture *f, unsigned shard, unsigned count)
+{
+    uint64_t position;
+    struct bytes records = flush(f, shard, count, &position);
+
+    publisher_push(f->publisher, shard, position, records);
+}
+
+/* A new segment, as the shard does when the old one is full. */
+static void next_segment(struct fixture *f, unsigned shard)
+{
+    struct build *b = &f->builds[shard];
+
+    build_end(b, true);
+    build_begin(b, b->sequence + 1);
+    build_write(b, false);
+}
+
+static void sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static void expect_all_passed(struct fixture *f)
+{
+    int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
+
+    for (unsigned i = 0; i < SHARDS; i++)
+        while (atomic_load(&f->passed[i]) != durable(f, i)) {
+            if (clock_monotonic_ms() > until_ms)
+                fail_msg("shard %u passed %llx, not %llx", i,
+                         (unsigned long long)atomic_load(&f->passed[i]),
+                         (unsigned long long)durable(f, i));
+            sleep_ms(5);
+        }
+}
+
+/* Every shard's events stand in the files in order, each once. */
+static void expect_files(const struct fixture *f)
+{
+    const struct event_filter filter = {0};
+    struct event_tail *tail;
+    struct bytes line;
+    uint32_t next[SHARDS] = {0};
+    uint64_t count = 0;
+
+    assert_int_equal(event_tail_open(f->events, &filter, false, &tail), 0);
+    while (event_tail_next(tail, &line) == 1) {
+        char seq[64];
+        bool is_found = false;
+
+        for (unsigned i = 0; i < SHARDS && !is_found; i++) {
+            snprintf(seq, sizeof(seq), "\"event_id\":\"0000-%02x-", i);
+            if (bytes_find_bytes(line, bytes_of(seq), 0) == line.len)
+                continue;
+            snprintf(seq, sizeof(seq), "\"seq\":%u,", next[i]++);
+            is_found = bytes_find_bytes(line, bytes_of(seq), 0) < line.len;
+        }
+        if (!is_found)
+            fail_msg("out of order after %llu: %.*s", (unsigned long long)count, BYTES_ARG(line));
+        count++;
+    }
+    event_tail_close(&tail);
+    assert_int_equal(count, f->expected);
+}
+
+TEST(publisher_writes_what_is_pushed)
+{
+    struct fixture f;
+    int64_t written = metric_sum(METRIC_EVENTS_DEFERRED);
+
+    fixture_make(&f);
+    for (unsigned i = 0; i < 20; i++)
+        push(&f, i % SHARDS, 3);
+    expect_all_passed(&f);
+    expect_files(&f);
+    publisher_stop(&f.publisher);
+    assert_null(f.publisher);
+    assert_int_equal(metric_sum(METRIC_EVENTS_DEFERRED) - written, 60);
+    assert_int_equal(metric_sum(METRIC_EVENTS_LAG_BYTES), 0);
+    fixture_remove(&f);
+}
+
+TEST(publisher_stop_writes_what_is_left)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    for (unsigned i = 0; i < 50; i++)
+        push(&f, 1, 4);
+    publisher_stop(&f.publisher);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+TEST(publisher_catches_up_at_a_start)
+{
+    struct fixture f;
+    uint64_t position;
+
+    fixture_make(&f);
+    push(&f, 0, 3);
+    publisher_stop(&f.publisher);
+    /* Durable, and never handed over: the program was killed. */
+    (void)flush(&f, 0, 5, &position);
+    next_segment(&f, 0);
+    (void)flush(&f, 0, 2, &position);
+    (void)flush(&f, 1, 1, &position);
+    fixture_start(&f);
+    push(&f, 0, 2);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+TEST(publisher_follows_into_new_segments)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    for (unsigned i = 0; i < 12; i++) {
+        push(&f, 0, 2);
+        if (i % 3 == 2)
+            next_segment(&f, 0);
+    }
+    push(&f, 0, 1);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+/* Runs that were not handed over at all are noticed by the next that is. */
+TEST(publisher_reads_gaps_from_the_journal)
+{
+    struct fixture f;
+    uint64_t position;
+
+    fixture_make(&f);
+    push(&f, 0, 1);
+    (void)flush(&f, 0, 2, &position);
+    push(&f, 0, 1);
+    (void)flush(&f, 0, 2, &position);
+    next_segment(&f, 0);
+    (void)flush(&f, 0, 2, &position);
+    push(&f, 0, 1);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+TEST(publisher_drops_hand_overs_without_room_and_reads_them_back)
+{
+    struct fixture f;
+    int64_t dropped = metric_sum(METRIC_EVENTS_DROPPED_RUNS);
+
+    fixture_make(&f);
+    publisher_stop(&f.publisher);
+    f.hand_over_max = 3000;
+    fixture_start(&f);
+    for (unsigned i = 0; i < 100; i++)
+        push(&f, 0, 3);
+    expect_all_passed(&f);
+    expect_files(&f);
+    assert_true(metric_sum(METRIC_EVENTS_DROPPED_RUNS) > dropped);
+    fixture_remove(&f);
+}
+
+/* --- trouble with the files ------------------------------------------------------------------- */
+
+/* The descriptor behind current.jsonl of this process. */
+static int find_current(void)
+{
+    char path[64];
+    char target[256];
+
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(path, target, sizeof(target));
+        if (len > 0 && bytes_ends_nocase(bytes_range(target, (size_t)len), BYTES("current.jsonl")))
+            return fd;
+    }
+    return -1;
+}
+
+/* Puts `device` in the place of current.jsonl's descriptor; what stood there. */
+static int break_current(const char *device)
+{
+    int fd = find_current();
+    int broken = open(device, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_true(broken >= 0);
+    int saved = dup(fd);
+    assert_int_equal(dup2(broken, fd), fd);
+    close(broken);
+    return saved;
+}
+
+TEST(publisher_waits_for_a_full_disk_and_loses_nothing)
+{
+    struct fixture f;
+    int64_t errors = metric_sum(METRIC_EVENTS_ERRORS);
+
+    fixture_make(&f);
+    push(&f, 0, 2);
+    expect_all_passed(&f);
+    int fd = find_current();
+    int saved = break_current("/dev/full");
+    uint64_t before = atomic_load(&f.passed[0]);
+    for (unsigned i = 0; i < 10; i++)
+        push(&f, 0, 2);
+    int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
+    while (metric_sum(METRIC_EVENTS_ERRORS) == errors && clock_monotonic_ms() < until_ms)
+        sleep_ms(5);
+    assert_true(metric_sum(METRIC_EVENTS_ERRORS) > errors);
+    assert_int_equal(atomic_load(&f.passed[0]), before);
+    assert_int_equal(dup2(saved, fd), fd);
+    close(saved);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+/* /dev/null takes writes and refuses to sync: what a failed sync leaves is not trusted. */
+TEST(publisher_writes_again_what_a_failed_sync_may_have_lost)
+{
+    struct fixture f;
+    int64_t errors = metric_sum(METRIC_EVENTS_ERRORS);
+
+    fixture_make(&f);
+    push(&f, 0, 2);
+    expect_all_passed(&f);
+    close(break_current("/dev/null"));
+    for (unsigned i = 0; i < 10; i++)
+        push(&f, i % SHARDS, 2);
+    expect_all_passed(&f);
+    assert_true(metric_sum(METRIC_EVENTS_ERRORS) > errors);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+TEST(publisher_stop_gives_up_on_a_full_disk_and_the_next_start_goes_on)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    push(&f, 0, 2);
+    expect_all_passed(&f);
+    int saved = break_current("/dev/full");
+    for (unsigned i = 0; i < 10; i++)
+        push(&f, 0, 2);
+    int64_t start_ms = clock_monotonic_ms();
+    publisher_stop(&f.publisher);
+    assert_in_range(clock_monotonic_ms() - start_ms, 0, 15000);
+    close(saved);
+    fixture_start(&f);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+TEST(publisher_start_says_why_it_cannot)
+{
+    struct fixture f;
+    char why[256] = "";
+
+    fixture_make(&f);
+    publisher_stop(&f.publisher);
+    struct fixture other = f;
+    snprintf(other.events, sizeof(other.events), "/nonexistent/events");
+    assert_null(start(&other, why));
+    assert_non_null(strstr(why, "/nonexistent/events"));
+    fixture_remove(&f);
+}
+
+/* --- many threads ----------------------------------------------------------------------------- */
+
+struct pusher {
+    struct fixture *fixture;
+    unsigned shard;
+};
+
+static void *push_many(void *context)
+{
+    struct pusher *pusher = context;
+
+    for (unsigned i = 0; i < 150; i++) {
+        push(pusher->fixture, pusher->shard, 5);
+        if (i % 50 == 49)
+            next_segment(pusher->fixture, pusher->shard);
+    }
+    return NULL;
+}
+
+TEST(publisher_takes_pushes_of_several_engines)
+{
+    struct fixture f;
+    pthread_t threads[SHARDS];
+    struct pusher pushers[SHARDS];
+
+    fixture_make(&f);
+    publisher_stop(&f.publisher);
+    f.hand_over_max = 20000; /* now and then too little */
+    fixture_start(&f);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        pushers[i] = (struct pusher){&f, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, push_many, &pushers[i]), 0);
+    }
+    for (unsigned i = 0; i < SHARDS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    f.expected = (uint64_t)SHARDS * 150 * 5;
+    for (unsigned i = 0; i < SHARDS; i++)
+        push(&f, i, 1);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+/* Prints the cost of an event from the hand-over to the durable file, compression included (release
+ * build); the bound is for sanitizers too. */
+TEST(publisher_is_cheap)
+{
+    enum { PER_RUN = 1000, RUNS = 200 };
+    struct fixture f;
+    struct build *b = &f.builds[0];
+    struct event event = event_sample();
+    struct outcome_record outcome = {.id = event.id, .kind = EVENT_DELIVERED, .seq = 2};
+    uint8_t fixed[OUTCOME_FIXED_LEN];
+    struct buf payload;
+    struct timespec start, end;
+
+    fixture_make(&f);
+    buf_init(&payload, OUTCOME_FIXED_LEN + EVENT_ENCODED_MAX);
+    outcome_encode(&outcome, fixed);
+    assert_true(buf_append(&payload, bytes_range(fixed, sizeof(fixed))));
+    assert_true(event_encode(&event, &payload));
+    for (unsigned i = 0; i < PER_RUN; i++)
+        build_record(b, RECORD_OUTCOME, 0, buf_bytes(&payload).ptr, buf_len(&payload));
+    build_flush(b);
+    struct bytes run = {b->bytes + SPOOL_BLOCK, b->at - SPOOL_BLOCK};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+    for (unsigned i = 0; i < RUNS; i++) {
+        b->sequence = 2 + i; /* there are no such segments; nobody has to read them */
+        publisher_push(f.publisher, 0, position_of(b->sequence, SPOOL_BLOCK), run);
+        sleep_ms(1);
+    }
+    publisher_stop(&f.publisher);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    int64_t ns = (end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec;
+    printf("event_ns=%lld events=%d\n", (long long)(ns / (PER_RUN * RUNS)), PER_RUN * RUNS);
+    assert_true(ns / (PER_RUN * RUNS) < 100000);
+    buf_free(&payload);
+    fixture_remove(&f);
+}
