@@ -258,6 +258,10 @@ static struct read *start_message_read(struct shard *shard, const struct stub *s
     read->envelope_only = envelope_only;
     read->accept_offset = stub->offset;
     list_push_back(&shard->reads, &read->node);
+    /* Should the message be moved while its envelope is read, the extents in there still stand. */
+    read->oldest = shard_segment(shard, stub_first_sequence(stub));
+    if (read->oldest != NULL)
+        segment_pin(read->oldest);
     start(read, stub->segment, stub->offset - content_len, stub->len + content_len);
     return read;
 }
@@ -331,6 +335,7 @@ static void on_read(struct op *op, int result, uint32_t flags)
     struct read *read = container_of(op, struct read, op);
     struct shard *shard = read->shard;
     struct segment *segment = read->segment;
+    struct segment *oldest = read->oldest;
 
     (void)flags;
     if (result > 0) {
@@ -364,6 +369,8 @@ static void on_read(struct op *op, int result, uint32_t flags)
     else
         finish_content_read(read, MIN(result, 0));
     segment_unpin(segment);
+    if (oldest != NULL)
+        segment_unpin(oldest);
 }
 
 static void start_content_read(struct shard *shard, struct content_read *content)

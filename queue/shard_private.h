@@ -229,6 +229,7 @@ struct read {
     struct op op;
     struct shard *shard;
     struct segment *segment; /* pinned */
+    struct segment *oldest;  /* of a message: where its content begins; pinned, may be NULL */
     bool is_message;
     struct list loads; /* of a message: who wants it */
     void (*moved)(struct read *read, int result, struct message *message); /* or compaction */
