@@ -29,6 +29,9 @@ struct hosts *hosts_new(const struct mx_set *set, const struct hosts *old)
             memcpy(names, from->name.ptr, name.len);
         names += name.len;
         for (size_t a = 0; a < from->address_count; a++) {
+            /* Two names of one address are one host: what fails once would fail twice. */
+            if (hosts_find(hosts, &from->addresses[a]) != NULL)
+                continue;
             struct host *host = &hosts->host[hosts->count++];
 
             host->address = from->addresses[a];
