@@ -14,6 +14,8 @@
 
 enum { CONFIG_ARENA_MAX = 64 << 20 };
 
+static const char default_state_dir[] = "/var/lib/ringpost";
+
 #define AT(member) offsetof(struct config, member)
 
 static const struct config_key limits_keys[] = {
@@ -201,7 +203,7 @@ static void set_defaults(struct config *config)
     if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
         snprintf(host, sizeof(host), "localhost");
     config->hostname = text_in_arena(&config->arena, "%s", host);
-    config->state_dir = "/var/lib/ringpost";
+    config->state_dir = default_state_dir;
     config->engines = cores < 1 ? 1 : (unsigned)MIN(cores, (long)CONFIG_ENGINES_MAX);
     config->submission = (struct submission_settings){
         .message_size_max = 25 << 20,
@@ -315,11 +317,44 @@ static void finish(struct config_reader *reader, struct config *config)
     config->spool.memory_max = config->memory_max;
 }
 
+static FILE *open_file(struct config_reader *reader)
+{
+    FILE *file = fopen(reader->path, "re");
+    char text[512];
+
+    if (file != NULL)
+        return file;
+    snprintf(text, sizeof(text), "%s: %s; `ringpost init` writes a working one", reader->path,
+             strerror(errno));
+    reader->error_count++;
+    reader->error(reader->context, text);
+    return NULL;
+}
+
+/* Runs the tables over the whole file; false after errors were told. */
+static bool read_file(struct config_reader *reader, const struct config_key *keys, void *object)
+{
+    yaml_document_t document;
+    FILE *file = open_file(reader);
+
+    if (file == NULL)
+        return false;
+    if (load_document(reader, file, &document)) {
+        yaml_node_t *root = yaml_document_get_root_node(&document);
+
+        reader->document = &document;
+        if (root != NULL)
+            config_read_mapping(reader, root, keys, object);
+        yaml_document_delete(&document);
+    }
+    fclose(file);
+    return reader->error_count == 0;
+}
+
 struct config *config_load(const char *path, void (*error)(void *context, const char *text),
                            void *context)
 {
     struct config *config = calloc(1, sizeof(*config));
-    yaml_document_t document;
 
     check(config != NULL);
     arena_init(&config->arena, CONFIG_ARENA_MAX);
@@ -327,32 +362,37 @@ struct config *config_load(const char *path, void (*error)(void *context, const 
                                    .arena = &config->arena,
                                    .error = error,
                                    .context = context};
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        char text[512];
-
-        snprintf(text, sizeof(text), "%s: %s; `ringpost init` writes a working one", path,
-                 strerror(errno));
-        error(context, text);
-        config_free(&config);
-        return NULL;
-    }
     config->path = config_string(&reader, bytes_of(path));
     set_defaults(config);
-    if (load_document(&reader, file, &document)) {
-        yaml_node_t *root = yaml_document_get_root_node(&document);
-
-        reader.document = &document;
-        if (root != NULL)
-            config_read_mapping(&reader, root, config_keys, config);
-        if (reader.error_count == 0)
-            finish(&reader, config);
-        yaml_document_delete(&document);
-    }
-    fclose(file);
+    if (read_file(&reader, config_keys, config))
+        finish(&reader, config);
     if (reader.error_count != 0)
         config_free(&config);
     return config;
+}
+
+bool config_load_state_dir(const char *path, char *out, size_t out_size,
+                           void (*error)(void *context, const char *text), void *context)
+{
+    struct config_state_dir {
+        const char *state_dir;
+    } found = {.state_dir = default_state_dir};
+    const struct config_key keys[] = {
+        {.name = "state_dir",
+         .kind = CONFIG_STRING,
+         .offset = offsetof(struct config_state_dir, state_dir)},
+        {.name = NULL},
+    };
+    struct arena arena;
+
+    arena_init(&arena, CONFIG_ARENA_MAX);
+    struct config_reader reader = {
+        .path = path, .arena = &arena, .error = error, .context = context, .ignores_others = true};
+    bool is_good = read_file(&reader, keys, &found);
+    if (is_good && snprintf(out, out_size, "%s", found.state_dir) >= (int)out_size)
+        is_good = false;
+    arena_free(&arena);
+    return is_good;
 }
 
 void config_free(struct config **config)

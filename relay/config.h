@@ -59,3 +59,8 @@ must_use bool config_can_follow(const struct config *old, const struct config *n
 struct config *config_load(const char *path, void (*error)(void *context, const char *text),
                            void *context);
 void config_free(struct config **config);
+
+/* Only state_dir, for commands that talk to the daemon: they must work while the file is being
+ * edited and wrong elsewhere. False after the error was told. */
+must_use bool config_load_state_dir(const char *path, char *out, size_t out_size,
+                                    void (*error)(void *context, const char *text), void *context);

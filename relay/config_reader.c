@@ -227,7 +227,9 @@ static void read_pair(struct config_reader *reader, yaml_node_t *mapping, yaml_n
     const struct config_key *key = keys;
     while (key->name != NULL && !bytes_equal(name, bytes_of(key->name)))
         key++;
-    if (key->name == NULL)
+    if (key->name == NULL && reader->ignores_others)
+        ; /* the whole file is checked by whoever reads all of it */
+    else if (key->name == NULL)
         unknown_key(reader, key_node, keys);
     else if (is_repeated(reader, mapping, pair, name))
         config_error(reader, key_node, "given twice");

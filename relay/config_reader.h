@@ -31,6 +31,7 @@ struct config_reader {
     yaml_document_t *document;
     struct arena *arena;
     unsigned error_count;
+    bool ignores_others; /* unknown keys are not errors: only a part is wanted */
     void (*error)(void *context, const char *text);
     void *context;
     char key_path[256]; /* "limits.message_size", for messages */

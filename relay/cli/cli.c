@@ -47,6 +47,11 @@ struct config *cli_config(const struct cli *cli)
     return config_load(cli->config_path, print_error, NULL);
 }
 
+bool cli_state_dir(const struct cli *cli, char out[static CLI_PATH_MAX])
+{
+    return config_load_state_dir(cli->config_path, out, CLI_PATH_MAX, print_error, NULL);
+}
+
 /* --- options ---------------------------------------------------------------------------------- */
 
 bool cli_option(struct cli *cli, struct cli_walk *walk)

@@ -37,6 +37,9 @@ int cli_misuse(const struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The configuration, or NULL after every error was told on stderr. */
 struct config *cli_config(const struct cli *cli);
+/* Only its state_dir, also while the rest of the file is wrong; false after a complaint. */
+enum { CLI_PATH_MAX = 4096 };
+bool cli_state_dir(const struct cli *cli, char out[static CLI_PATH_MAX]);
 
 /*
  * Options of a command: a walk over argv that takes "--name value", "--name=value" and "--flag".

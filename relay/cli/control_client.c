@@ -108,19 +108,19 @@ static int read_answer(const struct cli *cli, int fd,
 int cli_control(const struct cli *cli, json_t *request,
                 void (*line)(void *context, const json_t *line), void *context, json_t **done_out)
 {
-    struct config *config = cli_config(cli);
+    char state_dir[CLI_PATH_MAX];
     int code;
 
-    if (config == NULL) {
+    if (!cli_state_dir(cli, state_dir)) {
         json_decref(request);
         return EXIT_CONFIG;
     }
-    int fd = connect_daemon(config->state_dir);
+    int fd = connect_daemon(state_dir);
     if (fd < 0) {
         code = cli_fail(EXIT_NO_DAEMON,
                         "no ringpost answers in %s (%s); is `ringpost serve` "
                         "running with this configuration (%s)?",
-                        config->state_dir, strerror(-fd), cli->config_path);
+                        state_dir, strerror(-fd), cli->config_path);
     } else if (!send_request(fd, request)) {
         code = cli_fail(EXIT_NO_DAEMON, "the daemon does not listen: %s", strerror(errno));
         close(fd);
@@ -128,6 +128,5 @@ int cli_control(const struct cli *cli, json_t *request,
         code = read_answer(cli, fd, line, context, done_out);
     }
     json_decref(request);
-    config_free(&config);
     return code;
 }

@@ -37,7 +37,7 @@ static void print_status(void *context, const json_t *s)
            json_is_true(json_object_get(json_object_get(s, "spool"), "full"))
                ? " - FULL: mail is refused with 452"
                : "");
-    printf("unheld     %lld (must be 0)\n", number(s, "delivery", "unheld"));
+    printf("unheld     %lld (must be 0)\n", number(s, NULL, "unheld"));
 }
 
 static void print_site(void *context, const json_t *site)
