@@ -6,14 +6,23 @@
 #include "base/buf.h"
 
 struct spool_report {
-    uint64_t shards, segments, records, messages, recipients_live, bytes, bytes_live;
-    uint64_t torn_tails, torn_bytes, damaged_records, orphan_contents;
+    uint64_t shards, segments;
+    uint64_t records;         /* whole ones, of every type but padding */
+    uint64_t messages;        /* with unfinished recipients */
+    uint64_t recipients_live; /* unfinished */
+    uint64_t bytes;           /* of segment files */
+    uint64_t bytes_live;      /* of records that unfinished messages need */
+    uint64_t torn_tails;      /* segments whose last flush was cut short: what crashes leave */
+    uint64_t torn_bytes;
+    uint64_t damaged_records; /* and damaged frames, and segments that are missing */
+    uint64_t orphan_contents; /* pieces whose transaction ended without an accept */
 };
 
-/* Reads everything, verifies every checksum; `line` is told one finding at a time (damage with
- * segment, offset and message id where readable). 0 or -errno (-EBUSY: a server has it open). */
+/* Reads everything, verifies every checksum; `line` (may be NULL) is told one finding at a time
+ * (damage with segment, offset and message id where readable). 0 or -errno (-EBUSY: a server has it
+ * open; -ENOTSUP: a later format). */
 must_use int spool_check(const char *spool_directory, struct spool_report *report_out,
                          void (*line)(void *context, const char *text), void *context);
-/* One JSON object a record. */
-must_use int spool_dump(const char *spool_directory,
-                        void (*line)(void *context, const char *text), void *context);
+/* One JSON object a record, in the order of shards and segments; docs/events.md has its events. */
+must_use int spool_dump(const char *spool_directory, void (*line)(void *context, const char *text),
+                        void *context);

@@ -7,8 +7,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "queue/disk.h"
-#include "queue/record.h"
+#include "queue/segment_reader.h"
 
 struct telling {
     unsigned shard;
@@ -174,33 +173,6 @@ struct journal_reader {
     uint64_t damaged;
 };
 
-struct segment_visit {
-    void (*visit)(void *context, uint32_t sequence);
-    void *context;
-};
-
-static int visit_name(void *context, const char *name)
-{
-    const struct segment_visit *each = context;
-    uint32_t sequence;
-
-    if (segment_name_parse(name, &sequence))
-        each->visit(each->context, sequence);
-    return 0;
-}
-
-/* Calls visit for every segment file of the shard, in no order. */
-static int visit_segments(const struct journal_reader *reader,
-                          void (*visit)(void *context, uint32_t sequence), void *context)
-{
-    struct segment_visit each = {visit, context};
-    char path[SPOOL_PATH_MAX];
-
-    if (!shard_path(reader->spool, reader->shard, path))
-        return -ENAMETOOLONG;
-    return disk_list(path, visit_name, &each);
-}
-
 struct search {
     uint32_t from;
     uint32_t found;
@@ -221,7 +193,7 @@ static void keep_lowest(void *context, uint32_t sequence)
 static int find_segment(const struct journal_reader *reader, uint32_t from, struct search *out)
 {
     *out = (struct search){.from = from};
-    return visit_segments(reader, keep_lowest, out);
+    return segments_visit(reader->spool, reader->shard, keep_lowest, out);
 }
 
 int journal_open(const char *spool_directory, unsigned shard, uint64_t position,
@@ -265,146 +237,9 @@ uint64_t journal_damaged(const struct journal_reader *reader)
     return reader->damaged;
 }
 
-/* What is known of a segment before its records are read. */
-struct opened {
-    int fd;
-    uint32_t sequence;
-    uint64_t seed;
-    uint32_t size;     /* of the file, whole blocks */
-    uint32_t data_end; /* 0: no trailer says so */
-};
-
-/* Reads the blocks that hold [from, end) into memory of the caller's, for free(). */
-static int read_blocks(const struct opened *opened, uint32_t from, uint32_t end,
-                       uint8_t **blocks_out)
-{
-    uint32_t first = from / SPOOL_BLOCK * SPOOL_BLOCK;
-    uint64_t last = ((uint64_t)end + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
-
-    if (last > opened->size)
-        return -ENODATA;
-    uint8_t *blocks = disk_buffer((size_t)(last - first));
-    if (blocks == NULL)
-        return -ENOMEM;
-    int error = disk_read(opened->fd, blocks, (size_t)(last - first), first);
-    if (error < 0) {
-        free(blocks);
-        return error;
-    }
-    *blocks_out = blocks;
-    return 0;
-}
-
-/* 0; -EBADMSG: neither header nor trailer tell how to read it; -ENOTSUP: a later format. */
-static int read_frame(struct opened *opened)
-{
-    struct segment_header header;
-    struct segment_trailer trailer;
-    uint8_t *block;
-
-    if (opened->size < 2 * SPOOL_BLOCK)
-        return -EBADMSG;
-    int error = read_blocks(opened, 0, SPOOL_BLOCK, &block);
-    if (error < 0)
-        return error;
-    enum segment_header_verdict verdict = segment_header_decode(block, &header);
-    free(block);
-    if (verdict == SEGMENT_HEADER_NEWER)
-        return -ENOTSUP;
-    bool has_header = verdict == SEGMENT_HEADER_GOOD && header.sequence == opened->sequence;
-    if (has_header)
-        opened->seed = segment_seed(header.salt, header.sequence);
-    error = read_blocks(opened, opened->size - SPOOL_BLOCK, opened->size, &block);
-    if (error < 0)
-        return error;
-    bool has_trailer = segment_trailer_decode(block, &trailer) &&
-                       trailer.sequence == opened->sequence &&
-                       (!has_header || trailer.salt == header.salt);
-    free(block);
-    if (has_trailer) {
-        opened->seed = segment_seed(trailer.salt, trailer.sequence);
-        opened->data_end = trailer.data_end;
-    }
-    return has_header || has_trailer ? 0 : -EBADMSG;
-}
-
-static int open_segment(const struct journal_reader *reader, uint32_t sequence,
-                        struct opened *opened_out)
-{
-    char path[SPOOL_PATH_MAX];
-    struct opened opened = {.sequence = sequence};
-
-    if (!segment_path(reader->spool, reader->shard, sequence, path))
-        return -ENAMETOOLONG;
-    opened.fd = disk_open(path, DISK_READ);
-    if (opened.fd < 0)
-        return opened.fd;
-    int64_t size = disk_size(opened.fd);
-    int error = size < 0 ? (int)size : 0;
-    if (error == 0) {
-        opened.size = (uint32_t)(MIN(size, (int64_t)UINT32_MAX) / SPOOL_BLOCK * SPOOL_BLOCK);
-        error = read_frame(&opened);
-    }
-    if (error < 0) {
-        disk_close(opened.fd);
-        return error;
-    }
-    *opened_out = opened;
-    return 0;
-}
-
-struct cut_search {
-    const struct journal_reader *reader;
-    uint32_t sequence;
-    uint32_t end;
-};
-
-/* The CUTs at the front of a later segment may say where ours ends. */
-static void look_for_cut(void *context, uint32_t sequence)
-{
-    struct cut_search *search = context;
-    struct opened opened;
-    struct record record;
-    struct cut cut;
-    uint8_t *block;
-
-    if (sequence <= search->sequence || open_segment(search->reader, sequence, &opened) < 0)
-        return;
-    uint32_t offset = SPOOL_BLOCK;
-    if (read_blocks(&opened, offset, offset + SPOOL_BLOCK, &block) == 0) {
-        struct bytes rest = {block, SPOOL_BLOCK};
-
-        while (record_read(rest, offset, opened.seed, &record) == RECORD_GOOD &&
-               cut_decode(&record, &cut)) {
-            if (cut.sequence == search->sequence)
-                search->end = MIN(search->end, cut.offset);
-            offset += (uint32_t)record_size(record.payload.len);
-            rest = bytes_slice(rest, record_size(record.payload.len), rest.len);
-        }
-        free(block);
-    }
-    disk_close(opened.fd);
-}
-
-/* Where the segment's records end, as far as anything says so. */
-static int find_end(const struct journal_reader *reader, const struct opened *opened,
-                    uint32_t *end_out)
-{
-    struct cut_search search = {reader, opened->sequence, opened->size};
-
-    if (opened->data_end == 0) {
-        int error = visit_segments(reader, look_for_cut, &search);
-        if (error < 0)
-            return error;
-    } else {
-        search.end = MIN(opened->data_end, opened->size);
-    }
-    *end_out = search.end;
-    return 0;
-}
-
 /* The start of the flush that `from` lies in: batches are judged whole, so reading begins there. */
-static int find_flush(const struct opened *opened, uint32_t from, uint32_t end, uint32_t *flush_out)
+static int find_flush(const struct segment_reader *segment, uint32_t from, uint32_t end,
+                      uint32_t *flush_out)
 {
     struct record record;
     uint8_t *blocks;
@@ -412,12 +247,12 @@ static int find_flush(const struct opened *opened, uint32_t from, uint32_t end, 
     *flush_out = from;
     if (from % SPOOL_BLOCK == 0 || from + RECORD_HEADER_LEN > end)
         return 0;
-    int error = read_blocks(opened, from, from + RECORD_HEADER_LEN, &blocks);
+    int error = segment_reader_read(segment, from, from + RECORD_HEADER_LEN, &blocks);
     if (error < 0)
         return error;
     struct bytes header = {blocks + from % SPOOL_BLOCK, RECORD_HEADER_LEN};
-    if (record_read(header, from, opened->seed, &record) != RECORD_ABSENT && record.flush <= from &&
-        record.flush >= SPOOL_BLOCK && record.flush % SPOOL_BLOCK == 0)
+    if (record_read(header, from, segment->seed, &record) != RECORD_ABSENT &&
+        record.flush <= from && record.flush >= SPOOL_BLOCK && record.flush % SPOOL_BLOCK == 0)
         *flush_out = record.flush;
     free(blocks);
     return 0;
@@ -429,43 +264,23 @@ static void on_record(void *context, const struct record *record, bool is_alone)
     tell_record(context, record);
 }
 
-/* As read_blocks(), but a block that the disk cannot read is zeros: damage, not the end of all
- * events. */
-static int read_what_reads(const struct opened *opened, uint32_t from, uint32_t end,
-                           uint8_t **blocks_out)
-{
-    uint32_t first = from / SPOOL_BLOCK * SPOOL_BLOCK;
-    int error = read_blocks(opened, from, end, blocks_out);
-
-    if (error != -EIO)
-        return error;
-    size_t len = (end - first + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
-    uint8_t *blocks = disk_buffer(len);
-    if (blocks == NULL)
-        return -ENOMEM;
-    for (size_t at = 0; at < len; at += SPOOL_BLOCK)
-        if (disk_read(opened->fd, blocks + at, SPOOL_BLOCK, first + at) < 0)
-            memset(blocks + at, 0, SPOOL_BLOCK);
-    *blocks_out = blocks;
-    return 0;
-}
-
 /* Tells what stands in [from, end). */
-static int tell_run(const struct opened *opened, uint32_t from, uint32_t end, struct telling *t)
+static int tell_run(const struct segment_reader *segment, uint32_t from, uint32_t end,
+                    struct telling *t)
 {
     const struct record_scan scan = {.context = t, .record = on_record};
     struct record_scan_result result = {0};
     uint8_t *blocks;
 
-    end = MIN(end, opened->size);
-    int error = find_flush(opened, from, end, &from);
+    end = MIN(end, segment->size);
+    int error = find_flush(segment, from, end, &from);
     if (error < 0 || from >= end)
         return error;
-    error = read_what_reads(opened, from, end, &blocks);
+    error = segment_reader_read(segment, from, end, &blocks);
     if (error < 0)
         return error;
     struct bytes bytes = {blocks + from % SPOOL_BLOCK, end - from};
-    error = record_scan(bytes, from, opened->seed, &scan, &result);
+    error = record_scan(bytes, from, segment->seed, &scan, &result);
     t->unreadable += result.damaged;
     free(blocks);
     return error;
@@ -474,10 +289,10 @@ static int tell_run(const struct opened *opened, uint32_t from, uint32_t end, st
 /* Reads the segment at the reader's position up to `limit`. */
 static int read_segment(struct journal_reader *reader, uint32_t limit, struct telling *t)
 {
-    struct opened opened;
+    struct segment_reader segment;
     uint32_t end = limit;
 
-    int error = open_segment(reader, t->sequence, &opened);
+    int error = segment_reader_open(reader->spool, reader->shard, t->sequence, &segment);
     if (error == -EBADMSG || error == -ENOENT) {
         t->unreadable++; /* all of it; or it went between the look and the open */
         return 0;
@@ -485,11 +300,11 @@ static int read_segment(struct journal_reader *reader, uint32_t limit, struct te
     if (error < 0)
         return error;
     if (limit == UINT32_MAX)
-        error = find_end(reader, &opened, &end);
+        error = segment_reader_end(&segment, &end);
     uint32_t from = MAX(position_offset(reader->position), (uint32_t)SPOOL_BLOCK);
     if (error == 0 && from < end)
-        error = tell_run(&opened, from, end, t);
-    disk_close(opened.fd);
+        error = tell_run(&segment, from, end, t);
+    segment_reader_close(&segment);
     return error;
 }
 

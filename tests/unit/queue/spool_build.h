@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "queue/record.h"
+#include "queue/segment.h"
 #include "support/unit.h"
 
 enum { BUILD_SEGMENT_SIZE = 1024 * 1024 };
@@ -142,21 +142,34 @@ static inline uint32_t build_outcome(struct build *b, struct message_id id, uint
     return offset;
 }
 
+/* An empty index and the trailer. */
+static inline void build_close(struct build *b)
+{
+    const struct segment_trailer trailer = {
+        .sequence = b->sequence,
+        .data_end = b->flush,
+        .footer_offset = BUILD_SEGMENT_SIZE - 2 * SPOOL_BLOCK,
+        .footer_len = (uint32_t)record_size(FOOTER_FIXED_LEN),
+        .salt = b->salt,
+    };
+    uint8_t *at = b->bytes + trailer.footer_offset;
+
+    memset(at + RECORD_HEADER_LEN, 0, FOOTER_FIXED_LEN);
+    at[RECORD_HEADER_LEN] = FOOTER_FIXED_LEN;
+    record_begin(at, RECORD_FOOTER, 0, FOOTER_FIXED_LEN);
+    record_seal(at, trailer.footer_offset, trailer.footer_offset,
+                segment_seed(b->salt, b->sequence));
+    segment_trailer_encode(&trailer, b->bytes + BUILD_SEGMENT_SIZE - SPOOL_BLOCK);
+}
+
 /* Writes the file, also over an earlier state of it while somebody reads; a closed one gets a
  * trailer. */
 static inline void build_write(struct build *b, bool is_closed)
 {
     char path[SPOOL_PATH_MAX];
 
-    if (is_closed) {
-        const struct segment_trailer trailer = {
-            .sequence = b->sequence,
-            .data_end = b->flush,
-            .footer_offset = BUILD_SEGMENT_SIZE - SPOOL_BLOCK,
-            .salt = b->salt,
-        };
-        segment_trailer_encode(&trailer, b->bytes + BUILD_SEGMENT_SIZE - SPOOL_BLOCK);
-    }
+    if (is_closed)
+        build_close(b);
     assert_true(segment_path(b->spool, b->shard, b->sequence, path));
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
