@@ -19,6 +19,8 @@
 #include "relay/control.h"
 #include "relay/metrics_http.h"
 
+enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 /* One descriptor a session and a connection: take what the hard limit gives. */
@@ -55,13 +57,26 @@ static unsigned count_shards(const char *spool, unsigned at_least)
     return count;
 }
 
+/* After a crash the kernel takes the old ring apart in the background, and its listening sockets
+ * with it: a port may be taken for a moment by a process that is gone. */
+static int bind_patiently(const struct address *address)
+{
+    int fd = listener_bind(address, 0);
+
+    for (int tries = 0; fd == -EADDRINUSE && tries < BIND_TRIES; tries++) {
+        usleep(BIND_PAUSE_US);
+        fd = listener_bind(address, 0);
+    }
+    return fd;
+}
+
 static int bind_listeners(struct program *program, const struct config *config)
 {
     program->listener_fds = calloc(config->listener_count, sizeof(int));
     program->listeners = calloc(config->listener_count, sizeof(struct listener *));
     check(program->listener_fds != NULL && program->listeners != NULL);
     for (size_t i = 0; i < config->listener_count; i++) {
-        int fd = listener_bind(&config->listeners[i].address, 0);
+        int fd = bind_patiently(&config->listeners[i].address);
 
         if (fd < 0) {
             log_error("listener=%s what=\"cannot listen: %s%s\"", config->listeners[i].address_text,
