@@ -1,0 +1,224 @@
+/* link: real engine */
+/*
+ * test_egress.c - limits that hold for all engines together. Several threads with engines of their
+ * own, so that ThreadSanitizer sees what they share.
+ */
+#include "delivery/egress.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "support/unit.h"
+
+TEST(egress_rate_spaces_messages)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1, .messages_per_s = 2};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &limits);
+
+    assert_int_equal(egress_rate_take(egress, 1000), 0);
+    assert_int_equal(egress_rate_take(egress, 1000), 500);
+    assert_int_equal(egress_rate_take(egress, 1200), 300);
+    assert_int_equal(egress_rate_take(egress, 1500), 0);
+    assert_int_equal(egress_rate_take(egress, 9000), 0); /* nothing is saved up */
+    assert_int_equal(egress_rate_take(egress, 9000), 500);
+    egress_put(&egress);
+    egress_table_free(&table);
+}
+
+TEST(egress_rate_keeps_fast_rates_exactly)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1, .messages_per_s = 1000};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &limits);
+    unsigned sent = 0;
+
+    for (int64_t now_ms = 1000; now_ms < 11000; now_ms += 10)
+        while (egress_rate_take(egress, now_ms) == 0)
+            sent++;
+    assert_in_range(sent, 10000, 10000 + 110); /* and one burst of 100 ms */
+    egress_put(&egress);
+    egress_table_free(&table);
+}
+
+TEST(egress_rests_longer_each_time_until_a_success)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &limits);
+    static const int64_t rests_s[] = {30, 60, 120, 240, 480, 960, 1800, 1800};
+    int64_t now_ms = 5000;
+
+    for (size_t i = 0; i < ARRAY_LEN(rests_s); i++) {
+        egress_failed(egress, now_ms, "refused");
+        egress_failed(egress, now_ms + 1, "refused"); /* while it rests: the same failure */
+        expect_row(i, egress_resting_until_ms(egress) == now_ms + rests_s[i] * 1000);
+        now_ms = egress_resting_until_ms(egress);
+    }
+    egress_succeeded(egress);
+    assert_int_equal(egress_resting_until_ms(egress), 0);
+    egress_put(&egress);
+    egress_table_free(&table);
+}
+
+TEST(egress_get_is_one_object_a_name_and_remembers_failures)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1};
+    struct egress *one = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+    struct egress *same = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+    struct egress *other = egress_get(table, BYTES("site"), BYTES("b"), &limits);
+
+    assert_ptr_equal(one, same);
+    assert_ptr_not_equal(one, other);
+    egress_failed(one, 1000, "refused");
+    egress_put(&one);
+    egress_put(&same);
+    egress_put(&other);
+    one = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+    assert_int_equal(egress_resting_until_ms(one), 31000);
+    egress_put(&one);
+    egress_table_free(&table);
+}
+
+/* --- several engines ---------------------------------------------------------------------------- */
+
+enum { ENGINES = 4, WORKERS = 8 /* of each */, ROUNDS = 200, LIMIT = 3, PROCESS_LIMIT = 5 };
+
+static struct egress_table *shared_table;
+static _Atomic int open_now[2]; /* connections of each egress */
+static _Atomic int open_all;
+static _Atomic int finished;
+
+struct worker {
+    struct egress_waiter waiter;
+    struct timeout timeout;
+    struct egress *egress;
+    unsigned number; /* of the egress */
+    unsigned left;
+    bool is_done;
+};
+
+static void try_to_open(struct worker *worker);
+
+static void opened(struct worker *worker)
+{
+    int here = atomic_fetch_add(&open_now[worker->number], 1) + 1;
+    int all = atomic_fetch_add(&open_all, 1) + 1;
+
+    if (here > LIMIT || all > PROCESS_LIMIT)
+        abort();
+    engine_timeout(worker->waiter.engine, &worker->timeout, (int64_t)random_below(2));
+}
+
+static void on_closed(struct timeout *timeout)
+{
+    struct worker *worker = container_of(timeout, struct worker, timeout);
+
+    atomic_fetch_sub(&open_now[worker->number], 1);
+    atomic_fetch_sub(&open_all, 1);
+    egress_connect_end(worker->egress);
+    if (--worker->left > 0) {
+        try_to_open(worker);
+        return;
+    }
+    worker->is_done = true;
+    atomic_fetch_add(&finished, 1);
+}
+
+static void on_woken(struct egress_waiter *waiter)
+{
+    struct worker *worker = container_of(waiter, struct worker, waiter);
+
+    /* Now and then it is not needed any more, and the next one must get it. */
+    if (random_below(4) == 0) {
+        egress_connect_end(worker->egress);
+        try_to_open(worker);
+        return;
+    }
+    opened(worker);
+}
+
+static void try_to_open(struct worker *worker)
+{
+    if (egress_connect_begin(worker->egress, &worker->waiter))
+        opened(worker);
+}
+
+static void *run_engine(void *argument)
+{
+    struct engine_settings settings = {.ring_entries = 64, .buffer_count = 8};
+    struct engine *engine = engine_create(&settings);
+    struct worker workers[WORKERS] = {0};
+    struct egress_limits limits = {.connections_max = LIMIT};
+
+    (void)argument;
+    check(engine != NULL);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        struct worker *worker = &workers[i];
+
+        worker->number = i % 2;
+        worker->left = ROUNDS;
+        worker->egress = egress_get(shared_table, i % 2 == 0 ? BYTES("even") : BYTES("odd"),
+                                    BYTES("source"), &limits);
+        worker->waiter.engine = engine;
+        worker->waiter.woken = on_woken;
+        list_node_init(&worker->waiter.node);
+        timeout_init(&worker->timeout, on_closed);
+        try_to_open(worker);
+    }
+    while (atomic_load(&finished) < ENGINES * WORKERS)
+        engine_turn(engine, 10);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        check(workers[i].is_done);
+        egress_put(&workers[i].egress);
+    }
+    engine_destroy(&engine);
+    return NULL;
+}
+
+TEST(egress_slots_are_exact_and_no_wake_is_lost)
+{
+    const char *why;
+    pthread_t threads[ENGINES];
+
+    if (engine_probe(&why) != 0)
+        skip();
+    shared_table = egress_table_create(PROCESS_LIMIT);
+    for (unsigned i = 0; i < ENGINES; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_engine, NULL), 0);
+    for (unsigned i = 0; i < ENGINES; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&open_all), 0);
+    egress_table_free(&shared_table);
+}
+
+static void never_woken(struct egress_waiter *waiter)
+{
+    (void)waiter;
+    abort();
+}
+
+TEST(egress_waiter_cancel_forgets_a_registration)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &limits);
+    struct egress_waiter first = {.woken = never_woken};
+    struct egress_waiter second = {.woken = never_woken};
+
+    list_node_init(&first.node);
+    list_node_init(&second.node);
+    assert_true(egress_connect_begin(egress, &first));
+    assert_false(egress_connect_begin(egress, &second));
+    assert_false(egress_connect_begin(egress, &second)); /* once */
+    assert_true(egress_has_waiters(egress));
+    assert_true(egress_waiter_cancel(egress, &second));
+    assert_false(egress_has_waiters(egress));
+    egress_connect_end(egress);
+    assert_int_equal(egress_connections(egress), 0);
+    egress_put(&egress);
+    egress_table_free(&table);
+}
