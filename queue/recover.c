@@ -579,7 +579,7 @@ static void take_spares(struct recovering *r)
 
         supply_reserve_header(shard, &header);
         if (segment->sequence == header.sequence && segment->size == header.size &&
-            shard->spare_count < shard->spares_wanted) {
+            shard->spare_count < SPARES_MAX / 2 + 1) {
             segment_header_encode(&header, r->block);
             error = disk_write(segment->fd, r->block, SPOOL_BLOCK, 0);
             if (error == 0)

@@ -787,6 +787,7 @@ static void on_turn(struct turn_hook *hook)
     }
     hand_out_due(shard);
     compact_turn(shard);
+    supply_check(shard); /* a pin may be gone */
 }
 
 void shard_close(struct shard *shard, void (*closed)(void *context), void *context)
@@ -853,7 +854,7 @@ static bool apply_settings(struct shard *shard, const struct spool_settings *set
     size = MAX(size, (uint64_t)SEGMENT_SIZE_MIN);
     size = MIN(size, (uint64_t)1 << 30); /* offsets have 32 bits */
     shard->segment_size = (uint32_t)(size / SPOOL_BLOCK * SPOOL_BLOCK);
-    shard->spares_wanted = MIN(spares, (unsigned)SPARES_MAX - 1) + 1;
+    shard->spares_wanted = MIN(spares, (unsigned)SPARES_MAX / 2) + 1;
     shard->resident_max = settings->resident_max == 0 ? 256 << 20 : settings->resident_max;
     shard->memory_max = settings->memory_max;
     shard->compact_live_percent =

@@ -14,6 +14,12 @@
 #include "queue/disk.h"
 #include "queue/shard_private.h"
 
+enum {
+    /* Dead files kept as spares beyond what is wanted: at a steady pace the next one dies only
+     * after the last was opened, and a file of zeros would be written for every one removed. */
+    RECYCLED_EXTRA = 2,
+};
+
 static void on_chore_done(struct letter *letter, struct engine *engine);
 static void on_retry(struct timeout *timeout);
 
@@ -366,8 +372,8 @@ void supply_check(struct shard *shard)
     if (supply->doing != SUPPLY_IDLE || shard->is_closing)
         return;
     if (oldest != NULL && supply_is_dead(shard, oldest)) {
-        bool can_recycle =
-            is_wanted && oldest->state == SEGMENT_CLOSED && oldest->size == shard->segment_size;
+        bool can_recycle = shard->spare_count < shard->spares_wanted + RECYCLED_EXTRA &&
+                           oldest->state == SEGMENT_CLOSED && oldest->size == shard->segment_size;
 
         if (!can_recycle && supply->failed && engine_now_ms(shard->engine) < supply->retry_ms)
             return;

@@ -161,8 +161,7 @@ static void attempt(struct history *h)
         models[count] = model_find(h, pending->stub->id);
         assert_non_null(models[count]);
         numbers[count] = pending_number(pending);
-        outcomes[count] =
-            world_outcome_of(pending, kind, kind == EVENT_DEFERRED ? later_ms : 0);
+        outcomes[count] = world_outcome_of(pending, kind, kind == EVENT_DEFERRED ? later_ms : 0);
         count++;
     }
     if (count == 0)
@@ -256,8 +255,8 @@ static void verify(struct history *h, bool was_reopened)
                 continue;
             /* Not early, and not late by more than the seconds lost in rounding. A postponement is
              * in memory only, but an orderly close writes it: then it is later than the model's. */
-            int64_t due_ms = (int64_t)p->due_s * 1000 + engine_wall_ms(w->engine) -
-                             engine_now_ms(w->engine);
+            int64_t due_ms =
+                (int64_t)p->due_s * 1000 + engine_wall_ms(w->engine) - engine_now_ms(w->engine);
             if (p->due_s != 0)
                 assert_true(due_ms >= r->due_ms - 1000);
         }
@@ -318,7 +317,7 @@ static void run_history(uint64_t seed)
     print_message("HISTORY_SEED=%ju\n", (uintmax_t)seed);
     h->random = seed * 0x9e3779b97f4a7c15U + 1;
     fake_seed(seed);
-    world_init(&h->world, SEGMENT);
+    world_init_in_memory(&h->world, SEGMENT);
     h->world.settings.resident_max = below(h, 2) == 0 ? 200000 : 0;
     assert_int_equal(world_open(&h->world), 0);
     for (unsigned i = 0; i < STEPS; i++)

@@ -1,0 +1,375 @@
+/* Framing, scanning and the records themselves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/record.h"
+#include "shard_world.h"
+
+enum { BASE = SPOOL_BLOCK, ROOM = 256 * 1024 };
+static const uint64_t SEED = 0x1234567890abcdefU;
+
+/* A run of flushes, put together by hand. */
+struct run {
+    uint8_t *bytes;
+    size_t len;
+    uint32_t flush;
+};
+
+static struct run run_new(void)
+{
+    struct run run = {calloc(1, ROOM), 0, BASE};
+
+    assert_non_null(run.bytes);
+    return run;
+}
+
+static size_t run_add(struct run *run, enum record_type type, unsigned flags, const char *payload)
+{
+    size_t len = strlen(payload);
+    size_t at = run->len;
+
+    assert_true(at + record_size(len) <= ROOM);
+    memcpy(run->bytes + at + RECORD_HEADER_LEN, payload, len);
+    record_begin(run->bytes + at, type, flags, (uint32_t)len);
+    record_seal(run->bytes + at, (uint32_t)(BASE + at), run->flush, SEED);
+    run->len += record_size(len);
+    return at;
+}
+
+static void run_end_flush(struct run *run)
+{
+    size_t gap = SPOOL_BLOCK - run->len % SPOOL_BLOCK;
+
+    record_begin(run->bytes + run->len, RECORD_PAD, 0, (uint32_t)(gap - RECORD_HEADER_LEN));
+    record_seal(run->bytes + run->len, (uint32_t)(BASE + run->len), run->flush, SEED);
+    run->len += gap;
+    run->flush = (uint32_t)(BASE + run->len);
+}
+
+struct told {
+    char text[256]; /* payload letters of records; '!' after one alone; 'X', 'Y' damage, 'T' torn */
+    size_t len;
+    struct record_scan_result result;
+};
+
+static void tell(struct told *told, char c)
+{
+    assert_true(told->len + 1 < sizeof(told->text));
+    told->text[told->len++] = c;
+    told->text[told->len] = '\0';
+}
+
+static void on_record(void *context, const struct record *record, bool is_alone)
+{
+    if (record->type == RECORD_PAD)
+        return;
+    tell(context, (char)record->payload.ptr[0]);
+    if (is_alone)
+        tell(context, '!');
+}
+
+static void on_damage(void *context, uint32_t offset, uint32_t len, const struct record *header)
+{
+    (void)offset;
+    (void)len;
+    tell(context, header != NULL ? 'X' : 'Y');
+}
+
+static void on_torn(void *context, uint32_t offset, uint32_t len)
+{
+    (void)offset;
+    (void)len;
+    tell(context, 'T');
+}
+
+static struct told scan(const struct run *run, size_t len)
+{
+    struct told told = {.text = ""};
+    struct record_scan callbacks = {&told, on_record, on_damage, on_torn};
+
+    assert_int_equal(record_scan((struct bytes){run->bytes, len}, BASE, SEED, &callbacks,
+                                 &told.result),
+                     0);
+    return told;
+}
+
+/* a | bc (a batch) / d | efg (a batch) / h, in three flushes; *at: where each stands. */
+static struct run three_flushes(size_t at[8])
+{
+    struct run run = run_new();
+
+    at[0] = run_add(&run, RECORD_EVENT, 0, "a");
+    at[1] = run_add(&run, RECORD_CONTENT, RECORD_CONTINUES, "bbbbbbbbbbbbbbbbbbbb");
+    at[2] = run_add(&run, RECORD_EVENT, RECORD_FOLLOWS, "c");
+    run_end_flush(&run);
+    at[3] = run_add(&run, RECORD_EVENT, 0, "d");
+    at[4] = run_add(&run, RECORD_CONTENT, RECORD_CONTINUES, "eeee");
+    at[5] = run_add(&run, RECORD_CONTENT, RECORD_CONTINUES | RECORD_FOLLOWS, "ffffffffffff");
+    at[6] = run_add(&run, RECORD_EVENT, RECORD_FOLLOWS, "g");
+    run_end_flush(&run);
+    at[7] = run_add(&run, RECORD_EVENT, 0, "h");
+    run_end_flush(&run);
+    return run;
+}
+
+TEST(scan_tells_whole_batches_in_order)
+{
+    size_t at[8];
+    struct run run = three_flushes(at);
+    struct told told = scan(&run, ROOM);
+
+    assert_string_equal(told.text, "abcdefgh");
+    assert_int_equal(told.result.end, BASE + run.len);
+    assert_int_equal(told.result.torn_bytes, 0);
+    assert_int_equal(told.result.damaged, 0);
+    free(run.bytes);
+}
+
+TEST(scan_of_a_cut_run_tells_whole_batches_only)
+{
+    size_t at[8];
+    struct run run = three_flushes(at);
+
+    for (size_t cut = 0; cut <= run.len; cut++) {
+        struct told told = scan(&run, cut);
+        char expected[16] = "";
+        char seen[16] = "";
+
+        if (cut >= at[1])
+            strcat(expected, "a");
+        if (cut >= at[2] + record_size(1))
+            strcat(expected, "bc");
+        if (cut >= at[4])
+            strcat(expected, "d");
+        if (cut >= at[6] + record_size(1))
+            strcat(expected, "efg");
+        if (cut >= at[7] + record_size(1))
+            strcat(expected, "h");
+        /* Not a word of torn or damaged bytes may be a record. */
+        for (size_t i = 0; i < told.len; i++)
+            if (told.text[i] != 'T')
+                strncat(seen, &told.text[i], 1);
+        expect_row(cut, strcmp(seen, expected) == 0);
+        expect_row(cut, told.result.damaged == 0);
+    }
+    free(run.bytes);
+}
+
+TEST(scan_of_a_flipped_byte_loses_that_record_only)
+{
+    static const char letters[] = "abcdefgh";
+    size_t at[8];
+    struct run run = three_flushes(at);
+
+    for (size_t i = 0; i < run.len; i++) {
+        for (unsigned bit = 0; bit < 8; bit += 5) {
+            size_t hit = 8; /* a PAD or what is between */
+
+            run.bytes[i] ^= (uint8_t)(1 << bit);
+            struct told told = scan(&run, ROOM);
+            run.bytes[i] ^= (uint8_t)(1 << bit);
+            for (size_t n = 0; n < 8; n++) {
+                size_t len = record_size(n == 1 ? 20 : n == 4 ? 4 : n == 5 ? 12 : 1);
+                size_t used = RECORD_HEADER_LEN + (n == 1 ? 20 : n == 4 ? 4 : n == 5 ? 12 : 1);
+
+                if (i >= at[n] && i < at[n] + len)
+                    hit = i < at[n] + used ? n : 8;
+            }
+            for (size_t n = 0; n < 8; n++) {
+                bool found = strchr(told.text, letters[n]) != NULL;
+
+                if (n == hit)
+                    continue;
+                /* The last flush's damage looks like its tear; each batch there stands alone. */
+                expect_row(i, found);
+            }
+            if (hit < 7)
+                expect_row(i, told.result.damaged == 1);
+        }
+    }
+    free(run.bytes);
+}
+
+TEST(scan_does_not_see_what_another_seed_left)
+{
+    size_t at[8];
+    struct run run = three_flushes(at);
+    struct record_scan none = {0};
+    struct record_scan_result result;
+
+    assert_int_equal(record_scan((struct bytes){run.bytes, ROOM}, BASE, SEED + 1, &none, &result),
+                     0);
+    assert_int_equal(result.records, 0);
+    assert_int_equal(result.end, BASE);
+    /* Nor at another place. */
+    assert_int_equal(record_scan((struct bytes){run.bytes, ROOM}, BASE + 8, SEED, &none, &result),
+                     0);
+    assert_int_equal(result.records, 0);
+    free(run.bytes);
+}
+
+TEST(scan_drops_the_torn_batch_of_the_last_flush_but_not_its_neighbours)
+{
+    struct run run = run_new();
+
+    run_add(&run, RECORD_EVENT, 0, "a");
+    run_end_flush(&run);
+    run_add(&run, RECORD_EVENT, 0, "b");
+    size_t torn = run_add(&run, RECORD_CONTENT, RECORD_CONTINUES, "cccccccc");
+    run_add(&run, RECORD_EVENT, RECORD_FOLLOWS, "e");
+    run_add(&run, RECORD_EVENT, 0, "f");
+    run_end_flush(&run);
+    memset(run.bytes + torn, 0, 40);
+    struct told told = scan(&run, ROOM);
+    assert_string_equal(told.text, "abTTf");
+    assert_int_equal(told.result.damaged, 0);
+    free(run.bytes);
+}
+
+TEST(header_and_trailer_survive_one_flipped_byte_or_are_refused)
+{
+    uint8_t block[SPOOL_BLOCK];
+    struct segment_header header = {.format = SPOOL_FORMAT,
+                                    .node = 3,
+                                    .shard = 9,
+                                    .sequence = 77,
+                                    .size = 1 << 20,
+                                    .salt = 0x1122334455667788,
+                                    .created_ms = 1795489800123,
+                                    .serial_max = 4711};
+    struct segment_header decoded;
+    struct segment_trailer trailer = {77, 8192, 65536, 300, 0x1122334455667788, 4712};
+    struct segment_trailer decoded_trailer;
+
+    for (size_t i = 0; i < SPOOL_BLOCK; i++) {
+        segment_header_encode(&header, block);
+        block[i] ^= 0x10;
+        expect_row(i, segment_header_decode(block, &decoded) == SEGMENT_HEADER_GOOD);
+        expect_row(i, memcmp(&decoded, &header, sizeof(header)) == 0);
+        segment_trailer_encode(&trailer, block);
+        block[i] ^= 0x10;
+        expect_row(i, segment_trailer_decode(block, &decoded_trailer) == (i >= 56));
+    }
+    header.format = SPOOL_FORMAT + 1;
+    segment_header_encode(&header, block);
+    assert_int_equal(segment_header_decode(block, &decoded), SEGMENT_HEADER_NEWER);
+    memset(block, 0, sizeof(block));
+    assert_int_equal(segment_header_decode(block, &decoded), SEGMENT_HEADER_BAD);
+}
+
+static const struct {
+    const char *name;
+    bool is_segment;
+    uint32_t sequence;
+} names[] = {
+    {"0000000000000001.seg", true, 1},
+    {"00000000000000ff.seg", true, 255},
+    {"00000000ffffffff.seg", true, UINT32_MAX},
+    {"0000000100000000.seg", false, 0}, /* beyond a position's 32 bits */
+    {"0000000000000000.seg", false, 0},
+    {"00000000000000FF.seg", false, 0},
+    {"00000000000000f.seg", false, 0},
+    {"00000000000000ff.seg~", false, 0},
+    {"lock", false, 0},
+    {"", false, 0},
+};
+
+TEST(segment_names_are_parsed_strictly)
+{
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        uint32_t sequence = 0;
+
+        expect_row(i, segment_name_parse(names[i].name, &sequence) == names[i].is_segment);
+        expect_row(i, sequence == names[i].sequence);
+    }
+}
+
+static struct record as_record(enum record_type type, unsigned flags, uint8_t *payload, size_t len)
+{
+    return (struct record){.type = type, .flags = (uint8_t)flags, .payload = {payload, len}};
+}
+
+TEST(accept_round_trips_and_every_truncation_is_refused)
+{
+    for (unsigned moved = 0; moved < 2; moved++) {
+        struct message *message = world_message(5, 100, 42);
+        struct recipient_state states[5] = {{.is_final = true},
+                                            {.attempts = 3, .due_ms = 1795489800000, .flags = 1}};
+        struct accept accept;
+
+        message->id.value = (uint64_t)7 << 56 | 12345;
+        message->accepted_ms = 1795489800123;
+        size_t len = accept_encoded_len(message, 136, moved);
+        uint8_t *payload = malloc(len);
+        assert_non_null(payload);
+        accept_encode(message, 136, 9, moved ? states : NULL, payload);
+        struct record record = as_record(RECORD_ACCEPT, moved ? RECORD_MOVED : 0, payload, len);
+        assert_true(accept_decode(&record, &accept));
+        assert_int_equal(accept.id.value, message->id.value);
+        assert_int_equal(record_message_id(&record).value, message->id.value);
+        assert_int_equal(accept.accepted_ms, message->accepted_ms);
+        assert_int_equal(accept.next_seq, 9);
+        assert_int_equal(accept.inline_len, 136);
+        assert_int_equal(accept.content_size, 100);
+        assert_true(bytes_equal(accept.prefix, message->prefix));
+        for (unsigned i = 0; i < 5; i++) {
+            struct recipient r;
+            struct recipient_state got;
+
+            assert_true(accept_next_recipient(&accept, &r, &got));
+            assert_true(bytes_equal(r.address, message->recipients[i].address));
+            assert_true(bytes_equal(r.domain, message->recipients[i].domain));
+            assert_true(bytes_equal(r.orcpt, message->recipients[i].orcpt));
+            assert_int_equal(r.notify, message->recipients[i].notify);
+            assert_int_equal(got.attempts, moved ? states[i].attempts : 0);
+            assert_int_equal(got.due_ms, moved ? states[i].due_ms : 0);
+            assert_int_equal(got.is_final, moved && states[i].is_final);
+        }
+        for (size_t cut = 0; cut < len; cut++) {
+            uint8_t *less = malloc(cut + 1); /* exactly as much as is claimed, for the sanitizer */
+            unsigned recipients = 0;
+            struct recipient r;
+
+            memcpy(less, payload, cut);
+            record = as_record(RECORD_ACCEPT, moved ? RECORD_MOVED : 0, less, cut);
+            if (accept_decode(&record, &accept))
+                while (recipients < 5 && accept_next_recipient(&accept, &r, NULL))
+                    recipients++;
+            expect_row(cut, recipients < 5);
+            free(less);
+        }
+        free(payload);
+        message_release(&message);
+    }
+}
+
+TEST(outcome_and_cut_round_trip)
+{
+    uint8_t payload[OUTCOME_FIXED_LEN + 3] = {0};
+    struct outcome_record outcome = {{77}, 3, 9, 1795489800000, 65535, EVENT_DEFERRED, {0}};
+    struct outcome_record decoded;
+    uint8_t cut_payload[CUT_LEN];
+    struct cut cut;
+
+    outcome_encode(&outcome, payload);
+    memcpy(payload + OUTCOME_FIXED_LEN, "abc", 3);
+    struct record record = as_record(RECORD_OUTCOME, 0, payload, sizeof(payload));
+    assert_true(outcome_decode(&record, &decoded));
+    assert_int_equal(decoded.id.value, 77);
+    assert_int_equal(record_message_id(&record).value, 77);
+    assert_int_equal(decoded.recipient, 3);
+    assert_int_equal(decoded.seq, 9);
+    assert_int_equal(decoded.due_ms, outcome.due_ms);
+    assert_int_equal(decoded.attempts, 65535);
+    assert_int_equal(decoded.kind, EVENT_DEFERRED);
+    assert_true(bytes_equal(decoded.event, BYTES("abc")));
+    for (size_t len = 0; len < OUTCOME_FIXED_LEN; len++) {
+        record.payload.len = len;
+        expect_row(len, !outcome_decode(&record, &decoded));
+    }
+    cut_encode(&(struct cut){5, 4096}, cut_payload);
+    record = as_record(RECORD_CUT, 0, cut_payload, CUT_LEN);
+    assert_true(cut_decode(&record, &cut));
+    assert_int_equal(cut.sequence, 5);
+    assert_int_equal(cut.offset, 4096);
+}

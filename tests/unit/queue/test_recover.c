@@ -1,0 +1,372 @@
+/* What a shard finds after crashes and damage. */
+#include "queue/disk.h"
+#include "shard_world.h"
+
+enum { SEGMENT = 64 * 1024 };
+
+struct file {
+    char path[128];
+    uint8_t *bytes;
+    size_t len;
+    size_t end; /* behind the last record */
+    uint64_t seed;
+};
+
+static void read_file(struct file *file, const struct world *w, uint32_t sequence)
+{
+    struct segment_header header;
+    struct record_scan none = {0};
+    struct record_scan_result result;
+    struct stat status;
+
+    world_segment_path(w, sequence, file->path, sizeof(file->path));
+    int fd = open(file->path, O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    file->len = (size_t)status.st_size;
+    file->bytes = malloc(file->len);
+    assert_non_null(file->bytes);
+    assert_int_equal(read(fd, file->bytes, file->len), file->len);
+    close(fd);
+    assert_int_equal(segment_header_decode(file->bytes, &header), SEGMENT_HEADER_GOOD);
+    file->seed = segment_seed(header.salt, sequence);
+    assert_int_equal(record_scan((struct bytes){file->bytes + SPOOL_BLOCK, file->len - SPOOL_BLOCK},
+                                 SPOOL_BLOCK, file->seed, &none, &result),
+                     0);
+    file->end = result.end;
+}
+
+static void write_file(const struct file *file, size_t len)
+{
+    int fd = open(file->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, file->bytes, len), len);
+    close(fd);
+}
+
+static void remove_file(const struct world *w, uint32_t sequence)
+{
+    char path[128];
+
+    world_segment_path(w, sequence, path, sizeof(path));
+    unlink(path);
+}
+
+/* 1: delivered message finished, 2: one left of two recipients, in a batch with message 3. */
+static void write_history(struct world *w, struct message_id ids[3])
+{
+    world_init_in_memory(w, SEGMENT);
+    assert_int_equal(world_open(w), 0);
+    assert_int_equal(world_accept(w, world_message(1, 300, 1), &ids[0]), 0);
+    assert_int_equal(world_accept(w, world_message(2, 500, 2), &ids[1]), 0);
+    struct stub *second = shard_find(w->shard, ids[1]);
+    assert_true(world_wait_due(w, &second->pendings[0]));
+    struct outcome outcome = world_outcome_of(&second->pendings[0], EVENT_BOUNCED, 0);
+    struct message *dsn = world_message(1, 700, 3);
+    struct world_commit commit = {.commit = {.message = dsn,
+                                             .outcomes = &outcome,
+                                             .outcome_count = 1,
+                                             .done = world_on_commit}};
+    shard_commit(w->shard, &commit.commit);
+    assert_true(world_until(w, &commit.is_done));
+    assert_int_equal(commit.result, 0);
+    ids[2] = dsn->id;
+    message_release(&dsn);
+    world_crash(w);
+}
+
+static bool is_loadable(struct world *w, struct message_id id, unsigned seed)
+{
+    struct stub *stub = shard_find(w->shard, id);
+    struct message *message;
+
+    if (stub == NULL || world_load(w, stub, false, &message) < 0)
+        return false;
+    bool is_good = world_is_content(seed, message->content.memory);
+    message_release(&message);
+    return is_good;
+}
+
+/* Nothing but the zeros of a PAD before and behind `at`: one cut in it is like another. */
+static bool is_padding(const struct file *file, size_t at)
+{
+    for (size_t i = at - 128; i < at + 32; i++)
+        if (file->bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* The bounce and its notice stand or fall together, wherever the file ends. */
+TEST(recovery_of_any_cut_finds_whole_commits_only)
+{
+    struct world w;
+    struct message_id ids[3];
+    struct file file;
+    size_t states[3] = {0};
+
+    write_history(&w, ids);
+    read_file(&file, &w, 1);
+    uint8_t *whole = malloc(file.len);
+    memcpy(whole, file.bytes, file.len);
+    for (size_t cut = file.end; cut >= SPOOL_BLOCK; cut -= is_padding(&file, cut) ? 97 : 1) {
+        /* What stood there before: zeros, or the flushes of an earlier life. */
+        for (size_t i = cut; i < file.len; i++)
+            file.bytes[i] = cut % 2 == 0 ? 0 : (uint8_t)(whole[i] ^ 0x5a);
+        write_file(&file, file.len);
+        remove_file(&w, 2);
+        remove_file(&w, 3);
+        assert_int_equal(world_open(&w), 0);
+        assert_int_equal(w.recovery.damaged_records, 0);
+        bool has[3];
+        for (unsigned i = 0; i < 3; i++) {
+            struct stub *stub = shard_find(w.shard, ids[i]);
+            has[i] = stub != NULL;
+            if (has[i])
+                expect_row(cut, is_loadable(&w, ids[i], i + 1));
+        }
+        expect_row(cut, !has[2] || has[1]);
+        expect_row(cut, !has[1] || has[0]);
+        if (has[1]) {
+            struct stub *stub = shard_find(w.shard, ids[1]);
+            expect_row(cut, (stub->pendings[0].state == PENDING_FINAL) == has[2]);
+            expect_row(cut, stub->next_seq == (has[2] ? 3 : 2));
+        }
+        states[has[2] ? 2 : has[1] ? 1 : 0]++;
+        /* And it takes mail. */
+        if (cut % 64 == 0) {
+            struct message_id id;
+
+            assert_int_equal(world_accept(&w, world_message(1, 100, 9), &id), 0);
+        }
+        world_close(&w);
+        memcpy(file.bytes, whole, file.len);
+        world_remove_tree(w.directory);
+        char directory[80];
+        snprintf(directory, sizeof(directory), "%s/07", w.directory);
+        assert_int_equal(mkdir(w.directory, 0700), 0);
+        assert_int_equal(mkdir(directory, 0700), 0);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(states[i] > 0);
+    free(whole);
+    free(file.bytes);
+    world_free(&w);
+}
+
+/* After an orderly close; every message must load, but the one the flip is in. */
+static void flip_everywhere(bool is_closed, size_t stride)
+{
+    enum { MESSAGES = 8 };
+    struct world w;
+    struct message_id ids[MESSAGES];
+    struct file file;
+
+    world_init_in_memory(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    for (unsigned i = 0; i < MESSAGES; i++)
+        assert_int_equal(world_accept(&w, world_message(1, 1500, i), &ids[i]), 0);
+    if (is_closed)
+        world_close(&w);
+    else
+        world_crash(&w);
+    read_file(&file, &w, 1);
+    for (size_t at = 0; at < file.len; at += stride) {
+        unsigned lost = 0;
+
+        file.bytes[at] ^= 0x20;
+        write_file(&file, file.len);
+        assert_int_equal(world_open(&w), 0);
+        for (unsigned i = 0; i < MESSAGES; i++)
+            lost += !is_loadable(&w, ids[i], i);
+        expect_row(at, lost <= (at >= SPOOL_BLOCK && at < file.end ? 1 : 0));
+        world_close(&w);
+        file.bytes[at] ^= 0x20;
+        for (uint32_t sequence = 2; sequence < 8; sequence++)
+            remove_file(&w, sequence);
+    }
+    free(file.bytes);
+    world_free(&w);
+}
+
+TEST(flipped_byte_in_a_closed_segment_costs_one_message_at_most)
+{
+    flip_everywhere(true, 89);
+}
+
+TEST(flipped_byte_in_the_open_segment_costs_one_message_at_most)
+{
+    flip_everywhere(false, 89);
+}
+
+TEST(recycled_file_shows_nothing_of_its_earlier_life)
+{
+    struct world w;
+    struct message_id id;
+    char path[128];
+    struct stat status;
+
+    world_init_in_memory(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    world_segment_path(&w, 1, path, sizeof(path));
+    assert_int_equal(stat(path, &status), 0);
+    ino_t inode = status.st_ino;
+    /* Deliver at once: segments die and are used again, full of good records of another salt. */
+    bool is_recycled = false;
+    for (unsigned i = 0; i < 120; i++) {
+        assert_int_equal(world_accept(&w, world_message(1, 2000, i), &id), 0);
+        struct stub *stub = shard_find(w.shard, id);
+        assert_true(world_wait_due(&w, &stub->pendings[0]));
+        assert_int_equal(world_outcome(&w, &stub->pendings[0], EVENT_DELIVERED, 0), 0);
+        for (uint32_t s = 2; s < 40; s++) {
+            world_segment_path(&w, s, path, sizeof(path));
+            is_recycled = is_recycled || (stat(path, &status) == 0 && status.st_ino == inode);
+        }
+    }
+    assert_true(is_recycled);
+    assert_int_equal(world_accept(&w, world_message(1, 2000, 500), &id), 0);
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 1);
+    assert_int_equal(w.recovery.damaged_records, 0);
+    assert_int_equal(w.recovery.torn_bytes, 0);
+    assert_true(is_loadable(&w, id, 500));
+    world_close(&w);
+    world_free(&w);
+}
+
+TEST(footer_that_is_damaged_is_not_needed)
+{
+    struct world w;
+    struct message_id ids[3];
+    struct file file;
+    struct segment_trailer trailer;
+
+    write_history(&w, ids);
+    assert_int_equal(world_open(&w), 0); /* writes the footer of the crashed one */
+    world_close(&w);
+    read_file(&file, &w, 1);
+    assert_true(segment_trailer_decode(file.bytes + file.len - SPOOL_BLOCK, &trailer));
+    for (unsigned i = 0; i < 3; i++) {
+        static const size_t at[] = {0, 40, 90}; /* in the footer's header, its counts, an entry */
+        file.bytes[trailer.footer_offset + at[i]] ^= 1;
+        write_file(&file, file.len);
+        assert_int_equal(world_open(&w), 0);
+        assert_int_equal(w.recovery.messages, 3);
+        assert_true(w.recovery.bytes_scanned > 0);
+        assert_int_equal(shard_find(w.shard, ids[1])->live_count, 1);
+        world_close(&w);
+        file.bytes[trailer.footer_offset + at[i]] ^= 1;
+    }
+    free(file.bytes);
+    world_free(&w);
+}
+
+TEST(newer_format_other_node_and_second_owner_are_refused)
+{
+    struct world w, other;
+    struct message_id ids[3];
+    struct file file;
+    struct segment_header header;
+
+    write_history(&w, ids);
+    assert_int_equal(world_open(&w), 0);
+    other = w;
+    assert_int_equal(world_open(&other), -EBUSY);
+    assert_non_null(strstr(other.why, "another ringpost"));
+    world_close(&w);
+    read_file(&file, &w, 1);
+    assert_int_equal(segment_header_decode(file.bytes, &header), SEGMENT_HEADER_GOOD);
+    header.format++;
+    segment_header_encode(&header, file.bytes);
+    write_file(&file, file.len);
+    assert_true(world_open(&w) < 0);
+    assert_non_null(strstr(w.why, "newer"));
+    header.format--;
+    header.node++;
+    segment_header_encode(&header, file.bytes);
+    write_file(&file, file.len);
+    assert_true(world_open(&w) < 0);
+    assert_non_null(strstr(w.why, "another node"));
+    free(file.bytes);
+    world_free(&w);
+}
+
+TEST(lost_header_is_replaced_by_the_trailer_or_the_file_moved_aside)
+{
+    struct world w;
+    struct message_id ids[3];
+    struct file file;
+    char path[128];
+
+    write_history(&w, ids);
+    assert_int_equal(world_open(&w), 0);
+    world_close(&w);
+    read_file(&file, &w, 1);
+    memset(file.bytes, 0xff, SPOOL_BLOCK);
+    write_file(&file, file.len);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 3);
+    world_close(&w);
+    memset(file.bytes + file.len - SPOOL_BLOCK, 0xff, SPOOL_BLOCK);
+    write_file(&file, file.len);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 0);
+    assert_int_equal(w.recovery.damaged_records, 1);
+    snprintf(path, sizeof(path), "%s/damaged/07-%016x.seg", w.directory, 1);
+    assert_int_equal(access(path, R_OK), 0);
+    world_close(&w);
+    free(file.bytes);
+    world_free(&w);
+}
+
+TEST(half_made_files_are_made_again)
+{
+    struct world w;
+    struct message_id ids[3];
+    struct message_id id;
+    struct file file;
+
+    write_history(&w, ids);
+    read_file(&file, &w, 1);
+    /* Made but without a header; empty; a recycled one that did not get its new name. */
+    uint8_t *first = file.bytes;
+    file.bytes = calloc(1, file.len);
+    world_segment_path(&w, 2, file.path, sizeof(file.path));
+    write_file(&file, file.len);
+    world_segment_path(&w, 3, file.path, sizeof(file.path));
+    write_file(&file, 0);
+    memcpy(file.bytes, first, file.len);
+    world_segment_path(&w, 4, file.path, sizeof(file.path));
+    write_file(&file, file.len);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 3);
+    assert_int_equal(w.recovery.damaged_records, 0);
+    assert_int_equal(world_accept(&w, world_message(1, 100, 9), &id), 0);
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 4);
+    world_close(&w);
+    free(first);
+    free(file.bytes);
+    world_free(&w);
+}
+
+TEST(ids_grow_across_restarts)
+{
+    struct world w;
+    struct message_id before, after;
+
+    world_init_in_memory(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(world_accept(&w, world_message(1, 10, 1), &before), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        world_crash(&w);
+        assert_int_equal(world_open(&w), 0);
+        assert_int_equal(world_accept(&w, world_message(1, 10, 1), &after), 0);
+        assert_true(after.value > before.value);
+        before = after;
+    }
+    world_close(&w);
+    world_free(&w);
+}
