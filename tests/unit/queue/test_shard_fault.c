@@ -1,0 +1,286 @@
+/* A disk that fails, is full, writes in part. */
+#include "shard_world.h"
+#include "support/disk_fault.h"
+#include "support/engine_fake.h"
+
+enum { SEGMENT = 256 * 1024 };
+
+static void start(struct world *w)
+{
+    memset(&disk_faults, 0, sizeof(disk_faults));
+    world_init_in_memory(w, SEGMENT);
+    assert_int_equal(world_open(w), 0);
+    /* Nothing is being prepared while a fault is set. */
+    for (unsigned i = 0; i < 20; i++)
+        engine_turn(w->engine, 1);
+}
+
+static struct pending *due_pending(struct world *w, struct message_id id, unsigned number)
+{
+    struct pending *pending = &shard_find(w->shard, id)->pendings[number];
+
+    assert_true(world_wait_due(w, pending));
+    return pending;
+}
+
+static bool is_good(struct world *w, struct message_id id, unsigned seed)
+{
+    struct stub *stub = shard_find(w->shard, id);
+    struct message *message;
+
+    if (stub == NULL || world_load(w, stub, false, &message) < 0)
+        return false;
+    bool same = world_is_content(seed, message->content.memory);
+    message_release(&message);
+    return same;
+}
+
+TEST(failed_write_fails_accepts_and_closes_the_segment)
+{
+    struct world w;
+    struct message_id ids[3];
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(1, 900, 0), &ids[0]), 0);
+    uint64_t position = shard_durable_position(w.shard);
+    fake_fail(w.engine, FAKE_WRITE_DURABLE, 1, EIO);
+    assert_int_equal(world_accept(&w, world_message(1, 900, 1), &ids[1]), -EIO);
+    assert_null(shard_find(w.shard, ids[1]));
+    assert_int_equal(world_accept(&w, world_message(1, 900, 2), &ids[2]), 0);
+    assert_true(position_sequence(shard_durable_position(w.shard)) > position_sequence(position));
+    assert_true(is_good(&w, ids[0], 0));
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 2);
+    assert_int_equal(w.recovery.damaged_records, 0);
+    assert_true(is_good(&w, ids[0], 0));
+    assert_true(is_good(&w, ids[2], 2));
+    world_close(&w);
+    world_free(&w);
+}
+
+TEST(outcome_and_its_notice_stand_though_writes_fail)
+{
+    struct world w;
+    struct message_id id;
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(1, 900, 0), &id), 0);
+    struct outcome outcome = world_outcome_of(due_pending(&w, id, 0), EVENT_BOUNCED, 0);
+    struct message *dsn = world_message(1, 300, 5);
+    struct world_commit commit = {.commit = {.message = dsn,
+                                             .outcomes = &outcome,
+                                             .outcome_count = 1,
+                                             .done = world_on_commit}};
+    shard_commit(w.shard, &commit.commit);
+    fake_fail(w.engine, FAKE_WRITE_DURABLE, 1, EIO);
+    while (fake_count(w.engine, FAKE_WRITE_DURABLE) < 2)
+        engine_turn(w.engine, 1);
+    fake_fail(w.engine, FAKE_WRITE_DURABLE, 1, EIO); /* the next segment as well */
+    assert_true(world_until(&w, &commit.is_done));
+    assert_int_equal(commit.result, 0);
+    assert_null(shard_find(w.shard, id));
+    assert_true(is_good(&w, dsn->id, 5));
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 1);
+    assert_null(shard_find(w.shard, id));
+    assert_true(is_good(&w, dsn->id, 5));
+    assert_int_equal(shard_find(w.shard, dsn->id)->next_seq, 1);
+    message_release(&dsn);
+    world_close(&w);
+    world_free(&w);
+}
+
+TEST(short_writes_are_finished)
+{
+    static const size_t lens[] = {1, 511, 512, 4095, 4096, 4097, 8192, 12000};
+
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        struct world w;
+        struct message_id id;
+
+        start(&w);
+        fake_shorten(w.engine, FAKE_WRITE_DURABLE, 1, lens[i]);
+        assert_int_equal(world_accept(&w, world_message(1, 15000, 3), &id), 0);
+        world_crash(&w);
+        assert_int_equal(world_open(&w), 0);
+        expect_row(i, w.recovery.damaged_records == 0);
+        expect_row(i, is_good(&w, id, 3));
+        fake_shorten(w.engine, FAKE_READ, 1, lens[i]);
+        struct stub *stub = shard_find(w.shard, id);
+        assert_true(world_wait_due(&w, &stub->pendings[0]));
+        expect_row(i, is_good(&w, id, 3));
+        world_close(&w);
+        world_free(&w);
+    }
+}
+
+TEST(content_lost_with_a_failed_write_fails_its_accept)
+{
+    struct world w;
+    struct message *message = world_envelope(1, 4);
+    struct message_id id;
+    uint8_t *bytes = malloc(2000);
+
+    start(&w);
+    world_content(4, bytes, 2000);
+    struct world_write write = {.write = {.message = message, .done = world_on_written}};
+    shard_write_content(w.shard, &write.write, (struct bytes){bytes, 2000});
+    fake_fail(w.engine, FAKE_WRITE_DURABLE, 1, EIO);
+    assert_true(world_until(&w, &write.is_done));
+    assert_int_equal(write.result, 0);
+    message->content.size = 2000;
+    message->content.extent_count = 1;
+    message->content.extents = &write.write.extent;
+    assert_int_equal(world_accept(&w, message, &id), -EIO);
+    free(bytes);
+    world_close(&w);
+    world_free(&w);
+}
+
+TEST(full_disk_refuses_accepts_keeps_outcomes_and_recovers)
+{
+    struct world w;
+    enum { MAX = 400 };
+    static struct message_id ids[MAX];
+    struct message_id id;
+    struct shard_status status;
+    unsigned count = 0;
+    int result;
+
+    start(&w);
+    disk_faults.files_max = disk_faults.files + 2;
+    for (;;) {
+        assert_true(count < MAX);
+        result = world_accept(&w, world_message(1, 6000, count), &ids[count]);
+        if (result < 0)
+            break;
+        count++;
+    }
+    assert_int_equal(result, -ENOSPC);
+    assert_true(count > 30);
+    shard_status(w.shard, &status);
+    assert_true(status.is_full);
+    assert_int_equal(world_accept(&w, world_message(1, 10, 1), &id), -ENOSPC);
+    /* A restart on the full disk changes nothing. */
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, count);
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(is_good(&w, ids[i], i));
+        assert_int_equal(world_outcome(&w, due_pending(&w, ids[i], 0), EVENT_DELIVERED, 0), 0);
+    }
+    world_check_invariant(&w);
+    fake_advance_ms(w.engine, 2000);
+    world_turns(&w, 30);
+    shard_status(w.shard, &status);
+    assert_int_equal(status.messages, 0);
+    assert_false(status.is_full);
+    assert_int_equal(world_accept(&w, world_message(1, 6000, 9), &id), 0);
+    world_close(&w);
+    world_free(&w);
+}
+
+TEST(space_that_returns_is_noticed)
+{
+    struct world w;
+    struct message_id id;
+    struct shard_status status;
+    int result;
+
+    start(&w);
+    disk_faults.files_max = disk_faults.files;
+    do
+        result = world_accept(&w, world_message(1, 9000, 1), &id);
+    while (result == 0);
+    assert_int_equal(result, -ENOSPC);
+    disk_faults.files_max = 0;
+    fake_advance_ms(w.engine, 1100);
+    world_turns(&w, 30);
+    shard_status(w.shard, &status);
+    assert_false(status.is_full);
+    assert_int_equal(world_accept(&w, world_message(1, 9000, 1), &id), 0);
+    world_close(&w);
+    world_free(&w);
+}
+
+/* Every call of every kind fails once, somewhere in a life of accepting, delivering and recycling:
+ * nothing accepted is lost, and the shard goes on. */
+TEST(any_one_failing_call_loses_nothing)
+{
+    static const int errors[] = {EIO, ENOSPC};
+
+    for (unsigned call = CALL_OPEN; call < DISK_CALLS; call++) {
+        for (unsigned nth = 1; nth <= 8; nth++) {
+            struct world w;
+            struct message_id held;
+            unsigned refused = 0;
+
+            start(&w);
+            assert_int_equal(world_accept(&w, world_message(1, 3000, 77), &held), 0);
+            disk_faults.nth[call] = nth;
+            disk_faults.error[call] = errors[nth % 2];
+            for (unsigned i = 0; i < 120; i++) {
+                struct message_id id;
+                int result = world_accept(&w, world_message(1, 9000, i), &id);
+
+                if (i % 10 == 9) {
+                    fake_advance_ms(w.engine, 1100);
+                    world_turns(&w, 5);
+                }
+                if (result < 0) {
+                    refused++;
+                    continue;
+                }
+                if (i < 115)
+                    assert_int_equal(world_outcome(&w, due_pending(&w, id, 0), EVENT_DELIVERED, 0),
+                                     0);
+            }
+            expect_row(call * 100 + nth, refused < 40);
+            expect_row(call * 100 + nth, is_good(&w, held, 77));
+            struct shard_status before;
+            shard_status(w.shard, &before);
+            disk_faults.nth[call] = 0;
+            world_crash(&w);
+            assert_int_equal(world_open(&w), 0);
+            expect_row(call * 100 + nth, w.recovery.messages == before.messages);
+            expect_row(call * 100 + nth, w.recovery.damaged_records == 0);
+            expect_row(call * 100 + nth, is_good(&w, held, 77));
+            world_close(&w);
+            world_free(&w);
+        }
+    }
+}
+
+/* The same of the writes and reads through the engine. */
+TEST(any_one_failing_write_or_read_loses_nothing)
+{
+    for (unsigned nth = 1; nth <= 60; nth++) {
+        struct world w;
+        struct message_id ids[20];
+        int results[20];
+
+        start(&w);
+        fake_fail(w.engine, nth % 3 == 0 ? FAKE_READ : FAKE_WRITE_DURABLE, nth, EIO);
+        for (unsigned i = 0; i < 20; i++) {
+            results[i] = world_accept(&w, world_message(2, 9000, i), &ids[i]);
+            assert_true(results[i] == 0 || results[i] == -EIO);
+            if (results[i] == 0)
+                assert_int_equal(world_outcome(&w, due_pending(&w, ids[i], 1), EVENT_DELIVERED, 0),
+                                 0);
+        }
+        world_crash(&w);
+        assert_int_equal(world_open(&w), 0);
+        expect_row(nth, w.recovery.damaged_records == 0);
+        for (unsigned i = 0; i < 20; i++) {
+            struct stub *stub = shard_find(w.shard, ids[i]);
+
+            expect_row(nth, (stub != NULL) == (results[i] == 0));
+            expect_row(nth, stub == NULL || stub->live_count == 1);
+            expect_row(nth, stub == NULL || is_good(&w, ids[i], i));
+        }
+        world_close(&w);
+        world_free(&w);
+    }
+}
