@@ -143,12 +143,25 @@ function(relay_program NAME)
     install(TARGETS ${NAME} RUNTIME DESTINATION sbin)
 endfunction()
 
-# relay_bench(<source>): bench/x.c becomes build/<preset>/bench/ringpost-bench-x.
+# relay_bench(<source>): bench/x.c becomes build/<preset>/bench/ringpost-bench-x, with bench/x/*.c
+# and bench/common/*.c beside it. A line `/* modules: a b */` names what it is linked with.
 function(relay_bench SOURCE)
     get_filename_component(name ${SOURCE} NAME_WE)
+    get_filename_component(folder ${SOURCE} DIRECTORY)
     set(target ringpost-bench-${name})
-    add_executable(${target} ${SOURCE})
-    relay_link(${target} PRIVATE REAL smtp dns)
+    relay_named_modules(${SOURCE} modules)
+    if(NOT modules)
+        set(modules io)
+    endif()
+    if(NOT TARGET bench_common)
+        file(GLOB common CONFIGURE_DEPENDS ${folder}/common/*.c)
+        relay_add_library(bench_common ${common})
+        target_link_libraries(bench_common ${scope} io_headers)
+    endif()
+    file(GLOB parts CONFIGURE_DEPENDS ${folder}/${name}/*.c)
+    add_executable(${target} ${SOURCE} ${parts})
+    target_link_libraries(${target} PRIVATE bench_common)
+    relay_link(${target} PRIVATE REAL ${modules})
     set_target_properties(${target} PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
 endfunction()

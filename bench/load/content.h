@@ -1,0 +1,33 @@
+/*
+ * content.h - the messages load sends: each different, each cheap to make.
+ *
+ * A message names its id in Subject, Message-ID and X-Bench-Id, and in X-Bench-Hash the XXH3 of
+ * its body without the last CRLF, so that a receiver can tell whether what arrived is what was
+ * sent. Bodies are slices of one pool of text without dots, so no line needs stuffing.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+enum { CONTENT_DOMAIN_MAX = 128 };
+
+struct content {
+    uint8_t *pool;
+    size_t size; /* of a message, header and all; what does not fit the header is not exceeded */
+    char date[64];
+};
+
+/* What changes from message to message. */
+struct content_names {
+    struct bytes id;
+    struct bytes sender;
+    struct bytes recipient; /* the first */
+    uint64_t variant;       /* chooses the body */
+};
+
+void content_init(struct content *content, size_t size, uint64_t seed);
+void content_free(struct content *content);
+/* Appends the header to `buf` and says where the body stands; it ends without its last CRLF. False
+ * if the buffer is full. */
+must_use bool content_build(const struct content *content, const struct content_names *names,
+                            struct buf *buf, struct bytes *body_out);
