@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "queue/disk.h"
 
 enum { SHARDS_MAX = 256 };
@@ -36,14 +35,12 @@ const char *record_type_name(enum record_type type)
 static int on_shard_name(void *context, const char *name)
 {
     struct walking *w = context;
-    unsigned shard;
-    char again[8];
+    char shard_name[8];
 
-    if (sscanf(name, "%2x", &shard) != 1)
-        return 0;
-    snprintf(again, sizeof(again), "%02x", shard);
-    if (strcmp(name, again) == 0)
-        w->has_shard[shard] = true;
+    for (unsigned shard = 0; shard < SHARDS_MAX; shard++) {
+        (void)snprintf(shard_name, sizeof(shard_name), "%02x", shard);
+        w->has_shard[shard] = w->has_shard[shard] || strcmp(name, shard_name) == 0;
+    }
     return 0;
 }
 

@@ -149,9 +149,9 @@ void event_archive_clean(int directory_fd)
 
 int event_archive_retain(int directory_fd, int64_t oldest_ms, uint64_t bytes_max)
 {
-    struct event_archive *list;
+    struct event_archive *list = NULL;
     uint64_t bytes = 0;
-    size_t count;
+    size_t count = 0;
 
     int error = event_archive_list(directory_fd, &list, &count);
     if (error < 0)

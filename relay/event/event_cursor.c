@@ -114,17 +114,12 @@ static bool print(const struct event_cursor *cursor, struct buf *out)
 static int write_tmp(int directory_fd, struct bytes text)
 {
     int fd = openat(directory_fd, TMP_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    int error = 0;
 
     if (fd < 0)
         return -errno;
-    ssize_t written = write(fd, text.ptr, text.len);
-    if (written < 0)
-        error = -errno;
-    else if ((size_t)written < text.len)
-        error = -ENOSPC;
-    else if (fsync(fd) < 0)
-        error = -errno;
+    errno = ENOSPC; /* what a short write means */
+    bool is_written = write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    int error = is_written ? 0 : -errno;
     close(fd);
     return error;
 }

@@ -151,7 +151,7 @@ static const uint8_t *skip_escape(const uint8_t *c, const uint8_t *end)
     if (end - c < 2)
         return NULL;
     if (c[1] != 'u')
-        return memchr("\"\\/bfnrt", c[1], 8) != NULL ? c + 2 : NULL;
+        return bytes_find(BYTES("\"\\/bfnrt"), c[1], 0) < 8 ? c + 2 : NULL;
     if (!take_hex_4(c + 2, end, &unit) || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff))
         return NULL;
     if (unit < 0xd800 || unit > 0xdbff)
@@ -240,20 +240,14 @@ static uint8_t *put_identity(uint8_t *p, const struct event *event)
     p = put_u64(p, event->part);
     p = PUT(p, "\",\"seq\":");
     p = put_u64(p, event->seq);
-    p = PUT(p, ",\"kind\":\"");
-    const char *kind = event_kind_name(event->kind);
-    size_t kind_len = strlen(kind);
-    memcpy(p, kind, kind_len);
-    p += kind_len;
-    p = PUT(p, "\",\"id\":");
+    p = PUT(p, ",\"kind\":");
+    p = json_text_put(p, bytes_of(event_kind_name(event->kind)));
+    p = PUT(p, ",\"id\":");
     if (event->id.value == 0) {
         p = put_null(p);
     } else {
-        char id[MESSAGE_ID_TEXT_MAX];
-
-        message_id_format(event->id, id);
         *p++ = '"';
-        memcpy(p, id, MESSAGE_ID_TEXT_LEN);
+        message_id_format(event->id, (char *)p);
         p += MESSAGE_ID_TEXT_LEN;
         *p++ = '"';
     }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -412,21 +413,30 @@ static bool append_pair(struct buf *out, const char *key, json_t *value)
     return fits;
 }
 
+/* reply="250 2.0.0 Ok": what there is of code, enhanced code and text. */
 static bool append_reply(struct buf *out, json_t *reply)
 {
-    const char *enhanced = json_string_value(json_object_get(reply, "enhanced"));
-    const char *text = json_string_value(json_object_get(reply, "text"));
     json_t *code = json_object_get(reply, "code");
+    const char *parts[] = {"", json_string_value(json_object_get(reply, "enhanced")),
+                           json_string_value(json_object_get(reply, "text"))};
+    char digits[24];
+    struct buf whole;
+    bool fits = true;
 
     if (!json_is_string(json_object_get(reply, "from")))
         return true;
-    json_t *whole = json_sprintf("%.*lld%s%s%s%s", json_is_integer(code) ? 3 : 0,
-                                 (long long)json_integer_value(code), enhanced == NULL ? "" : " ",
-                                 enhanced == NULL ? "" : enhanced, text == NULL ? "" : " ",
-                                 text == NULL ? "" : text);
-    check(whole != NULL);
-    bool fits = append_pair(out, "reply", whole);
-    json_decref(whole);
+    if (json_is_integer(code)) {
+        (void)snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(code));
+        parts[0] = digits;
+    }
+    buf_init(&whole, EVENT_JSON_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (parts[i] != NULL && parts[i][0] != '\0')
+            fits = fits && buf_printf(&whole, "%s%s", buf_len(&whole) > 0 ? " " : "", parts[i]);
+    json_t *text = json_stringn((const char *)buf_bytes(&whole).ptr, buf_len(&whole));
+    fits = fits && (text == NULL || append_pair(out, "reply", text));
+    json_decref(text);
+    buf_free(&whole);
     return fits;
 }
 

@@ -48,6 +48,7 @@ static inline struct bytes event_text_cut(struct bytes text, size_t len_max)
 {
     if (text.len <= len_max)
         return text;
+    check(text.ptr != NULL);
     size_t len = len_max;
     while (len > len_max - 3 && (text.ptr[len] & 0xc0) == 0x80)
         len--;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+static const uint8_t bad_byte[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
+
 size_t json_text_utf8_len(struct bytes text)
 {
     const uint8_t *c = text.ptr;
@@ -60,7 +62,8 @@ static uint8_t *put_escaped(uint8_t *p, uint8_t c)
         *p++ = 't';
         return p;
     default: /* a control */
-        memcpy(p, "u00", 3);
+        p[0] = 'u';
+        p[1] = p[2] = '0';
         p[3] = (uint8_t)('0' + (c >> 4));
         p[4] = (uint8_t) "0123456789abcdef"[c & 15];
         return p + 5;
@@ -87,8 +90,8 @@ uint8_t *json_text_put(uint8_t *p, struct bytes text)
         }
         size_t len = json_text_utf8_len((struct bytes){c, (size_t)(end - c)});
         if (len == 0 || *c == 0) {
-            memcpy(p, "\xef\xbf\xbd", 3); /* U+FFFD */
-            p += 3;
+            memcpy(p, bad_byte, sizeof(bad_byte));
+            p += sizeof(bad_byte);
             c++;
         } else if (*c < 0x20 || *c == '"' || *c == '\\') {
             p = put_escaped(p, *c++);
