@@ -167,6 +167,18 @@ static enum step handle_helo(struct smtp_server *server, struct bytes argument)
     return greet(server, argument, false);
 }
 
+/* What the grammar has against an argument; most of it is syntax. */
+static struct verdict verdict_of(const struct smtp_refusal *why)
+{
+    const char *rule = "syntax";
+
+    if (bytes_equal(bytes_of(why->enhanced), BYTES("5.6.7")))
+        rule = "smtputf8";
+    else if (bytes_equal(bytes_of(why->enhanced), BYTES("5.3.4")))
+        rule = "limits.message_size"; /* more than any limit: twenty digits of SIZE */
+    return VERDICT(why->code, why->enhanced, why->text, rule);
+}
+
 /* What the session itself has against a MAIL that can be read. */
 static struct verdict judge_mail(const struct smtp_server *server, const struct smtp_mail *mail)
 {
@@ -178,8 +190,6 @@ static struct verdict judge_mail(const struct smtp_server *server, const struct 
         return VERDICT(555, "5.5.4", "AUTH= is not offered here", "syntax");
     if (mail->reverse_path.text.len > 0 && mail->reverse_path.domain.len == 0)
         return VERDICT(553, "5.1.7", "The sender's address needs a domain", "syntax");
-    if (mail->reverse_path.is_utf8 && !mail->smtputf8) /* RFC 6531 section 3.5 */
-        return VERDICT(553, "5.6.7", "A UTF-8 address needs the SMTPUTF8 parameter", "smtputf8");
     if (service->message_size_max != 0 && mail->size > service->message_size_max)
         return VERDICT(552, "5.3.4", "The message is larger than we take (see SIZE)",
                        "limits.message_size"); /* RFC 1870 section 6.1 */
@@ -194,7 +204,7 @@ static enum step handle_mail(struct smtp_server *server, struct bytes argument)
     struct verdict verdict;
 
     if (!smtp_mail_parse(argument, &mail, &why))
-        verdict = VERDICT(why.code, why.enhanced, why.text, "syntax");
+        verdict = verdict_of(&why);
     else
         verdict = judge_mail(server, &mail);
     if (verdict.code == 0)
@@ -231,7 +241,7 @@ static enum step handle_rcpt(struct smtp_server *server, struct bytes argument)
     struct verdict verdict;
 
     if (!smtp_rcpt_parse(argument, &rcpt, &why))
-        verdict = VERDICT(why.code, why.enhanced, why.text, "syntax");
+        verdict = verdict_of(&why);
     else
         verdict = judge_rcpt(server, &rcpt);
     if (verdict.code == 0)

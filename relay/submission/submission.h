@@ -1,9 +1,9 @@
 /*
  * submission.h - the submission service: applications hand in mail (RFC 6409).
  *
- * Decides who may (trusted networks now; accounts come later), builds the message: Received, missing
- * Message-ID and Date added, Return-Path and Bcc taken out, loops found by counting Received; spools
- * it; answers 250 when the spool says it is durable.
+ * Decides who may (trusted networks now; accounts come later), builds the message: Received,
+ * missing Message-ID and Date added, Return-Path and Bcc taken out, loops found by counting
+ * Received; spools it; answers 250 when the spool says it is durable.
  *
  * A client that disconnects while its commit is under way has submitted the message all the same:
  * it is delivered and its events are told. If it tries again, that is the duplicate which RFC 5321

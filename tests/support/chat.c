@@ -241,6 +241,12 @@ static void turn(struct chat *chat)
         peer_send(&chat->peers[i]);
 }
 
+static void settle(struct chat *chat)
+{
+    for (unsigned i = 0; i < SILENCE_TURNS; i++)
+        turn(chat);
+}
+
 /* Has turns until `is_done` holds; false when patience is over. */
 static bool wait_until(struct chat *chat, bool (*is_done)(struct chat *chat, void *context),
                        void *context)
@@ -540,8 +546,7 @@ static bool run_fact_word(struct chat *chat, struct bytes word, struct bytes arg
     if (bytes_equal(word, BYTES("EXPECT"))) {
         expect_fact(chat, argument, 1, false);
     } else if (bytes_equal(word, BYTES("EXPECT-NOT"))) {
-        for (unsigned i = 0; i < SILENCE_TURNS; i++)
-            turn(chat);
+        settle(chat);
         if (count_facts(chat, argument) != 0)
             fail_fact(chat, "there is such a fact");
     } else if (bytes_equal(word, BYTES("EXPECT-COUNT"))) {
@@ -563,9 +568,7 @@ static void run_time(struct chat *chat, struct bytes argument)
         complain(chat, "not a duration");
         return;
     }
-    /* What was said before is heard before: the clock stands still meanwhile. */
-    for (unsigned i = 0; i < SILENCE_TURNS; i++)
-        turn(chat);
+    settle(chat); /* what was said before is heard before */
     chat->fixture->advance(chat->fixture->context, ms);
     turn(chat);
 }
@@ -598,6 +601,8 @@ static void run_line(struct chat *chat, struct bytes line)
         return;
     if (bytes_equal(word, BYTES("TIME")))
         run_time(chat, argument);
+    else if (bytes_equal(word, BYTES("SETTLE")))
+        settle(chat);
     else if (!fixture->command(fixture->context, word, argument))
         complain(chat, "nobody knows this line");
 }

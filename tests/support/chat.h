@@ -22,6 +22,7 @@
  *   EXPECT-CLOSE 2            they close, and say nothing before
  *   EXPECT-GONE 2             they close, whatever they say before
  *   EXPECT-SILENCE 2          they say nothing for a while and do not close
+ *   SETTLE                    turns go by: what is under way comes to rest
  *   TIME 5m                   ms, s, m, h: the virtual clock moves
  *   REPEAT 20 ... END         {i} inside stands for 1, 2, ... (not nested)
  *   EXPECT glob               a fact that the fixture recorded matches (waits for it)

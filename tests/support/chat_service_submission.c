@@ -128,7 +128,10 @@ static void tell(struct reading *reading)
     struct real_service *service = reading->service;
     const struct message *message = reading->message;
     struct buf line;
+    char id[MESSAGE_ID_TEXT_MAX];
 
+    message_id_format(message->id, id);
+    bool is_traced = bytes_find_bytes(message->prefix, bytes_of(id), 0) != message->prefix.len;
     buf_init(&line, 1 << 24);
     check(buf_printf(&line, "message from=%.*s to=", BYTES_ARG(message->reverse_path)));
     for (size_t i = 0; i < message->recipient_count; i++)
@@ -136,12 +139,13 @@ static void tell(struct reading *reading)
                          BYTES_ARG(message->recipients[i].address)));
     check(buf_printf(&line,
                      " size=%llu helo=%.*s body=%s smtputf8=%d needs_smtputf8=%d ret=%d envid=%.*s "
-                     "client=%.*s service=%.*s message_id=%.*s extents=%zu",
+                     "client=%.*s service=%.*s message_id=%.*s extents=%zu received_names_id=%d",
                      (unsigned long long)message->content.size, BYTES_ARG(message->client_ehlo),
                      message->body == SMTP_BODY_8BITMIME ? "8BITMIME" : "7BIT", message->smtputf8,
                      message->needs_smtputf8, (int)message->ret, BYTES_ARG(message->envid),
                      BYTES_ARG(message->client_ip), BYTES_ARG(message->service),
-                     BYTES_ARG(message->header_message_id), message->content.extent_count));
+                     BYTES_ARG(message->header_message_id), message->content.extent_count,
+                     is_traced));
     chat_fact(service->facts, "%.*s", BYTES_ARG(buf_bytes(&line)));
     for (size_t i = 0; i < message->recipient_count; i++)
         chat_fact(service->facts, "recipient %.*s domain=%.*s notify=%u orcpt=%.*s",
@@ -220,6 +224,10 @@ static void on_event(void *context, const struct event *event)
 {
     struct real_service *service = context;
 
+    if (event->kind == EVENT_REJECTED) /* as the stub tells it, for scripts that run with both */
+        chat_fact(service->facts, "refused %u %u.%u.%u rule=%.*s", event->reply_code,
+                  event->enhanced_class, event->enhanced_subject, event->enhanced_detail,
+                  BYTES_ARG(event->rule));
     chat_fact(service->facts,
               "event %s recipient=%.*s sender=%.*s reply=%u %u.%u.%u rule=%.*s class=%.*s "
               "client=%.*s helo=%.*s service=%.*s size=%llu",
