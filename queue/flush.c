@@ -161,7 +161,8 @@ void batch_end(struct batch_writer *writer)
 
 size_t inline_content_len(const struct message *message)
 {
-    size_t left = message->content.extent_count > 0 ? 0 : message->content.memory.len;
+    /* What was read back has both, bytes and extents: a copy of it carries the bytes. */
+    size_t left = message->content.memory.len;
     size_t len = 0;
 
     for (; left > CONTENT_CHUNK_MAX; left -= CONTENT_CHUNK_MAX)

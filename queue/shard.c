@@ -481,6 +481,27 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     message_release(&message);
 }
 
+/* A message in memory whose content is not follows the move, or it would pin the old place for as
+ * long as it waits at its destination. The pieces are the same, so a reader in between goes on. */
+static void move_resident(struct shard *shard, const struct stub *stub, const struct message *moved)
+{
+    struct message *message = stub->message;
+    size_t count = moved->content.extent_count;
+    struct segment *first = shard_segment(shard, stub_first_sequence(stub));
+
+    if (message == NULL || message->pinned == NULL || moved->content.memory.ptr != NULL ||
+        message->content.extent_count != count || first == NULL)
+        return;
+    struct extent *extents = arena_alloc(&message->arena, count * sizeof(*extents));
+    if (extents == NULL)
+        return;
+    memcpy(extents, moved->content.extents, count * sizeof(*extents));
+    message->content.extents = extents;
+    segment_pin(first);
+    segment_unpin(message->pinned);
+    message->pinned = first;
+}
+
 static void apply_move(struct shard *shard, const struct accepting *accepting)
 {
     struct message *message = accepting->message;
@@ -488,6 +509,7 @@ static void apply_move(struct shard *shard, const struct accepting *accepting)
     shard_detach_stub(shard, accepting->stub);
     accepting->stub->is_moved = true;
     place_stub(shard, accepting);
+    move_resident(shard, accepting->stub, message);
     metric_inc(METRIC_SPOOL_COMPACTED_MESSAGES);
     metric_add(METRIC_SPOOL_COMPACTED_BYTES, (int64_t)stub_bytes(accepting->stub));
     message_release(&message);

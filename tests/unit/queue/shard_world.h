@@ -1,7 +1,7 @@
 /*
  * shard_world.h - a shard on a directory of its own, and what tests do with it.
  *
- * Chores of the shard (preparing and removing segments) run inline: no second thread. Everything is
+ * Chores of the shard (preparing and removing segments) run inline unless a test asks for a thread. Everything is
  * static, because a unit test is one file; the fake and the real engine both run it.
  */
 #pragma once
@@ -33,6 +33,8 @@ struct world {
     char directory[64];
     unsigned sink_count;
     bool is_adopted;
+    bool with_blocking; /* chores on a thread, as in the program */
+    struct blocking *blocking;
     /* what the hooks told */
     struct pending *due[WORLD_DUE_MAX];
     size_t due_count;
@@ -123,6 +125,8 @@ WORLD_MAY int world_open(struct world *world)
     };
 
     world->due_count = 0;
+    if (world->with_blocking)
+        setup.blocking = world->blocking = blocking_start();
     world->engine = engine_create(&(struct engine_settings){.buffer_count = 16});
     assert_non_null(world->engine);
     setup.engine = world->engine;
@@ -162,6 +166,8 @@ WORLD_MAY void world_close(struct world *world)
     /* Every pending gave its domain back. */
     assert_int_equal(domains_count(world->domains), 0);
     domains_free(&world->domains);
+    if (world->with_blocking)
+        blocking_stop(&world->blocking);
     engine_destroy(&world->engine);
 }
 
