@@ -15,8 +15,8 @@
 #include "base/log.h"
 
 enum {
-    /* JSON lines of one program: level 1 packs them to a twelfth at some 600 MB/s; higher levels
-     * cost a multiple for a few percent. */
+    /* On the lines of a load test level 1 cost 0.4 us of CPU an event, level 5 took 1.9 us and
+     * packed no better. */
     PACK_LEVEL = 1,
     PACK_CHUNK = 256 * 1024,
     PACK_CHUNKS_PER_STEP = 16,
