@@ -51,11 +51,11 @@ struct config {
     unsigned stop_timeout_s; /* in-flight attempts at a graceful stop */
 };
 
-/* Takes over: true, with nothing to say, or false with the key that needs a restart in *key_out. */
+/* May `next` take over without a restart? False with the key that forbids it in *key_out. */
 must_use bool config_can_follow(const struct config *old, const struct config *next,
                                 const char **key_out);
 
-/* Reads and checks. NULL on errors: each is told as "file:line: key: what is wrong; expected ..." */
+/* Reads and checks. NULL on errors, each told as "file:line: key: what is wrong; expected ..." */
 struct config *config_load(const char *path, void (*error)(void *context, const char *text),
                            void *context);
 void config_free(struct config **config);

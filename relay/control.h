@@ -22,7 +22,7 @@ struct control *control_start(struct program *program);
 /* Cuts clients off at their next line and ends every thread. */
 void control_stop(struct control **control);
 
-/* --- for control_commands.c -------------------------------------------------------------------- */
+/* --- for control_commands.c ------------------------------------------------------------------- */
 
 struct control_client {
     struct program *program;

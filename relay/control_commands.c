@@ -14,7 +14,7 @@
 
 enum { SLICE_OUTPUT_MAX = 64 << 20, EXPLAIN_OUTPUT_MAX = 16 << 20 };
 
-/* --- status ------------------------------------------------------------------------------------ */
+/* --- status ----------------------------------------------------------------------------------- */
 
 static json_t *status_json(const struct program_status *status)
 {
@@ -100,7 +100,7 @@ static void command_sites(struct control_client *client, const json_t *request)
     (void)control_line(client, json_pack("{s:b}", "done", 1));
 }
 
-/* --- reload ------------------------------------------------------------------------------------ */
+/* --- reload ----------------------------------------------------------------------------------- */
 
 static void reload_error(void *context, const char *text)
 {
@@ -116,7 +116,7 @@ static void command_reload(struct control_client *client, const json_t *request)
         control_fail(client, "the configuration was not taken over; the old one stays in force");
 }
 
-/* --- queue ------------------------------------------------------------------------------------- */
+/* --- queue ------------------------------------------------------------------------------------ */
 
 struct domain_rows {
     json_t *counts;
@@ -269,7 +269,7 @@ static void command_queue_cancel(struct control_client *client, const json_t *re
     queue_walk_command(client, request, QUEUE_CANCEL);
 }
 
-/* --- suspend and resume ------------------------------------------------------------------------ */
+/* --- suspend and resume ----------------------------------------------------------------------- */
 
 static void command_suspend(struct control_client *client, const json_t *request)
 {
@@ -352,7 +352,7 @@ static void command_suspensions(struct control_client *client, const json_t *req
     (void)control_line(client, json_pack("{s:b}", "done", 1));
 }
 
-/* --- explain and show -------------------------------------------------------------------------- */
+/* --- explain and show ------------------------------------------------------------------------- */
 
 struct explain_call {
     struct message_id id;
@@ -434,7 +434,7 @@ static void command_show(struct control_client *client, const json_t *request)
     queue_walk_command(client, request, QUEUE_LIST);
 }
 
-/* --- dispatch ---------------------------------------------------------------------------------- */
+/* --- dispatch --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

@@ -38,7 +38,7 @@ static void raise_descriptor_limit(const struct config *config)
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
 }
 
-/* Shards on disk may be more than engines: `engines` was lowered, or the machine has fewer cores. */
+/* Shards on disk may be more than engines: `engines` was lowered, or there are fewer cores. */
 static unsigned count_shards(const char *spool, unsigned at_least)
 {
     unsigned count = at_least;

@@ -21,7 +21,8 @@ struct state_dir {
 };
 
 /* Makes what is missing (0700), refuses a directory others can read, one that another process
- * serves, or one we cannot write. 0 or -errno with a sentence in why_out. Calls event_set_node(). */
+ * serves, or one we cannot write. 0 or -errno with a sentence in why_out. Calls
+ * event_set_node(). */
 must_use int state_dir_open(const char *path, struct state_dir *out,
                             char why_out[static STATE_DIR_WHY_MAX]);
 void state_dir_close(struct state_dir *state_dir);

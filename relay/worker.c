@@ -207,7 +207,7 @@ void worker_configure(struct worker *worker, const struct config *config)
     delivery_configure(worker->delivery, &config->delivery);
 }
 
-/* --- calls from other threads ------------------------------------------------------------------ */
+/* --- calls from other threads ----------------------------------------------------------------- */
 
 struct call {
     struct letter letter;

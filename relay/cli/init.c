@@ -21,7 +21,7 @@ static const char starter[] =
     "# retry: {first: 5m, factor: 2, max: 4h, jitter: 20%%, max_age: 3d}\n"
     "# routes:                               # default: the MX of the recipient's domain\n"
     "#   - {match: \"*.lab.example\", to: [\"10.0.0.9:2500\"]}\n"
-    "# delivery: {allow_private: [\"10.0.0.0/8\"]}  # loopback, private targets: refused unless named\n";
+    "# delivery: {allow_private: [\"10.0.0.0/8\"]}  # private targets: refused unless named\n";
 
 /* The directory of `path` must exist for open(); /etc/ringpost is ours to make. */
 static void make_parent(const char *path)

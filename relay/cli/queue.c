@@ -6,7 +6,7 @@
 #include "relay/cli/cli.h"
 #include "relay/config_value.h"
 
-/* --- how lines look ---------------------------------------------------------------------------- */
+/* --- how lines look --------------------------------------------------------------------------- */
 
 static const char *text(const json_t *line, const char *key)
 {
@@ -75,7 +75,7 @@ static void print_suspension(void *context, const json_t *line)
     putchar('\n');
 }
 
-/* --- the subcommands --------------------------------------------------------------------------- */
+/* --- the subcommands -------------------------------------------------------------------------- */
 
 enum {
     TAKES_FILTER = 1, /* id, --domain, --sender, --recipient */
