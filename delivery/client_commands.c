@@ -46,7 +46,7 @@ static bool refused(struct smtp_client *c, const struct smtp_reply *reply)
     return client_fail(c, &verdict);
 }
 
-/* --- the session ------------------------------------------------------------------------------ */
+/* --- the session ----------------------------------------------------------------------------- */
 
 static bool on_greeting_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
@@ -124,7 +124,7 @@ static bool on_rset_reply(struct smtp_client *c, const struct smtp_reply *reply,
     return reply->code / 100 == 2 ? true : fail_code(c);
 }
 
-/* --- the envelope ----------------------------------------------------------------------------- */
+/* --- the envelope ---------------------------------------------------------------------------- */
 
 static bool put_mail(struct smtp_client *c, struct buf *out)
 {
@@ -261,7 +261,7 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
     return true;
 }
 
-/* --- the content ------------------------------------------------------------------------------ */
+/* --- the content ----------------------------------------------------------------------------- */
 
 bool perform_data(struct smtp_client *c)
 {

@@ -80,7 +80,7 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
         destination_reroute(container_of(node, struct destination, in_all));
 }
 
-/* --- hooks of the shard ----------------------------------------------------------------------- */
+/* --- hooks of the shard ---------------------------------------------------------------------- */
 
 void delivery_due(void *context, struct shard *shard, struct pending *pending)
 {
@@ -113,12 +113,12 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
 
 void delivery_domain_idle(void *context, struct domain *domain)
 {
+    /* Its destination, if there is one, is idle already and frees the domain when it goes. */
     (void)context;
-    if (domain->destination != NULL)
-        destination_idle(domain->destination);
+    (void)domain;
 }
 
-/* --- driving ---------------------------------------------------------------------------------- */
+/* --- driving --------------------------------------------------------------------------------- */
 
 static void no_callback(void *context, struct pending *pending)
 {
@@ -206,7 +206,7 @@ static void on_tick(struct timeout *timeout)
         look_for_unheld(delivery);
 }
 
-/* --- stop ------------------------------------------------------------------------------------- */
+/* --- stop ------------------------------------------------------------------------------------ */
 
 static bool holds_nothing(const struct delivery *delivery)
 {
@@ -327,7 +327,7 @@ void delivery_free(struct delivery **delivery)
     free(d);
 }
 
-/* --- the operator's side ---------------------------------------------------------------------- */
+/* --- the operator's side --------------------------------------------------------------------- */
 
 void delivery_suspend(struct delivery *delivery, size_t count, const struct suspension *rules)
 {
@@ -356,13 +356,17 @@ bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pend
 
 void delivery_wake(struct delivery *delivery, struct domain *domain)
 {
-    struct destination *destination = domain->destination;
+    struct destination *destination =
+        delivery->is_stopping ? NULL : destination_get(delivery, domain);
 
-    if (destination == NULL || delivery->is_stopping)
+    if (destination == NULL)
         return;
     if (destination->site != NULL) {
         site_wake(destination->site);
-    } else if (destination->lookup == NULL) {
+        return;
+    }
+    destination->wants_wake = true;
+    if (destination->lookup == NULL) {
         resolver_flush(delivery->resolver, domain_name(domain));
         destination->expires_ms = 0;
     }

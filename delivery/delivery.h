@@ -100,7 +100,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
 void delivery_abort(struct delivery *delivery);
 void delivery_free(struct delivery **delivery);
 
-/* --- the operator's side ---------------------------------------------------------------------- */
+/* --- the operator's side --------------------------------------------------------------------- */
 
 /* A rule that holds mail back; kept by the program in state_dir, the same on every engine. */
 struct suspension {

@@ -27,14 +27,18 @@ static const struct {
     [MX_FAILED] = {VERDICT_DEFERRED, 4, 3, "dns", "dns-failed"},
 };
 
+static void go_idle(struct destination *d)
+{
+    d->idle_since_ms = engine_now_ms(d->delivery->engine);
+    list_push_back(&d->delivery->idle_destinations, &d->in_idle);
+}
+
 struct destination *destination_get(struct delivery *delivery, struct domain *domain)
 {
     struct destination *d = domain->destination;
 
-    if (d != NULL) {
-        list_remove(&d->in_idle);
+    if (d != NULL)
         return d;
-    }
     if (delivery->destinations.count >= DESTINATIONS_MAX &&
         !list_is_empty(&delivery->idle_destinations)) {
         struct destination *oldest =
@@ -57,6 +61,7 @@ struct destination *destination_get(struct delivery *delivery, struct domain *do
     list_push_back(&delivery->all_destinations, &d->in_all);
     delivery->destination_count++;
     domain->destination = d;
+    go_idle(d);
     return d;
 }
 
@@ -91,13 +96,14 @@ void destination_free(struct destination **destination)
         domain_forget(delivery->domains, &domain);
 }
 
-/* --- in line ---------------------------------------------------------------------------------- */
+/* --- in line --------------------------------------------------------------------------------- */
 
 void destination_add(struct destination *d, struct pending *pending, bool in_front)
 {
     check(pending->state == PENDING_READY);
     check((pending->flags & PENDING_PLACES) == 0);
     pending->flags |= PENDING_AT_DESTINATION;
+    list_remove(&d->in_idle);
     if (in_front)
         list_push_front(&d->waiting, &pending->link);
     else
@@ -124,8 +130,10 @@ void destination_remove(struct destination *d, struct pending *pending)
     d->delivery->waiting_count--;
     if (d->site != NULL)
         d->site->waiting_count--;
-    if (d->waiting_count == 0)
-        list_remove(&d->in_turns);
+    if (d->waiting_count > 0)
+        return;
+    list_remove(&d->in_turns);
+    go_idle(d);
 }
 
 void destination_dirty(struct destination *d)
@@ -136,7 +144,7 @@ void destination_dirty(struct destination *d)
     delivery_drive_later(d->delivery);
 }
 
-/* --- routing ---------------------------------------------------------------------------------- */
+/* --- routing --------------------------------------------------------------------------------- */
 
 static void refuse(struct destination *d, enum mx_status status, const char *note,
                    int64_t expires_ms)
@@ -160,6 +168,9 @@ static void route_to(struct destination *d, const struct mx_set *set)
 {
     struct site *site = site_get(d->delivery, set, domain_name(d->domain));
 
+    if (d->wants_wake)
+        site_wake(site);
+    d->wants_wake = false;
     d->state = DESTINATION_ROUTED;
     d->expires_ms = set->expires_ms;
     free(d->note);
@@ -250,15 +261,7 @@ void destination_reroute(struct destination *d)
     destination_dirty(d);
 }
 
-/* --- its end ---------------------------------------------------------------------------------- */
-
-void destination_idle(struct destination *d)
-{
-    check(d->waiting_count == 0);
-    list_remove(&d->in_idle);
-    d->idle_since_ms = engine_now_ms(d->delivery->engine);
-    list_push_back(&d->delivery->idle_destinations, &d->in_idle);
-}
+/* --- its end --------------------------------------------------------------------------------- */
 
 void destinations_tick(struct delivery *delivery)
 {

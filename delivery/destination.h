@@ -31,13 +31,15 @@ struct destination {
     const struct route *route;
     struct lookup *lookup;
     int64_t lookup_began_ms, lookup_ms;
-    int64_t expires_ms; /* monotonic: ask again then */
-    int64_t idle_since_ms;
+    int64_t expires_ms;     /* monotonic: ask again then */
+    int64_t idle_since_ms;  /* nothing waits */
+    bool wants_wake;        /* its site's rest ends when it is found */
     struct verdict verdict; /* REFUSED */
     char *note;             /* its text; else NULL */
 };
 
-/* Found or made; NULL when there are too many. */
+/* Found or made; NULL when there are too many. One in which nothing waits is kept for a while for
+ * the sake of its routing, then freed: deferred recipients need none. */
 struct destination *destination_get(struct delivery *delivery, struct domain *domain);
 void destination_free(struct destination **destination);
 
@@ -54,8 +56,6 @@ void destination_dirty(struct destination *destination);
 void destination_drive(struct destination *destination);
 /* Settings changed: route it anew. */
 void destination_reroute(struct destination *destination);
-/* Its last unfinished recipient is gone. */
-void destination_idle(struct destination *destination);
 /* Frees those that were idle for long. */
 void destinations_tick(struct delivery *delivery);
 

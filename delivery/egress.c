@@ -169,7 +169,7 @@ void egress_put(struct egress **egress)
     pthread_mutex_unlock(&table->lock);
 }
 
-/* --- connections ------------------------------------------------------------------------------ */
+/* --- connections ----------------------------------------------------------------------------- */
 
 static bool take_slot(_Atomic int *count, int count_max)
 {
@@ -217,7 +217,7 @@ bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
     bool process_is_full;
 
     /* Who comes now does not overtake those who wait. */
-    if (!egress_has_waiters(egress) && take_slots(egress, &process_is_full))
+    if (!egress_has_waiters(egress, false) && take_slots(egress, &process_is_full))
         return true;
     pthread_mutex_lock(&table->lock);
     if (waiter->is_waiting || waiter->is_posted) {
@@ -310,7 +310,7 @@ void egress_connect_end(struct egress *egress)
     check(before > 0);
     before = atomic_fetch_sub(&table->connections, 1);
     check(before > 0);
-    if (!egress_has_waiters(egress))
+    if (!egress_has_waiters(egress, false))
         return;
     pthread_mutex_lock(&table->lock);
     grant_of_process(table);
@@ -332,12 +332,13 @@ bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter)
     return !is_posted;
 }
 
-bool egress_has_waiters(const struct egress *egress)
+bool egress_has_waiters(const struct egress *egress, bool is_waiting)
 {
-    return atomic_load(&egress->waiter_count) > 0 || atomic_load(&egress->table->waiter_count) > 0;
+    return atomic_load(&egress->waiter_count) + atomic_load(&egress->table->waiter_count) >
+           (is_waiting ? 1 : 0);
 }
 
-/* --- rate and health -------------------------------------------------------------------------- */
+/* --- rate and health ------------------------------------------------------------------------- */
 
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms)
 {

@@ -49,7 +49,9 @@ must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *
 void egress_connect_end(struct egress *egress);
 /* Forgets a registration. False: the letter is on its way and woken() will still be called. */
 bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
-bool egress_has_waiters(const struct egress *egress); /* a busy connection should give way */
+/* Somebody waits for a slot, besides the caller where that one waits itself: a connection should
+ * give way. */
+bool egress_has_waiters(const struct egress *egress, bool is_waiting);
 unsigned egress_connections(const struct egress *egress);
 
 /* Takes one message's share of the rate: 0 = send now, else milliseconds to wait. */

@@ -8,41 +8,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/classify.h"
-#include "delivery/dsn.h"
 #include "delivery/retry.h"
 #include "delivery/router.h"
-#include "delivery/state.h"
+#include "delivery/settlement.h"
 
-enum { ARENA_MAX = 16 * 1024 * 1024, RETURNED_MAX_DEFAULT = 64 * 1024 };
-
-struct settled {
-    struct pending *pending;
-    struct verdict verdict;
-    enum event_kind kind;
-    int64_t next_attempt_ms; /* wall */
-    int64_t retry_end_ms;
-};
-
-struct settlement {
-    struct commit commit;
-    struct content_read read;
-    struct arena arena;
-    struct delivery *delivery;
-    struct shard *shard;
-    struct message *message;
-    struct attempt_facts facts;
-    size_t count, count_max;
-    struct settled *recipients;
-    struct bytes head; /* of content that is not in memory */
-    bool is_reading;
-    struct message *failure; /* notifications; ours until committed */
-    struct message *notice;
-};
+enum { ARENA_MAX = 16 * 1024 * 1024 };
 
 struct verdict verdict_of_reply(const struct smtp_reply *reply)
 {
@@ -106,16 +80,17 @@ struct settlement *settlement_begin(struct delivery *delivery, struct shard *sha
     return s;
 }
 
-static int64_t accepted_ms(const struct settlement *s, const struct pending *pending)
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
 {
-    return s->message != NULL ? s->message->accepted_ms : (int64_t)pending->stub->accepted_s * 1000;
+    return s->message != NULL ? s->message->accepted_ms
+                              : (int64_t)r->pending->stub->accepted_s * 1000;
 }
 
 static void decide(struct settlement *s, struct settled *r)
 {
     const struct retry_rule *rule =
         router_retry(s->delivery->settings, domain_name(r->pending->domain));
-    int64_t accepted = accepted_ms(s, r->pending);
+    int64_t accepted = settled_accepted_ms(s, r);
 
     r->retry_end_ms = retry_end_ms(rule, accepted);
     switch (r->verdict.kind) {
@@ -165,135 +140,13 @@ void settlement_add(struct settlement *s, struct pending *pending, const struct 
     decide(s, r);
 }
 
-/* --- notifications ---------------------------------------------------------------------------- */
-
-static const struct recipient *recipient_of(const struct settlement *s, const struct settled *r)
-{
-    uint32_t number = pending_number(r->pending);
-
-    if (s->message == NULL)
-        return NULL;
-    check(number < s->message->recipient_count);
-    return &s->message->recipients[number];
-}
-
-static bool is_delay_due(const struct settlement *s, const struct settled *r)
-{
-    const struct retry_rule *rule =
-        router_retry(s->delivery->settings, domain_name(r->pending->domain));
-    int64_t age_ms = engine_wall_ms(s->delivery->engine) - accepted_ms(s, r->pending);
-
-    return rule->delay_notice_s != 0 && (r->pending->flags & PENDING_DELAY_TOLD) == 0 &&
-           age_ms >= (int64_t)rule->delay_notice_s * 1000;
-}
-
-/* What, if anything, the sender is to be told of this recipient. */
-static bool wants_notice(const struct settlement *s, const struct settled *r,
-                         enum dsn_action *action_out)
-{
-    if (s->message == NULL)
-        return false;
-    switch (r->verdict.kind) {
-    case VERDICT_CANCELLED:
-        return false;
-    case VERDICT_DELIVERED:
-        *action_out = DSN_RELAYED;
-        if (s->facts.peer_has_dsn)
-            return false;
-        break;
-    case VERDICT_DEFERRED:
-    case VERDICT_BOUNCED:
-    case VERDICT_EXPIRED:
-        *action_out = r->kind == EVENT_DEFERRED ? DSN_DELAYED : DSN_FAILED;
-        if (r->kind == EVENT_DEFERRED && !is_delay_due(s, r))
-            return false;
-        break;
-    }
-    return dsn_is_wanted(s->message, recipient_of(s, r), *action_out);
-}
-
-static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action action)
-{
-    static const uint8_t classes[] = {[DSN_FAILED] = 5, [DSN_DELAYED] = 4, [DSN_RELAYED] = 2};
-    struct smtp_enhanced status = r->verdict.enhanced;
-
-    /* RFC 3463 section 3.5: delivery time expired, of a transient failure. */
-    if (r->kind == EVENT_EXPIRED)
-        return (struct smtp_enhanced){4, 4, 7};
-    if (status.class == 0)
-        return (struct smtp_enhanced){classes[action], 0, 0};
-    return status;
-}
-
-static struct message *write_notice(struct settlement *s, bool of_failure)
-{
-    struct dsn_recipient *recipients = arena_alloc(&s->arena, s->count * sizeof(*recipients));
-    unsigned returned_max = s->delivery->settings->dsn_size_max;
-    enum dsn_action action;
-    size_t count = 0;
-
-    check(recipients != NULL);
-    for (size_t i = 0; i < s->count; i++) {
-        const struct settled *r = &s->recipients[i];
-
-        if (!wants_notice(s, r, &action) || (action == DSN_FAILED) != of_failure)
-            continue;
-        recipients[count++] = (struct dsn_recipient){
-            .recipient = recipient_of(s, r),
-            .action = action,
-            .status = status_of(r, action),
-            .is_ours = r->verdict.is_ours,
-            .code = r->verdict.code,
-            .enhanced = r->verdict.enhanced,
-            .text = r->verdict.text,
-            .mx_host = r->verdict.is_ours ? BYTES_NONE : s->facts.mx_host,
-            .attempt_ms = s->facts.is_attempt ? s->facts.started_ms : 0,
-            .retry_until_ms = r->retry_end_ms,
-        };
-    }
-    if (count == 0)
-        return NULL;
-    struct dsn_request request = {
-        .hostname = s->delivery->settings->hostname,
-        .id = shard_next_id(s->shard),
-        .now_ms = engine_wall_ms(s->delivery->engine),
-        .message = s->message,
-        .head = s->head,
-        .returned_max = returned_max != 0 ? returned_max : RETURNED_MAX_DEFAULT,
-        .count = count,
-        .recipients = recipients,
-    };
-    struct message *notice = dsn_create(&request);
-    char id[MESSAGE_ID_TEXT_MAX];
-
-    if (notice == NULL) {
-        message_id_format(s->message->id, id);
-        log_limited(LOG_LEVEL_ERROR, "id=%s notification=lost to=%s why=\"%s\"", id,
-                    LOG_TEXT(s->message->reverse_path),
-                    "its reverse-path cannot be written to, or memory ran dry");
-        return NULL;
-    }
-    metric_inc(METRIC_DELIVERY_NOTIFICATIONS);
-    return notice;
-}
-
-static bool has_notice(const struct settlement *s)
-{
-    enum dsn_action action;
-
-    for (size_t i = 0; i < s->count; i++)
-        if (wants_notice(s, &s->recipients[i], &action))
-            return true;
-    return false;
-}
-
-/* --- events ----------------------------------------------------------------------------------- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 static void fill_event(const struct settlement *s, const struct settled *r, struct event *event)
 {
     const struct attempt_facts *f = &s->facts;
     const struct message *m = s->message;
-    const struct recipient *recipient = recipient_of(s, r);
+    const struct recipient *recipient = settled_recipient(s, r);
 
     *event = (struct event){
         .kind = r->kind,
@@ -371,7 +224,7 @@ static void fill_outcomes(struct settlement *s)
         struct outcome *outcome = &outcomes[count++];
 
         outcome->pending = r->pending;
-        if (r->kind == EVENT_DEFERRED && s->notice != NULL && wants_notice(s, r, &action)) {
+        if (r->kind == EVENT_DEFERRED && s->notice != NULL && settled_wants_notice(s, r, &action)) {
             fill_event(s, r, &outcome->event);
             outcome->event.kind = EVENT_DELAYED;
             outcome = &outcomes[count++];
@@ -384,7 +237,7 @@ static void fill_outcomes(struct settlement *s)
     s->commit.outcome_count = count;
 }
 
-/* --- the commit ------------------------------------------------------------------------------- */
+/* --- the commit ------------------------------------------------------------------------------ */
 
 static void settlement_free(struct settlement *s)
 {
@@ -423,9 +276,9 @@ static void on_committed(struct commit *commit, int result)
 
 static void finish(struct settlement *s)
 {
-    if (has_notice(s)) {
-        s->failure = write_notice(s, true);
-        s->notice = write_notice(s, false);
+    if (settlement_has_notice(s)) {
+        s->failure = settlement_write_notice(s, true);
+        s->notice = settlement_write_notice(s, false);
     }
     if (s->is_reading)
         shard_read_content_end(s->shard, &s->read);
@@ -452,7 +305,7 @@ void settlement_commit(struct settlement **settlement)
     *settlement = NULL;
     check(s->count > 0);
     if (s->message != NULL && s->message->content.memory.ptr == NULL &&
-        s->message->content.size > 0 && has_notice(s)) {
+        s->message->content.size > 0 && settlement_has_notice(s)) {
         list_node_init(&s->read.node);
         s->read.done = on_head_read;
         s->is_reading = true;

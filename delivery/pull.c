@@ -7,7 +7,8 @@
 #include "delivery/suspend.h"
 
 enum {
-    SKIPS_MAX = 1000,  /* recipients that turn out not to be sent, in one pull */
+    SKIPS_MAX = 1000, /* recipients that turn out not to be sent, in one pull */
+    NO_MEMORY_MS = 60 * 1000,
     GATHER_MAX = 4096, /* recipients of a message that are looked at for one transaction */
 };
 
@@ -105,8 +106,17 @@ void site_requeue(struct delivery *delivery, struct pending *pending)
 {
     pending_release(pending);
     /* What is in line when the program stops is just left: it is unfinished on disk. */
-    if (!delivery->is_stopping)
-        destination_add(destination_of(pending), pending, true);
+    if (delivery->is_stopping)
+        return;
+    struct destination *destination = destination_get(delivery, pending->domain);
+
+    if (destination == NULL) {
+        metric_inc(METRIC_DELIVERY_POSTPONED);
+        shard_postpone(delivery_shard(delivery, pending->stub), pending,
+                       engine_now_ms(delivery->engine) + NO_MEMORY_MS);
+        return;
+    }
+    destination_add(destination, pending, true);
 }
 
 static void on_taken(void *context, struct pending *pending)

@@ -1,9 +1,7 @@
-/* smtp_client.c - the connection: states, the driver of both halves, every way it can end. */
+/* smtp_client.c - the connection: states, deadlines, the driver of both halves. */
 #include "delivery/smtp_client.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/metric.h"
@@ -61,6 +59,12 @@ void client_enter(struct smtp_client *c, enum client_state state)
         c->site->ready_count--;
 }
 
+/* For a slot of this egress; the own site may wait for another connection, too. */
+static bool others_wait(const struct smtp_client *c)
+{
+    return egress_has_waiters(c->egress->egress, c->egress->is_waiting);
+}
+
 static bool has_done_enough(const struct smtp_client *c)
 {
     const struct egress_rule *rule = c->site->rule;
@@ -70,12 +74,12 @@ static bool has_done_enough(const struct smtp_client *c)
     if (c->extensions.mail_max != 0) /* RFC 9422 */
         messages_max = MIN(messages_max, c->extensions.mail_max);
     return c->delivery->is_stopping || !c->site->is_current || c->messages_done >= messages_max ||
-           (c->messages_done >= GIVE_WAY_AFTER && egress_has_waiters(c->egress->egress));
+           (c->messages_done >= GIVE_WAY_AFTER && others_wait(c));
 }
 
-/* --- deadlines -------------------------------------------------------------------------------- */
+/* --- deadlines ------------------------------------------------------------------------------- */
 
-static void arm_deadline(struct smtp_client *c)
+void client_arm_deadline(struct smtp_client *c)
 {
     struct sent sent;
     int64_t after_s = 0;
@@ -97,7 +101,7 @@ static void on_timeout(struct smtp_client *c)
 
     switch ((enum client_state)c->state) {
     case CLIENT_READY:
-        if (has_done_enough(c) || egress_has_waiters(c->egress->egress) ||
+        if (has_done_enough(c) || others_wait(c) ||
             idle_ms >= (rule->idle_s != 0 ? rule->idle_s : IDLE_S) * 1000LL)
             client_quit(c);
         else
@@ -125,7 +129,7 @@ static void on_timeout(struct smtp_client *c)
     smtp_client_abort(c);
 }
 
-/* --- the two halves --------------------------------------------------------------------------- */
+/* --- the two halves -------------------------------------------------------------------------- */
 
 static bool take_reply(struct smtp_client *c)
 {
@@ -229,130 +233,17 @@ void client_run(struct smtp_client *c)
     } while (progress && c->state != CLIENT_CLOSING);
     /* Only whole replies and bytes taken count: a peer that drips gains no time. */
     if (any && c->state != CLIENT_CLOSING)
-        arm_deadline(c);
+        client_arm_deadline(c);
 }
 
-/* --- its ends --------------------------------------------------------------------------------- */
-
-bool client_fail(struct smtp_client *c, const struct verdict *verdict)
-{
-    bool was_lost =
-        !verdict->is_ours || verdict->rule == NULL || strcmp(verdict->rule, "connection-lost") == 0;
-
-    if (c->state == CLIENT_CLOSING)
-        return false;
-    log_debug("client=%p site=%s state=%s failed=%s", (void *)c, LOG_TEXT(c->site->name),
-              states[c->state].name, LOG_TEXT(verdict->text));
-    if (!c->has_greeted)
-        site_client_failed(c->site, c, verdict);
-    if (c->transaction != NULL) {
-        transaction_break(c, verdict, was_lost);
-        /* Not even one message was tried on it: as bad as no connection. */
-        if (c->messages_done == 0 && c->transaction->mail_ms == 0)
-            site_client_useless(c->site, c, verdict);
-    }
-    smtp_client_abort(c);
-    return true;
-}
-
-bool client_fail_ours(struct smtp_client *c, uint16_t subject, uint16_t detail, const char *class,
-                      const char *rule, const char *text)
-{
-    struct verdict verdict =
-        verdict_of_ours(VERDICT_DEFERRED, subject, detail, class, rule, bytes_of(text));
-
-    return client_fail(c, &verdict);
-}
-
-static void on_lost(struct smtp_client *c, int error)
-{
-    char text[192];
-
-    switch ((enum client_state)c->state) {
-    case CLIENT_READY:
-    case CLIENT_QUIT:
-    case CLIENT_CLOSING:
-    case CLIENT_STATE_COUNT:
-        smtp_client_abort(c);
-        return;
-    case CLIENT_CONNECT:
-        snprintf(text, sizeof(text), "could not connect: %s", strerrordesc_np(-error));
-        client_fail_ours(c, 4, 1, "connection", "connect-failed", text);
-        return;
-    case CLIENT_GREETING:
-    case CLIENT_EHLO:
-    case CLIENT_TRANSACTION:
-        break;
-    }
-    struct sent sent;
-    const char *when =
-        pipeline_first(&c->pipeline, &sent) ? client_commands[sent.command].name : "the content";
-
-    snprintf(text, sizeof(text), "the peer closed the connection before it answered %s%s%s", when,
-             error != 0 ? ": " : "", error != 0 ? strerrordesc_np(-error) : "");
-    client_fail_ours(c, 4, 2, "connection", "connection-lost", text);
-}
-
-void client_quit(struct smtp_client *c)
-{
-    list_remove(&c->in_idle);
-    client_enter(c, CLIENT_QUIT);
-    if (!perform_quit(c)) {
-        smtp_client_abort(c);
-        return;
-    }
-    arm_deadline(c);
-}
-
-void smtp_client_leave(struct smtp_client *c)
-{
-    if (c->state == CLIENT_READY)
-        client_quit(c);
-    else if (!c->has_greeted)
-        smtp_client_abort(c);
-    /* TRANSACTION: next_message() sees that the program stops. */
-}
-
-void smtp_client_abort(struct smtp_client *c)
-{
-    if (c->state == CLIENT_CLOSING)
-        return;
-    list_remove(&c->in_idle);
-    if (c->is_opening)
-        site_client_given_up(c->site, c);
-    if (c->transaction != NULL)
-        transaction_abandon(c);
-    client_enter(c, CLIENT_CLOSING);
-    conn_close(&c->conn);
-}
-
-void client_check_free(struct smtp_client *c)
-{
-    struct delivery *delivery = c->delivery;
-    struct site *site = c->site;
-
-    if (!c->is_closed)
-        return;
-    if (c->transaction != NULL && (c->transaction->is_loading || c->transaction->is_reading))
-        return;
-    check(c->state == CLIENT_CLOSING);
-    metric_dec(states[c->state].gauge);
-    if (c->transaction != NULL && c->transaction->message != NULL)
-        message_release(&c->transaction->message);
-    arena_free(&c->arena);
-    hosts_release(&c->hosts);
-    delivery->client_count--;
-    site_client_gone(site, c);
-    slab_release(&delivery->clients, &c);
-    delivery_check_stopped(delivery);
-}
+/* --- its beginning --------------------------------------------------------------------------- */
 
 static void on_connected(struct smtp_client *c)
 {
     c->connect_ms = (int32_t)(engine_now_ms(c->delivery->engine) - c->opened_ms);
     client_enter(c, CLIENT_GREETING);
     pipeline_push(&c->pipeline, COMMAND_GREETING, 0);
-    arm_deadline(c);
+    client_arm_deadline(c);
 }
 
 static void client_wake(struct conn *conn, enum conn_wake reason)
@@ -370,7 +261,7 @@ static void client_wake(struct conn *conn, enum conn_wake reason)
     case CONN_EOF:
         client_run(c); /* a last reply, 421 for example, says more than the end */
         if (c->state != CLIENT_CLOSING)
-            on_lost(c, 0);
+            client_lost(c, 0);
         return;
     case CONN_TIMEOUT:
         on_timeout(c);
@@ -379,7 +270,7 @@ static void client_wake(struct conn *conn, enum conn_wake reason)
         if (c->state != CLIENT_CONNECT)
             client_run(c);
         if (c->state != CLIENT_CLOSING)
-            on_lost(c, conn->error);
+            client_lost(c, conn->error);
         return;
     case CONN_CLOSED:
         c->is_closed = true;

@@ -69,7 +69,7 @@ void smtp_client_leave(struct smtp_client *client);
 /* Ends it now; recipients in a transaction stay unfinished. */
 void smtp_client_abort(struct smtp_client *client);
 
-/* --- between the files of the client ---------------------------------------------------------- */
+/* --- between the files of the client --------------------------------------------------------- */
 
 /* The only writer of state. */
 void client_enter(struct smtp_client *client, enum client_state state);
@@ -77,7 +77,11 @@ void client_enter(struct smtp_client *client, enum client_state state);
 bool client_fail(struct smtp_client *client, const struct verdict *verdict);
 bool client_fail_ours(struct smtp_client *client, uint16_t subject, uint16_t detail,
                       const char *class, const char *rule, const char *text);
+/* The peer closed it, or sending or receiving failed with -errno. */
+void client_lost(struct smtp_client *client, int error);
 void client_quit(struct smtp_client *client);
+/* For what is outstanding now, from now. */
+void client_arm_deadline(struct smtp_client *client);
 void client_run(struct smtp_client *client);
 /* Frees it if nothing is in flight. */
 void client_check_free(struct smtp_client *client);

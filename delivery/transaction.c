@@ -15,7 +15,7 @@ enum {
 
 static void transaction_end(struct smtp_client *c);
 
-/* --- verdicts --------------------------------------------------------------------------------- */
+/* --- verdicts -------------------------------------------------------------------------------- */
 
 const struct verdict *transaction_keep(struct transaction *t, const struct verdict *verdict)
 {
@@ -53,7 +53,7 @@ static const struct verdict *verdict_for(const struct transaction *t, uint32_t i
     return recipient->status == RECIPIENT_ACCEPTED ? t->verdict : recipient->verdict;
 }
 
-/* --- settling --------------------------------------------------------------------------------- */
+/* --- settling -------------------------------------------------------------------------------- */
 
 static struct attempt_times measure(const struct smtp_client *c)
 {
@@ -191,7 +191,7 @@ void transaction_abandon(struct smtp_client *c)
     }
 }
 
-/* --- beginning -------------------------------------------------------------------------------- */
+/* --- beginning ------------------------------------------------------------------------------- */
 
 /* Rules of sender and recipient can be looked at only now. */
 static void hold_suspended(struct transaction *t)
@@ -317,7 +317,7 @@ void transaction_begin(struct smtp_client *c, const struct pull *pull)
     shard_load(t->shard, &t->load);
 }
 
-/* --- the sending half ------------------------------------------------------------------------- */
+/* --- the sending half ------------------------------------------------------------------------ */
 
 /* Whether the reply to every RCPT is in and nobody was accepted. */
 static bool is_nobody_accepted(const struct transaction *t)

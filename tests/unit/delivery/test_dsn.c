@@ -70,7 +70,7 @@ static struct message *write_dsn(const struct message *original, enum dsn_action
     return dsn_create(&request);
 }
 
-/* --- a MIME parser of the simple kind --------------------------------------------------------- */
+/* --- a MIME parser of the simple kind -------------------------------------------------------- */
 
 struct part {
     struct bytes header;
@@ -177,7 +177,7 @@ static bool has_line(struct bytes text, const char *line)
     return bytes_equal(text, bytes_of(line));
 }
 
-/* --- cases ------------------------------------------------------------------------------------ */
+/* --- cases ----------------------------------------------------------------------------------- */
 
 static const char golden[] = "From: Mail Delivery System <MAILER-DAEMON@relay.example>\r\n"
                              "To: <a@send.example>\r\n"

@@ -12,7 +12,7 @@
 
 enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000 };
 
-/* --- messages --------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 struct message *message_create(void)
 {
@@ -45,7 +45,7 @@ void message_release(struct message **message)
     free(released);
 }
 
-/* --- the shard -------------------------------------------------------------------------------- */
+/* --- the shard ------------------------------------------------------------------------------- */
 
 struct record {
     struct list_node node;
@@ -438,7 +438,7 @@ static void on_due(struct timeout *timeout)
     engine_turn_again(shard->world->engine);
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names ----------------------------------------------------------------------------------- */
 
 struct mx_lookup {
     struct list_node node;
@@ -620,7 +620,7 @@ bool world_mx(struct world *world, struct bytes text)
     return parse_set(world, line->rest, &set);
 }
 
-/* --- the world -------------------------------------------------------------------------------- */
+/* --- the world ------------------------------------------------------------------------------- */
 
 void world_init(struct world *world, struct engine *engine, struct buf *facts)
 {

@@ -1,0 +1,120 @@
+/* client_end.c - every way in which a connection ends. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/transaction.h"
+
+bool client_fail(struct smtp_client *c, const struct verdict *verdict)
+{
+    bool was_lost =
+        !verdict->is_ours || verdict->rule == NULL || strcmp(verdict->rule, "connection-lost") == 0;
+
+    if (c->state == CLIENT_CLOSING)
+        return false;
+    log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(c->site->name),
+              LOG_TEXT(verdict->text));
+    if (!c->has_greeted)
+        site_client_failed(c->site, c, verdict);
+    if (c->transaction != NULL) {
+        transaction_break(c, verdict, was_lost);
+        /* Not even one message was tried on it: as bad as no connection. */
+        if (c->messages_done == 0 && c->transaction->mail_ms == 0)
+            site_client_useless(c->site, c, verdict);
+    }
+    smtp_client_abort(c);
+    return true;
+}
+
+bool client_fail_ours(struct smtp_client *c, uint16_t subject, uint16_t detail, const char *class,
+                      const char *rule, const char *text)
+{
+    struct verdict verdict =
+        verdict_of_ours(VERDICT_DEFERRED, subject, detail, class, rule, bytes_of(text));
+
+    return client_fail(c, &verdict);
+}
+
+void client_lost(struct smtp_client *c, int error)
+{
+    char text[192];
+
+    switch ((enum client_state)c->state) {
+    case CLIENT_READY:
+    case CLIENT_QUIT:
+    case CLIENT_CLOSING:
+    case CLIENT_STATE_COUNT:
+        smtp_client_abort(c);
+        return;
+    case CLIENT_CONNECT:
+        snprintf(text, sizeof(text), "could not connect: %s", strerrordesc_np(-error));
+        client_fail_ours(c, 4, 1, "connection", "connect-failed", text);
+        return;
+    case CLIENT_GREETING:
+    case CLIENT_EHLO:
+    case CLIENT_TRANSACTION:
+        break;
+    }
+    struct sent sent;
+    const char *when =
+        pipeline_first(&c->pipeline, &sent) ? client_commands[sent.command].name : "the content";
+
+    snprintf(text, sizeof(text), "the peer closed the connection before it answered %s%s%s", when,
+             error != 0 ? ": " : "", error != 0 ? strerrordesc_np(-error) : "");
+    client_fail_ours(c, 4, 2, "connection", "connection-lost", text);
+}
+
+void client_quit(struct smtp_client *c)
+{
+    list_remove(&c->in_idle);
+    client_enter(c, CLIENT_QUIT);
+    if (!perform_quit(c)) {
+        smtp_client_abort(c);
+        return;
+    }
+    client_arm_deadline(c);
+}
+
+void smtp_client_leave(struct smtp_client *c)
+{
+    if (c->state == CLIENT_READY)
+        client_quit(c);
+    else if (!c->has_greeted)
+        smtp_client_abort(c);
+    /* TRANSACTION: next_message() sees that the program stops. */
+}
+
+void smtp_client_abort(struct smtp_client *c)
+{
+    if (c->state == CLIENT_CLOSING)
+        return;
+    list_remove(&c->in_idle);
+    if (c->is_opening)
+        site_client_given_up(c->site, c);
+    if (c->transaction != NULL)
+        transaction_abandon(c);
+    client_enter(c, CLIENT_CLOSING);
+    conn_close(&c->conn);
+}
+
+void client_check_free(struct smtp_client *c)
+{
+    struct delivery *delivery = c->delivery;
+    struct site *site = c->site;
+
+    if (!c->is_closed)
+        return;
+    if (c->transaction != NULL && (c->transaction->is_loading || c->transaction->is_reading))
+        return;
+    check(c->state == CLIENT_CLOSING);
+    metric_dec(METRIC_CLIENT_CLOSING);
+    if (c->transaction != NULL && c->transaction->message != NULL)
+        message_release(&c->transaction->message);
+    arena_free(&c->arena);
+    hosts_release(&c->hosts);
+    delivery->client_count--;
+    site_client_gone(site, c);
+    slab_release(&delivery->clients, &c);
+    delivery_check_stopped(delivery);
+}

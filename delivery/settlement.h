@@ -1,0 +1,43 @@
+/*
+ * settlement.h - what outcome.c and outcome_notice.c share of a settlement. Private to them.
+ */
+#pragma once
+
+#include "delivery/dsn.h"
+#include "delivery/outcome.h"
+#include "delivery/state.h"
+
+struct settled {
+    struct pending *pending;
+    struct verdict verdict;
+    enum event_kind kind;
+    int64_t next_attempt_ms; /* wall */
+    int64_t retry_end_ms;
+};
+
+struct settlement {
+    struct commit commit;
+    struct content_read read;
+    struct arena arena;
+    struct delivery *delivery;
+    struct shard *shard;
+    struct message *message;
+    struct attempt_facts facts;
+    size_t count, count_max;
+    struct settled *recipients;
+    struct bytes head; /* of content that is not in memory */
+    bool is_reading;
+    struct message *failure; /* notifications; ours until committed */
+    struct message *notice;
+};
+
+/* Which RCPT a recipient was; NULL when the message cannot be read. */
+const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r);
+
+/* What, if anything, the sender is to be told of this recipient. */
+bool settled_wants_notice(const struct settlement *s, const struct settled *r,
+                          enum dsn_action *action_out);
+bool settlement_has_notice(const struct settlement *s);
+/* The notification of failures, or of everything else; NULL when nobody is to be told. */
+struct message *settlement_write_notice(struct settlement *s, bool of_failure);

@@ -1,0 +1,91 @@
+/* site_clients.c - what a site learns from its connections. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "delivery/smtp_client.h"
+
+enum { CAP_MS = 60 * 1000 };
+
+static void opened(struct site *site, struct smtp_client *client)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+
+    check(client->is_opening);
+    check(site->opening_count > 0);
+    client->is_opening = false;
+    site->opening_count--;
+    if (host != NULL && host->opening > 0)
+        host->opening--;
+}
+
+void site_client_ready(struct site *site, struct smtp_client *client)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+
+    opened(site, client);
+    site->ready_count++;
+    site->has_failed = false;
+    site->resting_until_ms = 0;
+    if (host != NULL)
+        host_succeeded(host);
+    egress_succeeded(client->egress->egress);
+}
+
+static void remember_failure(struct site *site, struct smtp_client *client,
+                             const struct verdict *verdict)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+    struct bytes text = bytes_slice(verdict->text, 0, sizeof(site->failure_text) - 1);
+
+    if (host != NULL)
+        host_failed(host, engine_now_ms(site->delivery->engine));
+    site->is_refused = verdict->kind == VERDICT_BOUNCED && (!site->has_failed || site->is_refused);
+    site->has_failed = true;
+    site->failure = *verdict;
+    if (text.len > 0)
+        memmove(site->failure_text, text.ptr, text.len);
+    site->failure_text[text.len] = '\0';
+    site->failure.text = bytes_range(site->failure_text, text.len);
+    snprintf(site->failure_host, sizeof(site->failure_host), "%.*s", BYTES_ARG(client->host_name));
+    address_format(&client->address, site->failure_ip);
+    site->failure_source = client->egress->source;
+    site->failure_ms = client->opened_wall_ms;
+    site_dirty(site);
+}
+
+void site_client_failed(struct site *site, struct smtp_client *client,
+                        const struct verdict *verdict)
+{
+    metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
+    opened(site, client);
+    if (site->ready_count == 0) {
+        remember_failure(site, client, verdict);
+        return;
+    }
+    /* A host that serves other connections of ours is not broken, it has enough of them. */
+    site->cap = site->ready_count;
+    site->cap_until_ms = engine_now_ms(site->delivery->engine) + CAP_MS;
+    site_dirty(site);
+}
+
+void site_client_useless(struct site *site, struct smtp_client *client,
+                         const struct verdict *verdict)
+{
+    remember_failure(site, client, verdict);
+}
+
+void site_client_given_up(struct site *site, struct smtp_client *client)
+{
+    opened(site, client);
+    site_dirty(site);
+}
+
+void site_client_gone(struct site *site, struct smtp_client *client)
+{
+    list_remove(&client->in_site);
+    site->client_count--;
+    egress_connect_end(client->egress->egress);
+    site_dirty(site);
+    site_check_unused(site);
+}
