@@ -2,6 +2,7 @@
 #include "support/unit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "submission/admission.h"
 
@@ -67,8 +68,7 @@ static void *come_and_go(void *argument)
             continue;
         unsigned count = ++now;
         unsigned seen = most;
-        while (count > seen && !__atomic_compare_exchange_n(&most, &seen, count, false,
-                                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        while (count > seen && !atomic_compare_exchange_weak(&most, &seen, count))
             ;
         entered++;
         now--;
