@@ -124,6 +124,9 @@ static int recover(struct event_file *file)
     if (error < 0 || (error = open_current(file)) < 0)
         return error;
     error = event_cursor_read(file->directory_fd, &file->marked);
+    bool has_cursor = error == 0;
+    if (has_cursor)
+        file->durable = file->marked;
     if (error == -EBADMSG)
         log_error(
             "event_file=cursor what=\"damaged; events that are still in the spool are written "
@@ -141,9 +144,11 @@ static int recover(struct event_file *file)
     if (error < 0)
         return error;
     file->written_len = file->marked.len;
-    error = event_cursor_write(file->directory_fd, &file->marked);
-    file->durable = file->marked;
-    return error;
+    struct event_cursors unused;
+    error = event_file_commit(file, &unused);
+    /* A full disk must not keep mail from being delivered: the next commit tries again, and until
+     * then the old cursor leads to the same place. */
+    return error == -ENOSPC && has_cursor ? 0 : error;
 }
 
 static void set_defaults(struct event_file_settings *settings)
@@ -290,7 +295,9 @@ size_t event_file_unwritten(const struct event_file *file)
 
 bool event_file_has_uncommitted(const struct event_file *file, uint64_t *bytes_out)
 {
-    *bytes_out = total_len(file) - file->durable.len;
+    uint64_t len = total_len(file);
+
+    *bytes_out = len - MIN(len, file->durable.len);
     return *bytes_out > 0 || !is_committed(file);
 }
 

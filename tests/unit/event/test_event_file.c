@@ -410,6 +410,37 @@ TEST(event_file_without_a_good_cursor_keeps_the_old_file_and_starts_again)
     fixture_remove(&f);
 }
 
+static ino_t cursor_inode(const struct fixture *f)
+{
+    char path[128];
+    struct stat status;
+
+    snprintf(path, sizeof(path), "%s/cursor", f->directory);
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_ino;
+}
+
+/* A start on a full disk must work: then mail is delivered and frees space. */
+TEST(event_file_open_writes_nothing_when_nothing_changed)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    append(&f, 0);
+    event_file_mark(f.file, 0, 100);
+    commit(&f);
+    ino_t before = cursor_inode(&f);
+    append(&f, 1);
+    assert_int_equal(event_file_flush(f.file), 0);
+    event_file_close(&f.file);
+    fixture_open(&f);
+    assert_true(cursor_inode(&f) == before);
+    assert_int_equal(count_lines(f.directory), 1);
+    commit(&f);
+    assert_true(cursor_inode(&f) == before);
+    fixture_remove(&f);
+}
+
 TEST(event_file_refuses_a_later_cursor)
 {
     struct fixture f;
