@@ -81,8 +81,6 @@ bool program_metrics(struct program *program, struct buf *out)
 
     program_status(program, &status);
     const struct gauge gauges[] = {
-        {"ringpost_queue_messages", "Messages with unfinished recipients", status.spool.messages},
-        {"ringpost_queue_recipients", "Unfinished recipients", status.spool.recipients},
         {"ringpost_queue_scheduled", "Recipients that wait for their due time",
          status.spool.scheduled},
         {"ringpost_queue_ready", "Recipients that delivery holds", status.spool.ready},
@@ -92,12 +90,6 @@ bool program_metrics(struct program *program, struct buf *out)
          "Unfinished recipients with neither a due time nor an attempt: must stay 0",
          status.spool.overdue + status.delivery.unheld},
         {"ringpost_queue_domains", "Recipient domains of unfinished mail", status.domains},
-        {"ringpost_spool_segments", "Segment files in use", status.spool.segments},
-        {"ringpost_spool_used_bytes", "Bytes of segments in use", status.spool.bytes_used},
-        {"ringpost_spool_live_bytes", "Bytes that unfinished messages need",
-         status.spool.bytes_live},
-        {"ringpost_spool_resident_bytes", "Bytes of messages kept in memory",
-         status.spool.resident_bytes},
         {"ringpost_spool_full", "1 while accepting is refused for want of space",
          status.spool.is_full ? 1 : 0},
         {"ringpost_delivery_waiting", "Recipients that wait for a connection",

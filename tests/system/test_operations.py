@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 
 import parts
 
@@ -185,8 +186,12 @@ def test_metrics_and_health(stage):
     relay.wait_empty()
     metrics = relay.metrics()
     assert metrics["ringpost_queue_unheld"] == 0
-    assert metrics["ringpost_queue_recipients"] == 0
+    assert metrics["ringpost_spool_recipients"] == 0
     assert metrics["ringpost_smtp_sessions_accepted_total"] >= 1
-    import urllib.request
-    with urllib.request.urlopen(f"http://127.0.0.1:{relay.metrics_port}/health") as reply:
+    base = f"http://127.0.0.1:{relay.metrics_port}"
+    with urllib.request.urlopen(f"{base}/metrics") as reply:
+        names = [line.rsplit(" ", 1)[0] for line in reply.read().decode().splitlines()
+                 if not line.startswith("#")]
+    assert len(names) == len(set(names)), "a series is told twice"
+    with urllib.request.urlopen(f"{base}/health") as reply:
         assert reply.read() == b"ok\n"
