@@ -1,6 +1,8 @@
 /* event_sample.h - a delivered event as a usual delivery makes it, and random ones. */
 #pragma once
 
+#include <time.h>
+
 #include "base/random.h"
 #include "event/event.h"
 
@@ -58,4 +60,13 @@ static inline struct bytes event_random_text(struct bytes noise, size_t len_max)
 static inline int64_t event_random_time(void)
 {
     return random_below(4) == 0 ? 0 : (int64_t)(random_u64() >> random_below(64));
+}
+
+/* CPU of this process: what other programs do on the machine does not count. */
+static inline int64_t event_cpu_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }

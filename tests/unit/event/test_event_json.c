@@ -331,13 +331,13 @@ TEST(event_json_is_cheap)
     struct buf out;
 
     buf_init(&out, EVENT_JSON_MAX);
-    int64_t start_us = clock_monotonic_us();
+    int64_t start_us = event_cpu_us();
     for (size_t i = 0; i < ROUNDS; i++) {
         buf_clear(&out);
         event.seq = (uint32_t)i;
         assert_true(event_json(&event, &out));
     }
-    int64_t end_us = clock_monotonic_us();
+    int64_t end_us = event_cpu_us();
     printf("json_ns=%lld json_bytes=%zu\n", (long long)((end_us - start_us) * 1000 / ROUNDS),
            buf_len(&out));
     assert_true(end_us - start_us < 50LL * ROUNDS);
