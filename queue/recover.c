@@ -339,7 +339,8 @@ static void write_footer(struct recovering *r)
     struct footer_writer writer;
     int error = -ENOSPC;
 
-    if (segment_build_footer(r->shard, segment, &writer)) {
+    /* Until schedule_stub() has run, due_s counts from the epoch: there is nothing to add. */
+    if (segment_build_footer(r->shard, segment, 0, &writer)) {
         error = disk_write(segment->fd, writer.data, writer.len, segment->footer_offset);
         if (error == 0)
             error = disk_sync(segment->fd);

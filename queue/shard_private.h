@@ -220,7 +220,7 @@ bool supply_may_compact(const struct shard *shard, const struct segment *segment
 void supply_check(struct shard *shard); /* prepare, reclaim: whatever is wanted */
 void supply_reserve_header(struct shard *shard, struct segment_header *header);
 must_use bool segment_build_footer(struct shard *shard, struct segment *segment,
-                                   struct footer_writer *writer);
+                                   int64_t wall_offset_ms, struct footer_writer *writer);
 
 /* content.c */
 /* What is read: one stretch of records of a segment. */

@@ -88,11 +88,9 @@ void supply_reserve_header(struct shard *shard, struct segment_header *header)
 
 /* --- rolling over ------------------------------------------------------------------------------ */
 
-bool segment_build_footer(struct shard *shard, struct segment *segment,
+bool segment_build_footer(struct shard *shard, struct segment *segment, int64_t wall_offset_ms,
                           struct footer_writer *writer)
 {
-    int64_t wall_offset_ms = shard_wall_offset_ms(shard);
-
     if (!footer_begin(writer, segment->index_len))
         return false;
     for (size_t i = 0; i < segment->accepted.count; i++) {
@@ -163,7 +161,7 @@ void supply_close_segment(struct shard *shard, struct segment *segment)
     check(!shard->is_flushing);
     segment->state = SEGMENT_CLOSED;
     shard->open = NULL;
-    if (!segment_build_footer(shard, segment, &writer)) {
+    if (!segment_build_footer(shard, segment, shard_wall_offset_ms(shard), &writer)) {
         log_warn("spool=%02x segment=%x what=\"no room for a footer\"", shard->number,
                  segment->sequence);
         free(writer.data);

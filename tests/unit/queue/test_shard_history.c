@@ -6,7 +6,13 @@
 #include "shard_world.h"
 #include "support/engine_fake.h"
 
-enum { SEGMENT = 512 * 1024, MESSAGES_MAX = 400, RECIPIENTS_MAX = 6, STEPS = 700 };
+enum {
+    SEGMENT = 512 * 1024,
+    MESSAGES_MAX = 400,
+    RECIPIENTS_MAX = 6,
+    STEPS = 700,
+    DUE_S_MAX = 7200,
+};
 
 struct model_recipient {
     bool is_final, is_told;
@@ -152,7 +158,7 @@ static void attempt(struct history *h)
 
         if (pending == NULL)
             break;
-        int64_t later_ms = engine_wall_ms(w->engine) + 1000 * (int64_t)(1 + below(h, 7200));
+        int64_t later_ms = engine_wall_ms(w->engine) + 1000 * (int64_t)(1 + below(h, DUE_S_MAX));
         uint64_t dice = below(h, 20);
         enum event_kind kind = dice < 11   ? EVENT_DELIVERED
                                : dice < 13 ? EVENT_BOUNCED
@@ -257,8 +263,10 @@ static void verify(struct history *h, bool was_reopened)
              * in memory only, but an orderly close writes it: then it is later than the model's. */
             int64_t due_ms =
                 (int64_t)p->due_s * 1000 + engine_wall_ms(w->engine) - engine_now_ms(w->engine);
-            if (p->due_s != 0)
+            if (p->due_s != 0) {
                 assert_true(due_ms >= r->due_ms - 1000);
+                assert_true(due_ms <= engine_wall_ms(w->engine) + 1000 * (DUE_S_MAX + 1));
+            }
         }
         verify_message(h, model);
     }
