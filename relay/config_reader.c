@@ -93,7 +93,7 @@ static bool scalar_number(enum config_kind kind, struct bytes text, uint64_t *va
     case CONFIG_CUSTOM:
         break;
     }
-    check(!"a kind that is a number");
+    check(false); /* a kind that is no number */
     return false;
 }
 
@@ -171,7 +171,7 @@ static void read_scalar(struct config_reader *reader, const struct config_key *k
     case CONFIG_CUSTOM:
         break;
     }
-    check(!"a kind that is a scalar");
+    check(false); /* a kind that is no scalar */
 }
 
 static void read_value(struct config_reader *reader, const struct config_key *key,
