@@ -33,6 +33,7 @@ struct egress {
     _Atomic unsigned connections_max;
     _Atomic int64_t interval_us; /* between messages; 0: no limit */
     _Atomic int connections;
+    _Atomic int ready; /* of these */
     _Atomic int waiter_count;
     struct list waiters;     /* under the lock */
     _Atomic int64_t next_us; /* GCRA: when the next message would be exactly on time */
@@ -391,6 +392,13 @@ void egress_succeeded(struct egress *egress)
 int64_t egress_resting_until_ms(const struct egress *egress)
 {
     return atomic_load_explicit(&egress->resting_until_ms, memory_order_relaxed);
+}
+
+int egress_ready(struct egress *egress, int change)
+{
+    if (change == 0)
+        return atomic_load_explicit(&egress->ready, memory_order_relaxed);
+    return atomic_fetch_add_explicit(&egress->ready, change, memory_order_relaxed) + change;
 }
 
 unsigned egress_connections(const struct egress *egress)

@@ -53,6 +53,8 @@ bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
  * give way. */
 bool egress_has_waiters(const struct egress *egress, bool is_waiting);
 unsigned egress_connections(const struct egress *egress);
+/* Of these, how many the site has let in: by `change` more, or (0) as it is. */
+int egress_ready(struct egress *egress, int change);
 
 /* Takes one message's share of the rate: 0 = send now, else milliseconds to wait. */
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms);

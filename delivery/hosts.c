@@ -46,6 +46,7 @@ struct hosts *hosts_new(const struct mx_set *set, const struct hosts *old)
             continue;
         host->failures = old->host[i].failures;
         host->opening = old->host[i].opening;
+        host->ready = old->host[i].ready;
         host->resting_until_ms = old->host[i].resting_until_ms;
     }
     return hosts;

@@ -14,6 +14,7 @@ struct host {
     uint16_t preference;
     uint16_t failures; /* one after the other */
     unsigned opening;  /* connections to it that are not ready yet */
+    unsigned ready;    /* that are ready, or in a transaction */
     int64_t resting_until_ms;
     struct bytes name; /* of the MX host */
 };

@@ -89,6 +89,8 @@ void site_client_failed(struct site *site, struct smtp_client *client,
 /* It became ready and broke before any message was tried on it. */
 void site_client_useless(struct site *site, struct smtp_client *client,
                          const struct verdict *verdict);
+/* It is not ready any more. */
+void site_client_left(struct site *site, struct smtp_client *client);
 /* Not worth waiting for any more: no failure. */
 void site_client_given_up(struct site *site, struct smtp_client *client);
 void site_client_gone(struct site *site, struct smtp_client *client);

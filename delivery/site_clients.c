@@ -5,7 +5,7 @@
 #include "base/metric.h"
 #include "delivery/smtp_client.h"
 
-enum { CAP_MS = 60 * 1000 };
+enum { CAP_MS = 5 * 1000 };
 
 static void opened(struct site *site, struct smtp_client *client)
 {
@@ -27,9 +27,27 @@ void site_client_ready(struct site *site, struct smtp_client *client)
     site->ready_count++;
     site->has_failed = false;
     site->resting_until_ms = 0;
-    if (host != NULL)
+    /* It let this one in, so it may let one more in: a peer that refuses now and then does not end
+     * with one connection, one with a fixed limit is asked again once a success. */
+    site->cap = MAX(site->cap, site->client_count + 1);
+    site_dirty(site);
+    if (host != NULL) {
         host_succeeded(host);
+        host->ready++;
+    }
     egress_succeeded(client->egress->egress);
+    egress_ready(client->egress->egress, 1);
+}
+
+void site_client_left(struct site *site, struct smtp_client *client)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+
+    check(site->ready_count > 0);
+    site->ready_count--;
+    if (host != NULL && host->ready > 0)
+        host->ready--;
+    egress_ready(client->egress->egress, -1);
 }
 
 static void remember_failure(struct site *site, struct smtp_client *client,
@@ -54,17 +72,29 @@ static void remember_failure(struct site *site, struct smtp_client *client,
     site_dirty(site);
 }
 
+/* A host that serves other connections of ours is not broken, it has enough of them; if it said so
+ * itself, these may also be other engines'. */
+static bool has_enough(const struct site *site, const struct smtp_client *client,
+                       const struct verdict *verdict)
+{
+    const struct host *host = hosts_find(site->hosts, &client->address);
+
+    if (host != NULL && host->ready > 0)
+        return true;
+    return !verdict->is_ours && egress_ready(client->egress->egress, 0) > 0;
+}
+
 void site_client_failed(struct site *site, struct smtp_client *client,
                         const struct verdict *verdict)
 {
     metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
     opened(site, client);
-    if (site->ready_count == 0) {
+    if (!has_enough(site, client, verdict)) {
         remember_failure(site, client, verdict);
         return;
     }
-    /* A host that serves other connections of ours is not broken, it has enough of them. */
-    site->cap = site->ready_count;
+    /* Without this one; where many are refused the next ones lower it further. */
+    site->cap = site->client_count - 1;
     site->cap_until_ms = engine_now_ms(site->delivery->engine) + CAP_MS;
     site_dirty(site);
 }

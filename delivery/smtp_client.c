@@ -56,7 +56,7 @@ void client_enter(struct smtp_client *c, enum client_state state)
     metric_inc(states[state].gauge);
     c->state = (uint8_t)state;
     if (was_alive && !is_alive)
-        c->site->ready_count--;
+        site_client_left(c->site, c);
 }
 
 /* For a slot of this egress; the own site may wait for another connection, too. */
