@@ -59,7 +59,7 @@ void compact_stop(struct shard *shard)
     engine_timeout_cancel(shard->engine, &shard->compaction.rest);
 }
 
-/* --- a round ------------------------------------------------------------------------------------ */
+/* --- a round --------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct shard *shard)
 {
@@ -166,7 +166,7 @@ static void end_round(struct shard *shard)
     engine_turn_again(shard->engine); /* the next one may be wanted as well */
 }
 
-/* --- one message -------------------------------------------------------------------------------- */
+/* --- one message ----------------------------------------------------------------------------- */
 
 /* The stub, if it still begins there and no outcome of it is on its way: a copy would override an
  * outcome that stands before it in the log. */

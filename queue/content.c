@@ -33,7 +33,7 @@ void shard_write_content(struct shard *shard, struct content_write *write, struc
     flush_wanted(shard);
 }
 
-/* --- one read ---------------------------------------------------------------------------------- */
+/* --- one read -------------------------------------------------------------------------------- */
 
 static struct read *read_new(struct shard *shard)
 {
@@ -92,7 +92,7 @@ static void report_damage(const struct read *read, uint32_t offset)
     metric_inc(METRIC_SPOOL_DAMAGED_RECORDS);
 }
 
-/* --- messages ---------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 /* Where inline content stands follows from the sizes: all chunks but the last are full. */
 static bool derive_extents(struct message *message, const struct read *read, uint32_t inline_len)
@@ -305,7 +305,7 @@ static void finish_message_read(struct read *read, int result)
     read_free(read);
 }
 
-/* --- pieces of content ------------------------------------------------------------------------- */
+/* --- pieces of content ----------------------------------------------------------------------- */
 
 static void finish_content_read(struct read *read, int result)
 {
@@ -434,7 +434,7 @@ void shard_read_content_end(struct shard *shard, struct content_read *read)
         read_free(private);
 }
 
-/* --- loads ------------------------------------------------------------------------------------- */
+/* --- loads ----------------------------------------------------------------------------------- */
 
 void shard_load(struct shard *shard, struct load *load)
 {

@@ -41,7 +41,7 @@ void flush_wanted(struct shard *shard)
     engine_at_turn_end(shard->engine, &shard->end);
 }
 
-/* --- staging ----------------------------------------------------------------------------------- */
+/* --- staging --------------------------------------------------------------------------------- */
 
 static void *grow_array(void *array, size_t *capacity, size_t size)
 {
@@ -198,7 +198,7 @@ void batch_add_message(struct batch_writer *writer, struct message *message, uin
     batch->index_len += (uint32_t)footer_accept_len(message);
 }
 
-/* --- start ------------------------------------------------------------------------------------- */
+/* --- start ----------------------------------------------------------------------------------- */
 
 static size_t padded(size_t len)
 {
@@ -389,7 +389,7 @@ void flush_turn_end(struct turn_end *end)
     }
 }
 
-/* --- completion -------------------------------------------------------------------------------- */
+/* --- completion ------------------------------------------------------------------------------ */
 
 static void finish_flight(struct shard *shard)
 {

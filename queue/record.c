@@ -37,7 +37,7 @@ static uint64_t record_checksum(const uint8_t *at, size_t payload_len, uint64_t 
     return XXH3_64bits_withSeed(at + AT_HEADER_CHECK, covered, seed);
 }
 
-/* --- segment header and trailer ---------------------------------------------------------------- */
+/* --- segment header and trailer -------------------------------------------------------------- */
 
 static const uint8_t HEADER_MAGIC[8] = "RPSPOOL\n";
 static const uint8_t TRAILER_MAGIC[8] = "RPCLOSE\n";
@@ -162,7 +162,7 @@ bool segment_name_parse(const char *name, uint32_t *sequence_out)
     return true;
 }
 
-/* --- framing ----------------------------------------------------------------------------------- */
+/* --- framing --------------------------------------------------------------------------------- */
 
 void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t payload_len)
 {
@@ -254,7 +254,7 @@ size_t record_find(struct bytes bytes, size_t from, uint32_t base, uint64_t seed
     return bytes.len;
 }
 
-/* --- ACCEPT ------------------------------------------------------------------------------------ */
+/* --- ACCEPT ---------------------------------------------------------------------------------- */
 
 /* The fixed part; its first field is its length, so that later versions can add to it. */
 enum {
@@ -527,7 +527,7 @@ struct message_id record_message_id(const struct record *record)
     return (struct message_id){get_u64(record->payload.ptr + ACCEPT_ID)};
 }
 
-/* --- OUTCOME, CUT ------------------------------------------------------------------------------ */
+/* --- OUTCOME, CUT ---------------------------------------------------------------------------- */
 
 /* The id stands where an ACCEPT has it. */
 enum {

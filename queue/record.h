@@ -22,7 +22,7 @@ enum {
     RECORD_PAYLOAD_MAX = 64 * 1024 * 1024,
 };
 
-/* --- segment header and trailer ---------------------------------------------------------------- */
+/* --- segment header and trailer -------------------------------------------------------------- */
 
 struct segment_header {
     uint32_t format;
@@ -84,7 +84,7 @@ static inline uint32_t position_offset(uint64_t position)
     return (uint32_t)position;
 }
 
-/* --- framing ----------------------------------------------------------------------------------- */
+/* --- framing --------------------------------------------------------------------------------- */
 
 enum record_type {
     RECORD_PAD = 1, /* up to the next block */
@@ -143,7 +143,7 @@ must_use bool record_next_trusted(struct bytes *bytes, struct record *out);
 /* The first place at or after `from` (a multiple of 8) where a header validates, or bytes.len. */
 size_t record_find(struct bytes bytes, size_t from, uint32_t base, uint64_t seed);
 
-/* --- a run of flushes whose end nobody knows ---------------------------------------------------- */
+/* --- a run of flushes whose end nobody knows ------------------------------------------------- */
 
 /*
  * Walks `bytes`, which stand at `base` of their segment (a record's place), and tells in order:
@@ -172,7 +172,7 @@ struct record_scan_result {
 must_use int record_scan(struct bytes bytes, uint32_t base, uint64_t seed,
                          const struct record_scan *scan, struct record_scan_result *result_out);
 
-/* --- ACCEPT ------------------------------------------------------------------------------------ */
+/* --- ACCEPT ---------------------------------------------------------------------------------- */
 
 /* What a compacted copy carries of each recipient. */
 struct recipient_state {
@@ -214,7 +214,7 @@ must_use bool accept_next_recipient(struct accept *accept, struct recipient *out
 /* The id alone, also of a damaged record; value 0 when it cannot be read. */
 struct message_id record_message_id(const struct record *record);
 
-/* --- OUTCOME, CUT ------------------------------------------------------------------------------ */
+/* --- OUTCOME, CUT ---------------------------------------------------------------------------- */
 
 struct outcome_record {
     struct message_id id;

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "queue/disk.h"
-#include "queue/shard_private.h"
+#include "queue/recover.h"
 
 enum {
     WHY_MAX = 256,
@@ -24,338 +24,7 @@ enum {
     EMPTY_SCAN_LEN = 8 * 1024 * 1024,
 };
 
-struct recovering {
-    struct shard *shard;
-    struct recovery *result;
-    char *why;
-    uint32_t *sequences;
-    size_t sequence_count, sequence_capacity;
-    struct cut *cuts;
-    size_t cut_count, cut_capacity;
-    struct segment **trailing; /* empty so far, with nothing but empty ones behind */
-    size_t trailing_count;
-    struct segment *segment; /* being applied */
-    uint8_t *block;
-};
-
-/* --- what a record changes ---------------------------------------------------------------------- */
-
-static void see_serial(struct shard *shard, uint64_t id)
-{
-    uint64_t serial = id & (((uint64_t)1 << 56) - 1);
-
-    shard->serial_last = MAX(shard->serial_last, serial);
-}
-
-static void forget_stub(struct shard *shard, struct stub *stub)
-{
-    shard_detach_stub(shard, stub);
-    stub_index_remove(&shard->index, stub);
-    stub_free(shard, stub);
-}
-
-static void recover_pending(struct shard *shard, struct pending *pending, struct bytes domain,
-                            const struct recipient_state *state)
-{
-    pending->attempts = state->attempts;
-    pending->flags = state->flags & PENDING_FLAGS_STORED;
-    /* Wall seconds until everything is read. */
-    pending->due_s = state->due_ms <= 0 ? 0 : (uint32_t)((state->due_ms + 999) / 1000);
-    if (state->is_final) {
-        pending->state = PENDING_FINAL;
-        pending->stub->live_count--;
-        return;
-    }
-    pending->state = PENDING_SCHEDULED;
-    pending->domain = domain_get(shard->domains, domain);
-    shard_domain_up(pending->domain);
-}
-
-/* Puts a new stub in the place of what is known of this message so far. */
-static void replace_stub(struct recovering *r, struct stub *stub)
-{
-    struct shard *shard = r->shard;
-    struct stub *before = stub_index_find(&shard->index, stub->id);
-
-    see_serial(shard, stub->id.value);
-    if (before != NULL)
-        forget_stub(shard, before);
-    if (stub->live_count == 0) {
-        stub_free(shard, stub);
-        return;
-    }
-    shard_attach_stub(shard, stub);
-    stub_index_insert(&shard->index, stub);
-}
-
-static bool recover_entry(struct recovering *r, struct accept_entry *entry)
-{
-    if (entry->recipient_count == 0 || entry->recipient_count > MESSAGE_RECIPIENTS_MAX ||
-        entry->offset < SPOOL_BLOCK || entry->len > r->segment->size ||
-        entry->offset > r->segment->size - entry->len)
-        return false;
-    struct stub *stub = stub_new(entry->recipient_count);
-    check(stub != NULL);
-    stub->id.value = entry->id;
-    stub->segment = r->segment;
-    stub->offset = entry->offset;
-    stub->len = entry->len;
-    stub->content_len = entry->content_len;
-    stub->accepted_s = entry->accepted_s;
-    stub->next_seq = entry->next_seq;
-    stub->reach = entry->reach & STUB_REACH_MAX;
-    stub->is_inline = entry->is_inline;
-    stub->is_moved = entry->is_moved;
-    for (uint32_t i = 0; i < stub->recipient_count; i++) {
-        struct recipient_state state;
-        struct bytes domain;
-
-        if (!footer_next_recipient(entry, &domain, &state)) {
-            stub_free(r->shard, stub);
-            return false;
-        }
-        recover_pending(r->shard, &stub->pendings[i], domain, &state);
-    }
-    replace_stub(r, stub);
-    return true;
-}
-
-static void recover_outcome(struct recovering *r, const struct outcome_entry *entry)
-{
-    struct shard *shard = r->shard;
-    struct stub *stub = stub_index_find(&shard->index, (struct message_id){entry->id});
-
-    see_serial(shard, entry->id);
-    if (stub == NULL || entry->recipient >= stub->recipient_count)
-        return;
-    struct pending *pending = &stub->pendings[entry->recipient];
-    stub->next_seq = MAX(stub->next_seq, entry->seq + 1);
-    if (pending->state == PENDING_FINAL)
-        return;
-    if (entry->kind == EVENT_DELAYED) {
-        pending->flags |= PENDING_DELAY_TOLD;
-    } else if (entry->kind == EVENT_DEFERRED) {
-        pending->attempts = entry->attempts;
-        pending->due_s = entry->due_ms <= 0 ? 0 : (uint32_t)((entry->due_ms + 999) / 1000);
-    } else {
-        pending->state = PENDING_FINAL;
-        shard_domain_down(shard, pending->domain);
-        pending->domain = NULL;
-        if (--stub->live_count == 0)
-            forget_stub(shard, stub);
-    }
-}
-
-/* --- a segment by its footer -------------------------------------------------------------------- */
-
-static bool read_trailer(struct recovering *r, struct segment *segment,
-                         struct segment_trailer *trailer)
-{
-    if (disk_read(segment->fd, r->block, SPOOL_BLOCK, segment->size - SPOOL_BLOCK) < 0 ||
-        !segment_trailer_decode(r->block, trailer))
-        return false;
-    return trailer->sequence == segment->sequence && trailer->salt == segment->salt &&
-           trailer->data_end >= SPOOL_BLOCK && trailer->data_end <= trailer->footer_offset &&
-           trailer->footer_offset % SPOOL_BLOCK == 0 && trailer->footer_offset < segment->size &&
-           trailer->footer_len <= segment->size - trailer->footer_offset;
-}
-
-static bool apply_footer(struct recovering *r, struct bytes bytes, uint32_t offset)
-{
-    struct footer_reader reader;
-    struct accept_entry accept;
-    struct outcome_entry outcome;
-
-    if (!footer_open(bytes, offset, segment_record_seed(r->segment), &reader))
-        return false;
-    /* The checksum holds: nonsense behind it would be a bug of the writer, not damage. */
-    while (footer_next_accept(&reader, &accept))
-        if (!recover_entry(r, &accept))
-            return false;
-    while (footer_next_outcome(&reader, &outcome))
-        recover_outcome(r, &outcome);
-    return reader.accepts == 0 && reader.outcomes == 0;
-}
-
-static bool recover_by_footer(struct recovering *r)
-{
-    struct segment *segment = r->segment;
-    struct segment_trailer trailer;
-
-    if (!read_trailer(r, segment, &trailer))
-        return false;
-    size_t len = (trailer.footer_len + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
-    uint8_t *footer = disk_buffer(len);
-    if (footer == NULL)
-        return false;
-    bool is_good =
-        disk_read(segment->fd, footer, len, trailer.footer_offset) == 0 &&
-        apply_footer(r, (struct bytes){footer, trailer.footer_len}, trailer.footer_offset);
-    free(footer);
-    if (!is_good) {
-        log_warn("spool=%02x segment=%x what=\"bad footer, reading all of it\"", r->shard->number,
-                 segment->sequence);
-        return false;
-    }
-    segment->data_end = trailer.data_end;
-    segment->footer_offset = trailer.footer_offset;
-    segment->footer_len = trailer.footer_len;
-    r->shard->serial_last = MAX(r->shard->serial_last, trailer.serial_max);
-    return true;
-}
-
-/* --- a segment by its records ------------------------------------------------------------------- */
-
-static void recover_accept(struct recovering *r, const struct record *record, bool is_alone)
-{
-    struct shard *shard = r->shard;
-    struct accept accept;
-    struct recipient recipient;
-    struct recipient_state state;
-
-    if (!accept_decode(record, &accept))
-        return;
-    /* A copy that lost its content to damage: the original is better, where it still is. */
-    if (is_alone && accept.is_moved && stub_index_find(&shard->index, accept.id) != NULL)
-        return;
-    struct stub *stub = stub_new(accept.recipient_count);
-    check(stub != NULL);
-    stub->id = accept.id;
-    stub->segment = r->segment;
-    stub->offset = record->offset;
-    stub->len = (uint32_t)record_size(record->payload.len);
-    stub->accepted_s = (uint32_t)(accept.accepted_ms / 1000);
-    stub->next_seq = accept.next_seq;
-    stub->is_inline = accept.inline_len > 0 || accept.extent_count == 0;
-    stub->is_moved = accept.is_moved;
-    stub->content_len = accept.inline_len;
-    struct accept extents = accept;
-    struct extent extent;
-    for (bool is_first = true; accept_next_extent(&extents, &extent); is_first = false) {
-        stub->content_len += (uint32_t)record_size(extent.len);
-        if (is_first && extent.segment <= r->segment->sequence)
-            stub->reach = (r->segment->sequence - extent.segment) & STUB_REACH_MAX;
-    }
-    for (uint32_t i = 0; i < stub->recipient_count; i++) {
-        if (!accept_next_recipient(&accept, &recipient, &state)) {
-            stub_free(shard, stub);
-            return;
-        }
-        recover_pending(shard, &stub->pendings[i], recipient.domain, &state);
-        r->segment->index_len += (uint32_t)(16 + recipient.domain.len);
-    }
-    r->segment->index_len += 64;
-    check(ids_add(&r->segment->accepted, stub->id.value));
-    replace_stub(r, stub);
-}
-
-static void recover_outcome_record(struct recovering *r, const struct record *record)
-{
-    struct segment *segment = r->segment;
-    struct outcome_record outcome;
-
-    if (!outcome_decode(record, &outcome))
-        return;
-    struct outcome_entry entry = {
-        .id = outcome.id.value,
-        .due_ms = outcome.due_ms,
-        .recipient = outcome.recipient,
-        .seq = outcome.seq,
-        .attempts = outcome.attempts,
-        .kind = (uint8_t)outcome.kind,
-    };
-    const struct stub *stub = stub_index_find(&r->shard->index, outcome.id);
-    /* The footer that is about to be written shows those accepted here as they are. */
-    if (stub != NULL && (stub->segment != segment || stub->is_moved)) {
-        segment_add_outcome(segment, &entry);
-        segment->index_len += FOOTER_OUTCOME_LEN;
-    }
-    recover_outcome(r, &entry);
-}
-
-static void on_record(void *context, const struct record *record, bool is_alone)
-{
-    struct recovering *r = context;
-
-    if (record->type == RECORD_ACCEPT)
-        recover_accept(r, record, is_alone);
-    else if (record->type == RECORD_OUTCOME)
-        recover_outcome_record(r, record);
-}
-
-static void on_damage(void *context, uint32_t offset, uint32_t len, const struct record *header)
-{
-    struct recovering *r = context;
-    char id[MESSAGE_ID_TEXT_MAX] = "-";
-
-    if (header != NULL && record_message_id(header).value != 0)
-        message_id_format(record_message_id(header), id);
-    log_error("id=%s spool=%02x segment=%x offset=%u bytes=%u what=\"damaged record, skipped\"", id,
-              r->shard->number, r->segment->sequence, offset, len);
-    metric_inc(METRIC_SPOOL_DAMAGED_RECORDS);
-    r->result->damaged_records++;
-}
-
-static uint32_t end_by_cuts(const struct recovering *r, const struct segment *segment)
-{
-    uint32_t end = segment->size;
-
-    for (size_t i = 0; i < r->cut_count; i++)
-        if (r->cuts[i].sequence == segment->sequence)
-            end = MIN(end, MAX(r->cuts[i].offset, (uint32_t)SPOOL_BLOCK));
-    return end;
-}
-
-/* Scans [SPOOL_BLOCK, end). Sets data_end. */
-static int scan(struct recovering *r, uint32_t end, struct record_scan_result *scanned_out)
-{
-    struct segment *segment = r->segment;
-    size_t len = (end - SPOOL_BLOCK) / SPOOL_BLOCK * SPOOL_BLOCK;
-    struct record_scan callbacks = {.context = r, .record = on_record, .damage = on_damage};
-    uint8_t *bytes;
-
-    *scanned_out = (struct record_scan_result){.end = SPOOL_BLOCK};
-    if (len == 0)
-        return 0;
-    bytes = disk_buffer(len);
-    if (bytes == NULL)
-        return -ENOMEM;
-    int error = disk_read(segment->fd, bytes, len, SPOOL_BLOCK);
-    if (error == 0)
-        error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK, segment_record_seed(segment),
-                            &callbacks, scanned_out);
-    free(bytes);
-    if (error < 0)
-        return error;
-    r->result->bytes_scanned += scanned_out->end - SPOOL_BLOCK;
-    r->result->torn_bytes += scanned_out->torn_bytes;
-    segment->data_end = (scanned_out->end + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
-    return 0;
-}
-
-static void write_footer(struct recovering *r)
-{
-    struct segment *segment = r->segment;
-    struct footer_writer writer;
-    int error = -ENOSPC;
-
-    /* Until schedule_stub() has run, due_s counts from the epoch: there is nothing to add. */
-    if (segment_build_footer(r->shard, segment, 0, &writer)) {
-        error = disk_write(segment->fd, writer.data, writer.len, segment->footer_offset);
-        if (error == 0)
-            error = disk_sync(segment->fd);
-    }
-    free(writer.data);
-    if (error == 0) {
-        segment_forget_index(segment);
-        return;
-    }
-    log_warn("spool=%02x segment=%x what=\"footer not written\" error=%s", r->shard->number,
-             segment->sequence, strerror(-error));
-    segment->footer_offset = 0;
-}
-
-/* --- files -------------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static int fail(struct recovering *r, int error, const char *what, uint32_t sequence)
 {
@@ -511,6 +180,16 @@ static void collect_cuts(struct recovering *r, const struct segment *segment)
     }
 }
 
+static uint32_t end_by_cuts(const struct recovering *r, const struct segment *segment)
+{
+    uint32_t end = segment->size;
+
+    for (size_t i = 0; i < r->cut_count; i++)
+        if (r->cuts[i].sequence == segment->sequence)
+            end = MIN(end, MAX(r->cuts[i].offset, (uint32_t)SPOOL_BLOCK));
+    return end;
+}
+
 /* An empty one before others that are not: a crash or a failed write left it so. */
 static void keep_trailing(struct recovering *r)
 {
@@ -530,7 +209,7 @@ static int recover_segment(struct recovering *r, struct segment *segment)
     struct record_scan_result scanned;
     struct segment_trailer trailer;
 
-    if (!read_trailer(r, segment, &trailer)) {
+    if (!replay_read_trailer(r, segment, &trailer)) {
         /* Is there anything at all? */
         uint8_t *bytes = disk_buffer(empty_end);
         int error = bytes == NULL ? -ENOMEM : 0;
@@ -553,15 +232,15 @@ static int recover_segment(struct recovering *r, struct segment *segment)
     r->segment = segment;
     segment->state = SEGMENT_CLOSED;
     shard_append_segment(shard, segment);
-    if (!recover_by_footer(r)) {
-        int error = scan(r, end, &scanned);
+    if (!replay_footer(r)) {
+        int error = replay_records(r, end);
 
         if (error < 0)
             return fail(r, error, "cannot be read", segment->sequence);
         if (end < segment->size)
             segment->state = SEGMENT_FAILED;
         else
-            write_footer(r);
+            replay_write_footer(r);
     }
     shard->bytes_used += segment->data_end - SPOOL_BLOCK;
     shard->durable_position = position_of(segment->sequence, segment->data_end);
@@ -605,7 +284,7 @@ static void take_spares(struct recovering *r)
     r->trailing_count = 0;
 }
 
-/* --- all of it ---------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------- */
 
 static void schedule_stub(void *context, struct stub *stub)
 {

@@ -69,7 +69,7 @@ void segment_unpin(struct segment *segment);
 void segment_add_outcome(struct segment *segment, const struct outcome_entry *entry);
 void segment_forget_index(struct segment *segment);
 
-/* --- files: blocking -------------------------------------------------------------------------- */
+/* --- files: blocking ------------------------------------------------------------------------- */
 
 /* Makes a file of zeros with a header. fd or -errno; on failure nothing is left behind. */
 must_use int segment_make(const char *spool, const struct segment_header *header);
@@ -78,7 +78,7 @@ must_use int segment_recycle(const char *spool, int fd, uint32_t old_sequence,
                              const struct segment_header *header);
 must_use int segment_remove(const char *spool, unsigned shard, uint32_t sequence);
 
-/* --- footer ----------------------------------------------------------------------------------- */
+/* --- footer ---------------------------------------------------------------------------------- */
 
 /* What the footer says of one accept record: everything a stub needs. */
 struct accept_entry {

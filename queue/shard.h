@@ -9,11 +9,11 @@
  *   Q2 accept record durable: only now 250 - Q3 some outcomes - Q4 every recipient final
  *   Q5 its events acknowledged by every sink: reclaimable
  *
- * All commits of a loop turn are one aligned O_DIRECT write and one sync. Effects in memory come
- * after the sync: a pending leaves COMMITTING when its outcome is durable. A failed sync is final
- * for its segment: waiting accepts fail (the session says 451), outcomes are written again to a
- * new segment until they stand. A full disk fails accepts with -ENOSPC (452) and keeps a reserve for
- * outcomes, so that delivery goes on and frees space.
+ * All commits of a loop turn are one aligned O_DIRECT write that is durable when it completes.
+ * Effects in memory come after it: a pending leaves COMMITTING when its outcome is durable. A
+ * failed write is final for its segment: waiting accepts fail (the session says 451), outcomes are written
+ * again to a new segment until they stand. A full disk fails accepts with -ENOSPC (452) and keeps a
+ * reserve for outcomes, so that delivery goes on and frees space.
  *
  * Thread: the owning engine.
  */
@@ -124,7 +124,7 @@ void shard_commit(struct shard *shard, struct commit *commit);
 /* Records an event that belongs to no message (EVENT_REJECTED). Not waited for. */
 void shard_note(struct shard *shard, const struct event *event);
 
-/* --- delivery's side -------------------------------------------------------------------------- */
+/* --- delivery's side ------------------------------------------------------------------------- */
 
 /* Gives a READY pending back without an attempt (throttled, suspended, site at rest): due again at
  * due_ms (monotonic). Not on disk: after a crash it is due at once. */
@@ -158,7 +158,7 @@ struct content_read {
 void shard_read_content(struct shard *shard, struct message *message, struct content_read *read);
 void shard_read_content_end(struct shard *shard, struct content_read *read); /* frees the buffer */
 
-/* --- the operator's side ---------------------------------------------------------------------- */
+/* --- the operator's side --------------------------------------------------------------------- */
 
 struct stub *shard_find(struct shard *shard, struct message_id id); /* NULL: finished or unknown */
 /* Makes a SCHEDULED pending due now. False if it is in another state. */

@@ -1,7 +1,9 @@
 /*
  * shard_private.h - a shard's parts, for the files that make it up:
  *
- *   shard.c    commits, outcomes and their effects, what is due, the operator's side
+ *   shard.c    its turn, what is due, the operator's side, open and close
+ *   commit.c   commits and outcomes, staged
+ *   effect.c   what changes in memory once they are durable
  *   flush.c    staging of batches, the write, its completion and its failure
  *   supply.c   segments prepared ahead, closed, reclaimed
  *   content.c  chunks written, messages and contents read back
@@ -28,7 +30,7 @@ enum {
     SEGMENT_SIZE_MIN = 64 * 1024,
 };
 
-/* --- staging ----------------------------------------------------------------------------------- */
+/* --- staging --------------------------------------------------------------------------------- */
 
 enum batch_kind { BATCH_COMMIT, BATCH_CONTENT, BATCH_NOTE, BATCH_MOVE };
 
@@ -78,7 +80,7 @@ struct batch_writer {
     unsigned last_flags;
 };
 
-/* --- shard ------------------------------------------------------------------------------------- */
+/* --- shard ----------------------------------------------------------------------------------- */
 
 struct supply {
     struct chore chore;
@@ -171,7 +173,17 @@ struct shard {
 
 /* shard.c */
 int64_t shard_wall_offset_ms(const struct shard *shard); /* wall minus monotonic */
-struct stub *stub_new(uint32_t recipient_count);         /* NULL: no memory */
+
+/* commit.c */
+/* done() is told from the turn's hook. */
+void shard_fail_later(struct shard *shard, struct commit *commit, int error);
+
+/* effect.c */
+int64_t mail_memory_used(void); /* bytes of stubs and resident messages of all shards */
+/* A pending at work keeps its message in memory, if it is there. */
+void pending_hold(struct pending *pending);
+void pending_unhold(struct shard *shard, struct pending *pending);
+struct stub *stub_new(uint32_t recipient_count); /* NULL: no memory */
 void stub_free(struct shard *shard, struct stub *stub);
 void shard_domain_up(struct domain *domain);
 void shard_domain_down(struct shard *shard, struct domain *domain);

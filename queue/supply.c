@@ -86,7 +86,7 @@ void supply_reserve_header(struct shard *shard, struct segment_header *header)
     };
 }
 
-/* --- rolling over ------------------------------------------------------------------------------ */
+/* --- rolling over ---------------------------------------------------------------------------- */
 
 bool segment_build_footer(struct shard *shard, struct segment *segment, int64_t wall_offset_ms,
                           struct footer_writer *writer)
@@ -220,7 +220,7 @@ bool supply_roll(struct shard *shard)
     return true;
 }
 
-/* --- chores ------------------------------------------------------------------------------------ */
+/* --- chores ---------------------------------------------------------------------------------- */
 
 static bool sinks_passed(const struct shard *shard, const struct segment *segment)
 {

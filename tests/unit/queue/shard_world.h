@@ -1,8 +1,8 @@
 /*
  * shard_world.h - a shard on a directory of its own, and what tests do with it.
  *
- * Chores of the shard (preparing and removing segments) run inline unless a test asks for a thread. Everything is
- * static, because a unit test is one file; the fake and the real engine both run it.
+ * Chores of the shard (preparing and removing segments) run inline unless a test asks for a thread.
+ * Everything is static, because a unit test is one file; the fake and the real engine both run it.
  */
 #pragma once
 
@@ -196,7 +196,7 @@ WORLD_MAY void world_segment_path(const struct world *world, uint32_t sequence, 
     snprintf(out, size, "%s/07/%016x.seg", world->directory, sequence);
 }
 
-/* --- messages ---------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------- */
 
 WORLD_MAY uint8_t world_content_byte(unsigned seed, size_t at)
 {
@@ -281,7 +281,7 @@ WORLD_MAY bool world_is_content(unsigned seed, struct bytes content)
     return true;
 }
 
-/* --- operations, waited for --------------------------------------------------------------------- */
+/* --- operations, waited for ------------------------------------------------------------------ */
 
 struct world_commit {
     struct commit commit;

@@ -1,8 +1,8 @@
 /* Space comes back, and what that costs is bounded. */
 #include "base/metric.h"
 #include "queue/segment.h"
-#include "shard_world.h"
 #include "support/engine_fake.h"
+#include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 256 * 1024, SEGMENTS_FLOOR = 5, CONTENT = 3000 };
 

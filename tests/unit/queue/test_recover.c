@@ -1,6 +1,6 @@
 /* What a shard finds after crashes and damage. */
 #include "queue/disk.h"
-#include "shard_world.h"
+#include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 64 * 1024 };
 

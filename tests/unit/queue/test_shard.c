@@ -1,6 +1,6 @@
 /* A shard's life on the fake engine. */
-#include "shard_world.h"
 #include "support/engine_fake.h"
+#include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 1024 * 1024 };
 

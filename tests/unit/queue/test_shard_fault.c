@@ -1,7 +1,7 @@
 /* A disk that fails, is full, writes in part. */
-#include "shard_world.h"
 #include "support/disk_fault.h"
 #include "support/engine_fake.h"
+#include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 256 * 1024 };
 

@@ -3,8 +3,8 @@
  * of all sizes, compaction, reopening and crashes. $HISTORY_SEED replays one, $HISTORY_ROUNDS runs
  * more of them.
  */
-#include "shard_world.h"
 #include "support/engine_fake.h"
+#include "tests/unit/queue/shard_world.h"
 
 enum {
     SEGMENT = 512 * 1024,

@@ -1,6 +1,6 @@
 /* link: real engine */
 /* A shard on io_uring, O_DIRECT and the blocking thread. */
-#include "shard_world.h"
+#include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 2 * 1024 * 1024, MESSAGES = 2000 };
 

@@ -1,0 +1,337 @@
+/*
+ * effect.c - what changes in memory once a batch is durable: stubs, residency, states.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "queue/shard_private.h"
+
+/* What stubs and resident messages take, of all shards: settings.memory_max is for the process. */
+static _Atomic int64_t mail_memory;
+
+static void account_memory(int64_t amount)
+{
+    atomic_fetch_add_explicit(&mail_memory, amount, memory_order_relaxed);
+}
+
+int64_t mail_memory_used(void)
+{
+    return MAX(atomic_load_explicit(&mail_memory, memory_order_relaxed), 0);
+}
+
+/* --- stubs ----------------------------------------------------------------------------------- */
+
+static size_t stub_size(uint32_t recipient_count)
+{
+    return sizeof(struct stub) + recipient_count * sizeof(struct pending);
+}
+
+struct stub *stub_new(uint32_t recipient_count)
+{
+    struct stub *stub = calloc(1, stub_size(recipient_count));
+
+    if (stub == NULL)
+        return NULL;
+    stub->recipient_count = recipient_count;
+    stub->live_count = recipient_count;
+    for (uint32_t i = 0; i < recipient_count; i++) {
+        stub->pendings[i].stub = stub;
+        list_node_init(&stub->pendings[i].link);
+    }
+    account_memory((int64_t)stub_size(recipient_count));
+    return stub;
+}
+
+void stub_free(struct shard *shard, struct stub *stub)
+{
+    for (uint32_t i = 0; i < stub->recipient_count; i++) {
+        struct pending *pending = &stub->pendings[i];
+
+        if (pending->state != PENDING_FINAL && pending->domain != NULL)
+            shard_domain_down(shard, pending->domain);
+    }
+    account_memory(-(int64_t)stub_size(stub->recipient_count));
+    free(stub);
+}
+
+void shard_domain_up(struct domain *domain)
+{
+    domain->pending_count++;
+}
+
+void shard_domain_down(struct shard *shard, struct domain *domain)
+{
+    check(domain->pending_count > 0);
+    if (--domain->pending_count > 0)
+        return;
+    if (shard->hooks.domain_idle != NULL && !shard->is_closed && !shard->is_recovering)
+        shard->hooks.domain_idle(shard->hooks.context, domain);
+    domain_forget(shard->domains, &domain);
+}
+
+uint32_t stub_first_sequence(const struct stub *stub)
+{
+    return stub->segment->sequence - stub->reach;
+}
+
+uint64_t stub_bytes(const struct stub *stub)
+{
+    return (uint64_t)stub->len + stub->content_len;
+}
+
+void shard_attach_stub(struct shard *shard, struct stub *stub)
+{
+    struct segment *first = shard_segment(shard, stub_first_sequence(stub));
+    int64_t bytes = (int64_t)stub_bytes(stub);
+
+    /* A damaged spool may lack it: then its content is lost, but its recipients are not. */
+    if (first == NULL) {
+        stub->reach = 0;
+        first = stub->segment;
+    }
+    first->live_count++;
+    if (first != stub->segment)
+        check(ids_add(&first->far, stub->id.value));
+    shard->bytes_live += (uint64_t)bytes;
+    metric_add(METRIC_SPOOL_BYTES_LIVE, bytes);
+}
+
+void shard_detach_stub(struct shard *shard, struct stub *stub)
+{
+    struct segment *first = shard_segment(shard, stub_first_sequence(stub));
+    int64_t bytes = (int64_t)stub_bytes(stub);
+
+    check(first != NULL);
+    check(first->live_count > 0);
+    first->live_count--;
+    shard->bytes_live -= (uint64_t)bytes;
+    metric_add(METRIC_SPOOL_BYTES_LIVE, -bytes);
+}
+
+/* --- residency ------------------------------------------------------------------------------- */
+
+uint64_t message_memory(const struct message *message)
+{
+    return sizeof(*message) + MAX(message->arena.used, message->resident_bytes);
+}
+
+void pending_hold(struct pending *pending)
+{
+    struct message *message = pending->stub->message;
+
+    if (message == NULL || (pending->flags & PENDING_HOLDS) != 0)
+        return;
+    pending->flags |= PENDING_HOLDS;
+    message->held_count++;
+}
+
+void pending_unhold(struct shard *shard, struct pending *pending)
+{
+    struct message *message = pending->stub->message;
+
+    if ((pending->flags & PENDING_HOLDS) == 0)
+        return;
+    pending->flags &= (uint8_t)~PENDING_HOLDS;
+    check(message != NULL);
+    check(message->held_count > 0);
+    if (--message->held_count == 0)
+        shard_drop_resident(shard, pending->stub);
+}
+
+/* Keeps a message in memory while any of its recipients is at work. */
+void shard_make_resident(struct shard *shard, struct stub *stub, struct message *message)
+{
+    message->resident_bytes = message_memory(message);
+    if (stub->message != NULL ||
+        shard->resident_bytes + message->resident_bytes > shard->resident_max)
+        return;
+    stub->message = message_keep(message);
+    message->held_count = 0;
+    for (uint32_t i = 0; i < stub->recipient_count; i++) {
+        struct pending *pending = &stub->pendings[i];
+
+        pending->flags &= (uint8_t)~PENDING_HOLDS;
+        if (pending->state == PENDING_READY || pending->state == PENDING_COMMITTING)
+            pending_hold(pending);
+    }
+    shard->resident_bytes += message->resident_bytes;
+    shard->resident_messages++;
+    account_memory((int64_t)message->resident_bytes);
+    metric_add(METRIC_SPOOL_RESIDENT_BYTES, (int64_t)message->resident_bytes);
+}
+
+void shard_drop_resident(struct shard *shard, struct stub *stub)
+{
+    struct message *message = stub->message;
+
+    if (message == NULL)
+        return;
+    stub->message = NULL;
+    shard->resident_bytes -= message->resident_bytes;
+    shard->resident_messages--;
+    account_memory(-(int64_t)message->resident_bytes);
+    metric_add(METRIC_SPOOL_RESIDENT_BYTES, -(int64_t)message->resident_bytes);
+    message_release(&message);
+}
+
+/* --- effects --------------------------------------------------------------------------------- */
+
+static void place_stub(struct shard *shard, const struct accepting *accepting)
+{
+    struct stub *stub = accepting->stub;
+    struct segment *segment = shard->flush_segment;
+
+    stub->segment = segment;
+    stub->offset = segment->data_end + accepting->at;
+    stub->len = accepting->len;
+    stub->is_inline = accepting->first_segment == 0;
+    stub->content_len =
+        stub->is_inline ? accepting->content_len : (uint32_t)MIN(accepting->far_len, UINT32_MAX);
+    stub->reach =
+        stub->is_inline ? 0 : (segment->sequence - accepting->first_segment) & STUB_REACH_MAX;
+    shard_attach_stub(shard, stub);
+    check(ids_add(&segment->accepted, stub->id.value));
+}
+
+static void apply_accept(struct shard *shard, const struct accepting *accepting)
+{
+    struct stub *stub = accepting->stub;
+    struct message *message = accepting->message;
+
+    place_stub(shard, accepting);
+    stub_index_insert(&shard->index, stub);
+    shard->messages++;
+    shard->recipients += stub->recipient_count;
+    metric_inc(METRIC_SPOOL_MESSAGES);
+    metric_inc(METRIC_SPOOL_MESSAGES_ACCEPTED);
+    metric_add(METRIC_SPOOL_RECIPIENTS, stub->recipient_count);
+    shard_make_resident(shard, stub, message);
+    for (uint32_t i = 0; i < stub->recipient_count; i++) {
+        pending_hold(&stub->pendings[i]);
+        schedule_add(shard->schedule, &stub->pendings[i], 0);
+    }
+    message_release(&message);
+}
+
+/* A message in memory whose content is not follows the move, or it would pin the old place for as
+ * long as it waits at its destination. The pieces are the same, so a reader in between goes on. */
+static void move_resident(struct shard *shard, const struct stub *stub, const struct message *moved)
+{
+    struct message *message = stub->message;
+    size_t count = moved->content.extent_count;
+    struct segment *first = shard_segment(shard, stub_first_sequence(stub));
+
+    if (message == NULL || message->pinned == NULL || moved->content.memory.ptr != NULL ||
+        message->content.extent_count != count || first == NULL)
+        return;
+    struct extent *extents = arena_alloc(&message->arena, count * sizeof(*extents));
+    if (extents == NULL)
+        return;
+    memcpy(extents, moved->content.extents, count * sizeof(*extents));
+    message->content.extents = extents;
+    segment_pin(first);
+    segment_unpin(message->pinned);
+    message->pinned = first;
+}
+
+static void apply_move(struct shard *shard, const struct accepting *accepting)
+{
+    struct message *message = accepting->message;
+
+    shard_detach_stub(shard, accepting->stub);
+    accepting->stub->is_moved = true;
+    place_stub(shard, accepting);
+    move_resident(shard, accepting->stub, message);
+    metric_inc(METRIC_SPOOL_COMPACTED_MESSAGES);
+    metric_add(METRIC_SPOOL_COMPACTED_BYTES, (int64_t)stub_bytes(accepting->stub));
+    message_release(&message);
+    compact_moved(shard);
+}
+
+static void finish_stub(struct shard *shard, struct stub *stub)
+{
+    shard_drop_resident(shard, stub);
+    shard_detach_stub(shard, stub);
+    stub_index_remove(&shard->index, stub);
+    shard->messages--;
+    metric_dec(METRIC_SPOOL_MESSAGES);
+    stub_free(shard, stub);
+}
+
+static void finish_pending(struct shard *shard, struct pending *pending)
+{
+    pending->state = PENDING_FINAL;
+    pending->stub->live_count--;
+    shard->recipients--;
+    metric_dec(METRIC_SPOOL_RECIPIENTS);
+    pending_unhold(shard, pending);
+    shard_domain_down(shard, pending->domain);
+    pending->domain = NULL;
+}
+
+static void apply_effect(struct shard *shard, const struct effect *effect)
+{
+    struct pending *pending = effect->pending;
+    struct stub *stub = pending->stub;
+
+    check(stub->staged > 0);
+    stub->staged--;
+    /* Of messages accepted in this same segment the footer shows the state itself, or nothing once
+     * they are finished. A moved one has an older accept record, which must not come back then. */
+    if (stub->segment != shard->flush_segment || stub->is_moved)
+        segment_add_outcome(shard->flush_segment, &effect->entry);
+    if (effect->entry.kind == EVENT_DELAYED) {
+        pending->flags |= PENDING_DELAY_TOLD;
+        return;
+    }
+    check(pending->state == PENDING_COMMITTING);
+    shard->committing--;
+    if (effect->entry.kind != EVENT_DEFERRED) {
+        finish_pending(shard, pending);
+        /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
+    } else {
+        pending->attempts = effect->entry.attempts;
+        pending->state = PENDING_SCHEDULED;
+        schedule_add(shard->schedule, pending, effect->due_ms);
+        pending_unhold(shard, pending);
+    }
+}
+
+void shard_apply_batch(struct shard *shard, const struct batch *batch, const struct effect *effects)
+{
+    for (uint32_t i = 0; i < batch->effect_count; i++) {
+        struct stub *stub = effects[i].pending->stub;
+
+        apply_effect(shard, &effects[i]);
+        if (stub->live_count == 0 && stub->staged == 0)
+            finish_stub(shard, stub);
+    }
+    for (unsigned i = 0; i < batch->accepting_count; i++) {
+        if (batch->kind == BATCH_MOVE)
+            apply_move(shard, &batch->accepting[i]);
+        else
+            apply_accept(shard, &batch->accepting[i]);
+    }
+}
+
+void shard_drop_batch(struct shard *shard, struct batch *batch, int error)
+{
+    for (unsigned i = 0; i < batch->accepting_count; i++) {
+        struct accepting *accepting = &batch->accepting[i];
+
+        if (batch->kind != BATCH_MOVE)
+            stub_free(shard, accepting->stub);
+        message_release(&accepting->message);
+    }
+    if (batch->kind == BATCH_MOVE)
+        compact_moved(shard);
+    if (batch->commit != NULL)
+        shard_fail_later(shard, batch->commit, error);
+    if (batch->write != NULL) {
+        list_push_back(&shard->failed_writes, &batch->write->node);
+        engine_turn_again(shard->engine);
+    }
+}

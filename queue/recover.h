@@ -1,0 +1,32 @@
+/*
+ * recover.h - the two halves of start-up: recover.c knows files, replay.c what is in them.
+ *
+ * Private to queue/. Blocking: before the engine runs.
+ */
+#pragma once
+
+#include "queue/shard_private.h"
+
+struct recovering {
+    struct shard *shard;
+    struct recovery *result;
+    char *why;
+    uint32_t *sequences;
+    size_t sequence_count, sequence_capacity;
+    struct cut *cuts;
+    size_t cut_count, cut_capacity;
+    struct segment **trailing; /* empty so far, with nothing but empty ones behind */
+    size_t trailing_count;
+    struct segment *segment; /* being applied */
+    uint8_t *block;
+};
+
+/* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that
+ * is good: it has to be scanned, which leads to the same state. */
+must_use bool replay_footer(struct recovering *r);
+/* Applies the records in [SPOOL_BLOCK, end) and sets data_end. */
+must_use int replay_records(struct recovering *r, uint32_t end);
+/* Gives a scanned segment its footer; without one the next start scans it again. */
+void replay_write_footer(struct recovering *r);
+must_use bool replay_read_trailer(struct recovering *r, const struct segment *segment,
+                                  struct segment_trailer *trailer);
