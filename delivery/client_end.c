@@ -65,6 +65,17 @@ void client_lost(struct smtp_client *c, int error)
     client_fail_ours(c, 4, 2, "connection", "connection-lost", text);
 }
 
+void client_lost_unused(struct smtp_client *c)
+{
+    struct verdict verdict =
+        verdict_of_ours(VERDICT_DEFERRED, 4, 2, "connection", "connection-lost",
+                        BYTES("the peer closed the connection before it was sent any message"));
+
+    if (c->messages_done == 0)
+        site_client_useless(c->site, c, &verdict);
+    smtp_client_abort(c);
+}
+
 void client_quit(struct smtp_client *c)
 {
     list_remove(&c->in_idle);

@@ -372,30 +372,3 @@ void delivery_wake(struct delivery *delivery, struct domain *domain)
     }
     destination_dirty(destination);
 }
-
-void delivery_status(struct delivery *delivery, struct delivery_status *out)
-{
-    int64_t now_ms = engine_now_ms(delivery->engine);
-
-    *out = (struct delivery_status){
-        .waiting = delivery->waiting_count + delivery->held_count,
-        .in_attempt = delivery->in_attempt_count,
-        .committing = delivery->settlements.count,
-        .connections = delivery->client_count,
-        .sites = delivery->site_count,
-        .destinations = delivery->destination_count,
-    };
-    list_for_each(node, &delivery->all_sites) {
-        const struct site *site = container_of(node, struct site, in_all);
-
-        out->resting_sites += site->resting_until_ms > now_ms;
-        out->unheld += site_is_unheld(site) ? site->waiting_count : 0;
-    }
-    list_for_each(node, &delivery->all_destinations) {
-        const struct destination *d = container_of(node, struct destination, in_all);
-
-        if (d->waiting_count > 0 && d->site == NULL && d->lookup == NULL &&
-            !list_is_linked(&d->in_dirty) && !list_is_linked(&d->in_starved))
-            out->unheld += d->waiting_count;
-    }
-}

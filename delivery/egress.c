@@ -12,7 +12,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +21,6 @@ enum {
     REST_FIRST_MS = 30 * 1000,
     REST_MAX_MS = 30 * 60 * 1000,
     RATE_BURST_US = 100 * 1000, /* messages of this much time may go at once: clocks tick in ms */
-    WHY_MAX = 160,
     SWEEP_MIN = 10000,
 };
 
@@ -39,7 +37,6 @@ struct egress {
     _Atomic int64_t next_us; /* GCRA: when the next message would be exactly on time */
     _Atomic unsigned failures;
     _Atomic int64_t resting_until_ms;
-    char why[WHY_MAX]; /* under the lock */
 };
 
 struct egress_table {
@@ -361,7 +358,7 @@ int64_t egress_rate_take(struct egress *egress, int64_t now_ms)
     return 0;
 }
 
-void egress_failed(struct egress *egress, int64_t now_ms, const char *why)
+void egress_failed(struct egress *egress, int64_t now_ms)
 {
     struct egress_table *table = egress->table;
 
@@ -373,7 +370,6 @@ void egress_failed(struct egress *egress, int64_t now_ms, const char *why)
         int64_t rest_ms = failures >= 6 ? REST_MAX_MS : (int64_t)REST_FIRST_MS << failures;
 
         atomic_store(&egress->resting_until_ms, now_ms + MIN(rest_ms, (int64_t)REST_MAX_MS));
-        snprintf(egress->why, sizeof(egress->why), "%s", why);
     }
     pthread_mutex_unlock(&table->lock);
 }

@@ -61,6 +61,6 @@ int64_t egress_rate_take(struct egress *egress, int64_t now_ms);
 
 /* Health: consecutive connection-level failures put the egress to rest, doubling from 30 s to
  * 30 min; any success ends it. */
-void egress_failed(struct egress *egress, int64_t now_ms, const char *why);
+void egress_failed(struct egress *egress, int64_t now_ms);
 void egress_succeeded(struct egress *egress);
 int64_t egress_resting_until_ms(const struct egress *egress); /* 0: not resting */

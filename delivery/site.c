@@ -221,7 +221,7 @@ static void exhausted(struct site *site, int64_t until_ms)
         site->fail_left = MIN(site->waiting_count, (size_t)FAIL_MAX);
         for (size_t i = 0; i < site->egress_count; i++)
             if (site->egresses[i].source == site->failure_source)
-                egress_failed(site->egresses[i].egress, now_ms, site->failure_text);
+                egress_failed(site->egresses[i].egress, now_ms);
         log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s[%s] why=%s",
                     LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000, site->failure_host,
                     site->failure_ip, LOG_TEXT(site->failure.text));

@@ -183,7 +183,7 @@ static bool next_message(struct smtp_client *c)
     if (list_is_linked(&c->in_idle))
         return false;
     if (c->conn.eof || !conn_is_open(&c->conn)) {
-        smtp_client_abort(c);
+        client_lost_unused(c);
         return true;
     }
     if (has_done_enough(c)) {

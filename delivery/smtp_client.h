@@ -79,6 +79,9 @@ bool client_fail_ours(struct smtp_client *client, uint16_t subject, uint16_t det
                       const char *class, const char *rule, const char *text);
 /* The peer closed it, or sending or receiving failed with -errno. */
 void client_lost(struct smtp_client *client, int error);
+/* The same of one that was about to take a message: where it never carried any, the site must not
+ * open the next one at once. */
+void client_lost_unused(struct smtp_client *client);
 void client_quit(struct smtp_client *client);
 /* For what is outstanding now, from now. */
 void client_arm_deadline(struct smtp_client *client);

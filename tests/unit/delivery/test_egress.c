@@ -52,8 +52,8 @@ TEST(egress_rests_longer_each_time_until_a_success)
     int64_t now_ms = 5000;
 
     for (size_t i = 0; i < ARRAY_LEN(rests_s); i++) {
-        egress_failed(egress, now_ms, "refused");
-        egress_failed(egress, now_ms + 1, "refused"); /* while it rests: the same failure */
+        egress_failed(egress, now_ms);
+        egress_failed(egress, now_ms + 1); /* while it rests: the same failure */
         expect_row(i, egress_resting_until_ms(egress) == now_ms + rests_s[i] * 1000);
         now_ms = egress_resting_until_ms(egress);
     }
@@ -73,7 +73,7 @@ TEST(egress_get_is_one_object_a_name_and_remembers_failures)
 
     assert_ptr_equal(one, same);
     assert_ptr_not_equal(one, other);
-    egress_failed(one, 1000, "refused");
+    egress_failed(one, 1000);
     egress_put(&one);
     egress_put(&same);
     egress_put(&other);
