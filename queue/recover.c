@@ -22,6 +22,7 @@ enum {
     DUE_MAX_MS = 7 * 24 * 3600 * 1000,
     /* In a file that nothing was appended to, a torn first flush begins at the start. */
     EMPTY_SCAN_LEN = 8 * 1024 * 1024,
+    HEADER_TRIES = 3,
 };
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -98,8 +99,13 @@ static enum segment_header_verdict read_header(struct recovering *r, int fd, uin
     struct segment_trailer trailer;
     enum segment_header_verdict verdict = SEGMENT_HEADER_BAD;
 
-    if (size >= SPOOL_BLOCK && disk_read(fd, r->block, SPOOL_BLOCK, 0) == 0)
+    /* Mail is set aside without it: once is not enough to believe an error. */
+    for (unsigned i = 0; size >= SPOOL_BLOCK && i < HEADER_TRIES; i++) {
+        if (disk_read(fd, r->block, SPOOL_BLOCK, 0) < 0)
+            continue;
         verdict = segment_header_decode(r->block, header);
+        break;
+    }
     if (verdict != SEGMENT_HEADER_BAD || size < 3 * SPOOL_BLOCK || size > UINT32_MAX)
         return verdict;
     if (disk_read(fd, r->block, SPOOL_BLOCK, (uint64_t)size - SPOOL_BLOCK) < 0 ||
@@ -122,7 +128,7 @@ static enum segment_header_verdict read_header(struct recovering *r, int fd, uin
 static int open_segment(struct recovering *r, uint32_t sequence, struct segment **segment_out)
 {
     struct shard *shard = r->shard;
-    struct segment_header header;
+    struct segment_header header = {0};
     char path[SPOOL_PATH_MAX];
 
     *segment_out = NULL;
@@ -200,33 +206,46 @@ static void keep_trailing(struct recovering *r)
     r->trailing_count = 0;
 }
 
+/* Is there anything at all in it? */
+static int look_for_records(struct recovering *r, const struct segment *segment, uint32_t end,
+                            bool *is_empty_out)
+{
+    size_t len = MIN(end - SPOOL_BLOCK, (uint32_t)EMPTY_SCAN_LEN);
+    struct record_scan none = {0};
+    struct record_scan_result scanned = {0};
+    uint8_t *bytes = replay_read(segment, len);
+    int error = bytes == NULL ? -ENOMEM : 0;
+
+    if (error == 0)
+        error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK, segment_record_seed(segment),
+                            &none, &scanned);
+    free(bytes);
+    if (error < 0)
+        return fail(r, error, "cannot be read", segment->sequence);
+    *is_empty_out = scanned.records == 0 && scanned.damaged == 0;
+    if (*is_empty_out)
+        r->result->torn_bytes += scanned.torn_bytes;
+    return 0;
+}
+
 static int recover_segment(struct recovering *r, struct segment *segment)
 {
     struct shard *shard = r->shard;
     uint32_t end = end_by_cuts(r, segment);
-    uint32_t empty_end = MIN(end, (uint32_t)(SPOOL_BLOCK + EMPTY_SCAN_LEN));
-    struct record_scan none = {0};
-    struct record_scan_result scanned;
     struct segment_trailer trailer;
+    bool is_empty = false;
 
     if (!replay_read_trailer(r, segment, &trailer)) {
-        /* Is there anything at all? */
-        uint8_t *bytes = disk_buffer(empty_end);
-        int error = bytes == NULL ? -ENOMEM : 0;
+        int error = look_for_records(r, segment, end, &is_empty);
 
-        if (error == 0 && empty_end > SPOOL_BLOCK)
-            error = disk_read(segment->fd, bytes, empty_end - SPOOL_BLOCK, SPOOL_BLOCK);
-        if (error == 0)
-            error = record_scan((struct bytes){bytes, empty_end - SPOOL_BLOCK}, SPOOL_BLOCK,
-                                segment_record_seed(segment), &none, &scanned);
-        free(bytes);
-        if (error < 0)
-            return fail(r, error, "cannot be read", segment->sequence);
-        if (scanned.records == 0 && scanned.damaged == 0) {
-            r->result->torn_bytes += scanned.torn_bytes;
-            r->trailing[r->trailing_count++] = segment;
-            return 0;
+        if (error < 0) {
+            segment_free(&segment);
+            return error;
         }
+    }
+    if (is_empty) {
+        r->trailing[r->trailing_count++] = segment;
+        return 0;
     }
     keep_trailing(r);
     r->segment = segment;
@@ -257,6 +276,7 @@ static void take_spares(struct recovering *r)
         struct segment_header header;
         int error = -EINVAL;
 
+        check(segment != NULL);
         supply_reserve_header(shard, &header);
         if (segment->sequence == header.sequence && segment->size == header.size &&
             shard->spare_count < SPARES_MAX / 2 + 1) {
@@ -365,6 +385,19 @@ static int recover_segments(struct recovering *r)
     return error;
 }
 
+static uint32_t next_sequence(const struct recovering *r)
+{
+    const struct shard *shard = r->shard;
+    const struct segment *last = NULL;
+
+    if (shard->segment_count > 0)
+        last = shard->segments[shard->segment_count - 1];
+    if (last != NULL)
+        return last->sequence + 1;
+    const struct segment *first = r->trailing_count > 0 ? r->trailing[0] : NULL;
+    return first != NULL ? first->sequence : 1;
+}
+
 int recover(struct shard *shard, struct recovery *recovery, char *why_out)
 {
     struct recovering r = {.shard = shard, .result = recovery, .why = why_out};
@@ -383,10 +416,7 @@ int recover(struct shard *shard, struct recovery *recovery, char *why_out)
     error = recover_segments(&r);
     if (error < 0)
         goto out;
-    if (shard->segment_count > 0)
-        shard->next_sequence = shard->segments[shard->segment_count - 1]->sequence + 1;
-    else if (r.trailing_count > 0)
-        shard->next_sequence = r.trailing[0]->sequence;
+    shard->next_sequence = next_sequence(&r);
     take_spares(&r);
     while (stub_index_walk(&shard->index, &cursor, SIZE_MAX, schedule_stub, shard))
         ;

@@ -24,6 +24,9 @@ struct recovering {
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that
  * is good: it has to be scanned, which leads to the same state. */
 must_use bool replay_footer(struct recovering *r);
+/* The first `len` bytes behind the header, zeros where the disk does not give them; for free().
+ * NULL: no memory. */
+must_use uint8_t *replay_read(const struct segment *segment, size_t len);
 /* Applies the records in [SPOOL_BLOCK, end) and sets data_end. */
 must_use int replay_records(struct recovering *r, uint32_t end);
 /* Gives a scanned segment its footer; without one the next start scans it again. */

@@ -266,22 +266,36 @@ static void on_damage(void *context, uint32_t offset, uint32_t len, const struct
     r->result->damaged_records++;
 }
 
+uint8_t *replay_read(const struct segment *segment, size_t len)
+{
+    uint8_t *bytes = disk_buffer(len + SPOOL_BLOCK); /* never of no bytes */
+    size_t lost = 0;
+
+    if (bytes == NULL || len == 0 || disk_read(segment->fd, bytes, len, SPOOL_BLOCK) == 0)
+        return bytes;
+    /* A bad sector costs what stands in it, not the start of the program. */
+    for (size_t at = 0; at < len; at += SPOOL_BLOCK) {
+        if (disk_read(segment->fd, bytes + at, SPOOL_BLOCK, SPOOL_BLOCK + at) == 0)
+            continue;
+        memset(bytes + at, 0, SPOOL_BLOCK);
+        lost++;
+    }
+    log_error("spool=%02x segment=%x blocks=%zu what=\"cannot be read\"", segment->shard->number,
+              segment->sequence, lost);
+    return bytes;
+}
+
 int replay_records(struct recovering *r, uint32_t end)
 {
     struct segment *segment = r->segment;
     size_t len = (end - SPOOL_BLOCK) / SPOOL_BLOCK * SPOOL_BLOCK;
     struct record_scan callbacks = {.context = r, .record = on_record, .damage = on_damage};
-    struct record_scan_result scanned;
-    uint8_t *bytes;
+    struct record_scan_result scanned = {.end = SPOOL_BLOCK};
+    uint8_t *bytes = replay_read(segment, len);
 
-    if (len == 0)
-        return 0;
-    bytes = disk_buffer(len);
     if (bytes == NULL)
         return -ENOMEM;
-    int error = disk_read(segment->fd, bytes, len, SPOOL_BLOCK);
-    if (error == 0)
-        error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK, segment_record_seed(segment),
+    int error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK, segment_record_seed(segment),
                             &callbacks, &scanned);
     free(bytes);
     if (error < 0)

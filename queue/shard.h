@@ -11,9 +11,9 @@
  *
  * All commits of a loop turn are one aligned O_DIRECT write that is durable when it completes.
  * Effects in memory come after it: a pending leaves COMMITTING when its outcome is durable. A
- * failed write is final for its segment: waiting accepts fail (the session says 451), outcomes are written
- * again to a new segment until they stand. A full disk fails accepts with -ENOSPC (452) and keeps a
- * reserve for outcomes, so that delivery goes on and frees space.
+ * failed write is final for its segment: waiting accepts fail (the session says 451), outcomes
+ * are written again to a new segment until they stand. A full disk fails accepts with -ENOSPC
+ * (452) and keeps a reserve for outcomes, so that delivery goes on and frees space.
  *
  * Thread: the owning engine.
  */

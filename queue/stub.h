@@ -6,9 +6,9 @@
  * by message id.
  *
  * A pending is always exactly one of: SCHEDULED (the schedule holds it until due), READY
- * (delivery holds it: waiting at its destination or in an attempt with a deadline), COMMITTING (its outcome
- * is on its way to disk), FINAL. `link` belongs to whoever holds it. What is final may be freed with
- * its stub before commit.done() is told.
+ * (delivery holds it: waiting at its destination or in an attempt with a deadline), COMMITTING
+ * (its outcome is on its way to disk), FINAL. `link` belongs to whoever holds it. What is final
+ * may be freed with its stub before commit.done() is told.
  *
  * Thread: the engine that owns the shard.
  */

@@ -62,7 +62,7 @@ void shard_append_segment(struct shard *shard, struct segment *segment)
 {
     if (shard->segment_count == shard->segment_capacity) {
         size_t capacity = MAX(shard->segment_capacity * 2, (size_t)16);
-        struct segment **grown = realloc(shard->segments, capacity * sizeof(*grown));
+        struct segment **grown = realloc(shard->segments, capacity * sizeof(struct segment *));
 
         check(grown != NULL);
         shard->segments = grown;
@@ -212,7 +212,7 @@ bool supply_roll(struct shard *shard)
         supply_close_segment(shard, shard->open);
     struct segment *next = shard->spares[0];
     shard->spare_count--;
-    memmove(shard->spares, shard->spares + 1, shard->spare_count * sizeof(*shard->spares));
+    memmove(shard->spares, shard->spares + 1, shard->spare_count * sizeof(struct segment *));
     next->state = SEGMENT_OPEN;
     shard_append_segment(shard, next);
     shard->open = next;
@@ -281,7 +281,7 @@ static void pop_oldest(struct shard *shard, struct segment *segment)
 {
     check(shard->segments[0] == segment);
     shard->segment_count--;
-    memmove(shard->segments, shard->segments + 1, shard->segment_count * sizeof(*shard->segments));
+    memmove(shard->segments, shard->segments + 1, shard->segment_count * sizeof(struct segment *));
     shard->bytes_used -= segment->data_end - SPOOL_BLOCK;
     metric_dec(METRIC_SPOOL_SEGMENTS);
     metric_add(METRIC_SPOOL_BYTES_USED, -(int64_t)(segment->data_end - SPOOL_BLOCK));

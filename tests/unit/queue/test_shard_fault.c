@@ -284,3 +284,30 @@ TEST(any_one_failing_write_or_read_loses_nothing)
         world_free(&w);
     }
 }
+
+/* A sector that cannot be read at the start costs what stands in it, not the start. */
+TEST(any_one_failing_read_at_the_start_is_survived)
+{
+    enum { MESSAGES = 5 };
+
+    for (unsigned nth = 1; nth <= 14; nth++) {
+        struct world w;
+        struct message_id ids[MESSAGES];
+        unsigned lost = 0;
+
+        start(&w);
+        for (unsigned i = 0; i < MESSAGES; i++)
+            assert_int_equal(world_accept(&w, world_message(1, 3000, i), &ids[i]), 0);
+        world_crash(&w);
+        disk_faults.nth[CALL_READ] = nth;
+        disk_faults.error[CALL_READ] = EIO;
+        assert_int_equal(world_open(&w), 0);
+        disk_faults.nth[CALL_READ] = 0;
+        for (unsigned i = 0; i < MESSAGES; i++)
+            lost += !is_good(&w, ids[i], i);
+        expect_row(nth, lost == 0);
+        expect_row(nth, w.recovery.damaged_records == 0);
+        world_close(&w);
+        world_free(&w);
+    }
+}
