@@ -370,3 +370,122 @@ TEST(ids_grow_across_restarts)
     world_close(&w);
     world_free(&w);
 }
+
+/* A power cut inside a flush leaves any choice of its sectors. */
+TEST(torn_flush_keeps_each_commit_whole_or_not_at_all)
+{
+    enum { COMMITS = 5, SECTOR = 512 };
+    struct world w;
+    struct message_id accepted[COMMITS];
+    struct message_id notices[COMMITS];
+    struct world_commit commits[COMMITS];
+    struct outcome outcomes[COMMITS];
+    struct message *messages[COMMITS];
+    struct file file;
+    size_t whole_count = 0;
+    size_t none_count = 0;
+
+    world_init_in_memory(&w, 2 * SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    for (unsigned i = 0; i < COMMITS; i++)
+        assert_int_equal(world_accept(&w, world_message(1, 700, i), &accepted[i]), 0);
+    uint64_t before = shard_durable_position(w.shard);
+    for (unsigned i = 0; i < COMMITS; i++) {
+        struct pending *pending = &shard_find(w.shard, accepted[i])->pendings[0];
+
+        assert_true(world_wait_due(&w, pending));
+        outcomes[i] = world_outcome_of(pending, EVENT_BOUNCED, 0);
+        messages[i] = world_message(1, 900, 100 + i);
+    }
+    for (unsigned i = 0; i < COMMITS; i++) {
+        commits[i] = (struct world_commit){.commit = {.message = messages[i],
+                                                      .outcomes = &outcomes[i],
+                                                      .outcome_count = 1,
+                                                      .done = world_on_commit}};
+        shard_commit(w.shard, &commits[i].commit);
+    }
+    for (unsigned i = 0; i < COMMITS; i++) {
+        assert_true(world_until(&w, &commits[i].is_done));
+        notices[i] = messages[i]->id;
+        message_release(&messages[i]);
+    }
+    world_crash(&w);
+    read_file(&file, &w, 1);
+    uint8_t *whole = malloc(file.len);
+    memcpy(whole, file.bytes, file.len);
+    for (unsigned seed = 0; seed < 300; seed++) {
+        srandom(seed);
+        for (size_t at = position_offset(before); at < file.end; at += SECTOR)
+            if (random() % 8 < (long)(seed % 5))
+                for (size_t i = at; i < at + SECTOR; i++)
+                    file.bytes[i] = seed % 2 == 0 ? 0 : (uint8_t)random();
+        write_file(&file, file.len);
+        for (uint32_t sequence = 2; sequence < 12; sequence++)
+            remove_file(&w, sequence);
+        assert_int_equal(world_open(&w), 0);
+        expect_row(seed, w.recovery.damaged_records == 0);
+        for (unsigned i = 0; i < COMMITS; i++) {
+            bool has_notice = shard_find(w.shard, notices[i]) != NULL;
+
+            expect_row(seed, (shard_find(w.shard, accepted[i]) == NULL) == has_notice);
+            expect_row(seed, has_notice ? is_loadable(&w, notices[i], 100 + i)
+                                        : is_loadable(&w, accepted[i], i));
+            whole_count += has_notice;
+            none_count += !has_notice;
+        }
+        world_close(&w);
+        memcpy(file.bytes, whole, file.len);
+    }
+    assert_true(whole_count > 0);
+    assert_true(none_count > 0);
+    free(whole);
+    free(file.bytes);
+    world_free(&w);
+}
+
+/* What a failed write left on the disk is void once the next segment says so. */
+TEST(cut_segment_ends_where_the_next_one_says)
+{
+    struct world w;
+    struct message_id ids[3];
+    struct file file;
+    uint8_t cut[CUT_LEN];
+
+    write_history(&w, ids);
+    read_file(&file, &w, 1);
+    /* The third flush, with the bounce, is what failed: the cut is where it begins. */
+    struct record record;
+    uint32_t flush = 0;
+    for (size_t at = SPOOL_BLOCK; at < file.end;) {
+        assert_int_equal(record_read((struct bytes){file.bytes + at, file.end - at}, (uint32_t)at,
+                                     file.seed, &record),
+                         RECORD_GOOD);
+        flush = record.flush;
+        at += record_size(record.payload.len);
+    }
+    assert_true(flush > SPOOL_BLOCK);
+    struct segment_header header;
+    assert_int_equal(segment_header_decode(file.bytes, &header), SEGMENT_HEADER_GOOD);
+    struct file next = {.bytes = calloc(1, file.len), .len = file.len};
+    header.sequence = 2;
+    header.salt ^= 99;
+    segment_header_encode(&header, next.bytes);
+    cut_encode(&(struct cut){1, flush}, cut);
+    memcpy(next.bytes + SPOOL_BLOCK + RECORD_HEADER_LEN, cut, CUT_LEN);
+    record_begin(next.bytes + SPOOL_BLOCK, RECORD_CUT, 0, CUT_LEN);
+    record_seal(next.bytes + SPOOL_BLOCK, SPOOL_BLOCK, SPOOL_BLOCK,
+                segment_seed(header.salt, header.sequence));
+    world_segment_path(&w, 2, next.path, sizeof(next.path));
+    write_file(&next, next.len);
+    for (unsigned round = 0; round < 2; round++) { /* and it stays so */
+        assert_int_equal(world_open(&w), 0);
+        assert_int_equal(w.recovery.messages, 2);
+        assert_null(shard_find(w.shard, ids[2]));
+        assert_int_equal(shard_find(w.shard, ids[1])->live_count, 2);
+        assert_true(is_loadable(&w, ids[0], 1));
+        world_close(&w);
+    }
+    free(next.bytes);
+    free(file.bytes);
+    world_free(&w);
+}
