@@ -263,57 +263,39 @@ static void part_stopped(void *context)
     engine_stop(worker->engine);
 }
 
-struct stop_call {
-    struct letter letter;
-    struct worker *worker;
-    int64_t deadline_ms;
-};
-
 static void open_stop(struct letter *letter, struct engine *engine)
 {
-    struct stop_call *stop = container_of(letter, struct stop_call, letter);
-    struct worker *worker = stop->worker;
-    int64_t deadline_ms = stop->deadline_ms;
+    struct worker *worker = container_of(letter, struct worker, stop_letter);
 
     (void)engine;
-    free(stop);
-    if (worker->stop_phase != STOP_NONE)
-        return;
+    check(worker->stop_phase == STOP_NONE);
     worker->stop_phase = STOP_SERVICES;
     worker->stop_waits = 2;
-    submission_stop(worker->submission, deadline_ms, part_stopped, worker);
-    delivery_stop(worker->delivery, deadline_ms, part_stopped, worker);
+    submission_stop(worker->submission, worker->stop_deadline_ms, part_stopped, worker);
+    delivery_stop(worker->delivery, worker->stop_deadline_ms, part_stopped, worker);
 }
 
 static void open_abort(struct letter *letter, struct engine *engine)
 {
-    struct stop_call *stop = container_of(letter, struct stop_call, letter);
-    struct worker *worker = stop->worker;
+    struct worker *worker = container_of(letter, struct worker, abort_letter);
 
     (void)engine;
-    free(stop);
     submission_abort(worker->submission);
     delivery_abort(worker->delivery);
 }
 
-static void post_stop(struct worker *worker, int64_t deadline_ms,
-                      void (*open)(struct letter *letter, struct engine *engine))
-{
-    struct stop_call *stop = calloc(1, sizeof(*stop));
-
-    check(stop != NULL);
-    *stop = (struct stop_call){.letter.open = open, .worker = worker, .deadline_ms = deadline_ms};
-    engine_post(worker->engine, &stop->letter);
-}
-
 void worker_stop(struct worker *worker, int64_t deadline_ms)
 {
-    post_stop(worker, deadline_ms, open_stop);
+    worker->stop_deadline_ms = deadline_ms;
+    worker->stop_letter.open = open_stop;
+    engine_post(worker->engine, &worker->stop_letter);
 }
 
+/* The loop may have ended by now: then the letter is never opened, and needs nobody to free it. */
 void worker_abort(struct worker *worker)
 {
-    post_stop(worker, 0, open_abort);
+    worker->abort_letter.open = open_abort;
+    engine_post(worker->engine, &worker->abort_letter);
 }
 
 void worker_join(struct worker *worker)

@@ -63,6 +63,8 @@ struct worker {
     char why[WORKER_WHY_MAX];
     _Atomic bool is_stopped; /* everything it held has ended */
     /* stopping */
+    struct letter stop_letter, abort_letter;
+    int64_t stop_deadline_ms;
     unsigned stop_waits; /* parts that have not ended */
     unsigned stop_phase;
 };
@@ -70,10 +72,10 @@ struct worker {
 /* Starts the thread; returns when its engine, shards and services stand, or with -errno and
  * worker->why. */
 must_use int worker_start(struct worker *worker, struct shared *shared, unsigned index);
-/* Any thread, later answered by is_stopped: sessions 421, attempts until the deadline, then the
- * spool is flushed and the engine's loop ends. */
+/* Any thread, once, later answered by is_stopped: sessions 421, attempts until the deadline, then
+ * the spool is flushed and the engine's loop ends. */
 void worker_stop(struct worker *worker, int64_t deadline_ms);
-void worker_abort(struct worker *worker); /* second signal */
+void worker_abort(struct worker *worker); /* second signal; once, at any time before the join */
 void worker_join(struct worker *worker);  /* frees what it had */
 
 /* Runs `run` on the worker's thread; the caller (any other thread) waits. */
