@@ -26,6 +26,12 @@ SINK = BUILD / "bench" / "ringpost-bench-sink"
 PATIENCE = float(os.environ.get("RINGPOST_TEST_PATIENCE", "60"))
 
 
+def is_sanitized():
+    """Sanitizers keep freed memory back: nothing can be said of its size then."""
+    program = PROGRAM.read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
+
+
 def free_ports(count):
     """Ports nobody has now. They are bound at once and let go together, so they differ."""
     with contextlib.ExitStack() as stack:
@@ -67,8 +73,22 @@ def need(program):
     return path
 
 
+def run(command, check=True, **kwargs):
+    """A program to its end; what it said is shown where it should not have failed."""
+    command = [need(command[0]), *map(str, command[1:])]
+    kwargs.setdefault("timeout", PATIENCE)
+    done = subprocess.run(command, capture_output=True, text=True, **kwargs)
+    if check:
+        assert done.returncode == 0, (f"{' '.join(command)} ended with {done.returncode}:\n"
+                                      f"{done.stdout}{done.stderr}")
+    return done
+
+
 class Process:
-    """A child that is stopped by its process id, with its output in a file."""
+    """A child that is stopped by its process id, with its output in a file.
+
+    It leads a process group of its own, so that what it forked goes with it, and it is killed with
+    the test's process, should that be killed."""
 
     def __init__(self, directory, name, env=None):
         self.directory = pathlib.Path(directory)
@@ -79,9 +99,10 @@ class Process:
         self.env = {**os.environ, **(env or {})}
 
     def spawn(self, command, **kwargs):
+        command = [need("setpriv"), "--pdeathsig", "KILL", *map(str, command)]
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, env=self.env, **kwargs)
+            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          env=self.env, start_new_session=True, **kwargs)
 
     def running(self):
         return self.child is not None and self.child.poll() is None
@@ -98,8 +119,17 @@ class Process:
             self.child.kill()
             self.child.wait()
             raise AssertionError(f"{self.name} did not end after {sig!r}:\n{self.tail()}")
-        self.child = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+            self.child = None
         return code
+
+    def wait_port(self, port):
+        def answers():
+            assert self.running(), f"{self.name} did not start:\n{self.tail()}"
+            return port_answers(port)
+        wait_for(answers, f"{self.name}'s port {port}")
 
     def tail(self, lines=40):
         if not self.log.exists():
@@ -129,6 +159,7 @@ class Ringpost(Process):
             "stop_timeout": "5s",
         }
         self.settings.update(settings)
+        self.prefix = []  # of the command: prlimit and the like
         self.write_config()
 
     def write_config(self, **settings):
@@ -137,7 +168,7 @@ class Ringpost(Process):
             "".join(f"{key}: {value}\n" for key, value in self.settings.items() if value))
 
     def start(self, wait=True):
-        self.spawn([PROGRAM, "-c", self.config_file, "serve"])
+        self.spawn([*self.prefix, PROGRAM, "-c", self.config_file, "serve"])
         if wait:
             self.wait_ready()
         return self
@@ -149,10 +180,20 @@ class Ringpost(Process):
         wait_for(ready, "ringpost to be ready")
 
     def stop(self, sig=signal.SIGTERM):
+        """A stop in peace ends with 0, which is also what a sanitizer with nothing to say lets
+        through."""
         code = self.end(sig)
         if sig == signal.SIGTERM:
             assert code == 0, f"ringpost ended with {code}:\n{self.tail()}"
         return code
+
+    def memory(self):
+        """Bytes it has in memory now."""
+        with open(f"/proc/{self.child.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.child.pid}/fd"))
 
     def kill(self):
         return self.end(signal.SIGKILL)
@@ -194,11 +235,13 @@ class Ringpost(Process):
             raise AssertionError(f"{error}; there are {self.events()}\n{self.tail()}") from None
 
     def wait_empty(self, patience=PATIENCE):
+        """Until every recipient is final and the event files tell so."""
         def empty():
             status = self.status()
-            return status["queue"]["recipients"] == 0 or None
+            return (status["queue"]["recipients"] == 0
+                    and status["metrics"]["ringpost_events_lag_bytes"] == 0)
         try:
-            wait_for(empty, "an empty queue", patience=patience, pause=0.2)
+            wait_for(empty, "an empty queue", patience=patience, pause=0.1)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.status()}\n{self.tail()}") from None
 
@@ -234,7 +277,7 @@ class Sink(Process):
     def start(self):
         self.spawn([SINK, "--listen", f"127.0.0.1:{self.port}", "--ledger", self.ledger,
                     *self.options])
-        wait_for(lambda: port_answers(self.port), "the sink's port")
+        self.wait_port(self.port)
         return self
 
     def stop(self):
@@ -253,86 +296,8 @@ class SmtpSink(Process):
         user = ["-u", pwd.getpwuid(os.getuid()).pw_name] if os.getuid() == 0 else []
         self.spawn([need("smtp-sink"), *user, *self.options, f"127.0.0.1:{self.port}", "256"],
                    cwd=self.directory)
-        wait_for(lambda: port_answers(self.port), "smtp-sink's port")
+        self.wait_port(self.port)
         return self
 
     def stop(self):
         self.end(signal.SIGTERM)
-
-
-class Nsd(Process):
-    """An authoritative server for zones given as {origin: zone text}."""
-
-    def __init__(self, directory, zones, port=None):
-        super().__init__(directory, "nsd")
-        self.port = port or free_port()
-        self.zones = zones
-
-    def start(self):
-        lines = [
-            "server:",
-            f"  ip-address: 127.0.0.1@{self.port}",
-            f'  zonesdir: "{self.directory}"',
-            f'  database: ""',
-            f'  pidfile: "{self.directory}/nsd.pid"',
-            f'  xfrdfile: "{self.directory}/xfrd.state"',
-            f'  zonelistfile: "{self.directory}/zone.list"',
-            f'  username: "{pwd.getpwuid(os.getuid()).pw_name}"',
-            '  chroot: ""',
-            "  server-count: 1",
-            "  hide-version: yes",
-            "remote-control:",
-            "  control-enable: no",
-        ]
-        for number, (origin, text) in enumerate(self.zones.items()):
-            file = self.directory / f"zone{number}.txt"
-            file.write_text(f"$ORIGIN {origin}.\n$TTL 60\n@ SOA ns.{origin}. admin.{origin}. "
-                            f"1 3600 900 86400 5\n@ NS ns\nns A 127.0.0.1\n{text}\n")
-            lines += ["zone:", f'  name: "{origin}"', f'  zonefile: "{file.name}"']
-        config = self.directory / "nsd.conf"
-        config.write_text("\n".join(lines) + "\n")
-        self.spawn([need("nsd"), "-d", "-c", config])
-        wait_for(lambda: port_answers(self.port), "nsd's port")
-        return self
-
-    def stop(self):
-        self.end()
-
-
-class Unbound(Process):
-    """A resolver that asks `nsd` for the given zones and nobody for anything else."""
-
-    def __init__(self, directory, nsd, port=None):
-        super().__init__(directory, "unbound")
-        self.port = port or free_port()
-        self.nsd = nsd
-
-    def start(self):
-        lines = [
-            "server:",
-            f"  interface: 127.0.0.1@{self.port}",
-            f'  directory: "{self.directory}"',
-            f'  pidfile: "{self.directory}/unbound.pid"',
-            '  username: ""',
-            '  chroot: ""',
-            "  do-daemonize: no",
-            "  use-syslog: no",
-            "  do-not-query-localhost: no",
-            '  module-config: "iterator"',
-            "  cache-max-negative-ttl: 2",
-            '  local-zone: "." transparent',
-        ]
-        for origin in self.nsd.zones:
-            lines += [f'  local-zone: "{origin}." nodefault']
-        for origin in self.nsd.zones:
-            lines += ["stub-zone:", f'  name: "{origin}."',
-                      f"  stub-addr: 127.0.0.1@{self.nsd.port}"]
-        lines += ["forward-zone:", '  name: "."', "  forward-addr: 127.0.0.1@9"]
-        config = self.directory / "unbound.conf"
-        config.write_text("\n".join(lines) + "\n")
-        self.spawn([need("unbound"), "-d", "-c", config])
-        wait_for(lambda: port_answers(self.port), "unbound's port")
-        return self
-
-    def stop(self):
-        self.end()
