@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/asan.h"
+#include "base/sanitizer.h"
 
 enum {
     ALIGNMENT = _Alignof(max_align_t),

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/asan.h"
+#include "base/sanitizer.h"
 
 enum {
     ALIGNMENT = 16,

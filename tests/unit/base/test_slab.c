@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/asan.h"
+#include "base/sanitizer.h"
 #include "base/slab.h"
 
 TEST(alloc_at_the_maximum_runs_dry_until_one_is_released)

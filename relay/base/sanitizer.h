@@ -1,7 +1,8 @@
 /*
- * asan.h - telling AddressSanitizer about memory that we hand out or lend ourselves.
+ * sanitizer.h - what the sanitizers cannot see: memory that we hand out or lend ourselves is told to
+ * AddressSanitizer; HAVE_TSAN says that ThreadSanitizer watches.
  *
- * Without the sanitizer all of this is nothing.
+ * Without a sanitizer all of this is nothing.
  */
 #pragma once
 
@@ -14,6 +15,17 @@
 #endif
 #ifndef HAVE_ASAN
 #define HAVE_ASAN 0
+#endif
+
+#ifdef __SANITIZE_THREAD__
+#define HAVE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAVE_TSAN 1
+#endif
+#endif
+#ifndef HAVE_TSAN
+#define HAVE_TSAN 0
 #endif
 
 #if HAVE_ASAN
