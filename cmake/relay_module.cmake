@@ -200,7 +200,7 @@ function(relay_test SOURCE)
     set_target_properties(${target} PROPERTIES
         OUTPUT_NAME ${file} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
     add_test(NAME ${name} COMMAND ${target} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 120
+    set_tests_properties(${name} PROPERTIES TIMEOUT 600
         ENVIRONMENT "${RELAY_TEST_ENVIRONMENT}")
     string(REPLACE "/" "-" group ${folder})
     if(NOT TARGET ${group})
@@ -230,7 +230,7 @@ function(relay_fuzz SOURCE)
         target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay.c)
         add_test(NAME fuzz-replay/${name} COMMAND ${target} ${seeds})
     endif()
-    set_tests_properties(fuzz-replay/${name} PROPERTIES TIMEOUT 120
+    set_tests_properties(fuzz-replay/${name} PROPERTIES TIMEOUT 600
         ENVIRONMENT "${RELAY_TEST_ENVIRONMENT}")
     set_target_properties(${target} PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz)

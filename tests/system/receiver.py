@@ -10,6 +10,7 @@ is in `sessions`, everything that was taken is in `messages`, byte for byte.
 """
 
 import asyncio
+import collections
 import contextlib
 import re
 import threading
@@ -228,6 +229,8 @@ class Receiver:
         self.messages, self.refused, self.sessions, self.errors = [], [], [], []
         self.port = None
         self.open = self.open_max = 0
+        self.open_at = collections.Counter()  #: sessions open now on each of our addresses
+        self.open_max_at = collections.Counter()
         self.loop = self.thread = None
 
     def running(self):
@@ -278,6 +281,9 @@ class Receiver:
         self.sessions.append(session)
         self.open += 1
         self.open_max = max(self.open_max, self.open)
+        here = session.address
+        self.open_at[here] += 1
+        self.open_max_at[here] = max(self.open_max_at[here], self.open_at[here])
         try:
             await session.run()
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError,
@@ -287,6 +293,7 @@ class Receiver:
             self.errors.append(error)
         finally:
             self.open -= 1
+            self.open_at[here] -= 1
             session.is_open = False
             with contextlib.suppress(Exception):
                 writer.close()

@@ -131,8 +131,8 @@ def start(stage, world, **settings):
     if {"::1"} in world.expected.values():
         addresses.append(("::1", 25))
     receiver = stage.receiver(addresses=addresses)
-    settings.setdefault("dns", f'{{servers: ["127.0.0.1:{world.unbound.port}"], timeout: 1s, '
-                               'tries: 2, failure_ttl: 1s}')
+    dns = settings.pop("dns", "timeout: 1s, tries: 2")
+    settings["dns"] = f'{{servers: ["127.0.0.1:{world.unbound.port}"], {dns}, failure_ttl: 1s}}'
     settings.setdefault("delivery", f'{{allow_private: ["{world.block}.0.0/16", "::1/128"]}}')
     return receiver, stage.ringpost(**settings)
 
@@ -188,7 +188,8 @@ def taken_by_domain(receiver):
 
 def test_thousands_of_domains(stage, world):
     fill_the_ordinary(world)
-    receiver, relay = start(stage, world)
+    # A machine at work elsewhere may keep unbound from answering for a while.
+    receiver, relay = start(stage, world, dns="timeout: 10s, tries: 3")
     domains = sorted(world.expected)
     assert len(domains) == 3000
     submit(relay, [f"user@{domain}" for domain in domains])
@@ -201,8 +202,7 @@ def test_thousands_of_domains(stage, world):
     # Thousands of domains with one MX set are one site, and its limit holds for all of them.
     sites = {found[d]["egress"]["site"] for d in domains if d.startswith("hosted")}
     assert sites == {"(mx0|mx1|mx2).alpha.example"}
-    hosted = [s for s in receiver.sessions if s.address == world.ip(0)]
-    assert len(hosted) <= 20
+    assert 1 <= receiver.open_max_at[world.ip(0)] <= 20
     # Equals share: which is first is drawn for each domain.
     equal = collections.Counter(taken[d][0] for d in domains if d.startswith("equal"))
     assert len(equal) == 3 and min(equal.values()) > 100, equal
