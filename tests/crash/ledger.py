@@ -13,6 +13,14 @@ FINAL = {"delivered", "bounced", "expired", "cancelled", "suppressed"}
 #: A copy that arrived this long before a kill may have had its outcome still on the way to the disk.
 UNSETTLED_MS = 3000
 
+#: What a killed process had sent still lies in the receiver's socket; it is taken a little later.
+IN_SOCKET_MS = 500
+
+
+def kill_between(kills_ms, earlier_ms):
+    """The kill that may have kept the outcome of a copy from being recorded, or None."""
+    return next((k for k in kills_ms if -IN_SOCKET_MS <= k - earlier_ms <= UNSETTLED_MS), None)
+
 
 def read_load(path):
     """{recipient: Counter of answers}; answers are "250", "550", ... and "unknown"."""
@@ -113,7 +121,7 @@ def explain_duplicates(report, load, copies, events, kills_ms, settled_max):
         allowed = load[recipient]["unknown"] if load is not None else 0
         times = sorted(times)
         for earlier, _ in zip(times, times[1:]):
-            kill = next((k for k in kills_ms if 0 <= k - earlier <= UNSETTLED_MS), None)
+            kill = kill_between(kills_ms, earlier)
             if kill is not None:
                 unsettled[kill] += 1
             elif allowed > 0:
