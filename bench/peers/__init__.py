@@ -1,0 +1,1 @@
+"""What bench/relay measures and measures with."""
