@@ -287,6 +287,14 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
                             engine_wall_ms(delivery->engine));
 }
 
+int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+    int64_t wall_offset_ms = engine_wall_ms(delivery->engine) - engine_now_ms(delivery->engine);
+
+    return retry_end_ms(rule, (int64_t)pending->stub->accepted_s * 1000) - wall_offset_ms;
+}
+
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)
 {
     struct verdict verdict =

@@ -62,3 +62,5 @@ void destinations_tick(struct delivery *delivery);
 /* READY, unlinked, without bits: too old. `why` is a sentence. */
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why);
 bool destination_is_overdue(const struct delivery *delivery, const struct pending *pending);
+/* Monotonic time at which it reaches max_age. */
+int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending);

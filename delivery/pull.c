@@ -152,25 +152,35 @@ void site_fail_some(struct site *site)
     site_dirty(site);
 }
 
-void site_postpone_some(struct site *site)
+/* Until the site's rest is over, or the recipient's time: a rest may be longer than what is left. */
+static void postpone_or_expire(struct site *site, struct pending *pending)
 {
     struct delivery *delivery = site->delivery;
-    struct destination *destination;
-    unsigned count = 0;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    int64_t end_ms = destination_end_ms(delivery, pending);
+    int64_t due_ms = site->resting_until_ms + (int64_t)random_below(1000);
 
-    while (count < DRIVE_MAX && (destination = first_turn(site)) != NULL) {
+    if (now_ms >= end_ms && clearing_has_room(delivery)) {
+        destination_expire(delivery, pending,
+                           "no host of its site could be reached until its time was over");
+        return;
+    }
+    metric_inc(METRIC_DELIVERY_POSTPONED);
+    if (end_ms > now_ms)
+        due_ms = MIN(due_ms, end_ms);
+    shard_postpone(delivery_shard(delivery, pending->stub), pending, due_ms);
+}
+
+void site_postpone_some(struct site *site)
+{
+    struct destination *destination;
+
+    for (unsigned i = 0; i < DRIVE_MAX && (destination = first_turn(site)) != NULL; i++) {
         struct pending *pending = first_waiting(destination);
 
         destination_remove(destination, pending);
-        if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery))
-            destination_expire(delivery, pending,
-                               "no host of its site could be reached until its time was over");
-        else
-            shard_postpone(delivery_shard(delivery, pending->stub), pending,
-                           site->resting_until_ms + (int64_t)random_below(1000));
-        count++;
+        postpone_or_expire(site, pending);
     }
-    metric_add(METRIC_DELIVERY_POSTPONED, count);
     if (site->waiting_count > 0)
         site_dirty(site);
 }
