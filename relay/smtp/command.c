@@ -25,9 +25,9 @@ enum smtp_line smtp_line_take(struct bytes *input, size_t max, struct bytes *lin
     struct bytes line = bytes_slice(b, 0, ends_in_crlf ? lf - 1 : lf);
     *line_out = line;
     *input = bytes_slice(*input, lf + 1, input->len - lf - 1);
-    /* A bare LF ends the line at once: a peer that sends nothing else would wait for ever. */
+    /* Found at once: a peer that sends nothing else would wait for ever. */
     if (!ends_in_crlf)
-        return SMTP_LINE_BARE;
+        return SMTP_LINE_BARE_LF;
     if (bytes_find(line, '\r', 0) != line.len || bytes_find(line, '\0', 0) != line.len)
         return SMTP_LINE_BARE;
     return SMTP_LINE_WHOLE;

@@ -30,7 +30,8 @@ enum smtp_line {
     SMTP_LINE_WHOLE,    /* one line, CRLF taken off */
     SMTP_LINE_PARTIAL,  /* no CRLF yet and shorter than max */
     SMTP_LINE_TOO_LONG, /* no CRLF within max: drop input until one comes, answer 500 */
-    SMTP_LINE_BARE,     /* bare CR, bare LF or NUL inside; *line_out is what was taken */
+    SMTP_LINE_BARE,     /* CRLF taken off, bare CR or NUL inside */
+    SMTP_LINE_BARE_LF,  /* it ends in LF alone: what follows cannot be trusted to be a command */
 };
 
 /* Takes one line off the front; max counts the CRLF (RFC 5321 section 4.5.3.1.4: 512 and what

@@ -24,6 +24,7 @@ static enum step handle_help(struct smtp_server *server, struct bytes argument);
 static enum step handle_quit(struct smtp_server *server, struct bytes argument);
 static enum step handle_not_here(struct smtp_server *server, struct bytes argument);
 static enum step handle_unknown(struct smtp_server *server, struct bytes argument);
+static enum step refuse_bare_lf(struct smtp_server *server);
 static enum step skip_line(struct smtp_server *server);
 static enum step take_command(struct smtp_server *server, struct bytes line);
 
@@ -68,10 +69,10 @@ enum step command_step(struct smtp_server *server)
     case SMTP_LINE_BARE:
         conn_consume(&server->conn, input.len - rest.len);
         return server_refuse(server, SMTP_VERB_UNKNOWN,
-                             VERDICT(500, "5.5.2",
-                                     "A bare CR, bare LF or NUL stands in the command line; lines "
-                                     "end in CRLF",
+                             VERDICT(500, "5.5.2", "A bare CR or NUL stands in the command line",
                                      "bare-newline"));
+    case SMTP_LINE_BARE_LF:
+        return refuse_bare_lf(server);
     case SMTP_LINE_WHOLE:
         break;
     }
@@ -80,16 +81,31 @@ enum step command_step(struct smtp_server *server)
     return next;
 }
 
-/* A line that is too long is dropped up to its LF, then answered once. */
+/* Who gets a LF into an address or a name of an application's makes it end its line there. What
+ * follows is then that somebody's, not the application's: none of it is read as commands. */
+static enum step refuse_bare_lf(struct smtp_server *server)
+{
+    conn_consume(&server->conn, conn_input(&server->conn).len);
+    (void)server_refuse(server, SMTP_VERB_UNKNOWN,
+                        VERDICT(500, "5.5.2", "Lines end in CRLF, not in a bare LF; closing",
+                                "bare-newline"));
+    return STEP_CLOSE;
+}
+
+/* A line that is too long is dropped up to its end, then answered once. */
 static enum step skip_line(struct smtp_server *server)
 {
     struct bytes input = conn_input(&server->conn);
     size_t lf = bytes_find(input, '\n', 0);
 
     if (lf == input.len) {
-        conn_consume(&server->conn, input.len);
+        /* A CR at the end may be half of a CRLF. */
+        bool ends_in_cr = input.len > 0 && input.ptr[input.len - 1] == '\r';
+        conn_consume(&server->conn, input.len - ends_in_cr);
         return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
     }
+    if (lf == 0 || input.ptr[lf - 1] != '\r')
+        return refuse_bare_lf(server);
     conn_consume(&server->conn, lf + 1);
     server->skips_line = false;
     /* 5.5.6 looks fit but is registered for AUTH exchanges alone (RFC 4954 section 4). */

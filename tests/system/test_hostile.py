@@ -67,8 +67,14 @@ def test_smuggling_by_data(shared):
 
 def test_bare_newlines_in_commands_and_bdat(shared):
     receiver, relay = shared
-    for line in (b"NOOP\n", b"NOOP\nNOOP\r\n", b"NO\rOP\r\n", b"NOOP\0\r\n", b"\n", b"\r\r\n",
-                 b"NOOP\r"):
+    for line in (b"NOOP\n", b"NOOP\nMAIL FROM:<e@e.example>\r\n", b"\n",
+                 b"NOOP " + b"x" * 5000 + b"\nMAIL FROM:<e@e.example>\r\n"):
+        with Raw(relay.port) as raw:
+            raw.ehlo()
+            raw.tell(line + b"\r\nQUIT\r\n")
+            assert raw.reply().startswith("500 5.5.2"), line
+            assert raw.rest() == b"", "nothing behind a bare LF is read as a command"
+    for line in (b"NO\rOP\r\n", b"NOOP\0\r\n", b"\r\r\n", b"NOOP\r"):
         with Raw(relay.port) as raw:
             raw.ehlo()
             raw.tell(line + b"\r\nQUIT\r\n")

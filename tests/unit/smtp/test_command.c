@@ -16,15 +16,15 @@ static const struct {
     {BYTES(""), 512, SMTP_LINE_PARTIAL, {0}, 0},
     {BYTES("NOOP"), 512, SMTP_LINE_PARTIAL, {0}, 4},
     {BYTES("NOOP\r"), 512, SMTP_LINE_PARTIAL, {0}, 5},
-    {BYTES("NOOP\n"), 512, SMTP_LINE_BARE, BYTES("NOOP"), 0},
-    {BYTES("NOOP\nQUIT\r\n"), 512, SMTP_LINE_BARE, BYTES("NOOP"), 6},
-    {BYTES("\n"), 512, SMTP_LINE_BARE, BYTES(""), 0},
+    {BYTES("NOOP\n"), 512, SMTP_LINE_BARE_LF, BYTES("NOOP"), 0},
+    {BYTES("NOOP\nQUIT\r\n"), 512, SMTP_LINE_BARE_LF, BYTES("NOOP"), 6},
+    {BYTES("\n"), 512, SMTP_LINE_BARE_LF, BYTES(""), 0},
     {BYTES("NO\rOP\r\n"), 512, SMTP_LINE_BARE, BYTES("NO\rOP"), 0},
     {BYTES("NOOP\r\r\n"), 512, SMTP_LINE_BARE, BYTES("NOOP\r"), 0},
     {BYTES("NO\0OP\r\n"), 512, SMTP_LINE_BARE, BYTES("NO\0OP"), 0},
     {BYTES("NOOP\r\n"), 6, SMTP_LINE_WHOLE, BYTES("NOOP"), 0}, /* max counts the CRLF */
     {BYTES("NOOP\r\n"), 5, SMTP_LINE_TOO_LONG, {0}, 6},
-    {BYTES("NOOP\n"), 5, SMTP_LINE_BARE, BYTES("NOOP"), 0},
+    {BYTES("NOOP\n"), 5, SMTP_LINE_BARE_LF, BYTES("NOOP"), 0},
     {BYTES("NOOP"), 5, SMTP_LINE_PARTIAL, {0}, 4},
     {BYTES("NOOP "), 5, SMTP_LINE_TOO_LONG, {0}, 5},
 };
@@ -38,7 +38,7 @@ TEST(line_take_follows_table)
 
         expect_row(i, taken == lines[i].state);
         expect_row(i, input.len == lines[i].left);
-        if (taken == SMTP_LINE_WHOLE || taken == SMTP_LINE_BARE)
+        if (taken == SMTP_LINE_WHOLE || taken == SMTP_LINE_BARE || taken == SMTP_LINE_BARE_LF)
             expect_row(i, bytes_equal(line, lines[i].line));
     }
 }
