@@ -366,6 +366,10 @@ static bool read_negative(struct reader *reader)
     size_t position = reader->authority;
     bool has_ns = false;
 
+    /* An answer that holds answers to something else says nothing of what was asked, not even that
+     * it is not there: mail must not bounce for it. */
+    if (reader->counts[0] > 0 && out->chain_len == 0)
+        return refuse(reader, "answer to another question");
     for (size_t i = 0; i < reader->counts[1]; i++) {
         struct frame frame;
         struct dns_name zone;
