@@ -133,6 +133,7 @@ METRIC_COUNTER(EVENTS_OPENED, "ringpost_events_total{kind=\"opened\"}", "")
 METRIC_COUNTER(EVENTS_CLICKED, "ringpost_events_total{kind=\"clicked\"}", "")
 METRIC_COUNTER(EVENTS_UNSUBSCRIBED, "ringpost_events_total{kind=\"unsubscribed\"}", "")
 METRIC_COUNTER(EVENTS_RECEIVED, "ringpost_events_total{kind=\"received\"}", "")
+METRIC_COUNTER(EVENTS_DAMAGED, "ringpost_events_total{kind=\"damaged\"}", "")
 METRIC_GAUGE(EVENTS_LAG_BYTES, "ringpost_events_lag_bytes",
              "Bytes of the spool whose events are not durable in the event files yet")
 METRIC_COUNTER(EVENTS_CATCH_UPS, "ringpost_events_catch_ups_total",

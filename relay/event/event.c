@@ -23,6 +23,7 @@ static const struct {
     [EVENT_CLICKED] = {"clicked", false},
     [EVENT_UNSUBSCRIBED] = {"unsubscribed", false},
     [EVENT_RECEIVED] = {"received", false},
+    [EVENT_DAMAGED] = {"damaged", false},
 };
 
 static _Atomic uint16_t node_number;

@@ -33,6 +33,7 @@ enum event_kind {
     EVENT_CLICKED,
     EVENT_UNSUBSCRIBED,
     EVENT_RECEIVED,
+    EVENT_DAMAGED, /* a record of the spool does not read back; stands beside a message's events */
     EVENT_KIND_COUNT
 };
 
@@ -70,8 +71,8 @@ struct event {
     uint32_t part;     /* within the record: the n-th recipient of an accept record */
 
     enum event_kind kind;
-    uint32_t seq;                        /* of its message, without gaps, from 0 */
-    struct message_id id;                /* value 0 on rejected */
+    uint32_t seq;                        /* of its message, without gaps, from 0; damaged: none */
+    struct message_id id;                /* value 0 on rejected, and where it is not readable */
     int64_t time_ms;                     /* wall, this event */
     int64_t accepted_ms;                 /* wall; 0 unknown */
     int64_t attempt_ms;                  /* wall, start of the attempt; 0 none */

@@ -175,7 +175,7 @@ static const struct {
     {"nothing", BYTES(""), false},
     {"no kind", BYTES("\x01"), false},
     {"another version", BYTES("\x02\x00"), false},
-    {"an unknown kind", BYTES("\x01\x0e"), false},
+    {"an unknown kind", BYTES("\x01\x0f"), false},
     {"an unknown number", BYTES("\x01\x02\x3c\x05\x02\x07"), true},
     {"an unknown text", BYTES("\x01\x02\x79\x03xyz\x02\x07"), true},
     {"an unknown field of two bytes", BYTES("\x01\x02\x81\x08\x01z\x02\x07"), true},

@@ -343,3 +343,21 @@ TEST(event_json_is_cheap)
     assert_true(end_us - start_us < 50LL * ROUNDS);
     buf_free(&out);
 }
+
+TEST(event_json_of_damage_is_not_counted)
+{
+    json_t *object = render(&(struct event){
+        .kind = EVENT_DAMAGED,
+        .id = {77},
+        .reply_is_ours = true,
+        .reply_text = BYTES("content record in segment 1"),
+        .class = BYTES("spool"),
+        .rule = BYTES("damaged-content"),
+    });
+
+    expect_text(object, "kind", "damaged");
+    expect_null(object, "seq");
+    expect_text(object, "reply.from", "relay");
+    expect_text(object, "rule", "damaged-content");
+    json_decref(object);
+}
