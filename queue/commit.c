@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/metric.h"
+#include "queue/damage.h"
 #include "queue/shard_private.h"
 
 enum {
@@ -242,12 +243,15 @@ void shard_commit(struct shard *shard, struct commit *commit)
     flush_wanted(shard);
 }
 
-void shard_note(struct shard *shard, const struct event *event)
+static bool has_room_for_note(const struct shard *shard)
+{
+    return !shard->is_closing && (!shard->is_full || shard->filling.len <= NOTES_LEN_MAX);
+}
+
+static struct batch *stage_note(struct shard *shard, const struct event *event)
 {
     struct event noted = *event;
 
-    if (shard->is_closing || (shard->is_full && shard->filling.len > NOTES_LEN_MAX))
-        return;
     if (noted.time_ms == 0)
         noted.time_ms = engine_wall_ms(shard->engine);
     struct bytes encoded = encode_event(shard, &noted);
@@ -255,4 +259,19 @@ void shard_note(struct shard *shard, const struct event *event)
     memcpy(batch_add(&writer, RECORD_EVENT, 0, encoded.len), encoded.ptr, encoded.len);
     batch_end(&writer);
     flush_wanted(shard);
+    return writer.batch;
+}
+
+void shard_note(struct shard *shard, const struct event *event)
+{
+    if (has_room_for_note(shard))
+        (void)stage_note(shard, event);
+}
+
+void shard_note_damage(struct shard *shard, const struct event *event, struct damage *damage)
+{
+    if (has_room_for_note(shard))
+        stage_note(shard, event)->damage = damage;
+    else
+        damage_told(shard, damage, false);
 }

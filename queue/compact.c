@@ -250,8 +250,9 @@ static void give_up(struct shard *shard, struct message_id id, int error)
 {
     struct stub *stub = movable(shard, id);
 
-    if (stub != NULL && error == -EBADMSG) {
+    if (stub != NULL && (error == -EBADMSG || error == -EIO))
         shard->compaction.has_failed = true;
+    if (stub != NULL && error == -EBADMSG) {
         for (uint32_t i = 0; i < stub->recipient_count; i++)
             shard_retry_now(shard, &stub->pendings[i]);
     }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "queue/damage.h"
 #include "queue/disk.h"
 
 enum { READS_MAX = 64 /* loads in flight; more wait */ };
@@ -81,15 +82,36 @@ static void start(struct read *read, struct segment *segment, uint32_t offset, u
     submit(read);
 }
 
-static void report_damage(const struct read *read, uint32_t offset)
+/* The record at `offset` of what was read, `len` bytes of it. A mistake between disk and memory is
+ * no damage: what is final is said of what was read twice. */
+static void report_damage(const struct read *read, uint32_t offset, uint32_t len)
 {
-    char id[MESSAGE_ID_TEXT_MAX] = "-";
+    struct shard *shard = read->shard;
+    const struct damage_spot spot = {
+        .kind = read->is_message && offset == read->accept_offset ? DAMAGE_ACCEPT : DAMAGE_CONTENT,
+        .sequence = read->segment->sequence,
+        .offset = offset,
+        .len = len,
+        .id = read->id,
+        .bytes = {read->buffer + (offset - read->blocks_offset), len},
+    };
 
-    if (read->id.value != 0)
-        message_id_format(read->id, id);
-    log_error("id=%s spool=%02x segment=%x offset=%u what=\"damaged record\"", id,
-              read->shard->number, read->segment->sequence, offset);
-    metric_inc(METRIC_SPOOL_DAMAGED_RECORDS);
+    if (!read->is_again)
+        return;
+    damage_found(shard, &spot);
+    damage_add_message(shard, read->id);
+}
+
+/* Reads a damaged one once more; false when it was. */
+static bool read_again(struct read *read)
+{
+    if (read->is_again)
+        return false;
+    read->is_again = true;
+    if (read->oldest != NULL)
+        segment_pin(read->oldest);
+    start(read, read->segment, read->offset, read->len);
+    return true;
 }
 
 /* --- messages -------------------------------------------------------------------------------- */
@@ -200,7 +222,7 @@ static int take_content(const struct read *read, struct message *message)
         return 0;
     if (!record_at(read, read->offset, &record) || record.type != RECORD_CONTENT ||
         record.payload.len != message->content.size) {
-        report_damage(read, read->offset);
+        report_damage(read, read->offset, read->accept_offset - read->offset);
         return -EBADMSG;
     }
     message->content.memory = record.payload;
@@ -229,7 +251,7 @@ static int read_message(struct read *read, struct message **message_out)
         return -ENOMEM;
     if (!record_at(read, read->accept_offset, &record) || !accept_decode(&record, &accept) ||
         accept.id.value != read->id.value || !fill_message(message, read, &accept)) {
-        report_damage(read, read->accept_offset);
+        report_damage(read, read->accept_offset, read->offset + read->len - read->accept_offset);
         goto fail;
     }
     error = take_content(read, message);
@@ -292,9 +314,11 @@ static void finish_message_read(struct read *read, int result)
 {
     struct message *message = NULL;
 
-    list_remove(&read->node);
     if (result == 0)
         result = read_message(read, &message);
+    if (result == -EBADMSG && read_again(read))
+        return;
+    list_remove(&read->node);
     if (result < 0)
         metric_inc(METRIC_SPOOL_LOADS_FAILED);
     if (read->moved != NULL)
@@ -322,8 +346,9 @@ static void finish_content_read(struct read *read, int result)
     }
     if (!record_at(read, read->offset, &record) || record.type != RECORD_CONTENT ||
         record_size(record.payload.len) != read->len) {
-        report_damage(read, read->offset);
-        content->done(content, -EBADMSG, BYTES_NONE);
+        report_damage(read, read->offset, read->len);
+        if (!read_again(read))
+            content->done(content, -EBADMSG, BYTES_NONE);
         return;
     }
     content->next_extent++;
@@ -373,6 +398,22 @@ static void on_read(struct op *op, int result, uint32_t flags)
         segment_unpin(oldest);
 }
 
+/* Its segment was lost, or its accept record says nonsense. */
+static void tell_missing(struct shard *shard, const struct message *message,
+                         const struct extent *extent)
+{
+    const struct damage_spot spot = {
+        .kind = DAMAGE_CONTENT,
+        .sequence = extent->segment,
+        .offset = extent->offset - MIN(extent->offset, (uint32_t)RECORD_HEADER_LEN),
+        .len = extent->len,
+        .id = message->id,
+    };
+
+    damage_found(shard, &spot);
+    damage_add_message(shard, message->id);
+}
+
 static void start_content_read(struct shard *shard, struct content_read *content)
 {
     const struct extent *extent = &content->message_private->content.extents[content->next_extent];
@@ -380,6 +421,7 @@ static void start_content_read(struct shard *shard, struct content_read *content
 
     if (segment == NULL || extent->len > CONTENT_CHUNK_MAX || extent->offset < RECORD_HEADER_LEN ||
         (uint64_t)extent->offset + extent->len > segment->size) {
+        tell_missing(shard, content->message_private, extent);
         content->done(content, -EBADMSG, BYTES_NONE);
         return;
     }
@@ -388,6 +430,7 @@ static void start_content_read(struct shard *shard, struct content_read *content
         content->read_private->content = content;
     }
     content->read_private->id = content->message_private->id;
+    content->read_private->is_again = false;
     start(content->read_private, segment, extent->offset - RECORD_HEADER_LEN,
           (uint32_t)record_size(extent->len));
 }

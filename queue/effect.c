@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/metric.h"
+#include "queue/damage.h"
 #include "queue/shard_private.h"
 
 /* What stubs and resident messages take, of all shards: settings.memory_max is for the process. */
@@ -315,6 +316,8 @@ void shard_apply_batch(struct shard *shard, const struct batch *batch, const str
         else
             apply_accept(shard, &batch->accepting[i]);
     }
+    if (batch->damage != NULL)
+        damage_told(shard, batch->damage, true);
 }
 
 void shard_drop_batch(struct shard *shard, struct batch *batch, int error)
@@ -328,6 +331,8 @@ void shard_drop_batch(struct shard *shard, struct batch *batch, int error)
     }
     if (batch->kind == BATCH_MOVE)
         compact_moved(shard);
+    if (batch->damage != NULL)
+        damage_told(shard, batch->damage, false);
     if (batch->commit != NULL)
         shard_fail_later(shard, batch->commit, error);
     if (batch->write != NULL) {

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "queue/damage.h"
 #include "queue/disk.h"
 #include "queue/recover.h"
 
@@ -78,7 +79,6 @@ static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
         (disk_read(fd, r->block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && is_zero(r->block)))
         return segment_remove(shard->spool, shard->number, sequence);
     r->result->damaged_records++;
-    metric_inc(METRIC_SPOOL_DAMAGED_RECORDS);
     if (!segment_path(shard->spool, shard->number, sequence, from) ||
         snprintf(to, sizeof(to), "%s/damaged", shard->spool) >= (int)sizeof(to))
         return -ENAMETOOLONG;
@@ -87,9 +87,12 @@ static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
                        sequence);
     if (error == 0)
         error = len < (int)sizeof(to) ? disk_rename(from, to) : -ENAMETOOLONG;
+    if (error < 0)
+        return fail(r, error, "has no header and cannot be moved aside", sequence);
     log_error("spool=%02x segment=%x what=\"header damaged, moved aside\" to=%s", shard->number,
               sequence, to);
-    return error;
+    damage_found(shard, &(struct damage_spot){.kind = DAMAGE_SEGMENT, .sequence = sequence});
+    return 0;
 }
 
 /* Reads the header; where it is damaged, the trailer knows the salt as well. */
@@ -413,6 +416,7 @@ int recover(struct shard *shard, struct recovery *recovery, char *why_out)
         goto out;
     r.trailing = calloc(r.sequence_count + 1, sizeof(struct segment *));
     check(r.trailing != NULL);
+    damage_open(shard);
     error = recover_segments(&r);
     if (error < 0)
         goto out;
@@ -423,6 +427,7 @@ int recover(struct shard *shard, struct recovery *recovery, char *why_out)
     recovery->messages = shard->messages;
     recovery->recipients = shard->recipients;
     recovery->segments = shard->segment_count;
+    damage_tell_recovered(shard);
     recovery->took_ms = clock_monotonic_ms() - started_ms;
     metric_add(METRIC_SPOOL_MESSAGES, (int64_t)shard->messages);
     metric_add(METRIC_SPOOL_RECIPIENTS, (int64_t)shard->recipients);

@@ -19,6 +19,7 @@ struct recovering {
     size_t trailing_count;
     struct segment *segment; /* being applied */
     uint8_t *block;
+    const uint8_t *bytes; /* of the segment being scanned, from SPOOL_BLOCK on */
 };
 
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that

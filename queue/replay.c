@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "queue/damage.h"
 #include "queue/disk.h"
 #include "queue/recover.h"
 
@@ -39,6 +40,22 @@ static void recover_pending(struct shard *shard, struct pending *pending, struct
     pending->state = PENDING_SCHEDULED;
     pending->domain = domain_get(shard->domains, domain);
     shard_domain_up(pending->domain);
+}
+
+/* Content that was found damaged before its accept record: whose it is. */
+static void name_damage(struct recovering *r, const struct record *record,
+                        const struct accept *accept)
+{
+    struct accept extents = *accept;
+    struct extent extent;
+
+    if (list_is_empty(&r->shard->damage.recovered))
+        return;
+    damage_name(r->shard, r->segment->sequence, record->offset - accept->inline_len, record->offset,
+                accept->id);
+    while (accept_next_extent(&extents, &extent))
+        damage_name(r->shard, extent.segment, extent.offset, extent.offset + extent.len,
+                    accept->id);
 }
 
 /* Puts a new stub in the place of what is known of this message so far. */
@@ -185,6 +202,7 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
 
     if (!accept_decode(record, &accept))
         return;
+    name_damage(r, record, &accept);
     /* A copy that lost its content to damage: the original is better, where it still is. */
     if (is_alone && accept.is_moved && stub_index_find(&shard->index, accept.id) != NULL)
         return;
@@ -256,13 +274,16 @@ static void on_record(void *context, const struct record *record, bool is_alone)
 static void on_damage(void *context, uint32_t offset, uint32_t len, const struct record *header)
 {
     struct recovering *r = context;
-    char id[MESSAGE_ID_TEXT_MAX] = "-";
+    const struct damage_spot spot = {
+        .kind = damage_kind_of(header),
+        .sequence = r->segment->sequence,
+        .offset = offset,
+        .len = len,
+        .id = damage_message_id(r->shard, header),
+        .bytes = {r->bytes + (offset - SPOOL_BLOCK), len},
+    };
 
-    if (header != NULL && record_message_id(header).value != 0)
-        message_id_format(record_message_id(header), id);
-    log_error("id=%s spool=%02x segment=%x offset=%u bytes=%u what=\"damaged record, skipped\"", id,
-              r->shard->number, r->segment->sequence, offset, len);
-    metric_inc(METRIC_SPOOL_DAMAGED_RECORDS);
+    damage_found(r->shard, &spot);
     r->result->damaged_records++;
 }
 
@@ -295,8 +316,10 @@ int replay_records(struct recovering *r, uint32_t end)
 
     if (bytes == NULL)
         return -ENOMEM;
+    r->bytes = bytes;
     int error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK, segment_record_seed(segment),
                             &callbacks, &scanned);
+    r->bytes = NULL;
     free(bytes);
     if (error < 0)
         return error;

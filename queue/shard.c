@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "queue/damage.h"
 #include "queue/disk.h"
 #include "queue/shard_private.h"
 
@@ -201,9 +202,9 @@ static bool is_quiet(const struct shard *shard)
 {
     return !shard->is_flushing && shard->filling.batch_count == 0 && shard->footers == 0 &&
            shard->supply.doing == SUPPLY_IDLE && shard->reads_in_flight == 0 &&
-           compact_is_idle(shard) && list_is_empty(&shard->failed_commits) &&
-           list_is_empty(&shard->failed_writes) && list_is_empty(&shard->ready_loads) &&
-           list_is_empty(&shard->ready_reads);
+           compact_is_idle(shard) && damage_is_idle(shard) &&
+           list_is_empty(&shard->failed_commits) && list_is_empty(&shard->failed_writes) &&
+           list_is_empty(&shard->ready_loads) && list_is_empty(&shard->ready_reads);
 }
 
 static void close_progress(struct shard *shard)
@@ -283,6 +284,7 @@ void shard_free(struct shard **shard)
     free(freed->segments);
     for (unsigned i = 0; i < freed->spare_count; i++)
         segment_free(&freed->spares[i]);
+    damage_close(freed);
     staging_free(&freed->filling);
     staging_free(&freed->flight);
     buf_free(&freed->event_buf);
@@ -335,6 +337,7 @@ static struct shard *shard_new(const struct shard_setup *setup)
     list_init(&shard->ready_reads);
     list_init(&shard->reads);
     buf_init(&shard->event_buf, EVENT_ENCODED_MAX);
+    list_init(&shard->damage.recovered);
     timeout_init(&shard->due, on_due_timeout);
     shard->schedule = schedule_create(engine_now_ms(setup->engine));
     shard->hook.run = on_turn;

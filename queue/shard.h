@@ -142,6 +142,9 @@ struct load {
     struct message_id id_private;
 };
 void shard_load(struct shard *shard, struct load *load);
+/* It was read, and read again, and does not read back: no load will end well any more. Known since
+ * the start only. */
+bool shard_is_damaged(const struct shard *shard, const struct stub *stub);
 
 /* Reads content of a message whose content is not resident, piece by piece (large ones). Result:
  * bytes read into the reader's own buffer, checked against the record's checksum. */

@@ -8,6 +8,7 @@
  *   supply.c   segments prepared ahead, closed, reclaimed
  *   content.c  chunks written, messages and contents read back
  *   compact.c  moves what lives long out of the oldest segment
+ *   damage.c   what does not read back: told, counted, copied aside
  *   recover.c  start-up
  *
  * Thread: the owning engine.
@@ -51,6 +52,7 @@ struct batch {
     uint32_t index_len;  /* bound on its entries in the footer */
     struct commit *commit;
     struct content_write *write;
+    struct damage *damage; /* that the note tells of; its copy is made once that stands */
     struct accepting accepting[2];
     unsigned accepting_count;
     uint32_t effect_count; /* the next ones of the staging */
@@ -107,6 +109,17 @@ struct compaction {
     struct timeout rest;
 };
 
+/* Records that did not read back. */
+struct damaged {
+    struct ids copied;     /* positions whose copies stand in damaged/, or are on their way */
+    struct ids seen;       /* positions found since the start */
+    struct ids messages;   /* that cannot be read */
+    struct list recovered; /* found while recovering, to be told */
+    uint64_t copied_bytes;
+    unsigned copying;
+    bool is_full;
+};
+
 struct shard {
     struct engine *engine;
     struct blocking *blocking; /* NULL: chores are done at once, where they arise */
@@ -157,6 +170,7 @@ struct shard {
     unsigned reads_in_flight;
 
     struct compaction compaction;
+    struct damaged damage;
     struct turn_hook hook;
     struct turn_end end;
     struct timeout due;
@@ -177,6 +191,8 @@ int64_t shard_wall_offset_ms(const struct shard *shard); /* wall minus monotonic
 /* commit.c */
 /* done() is told from the turn's hook. */
 void shard_fail_later(struct shard *shard, struct commit *commit, int error);
+/* As shard_note(); damage_told() is called once, perhaps at once. */
+void shard_note_damage(struct shard *shard, const struct event *event, struct damage *damage);
 
 /* effect.c */
 int64_t mail_memory_used(void); /* bytes of stubs and resident messages of all shards */
@@ -255,6 +271,7 @@ struct read {
     unsigned tries;
     bool envelope_only;
     bool is_busy;
+    bool is_again; /* the first time it looked damaged */
 };
 void content_turn(struct shard *shard);
 void content_fail_waiting(struct shard *shard);
