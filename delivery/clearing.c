@@ -62,27 +62,57 @@ static void settle(struct clearing *c, struct message *message)
     settlement_commit(&settlement);
 }
 
+struct verdict clearing_damaged(void)
+{
+    return verdict_of_ours(
+        VERDICT_BOUNCED, 6, 0, "damaged", "content-damaged",
+        BYTES("this message was damaged on our disk before it could be delivered, and what was "
+              "damaged is lost; please send it again"));
+}
+
+/* What was to be said of its recipients, or, if they were to be tried again, that this is over. */
+static void settle_damaged(struct clearing *c)
+{
+    char id[MESSAGE_ID_TEXT_MAX];
+
+    message_id_format(c->load.stub->id, id);
+    log_error("id=%s recipients=%zu envelope=damaged notification=lost", id, c->count);
+    if (c->verdict.kind == VERDICT_DEFERRED)
+        c->verdict = clearing_damaged();
+    settle(c, NULL);
+}
+
+static void postpone(struct clearing *c)
+{
+    int64_t due_ms = engine_now_ms(c->delivery->engine) + LOAD_AGAIN_MS;
+
+    for (size_t i = 0; i < c->count; i++) {
+        pending_release(c->pendings[i]);
+        shard_postpone(c->shard, c->pendings[i], due_ms);
+    }
+}
+
 static void on_loaded(struct load *load, int result, struct message *message)
 {
     struct clearing *c = container_of(load, struct clearing, load);
     struct delivery *delivery = c->delivery;
-    char id[MESSAGE_ID_TEXT_MAX];
+    /* A sector that cannot be read may be read later, but not later than its time. */
+    bool is_lost = result == -EBADMSG || (result == -EIO && c->verdict.kind == VERDICT_EXPIRED);
 
+    if (is_lost && !load->envelope_only) {
+        /* Without its content the notification still says what matters. */
+        load->envelope_only = true;
+        shard_load(c->shard, load);
+        return;
+    }
     delivery->clearing_loads--;
     if (result == 0) {
         settle(c, message);
         message_release(&message);
-    } else if (result == -EBADMSG && c->verdict.kind != VERDICT_DEFERRED) {
-        /* Its envelope is damaged for good: it ends here, with what is known of it. */
-        message_id_format(c->load.stub->id, id);
-        log_error("id=%s recipients=%zu envelope=damaged notification=lost", id, c->count);
-        settle(c, NULL);
+    } else if (is_lost) {
+        settle_damaged(c);
     } else {
-        for (size_t i = 0; i < c->count; i++) {
-            pending_release(c->pendings[i]);
-            shard_postpone(c->shard, c->pendings[i],
-                           engine_now_ms(delivery->engine) + LOAD_AGAIN_MS);
-        }
+        postpone(c);
     }
     clearing_free(c);
     load_next(delivery);

@@ -27,6 +27,9 @@ size_t clearing_start(struct delivery *delivery, struct list *waiting, size_t re
 void clearing_start_one(struct delivery *delivery, struct pending *pending,
                         const struct verdict *verdict, const struct attempt_facts *facts);
 
+/* Content or envelope of a message do not read back for good: it ends here, with a bounce. */
+struct verdict clearing_damaged(void);
+
 /* The program ends: those that are not being read yet stay unfinished. */
 void clearing_drop_waiting(struct delivery *delivery);
 

@@ -82,6 +82,14 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
 
 /* --- hooks of the shard ---------------------------------------------------------------------- */
 
+static void clear_damaged(struct delivery *delivery, struct pending *pending)
+{
+    struct verdict verdict = clearing_damaged();
+    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+
+    clearing_start_one(delivery, pending, &verdict, &facts);
+}
+
 void delivery_due(void *context, struct shard *shard, struct pending *pending)
 {
     struct delivery *delivery = context;
@@ -92,6 +100,11 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
     delivery->shards[message_id_shard(pending->stub->id)] = shard;
     if (delivery->is_stopping)
         return;
+    /* Before anything that could hold it: what is damaged keeps its segment until it ends. */
+    if (shard_is_damaged(shard, pending->stub) && clearing_has_room(delivery)) {
+        clear_damaged(delivery, pending);
+        return;
+    }
     if (!suspensions_is_empty(delivery->suspensions) &&
         suspensions_match(delivery->suspensions, pending, pending->stub->message) != NULL) {
         suspend_hold(delivery, pending);

@@ -1,10 +1,12 @@
 /* transaction.c - the walk of a transaction, and how its recipients get their verdicts. */
 #include "delivery/transaction.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "delivery/clearing.h"
 #include "delivery/destination.h"
 #include "delivery/suspend.h"
 
@@ -255,6 +257,41 @@ static void start(struct transaction *t)
     t->walk = c->needs_rset ? WALK_RSET : WALK_MAIL;
 }
 
+static void no_callback(void *context, struct pending *pending)
+{
+    (void)context;
+    (void)pending;
+}
+
+/* Its recipients end: nothing was said to the peer about them yet. */
+static void clear_damaged(struct transaction *t)
+{
+    struct verdict verdict = clearing_damaged();
+    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+    struct list pendings;
+
+    list_init(&pendings);
+    for (uint32_t i = 0; i < t->count; i++) {
+        pending_release(t->recipients[i].pending);
+        list_push_back(&pendings, &t->recipients[i].pending->link);
+    }
+    while (!list_is_empty(&pendings))
+        clearing_start(t->client->delivery, &pendings, CLEARING_RECIPIENTS_MAX, &verdict, &facts,
+                       no_callback, NULL);
+}
+
+/* To be loaded again later. */
+static void postpone(struct transaction *t)
+{
+    int64_t due_ms = engine_now_ms(t->client->delivery->engine) + LOAD_AGAIN_MS;
+
+    for (uint32_t i = 0; i < t->count; i++) {
+        pending_release(t->recipients[i].pending);
+        shard_postpone(t->shard, t->recipients[i].pending, due_ms);
+    }
+    metric_add(METRIC_DELIVERY_POSTPONED, t->count);
+}
+
 static void on_loaded(struct load *load, int result, struct message *message)
 {
     struct transaction *t = container_of(load, struct transaction, load);
@@ -272,12 +309,10 @@ static void on_loaded(struct load *load, int result, struct message *message)
         client_run(c);
         return;
     }
-    for (uint32_t i = 0; i < t->count; i++) {
-        pending_release(t->recipients[i].pending);
-        shard_postpone(t->shard, t->recipients[i].pending,
-                       engine_now_ms(c->delivery->engine) + LOAD_AGAIN_MS);
-    }
-    metric_add(METRIC_DELIVERY_POSTPONED, t->count);
+    if (result == -EBADMSG && clearing_has_room(c->delivery))
+        clear_damaged(t);
+    else
+        postpone(t);
     c->delivery->in_attempt_count -= t->count;
     t->is_over = true;
     transaction_end(c);

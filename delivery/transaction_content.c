@@ -7,6 +7,10 @@
  */
 #include "delivery/transaction.h"
 
+#include <errno.h>
+
+#include "delivery/clearing.h"
+
 enum {
     STEP = 16 * 1024,
     STEP_ROOM = STEP + STEP / 3 + 8, /* every line a lone dot, and the end */
@@ -21,6 +25,12 @@ static void on_read(struct content_read *read, int result, struct bytes piece)
     if (c->state == CLIENT_CLOSING) {
         transaction_abandon(c);
         client_check_free(c);
+        return;
+    }
+    if (result == -EBADMSG) { /* it never gets better */
+        struct verdict damaged = clearing_damaged();
+
+        client_fail(c, &damaged);
         return;
     }
     if (result <= 0) { /* never a final dot after half a message */

@@ -13,7 +13,8 @@
  *   CONFIG dsn_size N            bytes returned
  *   CONFIG deliver_dsns 1        notifications are sent, not only recorded
  *   CONFIG input_small 1         the script's sockets have small buffers
- *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable hdrs full
+ *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable damaged
+ *                                known-damaged hdrs full
  *                                success never failure delay (NOTIFY) size=N envid=X orcpt=X dots
  *   MX DOMAIN HOSTS|word         changes it
  *   DUE                          everything scheduled is due now
@@ -260,6 +261,8 @@ static bool message_word(struct chat_client *chat, struct bytes word, struct wor
         {"disk", &message->is_on_disk},
         {"large", &message->is_large},
         {"unreadable", &message->is_unreadable},
+        {"damaged", &message->is_damaged},
+        {"known-damaged", &message->is_known_damaged},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(notifies); i++)

@@ -50,7 +50,7 @@ void message_release(struct message **message)
 struct record {
     struct list_node node;
     struct message *message;
-    bool is_on_disk, is_large, is_unreadable;
+    bool is_on_disk, is_large, is_unreadable, is_damaged, is_known_damaged;
     int64_t *due_ms;  /* of each pending */
     struct stub stub; /* last: it ends in an array */
 };
@@ -290,6 +290,12 @@ void shard_load(struct shard *shard, struct load *load)
     engine_turn_again(shard->world->engine);
 }
 
+bool shard_is_damaged(const struct shard *shard, const struct stub *stub)
+{
+    (void)shard;
+    return container_of(stub, struct record, stub)->is_known_damaged;
+}
+
 /* A copy without its content, as large messages are loaded. */
 static struct message *without_content(const struct message *message)
 {
@@ -309,9 +315,9 @@ static void load_one(struct shard *shard, struct load *load)
     int error = (int)shard->world->load_error;
 
     shard->world->load_error = 0;
-    if (error != 0 || record->is_unreadable)
+    if (error != 0 || record->is_unreadable || (record->is_damaged && !load->envelope_only))
         load->done(load, error != 0 ? -error : -EBADMSG, NULL);
-    else if (record->is_large || (record->is_on_disk && load->envelope_only))
+    else if (record->is_large || record->is_damaged || (record->is_on_disk && load->envelope_only))
         load->done(load, 0, without_content(record->message));
     else
         load->done(load, 0, message_keep(record->message));
@@ -369,8 +375,9 @@ static void read_one(struct shard *shard, struct content_read *read)
     check(record != NULL);
     struct bytes piece = bytes_slice(record->message->content.memory, reading->offset, PIECE_MAX);
 
-    if (shard->world->read_error != 0) {
-        read->done(read, -(int)shard->world->read_error, BYTES_NONE);
+    if (shard->world->read_error != 0 || record->is_damaged) {
+        read->done(read, record->is_damaged ? -EBADMSG : -(int)shard->world->read_error,
+                   BYTES_NONE);
         return;
     }
     /* In a buffer of its own size, so that it is seen when a piece is used too long. */
@@ -733,9 +740,12 @@ struct message_id world_submit(struct world *world, const struct world_message *
     message->content.size = len;
     struct record *record = accept_message(world->shard, message);
 
-    record->is_on_disk = from->is_on_disk || from->is_large || from->is_unreadable;
+    record->is_on_disk =
+        from->is_on_disk || from->is_large || from->is_unreadable || from->is_damaged;
     record->is_large = from->is_large;
     record->is_unreadable = from->is_unreadable;
+    record->is_damaged = from->is_damaged;
+    record->is_known_damaged = from->is_known_damaged;
     if (record->is_on_disk)
         record->stub.message = NULL;
     engine_turn_again(world->engine);

@@ -24,6 +24,8 @@ struct world_message {
     bool is_on_disk;    /* has to be loaded */
     bool is_large;      /* even then its content has to be read piece by piece */
     bool is_unreadable; /* loading fails with -EBADMSG */
+    bool is_damaged;    /* its content: loading fails, but not of the envelope alone */
+    bool is_known_damaged;
 };
 
 struct world {
