@@ -2,9 +2,11 @@
 #include "queue/journal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "queue/segment_reader.h"
@@ -118,6 +120,45 @@ static void tell_record(struct telling *t, const struct record *record)
     case RECORD_FOOTER:
         return;
     }
+}
+
+/* What stood there told something, or may have. */
+static bool may_have_told(const struct record *header)
+{
+    return header == NULL || is_told(header);
+}
+
+/* An event in the place of those that are lost: its position is that of the damage, so that it is
+ * the same whenever it is read back. */
+static void on_damage(void *context, uint32_t offset, uint32_t len, const struct record *header)
+{
+    struct telling *t = context;
+    char text[128];
+
+    if (position_of(t->sequence, offset) < t->from || !may_have_told(header))
+        return;
+    int text_len = snprintf(text, sizeof(text),
+                            "events at offset %u of segment %x of shard %02x, %u bytes, do not "
+                            "read back and are missing here",
+                            offset, t->sequence, t->shard, len);
+    struct message_id id = {0};
+    if (header != NULL)
+        id = record_message_id(header);
+    if (!message_id_is_valid(id) || message_id_shard(id) != t->shard)
+        id.value = 0;
+    struct event event = {
+        .kind = EVENT_DAMAGED,
+        .shard = t->shard,
+        .position = position_of(t->sequence, offset),
+        .id = id,
+        .time_ms = clock_wall_ms(),
+        .times = {-1, -1, -1, -1, -1, -1},
+        .reply_is_ours = true,
+        .reply_text = bytes_range(text, (size_t)text_len),
+        .class = BYTES("spool"),
+        .rule = BYTES("journal-damaged"),
+    };
+    t->visit(t->context, &event);
 }
 
 static void count_damage(const struct telling *t, uint64_t spots, const char *what)
@@ -268,7 +309,7 @@ static void on_record(void *context, const struct record *record, bool is_alone)
 static int tell_run(const struct segment_reader *segment, uint32_t from, uint32_t end,
                     struct telling *t)
 {
-    const struct record_scan scan = {.context = t, .record = on_record};
+    const struct record_scan scan = {.context = t, .record = on_record, .damage = on_damage};
     struct record_scan_result result = {0};
     uint8_t *blocks;
 

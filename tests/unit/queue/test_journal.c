@@ -220,10 +220,13 @@ TEST(journal_read_skips_and_counts_damage)
     build_end(&b, false);
     assert_int_equal(journal_open(b.spool, 0, 0, &reader), 0);
     assert_int_equal(journal_read(reader, position_of(3, b.flush), see, &seen), 0);
-    assert_int_equal(seen.count, 4);
-    assert_int_equal(seen.events[1].seq, 4);
-    assert_int_equal(seen.events[2].seq, 5);
-    assert_int_equal(seen.events[3].seq, 6);
+    assert_int_equal(seen.count, 5);
+    assert_int_equal(seen.events[1].kind, EVENT_DAMAGED);
+    assert_int_equal(seen.events[1].position, position_of(1, bad));
+    assert_int_equal(seen.events[1].id.value, id.value);
+    assert_int_equal(seen.events[2].seq, 4);
+    assert_int_equal(seen.events[3].seq, 5);
+    assert_int_equal(seen.events[4].seq, 6);
     assert_int_equal(journal_damaged(reader), 2);
     journal_close(&reader);
     build_remove(&b);
