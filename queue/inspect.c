@@ -17,6 +17,7 @@ struct known {
     uint64_t bytes;
     uint32_t recipient_count;
     uint32_t live_count;
+    bool has_lost;   /* content that is damaged */
     bool is_final[]; /* one a recipient */
 };
 
@@ -28,6 +29,12 @@ struct loose {
     bool is_owned;
 };
 
+/* Damage that may be content: whose, its accept record tells. */
+struct spot {
+    uint64_t position;
+    uint32_t len;
+};
+
 struct checking {
     struct spool_report report;
     void (*line)(void *context, const char *text);
@@ -37,6 +44,8 @@ struct checking {
     bool is_torn;
     struct map messages;
     struct map contents;
+    struct spot *spots; /* of the shard, in order */
+    size_t spot_count, spot_capacity;
 };
 
 static struct known *known_of(struct map_node *node)
@@ -78,6 +87,32 @@ static void say_damage(struct checking *c, uint32_t offset, uint32_t len,
         record == NULL ? "unknown" : record_type_name(record->type), id, what);
 }
 
+static void add_spot(struct checking *c, uint32_t offset, uint32_t len)
+{
+    if (c->spot_count == c->spot_capacity) {
+        c->spot_capacity = MAX(2 * c->spot_capacity, (size_t)64);
+        c->spots = realloc(c->spots, c->spot_capacity * sizeof(*c->spots));
+        check(c->spots != NULL);
+    }
+    c->spots[c->spot_count++] = (struct spot){position_of(c->segment->sequence, offset), len};
+}
+
+static bool is_hit(const struct checking *c, uint64_t position, uint64_t len)
+{
+    size_t low = 0;
+    size_t high = c->spot_count;
+
+    while (low < high) { /* the first that ends behind it */
+        size_t middle = low + (high - low) / 2;
+
+        if (c->spots[middle].position + c->spots[middle].len <= position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->spot_count && c->spots[low].position < position + len;
+}
+
 /* --- records ---------------------------------------------------------------------------------- */
 
 static struct bytes key_of(const uint64_t *number)
@@ -95,7 +130,7 @@ static void forget(struct checking *c, struct known *known)
 }
 
 /* Marks the pieces it consists of as owned; their bytes. */
-static uint64_t own_extents(struct checking *c, struct accept accept)
+static uint64_t own_extents(struct checking *c, struct accept accept, bool *has_lost)
 {
     struct extent extent;
     uint64_t bytes = 0;
@@ -105,6 +140,7 @@ static uint64_t own_extents(struct checking *c, struct accept accept)
         struct map_node *node = map_find(&c->contents, key_of(&position));
 
         bytes += extent.len;
+        *has_lost = *has_lost || is_hit(c, position, extent.len);
         if (node != NULL)
             loose_of(node)->is_owned = true;
     }
@@ -130,7 +166,12 @@ static void check_accept(struct checking *c, const struct record *record, bool i
     check(known != NULL);
     known->id = accept.id.value;
     known->recipient_count = known->live_count = accept.recipient_count;
-    known->bytes = record_size(record->payload.len) + accept.inline_len + own_extents(c, accept);
+    known->bytes = record_size(record->payload.len) + accept.inline_len +
+                   own_extents(c, accept, &known->has_lost);
+    known->has_lost =
+        known->has_lost ||
+        is_hit(c, position_of(c->segment->sequence, record->offset - accept.inline_len),
+               accept.inline_len);
     while (number < accept.recipient_count && accept_next_recipient(&accept, &recipient, &state)) {
         known->is_final[number++] = state.is_final;
         known->live_count -= state.is_final;
@@ -215,6 +256,8 @@ static void on_record(void *context, const struct record *record, bool is_alone)
 
 static void on_damage(void *context, uint32_t offset, uint32_t len, const struct record *header)
 {
+    if (header == NULL || header->type == RECORD_CONTENT)
+        add_spot(context, offset, len);
     say_damage(context, offset, len, header, "checksum does not hold");
 }
 
@@ -306,8 +349,17 @@ static void begin_shard(void *context, unsigned shard)
 
 static void free_known(void *context, struct map_node *node)
 {
-    (void)context;
-    free(known_of(node));
+    struct checking *c = context;
+    struct known *known = known_of(node);
+    char id[MESSAGE_ID_TEXT_MAX];
+
+    if (known->has_lost && known->live_count > 0) {
+        c->report.messages_lost++;
+        message_id_format((struct message_id){known->id}, id);
+        say(c, "lost: shard=%02x id=%s recipients=%u what=\"its content is damaged; they bounce\"",
+            c->shard, id, known->live_count);
+    }
+    free(known);
 }
 
 static void free_loose(void *context, struct map_node *node)
@@ -326,6 +378,9 @@ static void end_shard(void *context)
     map_for_each(&c->contents, free_loose, c);
     map_free(&c->messages);
     map_free(&c->contents);
+    free(c->spots);
+    c->spots = NULL;
+    c->spot_count = c->spot_capacity = 0;
 }
 
 int spool_check(const char *spool_directory, struct spool_report *report_out,

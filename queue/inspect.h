@@ -15,6 +15,7 @@ struct spool_report {
     uint64_t torn_tails;      /* segments whose last flush was cut short: what crashes leave */
     uint64_t torn_bytes;
     uint64_t damaged_records; /* and damaged frames, and segments that are missing */
+    uint64_t messages_lost;   /* unfinished ones whose content is damaged */
     uint64_t orphan_contents; /* pieces whose transaction ended without an accept */
 };
 

@@ -24,13 +24,14 @@ static int check_spool(const struct cli *cli, const char *directory)
     const char *format =
         cli->json ? "{\"shards\":%llu,\"segments\":%llu,\"records\":%llu,\"messages\":%llu,"
                     "\"recipients\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,\"torn_tails\":%llu,"
-                    "\"torn_bytes\":%llu,\"damaged_records\":%llu,\"orphan_contents\":%llu}\n"
+                    "\"torn_bytes\":%llu,\"damaged_records\":%llu,"
+                    "\"messages_lost\":%llu,\"orphan_contents\":%llu}\n"
                   : "%llu shards, %llu segments, %llu records\n"
                     "live: %llu messages, %llu unfinished recipients\n"
                     "bytes: %llu in segments, %llu live\n"
                     "torn: %llu tails, %llu bytes (a crash leaves them; nothing acknowledged is "
                     "in them)\n"
-                    "damaged: %llu records\n"
+                    "damaged: %llu records, the content of %llu unfinished messages\n"
                     "contents without an accept record: %llu\n";
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -39,7 +40,7 @@ static int check_spool(const struct cli *cli, const char *directory)
            (unsigned long long)r.recipients_live, (unsigned long long)r.bytes,
            (unsigned long long)r.bytes_live, (unsigned long long)r.torn_tails,
            (unsigned long long)r.torn_bytes, (unsigned long long)r.damaged_records,
-           (unsigned long long)r.orphan_contents);
+           (unsigned long long)r.messages_lost, (unsigned long long)r.orphan_contents);
 #pragma GCC diagnostic pop
     return r.damaged_records == 0 ? EXIT_GOOD : EXIT_FAILED;
 }

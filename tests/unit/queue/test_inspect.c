@@ -152,6 +152,45 @@ TEST(spool_check_tells_a_torn_tail_from_damage)
     build_remove(&b);
 }
 
+TEST(spool_check_names_the_message_whose_content_is_damaged)
+{
+    struct build b;
+    struct lines lines;
+    struct recipient recipients[2];
+
+    build_spool(&b, 0);
+    build_begin(&b, 1);
+    add_message(&b, 1);
+    uint32_t bad = build_record(&b, RECORD_CONTENT, RECORD_CONTINUES, "hello", 5);
+    b.bytes[bad + RECORD_HEADER_LEN + 2] ^= 1;
+    struct message message = build_message(recipients, 2);
+    build_accept(&b, &message, (uint32_t)record_size(5), 2, RECORD_FOLLOWS, NULL);
+    build_flush(&b);
+    uint32_t far = build_record(&b, RECORD_CONTENT, 0, "apart", 5);
+    b.bytes[far + 9] ^= 1; /* its header */
+    struct extent extent = {1, far + RECORD_HEADER_LEN, 5, 0};
+    message = build_message(recipients, 3);
+    message.content = (struct content){.size = 5, .extent_count = 1, .extents = &extent};
+    build_accept(&b, &message, 0, 2, 0, NULL);
+    build_flush(&b);
+    add_message(&b, 4);
+    build_end(&b, true);
+    struct spool_report r = check_spool(&b, &lines);
+    assert_int_equal(r.damaged_records, 2);
+    assert_int_equal(r.messages, 4);
+    assert_int_equal(r.messages_lost, 2);
+    assert_int_equal(lines.count, 4);
+    bool has_inline = false;
+    bool has_far = false;
+    for (unsigned i = 2; i < 4; i++) {
+        assert_memory_equal(lines.text[i], "lost: ", 6);
+        has_inline = has_inline || strstr(lines.text[i], "id=000000-0000000000002 recipients=2");
+        has_far = has_far || strstr(lines.text[i], "id=000000-0000000000003 recipients=2");
+    }
+    assert_true(has_inline && has_far);
+    build_remove(&b);
+}
+
 TEST(spool_check_tells_damaged_frames_and_missing_segments)
 {
     struct build b;
