@@ -152,7 +152,7 @@ void site_fail_some(struct site *site)
     site_dirty(site);
 }
 
-/* Until the site's rest is over, or the recipient's time: a rest may be longer than what is left. */
+/* Until the site's rest is over, or the recipient's time: a rest may be longer than that. */
 static void postpone_or_expire(struct site *site, struct pending *pending)
 {
     struct delivery *delivery = site->delivery;

@@ -4,7 +4,8 @@
  * Strict: the question must be ours, every record must be framed well, names must be well formed
  * with compression pointers that go backwards. Only records whose owner is the asked name, or on
  * the CNAME chain that starts there, count; everything else in the packet is ignored, but an answer
- * section with nothing that counts is no answer. The packet id is c-ares's business. A pure function over bytes, any thread.
+ * section with nothing that counts is no answer. The packet id is c-ares's business. A pure
+ * function over bytes, any thread.
  */
 #pragma once
 

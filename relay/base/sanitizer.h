@@ -1,6 +1,6 @@
 /*
- * sanitizer.h - what the sanitizers cannot see: memory that we hand out or lend ourselves is told to
- * AddressSanitizer; HAVE_TSAN says that ThreadSanitizer watches.
+ * sanitizer.h - what the sanitizers cannot see: memory that we hand out or lend ourselves is told
+ * to AddressSanitizer; HAVE_TSAN says that ThreadSanitizer watches.
  *
  * Without a sanitizer all of this is nothing.
  */

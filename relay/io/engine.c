@@ -523,8 +523,8 @@ void engine_close(struct engine *engine, int fd)
 {
     check(fd >= 0);
 #if HAVE_TSAN
-    /* The sanitizer follows descriptors through the calls it knows. If it does not see this end, the
-     * next thread that gets the number seems to race with the one that had it. */
+    /* The sanitizer follows descriptors through the calls it knows. If it does not see this end,
+     * the next thread that gets the number seems to race with the one that had it. */
     (void)engine;
     close(fd);
 #else
