@@ -9,7 +9,6 @@ than were in flight; the stopped spool is clean. The seed is printed; --seed rep
 
 import argparse
 import collections
-import json
 import os
 import pathlib
 import random
@@ -49,12 +48,8 @@ class BenchLoad:
     def __init__(self, directory, options, port):
         self.ledger = directory / "load.ledger"
         self.process = parts.Process(directory, "load")
-        self.command = [parts.LOAD, "--to", f"127.0.0.1:{port}", "--connections",
-                        options.connections, "--recipients", options.recipients, "--size",
-                        options.size, "--domains", 50, "--ledger", self.ledger,
-                        "--ledger-at-once", "--seconds", "1h", "--give-up", "10m", "--quiet"]
-        if options.rate:
-            self.command += ["--rate", options.rate]
+        self.command = rig.load_command(self.ledger, port, options.connections,
+                                        options.recipients, options.size, options.rate)
 
     def begin_round(self, number):
         if number == 0:
@@ -118,11 +113,8 @@ def free_bytes(directory):
 
 
 def run(options, directory):
-    sink = parts.Sink(directory / "sink", "--ledger-at-once", "--seed", options.seed % 2**31,
-                      "--reject", "rcpt:450:8%", "--reject", "rcpt:550:2%", "--reject", "dot:451:4%",
-                      "--reject", "dot:554:1%", "--latency", "dot=0ms-4ms").start()
-    relay = parts.Ringpost(directory / "ringpost", engines=str(options.engines),
-                           routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]')
+    sink = rig.sink(directory / "sink", options.seed).start()
+    relay = rig.relay(directory / "ringpost", options.engines, sink)
     client = None
     kills_ms, recoveries_s = [], []
     moments = random.Random(options.seed)
@@ -164,19 +156,14 @@ def run(options, directory):
 def compare(options, relay, sink, client, load, kills_ms):
     report = ledger.Report()
     checked = relay.cli("spool", "check", "--json", check=False)
-    spool = json.loads(checked.stdout.splitlines()[-1])
-    if checked.returncode != 0 or spool["recipients"] != 0 or spool["damaged_records"] != 0:
-        report.problems.append(f"the spool is not clean: {spool} {checked.stderr}")
+    rig.check_spool(report, checked.stdout, checked.returncode, checked.stderr)
     copies = ledger.read_sink(sink.ledger)
     events = ledger.read_events(relay.cli("events", "--json").stdout.splitlines())
-    finals = ledger.check_events(report, events)
-    if load is not None:
-        ledger.check_promises(report, load, copies, events, finals)
-    else:
-        client.check(report, copies, events, finals)
     # Deliveries in flight: 20 connections to the site, each with one transaction.
-    ledger.explain_duplicates(report, load, copies, events, kills_ms,
-                              settled_max=20 * options.recipients + options.connections)
+    finals = rig.check_books(report, load, copies, events, kills_ms,
+                             unsettled_max=20 * options.recipients + options.connections)
+    if load is None:
+        client.check(report, copies, events, finals)
     return report
 
 
@@ -190,9 +177,10 @@ def main():
         os.environ["RINGPOST_BUILD"] = str(pathlib.Path(options.build).resolve())
     if options.seed is None:
         options.seed = int(time.time())
-    global parts, ledger
+    global parts, ledger, rig
     import ledger
     import parts
+    import rig
     say(f"seed {options.seed}, {options.rounds} kills, {options.client}")
     directory = pathlib.Path(tempfile.mkdtemp(prefix="ringpost-kill-"))
     is_good = False
