@@ -5,6 +5,7 @@ import json
 import ledger
 import parts
 
+
 def sink(directory, seed):
     """A receiver with a mix of answers, the same for the same recipient and attempt."""
     return parts.Sink(directory, "--ledger-at-once", "--seed", seed % 2**31,

@@ -245,9 +245,7 @@ def check_end(relay, live, operator):
                      f"{live.numbers['event cancelled']} events")
     relay.stop()
     checked = relay.cli("spool", "check", "--json", check=False)
-    spool = json.loads(checked.stdout.splitlines()[-1])
-    if checked.returncode != 0 or spool["recipients"] or spool["damaged_records"]:
-        live.problem(f"the spool is not clean: {spool} {checked.stderr}")
+    rig.check_spool(live, checked.stdout, checked.returncode, checked.stderr)
 
 
 def run(options, directory):
@@ -313,9 +311,10 @@ def main():
         os.environ["RINGPOST_BUILD"] = str(pathlib.Path(options.build).resolve())
     if options.seed is None:
         options.seed = int(time.time())
-    global parts, live_ledger
+    global parts, live_ledger, rig
     import live_ledger
     import parts
+    import rig
     say(f"seed {options.seed}, {options.minutes} minutes, {options.rate} messages a second")
     directory = pathlib.Path(tempfile.mkdtemp(prefix="ringpost-soak-"))
     is_good = False
