@@ -219,6 +219,19 @@ static bool fits(const struct shard *shard, const struct message *message)
                                               footer_accept_len(message));
 }
 
+/* A piece may have gone down with a write that failed after it was taken. */
+static bool pieces_stand(const struct shard *shard, const struct message *message)
+{
+    const struct content *content = &message->content;
+
+    if (content->memory.ptr != NULL) /* the copy carries the bytes */
+        return true;
+    for (size_t i = 0; i < content->extent_count; i++)
+        if (!shard_extent_stands(shard, &content->extents[i]))
+            return false;
+    return true;
+}
+
 /* Takes nothing over; ends the copy if it cannot be. */
 static void stage_copy(struct shard *shard, struct message *message)
 {
@@ -227,7 +240,7 @@ static void stage_copy(struct shard *shard, struct message *message)
     struct recipient_state *states = on_stack;
 
     if (stub == NULL || shard->is_closing || !fits(shard, message) ||
-        stub->recipient_count != message->recipient_count) {
+        !pieces_stand(shard, message) || stub->recipient_count != message->recipient_count) {
         end_copy(shard);
         return;
     }

@@ -1,4 +1,5 @@
 /* A disk that fails, is full, writes in part. */
+#include "base/metric.h"
 #include "support/disk_fault.h"
 #include "support/engine_fake.h"
 #include "tests/unit/queue/shard_world.h"
@@ -310,4 +311,38 @@ TEST(any_one_failing_read_at_the_start_is_survived)
         world_close(&w);
         world_free(&w);
     }
+}
+
+/* A piece of a message being moved goes down with a failed write: the copy must not name it. */
+TEST(failed_write_of_a_moved_piece_loses_no_content)
+{
+    enum { SIZE = 5 * CONTENT_CHUNK_MAX };
+    int64_t moved = metric_sum(METRIC_SPOOL_COMPACTED_MESSAGES);
+
+    for (unsigned nth = 30; nth <= 60; nth++) {
+        struct world w;
+        struct message *large = world_envelope(1, 77);
+        struct message *loaded;
+        struct message_id held, id;
+
+        start(&w);
+        assert_int_equal(world_write_content(&w, large, 77, SIZE), 0);
+        assert_int_equal(world_accept(&w, large, &held), 0);
+        fake_fail(w.engine, FAKE_WRITE_DURABLE, nth, EIO);
+        for (unsigned i = 0; i < 110; i++) {
+            if (world_accept(&w, world_message(1, 30000, i), &id) == 0)
+                assert_int_equal(world_outcome(&w, due_pending(&w, id, 0), EVENT_DELIVERED, 0), 0);
+            if (i % 8 == 0)
+                fake_advance_ms(w.engine, 300);
+        }
+        world_crash(&w);
+        assert_int_equal(world_open(&w), 0);
+        assert_int_equal(w.recovery.damaged_records, 0);
+        assert_int_equal(world_load(&w, shard_find(w.shard, held), false, &loaded), 0);
+        expect_row(nth, world_verify_content(&w, loaded, 77) == SIZE);
+        message_release(&loaded);
+        world_close(&w);
+        world_free(&w);
+    }
+    assert_true(metric_sum(METRIC_SPOOL_COMPACTED_MESSAGES) > moved);
 }
