@@ -141,6 +141,11 @@ static int open_segment(struct recovering *r, uint32_t sequence, struct segment 
     if (fd < 0)
         return fail(r, fd, "cannot be opened", sequence);
     int64_t size = disk_size(fd);
+    if (size < 0) { /* too short is what a half-made file is, and that one is removed */
+        disk_close(fd);
+        return fail(r, (int)size, "does not tell its size", sequence);
+    }
+    size = size / SPOOL_BLOCK * SPOOL_BLOCK;
     enum segment_header_verdict verdict = read_header(r, fd, sequence, size, &header);
     int error = 0;
     if (verdict == SEGMENT_HEADER_NEWER)
@@ -154,7 +159,7 @@ static int open_segment(struct recovering *r, uint32_t sequence, struct segment 
     else if (header.sequence != sequence) /* a crash between its new header and its new name */
         error = segment_remove(shard->spool, shard->number, sequence);
     else {
-        header.size = MIN(header.size, (uint32_t)(size / SPOOL_BLOCK * SPOOL_BLOCK));
+        header.size = (uint32_t)MIN((int64_t)header.size, size);
         *segment_out = segment_new(shard, sequence, header.size, header.salt, fd);
         check(*segment_out != NULL);
         shard->serial_last = MAX(shard->serial_last, header.serial_max);

@@ -42,6 +42,7 @@ enum disk_call {
     CALL_SYNC_DIRECTORY,
     CALL_RENAME,
     CALL_UNLINK,
+    CALL_SIZE,
     DISK_CALLS
 };
 
@@ -103,7 +104,9 @@ void disk_close(int fd)
 
 int64_t disk_size(int fd)
 {
-    return real_disk_size(fd);
+    int error = disk_fault(CALL_SIZE);
+
+    return error < 0 ? error : real_disk_size(fd);
 }
 
 int disk_read(int fd, void *into, size_t len, uint64_t offset)

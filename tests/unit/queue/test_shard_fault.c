@@ -346,3 +346,21 @@ TEST(failed_write_of_a_moved_piece_loses_no_content)
     }
     assert_true(metric_sum(METRIC_SPOOL_COMPACTED_MESSAGES) > moved);
 }
+
+/* A file whose size is not known is not one that is too short. */
+TEST(failing_size_at_the_start_removes_nothing)
+{
+    struct world w;
+    struct message_id id;
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(1, 3000, 1), &id), 0);
+    world_crash(&w);
+    disk_faults.nth[CALL_SIZE] = 1;
+    disk_faults.error[CALL_SIZE] = EIO;
+    assert_int_equal(world_open(&w), -EIO);
+    assert_int_equal(world_open(&w), 0);
+    assert_true(is_good(&w, id, 1));
+    world_close(&w);
+    world_free(&w);
+}
