@@ -334,6 +334,27 @@ static void schedule_stub(void *context, struct stub *stub)
     }
 }
 
+/* What is made here must not go with the power, or all that is synced in it goes too. */
+static int make_directories(const struct shard *shard, const char *path)
+{
+    char parent[SPOOL_PATH_MAX];
+    int error = disk_make_directory(shard->spool);
+
+    memcpy(parent, shard->spool, sizeof(parent));
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL)
+        memcpy(parent, ".", sizeof("."));
+    else
+        slash[slash == parent] = '\0';
+    if (error == 0)
+        error = disk_make_directory(path);
+    if (error == 0)
+        error = disk_sync_directory(shard->spool);
+    if (error == 0)
+        error = disk_sync_directory(parent);
+    return error;
+}
+
 static int lock(struct recovering *r)
 {
     struct shard *shard = r->shard;
@@ -342,11 +363,7 @@ static int lock(struct recovering *r)
 
     if (!shard_path(shard->spool, shard->number, path))
         return -ENAMETOOLONG;
-    int error = disk_make_directory(shard->spool);
-    if (error == 0)
-        error = disk_make_directory(path);
-    if (error == 0)
-        error = disk_sync_directory(shard->spool);
+    int error = make_directories(shard, path);
     if (error < 0) {
         snprintf(r->why, WHY_MAX, "cannot make %.160s: %.60s", path, strerror(-error));
         return error;
