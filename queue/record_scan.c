@@ -12,6 +12,7 @@ struct stretch {
     uint8_t flags;
     bool is_good;
     bool has_header;
+    bool is_footer;
 };
 
 struct stretches {
@@ -51,6 +52,7 @@ static struct stretch stretch_at(struct bytes bytes, uint32_t at, uint32_t base,
     }
     stretch.has_header = true;
     stretch.is_good = verdict == RECORD_GOOD;
+    stretch.is_footer = record.type == RECORD_FOOTER;
     stretch.flags = record.flags;
     stretch.flush = record.flush;
     /* A good header's length can be trusted: nothing of ours stands inside its payload. */
@@ -63,6 +65,10 @@ static int collect(struct stretches *s, struct bytes bytes, uint32_t base, uint6
     for (uint32_t at = 0; at + RECORD_HEADER_LEN <= bytes.len;) {
         struct stretch stretch = stretch_at(bytes, at, base, seed);
 
+        /* It is no flush, and what lies before it was never written. Its trailer was not either,
+         * or nobody would scan. */
+        if (stretch.is_footer)
+            return 0;
         if (!push(s, stretch))
             return -ENOMEM;
         if (stretch.is_good) {

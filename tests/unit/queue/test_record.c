@@ -187,6 +187,27 @@ TEST(scan_of_a_flipped_byte_loses_that_record_only)
     free(run.bytes);
 }
 
+/* A footer whose trailer was lost with the power: what lies between is not damage. */
+TEST(scan_ends_at_a_footer)
+{
+    size_t at[8];
+    struct run run = three_flushes(at);
+    size_t end = run.len;
+
+    run.len += 3 * SPOOL_BLOCK;
+    run.flush = (uint32_t)(BASE + run.len);
+    (void)run_add(&run, RECORD_FOOTER, 0, "i");
+    for (unsigned is_torn = 0; is_torn < 2; is_torn++) {
+        struct told told = scan(&run, ROOM);
+
+        assert_string_equal(told.text, "abcdefgh");
+        assert_int_equal(told.result.end, BASE + end);
+        assert_int_equal(told.result.damaged, 0);
+        run.bytes[run.len - RECORD_ALIGN] ^= 1; /* the payload: only its header reached the disk */
+    }
+    free(run.bytes);
+}
+
 TEST(scan_does_not_see_what_another_seed_left)
 {
     size_t at[8];
