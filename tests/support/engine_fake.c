@@ -32,7 +32,8 @@ struct flight {
     const struct sockaddr *address;
     size_t len;
     uint64_t offset;
-    unsigned mask; /* readiness to wait for; 0: always ready */
+    unsigned mask;    /* readiness to wait for; 0: always ready */
+    void *disk_write; /* the simulated disk's */
     bool is_cancelled;
     bool is_ready;
     int start_error;
@@ -70,10 +71,21 @@ struct engine {
 };
 
 static _Thread_local uint64_t thread_seed;
+static _Thread_local const struct fake_disk *thread_disk;
 
 void fake_seed(uint64_t seed)
 {
     thread_seed = seed;
+}
+
+void fake_disk(const struct fake_disk *disk)
+{
+    thread_disk = disk;
+}
+
+static bool is_simulated(int fd)
+{
+    return thread_disk != NULL && thread_disk->owns(fd);
 }
 
 static uint64_t first_seed(void)
@@ -277,6 +289,8 @@ static int connect_result(const struct flight *flight)
 
 static int perform_write(const struct flight *flight, size_t len)
 {
+    if (flight->disk_write != NULL)
+        return thread_disk->end_write(flight->disk_write, (int)len);
     ssize_t written = pwrite(flight->fd, flight->from, len, (off_t)flight->offset);
 
     if (written < 0 && errno == ESPIPE)
@@ -286,6 +300,8 @@ static int perform_write(const struct flight *flight, size_t len)
 
 static int perform_read(const struct flight *flight, size_t len)
 {
+    if (is_simulated(flight->fd))
+        return thread_disk->read(flight->fd, flight->into, len, flight->offset);
     ssize_t count = pread(flight->fd, flight->into, len, (off_t)flight->offset);
 
     if (count < 0 && errno == ESPIPE)
@@ -306,7 +322,7 @@ static int perform_once(struct engine *engine, struct flight *flight, size_t len
     case FAKE_READ:
         return perform_read(flight, len);
     case FAKE_WRITE:
-    case FAKE_WRITE_DURABLE: /* tests do not pull the plug: writing is enough */
+    case FAKE_WRITE_DURABLE: /* nobody pulls the kernel's plug: writing is enough */
         return perform_write(flight, len);
     case FAKE_SYNC:
         return fcntl(flight->fd, F_GETFD) < 0 ? -errno : 0;
@@ -323,19 +339,27 @@ static int perform_once(struct engine *engine, struct flight *flight, size_t len
     return -ENOSYS; /* multishot calls do not come here */
 }
 
+/* Ends an op that is not performed. */
+static void give_up(struct engine *engine, struct flight *flight, int error)
+{
+    if (flight->disk_write != NULL)
+        (void)thread_disk->end_write(flight->disk_write, error);
+    complete(engine, flight, (struct completion){.result = error});
+}
+
 /* Does one ready op, or one step of a multishot one. False: it turned out not to be ready. */
 static bool perform(struct engine *engine, struct flight *flight)
 {
     touch(flight);
     if (flight->is_cancelled && (!flight->is_ready || one_in(engine, 2) || engine->is_calm)) {
-        complete(engine, flight, (struct completion){.result = -ECANCELED});
+        give_up(engine, flight, -ECANCELED);
         return true;
     }
     const struct fault *fault = next_fault(engine, flight->call);
     size_t len_max = fault != NULL && fault->error == 0 ? fault->len : SIZE_MAX;
 
     if (fault != NULL && fault->error != 0) {
-        complete(engine, flight, (struct completion){.result = -fault->error});
+        give_up(engine, flight, -fault->error);
         return true;
     }
     if (flight->call == FAKE_RECEIVE)
@@ -617,6 +641,9 @@ static void start_write(struct engine *engine, struct op *op, int fd, struct fli
 {
     what.fd = fd;
     what.mask = mask_of(fd, POLLOUT);
+    if (is_simulated(fd))
+        what.disk_write = thread_disk->begin_write(fd, (struct bytes){what.from, what.len},
+                                                   what.offset, what.call == FAKE_WRITE_DURABLE);
     start(engine, op, what);
 }
 

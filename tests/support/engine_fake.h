@@ -52,3 +52,15 @@ void fake_shorten(struct engine *engine, enum fake_call call, unsigned nth, size
 void fake_clear_faults(struct engine *engine);
 unsigned fake_count(const struct engine *engine, enum fake_call call); /* performed or failed */
 size_t fake_in_flight(const struct engine *engine);
+
+/* A disk that is not the kernel's (disk_sim.h). A write belongs to it from begin to end: meanwhile
+ * any part of it may have reached the disk, and its bytes must not change. */
+struct fake_disk {
+    bool (*owns)(int fd);
+    void *(*begin_write)(int fd, struct bytes bytes, uint64_t offset, bool is_durable);
+    /* Bytes, at most `limit`, or -errno; a limit below 0 is the -errno it shall fail with. */
+    int (*end_write)(void *write, int limit);
+    int (*read)(int fd, void *into, size_t len, uint64_t offset);
+};
+/* For engines of this thread, also those in being; NULL: none. */
+void fake_disk(const struct fake_disk *disk);
