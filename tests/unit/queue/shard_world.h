@@ -39,6 +39,8 @@ struct world {
     struct pending *due[WORLD_DUE_MAX];
     size_t due_count;
     uint64_t journaled_bytes;
+    void (*journaled)(void *context, uint64_t position, struct bytes records); /* or NULL */
+    void *journaled_context;
     unsigned idle_domains;
     struct recovery recovery;
     char why[256];
@@ -102,6 +104,8 @@ WORLD_MAY void world_on_journaled(void *context, struct shard *shard, uint64_t p
     (void)shard;
     assert_true(position_offset(position) >= SPOOL_BLOCK);
     world->journaled_bytes += records.len;
+    if (world->journaled != NULL)
+        world->journaled(world->journaled_context, position, records);
 }
 
 WORLD_MAY void world_on_domain_idle(void *context, struct domain *domain)
