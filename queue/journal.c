@@ -286,7 +286,7 @@ static int find_flush(const struct segment_reader *segment, uint32_t from, uint3
     uint8_t *blocks;
 
     *flush_out = from;
-    if (from % SPOOL_BLOCK == 0 || from + RECORD_HEADER_LEN > end)
+    if (from + RECORD_HEADER_LEN > end)
         return 0;
     int error = segment_reader_read(segment, from, from + RECORD_HEADER_LEN, &blocks);
     if (error < 0)

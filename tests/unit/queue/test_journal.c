@@ -180,19 +180,25 @@ TEST(journal_read_from_every_record_tells_the_rest)
     journal_close(&reader);
     build_remove(&b);
 
-    struct recipient recipients[2];
-    struct message message = build_message(recipients, 5);
-    build_spool(&b, 0);
-    build_begin(&b, 1);
-    build_record(&b, RECORD_CONTENT, RECORD_CONTINUES, "hello", 5);
-    uint32_t accept = build_accept(&b, &message, 5, 2, RECORD_FOLLOWS, NULL);
-    build_end(&b, false);
-    all.count = 0;
-    assert_int_equal(journal_open(b.spool, 0, position_of(1, accept), &reader), 0);
-    assert_int_equal(journal_read(reader, position_of(1, b.flush), see, &all), 0);
-    assert_int_equal(all.count, 2);
-    journal_close(&reader);
-    build_remove(&b);
+    /* The second accept stands at a block's boundary, as a flush would. */
+    static const size_t lens[] = {5, SPOOL_BLOCK - RECORD_HEADER_LEN};
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        static const uint8_t content[SPOOL_BLOCK];
+        struct recipient recipients[2];
+        struct message message = build_message(recipients, 5);
+
+        build_spool(&b, 0);
+        build_begin(&b, 1);
+        build_record(&b, RECORD_CONTENT, RECORD_CONTINUES, content, lens[i]);
+        uint32_t accept = build_accept(&b, &message, 5, 2, RECORD_FOLLOWS, NULL);
+        build_end(&b, false);
+        all.count = 0;
+        assert_int_equal(journal_open(b.spool, 0, position_of(1, accept), &reader), 0);
+        assert_int_equal(journal_read(reader, position_of(1, b.flush), see, &all), 0);
+        expect_row(i, all.count == 2);
+        journal_close(&reader);
+        build_remove(&b);
+    }
 }
 
 TEST(journal_read_skips_and_counts_damage)
