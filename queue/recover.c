@@ -156,9 +156,12 @@ static int open_segment(struct recovering *r, uint32_t sequence, struct segment 
         error = fail(r, -EPROTO, "belongs to another node (see state_dir/node)", sequence);
     else if (header.shard != shard->number)
         error = fail(r, -EPROTO, "belongs to another shard", sequence);
-    else if (header.sequence != sequence) /* a crash between its new header and its new name */
+    else if (header.sequence != sequence) { /* a crash between its new header and its new name */
+        /* Perhaps the only file: numbers go on all the same, or event ids would come twice. */
+        r->sequence_min = MAX(r->sequence_min, header.sequence);
+        shard->serial_last = MAX(shard->serial_last, header.serial_max);
         error = segment_remove(shard->spool, shard->number, sequence);
-    else {
+    } else {
         header.size = (uint32_t)MIN((int64_t)header.size, size);
         *segment_out = segment_new(shard, sequence, header.size, header.salt, fd);
         check(*segment_out != NULL);
@@ -420,7 +423,7 @@ static uint32_t next_sequence(const struct recovering *r)
     if (last != NULL)
         return last->sequence + 1;
     const struct segment *first = r->trailing_count > 0 ? r->trailing[0] : NULL;
-    return first != NULL ? first->sequence : 1;
+    return first != NULL ? first->sequence : MAX(r->sequence_min, (uint32_t)1);
 }
 
 int recover(struct shard *shard, struct recovery *recovery, char *why_out)

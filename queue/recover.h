@@ -17,6 +17,7 @@ struct recovering {
     size_t cut_count, cut_capacity;
     struct segment **trailing; /* empty so far, with nothing but empty ones behind */
     size_t trailing_count;
+    uint32_t sequence_min;   /* of the next one: what a file said that is gone */
     struct segment *segment; /* being applied */
     uint8_t *block;
     const uint8_t *bytes; /* of the segment being scanned, from SPOOL_BLOCK on */

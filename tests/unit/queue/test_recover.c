@@ -352,6 +352,32 @@ TEST(half_made_files_are_made_again)
     world_free(&w);
 }
 
+/* The only file was being recycled: it had its new header, but not its name yet. */
+TEST(numbers_go_on_though_no_file_is_left)
+{
+    struct world w;
+    struct message_id ids[3];
+    struct message_id id;
+    struct segment_header header;
+    struct file file;
+
+    write_history(&w, ids);
+    read_file(&file, &w, 1);
+    for (uint32_t sequence = 2; sequence < 12; sequence++)
+        remove_file(&w, sequence);
+    assert_int_equal(segment_header_decode(file.bytes, &header), SEGMENT_HEADER_GOOD);
+    header.sequence = 9;
+    segment_header_encode(&header, file.bytes);
+    write_file(&file, file.len);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 0);
+    assert_int_equal(world_accept(&w, world_message(1, 100, 9), &id), 0);
+    assert_int_equal(position_sequence(shard_durable_position(w.shard)), 9);
+    world_close(&w);
+    free(file.bytes);
+    world_free(&w);
+}
+
 TEST(ids_grow_across_restarts)
 {
     struct world w;
