@@ -65,6 +65,7 @@ struct life {
     struct cut_copy cuts[CUTS_WAITING];
     size_t cut_count;
     unsigned made, children;
+    bool has_written;    /* since it was opened */
     uint64_t operations; /* of the disk, until the last step */
     char name[64];       /* seed and cuts on the way here */
 };
@@ -98,28 +99,47 @@ __attribute__((format(printf, 2, 3), noreturn)) static void broken(const struct 
     exit(1);
 }
 
+/* In some histories all messages look the same: then what one of them left on the disk lies exactly
+ * where the next one is written. */
+static bool is_uniform(const struct life *life)
+{
+    return life->plan->seed % 7 == 2;
+}
+
 /* --- cuts ------------------------------------------------------------------------------------ */
 
-static void on_moment(void *context)
+static void make_cut(struct life *life)
 {
-    struct life *life = context;
-    /* There are few moments in a recovery; each is worth more. */
-    unsigned every = life->cut_every;
-
-    if (life->is_recovering && life->depth > 0)
-        every = life->cut_every / 4 + 1;
-    else if (disk_sim_has_failed(life->disk)) /* what a fault left in doubt */
-        every = life->made < CUTS_AFTER_FAULT ? life->cut_every / 8 + 1 : life->cut_every;
-    if (life->cut_every == 0 || draw(&life->cut_random) % every != 0 ||
-        life->cut_count == CUTS_WAITING)
+    if (life->cut_count == CUTS_WAITING)
         return;
-    life->made++;
     struct cut_copy *cut = &life->cuts[life->cut_count++];
     cut->disk = disk_sim_cut(life->disk, draw(&life->cut_random));
     cut->model = malloc(sizeof(*cut->model));
     assert_non_null(cut->model);
     *cut->model = *life->model;
     cut->is_in_recovery = life->is_recovering;
+    life->made++;
+}
+
+static void on_moment(void *context, bool begins_write)
+{
+    struct life *life = context;
+    unsigned every = life->cut_every;
+
+    if (every == 0)
+        return;
+    if (life->is_recovering && life->depth > 0)
+        every = life->cut_every / 4 + 1;
+    else if (disk_sim_has_failed(life->disk)) /* what a fault left in doubt */
+        every = life->made < CUTS_AFTER_FAULT ? life->cut_every / 8 + 1 : life->cut_every;
+    if (draw(&life->cut_random) % every == 0)
+        make_cut(life);
+    /* The first flush of a segment, torn, and then that of its successor at the same place. */
+    if (is_uniform(life) && life->depth > 0 && begins_write && !life->has_written) {
+        life->has_written = true;
+        make_cut(life);
+        make_cut(life);
+    }
 }
 
 static void live_after(struct life *parent, struct cut_copy *cut)
@@ -207,13 +227,6 @@ static void commit(struct life *life, struct flying *flying, struct model_messag
         model_begin_accept(accepts[i], flying->number, message->id);
     }
     shard_commit(life->world.shard, &flying->commit);
-}
-
-/* In some histories all messages look the same: then what one of them left on the disk lies exactly
- * where the next one is written. */
-static bool is_uniform(const struct life *life)
-{
-    return life->plan->seed % 7 < 2;
 }
 
 static size_t random_size(struct life *life)
@@ -542,6 +555,20 @@ static void verify_contents(struct life *life)
 
 /* --- open and close -------------------------------------------------------------------------- */
 
+/* Without any file left, numbers may begin again; a sink whose position is beyond all that is
+ * durable starts over, as the publisher does. */
+static void place_sink(struct life *life)
+{
+    struct shard_status status;
+
+    if (life->model->sink_position <= shard_durable_position(life->world.shard))
+        return;
+    shard_status(life->world.shard, &status);
+    if (status.segments > 0)
+        broken(life, "what the sink has taken was not durable");
+    life->model->sink_position = 0;
+}
+
 static void open_shard(struct life *life)
 {
     struct world *w = &life->world;
@@ -558,6 +585,7 @@ static void open_shard(struct life *life)
         if (!disk_sim_has_failed(life->disk) || tries > life->plan->fault.count)
             broken(life, "does not open: %s (%s)", strerror(-error), w->why);
     }
+    place_sink(life);
     disk_sim_calm(life->disk, true);
     if (!model_journal_recovered(life->model, w->shard, spool, why) ||
         !model_recovered(life->model, w->shard, w->engine, why))
@@ -569,6 +597,7 @@ static void open_shard(struct life *life)
         broken(life, "%ju messages, not %zu", (uintmax_t)w->recovery.messages,
                model_count(life->model, MODEL_STANDS));
     life->is_recovering = false;
+    life->has_written = false;
     /* A new fake engine starts at a fixed time; the history's goes on. */
     int64_t behind_ms = life->model->wall_ms - engine_wall_ms(w->engine);
     fake_advance_ms(w->engine, MAX(behind_ms, (int64_t)0));

@@ -7,19 +7,18 @@
  *
  * What it was seen to catch, each put into the code for that purpose and taken out again:
  *   flush      written without DSYNC; told before the write ended; a short write taken for whole; a
- *              failed accept told 0; the failed segment appended to; no CUT behind a failed write;
- *              content that went down with one still named
+ *              failed accept told 0; the failed segment appended to; no CUT behind a failed write
  *   segments   made without a sync of the file, or of the directory; used again without the sync of
  *              the new header, or of the directory; removed without one; spares without a sync of
  *              their header; spares with the salt that a torn flush was sealed with
  *   reclaim    not oldest first; live messages, pins, sinks, content in earlier segments not heeded
  *   compaction a message moved while an outcome is staged; copies without attempts; outcomes of
  *              moved messages left out of footers
- *   recovery   batches in part; nothing behind a hole of a torn flush; CUTs not read; outcomes
- *              missing in footers; where data ends, attempts, serials forgotten
+ *   recovery   batches in part; CUTs not read; outcomes missing in footers; where data ends,
+ *              attempts, serials forgotten
  * And what it found when it was new: the spool's own name not synced; a footer whose trailer was
  * torn away taken for damage; a file removed because its size could not be asked; a moved message
- * that names content lost with a failed write.
+ * that names content lost with a failed write; an event lost to a cursor at a block's boundary.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -69,7 +69,7 @@ struct disk_sim {
     uint64_t count;
     struct disk_sim_fault fault;
     bool has_failed, has_strange, is_calm;
-    void (*moment)(void *context);
+    void (*moment)(void *context, bool begins_write);
     void *context;
 };
 
@@ -87,7 +87,7 @@ static uint64_t draw(uint64_t *random)
 static void tell_moment(struct disk_sim *disk)
 {
     if (disk->moment != NULL)
-        disk->moment(disk->context);
+        disk->moment(disk->context, false);
 }
 
 /* 0, or -errno of the operation that begins now; -EAGAIN: it shall end short. */
@@ -305,7 +305,8 @@ static void *begin_write(int fd, struct bytes bytes, uint64_t offset, bool is_du
 
     pending->from = bytes.ptr;
     pending->is_durable = is_durable;
-    tell_moment(current);
+    if (current->moment != NULL)
+        current->moment(current->context, true);
     return pending;
 }
 
@@ -641,6 +642,7 @@ struct cut_sim {
     uint64_t random;
     enum cut_kind kind;
     bool may_lie, may_be_strange;
+    bool is_strange;
 };
 
 static void cut_names(struct cut_sim *cut, const struct disk_sim *disk, struct names *names)
@@ -707,8 +709,11 @@ static void cut_write(struct cut_sim *cut, const struct pending *pending, uint8_
         *end_inout = MAX(*end_inout, (size_t)(pending->offset + i * SECTOR + len));
         last = i;
     }
-    if (cut->may_lie && last != SIZE_MAX && sector_len(pending, last) == SECTOR)
-        lie(cut, bytes + pending->offset + last * SECTOR, old);
+    if (!cut->may_lie || last == SIZE_MAX || sector_len(pending, last) < SECTOR)
+        return;
+    lie(cut, bytes + pending->offset + last * SECTOR, old);
+    if (pending->inode->platter_size == 0)
+        cut->is_strange = true;
 }
 
 static size_t pending_end(const struct inode *inode)
@@ -755,7 +760,7 @@ static void cut_inode(struct cut_sim *cut, const struct disk_sim *disk, const st
         memcpy(made->now, inode->platter, inode->platter_size);
     if (cut->may_be_strange && end > inode->platter_size) {
         make_strange(cut, disk, inode, made->now, end);
-        to->has_strange = true;
+        cut->is_strange = true;
     }
     list_for_each(node, &inode->pending)
         cut_write(cut, container_of(node, struct pending, node), made->now, &written);
@@ -791,7 +796,6 @@ struct disk_sim *disk_sim_cut(const struct disk_sim *disk, uint64_t seed)
 
     check(names != NULL);
     *names = disk->platter;
-    to->has_strange = disk->has_strange;
     cut.kind = draw(&cut.random) % CUT_KINDS;
     cut.may_lie = draw(&cut.random) % 3 == 0;
     cut.may_be_strange = draw(&cut.random) % 8 == 0;
@@ -800,6 +804,7 @@ struct disk_sim *disk_sim_cut(const struct disk_sim *disk, uint64_t seed)
         if (is_reachable(names, names->all[i].path))
             cut_inode(&cut, disk, names->all[i].inode, to, names->all[i].path);
     to->platter = to->now;
+    to->has_strange = disk->has_strange || cut.is_strange;
     free(names);
     return to;
 }
@@ -843,7 +848,8 @@ void disk_sim_use(struct disk_sim *disk)
     fake_disk(disk != NULL ? &behind : NULL);
 }
 
-void disk_sim_watch(struct disk_sim *disk, void (*moment)(void *context), void *context)
+void disk_sim_watch(struct disk_sim *disk, void (*moment)(void *context, bool begins_write),
+                    void *context)
 {
     disk->moment = moment;
     disk->context = context;

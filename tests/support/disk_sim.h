@@ -33,11 +33,13 @@ void disk_sim_use(struct disk_sim *disk);
 
 /* The disk after a power cut now: all of it durable, no file open. */
 struct disk_sim *disk_sim_cut(const struct disk_sim *disk, uint64_t seed);
-/* Files of it may show what others held: rightly called damage. */
+/* New files that were never synced hold bytes nobody wrote there: rightly called damage. */
 bool disk_sim_has_strange(const struct disk_sim *disk);
 
-/* Called at every moment at which a cut may leave something else than before. */
-void disk_sim_watch(struct disk_sim *disk, void (*moment)(void *context), void *context);
+/* Called at every moment at which a cut may leave something else than before; begins_write: a write
+ * of the engine is in flight from now on. */
+void disk_sim_watch(struct disk_sim *disk, void (*moment)(void *context, bool begins_write),
+                    void *context);
 
 /* Operations so far: reads, writes, syncs, opens and all others that can fail. */
 uint64_t disk_sim_count(const struct disk_sim *disk);
