@@ -18,9 +18,11 @@ UNSETTLED_MS = 3000
 IN_SOCKET_MS = 500
 
 
-def kill_between(kills_ms, earlier_ms):
-    """The kill that may have kept the outcome of a copy from being recorded, or None."""
-    return next((k for k in kills_ms if -IN_SOCKET_MS <= k - earlier_ms <= UNSETTLED_MS), None)
+def kill_between(kills_ms, earlier_ms, later_ms):
+    """The kill between two copies that may have kept the outcome of the first from being recorded,
+    or None."""
+    return next((k for k in kills_ms
+                 if k <= later_ms and -IN_SOCKET_MS <= k - earlier_ms <= UNSETTLED_MS), None)
 
 
 def trim_torn(path):
@@ -158,8 +160,8 @@ def explain_duplicates(report, load, copies, events, kills_ms, unsettled_max):
             continue  # one address gets many of them
         allowed = load[recipient]["unknown"] if load is not None else 0
         times = sorted(times)
-        for earlier, _ in zip(times, times[1:]):
-            kill = kill_between(kills_ms, earlier)
+        for earlier, later in zip(times, times[1:]):
+            kill = kill_between(kills_ms, earlier, later)
             if kill is not None:
                 unsettled[kill] += 1
                 if allowed == 0:  # else it may have been the client

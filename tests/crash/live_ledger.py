@@ -95,7 +95,7 @@ class LiveLedger:
         self.copies[recipient] = (at_ms, count + 1)
         if before is None:
             return
-        if ledger.kill_between(self.kills_ms, before) is not None:
+        if ledger.kill_between(self.kills_ms, before, at_ms) is not None:
             self.numbers["duplicates: kill before the outcome was recorded"] += 1
         elif self.resent[recipient] > 0:
             self.resent[recipient] -= 1
