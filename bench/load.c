@@ -46,10 +46,14 @@ static bool parse(struct load_settings *settings, int argc, char **argv, int *ex
          &settings->run_ms},
         {"size", "BYTES", "of a message with its header (default 4096)", option_size,
          &settings->size},
+        {"size-min", "BYTES", "sizes from this to --size, small ones as often as large ones",
+         option_size, &settings->size_min},
         {"recipients", "N", "of a message (default 1)", option_u64, &settings->recipients},
         {"domains", "N", "of recipients: d0 to d<N-1> (default 1)", option_u64, &settings->domains},
         {"domain-suffix", "NAME", "behind d<k> (default .bench.example)", option_text,
          &settings->domain_suffix},
+        {"mix", "SHARE:N:SUFFIX", "of the recipients, domains d0 to d<N-1>; in all 100%",
+         mix_take_group, &settings->mix},
         {"senders", "N", "different ones (default 1)", option_u64, &settings->senders},
         {"rate", "N", "messages a second, whatever the answers (default: no limit)", option_u64,
          &settings->rate},
@@ -85,6 +89,10 @@ static const char *find_problem(const struct load_settings *settings)
         return "--domains and --senders: at least 1";
     if (settings->size > 1 << 30)
         return "--size: at most 1GiB";
+    if (settings->size_min > settings->size)
+        return "--size-min: at most --size";
+    if (settings->mix.count > 0 && !mix_is_whole(&settings->mix))
+        return "--mix: its shares are not 100% together";
     if (strlen(settings->domain_suffix) > SUFFIX_LEN_MAX)
         return "--domain-suffix is too long";
     if (strlen(settings->run_name) > RUN_LEN_MAX)

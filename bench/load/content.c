@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/load/mix.h"
 
 enum {
     LINE_LEN = 78, /* with CRLF */
@@ -21,15 +22,17 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-void content_init(struct content *content, size_t size, uint64_t seed)
+void content_init(struct content *content, size_t size_min, size_t size_max, uint64_t seed)
 {
     static const char letters[64] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ,";
-    size_t lines = size / LINE_LEN + VARIANTS + 1;
+    size_t lines = size_max / LINE_LEN + VARIANTS + 1;
     uint64_t state = seed * 2 + 1;
     char now[CLOCK_TEXT_MAX];
 
-    *content = (struct content){.size = size, .pool = malloc(lines * LINE_LEN)};
+    *content = (struct content){.size_min = size_min,
+                                .size_max = size_max,
+                                .pool = malloc(lines * LINE_LEN)};
     check(content->pool != NULL);
     for (size_t i = 0; i < lines * LINE_LEN; i++) {
         size_t column = i % LINE_LEN;
@@ -89,7 +92,8 @@ bool content_build(const struct content *content, const struct content_names *na
     if (!append_all(buf, parts, ARRAY_LEN(parts)))
         return false;
     size_t head_len = buf_len(buf) - before;
-    size_t body_len = content->size > head_len + 3 ? content->size - head_len - 2 : 1;
+    size_t size = mix_draw_between(names->variant, content->size_min, content->size_max);
+    size_t body_len = size > head_len + 3 ? size - head_len - 2 : 1;
     struct bytes body = {content->pool + names->variant % VARIANTS * LINE_LEN, body_len};
 
     /* The CRLF that follows must not follow half of one. */

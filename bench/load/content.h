@@ -13,7 +13,8 @@ enum { CONTENT_DOMAIN_MAX = 128 };
 
 struct content {
     uint8_t *pool;
-    size_t size; /* of a message, header and all; what does not fit the header is not exceeded */
+    /* Of a message, header and all; what does not fit the header is not exceeded. */
+    size_t size_min, size_max;
     char date[64];
 };
 
@@ -22,10 +23,10 @@ struct content_names {
     struct bytes id;
     struct bytes sender;
     struct bytes recipient; /* the first */
-    uint64_t variant;       /* chooses the body */
+    uint64_t variant;       /* chooses the body and its size */
 };
 
-void content_init(struct content *content, size_t size, uint64_t seed);
+void content_init(struct content *content, size_t size_min, size_t size_max, uint64_t seed);
 void content_free(struct content *content);
 /* Appends the header to `buf` and says where the body stands; it ends without its last CRLF. False
  * if the buffer is full. */

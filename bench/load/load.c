@@ -125,7 +125,8 @@ void load_init(struct load *load, const struct load_settings *settings, struct e
     list_init(&load->idle);
     timeout_init(&load->pace, pace_fire);
     timeout_init(&load->tick, tick_fire);
-    content_init(&load->content, settings->size, settings->seed);
+    content_init(&load->content, settings->size_min != 0 ? settings->size_min : settings->size,
+                 settings->size, settings->seed);
     load->clients = calloc(settings->connections, sizeof(*load->clients));
     check(load->clients != NULL);
     for (uint64_t i = 0; i < settings->connections; i++)

@@ -12,6 +12,7 @@
 #include "bench/common/ledger.h"
 #include "bench/common/tool.h"
 #include "bench/load/content.h"
+#include "bench/load/mix.h"
 #include "io/engine.h"
 
 struct client;
@@ -19,11 +20,13 @@ struct client;
 struct load_settings {
     struct address to;
     uint64_t connections;
-    uint64_t messages; /* 0: until the time is over */
-    int64_t run_ms;    /* 0: until the messages are sent */
-    uint64_t size;
+    uint64_t messages;   /* 0: until the time is over */
+    int64_t run_ms;      /* 0: until the messages are sent */
+    uint64_t size;       /* the largest */
+    uint64_t size_min;   /* 0: all have `size` */
     uint64_t recipients; /* of a message */
     uint64_t domains;
+    struct mix mix; /* instead of `domains` */
     uint64_t senders;
     uint64_t rate;           /* messages a second, 0: as fast as answers come */
     uint64_t per_connection; /* messages, then QUIT and a new one; 0: no end */

@@ -47,8 +47,18 @@ static void make_recipient(const struct client *client, uint64_t k, struct name 
     name_add(name, BYTES("-"));
     name_add_u64(name, k);
     name_add(name, BYTES("@d"));
-    name_add_u64(name, (client->number * settings->recipients + k) % settings->domains);
-    name_add(name, bytes_of(settings->domain_suffix));
+    uint64_t number = client->number * settings->recipients + k;
+
+    if (settings->mix.count == 0) {
+        name_add_u64(name, number % settings->domains);
+        name_add(name, bytes_of(settings->domain_suffix));
+        return;
+    }
+    uint64_t domain;
+    const struct mix_group *group = mix_draw(&settings->mix, number, &domain);
+
+    name_add_u64(name, domain);
+    name_add(name, group->suffix);
 }
 
 static void make_sender(const struct client *client, struct name *name)
