@@ -136,11 +136,15 @@ static int start_workers(struct program *program, const struct config *config)
     if (error < 0)
         return error;
     /* Side by side: recovery is most of a start. */
-    for (unsigned i = 0; i < config->engines && error == 0; i++) {
-        error = worker_start(&program->workers[i], shared, i);
-        program->worker_count++;
-        if (error < 0)
+    program->worker_count = config->engines;
+    for (unsigned i = 0; i < config->engines; i++)
+        worker_start(&program->workers[i], shared, i);
+    for (unsigned i = 0; i < config->engines; i++) {
+        int worker_error = worker_wait_started(&program->workers[i]);
+
+        if (worker_error < 0)
             log_error("engine=%u what=\"%s\"", i, program->workers[i].why);
+        error = error < 0 ? error : worker_error;
         total.messages += program->workers[i].recovery.messages;
         total.recipients += program->workers[i].recovery.recipients;
         total.damaged_records += program->workers[i].recovery.damaged_records;

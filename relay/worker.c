@@ -177,7 +177,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-int worker_start(struct worker *worker, struct shared *shared, unsigned index)
+void worker_start(struct worker *worker, struct shared *shared, unsigned index)
 {
     *worker = (struct worker){.shared = shared, .index = index};
     sem_init(&worker->started, 0, 0);
@@ -185,8 +185,15 @@ int worker_start(struct worker *worker, struct shared *shared, unsigned index)
     if (error != 0) {
         snprintf(worker->why, sizeof(worker->why), "engine %u: no thread: %s", index,
                  strerror(error));
-        return -error;
+        worker->start_error = -error;
+        worker->is_threadless = true;
+        atomic_store(&worker->is_stopped, true);
+        sem_post(&worker->started);
     }
+}
+
+int worker_wait_started(struct worker *worker)
+{
     while (sem_wait(&worker->started) < 0)
         check(errno == EINTR);
     return worker->start_error;
@@ -300,7 +307,8 @@ void worker_abort(struct worker *worker)
 
 void worker_join(struct worker *worker)
 {
-    pthread_join(worker->thread, NULL);
+    if (!worker->is_threadless)
+        pthread_join(worker->thread, NULL);
     sem_destroy(&worker->started);
     if (worker->submission != NULL)
         submission_free(&worker->submission);

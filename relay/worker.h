@@ -60,6 +60,7 @@ struct worker {
     struct recovery recovery; /* summed over the shards */
     sem_t started;
     int start_error;
+    bool is_threadless; /* it could not be started */
     char why[WORKER_WHY_MAX];
     _Atomic bool is_stopped; /* everything it held has ended */
     /* stopping */
@@ -69,9 +70,10 @@ struct worker {
     unsigned stop_phase;
 };
 
-/* Starts the thread; returns when its engine, shards and services stand, or with -errno and
- * worker->why. */
-must_use int worker_start(struct worker *worker, struct shared *shared, unsigned index);
+/* Starts the thread, which makes its engine, shards and services. */
+void worker_start(struct worker *worker, struct shared *shared, unsigned index);
+/* Until they stand; or -errno and worker->why. */
+must_use int worker_wait_started(struct worker *worker);
 /* Any thread, once, later answered by is_stopped: sessions 421, attempts until the deadline, then
  * the spool is flushed and the engine's loop ends. */
 void worker_stop(struct worker *worker, int64_t deadline_ms);
