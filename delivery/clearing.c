@@ -183,14 +183,14 @@ size_t clearing_start(struct delivery *delivery, struct list *waiting, size_t re
 
     check(node != NULL);
     check(count_max > 0);
-    struct stub *stub = container_of(node, struct pending, link)->stub;
+    struct stub *stub = pending_stub(container_of(node, struct pending, link));
     struct clearing *c =
         clearing_new(delivery, stub, MIN(count_max, (size_t)stub->recipient_count), verdict, facts);
 
     while (c->count < count_max && (node = list_first(waiting)) != NULL) {
         struct pending *pending = container_of(node, struct pending, link);
 
-        if (pending->stub != stub)
+        if (pending_stub(pending) != stub)
             break;
         list_remove(node);
         taken(context, pending);
@@ -206,7 +206,7 @@ size_t clearing_start(struct delivery *delivery, struct list *waiting, size_t re
 void clearing_start_one(struct delivery *delivery, struct pending *pending,
                         const struct verdict *verdict, const struct attempt_facts *facts)
 {
-    struct clearing *c = clearing_new(delivery, pending->stub, 1, verdict, facts);
+    struct clearing *c = clearing_new(delivery, pending_stub(pending), 1, verdict, facts);
 
     check(!list_is_linked(&pending->link));
     pending_occupy(pending);

@@ -97,16 +97,16 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
     check(pending->state == PENDING_READY);
     check(!list_is_linked(&pending->link));
     check((pending->flags & PENDING_PLACES) == 0);
-    delivery->shards[message_id_shard(pending->stub->id)] = shard;
+    delivery->shards[message_id_shard(pending_stub(pending)->id)] = shard;
     if (delivery->is_stopping)
         return;
     /* Before anything that could hold it: what is damaged keeps its segment until it ends. */
-    if (shard_is_damaged(shard, pending->stub) && clearing_has_room(delivery)) {
+    if (shard_is_damaged(shard, pending_stub(pending)) && clearing_has_room(delivery)) {
         clear_damaged(delivery, pending);
         return;
     }
     if (!suspensions_is_empty(delivery->suspensions) &&
-        suspensions_match(delivery->suspensions, pending, pending->stub->message) != NULL) {
+        suspensions_match(delivery->suspensions, pending, pending_stub(pending)->message) != NULL) {
         suspend_hold(delivery, pending);
         return;
     }
@@ -355,7 +355,7 @@ bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pend
     if (pending->state != PENDING_READY || (pending->flags & PENDING_BUSY) != 0 ||
         delivery->is_stopping)
         return false;
-    delivery->shards[message_id_shard(pending->stub->id)] = shard;
+    delivery->shards[message_id_shard(pending_stub(pending)->id)] = shard;
     if ((pending->flags & PENDING_AT_DESTINATION) != 0)
         destination_remove(destination_of(pending), pending);
     else if ((pending->flags & PENDING_HELD) != 0)

@@ -283,8 +283,8 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
 {
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
 
-    return retry_is_overdue(rule, (int64_t)pending->stub->accepted_s * 1000, delivery->started_ms,
-                            engine_wall_ms(delivery->engine));
+    return retry_is_overdue(rule, (int64_t)pending_stub(pending)->accepted_s * 1000,
+                            delivery->started_ms, engine_wall_ms(delivery->engine));
 }
 
 int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending)
@@ -292,7 +292,7 @@ int64_t destination_end_ms(const struct delivery *delivery, const struct pending
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
     int64_t wall_offset_ms = engine_wall_ms(delivery->engine) - engine_now_ms(delivery->engine);
 
-    return retry_end_ms(rule, (int64_t)pending->stub->accepted_s * 1000) - wall_offset_ms;
+    return retry_end_ms(rule, (int64_t)pending_stub(pending)->accepted_s * 1000) - wall_offset_ms;
 }
 
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)

@@ -99,7 +99,7 @@ static bool put_constraint(struct buf *out, const struct constraint *c)
 static struct constraint held_by(const struct delivery *delivery, const struct pending *pending)
 {
     const struct suspension *rule =
-        suspensions_match(delivery->suspensions, pending, pending->stub->message);
+        suspensions_match(delivery->suspensions, pending, pending_stub(pending)->message);
 
     return (struct constraint){
         .name = "suspended",
@@ -148,12 +148,12 @@ bool delivery_explain_pending(struct delivery *delivery, const struct pending *p
     };
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
     const struct destination *d = destination_of(pending);
-    const struct message *message = pending->stub->message;
+    const struct message *message = pending_stub(pending)->message;
     struct constraint c = pending_constraint(delivery, pending);
-    int64_t accepted_ms = (int64_t)pending->stub->accepted_s * 1000;
+    int64_t accepted_ms = (int64_t)pending_stub(pending)->accepted_s * 1000;
     char id[MESSAGE_ID_TEXT_MAX];
 
-    message_id_format(pending->stub->id, id);
+    message_id_format(pending_stub(pending)->id, id);
     return put_text(out, '{', "id", bytes_of(id)) &&
            put_number(out, ',', "number", pending_number(pending)) &&
            put_text(out, ',', "recipient",

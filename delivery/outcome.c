@@ -83,7 +83,7 @@ struct settlement *settlement_begin(struct delivery *delivery, struct shard *sha
 int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
 {
     return s->message != NULL ? s->message->accepted_ms
-                              : (int64_t)r->pending->stub->accepted_s * 1000;
+                              : (int64_t)pending_stub(r->pending)->accepted_s * 1000;
 }
 
 static void decide(struct settlement *s, struct settled *r)
@@ -150,7 +150,7 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
 
     *event = (struct event){
         .kind = r->kind,
-        .id = r->pending->stub->id,
+        .id = pending_stub(r->pending)->id,
         .attempt_ms = f->is_attempt ? f->started_ms : 0,
         .next_attempt_ms = r->kind == EVENT_DEFERRED ? r->next_attempt_ms : 0,
         .attempt = f->is_attempt ? r->pending->attempts + 1U : r->pending->attempts,

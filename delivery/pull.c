@@ -32,7 +32,7 @@ static bool is_taken_aside(struct delivery *delivery, struct destination *destin
                            struct pending *pending)
 {
     if (!suspensions_is_empty(delivery->suspensions) &&
-        suspensions_match(delivery->suspensions, pending, pending->stub->message) != NULL) {
+        suspensions_match(delivery->suspensions, pending, pending_stub(pending)->message) != NULL) {
         destination_remove(destination, pending);
         suspend_hold(delivery, pending);
         return true;
@@ -49,7 +49,7 @@ static bool is_taken_aside(struct delivery *delivery, struct destination *destin
 /* Everything of this message that waits for this site, whatever the domain. */
 static void gather(struct site *site, struct pending *first, struct pull *pull)
 {
-    struct stub *stub = first->stub;
+    struct stub *stub = pending_stub(first);
     uint32_t number = pending_number(first);
     uint32_t end = MIN(stub->recipient_count, number + GATHER_MAX);
 
@@ -112,7 +112,7 @@ void site_requeue(struct delivery *delivery, struct pending *pending)
 
     if (destination == NULL) {
         metric_inc(METRIC_DELIVERY_POSTPONED);
-        shard_postpone(delivery_shard(delivery, pending->stub), pending,
+        shard_postpone(delivery_shard(delivery, pending_stub(pending)), pending,
                        engine_now_ms(delivery->engine) + NO_MEMORY_MS);
         return;
     }
@@ -168,7 +168,7 @@ static void postpone_or_expire(struct site *site, struct pending *pending)
     metric_inc(METRIC_DELIVERY_POSTPONED);
     if (end_ms > now_ms)
         due_ms = MIN(due_ms, end_ms);
-    shard_postpone(delivery_shard(delivery, pending->stub), pending, due_ms);
+    shard_postpone(delivery_shard(delivery, pending_stub(pending)), pending, due_ms);
 }
 
 void site_postpone_some(struct site *site)

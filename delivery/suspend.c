@@ -95,7 +95,7 @@ const struct suspension *suspensions_match(const struct suspensions *s,
 
         if (rule->domain != NULL && !router_matches(rule->domain, domain_name(pending->domain)))
             continue;
-        if (rule->message != 0 && rule->message != pending->stub->id.value)
+        if (rule->message != 0 && rule->message != pending_stub(pending)->id.value)
             continue;
         if (rule->sender == NULL && rule->recipient == NULL)
             return rule;
@@ -142,7 +142,7 @@ bool suspend_check_some(struct delivery *delivery)
         delivery->held_to_check--;
         suspend_unhold(delivery, pending);
         /* Which holds it again if a rule still does. */
-        delivery_due(delivery, delivery_shard(delivery, pending->stub), pending);
+        delivery_due(delivery, delivery_shard(delivery, pending_stub(pending)), pending);
     }
     return delivery->held_to_check > 0;
 }
@@ -154,8 +154,8 @@ static void expire_first(struct delivery *delivery)
 
     suspend_unhold(delivery, pending);
     if (!clearing_has_room(delivery) ||
-        !retry_is_overdue(rule, (int64_t)pending->stub->accepted_s * 1000, delivery->started_ms,
-                          engine_wall_ms(delivery->engine))) {
+        !retry_is_overdue(rule, (int64_t)pending_stub(pending)->accepted_s * 1000,
+                          delivery->started_ms, engine_wall_ms(delivery->engine))) {
         suspend_hold(delivery, pending);
         return;
     }

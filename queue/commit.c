@@ -138,7 +138,7 @@ static void stage_outcome(struct shard *shard, struct batch_writer *writer,
                           const struct outcome *outcome)
 {
     struct pending *pending = outcome->pending;
-    struct stub *stub = pending->stub;
+    struct stub *stub = pending_stub(pending);
     struct event event = outcome->event;
     bool is_deferred = event.kind == EVENT_DEFERRED;
 
@@ -192,7 +192,7 @@ static void unstage(struct shard *shard, struct batch_writer *writer)
     struct batch *batch = writer->batch;
 
     for (uint32_t i = 0; i < batch->effect_count; i++) {
-        struct stub *stub = staging->effects[--staging->effect_count].pending->stub;
+        struct stub *stub = pending_stub(staging->effects[--staging->effect_count].pending);
 
         stub->next_seq--;
         stub->staged--;

@@ -39,7 +39,7 @@ struct stub *stub_new(uint32_t recipient_count)
     stub->recipient_count = recipient_count;
     stub->live_count = recipient_count;
     for (uint32_t i = 0; i < recipient_count; i++) {
-        stub->pendings[i].stub = stub;
+        pending_place(stub, i);
         list_node_init(&stub->pendings[i].link);
     }
     account_memory((int64_t)stub_size(recipient_count));
@@ -121,7 +121,7 @@ uint64_t message_memory(const struct message *message)
 
 void pending_hold(struct pending *pending)
 {
-    struct message *message = pending->stub->message;
+    struct message *message = pending_stub(pending)->message;
 
     if (message == NULL || (pending->flags & PENDING_HOLDS) != 0)
         return;
@@ -131,7 +131,7 @@ void pending_hold(struct pending *pending)
 
 void pending_unhold(struct shard *shard, struct pending *pending)
 {
-    struct message *message = pending->stub->message;
+    struct message *message = pending_stub(pending)->message;
 
     if ((pending->flags & PENDING_HOLDS) == 0)
         return;
@@ -139,7 +139,7 @@ void pending_unhold(struct shard *shard, struct pending *pending)
     check(message != NULL);
     check(message->held_count > 0);
     if (--message->held_count == 0)
-        shard_drop_resident(shard, pending->stub);
+        shard_drop_resident(shard, pending_stub(pending));
 }
 
 /* Keeps a message in memory while any of its recipients is at work. */
@@ -265,7 +265,7 @@ static void finish_stub(struct shard *shard, struct stub *stub)
 static void finish_pending(struct shard *shard, struct pending *pending)
 {
     pending->state = PENDING_FINAL;
-    pending->stub->live_count--;
+    pending_stub(pending)->live_count--;
     shard->recipients--;
     metric_dec(METRIC_SPOOL_RECIPIENTS);
     pending_unhold(shard, pending);
@@ -276,7 +276,7 @@ static void finish_pending(struct shard *shard, struct pending *pending)
 static void apply_effect(struct shard *shard, const struct effect *effect)
 {
     struct pending *pending = effect->pending;
-    struct stub *stub = pending->stub;
+    struct stub *stub = pending_stub(pending);
 
     check(stub->staged > 0);
     stub->staged--;
@@ -304,7 +304,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
 void shard_apply_batch(struct shard *shard, const struct batch *batch, const struct effect *effects)
 {
     for (uint32_t i = 0; i < batch->effect_count; i++) {
-        struct stub *stub = effects[i].pending->stub;
+        struct stub *stub = pending_stub(effects[i].pending);
 
         apply_effect(shard, &effects[i]);
         if (stub->live_count == 0 && stub->staged == 0)

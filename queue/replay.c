@@ -34,7 +34,7 @@ static void recover_pending(struct shard *shard, struct pending *pending, struct
     pending->due_s = state->due_ms <= 0 ? 0 : (uint32_t)((state->due_ms + 999) / 1000);
     if (state->is_final) {
         pending->state = PENDING_FINAL;
-        pending->stub->live_count--;
+        pending_stub(pending)->live_count--;
         return;
     }
     pending->state = PENDING_SCHEDULED;

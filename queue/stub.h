@@ -1,5 +1,5 @@
 /*
- * stub.h - what memory keeps of an unfinished message: 104 bytes with one recipient.
+ * stub.h - what memory keeps of an unfinished message: 96 bytes with one recipient, 32 for each more.
  *
  * A stub and its pendings (one a recipient, in the order of RCPT) are one allocation, freed when
  * the last recipient is final. Addresses, envelope and content are on disk. The index finds a stub
@@ -38,12 +38,12 @@ enum {
 
 struct pending {
     struct list_node link;
-    struct stub *stub;
     struct domain *domain;
     uint32_t due_s;    /* SCHEDULED: monotonic seconds; see schedule.h */
     uint16_t attempts; /* made so far */
-    uint8_t state;
     uint8_t flags;
+    uint8_t state : 2;
+    uint8_t back : 6; /* pending_stub()'s */
 };
 
 struct stub {
@@ -65,8 +65,29 @@ struct stub {
     struct pending pendings[];
 };
 
+/* A pointer to its stub in each pending would take a tenth of all this memory. Instead each knows
+ * the lowest bit of its number: that far back stands the one whose number lacks this bit, and after
+ * as many steps as the number has bits, the first one. */
+enum { PENDING_IS_FIRST = 0x3f };
+
+static inline void pending_place(struct stub *stub, uint32_t number)
+{
+    unsigned back = number == 0 ? PENDING_IS_FIRST : (unsigned)__builtin_ctz(number);
+
+    stub->pendings[number].back = back & PENDING_IS_FIRST;
+}
+
+static inline struct stub *pending_stub(const struct pending *pending)
+{
+    while (pending->back != PENDING_IS_FIRST)
+        pending -= (ptrdiff_t)1 << pending->back;
+    return (struct stub *)((uintptr_t)pending - offsetof(struct stub, pendings));
+}
+
 /* Which RCPT this pending is: index into message->recipients. */
 static inline uint32_t pending_number(const struct pending *pending)
 {
-    return (uint32_t)(pending - pending->stub->pendings);
+    return (uint32_t)(pending - pending_stub(pending)->pendings);
 }
+
+_Static_assert(sizeof(struct stub) + sizeof(struct pending) == 96, "docs/spool.md says so");

@@ -63,7 +63,7 @@ static bool domain_matches(const char *pattern, struct bytes name)
 
 bool queue_filter_matches_pending(const struct queue_filter *filter, const struct pending *pending)
 {
-    const struct stub *stub = pending->stub;
+    const struct stub *stub = pending_stub(pending);
 
     if (pending->state == PENDING_FINAL)
         return false;

@@ -53,7 +53,7 @@ static void list_pending(struct queue_walk *walk, struct pending *pending,
     const struct recipient *recipient = &message->recipients[pending_number(pending)];
     struct bytes domain = domain_name(pending->domain);
 
-    message_id_format(pending->stub->id, id);
+    message_id_format(pending_stub(pending)->id, id);
     clock_format_rfc3339(message->accepted_ms, accepted);
     json_t *line = json_pack("{s:s, s:s%, s:s%, s:s%, s:s, s:i, s:I, s:s}", "id", id, "recipient",
                              recipient->address.ptr, recipient->address.len, "sender",

@@ -370,11 +370,11 @@ static struct pending *take_due(struct life *life)
     for (size_t tries = 0; tries < 4 && w->due_count > 0; tries++) {
         size_t at = below(life, w->due_count);
         struct pending *pending = w->due[at];
-        const struct model_message *m = model_find(life->model, pending->stub->id);
+        const struct model_message *m = model_find(life->model, pending_stub(pending)->id);
 
         if (m == NULL || m->state != MODEL_STANDS)
             broken(life, "message %jx is due, but not accepted",
-                   (uintmax_t)pending->stub->id.value);
+                   (uintmax_t)pending_stub(pending)->id.value);
         /* A notice of it is on its way. */
         if (m->recipients[pending_number(pending)].flying != 0)
             continue;
@@ -392,7 +392,7 @@ static void add_outcome(struct life *life, struct flying *flying, struct pending
     if (kind != EVENT_DEFERRED)
         due_ms = 0;
     flying->outcomes[flying->commit.outcome_count++] = world_outcome_of(pending, kind, due_ms);
-    model_begin_outcome(model_find(life->model, pending->stub->id), pending_number(pending),
+    model_begin_outcome(model_find(life->model, pending_stub(pending)->id), pending_number(pending),
                         flying->number, kind, due_ms);
 }
 
@@ -443,7 +443,7 @@ static void tell_delay(struct life *life)
     if (w->due_count == 0)
         return;
     struct pending *pending = w->due[below(life, w->due_count)];
-    const struct model_message *m = model_find(life->model, pending->stub->id);
+    const struct model_message *m = model_find(life->model, pending_stub(pending)->id);
     assert_non_null(m);
     const struct model_recipient *r = &m->recipients[pending_number(pending)];
     struct flying *flying = r->flying != 0 || r->is_told ? NULL : take_flying(life);

@@ -215,7 +215,7 @@ static void on_due(void *context, struct shard *shard, struct pending *pending)
     buf_init(&reading->content, 1 << 30);
     list_node_init(&reading->load.node);
     list_node_init(&reading->content_read.node);
-    reading->load.stub = pending->stub;
+    reading->load.stub = pending_stub(pending);
     reading->load.done = on_loaded;
     shard_load(shard, &reading->load);
 }

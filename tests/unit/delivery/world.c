@@ -98,7 +98,7 @@ struct message_id shard_next_id(struct shard *shard)
 
 static void schedule(struct shard *shard, struct pending *pending, int64_t due_ms)
 {
-    struct record *record = record_of(pending->stub);
+    struct record *record = record_of(pending_stub(pending));
 
     check((pending->flags & ~PENDING_DELAY_TOLD) == 0);
     pending->state = PENDING_SCHEDULED;
@@ -171,7 +171,7 @@ void shard_commit(struct shard *shard, struct commit *commit)
         check(!list_is_linked(&outcome->pending->link));
         check((outcome->pending->flags & ~PENDING_DELAY_TOLD) == 0);
         if (world->facts != NULL)
-            fact_outcome(world, &outcome->event, outcome->pending->stub,
+            fact_outcome(world, &outcome->event, pending_stub(outcome->pending),
                          engine_wall_ms(world->engine));
         if (kind != EVENT_DELAYED)
             outcome->pending->state = PENDING_COMMITTING;
@@ -216,7 +216,7 @@ static struct record *accept_message(struct shard *shard, struct message *messag
         struct pending *pending = &record->stub.pendings[i];
 
         list_node_init(&pending->link);
-        pending->stub = &record->stub;
+        pending_place(&record->stub, (uint32_t)i);
         pending->domain = domain_get(shard->world->domains, message->recipients[i].domain);
         pending->domain->pending_count++;
         schedule(shard, pending, engine_now_ms(shard->world->engine));
@@ -234,7 +234,7 @@ static void record_free(struct record *record)
 
 static void finish_pending(struct shard *shard, struct pending *pending)
 {
-    struct stub *stub = pending->stub;
+    struct stub *stub = pending_stub(pending);
     struct domain *domain = pending->domain;
 
     pending->state = PENDING_FINAL;
@@ -400,7 +400,7 @@ static void hand_out_due(struct shard *shard)
     list_init(&due);
     list_for_each(each, &shard->scheduled) {
         struct pending *pending = container_of(each, struct pending, link);
-        int64_t due_ms = record_of(pending->stub)->due_ms[pending_number(pending)];
+        int64_t due_ms = record_of(pending_stub(pending))->due_ms[pending_number(pending)];
 
         if (due_ms > now_ms) {
             next_ms = MIN(next_ms, due_ms);
@@ -778,7 +778,7 @@ void world_retry_all(struct world *world)
     list_for_each(node, &shard->scheduled) {
         struct pending *pending = container_of(node, struct pending, link);
 
-        record_of(pending->stub)->due_ms[pending_number(pending)] = 0;
+        record_of(pending_stub(pending))->due_ms[pending_number(pending)] = 0;
     }
     engine_turn_again(world->engine);
 }

@@ -400,7 +400,7 @@ TEST(compaction_is_not_held_up_by_a_damaged_message)
         is_due = pending->state == PENDING_READY;
     }
     assert_true(is_due);
-    assert_true(shard_is_damaged(w.shard, pending->stub));
+    assert_true(shard_is_damaged(w.shard, pending_stub(pending)));
     assert_int_equal(world_outcome(&w, pending, EVENT_BOUNCED, 0), 0);
     world_segment_path(&w, 1, path, sizeof(path));
     for (unsigned i = 0; i < 200 && access(path, F_OK) == 0; i++)

@@ -164,7 +164,7 @@ static void attempt(struct history *h)
                                : dice < 13 ? EVENT_BOUNCED
                                : dice < 14 ? EVENT_EXPIRED
                                            : EVENT_DEFERRED;
-        models[count] = model_find(h, pending->stub->id);
+        models[count] = model_find(h, pending_stub(pending)->id);
         assert_non_null(models[count]);
         numbers[count] = pending_number(pending);
         outcomes[count] = world_outcome_of(pending, kind, kind == EVENT_DEFERRED ? later_ms : 0);
@@ -199,7 +199,7 @@ static void tell_delay(struct history *h)
     if (w->due_count == 0)
         return;
     struct pending *pending = w->due[below(h, w->due_count)];
-    struct model_message *model = model_find(h, pending->stub->id);
+    struct model_message *model = model_find(h, pending_stub(pending)->id);
     uint32_t number = pending_number(pending);
     assert_non_null(model);
     assert_int_equal(world_outcome(w, pending, EVENT_DELAYED, 0), 0);
