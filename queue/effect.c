@@ -212,7 +212,7 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     shard_make_resident(shard, stub, message);
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         pending_hold(&stub->pendings[i]);
-        schedule_add(shard->schedule, &stub->pendings[i], 0);
+        schedule_add_new(shard->schedule, &stub->pendings[i]);
     }
     message_release(&message);
 }

@@ -27,6 +27,8 @@ struct schedule {
     uint64_t next; /* no slot needs work before this tick */
     size_t count;
     struct list due;
+    struct list new;    /* due for the first time */
+    bool is_new_next;   /* of the two */
     struct list moving; /* out of a slot of a higher level, to be placed again */
     struct list far;    /* beyond the wheel */
     struct level levels[LEVELS];
@@ -59,6 +61,7 @@ struct schedule *schedule_create(int64_t now_ms)
     schedule->tick = tick_before(now_ms);
     schedule->next = UINT64_MAX;
     list_init(&schedule->due);
+    list_init(&schedule->new);
     list_init(&schedule->moving);
     list_init(&schedule->far);
     for (size_t level = 0; level < LEVELS; level++)
@@ -83,6 +86,14 @@ void schedule_add(struct schedule *schedule, struct pending *pending, int64_t du
     schedule->count++;
 }
 
+void schedule_add_new(struct schedule *schedule, struct pending *pending)
+{
+    check(!list_is_linked(&pending->link));
+    pending->due_s = 0;
+    list_push_back(&schedule->new, &pending->link);
+    schedule->count++;
+}
+
 /* The last node of a slot points to the slot's head, whose address names level and slot: the bit
  * can be cleared without a search. */
 static void mark_emptied(struct schedule *schedule, const struct list_node *head)
@@ -91,7 +102,7 @@ static void mark_emptied(struct schedule *schedule, const struct list_node *head
     uintptr_t first = (uintptr_t)schedule->levels;
 
     if (at < first || at >= first + sizeof(schedule->levels))
-        return; /* due, moving or far */
+        return; /* due, new, moving or far */
     struct level *level = &schedule->levels[(at - first) / sizeof(struct level)];
     size_t slot = (at - (uintptr_t)level->slots) / sizeof(level->slots[0]);
     level->used[slot / WORD_BITS] &= ~((uint64_t)1 << slot % WORD_BITS);
@@ -109,13 +120,22 @@ void schedule_remove(struct schedule *schedule, struct pending *pending)
     schedule->count--;
 }
 
+static struct list_node *pop_in_turn(struct schedule *schedule)
+{
+    bool takes_new =
+        !list_is_empty(&schedule->new) && (schedule->is_new_next || list_is_empty(&schedule->due));
+
+    schedule->is_new_next = !takes_new;
+    return list_pop_front(takes_new ? &schedule->new : &schedule->due);
+}
+
 struct pending *schedule_pop(struct schedule *schedule, int64_t now_ms)
 {
     uint64_t now = tick_before(now_ms);
 
-    if (list_is_empty(&schedule->due) && !advance(schedule, now))
-        return NULL;
-    struct list_node *node = list_pop_front(&schedule->due);
+    if (list_is_empty(&schedule->due))
+        (void)advance(schedule, now); /* what it found stands in `due` */
+    struct list_node *node = pop_in_turn(schedule);
     if (node == NULL)
         return NULL;
     schedule->count--;
@@ -126,7 +146,8 @@ int64_t schedule_next_ms(const struct schedule *schedule)
 {
     if (schedule->count == 0)
         return INT64_MAX;
-    if (!list_is_empty(&schedule->due) || !list_is_empty(&schedule->moving))
+    if (!list_is_empty(&schedule->due) || !list_is_empty(&schedule->new) ||
+        !list_is_empty(&schedule->moving))
         return 0;
     uint64_t tick = next_work(schedule);
     return (int64_t)(tick / TICKS_PER_S * 1000 +

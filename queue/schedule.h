@@ -22,6 +22,9 @@ void schedule_free(struct schedule **schedule);
 /* Sets pending->due_s, rounded up. Due at the next schedule_pop() when due_ms is 0 or was past at
  * the last one. The link must be initialised and in no list. */
 void schedule_add(struct schedule *schedule, struct pending *pending, int64_t due_ms);
+/* Due at once for the first time: handed out in turn with all else that is due, however much that
+ * is, so that mail which was just accepted does not wait behind a backlog. */
+void schedule_add_new(struct schedule *schedule, struct pending *pending);
 void schedule_remove(struct schedule *schedule, struct pending *pending); /* must be in it */
 /* The next due pending, taken out of the schedule, or NULL: nothing is due, or this call has moved
  * SCHEDULE_MOVES_MAX from a far slot to nearer ones; then schedule_next_ms() is past and the caller

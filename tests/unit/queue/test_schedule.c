@@ -251,3 +251,35 @@ TEST(schedule_removes_and_adds_while_a_slot_is_being_moved)
     free(pendings);
     schedule_free(&schedule);
 }
+
+/* Mail that was just accepted leaves although a backlog is due, and the backlog leaves as well. */
+TEST(schedule_hands_out_new_ones_in_turn_with_what_is_due)
+{
+    enum { COUNT = 1000, NEW = 10 };
+    struct pending *pendings = calloc(COUNT + NEW, sizeof(*pendings));
+    struct schedule *schedule = schedule_create(0);
+    unsigned taken_new = 0;
+
+    assert_non_null(pendings);
+    for (size_t i = 0; i < COUNT + NEW; i++) {
+        pending_init(&pendings[i]);
+        if (i < COUNT)
+            schedule_add(schedule, &pendings[i], 0);
+        else
+            schedule_add_new(schedule, &pendings[i]);
+    }
+    for (unsigned i = 0; i < 2 * NEW; i++)
+        taken_new += schedule_pop(schedule, 1000) >= &pendings[COUNT];
+    assert_int_equal(taken_new, NEW);
+    schedule_add_new(schedule, &pendings[COUNT]);
+    schedule_remove(schedule, &pendings[COUNT]);
+    assert_int_equal(schedule_count(schedule), COUNT - NEW);
+    for (unsigned i = 0; i < COUNT - NEW; i++)
+        assert_non_null(schedule_pop(schedule, 1000));
+    assert_null(schedule_pop(schedule, 1000));
+    schedule_add_new(schedule, &pendings[COUNT]);
+    assert_true(schedule_next_ms(schedule) <= 1000);
+    assert_ptr_equal(schedule_pop(schedule, 1000), &pendings[COUNT]);
+    free(pendings);
+    schedule_free(&schedule);
+}
