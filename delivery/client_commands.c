@@ -249,6 +249,7 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
     if (verdict.kind == VERDICT_DELIVERED) {
         recipient->status = RECIPIENT_ACCEPTED;
         t->accepted++;
+        c->site->took_ms = engine_now_ms(c->delivery->engine);
     } else if (is_too_many(t, reply)) {
         recipient->status = RECIPIENT_AGAIN;
         c->recipients_max = t->accepted;

@@ -45,7 +45,8 @@ struct egress_table {
     int connections_max;
     _Atomic int connections;
     _Atomic int waiter_count;
-    struct list waiters;    /* of the process's limit */
+    struct list lines[2];   /* for a slot of the process: [1] who is urgent */
+    unsigned line;          /* whose turn it is */
     _Atomic int64_t now_ms; /* of the last failure: good enough to forget by */
     size_t sweep_at;
 };
@@ -59,7 +60,8 @@ struct egress_table *egress_table_create(unsigned connections_max)
 
     check(error == 0);
     map_init(&table->egresses);
-    list_init(&table->waiters);
+    list_init(&table->lines[0]);
+    list_init(&table->lines[1]);
     table->sweep_at = SWEEP_MIN;
     table->connections_max = connections_max != 0 ? (int)connections_max : 5000;
     return table;
@@ -192,13 +194,22 @@ static bool take_slots(struct egress *egress, bool *process_is_full_out)
     return false;
 }
 
+/* Who is to get the next slot of the process. */
+static struct list_node *first_of_process(const struct egress_table *table)
+{
+    const struct list *line = &table->lines[table->line];
+
+    return list_first(list_is_empty(line) ? &table->lines[1 - table->line] : line);
+}
+
 static void enlist(struct egress_waiter *waiter, bool of_process)
 {
     struct egress_table *table = waiter->egress->table;
 
     waiter->of_process = of_process;
     atomic_fetch_add(of_process ? &table->waiter_count : &waiter->egress->waiter_count, 1);
-    list_push_back(of_process ? &table->waiters : &waiter->egress->waiters, &waiter->node);
+    list_push_back(of_process ? &table->lines[waiter->is_urgent] : &waiter->egress->waiters,
+                   &waiter->node);
 }
 
 static void delist(struct egress_waiter *waiter)
@@ -222,7 +233,7 @@ bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
         pthread_mutex_unlock(&table->lock);
         return false;
     }
-    bool is_first = list_is_empty(&egress->waiters) && list_is_empty(&table->waiters);
+    bool is_first = list_is_empty(&egress->waiters) && first_of_process(table) == NULL;
 
     /* Announced before the second look, so that one of us sees the other: we the free slot, or the
      * releaser our announcement. */
@@ -285,12 +296,13 @@ static void grant_of_process(struct egress_table *table)
 {
     struct list_node *node;
 
-    while ((node = list_first(&table->waiters)) != NULL) {
+    while ((node = first_of_process(table)) != NULL) {
         struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
         bool process_is_full;
 
         if (take_slots(waiter->egress, &process_is_full)) {
             grant(waiter);
+            table->line = 1 - table->line;
         } else if (process_is_full) {
             return;
         } else {

@@ -25,6 +25,9 @@ struct egress_limits {
 /* Set engine and woken, initialise node, zero the rest. */
 struct egress_waiter {
     struct engine *engine;
+    /* Stands in a line of its own for the process's limit: every second slot is for those in it.
+     * To be set before egress_connect_begin(). */
+    bool is_urgent;
     /* On the engine: a slot was taken for the waiter, as if egress_connect_begin() had returned
      * true. egress_connect_end() if it is not needed any more: the next one gets it. */
     void (*woken)(struct egress_waiter *waiter);

@@ -14,6 +14,7 @@ enum {
     CONNECTIONS_DEFAULT = 20,
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
     NO_MEMORY_MS = 1000,
+    URGENT_MS = 60 * 1000, /* since a site took a recipient */
     NO_FAMILY_MS = 5 * 60 * 1000,
 };
 
@@ -266,6 +267,9 @@ static bool open_one(struct site *site)
     }
     struct site_egress *e = &site->egresses[pick];
 
+    /* Where thousands of sites wait for a slot because a backlog became due, one that takes mail
+     * must not stand in line with them whenever a connection of it ends. */
+    e->waiter.is_urgent = site->took_ms != 0 && now_ms - site->took_ms < URGENT_MS;
     if (!egress_connect_begin(e->egress, &e->waiter)) {
         e->is_waiting = true;
         return true; /* another source may have one */

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/random.h"
@@ -222,4 +223,59 @@ TEST(egress_waiter_cancel_forgets_a_registration)
     assert_int_equal(egress_connections(egress), 0);
     egress_put(&egress);
     egress_table_free(&table);
+}
+
+struct lined_up {
+    struct egress_waiter waiter;
+    unsigned *count;
+    unsigned place; /* in which it was woken, from 1 */
+};
+
+static void note_place(struct egress_waiter *waiter)
+{
+    struct lined_up *lined_up = container_of(waiter, struct lined_up, waiter);
+
+    lined_up->place = ++*lined_up->count;
+}
+
+/* Fifty sites wait for the process's only slot; the one that takes mail gets the first or the
+ * second that comes free, and those before it are not forgotten. */
+TEST(egress_urgent_waiter_gets_every_second_slot_of_the_process)
+{
+    enum { COUNT = 50 };
+    struct egress_table *table = egress_table_create(1);
+    struct egress_limits limits = {.connections_max = 5};
+    struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 16});
+    struct egress *egresses[COUNT + 3];
+    struct lined_up lined_up[COUNT + 3] = {0};
+    unsigned count = 0;
+
+    assert_non_null(engine);
+    for (unsigned i = 0; i < COUNT + 3; i++) {
+        char site[16];
+
+        snprintf(site, sizeof(site), "site%u", i);
+        egresses[i] = egress_get(table, bytes_of(site), BYTES("source"), &limits);
+        lined_up[i].count = &count;
+        lined_up[i].waiter =
+            (struct egress_waiter){.engine = engine, .woken = note_place, .is_urgent = i > COUNT};
+        list_node_init(&lined_up[i].waiter.node);
+        assert_int_equal(egress_connect_begin(egresses[i], &lined_up[i].waiter), i == 0);
+    }
+    egress_connect_end(egresses[0]);
+    for (unsigned given = 0; given < COUNT + 2; given++) {
+        while (count == given)
+            engine_turn(engine, 10);
+        for (unsigned i = 0; i < COUNT + 3; i++)
+            if (lined_up[i].place == given + 1)
+                egress_connect_end(egresses[i]);
+    }
+    expect_row(0, lined_up[COUNT + 1].place <= 2);
+    expect_row(1, lined_up[COUNT + 2].place <= 4);
+    for (unsigned i = 2; i <= COUNT; i++) /* the others: in the order in which they came */
+        expect_row(i, lined_up[i].place > lined_up[i - 1].place);
+    for (unsigned i = 0; i < COUNT + 3; i++)
+        egress_put(&egresses[i]);
+    egress_table_free(&table);
+    engine_destroy(&engine);
 }
