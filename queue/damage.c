@@ -314,7 +314,7 @@ void damage_found(struct shard *shard, const struct damage_spot *spot)
     check(ids_add(&d->copied, position));
     d->copied_bytes += spot->bytes.len;
     struct damage *damage = damage_new(shard, spot);
-    if (shard->is_recovering)
+    if (shard->recovering != NULL)
         list_push_back(&d->recovered, &damage->node);
     else
         tell(shard, damage);

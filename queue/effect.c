@@ -68,7 +68,7 @@ void shard_domain_down(struct shard *shard, struct domain *domain)
     check(domain->pending_count > 0);
     if (--domain->pending_count > 0)
         return;
-    if (shard->hooks.domain_idle != NULL && !shard->is_closed && !shard->is_recovering)
+    if (shard->hooks.domain_idle != NULL && !shard->is_closed && shard->recovering == NULL)
         shard->hooks.domain_idle(shard->hooks.context, domain);
     domain_forget(shard->domains, &domain);
 }

@@ -4,6 +4,9 @@
  * Closed segments are read by their footers, the one that was open record by record. The log's
  * order is the truth: a later record of a message overrides an earlier one, so each segment is
  * applied on top of those before it, and nothing has to be remembered in between.
+ *
+ *   recover_begin(): files, spares, the end of the log -> recover_step() a segment, ... ->
+ *   recover_step() some thousand stubs scheduled, ... -> whole
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +27,7 @@ enum {
     /* In a file that nothing was appended to, a torn first flush begins at the start. */
     EMPTY_SCAN_LEN = 8 * 1024 * 1024,
     HEADER_TRIES = 3,
+    SCHEDULE_BUCKETS = 4096, /* of the index, a step */
 };
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -207,16 +211,6 @@ static uint32_t end_by_cuts(const struct recovering *r, const struct segment *se
     return end;
 }
 
-/* An empty one before others that are not: a crash or a failed write left it so. */
-static void keep_trailing(struct recovering *r)
-{
-    for (size_t i = 0; i < r->trailing_count; i++) {
-        r->trailing[i]->state = SEGMENT_FAILED;
-        shard_append_segment(r->shard, r->trailing[i]);
-    }
-    r->trailing_count = 0;
-}
-
 /* Is there anything at all in it? */
 static int look_for_records(struct recovering *r, const struct segment *segment, uint32_t end,
                             bool *is_empty_out)
@@ -239,32 +233,74 @@ static int look_for_records(struct recovering *r, const struct segment *segment,
     return 0;
 }
 
-static int recover_segment(struct recovering *r, struct segment *segment)
+/* Takes the empty ones at the end off: they become spares. */
+static int split_trailing(struct recovering *r, struct segment **segments, size_t *count)
+{
+    struct segment_trailer trailer;
+    bool is_empty = true;
+    size_t first = *count;
+
+    while (first > 0) {
+        struct segment *segment = segments[first - 1];
+
+        if (replay_read_trailer(r, segment, &trailer))
+            break;
+        int error = look_for_records(r, segment, end_by_cuts(r, segment), &is_empty);
+        if (error < 0)
+            return error;
+        if (!is_empty)
+            break;
+        first--;
+    }
+    for (size_t i = first; i < *count; i++)
+        r->trailing[r->trailing_count++] = segments[i];
+    *count = first;
+    return 0;
+}
+
+/* Serials in use and, of the last segment, the end of the log: footers know both; where one is
+ * missing the records do. */
+static int look_ahead(struct recovering *r, struct segment *segment)
+{
+    struct shard *shard = r->shard;
+    struct record_scan_result scanned = {.end = SPOOL_BLOCK};
+    struct segment_trailer trailer;
+
+    segment->data_end = SPOOL_BLOCK;
+    if (replay_read_trailer(r, segment, &trailer)) {
+        segment->data_end = trailer.data_end;
+        shard->serial_last = MAX(shard->serial_last, trailer.serial_max);
+        return 0;
+    }
+    r->segment = segment;
+    int error = replay_look(r, end_by_cuts(r, segment), &scanned);
+    if (error < 0)
+        return fail(r, error, "cannot be read", segment->sequence);
+    segment->data_end = (scanned.end + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
+    return 0;
+}
+
+static int apply_segment(struct recovering *r, struct segment *segment)
 {
     struct shard *shard = r->shard;
     uint32_t end = end_by_cuts(r, segment);
     struct segment_trailer trailer;
     bool is_empty = false;
+    int error = 0;
 
-    if (!replay_read_trailer(r, segment, &trailer)) {
-        int error = look_for_records(r, segment, end, &is_empty);
-
-        if (error < 0) {
-            segment_free(&segment);
-            return error;
-        }
-    }
+    r->segment = segment;
+    if (!replay_read_trailer(r, segment, &trailer))
+        error = look_for_records(r, segment, end, &is_empty);
+    if (error < 0)
+        return error;
     if (is_empty) {
-        r->trailing[r->trailing_count++] = segment;
+        /* Before others that are not: a crash or a failed write left it so. */
+        segment->data_end = SPOOL_BLOCK;
+        segment->state = SEGMENT_FAILED;
         return 0;
     }
-    keep_trailing(r);
-    r->segment = segment;
-    segment->state = SEGMENT_CLOSED;
-    shard_append_segment(shard, segment);
     if (!replay_footer(r)) {
-        int error = replay_records(r, end);
-
+        error = replay_records(r, end);
         if (error < 0)
             return fail(r, error, "cannot be read", segment->sequence);
         if (end < segment->size)
@@ -273,7 +309,7 @@ static int recover_segment(struct recovering *r, struct segment *segment)
             replay_write_footer(r);
     }
     shard->bytes_used += segment->data_end - SPOOL_BLOCK;
-    shard->durable_position = position_of(segment->sequence, segment->data_end);
+    metric_add(METRIC_SPOOL_BYTES_USED, segment->data_end - SPOOL_BLOCK);
     return 0;
 }
 
@@ -319,12 +355,19 @@ static void take_spares(struct recovering *r)
 
 static void schedule_stub(void *context, struct stub *stub)
 {
-    struct shard *shard = context;
+    struct recovering *r = context;
+    struct shard *shard = r->shard;
     int64_t now_ms = engine_now_ms(shard->engine);
     int64_t wall_offset_ms = shard_wall_offset_ms(shard);
 
+    if (stub->segment->sequence > r->end)
+        return; /* accepted since the start */
     shard->messages++;
     shard->recipients += stub->live_count;
+    metric_inc(METRIC_SPOOL_MESSAGES);
+    metric_add(METRIC_SPOOL_RECIPIENTS, stub->live_count);
+    r->result->messages++;
+    r->result->recipients += stub->live_count;
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct pending *pending = &stub->pendings[i];
 
@@ -385,9 +428,11 @@ static int lock(struct recovering *r)
     return error;
 }
 
-static int recover_segments(struct recovering *r)
+/* Opens all files; those with something in them become the shard's segments. */
+static int open_segments(struct recovering *r)
 {
     size_t count = 0;
+    size_t taken = 0;
     int error = 0;
     struct segment **segments = calloc(r->sequence_count + 1, sizeof(struct segment *));
 
@@ -399,78 +444,105 @@ static int recover_segments(struct recovering *r)
         if (segments[count] != NULL)
             collect_cuts(r, segments[count++]);
     }
-    size_t done = 0;
-    for (; error == 0 && done < count; done++) {
+    if (error == 0)
+        error = split_trailing(r, segments, &count);
+    for (; error == 0 && taken < count; taken++) {
+        struct segment *segment = segments[taken];
+
         /* A number that is missing in between took its mail with it. */
-        if (done > 0 && segments[done]->sequence != segments[done - 1]->sequence + 1)
+        if (taken > 0 && segment->sequence != segments[taken - 1]->sequence + 1)
             log_error("spool=%02x segment=%x what=\"the segments before it are missing\"",
-                      r->shard->number, segments[done]->sequence);
-        error = recover_segment(r, segments[done]);
+                      r->shard->number, segment->sequence);
+        error = look_ahead(r, segment);
+        segment->state = SEGMENT_CLOSED;
+        shard_append_segment(r->shard, segment);
+        r->shard->durable_position = position_of(segment->sequence, segment->data_end);
+        r->end = segment->sequence;
     }
-    for (; done < count; done++)
-        segment_free(&segments[done]);
+    for (; taken < count; taken++)
+        segment_free(&segments[taken]);
     free(segments);
     return error;
 }
 
 static uint32_t next_sequence(const struct recovering *r)
 {
-    const struct shard *shard = r->shard;
-    const struct segment *last = NULL;
-
-    if (shard->segment_count > 0)
-        last = shard->segments[shard->segment_count - 1];
-    if (last != NULL)
-        return last->sequence + 1;
-    const struct segment *first = r->trailing_count > 0 ? r->trailing[0] : NULL;
-    return first != NULL ? first->sequence : MAX(r->sequence_min, (uint32_t)1);
+    if (r->shard->segment_count > 0)
+        return r->end + 1;
+    return r->trailing_count > 0 ? r->trailing[0]->sequence : MAX(r->sequence_min, (uint32_t)1);
 }
 
-int recover(struct shard *shard, struct recovery *recovery, char *why_out)
+int recover_begin(struct shard *shard, struct recovery *recovery, char *why_out)
 {
-    struct recovering r = {.shard = shard, .result = recovery, .why = why_out};
-    int64_t started_ms = clock_monotonic_ms();
-    uint64_t cursor = 0;
+    struct recovering *r = calloc(1, sizeof(*r));
 
+    check(r != NULL);
+    *r = (struct recovering){.shard = shard, .result = recovery, .why = why_out};
     why_out[0] = '\0';
-    shard->is_recovering = true;
-    r.block = disk_buffer(SPOOL_BLOCK);
-    check(r.block != NULL);
-    int error = lock(&r);
+    r->started_ms = clock_monotonic_ms();
+    r->block = disk_buffer(SPOOL_BLOCK);
+    check(r->block != NULL);
+    shard->recovering = r;
+    int error = lock(r);
     if (error < 0)
-        goto out;
-    r.trailing = calloc(r.sequence_count + 1, sizeof(struct segment *));
-    check(r.trailing != NULL);
+        return error;
+    r->trailing = calloc(r->sequence_count + 1, sizeof(struct segment *));
+    check(r->trailing != NULL);
     damage_open(shard);
-    error = recover_segments(&r);
+    error = open_segments(r);
     if (error < 0)
-        goto out;
-    shard->next_sequence = next_sequence(&r);
-    take_spares(&r);
-    while (stub_index_walk(&shard->index, &cursor, SIZE_MAX, schedule_stub, shard))
-        ;
-    recovery->messages = shard->messages;
-    recovery->recipients = shard->recipients;
-    recovery->segments = shard->segment_count;
-    damage_tell_recovered(shard);
-    recovery->took_ms = clock_monotonic_ms() - started_ms;
-    metric_add(METRIC_SPOOL_MESSAGES, (int64_t)shard->messages);
-    metric_add(METRIC_SPOOL_RECIPIENTS, (int64_t)shard->recipients);
-    metric_add(METRIC_SPOOL_BYTES_USED, (int64_t)shard->bytes_used);
+        return error;
+    r->count = shard->segment_count;
+    shard->next_sequence = next_sequence(r);
+    take_spares(r);
+    return 0;
+}
+
+static void tell_whole(const struct recovering *r)
+{
+    struct recovery *recovery = r->result;
+
+    recovery->segments = r->count;
+    recovery->took_ms = clock_monotonic_ms() - r->started_ms;
     metric_add(METRIC_SPOOL_TORN_BYTES, (int64_t)recovery->torn_bytes);
     log_info("spool=%02x messages=%ju recipients=%ju segments=%ju scanned=%ju torn=%ju damaged=%ju "
              "ms=%jd what=\"spool recovered\"",
-             shard->number, (uintmax_t)recovery->messages, (uintmax_t)recovery->recipients,
+             r->shard->number, (uintmax_t)recovery->messages, (uintmax_t)recovery->recipients,
              (uintmax_t)recovery->segments, (uintmax_t)recovery->bytes_scanned,
              (uintmax_t)recovery->torn_bytes, (uintmax_t)recovery->damaged_records,
              (intmax_t)recovery->took_ms);
-out:
-    for (size_t i = 0; i < r.trailing_count; i++)
-        segment_free(&r.trailing[i]);
-    shard->is_recovering = false;
-    free(r.trailing);
-    free(r.cuts);
-    free(r.sequences);
-    free(r.block);
-    return error;
+}
+
+int recover_step(struct shard *shard)
+{
+    struct recovering *r = shard->recovering;
+
+    check(r != NULL);
+    if (r->next < r->count) {
+        int error = apply_segment(r, shard->segments[r->next++]);
+
+        return error < 0 ? error : 1;
+    }
+    if (stub_index_walk(&shard->index, &r->cursor, SCHEDULE_BUCKETS, schedule_stub, r))
+        return 1;
+    tell_whole(r);
+    recover_end(shard);
+    damage_tell_recovered(shard);
+    return 0;
+}
+
+void recover_end(struct shard *shard)
+{
+    struct recovering *r = shard->recovering;
+
+    if (r == NULL)
+        return;
+    shard->recovering = NULL;
+    for (size_t i = 0; i < r->trailing_count; i++)
+        segment_free(&r->trailing[i]);
+    free(r->trailing);
+    free(r->cuts);
+    free(r->sequences);
+    free(r->block);
+    free(r);
 }

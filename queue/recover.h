@@ -1,7 +1,13 @@
 /*
  * recover.h - the two halves of start-up: recover.c knows files, replay.c what is in them.
  *
- * Private to queue/. Blocking: before the engine runs.
+ * recover_begin() learns what must be known before anything new is accepted: which segments there
+ * are, where the last one ends, which serials were given out. recover_step() then applies one
+ * segment a call, from the oldest on, and at last schedules what is unfinished, while new mail is
+ * accepted into segments behind all of these. Until it is over nothing is reclaimed or compacted,
+ * and no recovered recipient is due.
+ *
+ * Private to queue/. Blocking: what it reads it waits for.
  */
 #pragma once
 
@@ -21,11 +27,17 @@ struct recovering {
     struct segment *segment; /* being applied */
     uint8_t *block;
     const uint8_t *bytes; /* of the segment being scanned, from SPOOL_BLOCK on */
+    size_t next, count;   /* of the shard's segments: to be applied */
+    uint32_t end;         /* later segments hold what was accepted since the start */
+    uint64_t cursor;      /* of the walk that schedules */
+    int64_t started_ms;
 };
 
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that
  * is good: it has to be scanned, which leads to the same state. */
 must_use bool replay_footer(struct recovering *r);
+/* What a segment without a footer says of the log's end and the serials; nothing is applied. */
+must_use int replay_look(struct recovering *r, uint32_t end, struct record_scan_result *out);
 /* The first `len` bytes behind the header, zeros where the disk does not give them; for free().
  * NULL: no memory. */
 must_use uint8_t *replay_read(const struct segment *segment, size_t len);

@@ -329,6 +329,29 @@ int replay_records(struct recovering *r, uint32_t end)
     return 0;
 }
 
+static void see_record(void *context, const struct record *record, bool is_alone)
+{
+    struct recovering *r = context;
+
+    (void)is_alone;
+    if (record_message_id(record).value != 0)
+        see_serial(r->shard, record_message_id(record).value);
+}
+
+int replay_look(struct recovering *r, uint32_t end, struct record_scan_result *out)
+{
+    size_t len = (end - SPOOL_BLOCK) / SPOOL_BLOCK * SPOOL_BLOCK;
+    struct record_scan callbacks = {.context = r, .record = see_record};
+    uint8_t *bytes = replay_read(r->segment, len);
+
+    if (bytes == NULL)
+        return -ENOMEM;
+    int error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK,
+                            segment_record_seed(r->segment), &callbacks, out);
+    free(bytes);
+    return error;
+}
+
 void replay_write_footer(struct recovering *r)
 {
     struct segment *segment = r->segment;

@@ -21,6 +21,11 @@ int64_t shard_wall_offset_ms(const struct shard *shard)
     return engine_wall_ms(shard->engine) - engine_now_ms(shard->engine);
 }
 
+bool shard_is_whole(const struct shard *shard)
+{
+    return shard->recovering == NULL;
+}
+
 unsigned shard_index(const struct shard *shard)
 {
     return shard->number;
@@ -94,7 +99,7 @@ void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms
 
 struct stub *shard_find(struct shard *shard, struct message_id id)
 {
-    return stub_index_find(&shard->index, id);
+    return shard->recovering != NULL ? NULL : stub_index_find(&shard->index, id);
 }
 
 bool shard_take(struct shard *shard, struct pending *pending)
@@ -134,7 +139,8 @@ bool shard_walk(struct shard *shard, uint64_t *cursor, size_t max,
 {
     struct walk walk = {shard, visit, context};
 
-    return stub_index_walk(&shard->index, cursor, max, visit_stub, &walk);
+    return shard->recovering == NULL &&
+           stub_index_walk(&shard->index, cursor, max, visit_stub, &walk);
 }
 
 void shard_sink_passed(struct shard *shard, unsigned sink, uint64_t position)
@@ -168,6 +174,7 @@ void shard_status(struct shard *shard, struct shard_status *out)
         .resident_messages = shard->resident_messages,
         .overdue = shard->recipients > held ? shard->recipients - held : 0,
         .is_full = shard->is_full,
+        .is_recovering = shard->recovering != NULL,
     };
 }
 
@@ -227,18 +234,31 @@ static void close_progress(struct shard *shard)
     shard->closed(shard->closed_context);
 }
 
+static void recover_more(struct shard *shard)
+{
+    int more = recover_step(shard);
+
+    if (more < 0)
+        log_error("spool=%02x what=\"%s\"", shard->number, shard->why);
+    check(more >= 0); /* no memory: what was accepted before would be lost from sight */
+    engine_turn_again(shard->engine);
+}
+
 static void on_turn(struct turn_hook *hook)
 {
     struct shard *shard = container_of(hook, struct shard, hook);
 
     tell_failures(shard);
     content_turn(shard);
+    if (shard->recovering != NULL && !shard->is_closing)
+        recover_more(shard);
     if (shard->is_closing) {
         close_progress(shard); /* may have freed the shard */
         return;
     }
     hand_out_due(shard);
-    compact_turn(shard);
+    if (shard->recovering == NULL)
+        compact_turn(shard);
     supply_check(shard); /* a pin may be gone */
 }
 
@@ -270,6 +290,7 @@ void shard_free(struct shard **shard)
     if (freed == NULL)
         return;
     check(freed->is_closed);
+    recover_end(freed);
     metric_add(METRIC_SPOOL_MESSAGES, -(int64_t)freed->messages);
     metric_add(METRIC_SPOOL_RECIPIENTS, -(int64_t)freed->recipients);
     metric_add(METRIC_SPOOL_BYTES_LIVE, -(int64_t)freed->bytes_live);
@@ -348,6 +369,18 @@ static struct shard *shard_new(const struct shard_setup *setup)
     return shard;
 }
 
+static int recover_all(struct shard *shard, bool later)
+{
+    int more = recover_begin(shard, &shard->recovery, shard->why);
+
+    if (more < 0)
+        return more;
+    do
+        more = later ? 0 : recover_step(shard);
+    while (more > 0);
+    return more;
+}
+
 int shard_open(const struct shard_setup *setup, struct shard **shard_out,
                struct recovery *recovery_out, char *why_out)
 {
@@ -356,12 +389,13 @@ int shard_open(const struct shard_setup *setup, struct shard **shard_out,
     struct shard *shard = shard_new(setup);
     int error = apply_settings(shard, setup->settings) ? 0 : -ENAMETOOLONG;
 
-    *recovery_out = (struct recovery){0};
     if (error == 0)
-        error = recover(shard, recovery_out, why_out);
+        error = recover_all(shard, setup->recovers_later);
     else
-        memcpy(why_out, "the spool's path is too long", sizeof("the spool's path is too long"));
+        memcpy(shard->why, "the spool's path is too long", sizeof("the spool's path is too long"));
+    *recovery_out = shard->recovery;
     if (error < 0) {
+        memcpy(why_out, shard->why, sizeof(shard->why));
         shard->is_closed = true;
         shard_free(&shard);
         return error;

@@ -56,6 +56,7 @@ struct shard_setup {
     unsigned sink_count; /* event sinks whose cursors hold segments back */
     const struct spool_settings *settings;
     struct shard_hooks hooks;
+    bool recovers_later; /* shard_open() leaves most of the work to the engine's turns */
 };
 
 /* What recovery found; all of it is logged as well. */
@@ -65,12 +66,15 @@ struct recovery {
 };
 
 /* Opens or creates, recovers, and schedules what is unfinished. Blocks: before the engine runs.
- * 0 or -errno with a sentence in why_out (at least 256 bytes): newer format, other node, locked. */
+ * 0 or -errno with a sentence in why_out (at least 256 bytes): newer format, other node, locked.
+ * With recovers_later it returns when mail can be accepted, and recovery_out stays empty; the rest
+ * is read turn by turn, a segment each: until shard_is_whole() nothing of it is found or due. */
 must_use int shard_open(const struct shard_setup *setup, struct shard **shard_out,
                         struct recovery *recovery_out, char *why_out);
 /* Flushes what is buffered, then calls closed(); commits after this fail with -ESHUTDOWN. */
 void shard_close(struct shard *shard, void (*closed)(void *context), void *context);
-void shard_free(struct shard **shard); /* after closed() */
+void shard_free(struct shard **shard);          /* after closed() */
+bool shard_is_whole(const struct shard *shard); /* everything is in memory that is unfinished */
 unsigned shard_index(const struct shard *shard);
 bool shard_is_adopted(const struct shard *shard);
 
@@ -170,7 +174,10 @@ bool shard_retry_now(struct shard *shard, struct pending *pending);
  * False if it is in another state. */
 bool shard_take(struct shard *shard, struct pending *pending);
 
-/* Visits stubs in slices: from *cursor (0 at first), at most `max` buckets a call; false at the
+/* The operator's side sees a shard once it is whole: before, nothing is found and a walk is at its
+ * end at once.
+ *
+ * Visits stubs in slices: from *cursor (0 at first), at most `max` buckets a call; false at the
  * end. Stubs may come and go between slices; each that stays is visited once. */
 bool shard_walk(struct shard *shard, uint64_t *cursor, size_t max,
                 void (*visit)(void *context, struct shard *shard, struct stub *stub),
@@ -184,7 +191,8 @@ struct shard_status {
     uint64_t messages, recipients, scheduled, ready, committing;
     uint64_t segments, bytes_used, bytes_live, spare_segments;
     uint64_t resident_bytes, resident_messages;
-    uint64_t overdue; /* broken invariant: unfinished, neither scheduled nor held; must stay 0 */
-    bool is_full;     /* accepting is refused for want of space */
+    uint64_t overdue;   /* broken invariant: unfinished, neither scheduled nor held; must stay 0 */
+    bool is_full;       /* accepting is refused for want of space */
+    bool is_recovering; /* the numbers still grow */
 };
 void shard_status(struct shard *shard, struct shard_status *out);

@@ -176,7 +176,10 @@ struct shard {
     struct timeout due;
     int64_t due_armed_ms;
 
-    bool is_recovering, is_closing, is_closed;
+    struct recovering *recovering; /* NULL: every segment was read */
+    struct recovery recovery;
+    char why[256];
+    bool is_closing, is_closed;
     void (*closed)(void *context);
     void *closed_context;
 
@@ -287,4 +290,7 @@ void compact_moved(struct shard *shard); /* a copy stands, or failed */
 bool compact_is_idle(const struct shard *shard);
 
 /* recover.c */
-must_use int recover(struct shard *shard, struct recovery *recovery, char *why_out);
+must_use int recover_begin(struct shard *shard, struct recovery *recovery, char *why_out);
+/* 1: there is more to do; 0: whole. -errno with a sentence at why_out. */
+must_use int recover_step(struct shard *shard);
+void recover_end(struct shard *shard); /* also in the middle */

@@ -1,5 +1,6 @@
 /*
- * stub.h - what memory keeps of an unfinished message: 96 bytes with one recipient, 32 for each more.
+ * stub.h - what memory keeps of an unfinished message: 96 bytes with one recipient, 32 for each
+ * more.
  *
  * A stub and its pendings (one a recipient, in the order of RCPT) are one allocation, freed when
  * the last recipient is final. Addresses, envelope and content are on disk. The index finds a stub

@@ -369,7 +369,7 @@ void supply_check(struct shard *shard)
 
     if (supply->doing != SUPPLY_IDLE || shard->is_closing)
         return;
-    if (oldest != NULL && supply_is_dead(shard, oldest)) {
+    if (oldest != NULL && shard->recovering == NULL && supply_is_dead(shard, oldest)) {
         bool can_recycle = shard->spare_count < shard->spares_wanted + RECYCLED_EXTRA &&
                            oldest->state == SEGMENT_CLOSED && oldest->size == shard->segment_size;
 

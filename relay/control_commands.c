@@ -12,7 +12,7 @@
 #include "relay/program.h"
 #include "relay/queue_walk.h"
 
-enum { SLICE_OUTPUT_MAX = 64 << 20, EXPLAIN_OUTPUT_MAX = 16 << 20 };
+enum { SLICE_OUTPUT_MAX = 64 << 20, EXPLAIN_OUTPUT_MAX = 16 << 20, WHOLE_STEP_US = 20000 };
 
 /* --- status ----------------------------------------------------------------------------------- */
 
@@ -21,23 +21,21 @@ static json_t *status_json(const struct program_status *status)
     const struct shard_status *spool = &status->spool;
     const struct delivery_status *delivery = &status->delivery;
 
-    return json_pack("{s:I, s:{s:I,s:I,s:I,s:I,s:I,s:I}, s:{s:I,s:I,s:I,s:I,s:I,s:b},"
-                     " s:{s:I,s:I,s:I,s:I,s:I,s:I}, s:I}",
-                     "sessions", (json_int_t)status->sessions, "queue", "messages",
-                     (json_int_t)spool->messages, "recipients", (json_int_t)spool->recipients,
-                     "scheduled", (json_int_t)spool->scheduled, "ready", (json_int_t)spool->ready,
-                     "committing", (json_int_t)spool->committing, "domains",
-                     (json_int_t)status->domains, "spool", "segments", (json_int_t)spool->segments,
-                     "used_bytes", (json_int_t)spool->bytes_used, "live_bytes",
-                     (json_int_t)spool->bytes_live, "spare_segments",
-                     (json_int_t)spool->spare_segments, "resident_bytes",
-                     (json_int_t)spool->resident_bytes, "full", (int)spool->is_full, "delivery",
-                     "waiting", (json_int_t)delivery->waiting, "in_attempt",
-                     (json_int_t)delivery->in_attempt, "connections",
-                     (json_int_t)delivery->connections, "sites", (json_int_t)delivery->sites,
-                     "sites_resting", (json_int_t)delivery->resting_sites, "destinations",
-                     (json_int_t)delivery->destinations, "unheld",
-                     (json_int_t)(spool->overdue + delivery->unheld));
+    return json_pack(
+        "{s:I, s:{s:I,s:I,s:I,s:I,s:I,s:I}, s:{s:I,s:I,s:I,s:I,s:I,s:b,s:b},"
+        " s:{s:I,s:I,s:I,s:I,s:I,s:I}, s:I}",
+        "sessions", (json_int_t)status->sessions, "queue", "messages", (json_int_t)spool->messages,
+        "recipients", (json_int_t)spool->recipients, "scheduled", (json_int_t)spool->scheduled,
+        "ready", (json_int_t)spool->ready, "committing", (json_int_t)spool->committing, "domains",
+        (json_int_t)status->domains, "spool", "segments", (json_int_t)spool->segments, "used_bytes",
+        (json_int_t)spool->bytes_used, "live_bytes", (json_int_t)spool->bytes_live,
+        "spare_segments", (json_int_t)spool->spare_segments, "resident_bytes",
+        (json_int_t)spool->resident_bytes, "full", (int)spool->is_full, "recovering",
+        (int)spool->is_recovering, "delivery", "waiting", (json_int_t)delivery->waiting,
+        "in_attempt", (json_int_t)delivery->in_attempt, "connections",
+        (json_int_t)delivery->connections, "sites", (json_int_t)delivery->sites, "sites_resting",
+        (json_int_t)delivery->resting_sites, "destinations", (json_int_t)delivery->destinations,
+        "unheld", (json_int_t)(spool->overdue + delivery->unheld));
 }
 
 static void command_status(struct control_client *client, const json_t *request)
@@ -439,20 +437,47 @@ static void command_show(struct control_client *client, const json_t *request)
 static const struct {
     const char *name;
     void (*run)(struct control_client *client, const json_t *request);
+    bool of_queue; /* needs all of it in memory */
 } commands[] = {
-    {"status", command_status},
-    {"sites", command_sites},
-    {"reload", command_reload},
-    {"queue.list", command_queue_list},
-    {"queue.domains", command_queue_domains},
-    {"queue.show", command_show},
-    {"queue.explain", command_explain},
-    {"queue.retry", command_queue_retry},
-    {"queue.cancel", command_queue_cancel},
-    {"queue.suspend", command_suspend},
-    {"queue.resume", command_resume},
-    {"queue.suspensions", command_suspensions},
+    {"status", command_status, false},
+    {"sites", command_sites, false},
+    {"reload", command_reload, false},
+    {"queue.list", command_queue_list, true},
+    {"queue.domains", command_queue_domains, true},
+    {"queue.show", command_show, true},
+    {"queue.explain", command_explain, true},
+    {"queue.retry", command_queue_retry, true},
+    {"queue.cancel", command_queue_cancel, true},
+    {"queue.suspend", command_suspend, true},
+    {"queue.resume", command_resume, false},
+    {"queue.suspensions", command_suspensions, false},
 };
+
+static void add_whole(struct worker *worker, void *context)
+{
+    bool *is_whole = context;
+
+    for (unsigned i = 0; i < worker->shard_count; i++)
+        *is_whole = *is_whole && shard_is_whole(worker->shards[i]);
+}
+
+/* Right after a start the queue is still being read from the spool; who asks about it would see
+ * only what is new. */
+static bool wait_whole(struct control_client *client)
+{
+    struct program *program = client->program;
+
+    while (!client->is_gone && !atomic_load(&program->is_stopping)) {
+        bool is_whole = true;
+
+        for (unsigned i = 0; i < program->worker_count; i++)
+            worker_call(&program->workers[i], add_whole, &is_whole);
+        if (is_whole)
+            return true;
+        usleep(WHOLE_STEP_US);
+    }
+    return false;
+}
 
 void control_dispatch(struct control_client *client, const json_t *request)
 {
@@ -460,7 +485,8 @@ void control_dispatch(struct control_client *client, const json_t *request)
 
     for (size_t i = 0; name != NULL && i < ARRAY_LEN(commands); i++) {
         if (strcmp(commands[i].name, name) == 0) {
-            commands[i].run(client, request);
+            if (!commands[i].of_queue || wait_whole(client))
+                commands[i].run(client, request);
             return;
         }
     }

@@ -119,7 +119,6 @@ static int start_publisher(struct program *program, const struct config *config)
 static int start_workers(struct program *program, const struct config *config)
 {
     struct shared *shared = &program->shared;
-    struct recovery total = {0};
 
     shared->worker_count = config->engines;
     shared->shard_count = count_shards(config->spool.directory, config->engines);
@@ -135,7 +134,7 @@ static int start_workers(struct program *program, const struct config *config)
     int error = start_publisher(program, config);
     if (error < 0)
         return error;
-    /* Side by side: recovery is most of a start. */
+    /* Side by side: with a long queue most of a start is reading. */
     program->worker_count = config->engines;
     for (unsigned i = 0; i < config->engines; i++)
         worker_start(&program->workers[i], shared, i);
@@ -145,16 +144,7 @@ static int start_workers(struct program *program, const struct config *config)
         if (worker_error < 0)
             log_error("engine=%u what=\"%s\"", i, program->workers[i].why);
         error = error < 0 ? error : worker_error;
-        total.messages += program->workers[i].recovery.messages;
-        total.recipients += program->workers[i].recovery.recipients;
-        total.damaged_records += program->workers[i].recovery.damaged_records;
-        total.took_ms += program->workers[i].recovery.took_ms;
     }
-    if (error == 0)
-        log_info("spool=%s messages=%llu recipients=%llu damaged=%llu ms=%lld what=recovered",
-                 config->spool.directory, (unsigned long long)total.messages,
-                 (unsigned long long)total.recipients, (unsigned long long)total.damaged_records,
-                 (long long)total.took_ms);
     return error;
 }
 

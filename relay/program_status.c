@@ -20,6 +20,7 @@ static void add_spool(struct shard_status *sum, const struct shard_status *part)
     sum->resident_messages += part->resident_messages;
     sum->overdue += part->overdue;
     sum->is_full = sum->is_full || part->is_full;
+    sum->is_recovering = sum->is_recovering || part->is_recovering;
 }
 
 static void add_delivery(struct delivery_status *sum, const struct delivery_status *part)

@@ -77,6 +77,7 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
         .sink_count = 1,
         .settings = &config->spool,
         .hooks = {worker, on_due, on_journaled, on_domain_idle},
+        .recovers_later = true,
     };
     struct shard *shard;
     int error = shard_open(&setup, &shard, &recovery, worker->why);
@@ -88,11 +89,6 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
     passed->shard = shard;
     passed->worker = worker;
     worker->shards[worker->shard_count++] = shard;
-    worker->recovery.messages += recovery.messages;
-    worker->recovery.recipients += recovery.recipients;
-    worker->recovery.segments += recovery.segments;
-    worker->recovery.damaged_records += recovery.damaged_records;
-    worker->recovery.took_ms += recovery.took_ms;
     publisher_attach(worker->shared->publisher, index, on_published, passed,
                      shard_durable_position(shard));
     return 0;

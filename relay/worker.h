@@ -57,7 +57,6 @@ struct worker {
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];
-    struct recovery recovery; /* summed over the shards */
     sem_t started;
     int start_error;
     bool is_threadless; /* it could not be started */

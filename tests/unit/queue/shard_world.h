@@ -32,7 +32,7 @@ struct world {
     struct spool_settings settings;
     char directory[64];
     unsigned sink_count;
-    bool is_adopted;
+    bool is_adopted, recovers_later;
     bool with_blocking; /* chores on a thread, as in the program */
     struct blocking *blocking;
     /* what the hooks told */
@@ -126,6 +126,7 @@ WORLD_MAY int world_open(struct world *world)
         .sink_count = world->sink_count,
         .settings = &world->settings,
         .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle},
+        .recovers_later = world->recovers_later,
     };
 
     world->due_count = 0;

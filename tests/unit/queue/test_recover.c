@@ -515,3 +515,57 @@ TEST(cut_segment_ends_where_the_next_one_says)
     free(file.bytes);
     world_free(&w);
 }
+
+/* Mail is taken while the queue is still being read; a crash in the middle costs none of either. */
+TEST(shard_accepts_before_the_queue_is_whole)
+{
+    enum { OLD = 60, NEW = 8 };
+    struct world w;
+    struct message_id old[OLD], new[NEW];
+    unsigned accepted_early = 0;
+
+    world_init_in_memory(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    for (unsigned i = 0; i < OLD; i++)
+        assert_int_equal(world_accept(&w, world_message(1, 8000, i + 1), &old[i]), 0);
+    /* Every third is finished, in a segment behind its own. */
+    for (unsigned i = 0; i < OLD; i += 3) {
+        struct pending *pending = &shard_find(w.shard, old[i])->pendings[0];
+
+        assert_true(world_wait_due(&w, pending));
+        assert_int_equal(world_outcome(&w, pending, EVENT_DELIVERED, 0), 0);
+    }
+    w.recovers_later = true;
+    for (unsigned i = 0; i < NEW; i++) {
+        world_crash(&w);
+        assert_int_equal(world_open(&w), 0);
+        assert_false(shard_is_whole(w.shard));
+        assert_null(shard_find(w.shard, old[1]));
+        assert_int_equal(world_accept(&w, world_message(1, 3000, 100 + i), &new[i]), 0);
+        expect_row(i, new[i].value > (i > 0 ? new[i - 1] : old[OLD - 1]).value);
+        accepted_early += !shard_is_whole(w.shard);
+        if (i % 2 == 1)
+            while (!shard_is_whole(w.shard))
+                world_turns(&w, 1);
+    }
+    assert_true(accepted_early > 0);
+    while (!shard_is_whole(w.shard))
+        world_turns(&w, 1);
+    world_check_invariant(&w);
+    for (unsigned i = 0; i < OLD; i++)
+        expect_row(i, is_loadable(&w, old[i], i + 1) == (i % 3 != 0));
+    for (unsigned i = 0; i < NEW; i++)
+        expect_row(i, is_loadable(&w, new[i], 100 + i));
+    for (unsigned i = 1; i < OLD; i += 3)
+        expect_row(i, world_wait_due(&w, &shard_find(w.shard, old[i])->pendings[0]));
+    world_close(&w);
+    /* And an end in the middle. */
+    assert_int_equal(world_open(&w), 0);
+    assert_false(shard_is_whole(w.shard));
+    world_close(&w);
+    w.recovers_later = false;
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, OLD - OLD / 3 + NEW);
+    world_close(&w);
+    world_free(&w);
+}
