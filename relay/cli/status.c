@@ -22,10 +22,13 @@ static void print_status(void *context, const json_t *s)
            json_array_size(json_object_get(s, "engines")));
     printf("sessions   %lld\n", number(s, NULL, "sessions"));
     printf("queue      %lld messages, %lld recipients in %lld domains: %lld scheduled, %lld ready, "
-           "%lld committing\n",
+           "%lld committing%s\n",
            number(s, "queue", "messages"), number(s, "queue", "recipients"),
            number(s, "queue", "domains"), number(s, "queue", "scheduled"),
-           number(s, "queue", "ready"), number(s, "queue", "committing"));
+           number(s, "queue", "ready"), number(s, "queue", "committing"),
+           json_is_true(json_object_get(json_object_get(s, "spool"), "recovering"))
+               ? " - still being read from the spool"
+               : "");
     printf("delivery   %lld connections, %lld waiting, %lld in an attempt, %lld sites (%lld at "
            "rest)\n",
            number(s, "delivery", "connections"), number(s, "delivery", "waiting"),

@@ -330,6 +330,12 @@ static bool check_pending(const struct model_message *message, const struct stub
     if (((pending->flags & PENDING_DELAY_TOLD) != 0) != is_told)
         return SAY("message %jx recipient %u: its delay notice is %s", id, number,
                    is_told ? "forgotten" : "invented");
+    if (pending->state == PENDING_READY) { /* handed out in the turn that read the last of it */
+        if (due_ms > wall_ms)
+            return SAY("message %jx recipient %u: handed out, but due at %jd", id, number,
+                       (intmax_t)due_ms);
+        return true;
+    }
     if (pending->state != PENDING_SCHEDULED)
         return SAY("message %jx recipient %u: not scheduled", id, number);
     /* Postponed is later than the model knows. What is due is due at once. */

@@ -238,7 +238,7 @@ class Ringpost(Process):
         """Until every recipient is final and the event files tell so."""
         def empty():
             status = self.status()
-            return (status["queue"]["recipients"] == 0
+            return (status["queue"]["recipients"] == 0 and not status["spool"]["recovering"]
                     and status["metrics"]["ringpost_events_lag_bytes"] == 0)
         try:
             wait_for(empty, "an empty queue", patience=patience, pause=0.1)
