@@ -152,19 +152,30 @@ void site_fail_some(struct site *site)
     site_dirty(site);
 }
 
+/* One recipient finds out whether the site is back; the others follow one by one, instead of all
+ * in the first second after an hour. */
+static int64_t spread(struct site *site)
+{
+    if (site->has_scout)
+        return (int64_t)random_below((uint64_t)site->spread_ms);
+    site->has_scout = true;
+    return 0;
+}
+
 /* Until the site's rest is over, or the recipient's time: a rest may be longer than that. */
 static void postpone_or_expire(struct site *site, struct pending *pending)
 {
     struct delivery *delivery = site->delivery;
     int64_t now_ms = engine_now_ms(delivery->engine);
     int64_t end_ms = destination_end_ms(delivery, pending);
-    int64_t due_ms = site->resting_until_ms + (int64_t)random_below(1000);
 
     if (now_ms >= end_ms && clearing_has_room(delivery)) {
         destination_expire(delivery, pending,
                            "no host of its site could be reached until its time was over");
         return;
     }
+    int64_t due_ms = site->resting_until_ms + spread(site);
+
     metric_inc(METRIC_DELIVERY_POSTPONED);
     if (end_ms > now_ms)
         due_ms = MIN(due_ms, end_ms);

@@ -14,6 +14,7 @@ enum {
     CONNECTIONS_DEFAULT = 20,
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
     NO_MEMORY_MS = 1000,
+    SPREAD_PART = 4,       /* of a rest: as much longer some of what waited may wait */
     URGENT_MS = 60 * 1000, /* since a site took a recipient */
     NO_FAMILY_MS = 5 * 60 * 1000,
 };
@@ -214,6 +215,8 @@ static void exhausted(struct site *site, int64_t until_ms)
     }
     until_ms = until_ms == INT64_MAX ? now_ms + NO_FAMILY_MS : MAX(until_ms, now_ms + 1000);
     site->resting_until_ms = until_ms;
+    site->spread_ms = MAX((until_ms - now_ms) / SPREAD_PART, (int64_t)1000);
+    site->has_scout = false;
     if (site->has_failed) {
         if (site->is_refused)
             site->failure.kind = VERDICT_BOUNCED;

@@ -52,6 +52,8 @@ struct site {
     int64_t timeout_at_ms;    /* 0: not armed */
     int64_t rate_until_ms;    /* the message rate allows the next one then */
     int64_t resting_until_ms; /* no host can be reached until then */
+    int64_t spread_ms;        /* over which what waited for that is spread behind it */
+    bool has_scout;           /* one recipient is due at once then */
     int64_t took_ms;          /* a recipient was accepted last; 0: never */
     size_t cap;               /* connections the peer seems to allow, while cap_until_ms */
     int64_t cap_until_ms;
