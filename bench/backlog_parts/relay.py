@@ -85,6 +85,7 @@ class Surroundings:
         self.refusing.command.remove("--ledger-at-once")
         self.dead, self.live = f"{block}.2", f"{block}.1"
         self.names = None
+        self.backs = []
 
     def start(self):
         here = os.path.dirname(os.path.abspath(__file__))
@@ -103,11 +104,12 @@ class Surroundings:
         """The site that was away, up again."""
         sink = Sink(self.folder, self.tools, [f"127.0.0.1:{self.ports['back']}"], name="back")
         sink.start()
+        self.backs.append(sink)
         return sink
 
     def stop(self):
-        for sink in (self.well, self.refusing):
-            if sink.process is not None:
+        for sink in (self.well, self.refusing, *self.backs):
+            if sink.process is not None and sink.process.poll() is None:
                 sink.stop()
         if self.names is not None:
             self.names.kill()
