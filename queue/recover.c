@@ -277,6 +277,8 @@ static int look_ahead(struct recovering *r, struct segment *segment)
     if (error < 0)
         return fail(r, error, "cannot be read", segment->sequence);
     segment->data_end = (scanned.end + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
+    if (scanned.records == 0) /* is there anything? apply_segment() asks again */
+        r->kept = NULL;
     return 0;
 }
 
@@ -289,7 +291,7 @@ static int apply_segment(struct recovering *r, struct segment *segment)
     int error = 0;
 
     r->segment = segment;
-    if (!replay_read_trailer(r, segment, &trailer))
+    if (!replay_read_trailer(r, segment, &trailer) && r->kept != segment)
         error = look_for_records(r, segment, end, &is_empty);
     if (error < 0)
         return error;
@@ -540,6 +542,7 @@ void recover_end(struct shard *shard)
     shard->recovering = NULL;
     for (size_t i = 0; i < r->trailing_count; i++)
         segment_free(&r->trailing[i]);
+    free(r->kept_bytes);
     free(r->trailing);
     free(r->cuts);
     free(r->sequences);

@@ -26,17 +26,21 @@ struct recovering {
     uint32_t sequence_min;   /* of the next one: what a file said that is gone */
     struct segment *segment; /* being applied */
     uint8_t *block;
-    const uint8_t *bytes; /* of the segment being scanned, from SPOOL_BLOCK on */
-    size_t next, count;   /* of the shard's segments: to be applied */
-    uint32_t end;         /* later segments hold what was accepted since the start */
-    uint64_t cursor;      /* of the walk that schedules */
+    const uint8_t *bytes;       /* of the segment being scanned, from SPOOL_BLOCK on */
+    const struct segment *kept; /* looked at last: its bytes need not be read again */
+    uint8_t *kept_bytes;
+    size_t kept_len;
+    size_t next, count; /* of the shard's segments: to be applied */
+    uint32_t end;       /* later segments hold what was accepted since the start */
+    uint64_t cursor;    /* of the walk that schedules */
     int64_t started_ms;
 };
 
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that
  * is good: it has to be scanned, which leads to the same state. */
 must_use bool replay_footer(struct recovering *r);
-/* What a segment without a footer says of the log's end and the serials; nothing is applied. */
+/* What a segment without a footer says of the log's end and the serials; nothing is applied. Keeps
+ * the bytes for replay_records(). */
 must_use int replay_look(struct recovering *r, uint32_t end, struct record_scan_result *out);
 /* The first `len` bytes behind the header, zeros where the disk does not give them; for free().
  * NULL: no memory. */

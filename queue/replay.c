@@ -312,7 +312,8 @@ int replay_records(struct recovering *r, uint32_t end)
     size_t len = (end - SPOOL_BLOCK) / SPOOL_BLOCK * SPOOL_BLOCK;
     struct record_scan callbacks = {.context = r, .record = on_record, .damage = on_damage};
     struct record_scan_result scanned = {.end = SPOOL_BLOCK};
-    uint8_t *bytes = replay_read(segment, len);
+    bool is_kept = r->kept == segment && r->kept_len == len;
+    uint8_t *bytes = is_kept ? r->kept_bytes : replay_read(segment, len);
 
     if (bytes == NULL)
         return -ENOMEM;
@@ -321,6 +322,10 @@ int replay_records(struct recovering *r, uint32_t end)
                             &callbacks, &scanned);
     r->bytes = NULL;
     free(bytes);
+    if (is_kept) {
+        r->kept = NULL;
+        r->kept_bytes = NULL;
+    }
     if (error < 0)
         return error;
     r->result->bytes_scanned += scanned.end - SPOOL_BLOCK;
@@ -342,14 +347,15 @@ int replay_look(struct recovering *r, uint32_t end, struct record_scan_result *o
 {
     size_t len = (end - SPOOL_BLOCK) / SPOOL_BLOCK * SPOOL_BLOCK;
     struct record_scan callbacks = {.context = r, .record = see_record};
-    uint8_t *bytes = replay_read(r->segment, len);
 
-    if (bytes == NULL)
+    free(r->kept_bytes);
+    r->kept_bytes = replay_read(r->segment, len);
+    if (r->kept_bytes == NULL)
         return -ENOMEM;
-    int error = record_scan((struct bytes){bytes, len}, SPOOL_BLOCK,
-                            segment_record_seed(r->segment), &callbacks, out);
-    free(bytes);
-    return error;
+    r->kept = r->segment;
+    r->kept_len = len;
+    return record_scan((struct bytes){r->kept_bytes, len}, SPOOL_BLOCK,
+                       segment_record_seed(r->segment), &callbacks, out);
 }
 
 void replay_write_footer(struct recovering *r)
