@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from peers.process import Problem, cpu_seconds, free_port, wait_until
+from peers.process import Problem, cpu_seconds, wait_until
 from peers.ringpost import Ringpost
 from peers.tools import OurSink
 
@@ -44,6 +44,19 @@ MIX = ["40%:20:.giant.bench.example", "20%:4:.large.bench.example", "32%:100000:
        "8%:20000:.gone.bench.example"]
 
 
+def quiet_port():
+    """Free, and below those that outgoing connections use: it is bound again after a restart."""
+    for _ in range(200):
+        port = random.randrange(12000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise Problem("no free port between 12000 and 30000")
+
+
 class Sink(OurSink):
     """ringpost-bench-sink at more than one address."""
 
@@ -75,7 +88,7 @@ class Surroundings:
         os.makedirs(folder, exist_ok=True)
         self.folder = folder
         self.tools = tools
-        self.ports = {name: free_port() for name in ("names", "well", "refusing", "back")}
+        self.ports = {name: quiet_port() for name in ("names", "well", "refusing", "back")}
         block = f"127.{random.randrange(16, 250)}.{random.randrange(250)}"
         self.well = Sink(folder, tools, [f"127.0.0.1:{self.ports['well']}"], name="well")
         self.refusing = Sink(
@@ -124,7 +137,7 @@ class BacklogRelay(Ringpost):
         os.makedirs(folder, exist_ok=True)
         self.folder = os.path.realpath(folder)
         self.program = os.path.realpath(program)
-        self.port = free_port()
+        self.port = quiet_port()
         self.process = None
         self.log = os.path.join(self.folder, "ringpost.log")
         self.state = os.path.join(self.folder, "state")
