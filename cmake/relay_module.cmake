@@ -212,9 +212,10 @@ endfunction()
 # relay_fuzz(<tests/fuzz/fuzz_x.c> MODULES <module>...)
 #
 # With RINGPOST_FUZZ a libFuzzer program, otherwise the same file behind a driver that replays
-# inputs. Either way fuzz-replay/x runs the seeds in tests/fuzz/seeds/x.
+# inputs. Either way fuzz-replay/x runs the seeds in tests/fuzz/seeds/x. The libFuzzer program has a
+# second test, fuzz-run/x: RUNS inputs of its own making.
 function(relay_fuzz SOURCE)
-    cmake_parse_arguments(ARG "" "" "MODULES" ${ARGN})
+    cmake_parse_arguments(ARG "" "RUNS" "MODULES" ${ARGN})
     get_filename_component(target ${SOURCE} NAME_WE)
     string(REGEX REPLACE "^fuzz_" "" name ${target})
     set(seeds ${PROJECT_SOURCE_DIR}/tests/fuzz/seeds/${name})
@@ -222,10 +223,19 @@ function(relay_fuzz SOURCE)
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
     # libFuzzer calls this by name; it has no header of its own.
     target_compile_options(${target} PRIVATE -Wno-missing-prototypes)
+    if("program" IN_LIST ARG_MODULES)
+        get_property(ARG_MODULES GLOBAL PROPERTY RELAY_MODULES)
+        target_link_libraries(${target} PRIVATE program)
+    endif()
     relay_link(${target} PRIVATE FAKE ${ARG_MODULES})
     if(RINGPOST_FUZZ)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
         add_test(NAME fuzz-replay/${name} COMMAND ${target} -runs=0 ${seeds})
+        add_test(NAME fuzz-run/${name}
+            COMMAND ${PROJECT_SOURCE_DIR}/tests/fuzz/run --fresh $<TARGET_FILE:${target}>
+                ${PROJECT_BINARY_DIR}/fuzz/found/${name} -runs=${ARG_RUNS})
+        set_tests_properties(fuzz-run/${name} PROPERTIES TIMEOUT 600 LABELS fuzz
+            ENVIRONMENT "${RELAY_TEST_ENVIRONMENT}")
     else()
         target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay.c)
         add_test(NAME fuzz-replay/${name} COMMAND ${target} ${seeds})
