@@ -389,6 +389,17 @@ int event_tail_next(struct event_tail *tail, struct bytes *line_out)
 
 /* --- for people ------------------------------------------------------------------------------ */
 
+/* JSON leaves DEL as it is. */
+static bool append_quoted(struct buf *out, struct bytes quoted)
+{
+    struct bytes piece;
+
+    while (bytes_take_until(&quoted, 0x7f, &piece))
+        if (!buf_append(out, piece) || !buf_append(out, BYTES("\\u007F")))
+            return false;
+    return buf_append(out, quoted);
+}
+
 /* " key=value", quoted and escaped where it holds more than printable ASCII without spaces. */
 static bool append_pair(struct buf *out, const char *key, json_t *value)
 {
@@ -408,7 +419,7 @@ static bool append_pair(struct buf *out, const char *key, json_t *value)
         return buf_printf(out, " %s=%s", key, text);
     char *quoted = json_dumps(value, flags);
     check(quoted != NULL);
-    bool fits = buf_printf(out, " %s=%s", key, quoted);
+    bool fits = buf_printf(out, " %s=", key) && append_quoted(out, bytes_of(quoted));
     free(quoted);
     return fits;
 }
@@ -440,6 +451,15 @@ static bool append_reply(struct buf *out, json_t *reply)
     return fits;
 }
 
+/* A word as we write kinds and times: nothing in it that a terminal obeys or a column breaks at. */
+static bool is_word(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
+    return text[0] != '\0';
+}
+
 bool event_tail_text(struct bytes line, struct buf *out)
 {
     json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
@@ -447,10 +467,11 @@ bool event_tail_text(struct bytes line, struct buf *out)
     const char *kind = json_string_value(json_object_get(event, "kind"));
     json_t *egress = json_object_get(event, "egress");
     size_t before = buf_len(out);
-    bool is_event = kind != NULL;
+    bool has_time = time != NULL && is_word(time);
+    bool is_event = kind != NULL && is_word(kind);
 
     is_event =
-        is_event && buf_printf(out, "%-24s %-10s", time == NULL ? "-" : time, kind) &&
+        is_event && buf_printf(out, "%-24s %-10s", has_time ? time : "-", kind) &&
         append_pair(out, "id", json_object_get(event, "id")) &&
         append_pair(out, "to", json_object_get(event, "recipient")) &&
         append_pair(out, "from", json_object_get(event, "sender")) &&

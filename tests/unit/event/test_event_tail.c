@@ -353,8 +353,16 @@ TEST(event_tail_text_says_an_event_in_a_line)
                                       "\"enhanced\":\"4.4.1\",\"text\":\"refused\"}}"),
                                 &text));
     assert_true(bytes_ends_nocase(buf_bytes(&text), BYTES(" reply=\"4.4.1 refused\"")));
+    buf_clear(&text);
+    assert_true(
+        event_tail_text(BYTES("{\"kind\":\"x\",\"time\":\"\\u001b[2J\",\"rule\":\"a\x7f\x7f\"}"),
+                        &text));
+    expected = "-                        x          rule=\"a\\u007F\\u007F\"";
+    assert_int_equal(buf_len(&text), strlen(expected));
+    assert_memory_equal(buf_bytes(&text).ptr, expected, strlen(expected));
     assert_false(event_tail_text(BYTES("{}"), &text));
     assert_false(event_tail_text(BYTES("{\"kind\":7}"), &text));
+    assert_false(event_tail_text(BYTES("{\"kind\":\"\\u001b[2J\"}"), &text));
     assert_false(event_tail_text(BYTES("rubbish"), &text));
     buf_free(&json);
     buf_free(&text);
