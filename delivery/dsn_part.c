@@ -59,11 +59,28 @@ void dsn_part_init(struct dsn_part *part, const struct dsn_request *request, boo
     part->ends_in_crlf = last.len > 0 && last.ptr[last.len - 1] == '\n';
 }
 
+/* Up to where the next line begins that holds more than spaces, or to the end. */
+static size_t skip_blank_lines(struct bytes text, size_t at)
+{
+    for (size_t i = at; i < text.len; i++) {
+        if (text.ptr[i] == '\n')
+            at = i;
+        else if (text.ptr[i] != ' ')
+            return at;
+    }
+    return text.len;
+}
+
 /* Text of peers in header fields: no controls, and ASCII unless the report is in UTF-8. Lines of a
- * reply become continuation lines. */
+ * reply become continuation lines; blank ones go, since to some a line of white space ends the
+ * header section (RFC 5322 section 3.2.2). */
 static bool put_text(struct bytes text, const struct dsn_part *part, struct buf *out)
 {
     for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '\n')
+            i = skip_blank_lines(text, i);
+        if (i == text.len)
+            break;
         uint8_t c = text.ptr[i];
         bool ok;
 

@@ -381,6 +381,26 @@ TEST(dsn_of_8bit_mail_is_8bit_and_shows_no_8bit_reply)
     message_release(&dsn);
 }
 
+/* Inside a field, a line of white space ends the header section for some readers. */
+TEST(dsn_leaves_blank_lines_of_a_reply_out)
+{
+    struct message original = make_original("Subject: hello\r\n\r\nHello.\r\n");
+    struct message *dsn =
+        write_dsn(&original, DSN_FAILED, "\nno\n\n  \n such\nuser\n \n", BYTES_NONE);
+    struct part whole;
+    struct part parts[PARTS_MAX];
+
+    assert_non_null(dsn);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    struct bytes expected = BYTES("Diagnostic-Code: smtp; 550 5.1.1 \r\n"
+                                  "    no\r\n"
+                                  "     such\r\n"
+                                  "    user\r\n"
+                                  "Last-Attempt-Date:");
+    assert_true(bytes_find_bytes(parts[1].body, expected, 0) < parts[1].body.len);
+    message_release(&dsn);
+}
+
 TEST(dsn_is_not_made_for_what_is_no_address)
 {
     struct message original = make_original("Subject: x\r\n\r\n");
