@@ -11,6 +11,11 @@
 #include "base/clock.h"
 #include "relay/state_dir.h"
 
+enum { NUMBER_MAX = INT32_MAX }; /* of a rule: suspension_file_add() returns it as an int */
+
+/* The end of a rule must be a date that can be read back: four digits of a year. */
+static const json_int_t FOR_S_MAX = 100 * 366 * 86400LL;
+
 struct suspension_file {
     char path[4096];
     uint32_t next_number;
@@ -92,6 +97,16 @@ static bool rule_is_same(const struct suspension *a, const struct suspension *b)
     return a->message == b->message;
 }
 
+static bool has_number(const struct suspension_file *suspensions, json_int_t number)
+{
+    for (size_t i = 0; i < suspensions->count; i++)
+        if (suspensions->rules[i].number == number)
+            return true;
+    return false;
+}
+
+/* A file that was mended by hand may hold anything: numbers must be there, in bounds and unique,
+ * since they are what an operator resumes by. */
 static bool load_rules(struct suspension_file *suspensions, const json_t *root)
 {
     const json_t *item;
@@ -105,9 +120,12 @@ static bool load_rules(struct suspension_file *suspensions, const json_t *root)
         struct suspension *rule = &suspensions->rules[suspensions->count];
         const char *until = json_string_value(json_object_get(item, "until"));
 
-        if (!rule_from_json(item, rule, &why))
+        json_int_t number = json_integer_value(json_object_get(item, "number"));
+
+        if (number < 1 || number > NUMBER_MAX || has_number(suspensions, number) ||
+            !rule_from_json(item, rule, &why))
             return false;
-        rule->number = (uint32_t)json_integer_value(json_object_get(item, "number"));
+        rule->number = (uint32_t)number;
         suspensions->count++;
         if (until != NULL && !clock_parse_rfc3339(bytes_of(until), &rule->until_ms))
             return false;
@@ -146,6 +164,16 @@ void suspension_file_free(struct suspension_file **suspensions)
     *suspensions = NULL;
 }
 
+/* Counts up, so that a number means one rule for long; beyond the last the free ones again. */
+static uint32_t free_number(struct suspension_file *suspensions)
+{
+    do {
+        if (suspensions->next_number > NUMBER_MAX)
+            suspensions->next_number = 1;
+    } while (has_number(suspensions, suspensions->next_number++));
+    return suspensions->next_number - 1;
+}
+
 int suspension_file_add(struct suspension_file *suspensions, const json_t *request, int64_t wall_ms,
                         const char **why_out)
 {
@@ -155,6 +183,10 @@ int suspension_file_add(struct suspension_file *suspensions, const json_t *reque
     if (suspensions->count == SUSPENSIONS_MAX) {
         *why_out = "there are 10000 suspensions already; resume some";
         return -ENOSPC;
+    }
+    if (for_s > FOR_S_MAX) {
+        *why_out = "a suspension ends within 100 years; leave --for out for one that does not end";
+        return -EINVAL;
     }
     if (!rule_from_json(request, &rule, why_out))
         return -EINVAL;
@@ -171,7 +203,7 @@ int suspension_file_add(struct suspension_file *suspensions, const json_t *reque
         suspensions->rules[i].until_ms = rule.until_ms;
         return (int)suspensions->rules[i].number;
     }
-    rule.number = suspensions->next_number++;
+    rule.number = free_number(suspensions);
     suspensions->rules[suspensions->count++] = rule;
     return (int)rule.number;
 }

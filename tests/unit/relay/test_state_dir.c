@@ -131,6 +131,46 @@ TEST(suspensions_survive_a_restart_and_expire)
     remove_directory();
 }
 
+TEST(suspensions_numbers_are_unique_and_positive)
+{
+    static const char *const refused[] = {
+        "[{\"number\":1,\"domain\":\"a\"},{\"number\":1,\"domain\":\"b\"}]",
+        "[{\"domain\":\"a\"}]",
+        "[{\"number\":-1,\"domain\":\"a\"}]",
+        "[{\"number\":4294967296,\"domain\":\"a\"}]",
+    };
+
+    make_directory();
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        write_file("suspensions.json", refused[i]);
+        expect_row(i, suspension_file_load(directory, why, sizeof(why)) == NULL);
+    }
+    write_file("suspensions.json", "[{\"number\":2147483647,\"domain\":\"a\"},"
+                                   "{\"number\":1,\"domain\":\"b\"}]");
+    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    assert_non_null(suspensions);
+    assert_int_equal(add(suspensions, "{\"domain\":\"c\"}", 1000), 2);
+    suspension_file_free(&suspensions);
+    remove_directory();
+}
+
+/* An end in the year 292277026 could be written and never read again. */
+TEST(suspensions_end_at_a_date_that_can_be_read_back)
+{
+    make_directory();
+    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":9223372036854775807}", 1000),
+                     -EINVAL);
+    assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":999999999999}", 1000), -EINVAL);
+    assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":3153600000}", 1795489800000), 1);
+    assert_int_equal(suspension_file_save(suspensions), 0);
+    suspension_file_free(&suspensions);
+    suspensions = suspension_file_load(directory, why, sizeof(why));
+    assert_non_null(suspensions);
+    suspension_file_free(&suspensions);
+    remove_directory();
+}
+
 TEST(suspensions_damaged_file_is_refused)
 {
     make_directory();
