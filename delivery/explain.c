@@ -6,6 +6,7 @@
 #include "delivery/retry.h"
 #include "delivery/router.h"
 #include "delivery/suspend.h"
+#include "event/json_text.h"
 
 /* `"key": ` before a value; the first one of an object opens it. */
 static bool put_key(struct buf *out, char before, const char *key)
@@ -13,24 +14,14 @@ static bool put_key(struct buf *out, char before, const char *key)
     return buf_printf(out, "%c\"%s\":", before, key);
 }
 
+/* What came from outside may hold any bytes; empty: null. */
 static bool put_text(struct buf *out, char before, const char *key, struct bytes text)
 {
     bool ok = put_key(out, before, key);
 
     if (text.len == 0)
         return ok && buf_append(out, BYTES("null"));
-    ok = ok && buf_append_byte(out, '"');
-    for (size_t i = 0; ok && i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-
-        if (c == '"' || c == '\\')
-            ok = buf_printf(out, "\\%c", c);
-        else if (c < ' ' || c >= 0x7f)
-            ok = buf_append_byte(out, c == '\n' ? ' ' : '?');
-        else
-            ok = buf_append_byte(out, c);
-    }
-    return ok && buf_append_byte(out, '"');
+    return ok && json_text_append(out, text);
 }
 
 static bool put_number(struct buf *out, char before, const char *key, uint64_t number)
