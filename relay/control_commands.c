@@ -190,8 +190,9 @@ static void walk_workers(struct control_client *client, const struct queue_filte
     struct buf out;
 
     buf_init(&out, SLICE_OUTPUT_MAX);
-    for (unsigned i = 0; i < program->worker_count; i++) {
-        struct queue_walk *walk = queue_walk_create(&program->workers[i], filter, action, reason);
+    for (unsigned i = 0; i < program->worker_count && (limit == 0 || sum->acted < limit); i++) {
+        struct queue_walk *walk = queue_walk_create(&program->workers[i], filter, action, reason,
+                                                    limit == 0 ? 0 : limit - sum->acted);
         bool more = true;
 
         check(walk != NULL);
@@ -204,8 +205,6 @@ static void walk_workers(struct control_client *client, const struct queue_filte
             buf_clear(&out);
             if (action != QUEUE_LIST)
                 tell_progress(client, &now, &told_ms);
-            if (limit != 0 && now.acted >= limit)
-                more = false;
         }
         add_result(sum, queue_walk_result(walk));
         queue_walk_free(&walk);
@@ -228,7 +227,7 @@ static void queue_walk_command(struct control_client *client, const json_t *requ
                                enum queue_action action)
 {
     bool is_dry_run = json_is_true(json_object_get(request, "dry_run"));
-    uint64_t limit = (uint64_t)json_integer_value(json_object_get(request, "limit"));
+    json_int_t limit = json_integer_value(json_object_get(request, "limit"));
     struct queue_walk_result result = {0};
     struct queue_filter filter;
     const char *why = "";
@@ -242,7 +241,8 @@ static void queue_walk_command(struct control_client *client, const json_t *requ
                              "--older-than (--domain '*' means everything)");
         return;
     }
-    walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator", limit, &result);
+    walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator",
+                 (uint64_t)MAX(limit, (json_int_t)0), &result);
     if (!is_dry_run && action != QUEUE_LIST)
         log_info("matched=%llu acted=%llu busy=%llu domain=%s sender=%s recipient=%s what=%s",
                  (unsigned long long)result.matched, (unsigned long long)result.acted,

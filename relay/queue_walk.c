@@ -25,6 +25,7 @@ struct queue_walk {
     struct queue_filter filter;
     enum queue_action action;
     const char *reason;
+    uint64_t limit; /* 0: none */
     struct queue_walk_result result;
     /* the slice */
     struct buf *out;
@@ -77,6 +78,11 @@ static void list_pending(struct queue_walk *walk, struct pending *pending,
     json_decref(line);
 }
 
+static bool is_at_limit(const struct queue_walk *walk)
+{
+    return walk->limit != 0 && walk->result.acted >= walk->limit;
+}
+
 /* `message` is NULL where neither filter nor action needed it. */
 static void act(struct queue_walk *walk, struct shard *shard, struct pending *pending,
                 const struct message *message)
@@ -111,7 +117,7 @@ static void act(struct queue_walk *walk, struct shard *shard, struct pending *pe
 static void act_on_message(struct queue_walk *walk, struct shard *shard, struct stub *stub,
                            const struct message *message)
 {
-    for (uint32_t i = 0; i < stub->recipient_count; i++) {
+    for (uint32_t i = 0; i < stub->recipient_count && !is_at_limit(walk); i++) {
         struct pending *pending = &stub->pendings[i];
 
         if (!queue_filter_matches_pending(&walk->filter, pending))
@@ -175,7 +181,8 @@ static void load_more(struct queue_walk *walk)
 {
     struct shard *shard = walk->worker->shards[walk->shard];
 
-    while (walk->found_next < walk->found_count && walk->loading < SLICE_LOADS) {
+    while (walk->found_next < walk->found_count && walk->loading < SLICE_LOADS &&
+           !is_at_limit(walk)) {
         struct stub *stub = shard_find(shard, walk->found[walk->found_next++]);
         struct walk_load *slot = free_load(walk);
 
@@ -195,7 +202,7 @@ static void load_more(struct queue_walk *walk)
         walk->shard++;
         walk->cursor = 0;
     }
-    walk->is_over = walk->shard >= walk->worker->shard_count;
+    walk->is_over = walk->shard >= walk->worker->shard_count || is_at_limit(walk);
     sem_post(&walk->slice_done);
 }
 
@@ -220,7 +227,7 @@ static void open_slice(struct letter *letter, struct engine *engine)
 }
 
 struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_filter *filter,
-                                     enum queue_action action, const char *reason)
+                                     enum queue_action action, const char *reason, uint64_t limit)
 {
     struct queue_walk *walk = calloc(1, sizeof(*walk));
 
@@ -230,6 +237,7 @@ struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_f
     walk->filter = *filter;
     walk->action = action;
     walk->reason = reason;
+    walk->limit = limit;
     walk->letter.open = open_slice;
     sem_init(&walk->slice_done, 0, 0);
     return walk;

@@ -21,9 +21,10 @@ struct queue_walk_result {
     uint64_t unreadable; /* their envelope could not be read back */
 };
 
-/* Control thread. `reason` is told in the events of a cancel. */
+/* Control thread. `reason` is told in the events of a cancel. At most `limit` recipients are acted
+ * on; 0: no limit. */
 struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_filter *filter,
-                                     enum queue_action action, const char *reason);
+                                     enum queue_action action, const char *reason, uint64_t limit);
 /* Runs one slice on the worker and waits for it; appends JSON lines to `out` (QUEUE_LIST). False
  * when the walk is over. */
 bool queue_walk_slice(struct queue_walk *walk, struct buf *out);

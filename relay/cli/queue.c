@@ -160,8 +160,9 @@ static json_t *make_request(struct cli *cli, const struct queue_command *sub,
 
     if (!seconds(cli, "--older-than", a->age, &age_s) || !seconds(cli, "--for", a->time, &for_s))
         return NULL;
-    if (a->limit != NULL && !bytes_to_u64(bytes_of(a->limit), &limit)) {
-        cli_misuse(cli, "--limit %s: expected a number", a->limit);
+    if (a->limit != NULL && (!bytes_to_u64(bytes_of(a->limit), &limit) || limit == 0 ||
+                             limit > (uint64_t)INT64_MAX)) {
+        cli_misuse(cli, "--limit %s: expected a number from 1", a->limit);
         return NULL;
     }
     json_t *request = json_pack("{s:s}", "command", sub->command);

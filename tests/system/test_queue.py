@@ -1,0 +1,40 @@
+"""The queue's commands: what they list, explain and refuse."""
+
+import json
+
+import pytest
+
+
+def route_to(port, match="*"):
+    return f'[{{match: "{match}", to: ["127.0.0.1:{port}"]}}]'
+
+
+def lines_of(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def rows_of(done):
+    return [line for line in lines_of(done) if "id" in line]
+
+
+def test_limit_is_kept_within_a_message_and_over_engines(stage):
+    refuser = stage.sink("--reject", "rcpt:451:100%")
+    relay = stage.ringpost(routes=route_to(refuser.port), retry="{first: 1h, max: 2h}")
+    relay.submit([f"user{i}@many.example" for i in range(40)])
+    for i in range(12):  # by several connections, so that both engines have some
+        relay.submit(f"single{i}@one.example")
+    relay.wait_events(52, kind="deferred")
+    for limit in (1, 5, 45, 52):
+        rows = rows_of(relay.cli("queue", "list", "--limit", limit, "--json"))
+        assert len(rows) == limit
+        assert len({(row["id"], row["recipient"]) for row in rows}) == limit
+    assert len(rows_of(relay.cli("queue", "list", "--limit", "1000", "--json"))) == 52
+    domain = relay.cli("queue", "list", "--domain", "one.example", "--limit", "3").stdout
+    assert domain.count("@one.example") == 3
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "18446744073709551615"])
+def test_limit_that_is_no_count_is_misuse(stage, limit):
+    relay = stage.unstarted_ringpost()
+    done = relay.cli("queue", "list", "--limit", limit, check=False)
+    assert done.returncode == 64 and "--limit" in done.stderr
