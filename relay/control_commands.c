@@ -352,6 +352,12 @@ static void command_suspensions(struct control_client *client, const json_t *req
 
 /* --- explain and show ------------------------------------------------------------------------- */
 
+static void fail_unknown(struct control_client *client, const char *id)
+{
+    control_fail(client, "no unfinished message %s; `ringpost events --id %s` tells how it ended",
+                 id, id);
+}
+
 struct explain_call {
     struct message_id id;
     struct bytes domain;
@@ -415,21 +421,28 @@ static void command_explain(struct control_client *client, const json_t *request
     if (call.is_found)
         (void)control_line(client, json_pack("{s:b, s:b}", "done", 1, "cut", (int)call.is_cut));
     else if (id != NULL)
-        control_fail(client,
-                     "no unfinished message %s; `ringpost events --id %s` tells how it "
-                     "ended",
-                     id, id);
+        fail_unknown(client, id);
     else
         control_fail(client, "no unfinished mail for %s", domain);
 }
 
 static void command_show(struct control_client *client, const json_t *request)
 {
-    if (json_string_value(json_object_get(request, "id")) == NULL) {
+    const char *id = json_string_value(json_object_get(request, "id"));
+    struct queue_walk_result result = {0};
+    struct queue_filter filter;
+    const char *why = "";
+
+    if (id == NULL)
         control_fail(client, "nothing named; give a message id");
-        return;
-    }
-    queue_walk_command(client, request, QUEUE_LIST);
+    else if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why))
+        control_fail(client, "%s", why);
+    else
+        walk_workers(client, &filter, QUEUE_LIST, NULL, 0, &result);
+    if (result.matched + result.unreadable > 0)
+        send_result(client, &result, false);
+    else if (id != NULL && *why == '\0')
+        fail_unknown(client, id);
 }
 
 /* --- dispatch --------------------------------------------------------------------------------- */

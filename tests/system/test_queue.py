@@ -38,3 +38,17 @@ def test_limit_that_is_no_count_is_misuse(stage, limit):
     relay = stage.unstarted_ringpost()
     done = relay.cli("queue", "list", "--limit", limit, check=False)
     assert done.returncode == 64 and "--limit" in done.stderr
+
+
+def test_show_of_a_finished_or_unknown_message_fails(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=route_to(sink.port))
+    finished = relay.submit("a@done.example")
+    relay.wait_empty()
+    unknown = finished[:-1] + ("0" if finished[-1] != "0" else "1")
+    for message in (finished, unknown):
+        shown = relay.cli("queue", "show", message, check=False)
+        assert shown.returncode == 1 and not shown.stdout
+        assert f"no unfinished message {message}" in shown.stderr
+        assert shown.stderr == relay.cli("queue", "explain", message, check=False).stderr
+    assert relay.cli("queue", "show", "nonsense", check=False).returncode == 1
