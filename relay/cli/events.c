@@ -107,7 +107,7 @@ const struct cli_command cli_events = {
     "usage: ringpost [-c FILE] events [--follow] [--since TIME] [--id ID] [--recipient ADDRESS]\n"
     "                [--json]\n\n"
     "Prints events in the order they were written, as far back as they are kept. TIME is an age\n"
-    "(90s, 30m, 4h, 2d) or an RFC 3339 time. --follow waits for more. --json prints the records\n"
-    "themselves; docs/events.md tells every key.\n",
+    "(90s, 30m, 4h, 2d) or an RFC 3339 time; ADDRESS may be @domain. --follow waits for more.\n"
+    "--json prints the records themselves; docs/events.md tells every key.\n",
     run_events,
 };

@@ -330,6 +330,16 @@ static bool has_value(json_t *event, const char *key, const char *wanted)
     return value != NULL && bytes_equal_nocase(bytes_of(value), bytes_of(wanted));
 }
 
+/* "a@b.example", or "@b.example" for everyone there. */
+static bool has_recipient(json_t *event, const char *wanted)
+{
+    const char *value = json_string_value(json_object_get(event, "recipient"));
+
+    if (value != NULL && wanted[0] == '@')
+        return bytes_ends_nocase(bytes_of(value), bytes_of(wanted));
+    return has_value(event, "recipient", wanted);
+}
+
 static bool matches(const struct event_tail *tail, struct bytes line)
 {
     const struct event_filter *filter = &tail->filter;
@@ -346,9 +356,8 @@ static bool matches(const struct event_tail *tail, struct bytes line)
         !has_nocase(line, bytes_of(filter->recipient)))
         return false;
     json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
-    bool is_wanted =
-        event != NULL && (filter->id == NULL || has_value(event, "id", filter->id)) &&
-        (filter->recipient == NULL || has_value(event, "recipient", filter->recipient));
+    bool is_wanted = event != NULL && (filter->id == NULL || has_value(event, "id", filter->id)) &&
+                     (filter->recipient == NULL || has_recipient(event, filter->recipient));
     json_decref(event);
     return is_wanted;
 }

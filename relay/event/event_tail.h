@@ -11,7 +11,7 @@
 struct event_filter {
     int64_t since_ms;      /* wall */
     const char *id;        /* of the message */
-    const char *recipient; /* ASCII case ignored */
+    const char *recipient; /* or "@domain"; ASCII case ignored */
 };
 
 struct event_tail;

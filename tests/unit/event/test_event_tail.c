@@ -267,18 +267,22 @@ TEST(event_tail_filters_by_id_recipient_and_time)
         {{.id = "07a1b2c3d4e01"}, -1}, /* a part is not enough */
         {{.recipient = "Second@B.Example"}, 1},
         {{.recipient = "bounces@mail.example"}, -1}, /* stands elsewhere in the lines */
+        {{.recipient = "@MAIL.example"}, -1},        /* the sender's */
+        {{.recipient = "@sub.B.Example"}, 3},
+        {{.recipient = "@example"}, -1},
         {{.recipient = "gr\xc3\xbc\xc3\x9f\"e@b.example"}, 2},
-        {{.since_ms = 1795489802000}, 2},
-        {{.since_ms = 1795489802001}, -1},
+        {{.since_ms = 1795489803000}, 3},
+        {{.since_ms = 1795489803001}, -1},
         {{.since_ms = 1, .id = "000001-07a1b2c3d4e01", .recipient = "second@b.example"}, 1},
         {{.since_ms = 1, .id = "000001-07a1b2c3d4e01", .recipient = "first@b.example"}, -1},
     };
 
     fixture_make(&f);
     event.sender = BYTES("bounces@mail.example");
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         static const char *const recipients[] = {"first@b.example", "second@b.example",
-                                                 "gr\xc3\xbc\xc3\x9f\"e@b.example"};
+                                                 "gr\xc3\xbc\xc3\x9f\"e@b.example",
+                                                 "last@sub.b.example"};
 
         event.seq = i;
         event.id.value = (uint64_t)1 << 56 | (0x7a1b2c3d4e00 + i);
