@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "delivery/constraint.h"
 #include "dns/mx.h"
 #include "queue/domain.h"
 #include "queue/shard.h"
@@ -121,12 +122,30 @@ bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pend
 /* Lets a resting destination/site be tried at once (queue retry). */
 void delivery_wake(struct delivery *delivery, struct domain *domain);
 
-/* What a recipient or a destination waits for: which rule, until when. Text lines "key: value"
- * or JSON, appended to out. */
+/* What one recipient waits for: state, constraint, rule, until when; one JSON object. `message` may
+ * be its envelope only, or NULL: then its address is null. */
 must_use bool delivery_explain_pending(struct delivery *delivery, const struct pending *pending,
-                                       struct buf *json_out);
+                                       const struct message *message, struct buf *json_out);
+/* What this engine knows of a domain: its route, its site, what stands in line; one JSON object, or
+ * nothing where it has no mail for it. */
 must_use bool delivery_explain_domain(struct delivery *delivery, struct bytes domain,
                                       struct buf *json_out);
+
+/* A domain's unfinished recipients, counted one by one, on engine after engine. */
+struct delivery_survey {
+    uint64_t unfinished, scheduled, ready, in_attempt, held, committing;
+    int64_t due_ms;      /* wall; of the next that is scheduled; 0: none is */
+    int64_t accepted_ms; /* wall; of the oldest; 0: none */
+    int64_t expires_ms;  /* wall; of the one whose time is over first */
+    unsigned weight;     /* of the one that `constraint` is of: in line before scheduled */
+    struct constraint constraint;
+};
+void delivery_survey_add(struct delivery *delivery, const struct pending *pending,
+                         struct delivery_survey *survey);
+/* As a JSON object; `engines` is a JSON array to put in it. */
+must_use bool delivery_survey_explain(const struct delivery_survey *survey, struct bytes domain,
+                                      struct bytes engines, struct buf *json_out);
+
 /* Per site: one JSON object {"site":..,"waiting":..,"connections":..,"resting_until":..}. */
 void delivery_sites(struct delivery *delivery, void (*line)(void *context, struct bytes json),
                     void *context);

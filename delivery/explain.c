@@ -5,7 +5,6 @@
 #include "delivery/destination.h"
 #include "delivery/retry.h"
 #include "delivery/router.h"
-#include "delivery/suspend.h"
 #include "event/json_text.h"
 
 /* `"key": ` before a value; the first one of an object opens it. */
@@ -48,116 +47,138 @@ static int64_t to_wall(const struct delivery *delivery, int64_t monotonic_ms)
     return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
 }
 
-/* What holds a destination's waiting mail. */
-struct constraint {
-    const char *name;
-    struct bytes rule;
-    struct bytes detail;
-    int64_t until_ms; /* wall; 0: not known */
-};
-
-static struct constraint constraint_of(const struct destination *d)
-{
-    struct constraint c = {.name = "connecting"};
-    int64_t until_ms = 0;
-
-    if (d->lookup != NULL && d->site == NULL)
-        return (struct constraint){.name = "looking-up", .rule = BYTES("dns")};
-    if (d->state == DESTINATION_REFUSED) {
-        c.name = "no-route";
-        c.rule = bytes_of(d->verdict.rule);
-        c.detail = d->verdict.text;
-        c.until_ms = to_wall(d->delivery, d->expires_ms);
-        return c;
-    }
-    if (d->site == NULL)
-        return (struct constraint){.name = "looking-up", .rule = BYTES("dns")};
-    c.name = site_constraint(d->site, &until_ms);
-    c.rule = bytes_of(d->site->rule->match);
-    c.until_ms = to_wall(d->delivery, until_ms);
-    if (until_ms != 0 && d->site->failure.text.len > 0)
-        c.detail = d->site->failure.text;
-    return c;
-}
-
 static bool put_constraint(struct buf *out, const struct constraint *c)
 {
     return put_text(out, ',', "constraint", bytes_of(c->name)) &&
-           put_text(out, ',', "rule", c->rule) && put_text(out, ',', "detail", c->detail) &&
+           put_text(out, ',', "rule", bytes_of(c->rule)) &&
+           put_text(out, ',', "detail", bytes_of(c->detail)) &&
            put_time(out, ',', "until", c->until_ms);
 }
 
-static struct constraint held_by(const struct delivery *delivery, const struct pending *pending)
+/* --- recipients ------------------------------------------------------------------------------- */
+
+/* Where delivery has it, which is what operators mean by its state. */
+static const char *state_name(const struct pending *pending)
 {
-    const struct suspension *rule =
-        suspensions_match(delivery->suspensions, pending, pending_stub(pending)->message);
-
-    return (struct constraint){
-        .name = "suspended",
-        .rule = rule == NULL ? BYTES("suspension of sender or recipient") : BYTES("suspension"),
-        .until_ms = rule == NULL ? 0 : rule->until_ms,
-    };
-}
-
-static struct constraint pending_constraint(const struct delivery *delivery,
-                                            const struct pending *pending)
-{
-    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
-    const struct destination *d = destination_of(pending);
-
     switch ((enum pending_state)pending->state) {
     case PENDING_SCHEDULED:
-        return (struct constraint){
-            .name = pending->attempts > 0 ? "retry-delay" : "postponed",
-            .rule = bytes_of(rule->match),
-            .detail = pending->attempts > 0 ? BYTES("waits for its next attempt")
-                                            : BYTES("its site was at rest"),
-            .until_ms = to_wall(delivery, (int64_t)pending->due_s * 1000),
-        };
+        return "scheduled";
     case PENDING_COMMITTING:
-        return (struct constraint){.name = "outcome-being-written"};
+        return "committing";
     case PENDING_FINAL:
-        return (struct constraint){.name = "finished"};
+        return "final";
     case PENDING_READY:
         break;
     }
     if ((pending->flags & PENDING_HELD) != 0)
-        return held_by(delivery, pending);
-    if ((pending->flags & PENDING_AT_DESTINATION) != 0 && d != NULL)
-        return constraint_of(d);
-    return (struct constraint){.name = "in-attempt"};
+        return "held";
+    return (pending->flags & PENDING_AT_DESTINATION) != 0 ? "ready" : "in-attempt";
+}
+
+static int64_t due_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    if (pending->state != PENDING_SCHEDULED)
+        return 0;
+    return to_wall(delivery, (int64_t)pending->due_s * 1000);
 }
 
 bool delivery_explain_pending(struct delivery *delivery, const struct pending *pending,
-                              struct buf *out)
+                              const struct message *message, struct buf *out)
 {
-    static const char *const states[] = {
-        [PENDING_SCHEDULED] = "scheduled",
-        [PENDING_READY] = "ready",
-        [PENDING_COMMITTING] = "committing",
-        [PENDING_FINAL] = "final",
-    };
+    const struct stub *stub = pending_stub(pending);
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
     const struct destination *d = destination_of(pending);
-    const struct message *message = pending_stub(pending)->message;
-    struct constraint c = pending_constraint(delivery, pending);
-    int64_t accepted_ms = (int64_t)pending_stub(pending)->accepted_s * 1000;
+    int64_t accepted_ms = (int64_t)stub->accepted_s * 1000;
+    uint32_t number = pending_number(pending);
+    struct constraint c;
     char id[MESSAGE_ID_TEXT_MAX];
 
-    message_id_format(pending_stub(pending)->id, id);
-    return put_text(out, '{', "id", bytes_of(id)) &&
-           put_number(out, ',', "number", pending_number(pending)) &&
+    constraint_of_pending(delivery, pending, message, &c);
+    message_id_format(stub->id, id);
+    return put_text(out, '{', "id", bytes_of(id)) && put_number(out, ',', "number", number) &&
            put_text(out, ',', "recipient",
-                    message != NULL ? message->recipients[pending_number(pending)].address
-                                    : BYTES_NONE) &&
+                    message != NULL ? message->recipients[number].address : BYTES_NONE) &&
            put_text(out, ',', "domain", domain_name(pending->domain)) &&
-           put_text(out, ',', "state", bytes_of(states[pending->state])) &&
+           put_text(out, ',', "state", bytes_of(state_name(pending))) &&
            put_number(out, ',', "attempts", pending->attempts) && put_constraint(out, &c) &&
+           put_time(out, ',', "due", due_ms(delivery, pending)) &&
            put_text(out, ',', "site", d != NULL && d->site != NULL ? d->site->name : BYTES_NONE) &&
            put_time(out, ',', "accepted", accepted_ms) &&
            put_time(out, ',', "expires", retry_end_ms(rule, accepted_ms)) &&
            buf_append_byte(out, '}');
 }
+
+/* --- domains ---------------------------------------------------------------------------------- */
+
+/* Counts it; how much what it waits for says of the whole domain. */
+static unsigned count(const struct pending *pending, struct delivery_survey *survey)
+{
+    survey->unfinished++;
+    if (pending->state == PENDING_SCHEDULED) {
+        survey->scheduled++;
+        return 3;
+    }
+    if (pending->state == PENDING_COMMITTING) {
+        survey->committing++;
+        return 1;
+    }
+    if ((pending->flags & PENDING_AT_DESTINATION) != 0) {
+        survey->ready++;
+        return 5;
+    }
+    if ((pending->flags & PENDING_HELD) != 0) {
+        survey->held++;
+        return 4;
+    }
+    survey->in_attempt++;
+    return 2;
+}
+
+static int64_t earlier(int64_t time_ms, int64_t other_ms)
+{
+    return time_ms == 0 || (other_ms != 0 && other_ms < time_ms) ? other_ms : time_ms;
+}
+
+void delivery_survey_add(struct delivery *delivery, const struct pending *pending,
+                         struct delivery_survey *survey)
+{
+    const struct stub *stub = pending_stub(pending);
+    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+    int64_t accepted_ms = (int64_t)stub->accepted_s * 1000;
+    int64_t due = due_ms(delivery, pending);
+
+    if (pending->state == PENDING_FINAL)
+        return;
+    unsigned weight = count(pending, survey);
+    bool is_next = due != 0 && (survey->due_ms == 0 || due < survey->due_ms);
+
+    survey->due_ms = earlier(survey->due_ms, due);
+    survey->accepted_ms = earlier(survey->accepted_ms, accepted_ms);
+    survey->expires_ms = earlier(survey->expires_ms, retry_end_ms(rule, accepted_ms));
+    if (weight < survey->weight || (weight == survey->weight && !is_next))
+        return;
+    survey->weight = weight;
+    constraint_of_pending(delivery, pending, stub->message, &survey->constraint);
+}
+
+bool delivery_survey_explain(const struct delivery_survey *survey, struct bytes domain,
+                             struct bytes engines, struct buf *out)
+{
+    return put_text(out, '{', "domain", domain) &&
+           put_number(out, ',', "unfinished", survey->unfinished) &&
+           put_number(out, ',', "scheduled", survey->scheduled) &&
+           put_number(out, ',', "ready", survey->ready) &&
+           put_number(out, ',', "in_attempt", survey->in_attempt) &&
+           put_number(out, ',', "held", survey->held) &&
+           put_number(out, ',', "committing", survey->committing) &&
+           put_constraint(out, &survey->constraint) &&
+           put_time(out, ',', "next_due", survey->due_ms) &&
+           put_time(out, ',', "oldest_accepted", survey->accepted_ms) &&
+           put_time(out, ',', "next_expires", survey->expires_ms) && put_key(out, ',', "engines") &&
+           buf_append(out, engines) && buf_append_byte(out, '}');
+}
+
+/* --- sites ------------------------------------------------------------------------------------ */
 
 static bool put_hosts(const struct site *site, struct buf *out)
 {
@@ -188,8 +209,7 @@ static bool put_egresses(const struct site *site, struct buf *out)
         ok = (i == 0 || buf_append_byte(out, ',')) &&
              put_text(out, '{', "source", bytes_of(e->source->name)) &&
              put_number(out, ',', "connections", egress_connections(e->egress)) &&
-             put_number(out, ',', "connections_max",
-                        site->rule->connections != 0 ? site->rule->connections : 20) &&
+             put_number(out, ',', "connections_max", site_connections_max(site)) &&
              put_time(out, ',', "resting_until",
                       to_wall(site->delivery, egress_resting_until_ms(e->egress))) &&
              buf_append_byte(out, '}');
@@ -220,17 +240,17 @@ bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struc
     if (domain == NULL)
         return true;
     const struct destination *d = domain->destination;
-    struct constraint c = {.name = "nothing-waits"};
+    bool is_refused = d != NULL && d->state == DESTINATION_REFUSED;
+    struct constraint c;
 
-    if (d != NULL && d->waiting_count > 0)
-        c = constraint_of(d);
+    constraint_of_destination(d, &c);
     if (!put_text(out, '{', "domain", domain_name(domain)) ||
         !put_number(out, ',', "unfinished", domain->pending_count) ||
         !put_number(out, ',', "waiting", d != NULL ? d->waiting_count : 0) ||
-        !put_constraint(out, &c))
-        return false;
-    if (!put_text(out, ',', "route",
-                  d != NULL && d->route != NULL ? bytes_of(d->route->match) : BYTES_NONE))
+        !put_constraint(out, &c) ||
+        !put_text(out, ',', "route",
+                  d != NULL && d->route != NULL ? bytes_of(d->route->match) : BYTES_NONE) ||
+        !put_text(out, ',', "no_route", is_refused ? d->verdict.text : BYTES_NONE))
         return false;
     if (d != NULL && d->site != NULL && (!put_key(out, ',', "site") || !put_site(d->site, out)))
         return false;

@@ -47,8 +47,7 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
     list_node_init(&site->in_starved);
     timeout_init(&site->timeout, on_timeout);
     struct egress_limits limits = {
-        .connections_max =
-            site->rule->connections != 0 ? site->rule->connections : CONNECTIONS_DEFAULT,
+        .connections_max = site_connections_max(site),
         .messages_per_s = site->rule->messages_per_s,
     };
 
@@ -66,6 +65,11 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
     list_push_back(&delivery->all_sites, &site->in_all);
     delivery->site_count++;
     return site;
+}
+
+unsigned site_connections_max(const struct site *site)
+{
+    return site->rule->connections != 0 ? site->rule->connections : CONNECTIONS_DEFAULT;
 }
 
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain)

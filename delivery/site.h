@@ -113,6 +113,7 @@ void site_requeue(struct delivery *delivery, struct pending *pending);
 
 /* For explain and status. */
 const char *site_constraint(const struct site *site, int64_t *until_ms_out);
+unsigned site_connections_max(const struct site *site); /* of one source, the whole process's */
 /* Waiting mail that nothing will wake. */
 bool site_is_unheld(const struct site *site);
 void site_wake(struct site *site);

@@ -10,6 +10,7 @@
 #include "queue/domain.h"
 #include "relay/control.h"
 #include "relay/program.h"
+#include "relay/queue_explain.h"
 #include "relay/queue_walk.h"
 
 enum { SLICE_OUTPUT_MAX = 64 << 20, EXPLAIN_OUTPUT_MAX = 16 << 20, WHOLE_STEP_US = 20000 };
@@ -350,81 +351,7 @@ static void command_suspensions(struct control_client *client, const json_t *req
     (void)control_line(client, json_pack("{s:b}", "done", 1));
 }
 
-/* --- explain and show ------------------------------------------------------------------------- */
-
-static void fail_unknown(struct control_client *client, const char *id)
-{
-    control_fail(client, "no unfinished message %s; `ringpost events --id %s` tells how it ended",
-                 id, id);
-}
-
-struct explain_call {
-    struct message_id id;
-    struct bytes domain;
-    struct buf out;
-    bool is_found;
-    bool is_cut;
-};
-
-static void explain_message(struct worker *worker, void *context)
-{
-    struct explain_call *call = context;
-    struct shard *shard = worker_shard(worker, message_id_shard(call->id));
-    struct stub *stub = shard == NULL ? NULL : shard_find(shard, call->id);
-
-    if (stub == NULL)
-        return;
-    call->is_found = true;
-    for (uint32_t i = 0; i < stub->recipient_count && !call->is_cut; i++) {
-        if (stub->pendings[i].state == PENDING_FINAL)
-            continue;
-        call->is_cut =
-            !delivery_explain_pending(worker->delivery, &stub->pendings[i], &call->out) ||
-            !buf_append_byte(&call->out, '\n');
-    }
-}
-
-static void explain_domain(struct worker *worker, void *context)
-{
-    struct explain_call *call = context;
-    size_t before = buf_len(&call->out);
-
-    call->is_cut = !delivery_explain_domain(worker->delivery, call->domain, &call->out);
-    if (buf_len(&call->out) > before) {
-        call->is_found = true;
-        call->is_cut = call->is_cut || !buf_append_byte(&call->out, '\n');
-    }
-}
-
-static void command_explain(struct control_client *client, const json_t *request)
-{
-    const char *id = json_string_value(json_object_get(request, "id"));
-    const char *domain = json_string_value(json_object_get(request, "domain"));
-    struct explain_call call = {0};
-
-    if (id != NULL && !message_id_parse(bytes_of(id), &call.id)) {
-        control_fail(client, "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7");
-        return;
-    }
-    if (id == NULL && domain == NULL) {
-        control_fail(client, "nothing named; give a message id or --domain NAME");
-        return;
-    }
-    buf_init(&call.out, EXPLAIN_OUTPUT_MAX);
-    if (domain != NULL)
-        call.domain = bytes_of(domain);
-    for (unsigned i = 0; i < client->program->worker_count; i++)
-        worker_call(&client->program->workers[i], id != NULL ? explain_message : explain_domain,
-                    &call);
-    (void)control_text(client, buf_bytes(&call.out));
-    buf_free(&call.out);
-    if (call.is_found)
-        (void)control_line(client, json_pack("{s:b, s:b}", "done", 1, "cut", (int)call.is_cut));
-    else if (id != NULL)
-        fail_unknown(client, id);
-    else
-        control_fail(client, "no unfinished mail for %s", domain);
-}
+/* --- show ------------------------------------------------------------------------------------- */
 
 static void command_show(struct control_client *client, const json_t *request)
 {
@@ -442,7 +369,7 @@ static void command_show(struct control_client *client, const json_t *request)
     if (result.matched + result.unreadable > 0)
         send_result(client, &result, false);
     else if (id != NULL && *why == '\0')
-        fail_unknown(client, id);
+        queue_explain_unknown(client, id);
 }
 
 /* --- dispatch --------------------------------------------------------------------------------- */
@@ -458,7 +385,7 @@ static const struct {
     {"queue.list", command_queue_list, true},
     {"queue.domains", command_queue_domains, true},
     {"queue.show", command_show, true},
-    {"queue.explain", command_explain, true},
+    {"queue.explain", queue_explain, true},
     {"queue.retry", command_queue_retry, true},
     {"queue.cancel", command_queue_cancel, true},
     {"queue.suspend", command_suspend, true},

@@ -16,6 +16,7 @@ enum {
 struct walk_load {
     struct load load;
     struct queue_walk *walk;
+    struct message_id id;
     bool is_busy;
 };
 
@@ -26,6 +27,7 @@ struct queue_walk {
     enum queue_action action;
     const char *reason;
     uint64_t limit; /* 0: none */
+    struct delivery_survey *survey;
     struct queue_walk_result result;
     /* the slice */
     struct buf *out;
@@ -78,6 +80,18 @@ static void list_pending(struct queue_walk *walk, struct pending *pending,
     json_decref(line);
 }
 
+static void explain_pending(struct queue_walk *walk, struct pending *pending,
+                            const struct message *message)
+{
+    size_t before = buf_len(walk->out);
+
+    if (delivery_explain_pending(walk->worker->delivery, pending, message, walk->out) &&
+        buf_append_byte(walk->out, '\n'))
+        walk->result.acted++;
+    else
+        buf_truncate(walk->out, before);
+}
+
 static bool is_at_limit(const struct queue_walk *walk)
 {
     return walk->limit != 0 && walk->result.acted >= walk->limit;
@@ -95,6 +109,12 @@ static void act(struct queue_walk *walk, struct shard *shard, struct pending *pe
         return;
     case QUEUE_LIST:
         list_pending(walk, pending, message);
+        return;
+    case QUEUE_EXPLAIN:
+        explain_pending(walk, pending, message);
+        return;
+    case QUEUE_SURVEY:
+        delivery_survey_add(walk->worker->delivery, pending, walk->survey);
         return;
     case QUEUE_RETRY:
         done = shard_retry_now(shard, pending);
@@ -127,6 +147,12 @@ static void act_on_message(struct queue_walk *walk, struct shard *shard, struct 
     }
 }
 
+static bool needs_envelope(const struct queue_walk *walk)
+{
+    return walk->action == QUEUE_LIST || walk->action == QUEUE_EXPLAIN ||
+           queue_filter_needs_envelope(&walk->filter);
+}
+
 static void visit(void *context, struct shard *shard, struct stub *stub)
 {
     struct queue_walk *walk = context;
@@ -136,7 +162,7 @@ static void visit(void *context, struct shard *shard, struct stub *stub)
         matches = queue_filter_matches_pending(&walk->filter, &stub->pendings[i]);
     if (!matches)
         return;
-    if (walk->action == QUEUE_LIST || queue_filter_needs_envelope(&walk->filter)) {
+    if (needs_envelope(walk)) {
         if (walk->found_count < ARRAY_LEN(walk->found))
             walk->found[walk->found_count++] = stub->id;
         else
@@ -153,18 +179,16 @@ static void on_loaded(struct load *load, int result, struct message *message)
     struct walk_load *slot = container_of(load, struct walk_load, load);
     struct queue_walk *walk = slot->walk;
     struct shard *shard = walk->worker->shards[walk->shard];
+    struct stub *stub = shard_find(shard, slot->id); /* NULL: finished meanwhile */
 
     slot->is_busy = false;
     walk->loading--;
-    if (result < 0) {
+    if (result < 0)
         walk->result.unreadable++;
-    } else {
-        struct stub *stub = shard_find(shard, message->id);
-
-        if (stub != NULL)
-            act_on_message(walk, shard, stub, message);
+    if (stub != NULL && (result >= 0 || walk->action == QUEUE_EXPLAIN))
+        act_on_message(walk, shard, stub, result >= 0 ? message : NULL);
+    if (result >= 0)
         message_release(&message);
-    }
     load_more(walk);
 }
 
@@ -190,6 +214,7 @@ static void load_more(struct queue_walk *walk)
             continue; /* finished meanwhile */
         *slot = (struct walk_load){.walk = walk, .is_busy = true};
         list_node_init(&slot->load.node);
+        slot->id = stub->id;
         slot->load.stub = stub;
         slot->load.envelope_only = true;
         slot->load.done = on_loaded;
@@ -241,6 +266,11 @@ struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_f
     walk->letter.open = open_slice;
     sem_init(&walk->slice_done, 0, 0);
     return walk;
+}
+
+void queue_walk_survey(struct queue_walk *walk, struct delivery_survey *survey)
+{
+    walk->survey = survey;
 }
 
 bool queue_walk_slice(struct queue_walk *walk, struct buf *out)

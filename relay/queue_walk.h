@@ -10,13 +10,20 @@
 #include "relay/queue_filter.h"
 #include "relay/worker.h"
 
-enum queue_action { QUEUE_COUNT, QUEUE_LIST, QUEUE_RETRY, QUEUE_CANCEL };
+enum queue_action {
+    QUEUE_COUNT,
+    QUEUE_LIST,
+    QUEUE_EXPLAIN, /* a JSON line each, without its address where the envelope cannot be read */
+    QUEUE_SURVEY,  /* into a struct delivery_survey */
+    QUEUE_RETRY,
+    QUEUE_CANCEL,
+};
 
 struct queue_walk;
 
 struct queue_walk_result {
     uint64_t matched;    /* recipients that the filter means */
-    uint64_t acted;      /* listed, retried, cancelled */
+    uint64_t acted;      /* listed, explained, retried, cancelled */
     uint64_t busy;       /* matched, but an attempt holds them or their outcome is being written */
     uint64_t unreadable; /* their envelope could not be read back */
 };
@@ -25,8 +32,10 @@ struct queue_walk_result {
  * on; 0: no limit. */
 struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_filter *filter,
                                      enum queue_action action, const char *reason, uint64_t limit);
-/* Runs one slice on the worker and waits for it; appends JSON lines to `out` (QUEUE_LIST). False
- * when the walk is over. */
+/* Where QUEUE_SURVEY counts; walks over several workers, one after the other, may share it. */
+void queue_walk_survey(struct queue_walk *walk, struct delivery_survey *survey);
+/* Runs one slice on the worker and waits for it; appends JSON lines to `out` (QUEUE_LIST,
+ * QUEUE_EXPLAIN). False when the walk is over. */
 bool queue_walk_slice(struct queue_walk *walk, struct buf *out);
 const struct queue_walk_result *queue_walk_result(const struct queue_walk *walk);
 void queue_walk_free(struct queue_walk **walk);

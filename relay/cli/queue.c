@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "relay/cli/cli.h"
+#include "relay/cli/explain.h"
 #include "relay/config_value.h"
 
 /* --- how lines look --------------------------------------------------------------------------- */
@@ -98,7 +99,7 @@ static const struct queue_command subcommands[] = {
     {"list", "queue.list", TAKES_FILTER | TAKES_AGE | TAKES_LIMIT, print_recipient, NULL},
     {"domains", "queue.domains", 0, print_domain, NULL},
     {"show", "queue.show", TAKES_FILTER, print_object, NULL},
-    {"explain", "queue.explain", TAKES_FILTER, print_object, NULL},
+    {"explain", "queue.explain", TAKES_FILTER, NULL, NULL}, /* cli_explain() */
     {"retry", "queue.retry", TAKES_FILTER | TAKES_AGE | TAKES_DRY_RUN, NULL, "due now"},
     {"cancel", "queue.cancel", TAKES_FILTER | TAKES_AGE | TAKES_DRY_RUN, NULL, "cancelled"},
     {"suspend", "queue.suspend", TAKES_FILTER | TAKES_DRY_RUN | TAKES_FOR, NULL, "suspended"},
@@ -160,8 +161,8 @@ static json_t *make_request(struct cli *cli, const struct queue_command *sub,
 
     if (!seconds(cli, "--older-than", a->age, &age_s) || !seconds(cli, "--for", a->time, &for_s))
         return NULL;
-    if (a->limit != NULL && (!bytes_to_u64(bytes_of(a->limit), &limit) || limit == 0 ||
-                             limit > (uint64_t)INT64_MAX)) {
+    if (a->limit != NULL &&
+        (!bytes_to_u64(bytes_of(a->limit), &limit) || limit == 0 || limit > (uint64_t)INT64_MAX)) {
         cli_misuse(cli, "--limit %s: expected a number from 1", a->limit);
         return NULL;
     }
@@ -227,6 +228,8 @@ static int run_sub(struct cli *cli, const struct queue_command *sub)
     json_t *request = make_request(cli, sub, &arguments);
     if (request == NULL)
         return EXIT_USAGE;
+    if (strcmp(sub->name, "explain") == 0)
+        return cli_explain(cli, request);
     int code = cli_control(cli, request, sub->line, &is_later, &done);
     if (code == EXIT_GOOD && (sub->verb != NULL || cli->json))
         print_total(cli, sub, done);
@@ -256,7 +259,8 @@ const struct cli_command cli_queue = {
     "  list        [WHICH] [--older-than AGE] [--limit N]   a line for each recipient\n"
     "  domains                                              how many wait for each domain\n"
     "  show        ID                                       one message's recipients\n"
-    "  explain     ID | --domain NAME       what it waits for, which rule, until when\n"
+    "  explain     ID | --domain NAME       what it waits for, which rule, until when, and what\n"
+    "                                       happened last\n"
     "  retry       WHICH [--older-than AGE] [--dry-run]     make due now\n"
     "  cancel      WHICH [--older-than AGE] [--dry-run]     end, with an event and no bounce mail\n"
     "  suspend     WHICH [--for DURATION] [--dry-run]       hold back, also what will come\n"

@@ -1,8 +1,11 @@
 """The queue's commands: what they list, explain and refuse."""
 
+import datetime
 import json
 
 import pytest
+
+import parts
 
 
 def route_to(port, match="*"):
@@ -52,3 +55,115 @@ def test_show_of_a_finished_or_unknown_message_fails(stage):
         assert f"no unfinished message {message}" in shown.stderr
         assert shown.stderr == relay.cli("queue", "explain", message, check=False).stderr
     assert relay.cli("queue", "show", "nonsense", check=False).returncode == 1
+
+
+def near(time, other):
+    """The schedule knows whole seconds of another clock."""
+    parsed = [datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) for text in (time, other)]
+    return abs((parsed[0] - parsed[1]).total_seconds()) < 3
+
+
+def explain(relay, *which):
+    """What is printed as JSON, without the closing line."""
+    return [line for line in lines_of(relay.cli("queue", "explain", *which, "--json"))
+            if "done" not in line]
+
+
+def test_explain_of_deferred_mail_tells_rule_time_and_reply(stage):
+    refuser = stage.receiver(lambda session, where, line:
+                             "451 4.7.1 später, bitte".encode() + b"\r\n" if where == "rcpt" else None)
+    relay = stage.ringpost(
+        routes=route_to(refuser.port),
+        retry='{first: 1h, max: 2h, max_age: 3d, destinations: ['
+              '{match: other.example, first: 5m}, {match: "*.slow.example", first: 3h, max: 3h}]}')
+    plain = relay.submit(["a@def.example", "b@def.example"])
+    slow = relay.submit("c@very.slow.example")
+    relay.wait_events(3, kind="deferred")
+
+    def look():
+        first, second = explain(relay, plain)
+        for row, recipient in ((first, "a@def.example"), (second, "b@def.example")):
+            deferred = relay.events(id=plain, recipient=recipient, kind="deferred")[-1]
+            assert row["recipient"] == recipient and row["domain"] == "def.example"
+            assert row["state"] == "scheduled" and row["attempts"] == 1
+            assert row["constraint"] == "retry-delay" and row["rule"] == "retry"
+            assert row["until"] == row["due"] and near(row["due"], deferred["next_attempt_time"])
+            assert row["accepted"] < row["due"] < row["expires"]
+            last = row["last_outcome"]
+            assert last["time"] == deferred["time"] and last["attempt"] == 1
+            assert last["reply"]["code"] == 451 and last["reply"]["text"] == "später, bitte"
+            assert last["mx_ip"] == "127.0.0.1" and last["rule"] == deferred["rule"]
+        other, = explain(relay, slow)
+        assert other["rule"] == "retry.destinations[1] (match *.slow.example)"
+        assert other["last_outcome"]["recipient"] == "c@very.slow.example"
+        domain, = explain(relay, "--domain", "DEF.example")
+        assert {key: domain[key] for key in ("unfinished", "scheduled", "ready", "held",
+                                             "in_attempt", "committing")} == {
+            "unfinished": 2, "scheduled": 2, "ready": 0, "held": 0, "in_attempt": 0, "committing": 0}
+        assert domain["constraint"] == "retry-delay" and domain["rule"] == "retry"
+        assert near(domain["until"], domain["next_due"])
+        assert near(domain["next_due"], min(first["due"], second["due"]))
+        assert domain["last_outcome"]["reply"]["text"] == "später, bitte"
+    look()
+    text = relay.cli("queue", "explain", plain).stdout
+    assert "später, bitte" in text and "a@def.example" in text
+    assert relay.cli("queue", "explain", "--domain", "none.example", check=False).returncode == 1
+    assert relay.cli("queue", "explain", "--domain", "*", check=False).returncode == 1
+    relay.stop()
+    refuser.stop()
+    relay.write_config(routes='[{match: "*", to: ["127.0.0.1:1"]}]')
+    relay.start()  # what it knew of the site is gone, the reasons are not
+    look()
+
+
+def test_explain_tells_of_dead_names_and_closed_ports(stage):
+    relay = stage.ringpost(
+        dns='{servers: ["127.0.0.1:1"], timeout: 200ms, tries: 1}', retry="{first: 1h, max: 2h}",
+        routes='[{match: closed.example, to: ["127.0.0.1:1"]}]')
+    nowhere = relay.submit("a@nowhere.example")
+    relay.submit("a@closed.example")
+    relay.wait_events(2, kind="deferred")
+    row, = explain(relay, nowhere)
+    assert row["last_outcome"]["class"] == "dns" and row["last_outcome"]["reply"]["from"] == "relay"
+    domain, = explain(relay, "--domain", "nowhere.example")
+    assert domain["constraint"] == "retry-delay"
+    assert domain["last_outcome"]["rule"] == "dns-failed" and domain["last_outcome"]["reply"]["text"]
+    assert any(engine["no_route"] == domain["last_outcome"]["reply"]["text"]
+               for engine in domain["engines"])
+    closed, = explain(relay, "--domain", "closed.example")
+    assert closed["last_outcome"]["class"] == "connection"
+    late = relay.submit("b@closed.example")  # its site rests: given back untried
+    def resting():
+        rows = explain(relay, late)
+        return rows if rows[0]["constraint"] in ("site-resting", "retry-delay") else None
+    parts.wait_for(resting, "the message to be scheduled")
+
+
+def test_explain_names_the_suspension_in_every_state(stage):
+    refuser = stage.sink("--reject", "rcpt:451:100%")
+    relay = stage.ringpost(routes=route_to(refuser.port), retry="{first: 1h, max: 2h}")
+    scheduled = relay.submit("a@held.example", sender="shop@client.example")
+    relay.wait_events(1, kind="deferred")
+    relay.cli("queue", "suspend", "--domain", "elsewhere.example")
+    relay.cli("queue", "suspend", "--domain", "held.example", "--for", "4h")
+    held = relay.submit("b@held.example")
+    number = 2
+    for message, state in ((scheduled, "scheduled"), (held, "held")):
+        row, = explain(relay, message)
+        assert row["state"] == state and row["constraint"] == "suspended"
+        assert row["rule"] == f"suspension {number} (domain held.example)"
+        assert row["until"] > row["accepted"] and (row["due"] is None) == (state == "held")
+    domain, = explain(relay, "--domain", "held.example")
+    assert domain["held"] == 1 and domain["scheduled"] == 1
+    assert domain["constraint"] == "suspended" and domain["rule"].startswith("suspension 2 ")
+    relay.cli("queue", "resume", number)
+    parts.wait_for(lambda: explain(relay, held)[0]["state"] == "scheduled", "the next attempt")
+    assert explain(relay, held)[0]["constraint"] == "retry-delay"
+
+    relay.cli("queue", "suspend", "--sender", "@client.example")
+    row, = explain(relay, scheduled)
+    assert row["rule"] == "suspension 3 (sender @client.example)" and row["until"] is None
+    relay.cli("queue", "resume", "--all")
+    relay.cli("queue", "suspend", "--domain", "held.example", "--for", "1m")
+    row, = explain(relay, scheduled)  # which is over before it is due
+    assert row["constraint"] == "retry-delay" and row["rule"] == "retry"

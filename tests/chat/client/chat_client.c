@@ -404,7 +404,10 @@ static bool operate(struct chat_client *chat, struct bytes word, struct bytes ar
     if ((pending = named_pending(chat, argument)) == NULL)
         return false;
     if (bytes_equal(word, BYTES("EXPLAIN-MESSAGE")))
-        explain(chat, delivery_explain_pending(world->delivery, pending, &out), &out);
+        explain(chat,
+                delivery_explain_pending(world->delivery, pending, pending_stub(pending)->message,
+                                         &out),
+                &out);
     else if (bytes_equal(word, BYTES("CANCEL")))
         chat_fact(&chat->facts, "cancel %d",
                   delivery_cancel(world->delivery, world->shard, pending, "by the script"));

@@ -1,0 +1,250 @@
+/* explain.c - the daemon's explanation, with the last outcome out of the event files. */
+#include "relay/cli/explain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "event/event.h"
+#include "event/event_tail.h"
+
+struct explanation {
+    const struct cli *cli;
+    json_t *lines; /* the daemon's, in order */
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* --- the last outcome ------------------------------------------------------------------------- */
+
+/* What of a deferred event tells why it was not delivered. */
+static json_t *outcome_of(const json_t *event)
+{
+    static const char *const keys[] = {"time", "recipient", "reply", "class", "rule"};
+    static const char *const of_egress[] = {"mx_host", "mx_ip", "source"};
+    json_t *egress = json_object_get(event, "egress");
+    json_t *outcome = json_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        json_object_set(outcome, keys[i], json_object_get(event, keys[i]));
+    json_object_set(outcome, "attempt",
+                    json_object_get(json_object_get(event, "attempt"), "number"));
+    for (size_t i = 0; i < ARRAY_LEN(of_egress); i++)
+        json_object_set(outcome, of_egress[i], json_object_get(egress, of_egress[i]));
+    return outcome;
+}
+
+/* The last deferral of each recipient that the filter means, as an object by address. */
+static int read_outcomes(const char *directory, const struct event_filter *filter, json_t *outcomes)
+{
+    struct event_tail *tail;
+    struct bytes line;
+    int got = event_tail_open(directory, filter, false, &tail);
+
+    if (got < 0)
+        return got;
+    while ((got = event_tail_next(tail, &line)) > 0) {
+        json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+        const char *kind = text_of(event, "kind");
+        const char *recipient = text_of(event, "recipient");
+
+        if (kind != NULL && recipient != NULL && strcmp(kind, "deferred") == 0)
+            json_object_set_new(outcomes, recipient, outcome_of(event));
+        json_decref(event);
+    }
+    event_tail_close(&tail);
+    return got;
+}
+
+static int64_t wall_ms_of(const json_t *line, const char *key)
+{
+    const char *text = text_of(line, key);
+    int64_t wall_ms;
+
+    return text != NULL && clock_parse_rfc3339(bytes_of(text), &wall_ms) ? wall_ms : 0;
+}
+
+static json_t *latest(json_t *outcomes)
+{
+    json_t *found = NULL, *outcome;
+    const char *recipient;
+
+    json_object_foreach(outcomes, recipient, outcome)
+    {
+        /* RFC 3339 in UTC with milliseconds: the order of texts is that of times. */
+        if (found == NULL || strcmp(text_of(outcome, "time"), text_of(found, "time")) > 0)
+            found = outcome;
+    }
+    return found;
+}
+
+/* Before what the engines know, which is long. */
+static void set_outcome(json_t *line, json_t *outcome)
+{
+    json_t *engines = json_incref(json_object_get(line, "engines"));
+
+    json_object_del(line, "engines");
+    json_object_set(line, "last_outcome", outcome != NULL ? outcome : json_null());
+    if (engines != NULL)
+        json_object_set_new(line, "engines", engines);
+}
+
+/* Lines of a message get their recipient's last outcome, a domain's line the last of them all. A
+ * failure leaves them as they are: the explanation is good without. */
+static void add_outcomes(const struct explanation *e, const char *id, const char *domain)
+{
+    char state_dir[CLI_PATH_MAX], directory[CLI_PATH_MAX], at_domain[300];
+    const json_t *first = json_array_get(e->lines, 0);
+    struct event_filter filter = {.id = id};
+    json_t *outcomes = json_object(), *line;
+    size_t i;
+
+    snprintf(at_domain, sizeof(at_domain), "@%s", domain != NULL ? domain : "");
+    if (id == NULL)
+        filter.recipient = at_domain;
+    filter.since_ms = wall_ms_of(first, id != NULL ? "accepted" : "oldest_accepted");
+    if (!cli_state_dir(e->cli, state_dir) ||
+        !state_dir_file(state_dir, "events", directory, sizeof(directory)))
+        goto out;
+    int error = read_outcomes(directory, &filter, outcomes);
+
+    if (error < 0) {
+        fprintf(stderr, "ringpost: last outcomes cannot be read from %s: %s\n", directory,
+                strerror(-error));
+        goto out;
+    }
+    json_array_foreach(e->lines, i, line)
+    {
+        const char *recipient = text_of(line, "recipient");
+        json_t *outcome = id == NULL          ? latest(outcomes)
+                          : recipient != NULL ? json_object_get(outcomes, recipient)
+                                              : NULL;
+
+        set_outcome(line, outcome);
+    }
+out:
+    json_decref(outcomes);
+}
+
+/* --- for people ------------------------------------------------------------------------------- */
+
+/* Peers write some of these texts: what a terminal might obey is shown escaped. */
+static void print_text(const char *text)
+{
+    bool is_plain = true;
+
+    for (const char *c = text; *c != '\0'; c++)
+        is_plain = is_plain && (uint8_t)*c >= ' ' && *c != 0x7f &&
+                   !((uint8_t)c[0] == 0xc2 && (uint8_t)c[1] < 0xa0);
+    if (is_plain) {
+        fputs(text, stdout);
+        return;
+    }
+    json_t *value = json_string(text);
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+
+    fputs(quoted == NULL ? "-" : quoted, stdout);
+    free(quoted);
+    json_decref(value);
+}
+
+static void print_members(const json_t *object, int indent);
+
+static void print_value(const json_t *value, int indent)
+{
+    size_t i;
+    json_t *item;
+
+    if (json_is_object(value)) {
+        putchar('\n');
+        print_members(value, indent + 2);
+        return;
+    }
+    if (json_is_array(value)) {
+        putchar('\n');
+        json_array_foreach(value, i, item)
+        {
+            printf("%*s%zu:", indent + 2, "", i + 1);
+            print_value(item, indent + 2);
+        }
+        return;
+    }
+    putchar(' ');
+    if (json_is_string(value))
+        print_text(json_string_value(value));
+    else if (json_is_integer(value))
+        printf("%lld", (long long)json_integer_value(value));
+    else
+        putchar('-');
+    putchar('\n');
+}
+
+static void print_members(const json_t *object, int indent)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        printf("%*s%-*s", indent, "", json_is_object(value) || json_is_array(value) ? 0 : 15, key);
+        print_value(value, indent);
+    }
+}
+
+static void print_lines(const struct explanation *e)
+{
+    size_t i;
+    json_t *line;
+
+    json_array_foreach(e->lines, i, line)
+    {
+        if (!e->cli->json) {
+            if (i > 0)
+                putchar('\n');
+            print_members(line, 0);
+            continue;
+        }
+        char *text = json_dumps(line, JSON_COMPACT);
+
+        puts(text == NULL ? "{}" : text);
+        free(text);
+    }
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static void keep_line(void *context, const json_t *line)
+{
+    struct explanation *e = context;
+
+    json_array_append(e->lines, (json_t *)(uintptr_t)line);
+}
+
+int cli_explain(const struct cli *cli, json_t *request)
+{
+    struct cli kept = *cli;
+    struct explanation e = {.cli = cli, .lines = json_array()};
+    json_t *id = json_incref(json_object_get(request, "id"));
+    json_t *domain = json_incref(json_object_get(request, "domain"));
+    json_t *done = NULL;
+
+    kept.json = false; /* lines are to be kept, not printed */
+    int code = cli_control(&kept, request, keep_line, &e, &done);
+
+    if (code == EXIT_GOOD && json_array_size(e.lines) > 0) {
+        add_outcomes(&e, json_string_value(id), json_string_value(domain));
+        print_lines(&e);
+        if (json_is_true(json_object_get(done, "cut")))
+            fprintf(stderr, "ringpost: too long; the rest is left out\n");
+    }
+    json_decref(id);
+    json_decref(domain);
+    json_decref(done);
+    json_decref(e.lines);
+    return code;
+}
