@@ -26,6 +26,32 @@ static void on_drive(struct turn_end *turn_end);
 static void on_tick(struct timeout *timeout);
 static void on_stop_deadline(struct timeout *timeout);
 
+static void use_settings(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    delivery->use = calloc(1, sizeof(*delivery->use));
+    check(delivery->use != NULL);
+    *delivery->use = (struct settings_use){.settings = settings, .references = 1};
+    delivery->settings = settings;
+}
+
+static void settings_unused(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    if (delivery->settings_unused != NULL)
+        delivery->settings_unused(delivery->context, settings);
+}
+
+void settings_release(struct delivery *delivery, struct settings_use **use)
+{
+    struct settings_use *u = *use;
+
+    *use = NULL;
+    check(u->references > 0);
+    if (--u->references > 0)
+        return;
+    settings_unused(delivery, u->settings);
+    free(u);
+}
+
 struct delivery *delivery_create(const struct delivery_setup *setup)
 {
     struct delivery *d = calloc(1, sizeof(*d));
@@ -36,7 +62,9 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->domains = setup->domains;
     d->egresses = setup->egresses;
     d->home = setup->home;
-    d->settings = setup->settings;
+    d->settings_unused = setup->settings_unused;
+    d->context = setup->context;
+    use_settings(d, setup->settings);
     d->started_ms = engine_wall_ms(setup->engine);
     slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
     slab_init(&d->destinations, sizeof(struct destination), DESTINATIONS_MAX);
@@ -69,15 +97,20 @@ void delivery_set_home(struct delivery *delivery, struct shard *home)
 
 void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings)
 {
-    if (delivery->is_stopping)
+    struct settings_use *old = delivery->use;
+
+    if (delivery->is_stopping) {
+        settings_unused(delivery, settings);
         return;
-    delivery->settings = settings;
+    }
+    use_settings(delivery, settings);
     delivery->generation++;
     /* Connections of the old sites end when they have nothing to do; new sites take over. */
     list_for_each(node, &delivery->all_sites)
         site_abandon(container_of(node, struct site, in_all));
     list_for_each(node, &delivery->all_destinations)
         destination_reroute(container_of(node, struct destination, in_all));
+    settings_release(delivery, &old);
 }
 
 /* --- hooks of the shard ---------------------------------------------------------------------- */
@@ -327,6 +360,7 @@ void delivery_free(struct delivery **delivery)
         drop_waiting(d);
     }
     check(holds_nothing(d));
+    settings_release(d, &d->use);
     engine_timeout_cancel(d->engine, &d->tick);
     engine_timeout_cancel(d->engine, &d->stop_deadline);
     engine_turn_end_cancel(d->engine, &d->drive);

@@ -83,12 +83,16 @@ struct delivery_setup {
                                   Notifications go to the shard of the message they are about, in
                                   one commit with its outcome, also where that one is adopted */
     const struct delivery_settings *settings;
+    /* Nothing uses these settings any more, nor what they point to. Once for each that was given;
+     * may be NULL. */
+    void (*settings_unused)(void *context, const struct delivery_settings *settings);
+    void *context;
 };
 
 struct delivery *delivery_create(const struct delivery_setup *setup);
 void delivery_set_home(struct delivery *delivery, struct shard *home);
-/* New attempts use these; attempts under way keep theirs. Settings must outlive the next call +
- * every attempt: relay keeps old ones until stop. */
+/* New attempts use these; attempts under way keep theirs, until settings_unused() says that the
+ * last has ended. */
 void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings);
 /* shard_hooks: */
 void delivery_due(void *delivery, struct shard *shard, struct pending *pending);

@@ -257,6 +257,7 @@ void destination_reroute(struct destination *d)
     lookup_cancel(&d->lookup);
     detach(d);
     d->state = DESTINATION_NEW;
+    d->route = NULL; /* of settings that may go now */
     d->generation = d->delivery->generation;
     destination_dirty(d);
 }

@@ -38,6 +38,8 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
     site->name = (struct bytes){copy, name.len};
     site->rule = router_egress_rule(settings, name, domain);
     site->is_current = true;
+    site->use = delivery->use;
+    site->use->references++;
     site->egress_count = sources;
     list_init(&site->turns);
     list_init(&site->clients);
@@ -135,6 +137,7 @@ void site_check_unused(struct site *site)
         egress_put(&site->egresses[i].egress);
     hosts_release(&site->hosts);
     delivery->site_count--;
+    settings_release(delivery, &site->use);
     free(site);
     delivery_check_stopped(delivery);
 }
@@ -264,7 +267,7 @@ static bool open_one(struct site *site)
         else if (hosts[i] < 0)
             until_ms = MIN(until_ms, retry_ms);
     }
-    int pick = source_pick(site->delivery->settings->sources, site->egress_count, usable);
+    int pick = source_pick(site->use->settings->sources, site->egress_count, usable);
 
     if (pick < 0) {
         /* Every connection's end drives the site again, and so does a slot. */

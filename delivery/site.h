@@ -40,6 +40,7 @@ struct site {
     struct list_node in_starved;
     struct bytes name;
     bool is_current; /* of the present settings: in the map */
+    struct settings_use *use;
     struct hosts *hosts;
     const struct egress_rule *rule;
     size_t destination_count; /* references */

@@ -37,6 +37,12 @@ enum {
 
 struct suspensions;
 
+/* Settings and who uses them: the newest, and old ones while a site of theirs is left. */
+struct settings_use {
+    const struct delivery_settings *settings;
+    size_t references; /* sites, and one while they are the newest */
+};
+
 struct delivery {
     struct engine *engine;
     struct resolver *resolver;
@@ -44,6 +50,9 @@ struct delivery {
     struct egress_table *egresses;
     struct shard *home;
     const struct delivery_settings *settings;
+    struct settings_use *use; /* of them */
+    void (*settings_unused)(void *context, const struct delivery_settings *settings);
+    void *context;
     unsigned generation; /* of the settings */
     struct shard *shards[SHARDS_MAX];
 
@@ -111,5 +120,7 @@ static inline void delivery_drive_later(struct delivery *delivery)
     engine_at_turn_end(delivery->engine, &delivery->drive);
 }
 
+/* delivery.c: one that used these settings is gone. */
+void settings_release(struct delivery *delivery, struct settings_use **use);
 /* Something that delivery_stop() waits for has gone. */
 void delivery_check_stopped(struct delivery *delivery);

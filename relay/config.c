@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "relay/config_fields.h"
 #include "relay/config_reader.h"
 #include "smtp/address.h"
@@ -357,6 +358,8 @@ struct config *config_load(const char *path, void (*error)(void *context, const 
     struct config *config = calloc(1, sizeof(*config));
 
     check(config != NULL);
+    config->references = 1;
+    metric_inc(METRIC_CONFIGS);
     arena_init(&config->arena, CONFIG_ARENA_MAX);
     struct config_reader reader = {.path = path,
                                    .arena = &config->arena,
@@ -367,7 +370,7 @@ struct config *config_load(const char *path, void (*error)(void *context, const 
     if (read_file(&reader, config_keys, config))
         finish(&reader, config);
     if (reader.error_count != 0)
-        config_free(&config);
+        config_release(&config);
     return config;
 }
 
@@ -395,13 +398,28 @@ bool config_load_state_dir(const char *path, char *out, size_t out_size,
     return is_good;
 }
 
-void config_free(struct config **config)
+void config_keep(struct config *config)
 {
-    if (*config == NULL)
-        return;
-    arena_free(&(*config)->arena);
-    free(*config);
+    unsigned before = atomic_fetch_add(&config->references, 1);
+
+    check(before > 0);
+}
+
+void config_release(struct config **config)
+{
+    struct config *released = *config;
+
     *config = NULL;
+    if (released == NULL)
+        return;
+    unsigned before = atomic_fetch_sub(&released->references, 1);
+
+    check(before > 0);
+    if (before > 1)
+        return;
+    metric_dec(METRIC_CONFIGS);
+    arena_free(&released->arena);
+    free(released);
 }
 
 static bool dns_is_equal(const struct dns_settings *a, const struct dns_settings *b)
@@ -440,6 +458,8 @@ bool config_can_follow(const struct config *old, const struct config *next, cons
         key = "spool";
     else if (old->memory_max != next->memory_max)
         key = "limits.memory";
+    else if (old->delivery.connections_max != next->delivery.connections_max)
+        key = "delivery.connections"; /* the egress table has it */
     for (size_t i = 0; key == NULL && i < old->listener_count; i++)
         if (strcmp(old->listeners[i].address_text, next->listeners[i].address_text) != 0)
             key = "listeners";

@@ -3,9 +3,12 @@
  *
  * Every key has a default; unknown keys, wrong types, bad units are errors that name file, line,
  * key and what was expected. A config is never changed once loaded: reload makes another and swaps
- * it whole or not at all. All memory is the config's arena.
+ * it whole or not at all. All memory is the config's arena, which goes with the last reference: the
+ * program has one of the newest, a worker of each that it still uses.
  */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "delivery/delivery.h"
 #include "dns/resolver.h"
@@ -31,6 +34,7 @@ struct config_events {
 
 struct config {
     struct arena arena;
+    _Atomic unsigned references; /* config_load() gives the first */
     const char *path;
     const char *hostname;
     const char *state_dir;
@@ -58,7 +62,8 @@ must_use bool config_can_follow(const struct config *old, const struct config *n
 /* Reads and checks. NULL on errors, each told as "file:line: key: what is wrong; expected ..." */
 struct config *config_load(const char *path, void (*error)(void *context, const char *text),
                            void *context);
-void config_free(struct config **config);
+void config_keep(struct config *config);
+void config_release(struct config **config); /* any thread */
 
 /* Only state_dir, for commands that talk to the daemon: they must work while the file is being
  * edited and wrong elsewhere. False after the error was told. */

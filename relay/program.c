@@ -208,14 +208,10 @@ void program_spread_suspensions(struct program *program)
 static bool reload(struct program *program, void (*error)(void *context, const char *text),
                    void *context)
 {
-    const struct config *old = atomic_load(&program->shared.config);
+    struct config *old = program->config;
     const char *key;
     char text[256];
 
-    if (program->config_count == ARRAY_LEN(program->configs)) {
-        error(context, "reloaded 63 times since the start: restart to reload again");
-        return false;
-    }
     struct config *next = config_load(old->path, error, context);
     if (next == NULL)
         return false;
@@ -223,15 +219,15 @@ static bool reload(struct program *program, void (*error)(void *context, const c
         snprintf(text, sizeof(text), "%s: %s changed: that needs a restart; nothing was changed",
                  next->path, key);
         error(context, text);
-        config_free(&next);
+        config_release(&next);
         return false;
     }
-    program->configs[program->config_count++] = next;
-    atomic_store(&program->shared.config, next);
+    program->config = next;
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_call(&program->workers[i], configure, next);
+    config_release(&old);
     log_info("config=%s what=reloaded", next->path);
     return true;
 }
@@ -345,8 +341,9 @@ static void free_all(struct program *program)
     free(program->listeners);
     free(program->listener_fds);
     state_dir_close(&program->state_dir);
-    for (unsigned i = 0; i < program->config_count; i++)
-        config_free(&program->configs[i]);
+    struct config *first = atomic_load(&program->shared.config);
+    config_release(&first);
+    config_release(&program->config);
     pthread_mutex_destroy(&program->change);
 }
 
@@ -392,15 +389,25 @@ static int start(struct program *program, const struct config *config)
     return EXIT_GOOD;
 }
 
+static unsigned stop_timeout(struct program *program)
+{
+    pthread_mutex_lock(&program->change);
+    unsigned timeout_s = program->config->stop_timeout_s;
+    pthread_mutex_unlock(&program->change);
+    return timeout_s;
+}
+
 int program_run(struct config *config)
 {
     struct program *program = calloc(1, sizeof(*program));
     struct control *control = NULL;
     struct metrics_http *metrics = NULL;
+    unsigned stop_timeout_s = config->stop_timeout_s;
     sigset_t signals;
 
     check(program != NULL);
-    program->configs[program->config_count++] = config;
+    program->config = config;
+    config_keep(config); /* as the first */
     program->state_dir.lock_fd = -1;
     program->started_ms = clock_wall_ms();
     pthread_mutex_init(&program->change, NULL);
@@ -420,8 +427,9 @@ int program_run(struct config *config)
                  config->state_dir, program->worker_count, (int)getpid());
         sd_notify(0, "READY=1");
         serve(program, &signals);
+        stop_timeout_s = stop_timeout(program);
         log_info("what=\"stopping: no new sessions; attempts in flight have %u s\"",
-                 config->stop_timeout_s);
+                 stop_timeout_s);
         sd_notify(0, "STOPPING=1");
     }
     atomic_store(&program->is_stopping, true);
@@ -430,7 +438,7 @@ int program_run(struct config *config)
     if (metrics != NULL)
         metrics_http_stop(&metrics);
     if (program->worker_count > 0 && program->workers[0].start_error == 0 && !all_stopped(program))
-        drain(program, &signals, config->stop_timeout_s);
+        drain(program, &signals, stop_timeout_s);
     free_all(program);
     free(program);
     if (code == EXIT_GOOD)

@@ -27,8 +27,7 @@ enum exit_code {
 
 struct program {
     struct shared shared;
-    struct config *configs[64]; /* every one since start; the last is current */
-    unsigned config_count;
+    struct config *config; /* the newest; under `change`. The first is kept by shared */
     struct state_dir state_dir;
     struct suspension_file *suspensions;
     unsigned worker_count;

@@ -42,6 +42,16 @@ static void on_accepted(void *context, int fd, void *listener_context)
     submission_accept(worker->submission, fd, &worker->listeners[listener]);
 }
 
+/* The last attempt that began under them has ended. */
+static void on_settings_unused(void *context, const struct delivery_settings *settings)
+{
+    struct config *config =
+        container_of((struct delivery_settings *)(uintptr_t)settings, struct config, delivery);
+
+    (void)context;
+    config_release(&config);
+}
+
 static void open_passed(struct letter *letter, struct engine *engine)
 {
     struct passed *passed = container_of(letter, struct passed, letter);
@@ -116,9 +126,20 @@ static void set_listeners(struct worker *worker, const struct config *config)
         };
 }
 
+/* One reference for the worker, one for its delivery, which may need it for longer. */
+static void keep_config(struct worker *worker, struct config *config)
+{
+    struct config *old = worker->config;
+
+    config_keep(config);
+    config_keep(config);
+    worker->config = config;
+    config_release(&old);
+}
+
 static int build(struct worker *worker)
 {
-    const struct config *config = atomic_load(&worker->shared->config);
+    struct config *config = atomic_load(&worker->shared->config);
     const char *why = NULL;
     int error;
 
@@ -134,7 +155,10 @@ static int build(struct worker *worker)
         .domains = worker->domains,
         .egresses = worker->shared->egresses,
         .settings = &config->delivery,
+        .settings_unused = on_settings_unused,
+        .context = worker,
     };
+    keep_config(worker, config);
     worker->delivery = delivery_create(&setup);
     if ((error = open_shards(worker)) < 0)
         return error;
@@ -203,10 +227,11 @@ struct shard *worker_shard(struct worker *worker, unsigned index)
     return NULL;
 }
 
-void worker_configure(struct worker *worker, const struct config *config)
+void worker_configure(struct worker *worker, struct config *config)
 {
-    set_listeners(worker, config);
+    set_listeners(worker, config); /* first: they point into the one that keep_config() lets go */
     submission_configure(worker->submission, &config->submission);
+    keep_config(worker, config);
     delivery_configure(worker->delivery, &config->delivery);
 }
 
@@ -317,6 +342,7 @@ void worker_join(struct worker *worker)
     if (worker->domains != NULL)
         domains_free(&worker->domains);
     free(worker->listeners);
+    config_release(&worker->config);
     if (worker->engine != NULL)
         engine_destroy(&worker->engine);
 }

@@ -34,7 +34,8 @@ struct passed {
 
 /* What all workers share; program.c makes it before any worker runs. */
 struct shared {
-    _Atomic(const struct config *) config; /* the current one; old ones are kept until the end */
+    /* The first one. What a reload cannot change is read from it, by any thread, at any time. */
+    _Atomic(struct config *) config;
     struct egress_table *egresses;
     struct publisher *publisher;
     struct blocking *blocking;
@@ -45,6 +46,7 @@ struct shared {
 
 struct worker {
     struct shared *shared;
+    struct config *config; /* the newest it was given */
     unsigned index;
     pthread_t thread;
     struct engine *engine;
@@ -82,6 +84,6 @@ void worker_join(struct worker *worker);  /* frees what it had */
 /* Runs `run` on the worker's thread; the caller (any other thread) waits. */
 void worker_call(struct worker *worker, void (*run)(struct worker *worker, void *context),
                  void *context);
-/* On the worker's thread: takes over shared->config and the suspensions. */
-void worker_configure(struct worker *worker, const struct config *config);
+/* On the worker's thread: new sessions and attempts go by `config`. Keeps it while it is used. */
+void worker_configure(struct worker *worker, struct config *config);
 struct shard *worker_shard(struct worker *worker, unsigned shard_index); /* NULL: another's */

@@ -66,7 +66,7 @@ static int run_init(struct cli *cli)
     struct config *config = cli_config(cli);
     if (config == NULL)
         return EXIT_CONFIG;
-    config_free(&config);
+    config_release(&config);
     printf("wrote %s\n\n"
            "  ringpost -c %s serve      serves; applications submit to %s\n"
            "  ringpost -c %s send --to you@example.com     sends a first mail\n"

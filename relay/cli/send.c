@@ -38,7 +38,7 @@ static int connect_server(struct submitter *s)
         if (config == NULL)
             return EXIT_CONFIG;
         address = config->listeners[0].address;
-        config_free(&config);
+        config_release(&config);
         if (address.any.sa_family == AF_INET && address.v4.sin_addr.s_addr == INADDR_ANY)
             address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     }

@@ -46,7 +46,7 @@ static int run_check(struct cli *cli)
                config->path, config->hostname, config->engines, config->listener_count,
                config->delivery.route_count, config->state_dir);
     }
-    config_free(&config);
+    config_release(&config);
     return code;
 }
 

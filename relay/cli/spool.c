@@ -70,7 +70,7 @@ static int run_spool(struct cli *cli)
         return EXIT_CONFIG;
     int code =
         is_check ? check_spool(cli, config->spool.directory) : dump_spool(config->spool.directory);
-    config_free(&config);
+    config_release(&config);
     return code;
 }
 

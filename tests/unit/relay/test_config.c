@@ -54,7 +54,7 @@ TEST(config_smallest_file_has_every_default)
     assert_string_equal(config->delivery.sources[0].ehlo, "mta1.example.net");
     assert_string_equal(config->spool.directory, "/tmp/x/spool");
     assert_null(config->dns.servers);
-    config_free(&config);
+    config_release(&config);
 }
 
 TEST(config_every_section_is_read)
@@ -98,7 +98,7 @@ TEST(config_every_section_is_read)
     assert_true(config->delivery.egress_rules[0].messages_per_s == 10.0);
     assert_false(config->delivery.mx.use_ipv6);
     assert_true(config->has_metrics);
-    config_free(&config);
+    config_release(&config);
 }
 
 static const struct {
@@ -175,8 +175,8 @@ TEST(config_reload_refuses_what_needs_a_restart)
     assert_string_equal(key, "engines");
     assert_false(config_can_follow(old, other_dns, &key));
     assert_string_equal(key, "dns");
-    config_free(&old);
-    config_free(&other_limits);
-    config_free(&other_engines);
-    config_free(&other_dns);
+    config_release(&old);
+    config_release(&other_limits);
+    config_release(&other_engines);
+    config_release(&other_dns);
 }

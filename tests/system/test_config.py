@@ -1,0 +1,87 @@
+"""The configuration: reloaded again and again, refused with reasons, checked before it is used."""
+
+import contextlib
+import json
+import socket
+import threading
+
+import parts
+from receiver import SILENT
+
+
+def reload(relay):
+    """As `ringpost reload`, without a program for each."""
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(parts.PATIENCE)
+        control.connect(str(relay.state_dir / "control.sock"))
+        control.sendall(b'{"command":"reload"}\n')
+        answer = json.loads(control.makefile().readline())
+    assert answer.get("done"), answer
+
+
+class Traffic:
+    """A thread that submits one message after the other, to a few domains."""
+
+    def __init__(self, relay):
+        self.relay = relay
+        self.is_over = threading.Event()
+        self.ids = []
+        self.error = None
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join()
+
+    def run(self):
+        try:
+            while not self.is_over.is_set():
+                self.ids.append(self.relay.submit(f"u@d{len(self.ids) % 5}.example"))
+        except Exception as error:  # told by the test, which would not hear of it otherwise
+            self.error = error
+
+
+def test_reloads_without_end_and_keeps_only_what_is_used(stage):
+    sink = stage.sink()
+    holder = stage.receiver(lambda session, where, line: SILENT if where == "rcpt" else None)
+
+    def settings(i):
+        """Every list is another one each time, as long as another."""
+        name = f"source-{i}"
+        return {
+            "routes": f'[{{match: held.example, to: ["127.0.0.1:{holder.port}"]}}, '
+                      f'{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+            "sources": "[" + ", ".join(f"{{name: {name}-{k}}}" for k in range(1 + i % 3)) + "]",
+            "delivery": f'{{allow_private: ["127.0.0.0/8"], sites: [{{match: "*", recipients: '
+                        f'{1 + i}, connections: {2 + i % 4}}}]}}',
+            "limits": f"{{recipients: {200 + i}}}",
+        }
+
+    relay = stage.ringpost(**settings(0))
+    relay.write_config(**settings(1))
+    reload(relay)
+    relay.submit("a@held.example")
+    parts.wait_for(lambda: any(s.said("RCPT") for s in holder.sessions), "an attempt that hangs")
+    with Traffic(relay) as traffic:
+        for i in range(2, 202):
+            relay.write_config(**settings(i))
+            reload(relay)
+    assert traffic.error is None and traffic.ids
+
+    def configurations():
+        return relay.metrics()["ringpost_configurations"]
+    # The first, the one of the attempt that hangs, the newest.
+    parts.wait_for(lambda: configurations() == 3, "old configurations to go")
+    with relay.smtp() as smtp:
+        smtp.ehlo()
+        assert "RCPTMAX=401" in smtp.esmtp_features["limits"]
+    assert relay.status()["queue"]["recipients"] >= 1
+    holder.stop()
+    parts.wait_for(lambda: configurations() == 2, "the last attempt's configuration to go")
+    parts.wait_for(lambda: {e["id"] for e in relay.events(kind="delivered")} >= set(traffic.ids),
+                   "every message to be delivered")
+    assert relay.stop() == 0
