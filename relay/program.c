@@ -112,8 +112,9 @@ static int start_publisher(struct program *program, const struct config *config)
     program->shared.publisher = publisher_start(&settings, why, sizeof(why));
     if (program->shared.publisher != NULL)
         return 0;
+    int error = -errno;
     log_error("events=%s what=\"%s\"", directory, why);
-    return -EIO;
+    return error;
 }
 
 static int start_workers(struct program *program, const struct config *config)
@@ -358,6 +359,19 @@ static void stop_workers(struct program *program)
             usleep(1000);
 }
 
+/* What another try would only meet again is no failure of the system: systemd must not try. */
+static enum exit_code exit_code_of(int error)
+{
+    switch (error) {
+    case -EPROTO:       /* a spool of another node or shard, or of a newer version */
+    case -ENOTSUP:      /* event files of a newer version */
+    case -ENAMETOOLONG: /* state_dir */
+        return EXIT_CONFIG;
+    default:
+        return EXIT_OS;
+    }
+}
+
 static int start(struct program *program, const struct config *config)
 {
     char why[STATE_DIR_WHY_MAX] = "";
@@ -380,9 +394,10 @@ static int start(struct program *program, const struct config *config)
     }
     if (bind_listeners(program, config) < 0)
         return EXIT_OS;
-    if (start_workers(program, config) < 0) {
+    error = start_workers(program, config);
+    if (error < 0) {
         stop_workers(program);
-        return EXIT_OS;
+        return exit_code_of(error);
     }
     program_spread_suspensions(program);
     worker_call(&program->workers[0], start_listeners, program);

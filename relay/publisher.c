@@ -579,6 +579,7 @@ struct publisher *publisher_start(const struct publisher_settings *settings, cha
     return p;
 fail:
     publisher_free(&p);
+    errno = error < 0 ? -error : error;
     return NULL;
 }
 

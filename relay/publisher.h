@@ -25,7 +25,8 @@ struct publisher_settings {
 /* Every event of the shard before `position` is durable in the files. On the publisher's thread. */
 typedef void publisher_passed_fn(void *context, unsigned shard, uint64_t position);
 
-/* Opens the files and starts the thread. NULL with a sentence in `why`. Settings are copied. */
+/* Opens the files and starts the thread. NULL with a sentence in `why` and errno (ENOTSUP: a newer
+ * version has written them). Settings are copied. */
 struct publisher *publisher_start(const struct publisher_settings *settings, char *why,
                                   size_t why_len);
 /* The shard is open and durable up to durable_position: from here on it may be pushed. Any thread,

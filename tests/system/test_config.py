@@ -1,8 +1,9 @@
 """The configuration: reloaded again and again, refused with reasons, checked before it is used."""
 
-import contextlib
+import ctypes
 import json
 import socket
+import struct
 import threading
 
 import parts
@@ -85,3 +86,53 @@ def test_reloads_without_end_and_keeps_only_what_is_used(stage):
     parts.wait_for(lambda: {e["id"] for e in relay.events(kind="delivered")} >= set(traffic.ids),
                    "every message to be delivered")
     assert relay.stop() == 0
+
+
+BLOCK = 4096  #: of the spool (docs/spool.md)
+
+
+def newer(block):
+    """A segment's first block, as if a newer version had written it."""
+    xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
+    xxhash.restype = ctypes.c_uint64
+    xxhash.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    head = block[:8] + struct.pack("<I", struct.unpack("<I", block[8:12])[0] + 1) + block[12:56]
+    head += struct.pack("<Q", xxhash(head, 56))
+    return (head.ljust(BLOCK // 2, b"\0") + head).ljust(BLOCK, b"\0")
+
+
+def serve_refused(relay):
+    """(exit code, what was said) of a `serve` that must not start."""
+    done = relay.cli("serve", check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_spool_that_is_not_ours_is_no_failure_of_the_system(stage):
+    """78, which systemd does not answer with a restart (RestartPreventExitStatus)."""
+    relay = stage.ringpost(routes='[{match: "*", to: ["127.0.0.1:9"]}]')
+    relay.submit("a@example.com")
+    relay.stop()
+
+    node = relay.state_dir / "node"
+    ours = node.read_text()
+    node.write_text("0001\n" if ours != "0001\n" else "0002\n")
+    code, said = serve_refused(relay)
+    assert code == 78 and "belongs to another node" in said
+    node.write_text(ours)
+
+    cursor = relay.state_dir / "events" / "cursor"
+    kept = cursor.read_bytes()
+    assert kept.startswith(b"ringpost-events 1\n")
+    cursor.write_bytes(b"ringpost-events 2\n" + kept.split(b"\n", 1)[1])
+    code, said = serve_refused(relay)
+    assert code == 78 and "newer version" in said
+    cursor.write_bytes(kept)
+
+    segment = sorted((relay.state_dir / "spool" / "00").iterdir())[0]
+    kept = segment.read_bytes()
+    segment.write_bytes(newer(kept[:BLOCK]) + kept[BLOCK:])
+    code, said = serve_refused(relay)
+    assert code == 78 and "newer version" in said
+    segment.write_bytes(kept)
+    relay.start()  # nothing was changed by any of it
+    assert relay.status()["queue"]["recipients"] == 1
