@@ -266,22 +266,23 @@ static bool load_document(struct config_reader *reader, FILE *file, yaml_documen
     return true;
 }
 
-/* What the keys must be together; said without a line, since no single one is wrong. */
-static void finish(struct config_reader *reader, struct config *config)
+/* What the keys must be together; told at the line of the key that could be changed. */
+static void finish(struct config_reader *reader, void *object)
 {
+    struct config *config = object;
     struct bytes normal;
     bool utf8;
 
     if (!smtp_domain_is_valid(bytes_of(config->hostname), &utf8) || config->hostname[0] == '[' ||
-        !smtp_domain_normalise(&config->arena, bytes_of(config->hostname), &normal)) {
-        config_error(reader, NULL,
+        utf8 || !smtp_domain_normalise(&config->arena, bytes_of(config->hostname), &normal)) {
+        config_error(reader, config_node(reader, "hostname"),
                      "hostname: \"%s\" found; expected the full name of this host, such as "
                      "mta1.example.net",
                      config->hostname);
         return;
     }
     if (config->listener_count == 0)
-        config_error(reader, NULL,
+        config_error(reader, config_node(reader, "listeners"),
                      "listeners: none; expected at least one, such as "
                      "{address: \"127.0.0.1:2525\", service: submission, trust: "
                      "[\"127.0.0.0/8\"]}");
@@ -290,7 +291,7 @@ static void finish(struct config_reader *reader, struct config *config)
             if (address_equal(&config->listeners[i].address, &config->listeners[k].address) &&
                 address_port(&config->listeners[i].address) ==
                     address_port(&config->listeners[k].address))
-                config_error(reader, NULL,
+                config_error(reader, config_item(reader, config_node(reader, "listeners"), i),
                              "listeners[%zu].address: %s stands in listeners[%zu] "
                              "too; expected each address once",
                              i, config->listeners[i].address_text, k);
@@ -309,7 +310,8 @@ static void finish(struct config_reader *reader, struct config *config)
             source->ehlo = config->hostname;
     }
     if (!config->delivery.mx.use_ipv4 && !config->delivery.mx.use_ipv6)
-        config_error(reader, NULL, "delivery: ipv4 and ipv6 are both false; expected one of them");
+        config_error(reader, config_node(reader, "delivery"),
+                     "delivery: ipv4 and ipv6 are both false; expected one of them");
     config->submission.hostname = config->hostname;
     config->submission.sessions_max = MAX(1U, config->sessions_max / config->engines);
     config->delivery.hostname = config->hostname;
@@ -332,8 +334,10 @@ static FILE *open_file(struct config_reader *reader)
     return NULL;
 }
 
-/* Runs the tables over the whole file; false after errors were told. */
-static bool read_file(struct config_reader *reader, const struct config_key *keys, void *object)
+/* Runs the tables over the whole file, then `finish_reading` unless something was wrong; false after
+ * errors were told. */
+static bool read_file(struct config_reader *reader, const struct config_key *keys, void *object,
+                      void (*finish_reading)(struct config_reader *reader, void *object))
 {
     yaml_document_t document;
     FILE *file = open_file(reader);
@@ -346,6 +350,8 @@ static bool read_file(struct config_reader *reader, const struct config_key *key
         reader->document = &document;
         if (root != NULL)
             config_read_mapping(reader, root, keys, object);
+        if (finish_reading != NULL && reader->error_count == 0)
+            finish_reading(reader, object);
         yaml_document_delete(&document);
     }
     fclose(file);
@@ -367,9 +373,7 @@ struct config *config_load(const char *path, void (*error)(void *context, const 
                                    .context = context};
     config->path = config_string(&reader, bytes_of(path));
     set_defaults(config);
-    if (read_file(&reader, config_keys, config))
-        finish(&reader, config);
-    if (reader.error_count != 0)
+    if (!read_file(&reader, config_keys, config, finish))
         config_release(&config);
     return config;
 }
@@ -391,7 +395,7 @@ bool config_load_state_dir(const char *path, char *out, size_t out_size,
     arena_init(&arena, CONFIG_ARENA_MAX);
     struct config_reader reader = {
         .path = path, .arena = &arena, .error = error, .context = context, .ignores_others = true};
-    bool is_good = read_file(&reader, keys, &found);
+    bool is_good = read_file(&reader, keys, &found, NULL);
     if (is_good && snprintf(out, out_size, "%s", found.state_dir) >= (int)out_size)
         is_good = false;
     arena_free(&arena);

@@ -24,15 +24,15 @@ static const char *const kind_expected[] = {
 
 void config_error(struct config_reader *reader, const yaml_node_t *node, const char *format, ...)
 {
-    char text[1024];
-    char what[640];
+    char text[1024], what[640], line[24] = "";
     va_list args;
 
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    snprintf(text, sizeof(text), "%s:%zu: %s%s%s", reader->path,
-             node == NULL ? (size_t)1 : node->start_mark.line + 1, reader->key_path,
+    if (node != NULL)
+        snprintf(line, sizeof(line), ":%zu", node->start_mark.line + 1);
+    snprintf(text, sizeof(text), "%s%s: %s%s%s", reader->path, line, reader->key_path,
              reader->key_path[0] == '\0' ? "" : ": ", what);
     reader->error_count++;
     reader->error(reader->context, text);
@@ -236,6 +236,30 @@ static void read_pair(struct config_reader *reader, yaml_node_t *mapping, yaml_n
     else
         read_value(reader, key, value_node, object);
     reader->key_path[outer_len] = '\0';
+}
+
+const yaml_node_t *config_item(const struct config_reader *reader, const yaml_node_t *list,
+                               size_t number)
+{
+    return yaml_document_get_node(reader->document, list->data.sequence.items.start[number]);
+}
+
+const yaml_node_t *config_node(const struct config_reader *reader, const char *key)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(reader->document);
+
+    if (root == NULL || root->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+         pair < root->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *name = yaml_document_get_node(reader->document, pair->key);
+
+        if (name->type == YAML_SCALAR_NODE &&
+            bytes_equal(bytes_range(name->data.scalar.value, name->data.scalar.length),
+                        bytes_of(key)))
+            return yaml_document_get_node(reader->document, pair->value);
+    }
+    return NULL;
 }
 
 void config_read_mapping(struct config_reader *reader, yaml_node_t *node,

@@ -60,5 +60,11 @@ void *config_read_list(struct config_reader *reader, yaml_node_t *node, size_t s
 bool config_scalar(struct config_reader *reader, yaml_node_t *node, const char *expected,
                    struct bytes *text_out);
 const char *config_string(struct config_reader *reader, struct bytes text); /* arena copy */
+/* The value of a top-level key, an item of a list: where to point at in cross checks. NULL: the key
+ * is not in the file. */
+const yaml_node_t *config_node(const struct config_reader *reader, const char *key);
+const yaml_node_t *config_item(const struct config_reader *reader, const yaml_node_t *list,
+                               size_t number);
+/* `node` NULL: about the file, without a line. */
 void config_error(struct config_reader *reader, const yaml_node_t *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
