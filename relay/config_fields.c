@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "delivery/source.h"
 #include "smtp/address.h"
 
 const struct retry_rule config_default_retry = {
@@ -431,39 +432,94 @@ void config_read_allow_private(struct config_reader *reader, yaml_node_t *node, 
                                             read_network, &rules->allow_private_count);
 }
 
-static void read_source_ip(struct config_reader *reader, yaml_node_t *node, void *field)
+/* False after an error. */
+static bool read_source_ip(struct config_reader *reader, yaml_node_t *node, sa_family_t family,
+                           struct address *out)
 {
-    struct source *source = container_of(field, struct source, address4);
     struct address address;
     struct bytes text;
-    const char *expected = "one of this machine's addresses, without a port";
+    const char *expected = family == AF_INET ? "an IPv4 address of this machine, without a port"
+                                             : "an IPv6 address of this machine, without a port";
+
+    if (!config_scalar(reader, node, expected, &text))
+        return false;
+    if (!address_parse(text, 0, &address) || address_port(&address) != 0 ||
+        address.any.sa_family != family) {
+        config_error(reader, node, "\"%.*s\" found; expected %s", BYTES_ARG(text), expected);
+        return false;
+    }
+    *out = address;
+    return true;
+}
+
+static void read_source_ipv4(struct config_reader *reader, yaml_node_t *node, void *field)
+{
+    struct source *source = container_of(field, struct source, address4);
+
+    source->has_address4 = read_source_ip(reader, node, AF_INET, &source->address4);
+}
+
+static void read_source_ipv6(struct config_reader *reader, yaml_node_t *node, void *field)
+{
+    struct source *source = container_of(field, struct source, address6);
+
+    source->has_address6 = read_source_ip(reader, node, AF_INET6, &source->address6);
+}
+
+/* It stands in events, in the log and in keys of tables. */
+static void read_source_name(struct config_reader *reader, yaml_node_t *node, void *field)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *expected = "a word of up to 64 letters, digits and ._-, such as pool-a-1";
+    struct bytes text;
 
     if (!config_scalar(reader, node, expected, &text))
         return;
-    if (!address_parse(text, 0, &address) || address_port(&address) != 0) {
-        config_error(reader, node, "\"%.*s\" found; expected %s", BYTES_ARG(text), expected);
+    bool is_good = text.len > 0 && text.len <= 64;
+    for (size_t i = 0; is_good && i < text.len; i++)
+        is_good = text.ptr[i] != '\0' && strchr(allowed, text.ptr[i]) != NULL;
+    if (is_good)
+        *(const char **)field = config_string(reader, text);
+    else
+        config_error(reader, node, "\"%.*s\" found; expected %s",
+                     BYTES_ARG(bytes_slice(text, 0, 80)), expected);
+}
+
+/* It is said in EHLO as it stands here: nothing but a name or an address literal may be. */
+static void read_ehlo(struct config_reader *reader, yaml_node_t *node, void *field)
+{
+    const char *expected = "a full host name, such as out1.example.net, or an address literal, "
+                           "such as \"[192.0.2.1]\"";
+    struct bytes text;
+    bool is_utf8;
+
+    if (!config_scalar(reader, node, expected, &text))
         return;
-    }
-    if (address.any.sa_family == AF_INET) {
-        source->address4 = address;
-        source->has_address4 = true;
-    } else {
-        source->address6 = address;
-        source->has_address6 = true;
-    }
+    if (smtp_domain_is_valid(text, &is_utf8) && !is_utf8)
+        *(const char **)field = config_string(reader, text);
+    else
+        config_error(reader, node, "\"%.*s\" found; expected %s",
+                     BYTES_ARG(bytes_slice(text, 0, 80)), expected);
 }
 
 static const struct config_key source_keys[] = {
-    {.name = "name", .kind = CONFIG_STRING, .offset = offsetof(struct source, name)},
+    {.name = "name",
+     .kind = CONFIG_CUSTOM,
+     .offset = offsetof(struct source, name),
+     .read = read_source_name},
     {.name = "address",
      .kind = CONFIG_CUSTOM,
      .offset = offsetof(struct source, address4),
-     .read = read_source_ip},
+     .read = read_source_ipv4},
     {.name = "address6",
      .kind = CONFIG_CUSTOM,
-     .offset = offsetof(struct source, address4),
-     .read = read_source_ip},
-    {.name = "ehlo", .kind = CONFIG_STRING, .offset = offsetof(struct source, ehlo)},
+     .offset = offsetof(struct source, address6),
+     .read = read_source_ipv6},
+    {.name = "ehlo",
+     .kind = CONFIG_CUSTOM,
+     .offset = offsetof(struct source, ehlo),
+     .read = read_ehlo},
     {.name = "weight",
      .kind = CONFIG_COUNT,
      .offset = offsetof(struct source, weight),
@@ -476,8 +532,10 @@ static void read_source(struct config_reader *reader, yaml_node_t *item, void *e
 {
     struct source *source = element;
 
+    unsigned errors_before = reader->error_count;
+
     config_read_mapping(reader, item, source_keys, source);
-    if (item->type == YAML_MAPPING_NODE && source->name == NULL)
+    if (reader->error_count == errors_before && source->name == NULL)
         config_error(reader, item, "no name; expected name: \"pool-a-1\"");
 }
 
@@ -491,6 +549,15 @@ void config_read_sources(struct config_reader *reader, yaml_node_t *node, void *
 
     if (list != NULL && count == 0)
         config_error(reader, node, "an empty list; expected at least one source");
+    if (count > SOURCES_MAX)
+        config_error(reader, node, "%zu sources found; expected at most %d", count, SOURCES_MAX);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (list[i].name != NULL && list[k].name != NULL &&
+                strcmp(list[i].name, list[k].name) == 0)
+                config_error(reader, config_item(reader, node, i),
+                             "the name \"%s\" stands in sources[%zu] too; expected each once",
+                             list[i].name, k);
     config->delivery.sources = list;
     config->delivery.source_count = count;
 }

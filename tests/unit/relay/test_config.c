@@ -143,6 +143,18 @@ static const struct {
     {SMALLEST "sources: []\n", ":5: sources: an empty list"},
     {SMALLEST "sources: [{address: \"192.0.2.1:25\"}]\n", "without a port"},
     {SMALLEST "listeners: []\n", ":5: listeners: given twice"},
+    {SMALLEST "sources: [{name: a, ehlo: \"one.example\\r\\nNOOP\"}]\n", ":5: sources[0].ehlo: "},
+    {SMALLEST "sources: [{name: a, ehlo: \"b\xc3\xbc.example\"}]\n", ":5: sources[0].ehlo: "},
+    {SMALLEST "sources: [{name: a, ehlo: \"[192.0.2.300]\"}]\n", ":5: sources[0].ehlo: "},
+    {SMALLEST "sources: [{name: \"a b\"}]\n",
+     ":5: sources[0].name: \"a b\" found; expected a word"},
+    {SMALLEST "sources: [{name: \"a\\0b\"}]\n", ":5: sources[0].name: "},
+    {SMALLEST "sources:\n  - name: a\n  - name: b\n  - name: a\n",
+     ":8: sources: the name \"a\" stands in sources[0] too"},
+    {SMALLEST "sources: [{name: a, address: \"2001:db8::1\"}]\n",
+     ":5: sources[0].address: \"2001:db8::1\" found; expected an IPv4 address"},
+    {SMALLEST "sources: [{name: a, address6: 192.0.2.1}]\n",
+     ":5: sources[0].address6: \"192.0.2.1\" found; expected an IPv6 address"},
 };
 
 TEST(config_errors_name_line_key_and_expectation)
