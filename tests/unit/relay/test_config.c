@@ -142,6 +142,8 @@ static const struct {
     {"- a\n- b\n", ":1: a list found; expected a mapping of keys"},
     {SMALLEST "sources: []\n", ":5: sources: an empty list"},
     {SMALLEST "sources: [{address: \"192.0.2.1:25\"}]\n", "without a port"},
+    {SMALLEST "---\nengines: 3\n", ":6: a second document begins; expected one"},
+    {SMALLEST "--- word\n", ":5: a second document begins; expected one"},
     {SMALLEST "listeners: []\n", ":5: listeners: given twice"},
     {SMALLEST "sources: [{name: a, ehlo: \"one.example\\r\\nNOOP\"}]\n", ":5: sources[0].ehlo: "},
     {SMALLEST "sources: [{name: a, ehlo: \"b\xc3\xbc.example\"}]\n", ":5: sources[0].ehlo: "},
@@ -166,6 +168,30 @@ TEST(config_errors_name_line_key_and_expectation)
             fail_msg("row %zu: wanted %s, got %s", i, bad[i].said, errors);
         assert_non_null(strstr(errors, path));
     }
+}
+
+TEST(config_nested_without_end_is_refused_at_once)
+{
+    static char yaml[200010] = "a: ";
+
+    memset(yaml + 3, '[', 200000);
+    assert_null(load(yaml));
+    assert_non_null(strstr(errors, ":1: nested too deep"));
+}
+
+TEST(config_directory_is_called_one)
+{
+    errors[0] = '\0';
+    assert_null(config_load("/", note_error, NULL));
+    assert_string_equal(errors, "/: Is a directory; expected a file\n");
+}
+
+TEST(config_one_document_with_its_marks_is_good)
+{
+    struct config *config = load("---\n" SMALLEST "...\n---\n");
+
+    assert_string_equal(errors, "");
+    config_release(&config);
 }
 
 TEST(config_missing_file_says_what_to_do)
