@@ -162,23 +162,31 @@ static void command_queue_domains(struct control_client *client, const json_t *r
 
 static void add_result(struct queue_walk_result *sum, const struct queue_walk_result *part)
 {
+    sum->visited += part->visited;
     sum->matched += part->matched;
     sum->acted += part->acted;
     sum->busy += part->busy;
     sum->unreadable += part->unreadable;
 }
 
-/* A progress line now and then, so that a walk over millions is seen to move. */
+struct progress {
+    uint64_t messages; /* of the whole queue, as it was at the beginning */
+    int64_t told_ms;
+};
+
+/* A line now and then, so that a walk over millions is seen to move. */
 static void tell_progress(struct control_client *client, const struct queue_walk_result *result,
-                          int64_t *told_ms)
+                          struct progress *progress)
 {
     int64_t now_ms = clock_monotonic_ms();
 
-    if (now_ms - *told_ms < 1000)
+    if (now_ms - progress->told_ms < 1000)
         return;
-    *told_ms = now_ms;
+    progress->told_ms = now_ms;
     (void)control_line(client,
-                       json_pack("{s:{s:I, s:I}}", "progress", "matched",
+                       json_pack("{s:{s:I, s:I, s:I, s:I}}", "progress", "visited",
+                                 (json_int_t)result->visited, "messages",
+                                 (json_int_t)MAX(progress->messages, result->visited), "matched",
                                  (json_int_t)result->matched, "acted", (json_int_t)result->acted));
 }
 
@@ -186,10 +194,13 @@ static void walk_workers(struct control_client *client, const struct queue_filte
                          enum queue_action action, const char *reason, uint64_t limit,
                          struct queue_walk_result *sum)
 {
-    int64_t told_ms = clock_monotonic_ms();
+    struct progress progress = {.told_ms = clock_monotonic_ms()};
     struct program *program = client->program;
+    struct program_status status;
     struct buf out;
 
+    program_status(program, &status);
+    progress.messages = status.spool.messages;
     buf_init(&out, SLICE_OUTPUT_MAX);
     for (unsigned i = 0; i < program->worker_count && (limit == 0 || sum->acted < limit); i++) {
         struct queue_walk *walk = queue_walk_create(&program->workers[i], filter, action, reason,
@@ -204,8 +215,7 @@ static void walk_workers(struct control_client *client, const struct queue_filte
             add_result(&now, queue_walk_result(walk));
             (void)control_text(client, buf_bytes(&out));
             buf_clear(&out);
-            if (action != QUEUE_LIST)
-                tell_progress(client, &now, &told_ms);
+            tell_progress(client, &now, &progress);
         }
         add_result(sum, queue_walk_result(walk));
         queue_walk_free(&walk);

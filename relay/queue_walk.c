@@ -158,6 +158,7 @@ static void visit(void *context, struct shard *shard, struct stub *stub)
     struct queue_walk *walk = context;
     bool matches = false;
 
+    walk->result.visited++;
     for (uint32_t i = 0; i < stub->recipient_count && !matches; i++)
         matches = queue_filter_matches_pending(&walk->filter, &stub->pendings[i]);
     if (!matches)

@@ -22,6 +22,7 @@ enum queue_action {
 struct queue_walk;
 
 struct queue_walk_result {
+    uint64_t visited;    /* messages that were looked at */
     uint64_t matched;    /* recipients that the filter means */
     uint64_t acted;      /* listed, explained, retried, cancelled */
     uint64_t busy;       /* matched, but an attempt holds them or their outcome is being written */

@@ -39,70 +39,93 @@ static bool send_request(int fd, json_t *request)
     return is_sent;
 }
 
-static void show_progress(const json_t *progress)
+struct answer {
+    const struct cli *cli;
+    void (*line)(void *context, const json_t *line);
+    void *context;
+    json_t **done_out;
+    int code;
+    bool has_lines;    /* were given out */
+    bool has_progress; /* stands on the terminal's line */
+};
+
+/* One line of a terminal that is written again and again. Lines of results on the same terminal
+ * are progress enough. */
+static void show_progress(struct answer *answer, const json_t *progress)
 {
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "... %lld matched, %lld done\n",
-                (long long)json_integer_value(json_object_get(progress, "matched")),
-                (long long)json_integer_value(json_object_get(progress, "acted")));
+    if (!isatty(STDERR_FILENO) || (answer->has_lines && isatty(STDOUT_FILENO)))
+        return;
+    fprintf(stderr, "\r%lld of %lld messages looked at, %lld recipients match, %lld done\033[K",
+            (long long)json_integer_value(json_object_get(progress, "visited")),
+            (long long)json_integer_value(json_object_get(progress, "messages")),
+            (long long)json_integer_value(json_object_get(progress, "matched")),
+            (long long)json_integer_value(json_object_get(progress, "acted")));
+    answer->has_progress = true;
+}
+
+static void clear_progress(struct answer *answer)
+{
+    if (answer->has_progress)
+        fputs("\r\033[K", stderr);
+    answer->has_progress = false;
 }
 
 /* One line of the answer; true when it was the last, with its code. */
-static bool take_line(const struct cli *cli, const char *text, json_t *json,
-                      void (*line)(void *context, const json_t *line), void *context,
-                      json_t **done_out, int *code_out)
+static bool take_line(struct answer *answer, const char *text, json_t *json)
 {
     const char *error = json_string_value(json_object_get(json, "error"));
     const char *problem = json_string_value(json_object_get(json, "problem"));
 
+    if (json_object_get(json, "progress") != NULL) {
+        show_progress(answer, json_object_get(json, "progress"));
+        return false;
+    }
     if (error != NULL) {
-        *code_out = cli_fail(EXIT_FAILED, "%s", error);
+        clear_progress(answer);
+        answer->code = cli_fail(EXIT_FAILED, "%s", error);
         return true;
     }
     if (problem != NULL) {
+        clear_progress(answer);
         fprintf(stderr, "%s\n", problem);
         return false;
     }
-    if (json_object_get(json, "progress") != NULL) {
-        show_progress(json_object_get(json, "progress"));
-        return false;
-    }
     if (json_is_true(json_object_get(json, "done"))) {
-        if (done_out != NULL)
-            *done_out = json_incref(json);
-        *code_out = EXIT_GOOD;
+        clear_progress(answer);
+        if (answer->done_out != NULL)
+            *answer->done_out = json_incref(json);
+        answer->code = EXIT_GOOD;
         return true;
     }
-    if (line != NULL && !cli->json)
-        line(context, json);
+    answer->has_lines = true;
+    if (answer->line != NULL && !answer->cli->json)
+        answer->line(answer->context, json);
     else
         fputs(text, stdout);
     return false;
 }
 
-static int read_answer(const struct cli *cli, int fd,
-                       void (*line)(void *context, const json_t *line), void *context,
-                       json_t **done_out)
+static int read_answer(struct answer *answer, int fd)
 {
-    FILE *answer = fdopen(fd, "r");
+    FILE *stream = fdopen(fd, "r");
     char *text = NULL;
     size_t size = 0;
-    int code = EXIT_FAILED;
     bool is_over = false;
 
-    check(answer != NULL);
-    while (!is_over && getline(&text, &size, answer) > 0) {
+    check(stream != NULL);
+    while (!is_over && getline(&text, &size, stream) > 0) {
         json_t *json = json_loads(text, 0, NULL);
 
         if (json != NULL)
-            is_over = take_line(cli, text, json, line, context, done_out, &code);
+            is_over = take_line(answer, text, json);
         json_decref(json);
     }
+    clear_progress(answer);
     if (!is_over)
-        code = cli_fail(EXIT_FAILED, "the daemon broke off in the middle of its answer");
+        answer->code = cli_fail(EXIT_FAILED, "the daemon broke off in the middle of its answer");
     free(text);
-    fclose(answer);
-    return code;
+    fclose(stream);
+    return answer->code;
 }
 
 int cli_control(const struct cli *cli, json_t *request,
@@ -125,7 +148,9 @@ int cli_control(const struct cli *cli, json_t *request,
         code = cli_fail(EXIT_NO_DAEMON, "the daemon does not listen: %s", strerror(errno));
         close(fd);
     } else {
-        code = read_answer(cli, fd, line, context, done_out);
+        struct answer answer = {.cli = cli, .line = line, .context = context, .done_out = done_out};
+
+        code = read_answer(&answer, fd);
     }
     json_decref(request);
     return code;

@@ -2,6 +2,12 @@
 
 import datetime
 import json
+import os
+import pty
+import socket
+import subprocess
+import threading
+import time
 
 import pytest
 
@@ -167,3 +173,88 @@ def test_explain_names_the_suspension_in_every_state(stage):
     relay.cli("queue", "suspend", "--domain", "held.example", "--for", "1m")
     row, = explain(relay, scheduled)  # which is over before it is due
     assert row["constraint"] == "retry-delay" and row["rule"] == "retry"
+
+
+def test_a_walk_that_takes_long_tells_its_progress(stage):
+    refuser = stage.sink("--reject", "rcpt:451:100%")
+    relay = stage.ringpost(routes=route_to(refuser.port), retry="{first: 1h, max: 2h}", engines="1")
+    for part in range(4):
+        relay.submit([f"user{part}-{i}@progress.example" for i in range(1000)])
+    parts.wait_for(lambda: relay.status()["queue"]["scheduled"] == 4000, "deferred mail", pause=0.5)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(relay.state_dir / "control.sock"))
+        client.sendall(b'{"command": "queue.list"}\n')
+        time.sleep(1.5)  # what the daemon writes fills the socket, so its walk stands still
+        answer = [json.loads(line) for line in client.makefile()]
+    told = [line["progress"] for line in answer if "progress" in line]
+    assert told and told[-1]["messages"] == 4 and 1 <= told[-1]["visited"] <= 4
+    assert answer[-1]["done"] and answer[-1]["acted"] == 4000
+
+
+class FakeDaemon:
+    """Answers one command with the lines given."""
+
+    def __init__(self, relay, lines):
+        relay.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(relay.state_dir / "control.sock"))
+        self.socket.listen(1)
+        self.lines = lines
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        client, _ = self.socket.accept()
+        with client, client.makefile("rw") as stream:
+            stream.readline()
+            for line in self.lines:
+                stream.write(json.dumps(line) + "\n")
+            stream.flush()
+
+    def close(self):
+        self.thread.join(parts.PATIENCE)
+        self.socket.close()
+
+
+def run_on_terminal(relay, *command):
+    """stdout and what a terminal on stderr was sent."""
+    master, slave = pty.openpty()
+    try:
+        done = subprocess.run([parts.PROGRAM, "-c", relay.config_file, *command], stderr=slave,
+                              stdout=subprocess.PIPE, text=True, timeout=parts.PATIENCE)
+        assert done.returncode == 0
+        os.set_blocking(master, False)
+        try:
+            return done.stdout, os.read(master, 65536).decode()
+        except BlockingIOError:
+            return done.stdout, ""
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["cancel", "retry", "suspend", "list"])
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(stage, command, options):
+    relay = stage.unstarted_ringpost()
+    row = {"id": "a3f100-5f3a9c1b2d4e7", "recipient": "a@b.example", "sender": "c@d.example"}
+    progress = {"progress": {"visited": 70000, "messages": 100000, "matched": 7, "acted": 5}}
+    done = {"done": True, "matched": 9, "acted": 9, "busy": 0, "unreadable": 0, "dry_run": False}
+    lines = ([row] if command == "list" else []) + [progress, done]
+    for on_terminal in (True, False):
+        daemon = FakeDaemon(relay, lines)
+        try:
+            if on_terminal:
+                out, err = run_on_terminal(relay, "queue", command, "--domain", "b.example", *options)
+                assert "70000 of 100000 messages looked at, 7 recipients match, 5 done" in err
+                assert err.endswith("\r\x1b[K")  # the line is clean for what comes
+            else:
+                ended = relay.cli("queue", command, "--domain", "b.example", *options)
+                out = ended.stdout
+                assert ended.stderr == ""
+        finally:
+            daemon.close()
+            (relay.state_dir / "control.sock").unlink()
+        assert "progress" not in out and "70000" not in out
+        if options:
+            assert json.loads(out.splitlines()[-1]) == done
