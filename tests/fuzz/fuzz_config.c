@@ -109,8 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
         check(again != NULL && config_can_follow(config, again, &key));
         check(!has_state_dir || strcmp(state_dir, config->state_dir) == 0);
         check(has_state_dir || strlen(config->state_dir) >= sizeof(state_dir));
-        config_free(&again);
-        config_free(&config);
+        config_release(&again);
+        config_release(&config);
     }
     return 0;
 }
