@@ -12,34 +12,95 @@ static const struct cli_command *const commands[] = {
     &cli_queue, &cli_events, &cli_send, &cli_spool,
 };
 
+/* Of the process, for complaints have no struct cli at hand everywhere. */
+static bool json_wanted;
+
+json_t *cli_json_text(const char *text, size_t len)
+{
+    json_t *json = json_stringn(text, len);
+
+    if (json != NULL)
+        return json;
+    char *copy = strndup(text, len);
+
+    check(copy != NULL);
+    for (char *c = copy; *c != '\0'; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    json = json_string(copy);
+    free(copy);
+    return json;
+}
+
+static void print_line(FILE *to, json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+
+    check(text != NULL);
+    fprintf(to, "%s\n", text);
+    free(text);
+    json_decref(object);
+}
+
+void cli_print_json(json_t *object)
+{
+    print_line(stdout, object);
+}
+
+static void complain(int code, const char *prefix, const char *text, const char *hint)
+{
+    if (json_wanted)
+        print_line(stderr, json_pack("{s:o,s:i}", "error", cli_json_text(text, strlen(text)),
+                                     "exit", code));
+    else
+        fprintf(stderr, "%s%s\n%s", prefix, text, hint);
+}
+
+void cli_complain(int code, const char *text)
+{
+    complain(code, "", text, "");
+}
+
+static char *format_text(const char *format, va_list args)
+{
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
+
+    check(len >= 0);
+    return text;
+}
+
 int cli_fail(int code, const char *format, ...)
 {
     va_list args;
 
-    fputs("ringpost: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    char *text = format_text(format, args);
     va_end(args);
-    fputc('\n', stderr);
+    complain(code, "ringpost: ", text, "");
+    free(text);
     return code;
 }
 
 int cli_misuse(const struct cli *cli, const char *format, ...)
 {
+    char prefix[64], hint[96];
     va_list args;
 
-    fprintf(stderr, "ringpost %s: ", cli->argv[0]);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    char *text = format_text(format, args);
     va_end(args);
-    fprintf(stderr, "\n(`ringpost %s --help` tells how it is used)\n", cli->argv[0]);
+    snprintf(prefix, sizeof(prefix), "ringpost %s: ", cli->argv[0]);
+    snprintf(hint, sizeof(hint), "(`ringpost %s --help` tells how it is used)\n", cli->argv[0]);
+    complain(EXIT_USAGE, prefix, text, hint);
+    free(text);
     return EXIT_USAGE;
 }
 
 static void print_error(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    cli_complain(EXIT_CONFIG, text);
 }
 
 struct config *cli_config(const struct cli *cli)
@@ -116,7 +177,7 @@ static void print_help(FILE *to)
     fprintf(to,
             "\n  -c FILE  the configuration; else $RINGPOST_CONFIG, else\n"
             "           /etc/ringpost/ringpost.yaml\n"
-            "  --json   print JSON lines (status, queue, events, ...)\n\n"
+            "  --json   print JSON lines, complaints too\n\n"
             "`ringpost COMMAND --help` tells more; ringpost(8) and ringpost.yaml(5) tell all.\n");
 }
 
@@ -139,7 +200,7 @@ static void take_common(struct cli *cli)
 
         words_only = words_only || strcmp(argument, "--") == 0;
         if (!words_only && strcmp(argument, "--json") == 0)
-            cli->json = true;
+            cli->json = json_wanted = true;
         else if (!words_only && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0))
             cli->help = true;
         else
@@ -158,7 +219,7 @@ int cli_main(int argc, char **argv)
         if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
             cli.config_path = argv[++i];
         } else if (strcmp(argv[i], "--json") == 0) {
-            cli.json = true;
+            cli.json = json_wanted = true;
         } else if (strcmp(argv[i], "--version") == 0) {
             puts("ringpost " RINGPOST_VERSION);
             return EXIT_GOOD;
@@ -166,9 +227,7 @@ int cli_main(int argc, char **argv)
             print_help(stdout);
             return EXIT_GOOD;
         } else {
-            cli_fail(EXIT_USAGE, "unknown option %s", argv[i]);
-            print_help(stderr);
-            return EXIT_USAGE;
+            return cli_fail(EXIT_USAGE, "unknown option %s; `ringpost help` lists them", argv[i]);
         }
     }
     if (cli.config_path == NULL)
@@ -177,12 +236,13 @@ int cli_main(int argc, char **argv)
         print_help(i == argc ? stderr : stdout);
         return i == argc ? EXIT_USAGE : EXIT_GOOD;
     }
-    const struct cli_command *command = find_command(argv[i]);
-    if (command == NULL)
-        return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists them", argv[i]);
+    const char *name = argv[i];
+    const struct cli_command *command = find_command(name);
     cli.argc = argc - i;
     cli.argv = argv + i;
     take_common(&cli);
+    if (command == NULL)
+        return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists them", name);
     if (cli.help && cli.argc == 1) {
         printf("%s", command->usage);
         return EXIT_GOOD;

@@ -2,7 +2,8 @@
  * cli.h - the command line: one table of commands, each in a file of its own.
  *
  * A command gets what stands behind its name and returns an exit code (program.h). Results go to
- * stdout, complaints to stderr. `--json` prints the daemon's lines as they are.
+ * stdout, complaints to stderr. With `--json` both are JSON, an object a line: results as the daemon
+ * tells them, complaints as {"error": "...", "exit": N}.
  */
 #pragma once
 
@@ -30,11 +31,16 @@ extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_
 
 int cli_main(int argc, char **argv);
 
-/* Complains on stderr as "ringpost: ..."; returns `code`. */
+/* Complains on stderr as "ringpost: ...", or as JSON; returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "ringpost NAME: ..." with a hint at --help; returns EXIT_USAGE. */
 int cli_misuse(const struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* One complaint of several, without a prefix. */
+void cli_complain(int code, const char *text);
+/* A result: one line of JSON on stdout. Takes `object` over. */
+void cli_print_json(json_t *object);
+json_t *cli_json_text(const char *text, size_t len); /* what is no UTF-8 in it becomes "?" */
 /* The configuration, or NULL after every error was told on stderr. */
 struct config *cli_config(const struct cli *cli);
 /* Only its state_dir, also while the rest of the file is wrong; false after a complaint. */

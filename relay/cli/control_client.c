@@ -87,7 +87,7 @@ static bool take_line(struct answer *answer, const char *text, json_t *json)
     }
     if (problem != NULL) {
         clear_progress(answer);
-        fprintf(stderr, "%s\n", problem);
+        cli_complain(EXIT_FAILED, problem);
         return false;
     }
     if (json_is_true(json_object_get(json, "done"))) {

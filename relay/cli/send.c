@@ -1,5 +1,6 @@
 /* send.c - ringpost send: a small submitter for trying things. Blocking sockets, no retries. */
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,13 @@
 #include "smtp/content.h"
 #include "smtp/reply.h"
 
-enum { SEND_RECIPIENTS_MAX = 1000, SEND_SIZE_MAX = 64 << 20, SEND_TIMEOUT_S = 60 };
+enum {
+    SEND_RECIPIENTS_MAX = 1000,
+    SEND_SIZE_MAX = 64 << 20,
+    SEND_TIMEOUT_S = 60,
+    HOST_MAX = 256,
+    REPLY_MAX = 4 * SMTP_REPLY_TEXT_MAX, /* with line ends made visible */
+};
 
 struct submitter {
     struct cli *cli;
@@ -24,34 +31,139 @@ struct submitter {
     const char *recipients[SEND_RECIPIENTS_MAX];
 };
 
+/* Of the first listener; one that listens everywhere is asked on this machine. */
+static int connect_listener(struct submitter *s)
+{
+    struct config *config = cli_config(s->cli);
+    char text[ADDRESS_TEXT_MAX];
+
+    if (config == NULL)
+        return EXIT_CONFIG;
+    struct address address = config->listeners[0].address;
+    config_release(&config);
+    if (address.any.sa_family == AF_INET && address.v4.sin_addr.s_addr == INADDR_ANY)
+        address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    s->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (s->fd >= 0 && connect(s->fd, &address.any, address_len(&address)) == 0)
+        return EXIT_GOOD;
+    address_format_port(&address, text);
+    return cli_fail(EXIT_NO_DAEMON, "%s: %s", text, strerror(errno));
+}
+
+/* "HOST", "HOST:PORT", "192.0.2.1:25", "[::1]:25", "::1". */
+static bool split_server(const char *server, char host[static HOST_MAX], const char **port_out)
+{
+    const char *colon = strrchr(server, ':');
+    size_t len = colon == NULL ? strlen(server) : (size_t)(colon - server);
+
+    *port_out = "2525";
+    if (server[0] == '[') {
+        const char *end = strchr(server, ']');
+
+        if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+            return false;
+        colon = end[1] == ':' ? end + 1 : NULL;
+        server++;
+        len = (size_t)(end - server);
+    } else if (colon != NULL && strchr(server, ':') != colon) {
+        colon = NULL; /* IPv6 without a port */
+        len = strlen(server);
+    }
+    if (len == 0 || len >= HOST_MAX)
+        return false;
+    memcpy(host, server, len);
+    host[len] = '\0';
+    if (colon != NULL)
+        *port_out = colon + 1;
+    return (*port_out)[0] != '\0';
+}
+
+static int connect_named(struct submitter *s)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    char host[HOST_MAX];
+    const char *port;
+
+    if (!split_server(s->server, host, &port))
+        return cli_misuse(s->cli, "--server %s: expected HOST:PORT", s->server);
+    int error = getaddrinfo(host, port, &hints, &found);
+    if (error == EAI_SERVICE || (error == EAI_NONAME && strspn(port, "0123456789") != strlen(port)))
+        return cli_misuse(s->cli, "--server %s: expected HOST:PORT", s->server);
+    if (error != 0)
+        return cli_fail(EXIT_NO_DAEMON, "%s: %s", s->server, gai_strerror(error));
+    error = EHOSTUNREACH;
+    for (const struct addrinfo *one = found; one != NULL && error != 0; one = one->ai_next) {
+        s->fd = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (s->fd >= 0 && connect(s->fd, one->ai_addr, one->ai_addrlen) == 0) {
+            error = 0;
+            break;
+        }
+        error = errno;
+        if (s->fd >= 0)
+            close(s->fd);
+        s->fd = -1;
+    }
+    freeaddrinfo(found);
+    return error == 0 ? EXIT_GOOD : cli_fail(EXIT_NO_DAEMON, "%s: %s", s->server, strerror(error));
+}
+
 static int connect_server(struct submitter *s)
 {
     static const struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
-    struct address address;
-    struct config *config = NULL;
+    int code = s->server != NULL ? connect_named(s) : connect_listener(s);
 
-    if (s->server != NULL) {
-        if (!address_parse(bytes_of(s->server), 2525, &address))
-            return cli_misuse(s->cli, "--server %s: expected ADDRESS:PORT", s->server);
-    } else {
-        config = cli_config(s->cli);
-        if (config == NULL)
-            return EXIT_CONFIG;
-        address = config->listeners[0].address;
-        config_release(&config);
-        if (address.any.sa_family == AF_INET && address.v4.sin_addr.s_addr == INADDR_ANY)
-            address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    }
-    s->fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (s->fd < 0 || connect(s->fd, &address.any, address_len(&address)) < 0) {
-        char text[ADDRESS_TEXT_MAX];
-
-        address_format_port(&address, text);
-        return cli_fail(EXIT_NO_DAEMON, "%s: %s", text, strerror(errno));
-    }
+    if (code != EXIT_GOOD)
+        return code;
     setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     return EXIT_GOOD;
+}
+
+/* As the server said it, its lines joined by " / ". */
+static void format_reply(const struct smtp_reply *reply, struct buf *text)
+{
+    bool fits = buf_printf(text, "%u ", reply->code);
+
+    if (reply->enhanced.class != 0)
+        fits = fits && buf_printf(text, "%u.%u.%u ", reply->enhanced.class, reply->enhanced.subject,
+                                  reply->enhanced.detail);
+    for (size_t i = 0; fits && i < reply->text.len; i++)
+        fits = reply->text.ptr[i] == '\n' ? buf_append(text, BYTES(" / "))
+                                          : buf_append_byte(text, reply->text.ptr[i]);
+    check(fits);
+}
+
+static void print_reply(const struct submitter *s, const struct smtp_reply *reply)
+{
+    struct buf text;
+
+    buf_init(&text, REPLY_MAX);
+    if (s->cli->json) {
+        char enhanced[32];
+
+        snprintf(enhanced, sizeof(enhanced), "%u.%u.%u", reply->enhanced.class,
+                 reply->enhanced.subject, reply->enhanced.detail);
+        cli_print_json(json_pack("{s:i,s:o,s:o}", "code", (int)reply->code, "enhanced",
+                                 reply->enhanced.class == 0 ? json_null() : json_string(enhanced),
+                                 "reply",
+                                 cli_json_text((const char *)reply->text.ptr, reply->text.len)));
+    } else {
+        format_reply(reply, &text);
+        printf("%.*s\n", BYTES_ARG(buf_bytes(&text)));
+    }
+    buf_free(&text);
+}
+
+static bool refused(const char *at, const struct smtp_reply *reply)
+{
+    struct buf text;
+
+    buf_init(&text, REPLY_MAX);
+    format_reply(reply, &text);
+    cli_fail(EXIT_FAILED, "%s: %.*s", at, BYTES_ARG(buf_bytes(&text)));
+    buf_free(&text);
+    return false;
 }
 
 /* Waits for one reply; false after a complaint when it is not of class `wanted`. */
@@ -72,10 +184,7 @@ static bool expect(struct submitter *s, unsigned wanted, const char *at, struct 
         }
         buf_extend(&s->input, (size_t)got);
     }
-    if (reply->code / 100 == wanted)
-        return true;
-    cli_fail(EXIT_FAILED, "%s: %u %.*s", at, reply->code, BYTES_ARG(reply->text));
-    return false;
+    return reply->code / 100 == wanted || refused(at, reply);
 }
 
 static bool say(struct submitter *s, struct bytes b)
@@ -102,7 +211,10 @@ static bool ask(struct submitter *s, unsigned wanted, const char *command, const
         cli_fail(EXIT_USAGE, "%s is too long", argument);
         return false;
     }
-    return say(s, bytes_range(line, (size_t)len)) && expect(s, wanted, command, reply);
+    if (!say(s, bytes_range(line, (size_t)len)))
+        return false;
+    line[len - 2] = '\0'; /* the line end */
+    return expect(s, wanted, line, reply);
 }
 
 /* A file's or stdin's bytes with LF made CRLF, or a message made of subject and body. */
@@ -155,10 +267,8 @@ static bool send_one(struct submitter *s, struct bytes content)
     bool is_good = dot_write(&writer, content, &wire) && dot_write_end(&writer, &wire) &&
                    say(s, buf_bytes(&wire)) && expect(s, 2, "end of data", &reply);
     buf_free(&wire);
-    if (is_good && s->cli->json)
-        printf("{\"code\":%u,\"reply\":\"%.*s\"}\n", reply.code, BYTES_ARG(reply.text));
-    else if (is_good)
-        printf("%u %.*s\n", reply.code, BYTES_ARG(reply.text));
+    if (is_good)
+        print_reply(s, &reply);
     return is_good;
 }
 
@@ -234,7 +344,8 @@ const struct cli_command cli_send = {
     "send",
     "submit a message, for trying things",
     "usage: ringpost [-c FILE] send --to ADDRESS [--to ADDRESS ...] [--from ADDRESS]\n"
-    "                [--subject TEXT] [--body TEXT] [--server ADDR:PORT] [--count N] [FILE|-]\n\n"
+    "                [--subject TEXT] [--body TEXT] [--server HOST:PORT] [--count N] [FILE|-]\n"
+    "                [--json]\n\n"
     "Submits over SMTP to --server, else to the configuration's first listener. FILE (- is stdin)\n"
     "is a whole message with its header; without it one is made of --subject and --body. Without\n"
     "--from the reverse-path is null. Prints the server's last reply.\n",

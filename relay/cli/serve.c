@@ -1,5 +1,6 @@
 /* serve.c - ringpost serve, check and reload. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "relay/cli/cli.h"
@@ -39,8 +40,16 @@ static int run_check(struct cli *cli)
     if (config == NULL)
         return EXIT_CONFIG;
     if (engine_probe(&why) < 0) {
-        fprintf(stderr, "%s\n", why);
+        cli_complain(EXIT_CONFIG, why);
         code = EXIT_CONFIG;
+    } else if (cli->json) {
+        cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o}", "config",
+                                 cli_json_text(config->path, strlen(config->path)), "hostname",
+                                 cli_json_text(config->hostname, strlen(config->hostname)),
+                                 "engines", (int)config->engines, "listeners",
+                                 (json_int_t)config->listener_count, "routes",
+                                 (json_int_t)config->delivery.route_count, "state_dir",
+                                 cli_json_text(config->state_dir, strlen(config->state_dir))));
     } else {
         printf("%s is good: hostname %s, %u engines, %zu listeners, %zu routes, state in %s\n",
                config->path, config->hostname, config->engines, config->listener_count,
@@ -53,7 +62,7 @@ static int run_check(struct cli *cli)
 const struct cli_command cli_check = {
     "check",
     "check the configuration and this kernel",
-    "usage: ringpost [-c FILE] check\n\n"
+    "usage: ringpost [-c FILE] check [--json]\n\n"
     "Names every error as file:line: key: what is wrong; expected what. Exit code 0 or 78.\n",
     run_check,
 };
@@ -65,7 +74,9 @@ static int run_reload(struct cli *cli)
     if (cli->argc > 1)
         return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
     int code = cli_control(cli, json_pack("{s:s}", "command", "reload"), NULL, NULL, &done);
-    if (code == EXIT_GOOD)
+    if (code == EXIT_GOOD && cli->json)
+        cli_print_json(json_pack("{s:b}", "reloaded", 1));
+    else if (code == EXIT_GOOD)
         puts("reloaded");
     json_decref(done);
     return code;
@@ -74,9 +85,9 @@ static int run_reload(struct cli *cli)
 const struct cli_command cli_reload = {
     "reload",
     "have the daemon read its configuration again",
-    "usage: ringpost [-c FILE] reload\n\n"
+    "usage: ringpost [-c FILE] reload [--json]\n\n"
     "Takes the file over whole or not at all; errors are named and the old one stays in force.\n"
-    "hostname, state_dir, engines, listener addresses, dns, spool, events, metrics and\n"
-    "limits.memory need a restart.\n",
+    "hostname, state_dir, engines, listener addresses, dns, spool, events, metrics,\n"
+    "limits.memory and delivery.connections need a restart.\n",
     run_reload,
 };

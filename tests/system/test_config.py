@@ -136,3 +136,20 @@ def test_a_spool_that_is_not_ours_is_no_failure_of_the_system(stage):
     segment.write_bytes(kept)
     relay.start()  # nothing was changed by any of it
     assert relay.status()["queue"]["recipients"] == 1
+
+
+def test_send_prints_whatever_a_server_replies(stage):
+    taken = b'250-2.0.0 taken\r\n250 2.0.0 "as" \\ \xfc\r\n'
+    refusal = b"550-5.7.1 first line\r\n550 5.7.1 second\r\n"
+    server = stage.receiver(lambda session, where, line: taken if where == "content" else
+                            refusal if where == "rcpt" and "b@" in line else None)
+    relay = stage.unstarted_ringpost()
+    named = f"localhost:{server.port}"
+    sent = relay.cli("send", "--server", named, "--to", "a@example.com", "--json")
+    assert json.loads(sent.stdout) == {"code": 250, "enhanced": "2.0.0", "reply": 'taken\n"as" \\ ?'}
+    refused = relay.cli("send", "--server", named, "--to", "b@example.com", check=False)
+    assert refused.returncode == 1
+    assert "RCPT TO:<b@example.com>: 550 5.7.1 first line / second" in refused.stderr
+    for wrong in ("[::1", "localhost:", "localhost:smtp", ":25"):
+        done = relay.cli("send", "--server", wrong, "--to", "a@example.com", check=False)
+        assert done.returncode == 64 and "HOST:PORT" in done.stderr, wrong
