@@ -36,6 +36,48 @@ static void make_parent(const char *path)
     (void)mkdir(parent, 0755); /* there already, or open() says what is wrong */
 }
 
+static void print_error(void *context, const char *text)
+{
+    (void)context;
+    cli_complain(EXIT_CONFIG, text);
+}
+
+static bool is_good_config(const char *path)
+{
+    struct config *config = config_load(path, print_error, NULL);
+    bool is_good = config != NULL;
+
+    config_release(&config);
+    return is_good;
+}
+
+/* In a file beside it first: one that does not do must not take the place of one that does. */
+static int write_checked(const char *path, bool force, const char *hostname, const char *state_dir,
+                         const char *listen)
+{
+    char draft[4096];
+    int code = EXIT_GOOD;
+
+    if (snprintf(draft, sizeof(draft), "%s.new", path) >= (int)sizeof(draft))
+        return cli_fail(EXIT_FAILED, "%s: too long a path", path);
+    if (!force && access(path, F_OK) == 0)
+        return cli_fail(EXIT_FAILED, "%s: %s; --force overwrites it", path, strerror(EEXIST));
+    make_parent(path);
+    int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return cli_fail(EXIT_FAILED, "%s: %s", draft, strerror(errno));
+    int written = dprintf(fd, starter, hostname, state_dir, listen);
+    if (close(fd) < 0 || written < 0)
+        code = cli_fail(EXIT_FAILED, "%s: %s", draft, strerror(errno));
+    else if (!is_good_config(draft))
+        code = cli_fail(EXIT_CONFIG, "%s: not written, for it would be wrong as told above", path);
+    else if (rename(draft, path) < 0)
+        code = cli_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    if (code != EXIT_GOOD)
+        (void)unlink(draft);
+    return code;
+}
+
 static int run_init(struct cli *cli)
 {
     const char *state_dir = "/var/lib/ringpost", *listen = "127.0.0.1:2525", *hostname = NULL;
@@ -54,19 +96,15 @@ static int run_init(struct cli *cli)
         return EXIT_USAGE;
     if (hostname == NULL && gethostname(host, sizeof(host) - 1) == 0)
         hostname = host;
-    make_parent(cli->config_path);
-    int fd =
-        open(cli->config_path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0644);
-    if (fd < 0)
-        return cli_fail(EXIT_FAILED, "%s: %s%s", cli->config_path, strerror(errno),
-                        errno == EEXIST ? "; --force overwrites it" : "");
-    int written = dprintf(fd, starter, hostname, state_dir, listen);
-    if (close(fd) < 0 || written < 0)
-        return cli_fail(EXIT_FAILED, "%s: %s", cli->config_path, strerror(errno));
-    struct config *config = cli_config(cli);
-    if (config == NULL)
-        return EXIT_CONFIG;
-    config_release(&config);
+    int code = write_checked(cli->config_path, force, hostname, state_dir, listen);
+    if (code != EXIT_GOOD)
+        return code;
+    if (cli->json) {
+        cli_print_json(json_pack("{s:o,s:s}", "wrote",
+                                 cli_json_text(cli->config_path, strlen(cli->config_path)),
+                                 "listener", listen));
+        return EXIT_GOOD;
+    }
     printf("wrote %s\n\n"
            "  ringpost -c %s serve      serves; applications submit to %s\n"
            "  ringpost -c %s send --to you@example.com     sends a first mail\n"
@@ -79,7 +117,8 @@ const struct cli_command cli_init = {
     "init",
     "write a starter configuration that works",
     "usage: ringpost [-c FILE] init [--hostname NAME] [--state-dir DIR] [--listen ADDR:PORT]\n"
-    "                               [--force]\n\n"
-    "Writes FILE with one submission port for applications on this machine. --force overwrites.\n",
+    "                               [--force] [--json]\n\n"
+    "Writes FILE with one submission port for applications on this machine. --force overwrites.\n"
+    "What would be no good configuration is told and not written.\n",
     run_init,
 };

@@ -138,6 +138,34 @@ def test_a_spool_that_is_not_ours_is_no_failure_of_the_system(stage):
     assert relay.status()["queue"]["recipients"] == 1
 
 
+def complaints(done):
+    """What was said on stderr, each line an object."""
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert lines and all(set(line) == {"error", "exit"} for line in lines), done.stderr
+    assert lines[-1]["exit"] == done.returncode
+    return "\n".join(line["error"] for line in lines)
+
+
+def test_json_is_said_everywhere(stage):
+    relay = stage.ringpost(routes='[{match: "*", to: ["127.0.0.1:9"]}]')
+    checked = json.loads(relay.cli("check", "--json").stdout)
+    assert checked["hostname"] == "mta1.ringpost.example" and checked["listeners"] == 1
+    assert json.loads(relay.cli("reload", "--json").stdout) == {"reloaded": True}
+    sent = json.loads(relay.cli("send", "--to", "a@example.com", "--json").stdout)
+    assert sent["code"] == 250 and sent["enhanced"] == "2.0.0" and sent["reply"]
+    refused = relay.cli("send", "--json", "--to", "nobody", check=False)
+    assert refused.returncode == 1 and "RCPT TO:<nobody>: 5" in complaints(refused)
+    assert "no recipient" in complaints(relay.cli("send", "--json", check=False))
+    good = relay.config_file.read_text()
+    relay.config_file.write_text(good + "colour: red\nsize: big\n")
+    for command, code in (("check", 78), ("reload", 1)):
+        done = relay.cli(command, "--json", check=False)
+        assert done.returncode == code
+        assert "colour: unknown key" in complaints(done)
+    relay.config_file.write_text(good)
+    assert complaints(relay.cli("frobnicate", "--json", check=False))
+
+
 def test_send_prints_whatever_a_server_replies(stage):
     taken = b'250-2.0.0 taken\r\n250 2.0.0 "as" \\ \xfc\r\n'
     refusal = b"550-5.7.1 first line\r\n550 5.7.1 second\r\n"
@@ -153,3 +181,16 @@ def test_send_prints_whatever_a_server_replies(stage):
     for wrong in ("[::1", "localhost:", "localhost:smtp", ":25"):
         done = relay.cli("send", "--server", wrong, "--to", "a@example.com", check=False)
         assert done.returncode == 64 and "HOST:PORT" in done.stderr, wrong
+
+
+def test_init_overwrites_a_good_file_with_none_but_a_good_one(stage):
+    relay = stage.unstarted_ringpost()
+    before = relay.config_file.read_text()
+    refused = relay.cli("init", "--force", "--listen", "nowhere", "--json", check=False)
+    assert refused.returncode == 78 and "nowhere" in complaints(refused)
+    assert relay.config_file.read_text() == before
+    assert [p.name for p in relay.directory.iterdir()] == [relay.config_file.name]
+    wrote = json.loads(relay.cli("init", "--force", "--hostname", "a.example", "--json").stdout)
+    assert wrote == {"wrote": str(relay.config_file), "listener": "127.0.0.1:2525"}
+    assert "a.example" in relay.config_file.read_text()
+    assert relay.cli("init", check=False).returncode == 1
