@@ -18,6 +18,17 @@
 #include "queue/domain.h"
 #include "queue/shard.h"
 
+/* What a 0 in the settings below means. */
+enum {
+    DELIVERY_CONNECTIONS_DEFAULT = 5000, /* of the process */
+    DELIVERY_CONNECT_S_DEFAULT = 30,
+    DELIVERY_DSN_SIZE_DEFAULT = 64 << 10,
+    EGRESS_CONNECTIONS_DEFAULT = 20,
+    EGRESS_MESSAGES_DEFAULT = 1000, /* of a connection */
+    EGRESS_IDLE_S_DEFAULT = 5,
+    EGRESS_RECIPIENTS_DEFAULT = 100,
+};
+
 struct source {
     const char *name;        /* "default" */
     struct address address4; /* zeroed: any */
@@ -47,12 +58,12 @@ struct retry_rule {
 
 /* What one egress may do; the first rule that matches the site's name or its domain wins. */
 struct egress_rule {
-    const char *match;                /* domain or site pattern; "*" */
-    unsigned connections;             /* at once, of the whole process; 0: 20 */
-    double messages_per_s;            /* 0: no limit */
-    unsigned messages_per_connection; /* 0: 1000 */
-    unsigned idle_s;                  /* a ready connection is kept this long; 0: 5 */
-    unsigned recipients;              /* in one transaction; 0: 100 */
+    const char *match;     /* domain or site pattern; "*" */
+    unsigned connections;  /* at once, of the whole process */
+    double messages_per_s; /* 0: no limit */
+    unsigned messages_per_connection;
+    unsigned idle_s;     /* a ready connection is kept this long */
+    unsigned recipients; /* in one transaction */
 };
 
 struct delivery_settings {
@@ -66,9 +77,9 @@ struct delivery_settings {
     size_t egress_rule_count;
     const struct egress_rule *egress_rules; /* at least one; last is "*" */
     struct mx_rules mx;
-    unsigned connections_max;   /* of the whole process; 0: 5000 */
-    unsigned connect_timeout_s; /* 0: 30 */
-    unsigned dsn_size_max;      /* bytes of the original returned; 0: 64 KiB */
+    unsigned connections_max; /* of the whole process */
+    unsigned connect_timeout_s;
+    unsigned dsn_size_max; /* bytes of the original returned */
 };
 
 struct delivery;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "delivery/delivery.h"
 
 enum {
     REST_FIRST_MS = 30 * 1000,
@@ -63,7 +64,8 @@ struct egress_table *egress_table_create(unsigned connections_max)
     list_init(&table->lines[0]);
     list_init(&table->lines[1]);
     table->sweep_at = SWEEP_MIN;
-    table->connections_max = connections_max != 0 ? (int)connections_max : 5000;
+    table->connections_max =
+        connections_max != 0 ? (int)connections_max : DELIVERY_CONNECTIONS_DEFAULT;
     return table;
 }
 

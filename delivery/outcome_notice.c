@@ -4,8 +4,6 @@
 #include "delivery/router.h"
 #include "delivery/settlement.h"
 
-enum { RETURNED_MAX_DEFAULT = 64 * 1024 };
-
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r)
 {
     uint32_t number = pending_number(r->pending);
@@ -98,7 +96,7 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
         .now_ms = engine_wall_ms(s->delivery->engine),
         .message = s->message,
         .head = s->head,
-        .returned_max = returned_max != 0 ? returned_max : RETURNED_MAX_DEFAULT,
+        .returned_max = returned_max != 0 ? returned_max : DELIVERY_DSN_SIZE_DEFAULT,
         .count = count,
         .recipients = recipients,
     };

@@ -11,7 +11,6 @@
 #include "delivery/smtp_client.h"
 
 enum {
-    CONNECTIONS_DEFAULT = 20,
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
     NO_MEMORY_MS = 1000,
     SPREAD_PART = 4,       /* of a rest: as much longer some of what waited may wait */
@@ -71,7 +70,7 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
 
 unsigned site_connections_max(const struct site *site)
 {
-    return site->rule->connections != 0 ? site->rule->connections : CONNECTIONS_DEFAULT;
+    return site->rule->connections != 0 ? site->rule->connections : EGRESS_CONNECTIONS_DEFAULT;
 }
 
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain)

@@ -10,14 +10,10 @@
 enum {
     OUTPUT_MAX = 128 * 1024,
     ARENA_MAX = 4 * 1024 * 1024,
-    CONNECT_TIMEOUT_S = 30,
     CONTENT_TIMEOUT_S = 180, /* RFC 5321 section 4.5.3.2.5 */
     LOAD_TIMEOUT_S = 300,
-    IDLE_S = 5,
-    IDLE_STEP_MS = 1000, /* how often an idle connection looks whether others want its slot */
-    MESSAGES_MAX = 1000,
+    IDLE_STEP_MS = 1000,  /* how often an idle connection looks whether others want its slot */
     GIVE_WAY_AFTER = 100, /* messages, if others wait for a slot */
-    RECIPIENTS_MAX = 100,
 };
 
 #define BIT(state) (1U << (state))
@@ -68,8 +64,8 @@ static bool others_wait(const struct smtp_client *c)
 static bool has_done_enough(const struct smtp_client *c)
 {
     const struct egress_rule *rule = c->site->rule;
-    uint64_t messages_max =
-        rule->messages_per_connection != 0 ? rule->messages_per_connection : MESSAGES_MAX;
+    uint64_t messages_max = rule->messages_per_connection != 0 ? rule->messages_per_connection
+                                                               : EGRESS_MESSAGES_DEFAULT;
 
     if (c->extensions.mail_max != 0) /* RFC 9422 */
         messages_max = MIN(messages_max, c->extensions.mail_max);
@@ -102,7 +98,7 @@ static void on_timeout(struct smtp_client *c)
     switch ((enum client_state)c->state) {
     case CLIENT_READY:
         if (has_done_enough(c) || others_wait(c) ||
-            idle_ms >= (rule->idle_s != 0 ? rule->idle_s : IDLE_S) * 1000LL)
+            idle_ms >= (rule->idle_s != 0 ? rule->idle_s : EGRESS_IDLE_S_DEFAULT) * 1000LL)
             client_quit(c);
         else
             conn_deadline(&c->conn, IDLE_STEP_MS);
@@ -177,7 +173,8 @@ static void go_idle(struct smtp_client *c)
 /* Pulls the next message. */
 static bool next_message(struct smtp_client *c)
 {
-    uint64_t limit = c->site->rule->recipients != 0 ? c->site->rule->recipients : RECIPIENTS_MAX;
+    uint64_t limit =
+        c->site->rule->recipients != 0 ? c->site->rule->recipients : EGRESS_RECIPIENTS_DEFAULT;
     struct pull pull = {.pendings = c->delivery->pulled};
 
     if (list_is_linked(&c->in_idle))
@@ -309,7 +306,7 @@ bool smtp_client_open(struct site *site, struct site_egress *egress, const struc
     metric_inc(METRIC_CLIENT_CONNECT);
     conn_connect(&c->conn, delivery->engine, &c->address,
                  source_address(egress->source, &c->address), client_wake, &settings);
-    conn_deadline(&c->conn, (timeout_s != 0 ? timeout_s : CONNECT_TIMEOUT_S) * 1000LL);
+    conn_deadline(&c->conn, (timeout_s != 0 ? timeout_s : DELIVERY_CONNECT_S_DEFAULT) * 1000LL);
     return true;
 }
 

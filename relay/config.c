@@ -215,9 +215,9 @@ static void set_defaults(struct config *config)
     config->submission = (struct submission_settings){
         .message_size_max = 25 << 20,
         .recipients_max = 1000,
-        .received_max = 50,
+        .received_max = SUBMISSION_RECEIVED_DEFAULT,
         .sessions_per_client_max = 1000,
-        .errors_max = 20,
+        .errors_max = SMTP_SERVER_ERRORS_DEFAULT,
         .command_timeout_s = 300,
         .content_timeout_s = 180,
     };
@@ -232,9 +232,9 @@ static void set_defaults(struct config *config)
     config->delivery.mx.use_ipv4 = true;
     config->delivery.mx.use_ipv6 = true;
     config->delivery.mx.port = 25;
-    config->delivery.connections_max = 5000;
-    config->delivery.connect_timeout_s = 30;
-    config->delivery.dsn_size_max = 64 << 10;
+    config->delivery.connections_max = DELIVERY_CONNECTIONS_DEFAULT;
+    config->delivery.connect_timeout_s = DELIVERY_CONNECT_S_DEFAULT;
+    config->delivery.dsn_size_max = DELIVERY_DSN_SIZE_DEFAULT;
     config->delivery.retries = &config_default_retry;
     config->delivery.retry_count = 1;
     config->delivery.egress_rules = &config_default_egress;

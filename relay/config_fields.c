@@ -20,10 +20,10 @@ const struct retry_rule config_default_retry = {
 
 const struct egress_rule config_default_egress = {
     .match = "*",
-    .connections = 20,
-    .messages_per_connection = 1000,
-    .idle_s = 5,
-    .recipients = 100,
+    .connections = EGRESS_CONNECTIONS_DEFAULT,
+    .messages_per_connection = EGRESS_MESSAGES_DEFAULT,
+    .idle_s = EGRESS_IDLE_S_DEFAULT,
+    .recipients = EGRESS_RECIPIENTS_DEFAULT,
 };
 
 static void read_address(struct config_reader *reader, yaml_node_t *node, void *field)

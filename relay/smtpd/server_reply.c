@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "base/metric.h"
 
-enum { ERRORS_MAX = 20 }; /* Postfix's smtpd_hard_error_limit */
-
 static enum metric metric_of(const struct verdict *verdict);
 
 bool server_can_reply(const struct smtp_server *server)
@@ -36,7 +34,7 @@ enum step server_say(struct smtp_server *server, struct verdict verdict)
         return STEP_CLOSE;
     if (verdict.close)
         return STEP_CLOSE;
-    if (server->error_count <= (errors_max != 0 ? errors_max : ERRORS_MAX))
+    if (server->error_count <= (errors_max != 0 ? errors_max : SMTP_SERVER_ERRORS_DEFAULT))
         return STEP_AGAIN;
     metric_inc(METRIC_SMTPD_TOO_MANY_ERRORS);
     return server_leave(server, "4.7.0", "Too many errors, closing");

@@ -33,6 +33,8 @@ enum smtp_server_state {
 };
 
 /* One a listener and engine; replaced whole on reload, old sessions keep theirs. */
+enum { SMTP_SERVER_ERRORS_DEFAULT = 20 }; /* Postfix's smtpd_hard_error_limit */
+
 struct smtp_service {
     const struct smtp_policy *policy;
     void *context;              /* first argument of every policy call */
@@ -41,7 +43,7 @@ struct smtp_service {
     uint64_t message_size_max;  /* SIZE; 552 5.3.4 beyond; 0: no limit */
     unsigned recipients_max;    /* a transaction; LIMITS RCPTMAX; 452 4.5.3 beyond; 0: no limit */
     unsigned mails_max;         /* transactions a session; LIMITS MAILMAX; 0: no limit */
-    unsigned errors_max;        /* commands and content refused 5xx, then 421 4.7.0; 0: 20 */
+    unsigned errors_max;        /* commands and content refused 5xx, then 421 4.7.0; 0: default */
     size_t line_length_max;     /* content lines with CRLF; 0: any (passed on unchanged) */
     unsigned command_timeout_s; /* RFC 5321 section 4.5.3.2.7; 0: 300 */
     unsigned content_timeout_s; /* RFC 5321 section 4.5.3.2.5; 0: 180 */

@@ -8,7 +8,6 @@
 #include "base/metric.h"
 
 enum {
-    RECEIVED_MAX = 50,
     NOTES_PER_SECOND = 200, /* of rejected events, an engine */
 };
 
@@ -95,7 +94,7 @@ static void on_content_end(void *context, struct smtp_server *server,
     unsigned received_max = generation->settings.received_max;
 
     intake_end(server->transaction.of_service, reader,
-               received_max != 0 ? received_max : RECEIVED_MAX);
+               received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
 }
 
 static void on_resume(void *context)

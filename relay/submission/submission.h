@@ -18,11 +18,13 @@
 #include "queue/shard.h"
 #include "smtpd/smtp_server.h"
 
+enum { SUBMISSION_RECEIVED_DEFAULT = 50 };
+
 struct submission_settings {
     const char *hostname;
     uint64_t message_size_max;
     unsigned recipients_max;
-    unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: 50 */
+    unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: default */
     unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
     unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
                                          421 4.7.0; 0: no limit */
