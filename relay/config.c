@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -18,6 +19,7 @@ enum {
     CONFIG_ARENA_MAX = 64 << 20,
     FILE_SIZE_MAX = 16 << 20,
     READ_SIZE = 64 << 10,
+    SESSIONS_DEFAULT = 20000,
     NESTING_MAX = 32, /* sites, the deepest there is, are 4 */
 };
 
@@ -202,6 +204,26 @@ static const char *text_in_arena(struct arena *arena, const char *format, const 
     return (const char *)copy.ptr;
 }
 
+/* A session and a connection have a descriptor each: where the hard limit gives few, the defaults
+ * are fewer. */
+static void set_default_counts(struct config *config)
+{
+    struct rlimit limit;
+
+    config->sessions_max = SESSIONS_DEFAULT;
+    config->delivery.connections_max = DELIVERY_CONNECTIONS_DEFAULT;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= CONFIG_DESCRIPTORS_OTHER +
+                                                                      SESSIONS_DEFAULT +
+                                                                      DELIVERY_CONNECTIONS_DEFAULT)
+        return;
+    unsigned room = (unsigned)MAX(limit.rlim_max, (rlim_t)CONFIG_DESCRIPTORS_OTHER + 5) -
+                    CONFIG_DESCRIPTORS_OTHER;
+
+    config->delivery.connections_max = room / 5;
+    config->sessions_max = room - room / 5;
+    config->is_short_of_descriptors = true;
+}
+
 static void set_defaults(struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -221,7 +243,7 @@ static void set_defaults(struct config *config)
         .command_timeout_s = 300,
         .content_timeout_s = 180,
     };
-    config->sessions_max = 20000;
+    set_default_counts(config);
     config->memory_max = UINT64_C(2) << 30;
     config->spool = (struct spool_settings){
         .segment_size = 64 << 20,
@@ -232,7 +254,6 @@ static void set_defaults(struct config *config)
     config->delivery.mx.use_ipv4 = true;
     config->delivery.mx.use_ipv6 = true;
     config->delivery.mx.port = 25;
-    config->delivery.connections_max = DELIVERY_CONNECTIONS_DEFAULT;
     config->delivery.connect_timeout_s = DELIVERY_CONNECT_S_DEFAULT;
     config->delivery.dsn_size_max = DELIVERY_DSN_SIZE_DEFAULT;
     config->delivery.retries = &config_default_retry;

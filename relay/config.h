@@ -32,6 +32,8 @@ struct config_events {
     uint64_t retention_bytes;
 };
 
+enum { CONFIG_DESCRIPTORS_OTHER = 1000 }; /* beside those of sessions and connections */
+
 struct config {
     struct arena arena;
     _Atomic unsigned references; /* config_load() gives the first */
@@ -43,6 +45,7 @@ struct config {
     struct config_listener *listeners;
     struct submission_settings submission;
     unsigned sessions_max; /* of the whole process */
+    bool is_short_of_descriptors; /* so that default counts are lower than they would be */
     uint64_t memory_max;
     struct dns_settings dns;
     struct spool_settings spool;

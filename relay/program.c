@@ -27,7 +27,8 @@ enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted = config->sessions_max + config->delivery.connections_max + 1000;
+    rlim_t wanted =
+        config->sessions_max + config->delivery.connections_max + CONFIG_DESCRIPTORS_OTHER;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
@@ -36,6 +37,12 @@ static void raise_descriptor_limit(const struct config *config)
         log_warn("open_files=%llu wanted=%llu what=\"fewer descriptors than limits.sessions and "
                  "delivery.connections allow: raise LimitNOFILE or lower them\"",
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+    else if (config->is_short_of_descriptors)
+        log_info(
+            "open_files=%llu sessions=%u connections=%u what=\"defaults of limits.sessions and "
+            "delivery.connections follow the limit of open files\"",
+            (unsigned long long)limit.rlim_cur, config->sessions_max,
+            config->delivery.connections_max);
 }
 
 /* Shards on disk may be more than engines: `engines` was lowered, or there are fewer cores. */

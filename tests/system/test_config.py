@@ -194,3 +194,16 @@ def test_init_overwrites_a_good_file_with_none_but_a_good_one(stage):
     assert wrote == {"wrote": str(relay.config_file), "listener": "127.0.0.1:2525"}
     assert "a.example" in relay.config_file.read_text()
     assert relay.cli("init", check=False).returncode == 1
+
+
+def test_default_limits_follow_the_limit_of_open_files(stage):
+    relay = stage.unstarted_ringpost()
+    relay.prefix = ["prlimit", "--nofile=3000:3000"]
+    relay.start()
+    log = relay.tail()
+    assert "wanted=" not in log
+    assert "open_files=3000 sessions=1600 connections=400" in log
+    relay.stop()
+    relay.write_config(limits="{sessions: 5000}")
+    relay.start()
+    assert "open_files=3000 wanted=6400" in relay.tail()
