@@ -1,4 +1,5 @@
 /* client_end.c - every way in which a connection ends. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +49,16 @@ void client_lost(struct smtp_client *c, int error)
         smtp_client_abort(c);
         return;
     case CLIENT_CONNECT:
+        /* Of our own address: it is gone from this machine, or has no port left. */
+        if (error == -EADDRNOTAVAIL) {
+            const char *source = c->egress->source->name;
+
+            snprintf(text, sizeof(text), "source %s: %s", source, strerrordesc_np(-error));
+            log_limited(LOG_LEVEL_WARN, "source=%s site=%s what=\"cannot send from it: %s\"",
+                        source, LOG_TEXT(c->site->name), strerrordesc_np(-error));
+            client_fail_ours(c, 4, 1, "connection", FAILED_SOURCE, text);
+            return;
+        }
         snprintf(text, sizeof(text), "could not connect: %s", strerrordesc_np(-error));
         client_fail_ours(c, 4, 1, "connection", "connect-failed", text);
         return;

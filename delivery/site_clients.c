@@ -50,13 +50,21 @@ void site_client_left(struct site *site, struct smtp_client *client)
     egress_ready(client->egress->egress, -1);
 }
 
+/* The source has to rest, and its host may be tried from another. */
+static bool is_of_source(const struct verdict *verdict)
+{
+    return verdict->rule != NULL && strcmp(verdict->rule, FAILED_SOURCE) == 0;
+}
+
 static void remember_failure(struct site *site, struct smtp_client *client,
                              const struct verdict *verdict)
 {
     struct host *host = hosts_find(site->hosts, &client->address);
     struct bytes text = bytes_slice(verdict->text, 0, sizeof(site->failure_text) - 1);
 
-    if (host != NULL)
+    if (is_of_source(verdict))
+        egress_failed(client->egress->egress, engine_now_ms(site->delivery->engine));
+    else if (host != NULL)
         host_failed(host, engine_now_ms(site->delivery->engine));
     site->is_refused = verdict->kind == VERDICT_BOUNCED && (!site->has_failed || site->is_refused);
     site->has_failed = true;
@@ -89,7 +97,7 @@ void site_client_failed(struct site *site, struct smtp_client *client,
 {
     metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
     opened(site, client);
-    if (!has_enough(site, client, verdict)) {
+    if (is_of_source(verdict) || !has_enough(site, client, verdict)) {
         remember_failure(site, client, verdict);
         return;
     }

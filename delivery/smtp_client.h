@@ -33,6 +33,9 @@ enum client_state {
 
 struct transaction;
 
+/* The rule of a failure that says nothing of the host. */
+#define FAILED_SOURCE "source-address"
+
 struct smtp_client {
     struct conn conn;
     struct list_node in_site, in_idle;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -591,4 +592,45 @@ bool config_can_follow(const struct config *old, const struct config *next, cons
         key = "dns";
     *key_out = key;
     return key == NULL;
+}
+
+static int try_bind(const struct address *address)
+{
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (bind(fd, &address->any, address_len(address)) < 0)
+        error = -errno;
+    close(fd);
+    return error;
+}
+
+bool config_check_sources(const struct config *config,
+                          void (*error)(void *context, const char *text), void *context)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; config->source_lines != NULL && i < config->delivery.source_count; i++) {
+        const struct source *source = &config->delivery.sources[i];
+        const struct address *addresses[] = {source->has_address4 ? &source->address4 : NULL,
+                                             source->has_address6 ? &source->address6 : NULL};
+
+        for (size_t k = 0; k < ARRAY_LEN(addresses); k++) {
+            char address[ADDRESS_TEXT_MAX], text[512];
+            int failed = addresses[k] == NULL ? 0 : try_bind(addresses[k]);
+
+            if (failed == 0)
+                continue;
+            address_format(addresses[k], address);
+            snprintf(text, sizeof(text),
+                     "%s:%zu: sources[%zu].%s: this machine cannot send from %s: %s", config->path,
+                     config->source_lines[i], i, k == 0 ? "address" : "address6", address,
+                     strerror(-failed));
+            error(context, text);
+            is_good = false;
+        }
+    }
+    return is_good;
 }

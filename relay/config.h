@@ -44,12 +44,13 @@ struct config {
     size_t listener_count;
     struct config_listener *listeners;
     struct submission_settings submission;
-    unsigned sessions_max; /* of the whole process */
+    unsigned sessions_max;        /* of the whole process */
     bool is_short_of_descriptors; /* so that default counts are lower than they would be */
     uint64_t memory_max;
     struct dns_settings dns;
     struct spool_settings spool;
     struct delivery_settings delivery;
+    const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;
     bool has_metrics;
     struct address metrics_address;
@@ -67,6 +68,11 @@ struct config *config_load(const char *path, void (*error)(void *context, const 
                            void *context);
 void config_keep(struct config *config);
 void config_release(struct config **config); /* any thread */
+
+/* Has this machine every address that `sources` send from? False after each that it has not was
+ * told. Apart from config_load(): a file may be read elsewhere. */
+must_use bool config_check_sources(const struct config *config,
+                                   void (*error)(void *context, const char *text), void *context);
 
 /* Only state_dir, for commands that talk to the daemon: they must work while the file is being
  * edited and wrong elsewhere. False after the error was told. */

@@ -558,6 +558,11 @@ void config_read_sources(struct config_reader *reader, yaml_node_t *node, void *
                 config_error(reader, config_item(reader, node, i),
                              "the name \"%s\" stands in sources[%zu] too; expected each once",
                              list[i].name, k);
+    size_t *lines = arena_alloc(reader->arena, (count + 1) * sizeof(*lines));
+    check(lines != NULL);
+    for (size_t i = 0; i < count; i++)
+        lines[i] = config_item(reader, node, i)->start_mark.line + 1;
+    config->source_lines = lines;
     config->delivery.sources = list;
     config->delivery.source_count = count;
 }

@@ -223,6 +223,10 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     struct config *next = config_load(old->path, error, context);
     if (next == NULL)
         return false;
+    if (!config_check_sources(next, error, context)) {
+        config_release(&next);
+        return false;
+    }
     if (!config_can_follow(old, next, &key)) {
         snprintf(text, sizeof(text), "%s: %s changed: that needs a restart; nothing was changed",
                  next->path, key);

@@ -5,11 +5,27 @@
 #include "base/log.h"
 #include "relay/cli/cli.h"
 
+static void print_error(void *context, const char *text)
+{
+    (void)context;
+    cli_complain(EXIT_CONFIG, text);
+}
+
+/* One that this machine can serve with; NULL after complaints. */
+static struct config *usable_config(const struct cli *cli)
+{
+    struct config *config = cli_config(cli);
+
+    if (config != NULL && !config_check_sources(config, print_error, NULL))
+        config_release(&config);
+    return config;
+}
+
 static int run_serve(struct cli *cli)
 {
     if (cli->argc > 1)
         return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
-    struct config *config = cli_config(cli);
+    struct config *config = usable_config(cli);
     if (config == NULL)
         return EXIT_CONFIG;
     log_setup(config->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
@@ -36,7 +52,7 @@ static int run_check(struct cli *cli)
 
     if (cli->argc > 1)
         return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
-    struct config *config = cli_config(cli);
+    struct config *config = usable_config(cli);
     if (config == NULL)
         return EXIT_CONFIG;
     if (engine_probe(&why) < 0) {
