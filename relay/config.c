@@ -456,8 +456,8 @@ static bool read_text(struct config_reader *reader, struct buf *text)
     return error == 0 || read_error(reader, error);
 }
 
-/* Runs the tables over the whole file, then `finish_reading` unless something was wrong; false after
- * errors were told. */
+/* Runs the tables over the whole file, then `finish_reading` unless something was wrong; false
+ * after errors were told. */
 static bool read_file(struct config_reader *reader, const struct config_key *keys, void *object,
                       void (*finish_reading)(struct config_reader *reader, void *object))
 {

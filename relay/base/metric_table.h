@@ -3,7 +3,7 @@
  * "x_total{kind=\"a\"}", "x_total{kind=\"b\"}"; the help of the first one counts. */
 /* clang-format off */
 METRIC_GAUGE(CONFIGS, "ringpost_configurations",
-             "Configurations in memory: the first, the newest, and old ones that an attempt still uses")
+             "Configurations in memory: first, newest, and old ones that an attempt still uses")
 METRIC_GAUGE(SESSIONS, "ringpost_smtp_sessions", "SMTP server sessions open now")
 METRIC_COUNTER(SESSIONS_ACCEPTED, "ringpost_smtp_sessions_accepted_total",
                "SMTP server sessions opened")

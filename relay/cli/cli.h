@@ -2,8 +2,8 @@
  * cli.h - the command line: one table of commands, each in a file of its own.
  *
  * A command gets what stands behind its name and returns an exit code (program.h). Results go to
- * stdout, complaints to stderr. With `--json` both are JSON, an object a line: results as the daemon
- * tells them, complaints as {"error": "...", "exit": N}.
+ * stdout, complaints to stderr. With `--json` both are JSON, an object a line: results as the
+ * daemon tells them, complaints as {"error": "...", "exit": N}.
  */
 #pragma once
 
