@@ -104,6 +104,51 @@ static void expected_error(struct config_reader *reader, yaml_node_t *node, stru
                  expected);
 }
 
+struct unit {
+    uint64_t factor;
+    const char *name;
+};
+
+/* In the largest unit that leaves no rest, as one would write it. */
+static const char *format_value(enum config_kind kind, uint64_t value, char text[static 32])
+{
+    static const struct unit sizes[] = {{1 << 30, "GiB"},
+                                        {1 << 20, "MiB"},
+                                        {1 << 10, "KiB"},
+                                        {1, "B"}};
+    static const struct unit seconds[] = {{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}};
+    static const struct unit milliseconds[] = {{1000, "s"}, {1, "ms"}};
+    static const struct unit percent[] = {{1, "%"}}, count[] = {{1, ""}};
+    const struct unit *unit = kind == CONFIG_SIZE || kind == CONFIG_SIZE_SMALL ? sizes
+                              : kind == CONFIG_SECONDS                         ? seconds
+                              : kind == CONFIG_MILLISECONDS                    ? milliseconds
+                              : kind == CONFIG_PERCENT                         ? percent
+                                                                               : count;
+
+    while (unit->factor > 1 && (value == 0 || value % unit->factor != 0))
+        unit++;
+    snprintf(text, 32, "%llu%s", (unsigned long long)(value / unit->factor), unit->name);
+    return text;
+}
+
+static void bounds_error(struct config_reader *reader, const struct config_key *key,
+                         yaml_node_t *node, struct bytes text, uint64_t max, bool is_above)
+{
+    char low[32], high[32];
+
+    format_value(key->kind, key->min, low);
+    format_value(key->kind, max, high);
+    if (key->max == 0 && key->min > 0 && !is_above)
+        config_error(reader, node, "\"%.*s\" is out of bounds; expected at least %s",
+                     BYTES_ARG(text), low);
+    else if (key->min == 0)
+        config_error(reader, node, "\"%.*s\" is out of bounds; expected at most %s",
+                     BYTES_ARG(text), high);
+    else
+        config_error(reader, node, "\"%.*s\" is out of bounds; expected from %s to %s",
+                     BYTES_ARG(text), low, high);
+}
+
 static void read_number(struct config_reader *reader, const struct config_key *key,
                         yaml_node_t *node, struct bytes text, void *field)
 {
@@ -115,12 +160,7 @@ static void read_number(struct config_reader *reader, const struct config_key *k
         return;
     }
     if (value < key->min || value > max) {
-        config_error(reader, node, "\"%.*s\" is out of bounds; expected %s from %llu to %llu%s",
-                     BYTES_ARG(text), kind_expected[key->kind], (unsigned long long)key->min,
-                     (unsigned long long)max,
-                     key->kind == CONFIG_SECONDS                                  ? " seconds"
-                     : key->kind == CONFIG_SIZE || key->kind == CONFIG_SIZE_SMALL ? " bytes"
-                                                                                  : "");
+        bounds_error(reader, key, node, text, max, value > max);
         return;
     }
     if (key->kind == CONFIG_SIZE)
