@@ -2,11 +2,14 @@
 
 import ctypes
 import json
+import os
+import re
 import socket
 import struct
 import threading
 
 import parts
+import pytest
 from receiver import SILENT
 
 
@@ -207,3 +210,41 @@ def test_default_limits_follow_the_limit_of_open_files(stage):
     relay.write_config(limits="{sessions: 5000}")
     relay.start()
     assert "open_files=3000 wanted=6400" in relay.tail()
+
+
+CLONE_NEWNS = 0x00020000
+
+
+@pytest.fixture
+def dev_log(stage):
+    """A socket that is /dev/log for this process and its children alone."""
+    assert os.getuid() == 0, "a /dev of its own is only root's to make"
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.unshare(CLONE_NEWNS) == 0, f"unshare: {os.strerror(ctypes.get_errno())}"
+    parts.run(["mount", "--make-rprivate", "/"])
+    place = stage.directory / "dev"
+    place.mkdir()
+    parts.run(["mount", "-t", "tmpfs", "tmpfs", place])
+    for name in ("null", "random", "urandom"):
+        (place / name).touch()
+        parts.run(["mount", "--bind", f"/dev/{name}", place / name])
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(place / "log"))
+        log.settimeout(parts.PATIENCE)
+        parts.run(["mount", "--rbind", place, "/dev"])
+        stage.stack.callback(lambda: parts.run(["umount", "-l", place]))
+        stage.stack.callback(lambda: parts.run(["umount", "-l", "/dev"]))
+        yield log
+
+
+def test_log_goes_to_syslog_and_back(stage, dev_log):
+    relay = stage.ringpost(log="{to: syslog}")
+    line = b""
+    while b"what=ready" not in line:
+        line = dev_log.recv(65536)
+    mail_info = 2 << 3 | 6
+    assert re.match(rb"<%d>.* ringpost\[%d\]: hostname=mta1" % (mail_info, relay.child.pid), line)
+    assert "what=ready" not in relay.tail()
+    relay.write_config(log="{to: stderr}")
+    reload(relay)
+    assert "what=reloaded" in relay.tail()
