@@ -205,6 +205,11 @@ static const char *text_in_arena(struct arena *arena, const char *format, const 
     return (const char *)copy.ptr;
 }
 
+uint64_t config_descriptors_other(uint64_t limit)
+{
+    return MIN(limit / 4, UINT64_C(1000));
+}
+
 /* A session and a connection have a descriptor each: where the hard limit gives few, the defaults
  * are fewer. */
 static void set_default_counts(struct config *config)
@@ -213,15 +218,14 @@ static void set_default_counts(struct config *config)
 
     config->sessions_max = SESSIONS_DEFAULT;
     config->delivery.connections_max = DELIVERY_CONNECTIONS_DEFAULT;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= CONFIG_DESCRIPTORS_OTHER +
-                                                                      SESSIONS_DEFAULT +
-                                                                      DELIVERY_CONNECTIONS_DEFAULT)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
-    unsigned room = (unsigned)MAX(limit.rlim_max, (rlim_t)CONFIG_DESCRIPTORS_OTHER + 5) -
-                    CONFIG_DESCRIPTORS_OTHER;
+    uint64_t room = limit.rlim_max - config_descriptors_other(limit.rlim_max);
 
-    config->delivery.connections_max = room / 5;
-    config->sessions_max = room - room / 5;
+    if (room >= SESSIONS_DEFAULT + DELIVERY_CONNECTIONS_DEFAULT)
+        return;
+    config->delivery.connections_max = (unsigned)MAX(room / 5, UINT64_C(1));
+    config->sessions_max = (unsigned)MAX(room - room / 5, UINT64_C(1));
     config->is_short_of_descriptors = true;
 }
 

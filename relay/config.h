@@ -32,8 +32,6 @@ struct config_events {
     uint64_t retention_bytes;
 };
 
-enum { CONFIG_DESCRIPTORS_OTHER = 1000 }; /* beside those of sessions and connections */
-
 struct config {
     struct arena arena;
     _Atomic unsigned references; /* config_load() gives the first */
@@ -58,6 +56,9 @@ struct config {
     int log_level;           /* enum log_level */
     unsigned stop_timeout_s; /* in-flight attempts at a graceful stop */
 };
+
+/* Of so many open files, those that are not for sessions and connections. */
+uint64_t config_descriptors_other(uint64_t limit);
 
 /* May `next` take over without a restart? False with the key that forbids it in *key_out. */
 must_use bool config_can_follow(const struct config *old, const struct config *next,

@@ -27,11 +27,11 @@ enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted =
-        config->sessions_max + config->delivery.connections_max + CONFIG_DESCRIPTORS_OTHER;
+    rlim_t wanted = config->sessions_max + config->delivery.connections_max;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
+    wanted += config_descriptors_other(limit.rlim_max);
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
         log_warn("open_files=%llu wanted=%llu what=\"fewer descriptors than limits.sessions and "

@@ -205,11 +205,11 @@ def test_default_limits_follow_the_limit_of_open_files(stage):
     relay.start()
     log = relay.tail()
     assert "wanted=" not in log
-    assert "open_files=3000 sessions=1600 connections=400" in log
+    assert "open_files=3000 sessions=1800 connections=450" in log
     relay.stop()
     relay.write_config(limits="{sessions: 5000}")
     relay.start()
-    assert "open_files=3000 wanted=6400" in relay.tail()
+    assert "open_files=3000 wanted=6200" in relay.tail()
 
 
 CLONE_NEWNS = 0x00020000

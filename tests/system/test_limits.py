@@ -155,7 +155,8 @@ def test_start_on_a_full_disk(stage):
 def test_descriptors_run_out(stage):
     switch = Switch(stage)
     switch.is_open = True
-    relay = stage.unstarted_ringpost(routes=switch.route, engines="1")
+    relay = stage.unstarted_ringpost(routes=switch.route, engines="1",
+                                     limits="{sessions: 20000}")  # not what the limit gives
     relay.prefix = ["prlimit", "--nofile=100:100"]
     relay.start()
     inside = []
