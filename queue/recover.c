@@ -154,7 +154,8 @@ static int open_segment(struct recovering *r, uint32_t sequence, struct segment 
     int error = 0;
     if (verdict == SEGMENT_HEADER_NEWER)
         error = fail(r, -EPROTO, "written by a newer version of ringpost", sequence);
-    else if (verdict == SEGMENT_HEADER_BAD || size < 3 * SPOOL_BLOCK)
+    else if (verdict == SEGMENT_HEADER_BAD || size < 3 * SPOOL_BLOCK ||
+             header.size < 3 * SPOOL_BLOCK)
         error = drop_headless(r, fd, sequence);
     else if (header.node != event_node())
         error = fail(r, -EPROTO, "belongs to another node (see state_dir/node)", sequence);
@@ -166,7 +167,7 @@ static int open_segment(struct recovering *r, uint32_t sequence, struct segment 
         shard->serial_last = MAX(shard->serial_last, header.serial_max);
         error = segment_remove(shard->spool, shard->number, sequence);
     } else {
-        header.size = (uint32_t)MIN((int64_t)header.size, size);
+        header.size = (uint32_t)(MIN((int64_t)header.size, size) / SPOOL_BLOCK * SPOOL_BLOCK);
         *segment_out = segment_new(shard, sequence, header.size, header.salt, fd);
         check(*segment_out != NULL);
         shard->serial_last = MAX(shard->serial_last, header.serial_max);
