@@ -228,6 +228,8 @@ function(relay_fuzz SOURCE)
         target_link_libraries(${target} PRIVATE program)
     endif()
     relay_link(${target} PRIVATE FAKE ${ARG_MODULES})
+    # The worlds of the unit tests, which some targets use, claim by it.
+    relay_packages(${target} PRIVATE cmocka)
     if(RINGPOST_FUZZ)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
         add_test(NAME fuzz-replay/${name} COMMAND ${target} -runs=0 ${seeds})
