@@ -113,7 +113,9 @@ class LiveLedger:
             self.seen_ids.popitem(last=False)
         kind, key = event["kind"], (event["id"], event["recipient"])
         self.numbers[f"event {kind}"] += 1
-        if event["id"] is None:
+        if kind == "damaged":
+            self.problem(f"damage: {event['reply']['text']}")
+        if event["id"] is None or kind == "damaged":
             return
         self.sequences.setdefault(event["id"], set()).add(event["seq"])
         if kind == "accepted":
