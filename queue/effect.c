@@ -10,7 +10,7 @@
 #include "queue/damage.h"
 #include "queue/shard_private.h"
 
-/* What stubs and resident messages take, of all shards: settings.memory_max is for the process. */
+/* What stubs, their index and resident messages take, of all shards: settings.memory_max is for the process. */
 static _Atomic int64_t mail_memory;
 
 static void account_memory(int64_t amount)
@@ -24,6 +24,8 @@ int64_t mail_memory_used(void)
 }
 
 /* --- stubs ----------------------------------------------------------------------------------- */
+
+enum { INDEX_SHARE = 8 }; /* of each stub, at most */
 
 static size_t stub_size(uint32_t recipient_count)
 {
@@ -42,7 +44,7 @@ struct stub *stub_new(uint32_t recipient_count)
         pending_place(stub, i);
         list_node_init(&stub->pendings[i].link);
     }
-    account_memory((int64_t)stub_size(recipient_count));
+    account_memory((int64_t)stub_size(recipient_count) + INDEX_SHARE);
     return stub;
 }
 
@@ -54,7 +56,7 @@ void stub_free(struct shard *shard, struct stub *stub)
         if (pending->state != PENDING_FINAL && pending->domain != NULL)
             shard_domain_down(shard, pending->domain);
     }
-    account_memory(-(int64_t)stub_size(stub->recipient_count));
+    account_memory(-(int64_t)stub_size(stub->recipient_count) - INDEX_SHARE);
     free(stub);
 }
 
