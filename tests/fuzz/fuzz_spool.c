@@ -219,11 +219,6 @@ static void write_history(struct world *w)
     }
 }
 
-static void remove_directory(void)
-{
-    world_remove_tree(directory);
-}
-
 /* cmocka's claims end the program, as check() does. */
 static void prepare(void)
 {
@@ -232,9 +227,8 @@ static void prepare(void)
     check(setenv("CMOCKA_TEST_ABORT", "1", 1) == 0);
     log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
     random_seed(1);
-    world_init_in_memory(&w, SEGMENT);
+    world_init_in(&w, fuzz_make_directory(), SEGMENT);
     memcpy(directory, w.directory, sizeof(directory));
-    check(atexit(remove_directory) == 0);
     check(world_open(&w) == 0);
     write_history(&w);
     take_image(&w, &images[0]);
@@ -570,6 +564,7 @@ static bool live_once(struct world *w, const struct edits *e, size_t *count)
 
     int error = world_open(w);
     if (error < 0) {
+        fprintf(stderr, "the spool does not open: %d %s\n", error, w->why);
         check(e->is_sealed && w->why[0] != '\0');
         return false;
     }
@@ -590,6 +585,16 @@ static bool live_once(struct world *w, const struct edits *e, size_t *count)
     return true;
 }
 
+/* The lowest that is free: the same again when nothing was left open. */
+static int free_descriptor(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    check(fd >= 0);
+    close(fd);
+    return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 {
     if (images[0].file_count == 0)
@@ -601,6 +606,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
         .settings = {.directory = directory, .segment_size = SEGMENT, .spare_segments = 1}};
     size_t added = 0;
 
+    int descriptor = free_descriptor();
     random_seed(2);
     memcpy(w.directory, directory, sizeof(directory));
     fuzz_empty(directory);
@@ -622,6 +628,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
         (void)live_once(&w, &edits, &added);
     if (how & 8)
         inspect(edits.is_sealed);
+    check(free_descriptor() == descriptor);
     for (unsigned i = 0; i < edits.image->file_count; i++)
         free(edits.files[i]);
     return 0;
