@@ -65,7 +65,8 @@ WORLD_MAY void world_copy_tree(const char *from, const char *to)
 WORLD_MAY void world_init_in(struct world *world, const char *parent, uint32_t segment_size)
 {
     memset(world, 0, sizeof(*world));
-    snprintf(world->directory, sizeof(world->directory), "%s/shard-XXXXXX", parent);
+    int len = snprintf(world->directory, sizeof(world->directory), "%s/shard-XXXXXX", parent);
+    assert_in_range(len, 1, sizeof(world->directory) - 1);
     assert_non_null(mkdtemp(world->directory));
     world->settings = (struct spool_settings){
         .directory = world->directory,

@@ -268,11 +268,13 @@ TEST(publisher_drops_hand_overs_without_room_and_reads_them_back)
     publisher_stop(&f.publisher);
     f.hand_over_max = 3000;
     fixture_start(&f);
+    /* Some runs find no room only when the publisher is behind; every tenth is larger than all of
+     * it. */
     for (unsigned i = 0; i < 100; i++)
-        push(&f, 0, 3);
+        push(&f, 0, i % 10 == 5 ? 30 : 3);
     expect_all_passed(&f);
     expect_files(&f);
-    assert_true(metric_sum(METRIC_EVENTS_DROPPED_RUNS) > dropped);
+    assert_true(metric_sum(METRIC_EVENTS_DROPPED_RUNS) >= dropped + 10);
     fixture_remove(&f);
 }
 
