@@ -22,7 +22,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 enum { WITH_OPS = 1, SMALL_SIZE = 2, FEW_RECIPIENTS = 4, FEW_ERRORS = 8, SHORT_LINES = 16 };
-enum { TURNS_MAX = 20000, OUTPUT_LEN_MAX = 1 << 24 };
+enum { TURNS_MAX = 20000, OUTPUT_LEN_MAX = 1 << 24, RESETS_MAX = 8 };
 
 struct run {
     struct engine *engine;
@@ -30,6 +30,7 @@ struct run {
     struct buf output, facts;
     int fd; /* the client's end; -1: closed */
     bool eof;
+    unsigned resets; /* faults asked of the engine, which keeps a bounded number */
 };
 
 static void run_start(struct run *run, uint8_t choice, uint64_t seed)
@@ -173,7 +174,7 @@ static void run_op(struct run *run, uint8_t op)
     case 6:
         if (op & 8)
             chat_stub_stop(&run->stub);
-        else
+        else if (run->resets++ < RESETS_MAX)
             fake_fail(run->engine, op & 16 ? FAKE_SEND : FAKE_RECEIVE, 1, ECONNRESET);
         break;
     case 7:
