@@ -11,7 +11,7 @@ static void check_field(struct bytes field, bool is_utf8)
 {
     size_t start = 0;
 
-    check(bytes_starts_nocase(field, BYTES("Received: ")));
+    check(bytes_starts_nocase(field, BYTES("Received:")));
     check(bytes_ends_nocase(field, BYTES("\r\n")));
     for (size_t i = 0; i < field.len; i++) {
         uint8_t c = field.ptr[i];

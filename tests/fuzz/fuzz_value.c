@@ -68,6 +68,7 @@ static void try_value(struct bytes text)
     unsigned percent;
     double number;
 
+    text = bytes_trim(text); /* spaces around a unit are fine */
     if (value_size(text, &size))
         check(byte_is_alpha(text.ptr[text.len - 1]) || size == 0);
     if (value_duration(text, &ms))

@@ -19,11 +19,12 @@
 
 static char fuzz_directory[64];
 
-/* Files go, folders are walked and stay. */
-FUZZ_MAY void fuzz_empty(const char *directory)
+/* One pass; false when there was nothing to remove. */
+FUZZ_MAY bool fuzz_empty_once(const char *directory)
 {
     DIR *entries = opendir(directory);
     struct dirent *entry;
+    bool is_removed = false;
     char path[512];
 
     check(entries != NULL);
@@ -31,12 +32,23 @@ FUZZ_MAY void fuzz_empty(const char *directory)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         check(snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name) < (int)sizeof(path));
-        if (unlink(path) != 0) {
+        if (unlink(path) == 0) {
+            is_removed = true;
+        } else {
             check(errno == EISDIR);
-            fuzz_empty(path);
+            is_removed |= fuzz_empty_once(path);
         }
     }
     closedir(entries);
+    return is_removed;
+}
+
+/* Files go, folders stay. A listing may leave names out while others are removed: again until it
+ * is empty. */
+FUZZ_MAY void fuzz_empty(const char *directory)
+{
+    while (fuzz_empty_once(directory))
+        continue;
 }
 
 FUZZ_MAY void fuzz_remove_directory(void)
