@@ -10,7 +10,8 @@
 #include "queue/damage.h"
 #include "queue/shard_private.h"
 
-/* What stubs, their index and resident messages take, of all shards: settings.memory_max is for the process. */
+/* What stubs, their index and resident messages take, of all shards: settings.memory_max is for the
+ * process. */
 static _Atomic int64_t mail_memory;
 
 static void account_memory(int64_t amount)
