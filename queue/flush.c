@@ -110,6 +110,12 @@ struct effect *staging_add_effect(struct staging *staging)
 }
 
 /* Moves a batch, bytes and effects, to the end of another staging. */
+/* Pieces of content have no effects: there may be none at all, and no array of them. */
+static const struct effect *effects_at(const struct staging *staging, size_t taken)
+{
+    return staging->effects == NULL ? NULL : staging->effects + taken;
+}
+
 static void staging_take(struct staging *to, const struct staging *from, const struct batch *batch,
                          const struct effect *effects)
 {
@@ -349,12 +355,12 @@ static void start_batches(struct shard *shard, size_t count)
         len += shard->flight.batches[i].len;
         shard->open->index_len += shard->flight.batches[i].index_len;
     }
-    const struct effect *effects = shard->flight.effects + effect_count;
+    size_t taken = effect_count;
     for (size_t i = count; i < shard->flight.batch_count; i++) {
         const struct batch *batch = &shard->flight.batches[i];
 
-        staging_take(&next, &shard->flight, batch, effects);
-        effects += batch->effect_count;
+        staging_take(&next, &shard->flight, batch, effects_at(&shard->flight, taken));
+        taken += batch->effect_count;
     }
     shard->flight.batch_count = count;
     shard->flight.effect_count = effect_count;
@@ -409,7 +415,7 @@ static void succeed(struct shard *shard)
 {
     struct segment *segment = shard->flush_segment;
     struct staging *flight = &shard->flight;
-    const struct effect *effects = flight->effects;
+    size_t applied = 0;
     uint64_t position = position_of(segment->sequence, segment->data_end);
 
     metric_inc(METRIC_SPOOL_FLUSHES);
@@ -417,8 +423,8 @@ static void succeed(struct shard *shard)
     if (shard->is_cutting)
         shard->cut_count = 0;
     for (size_t i = 0; i < flight->batch_count; i++) {
-        shard_apply_batch(shard, &flight->batches[i], effects);
-        effects += flight->batches[i].effect_count;
+        shard_apply_batch(shard, &flight->batches[i], effects_at(flight, applied));
+        applied += flight->batches[i].effect_count;
     }
     segment->data_end += (uint32_t)shard->flush_len;
     shard->bytes_used += shard->flush_len;
@@ -458,16 +464,16 @@ static bool has_lost_content(const struct shard *shard, const struct batch *batc
 static void restage(struct shard *shard, struct staging *old, struct staging *into,
                     bool (*keep)(const struct shard *shard, const struct batch *batch), int error)
 {
-    const struct effect *effects = old->effects;
+    size_t taken = 0;
 
     for (size_t i = 0; i < old->batch_count; i++) {
         struct batch *batch = &old->batches[i];
 
         if (keep(shard, batch))
-            staging_take(into, old, batch, effects);
+            staging_take(into, old, batch, effects_at(old, taken));
         else
             shard_drop_batch(shard, batch, error);
-        effects += batch->effect_count;
+        taken += batch->effect_count;
     }
 }
 
