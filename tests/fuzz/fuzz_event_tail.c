@@ -1,4 +1,5 @@
 /* modules: event base */
+/* runs: 12000 */
 /*
  * fuzz_event_tail.c - any bytes in the event files: as current.jsonl, closed, compressed by us, or
  * as what a .zst file holds. Every line that can be an event comes out, once and in order; a filter

@@ -1,4 +1,5 @@
 /* modules: program */
+/* runs: 8000 */
 /*
  * fuzz_suspension.c - any bytes as suspensions.json, then any request of an operator's: what was
  * read is written and read back the same, each rule has a number of its own, and what was added can
