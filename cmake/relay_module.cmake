@@ -213,7 +213,8 @@ endfunction()
 #
 # With RINGPOST_FUZZ a libFuzzer program, otherwise the same file behind a driver that replays
 # inputs. Either way fuzz-replay/x runs the seeds in tests/fuzz/seeds/x. The libFuzzer program has a
-# second test, fuzz-run/x: RUNS inputs of its own making.
+# second test, fuzz-run/x: RUNS inputs of its own making, the same for the same program, so that a
+# change answers for what it meets; `./dev fuzz` looks further.
 function(relay_fuzz SOURCE)
     cmake_parse_arguments(ARG "" "RUNS" "MODULES" ${ARGN})
     get_filename_component(target ${SOURCE} NAME_WE)
@@ -235,7 +236,7 @@ function(relay_fuzz SOURCE)
         add_test(NAME fuzz-replay/${name} COMMAND ${target} -runs=0 ${seeds})
         add_test(NAME fuzz-run/${name}
             COMMAND ${PROJECT_SOURCE_DIR}/tests/fuzz/run --fresh $<TARGET_FILE:${target}>
-                ${PROJECT_BINARY_DIR}/fuzz/found/${name} -runs=${ARG_RUNS})
+                ${PROJECT_BINARY_DIR}/fuzz/found/${name} -runs=${ARG_RUNS} -seed=1)
         set_tests_properties(fuzz-run/${name} PROPERTIES TIMEOUT 600 LABELS fuzz
             ENVIRONMENT "${RELAY_TEST_ENVIRONMENT}")
     else()
