@@ -373,10 +373,10 @@ static int recover_all(struct shard *shard, bool later)
 {
     int more = recover_begin(shard, &shard->recovery, shard->why);
 
-    if (more < 0)
+    if (more < 0 || later)
         return more;
     do
-        more = later ? 0 : recover_step(shard);
+        more = recover_step(shard);
     while (more > 0);
     return more;
 }
