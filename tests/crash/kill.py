@@ -9,19 +9,19 @@ than were in flight; the stopped spool is clean. The seed is printed; --seed rep
 
 import argparse
 import collections
-import os
 import pathlib
 import random
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 sys.dont_write_bytecode = True
+
+import verdict  # noqa: E402
+from verdict import say  # noqa: E402
 
 
 def parse_arguments():
@@ -168,24 +168,16 @@ def compare(options, relay, sink, client, load, kills_ms):
     return report
 
 
-def say(line):
-    print(line, flush=True)
-
-
 def main():
     options = parse_arguments()
-    if options.build:
-        os.environ["RINGPOST_BUILD"] = str(pathlib.Path(options.build).resolve())
-    if options.seed is None:
-        options.seed = int(time.time())
+    verdict.prepare(options)
     global parts, ledger, rig
     import ledger
     import parts
     import rig
     say(f"seed {options.seed}, {options.rounds} kills, {options.client}")
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="ringpost-kill-"))
-    is_good = False
-    try:
+
+    def is_well(directory):
         relay, sink, client, load, kills_ms, recoveries_s, drained_s, unheld = run(options, directory)
         report = compare(options, relay, sink, client, load, kills_ms)
         if unheld:
@@ -199,14 +191,9 @@ def main():
             say(f"PROBLEM: {problem}")
         is_good = not report.problems and report.numbers["promised recipients"] > 0
         say("good: nothing lost, everything explained" if is_good else "bad")
-    except (AssertionError, subprocess.TimeoutExpired) as error:
-        say(f"PROBLEM: {error}")
-    finally:
-        if is_good and not options.keep:
-            shutil.rmtree(directory)
-        else:
-            say(f"kept: {directory}")
-    return 0 if is_good else 1
+        return is_good
+
+    return verdict.reach("kill", options.keep, is_well)
 
 
 if __name__ == "__main__":

@@ -24,19 +24,18 @@ The seed is printed; --seed repeats the moments, the flushes and which sectors w
 
 import argparse
 import json
-import os
 import pathlib
 import random
-import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 sys.dont_write_bytecode = True
+
+import verdict  # noqa: E402
+from verdict import say  # noqa: E402
 
 DISK_MB = 512
 
@@ -175,10 +174,6 @@ def compare(ground, report, cuts_ms, done):
     ground.check_file_system(report)
 
 
-def say(line):
-    print(line, flush=True)
-
-
 def summarize(report, lives, done):
     for name, number in report.numbers.items():
         say(f"{name}: {number}")
@@ -194,10 +189,7 @@ def summarize(report, lives, done):
 def main():
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machine is ended on the way out
-    if options.build:
-        os.environ["RINGPOST_BUILD"] = str(pathlib.Path(options.build).resolve())
-    if options.seed is None:
-        options.seed = int(time.time())
+    verdict.prepare(options)
     global parts, ledger, machine, rig
     import ledger
     import machine
@@ -205,9 +197,8 @@ def main():
     import rig
     say(f"seed {options.seed}, {options.cuts} cuts, {options.fs} on disk {options.disk}"
         + (", a build that does not sync" if options.without_sync else ""))
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="ringpost-powercut-"))
-    is_good = False
-    try:
+
+    def is_well(directory):
         report = ledger.Report()
         ground = Ground(directory, options)
         cuts_ms, lives, done = run(ground, report)
@@ -215,14 +206,9 @@ def main():
         summarize(report, lives, done)
         is_good = not report.problems and report.numbers["promised recipients"] > 0
         say("good: nothing lost, everything explained" if is_good else "bad")
-    except (AssertionError, subprocess.TimeoutExpired) as error:
-        say(f"PROBLEM: {error}")
-    finally:
-        if is_good and not options.keep:
-            shutil.rmtree(directory)
-        else:
-            say(f"kept: {directory}")
-    return 0 if is_good else 1
+        return is_good
+
+    return verdict.reach("powercut", options.keep, is_well)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,15 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 sys.dont_write_bytecode = True
+
+import verdict  # noqa: E402
+from verdict import say  # noqa: E402
 
 DOMAINS = 50
 PATIENCE_S = 120  # for a recipient that nobody holds back: retries are 1 to 10 s apart
@@ -45,10 +47,6 @@ def parse_arguments():
     add("--build", help="where the programs are (default build/release)")
     add("--keep", action="store_true", help="keep the directory")
     return parser.parse_args()
-
-
-def say(line):
-    print(line, flush=True)
 
 
 class Follower:
@@ -307,18 +305,14 @@ def trim_log(relay):
 
 def main():
     options = parse_arguments()
-    if options.build:
-        os.environ["RINGPOST_BUILD"] = str(pathlib.Path(options.build).resolve())
-    if options.seed is None:
-        options.seed = int(time.time())
+    verdict.prepare(options)
     global parts, live_ledger, rig
     import live_ledger
     import parts
     import rig
     say(f"seed {options.seed}, {options.minutes} minutes, {options.rate} messages a second")
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="ringpost-soak-"))
-    is_good = False
-    try:
+
+    def is_well(directory):
         live, operator = run(options, directory)
         for name, number in sorted(live.numbers.items()):
             say(f"{name}: {number}")
@@ -327,14 +321,9 @@ def main():
             say(f"PROBLEM: {problem}")
         is_good = not live.problems and live.numbers["promised"] > 0
         say("good: nothing lost, nothing stuck, everything explained" if is_good else "bad")
-    except (AssertionError, subprocess.TimeoutExpired) as error:
-        say(f"PROBLEM: {error}")
-    finally:
-        if is_good and not options.keep:
-            shutil.rmtree(directory)
-        else:
-            say(f"kept: {directory}")
-    return 0 if is_good else 1
+        return is_good
+
+    return verdict.reach("soak", options.keep, is_well)
 
 
 if __name__ == "__main__":
