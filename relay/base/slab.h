@@ -1,19 +1,22 @@
 /*
  * slab.h - equal-sized objects with a maximum count.
  *
- * Running dry is a normal answer (421, 452, defer), never an abort. Objects come zeroed. Freed
- * objects are poisoned under AddressSanitizer. One thread.
+ * Running dry is a normal answer (421, 452, defer), never an abort. Objects come zeroed. Memory is
+ * taken and given back in chunks of 64 KiB: what a busy minute needed does not stay for ever. Freed
+ * objects are poisoned under AddressSanitizer. One thread. The struct must not move.
  */
 #pragma once
 
 #include "base/bytes.h"
+#include "base/list.h"
 
 struct slab {
-    void *free_objects; /* singly linked through their first word */
-    void *chunks;
+    struct list chunks; /* those that have a free object, empty ones last */
     size_t object_size;
     size_t count; /* handed out now */
     size_t count_max;
+    size_t chunk_count; /* held now */
+    size_t empty_count; /* of them, without an object that is handed out */
 };
 
 void slab_init(struct slab *slab, size_t object_size, size_t count_max);

@@ -54,6 +54,37 @@ TEST(objects_of_every_size_are_zeroed_and_do_not_overlap)
     }
 }
 
+TEST(memory_is_given_back_when_objects_are)
+{
+    enum { COUNT = 5000 };
+    static void *objects[COUNT];
+    struct slab slab;
+    size_t most;
+
+    slab_init(&slab, 400, SIZE_MAX);
+    for (size_t i = 0; i < COUNT; i++)
+        objects[i] = slab_alloc(&slab);
+    most = slab.chunk_count;
+    assert_true(most > COUNT * 400 / (64 * 1024));
+    /* Of the oldest half one of a hundred stays; of the newer half nothing does. */
+    for (size_t i = 0; i < COUNT; i++)
+        if (i >= COUNT / 2 || i % 100 != 0)
+            slab_release(&slab, &objects[i]);
+    assert_true(slab.chunk_count <= most / 2 + 2);
+    assert_int_equal(slab.empty_count, 1);
+    /* The holes are used before anything new is taken. */
+    size_t held = slab.chunk_count;
+    for (size_t i = 1; i < COUNT / 4; i++)
+        if (objects[i] == NULL)
+            objects[i] = slab_alloc(&slab);
+    assert_int_equal(slab.chunk_count, held);
+    for (size_t i = 0; i < COUNT; i++)
+        if (objects[i] != NULL)
+            slab_release(&slab, &objects[i]);
+    assert_int_equal(slab.chunk_count, 1);
+    slab_free_all(&slab);
+}
+
 TEST(maximum_of_zero_gives_nothing)
 {
     struct slab slab;
