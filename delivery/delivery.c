@@ -24,6 +24,7 @@ enum {
 
 static void on_drive(struct turn_end *turn_end);
 static void on_tick(struct timeout *timeout);
+static void on_idle_timeout(struct timeout *timeout);
 static void on_stop_deadline(struct timeout *timeout);
 
 static void use_settings(struct delivery *delivery, const struct delivery_settings *settings)
@@ -85,6 +86,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->suspensions = suspensions_create();
     turn_end_init(&d->drive, on_drive);
     timeout_init(&d->tick, on_tick);
+    timeout_init(&d->idle_timeout, on_idle_timeout);
     timeout_init(&d->stop_deadline, on_stop_deadline);
     engine_timeout(d->engine, &d->tick, TICK_MS);
     return d;
@@ -247,9 +249,14 @@ static void on_tick(struct timeout *timeout)
         return;
     engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
     suspend_tick(delivery);
-    destinations_tick(delivery);
+    destinations_free_idle(delivery);
     if (++delivery->ticks % UNHELD_TICKS == 0)
         look_for_unheld(delivery);
+}
+
+static void on_idle_timeout(struct timeout *timeout)
+{
+    destinations_free_idle(container_of(timeout, struct delivery, idle_timeout));
 }
 
 /* --- stop ------------------------------------------------------------------------------------ */
@@ -327,6 +334,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
     delivery->stopped = stopped;
     delivery->stopped_context = context;
     engine_timeout_cancel(delivery->engine, &delivery->tick);
+    engine_timeout_cancel(delivery->engine, &delivery->idle_timeout);
     for_each_client(delivery, smtp_client_leave);
     drop_waiting(delivery);
     engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
@@ -362,6 +370,7 @@ void delivery_free(struct delivery **delivery)
     check(holds_nothing(d));
     settings_release(d, &d->use);
     engine_timeout_cancel(d->engine, &d->tick);
+    engine_timeout_cancel(d->engine, &d->idle_timeout);
     engine_timeout_cancel(d->engine, &d->stop_deadline);
     engine_turn_end_cancel(d->engine, &d->drive);
     suspensions_free(&d->suspensions);

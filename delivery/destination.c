@@ -9,7 +9,12 @@
 #include "delivery/retry.h"
 #include "delivery/router.h"
 
-enum { FAILED_TTL_MS = 30 * 1000, REFUSED_TTL_MIN_MS = 5 * 1000, TICK_FREES_MAX = 1000 };
+enum {
+    FAILED_TTL_MS = 30 * 1000,
+    REFUSED_TTL_MIN_MS = 5 * 1000,
+    FREES_MAX = 200, /* idle destinations at a time, each with its site perhaps */
+    FREES_PAUSE_MS = 5,
+};
 
 /* What each answer without hosts means to a recipient. */
 static const struct {
@@ -264,12 +269,12 @@ void destination_reroute(struct destination *d)
 
 /* --- its end --------------------------------------------------------------------------------- */
 
-void destinations_tick(struct delivery *delivery)
+void destinations_free_idle(struct delivery *delivery)
 {
     int64_t now_ms = engine_now_ms(delivery->engine);
     struct list_node *node;
 
-    for (unsigned i = 0; i < TICK_FREES_MAX; i++) {
+    for (unsigned i = 0; i < FREES_MAX; i++) {
         if ((node = list_first(&delivery->idle_destinations)) == NULL)
             return;
         struct destination *d = container_of(node, struct destination, in_idle);
@@ -278,6 +283,7 @@ void destinations_tick(struct delivery *delivery)
             return;
         destination_free(&d);
     }
+    engine_timeout(delivery->engine, &delivery->idle_timeout, FREES_PAUSE_MS);
 }
 
 bool destination_is_overdue(const struct delivery *delivery, const struct pending *pending)

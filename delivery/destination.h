@@ -57,7 +57,8 @@ void destination_drive(struct destination *destination);
 /* Settings changed: route it anew. */
 void destination_reroute(struct destination *destination);
 /* Frees those that were idle for long. */
-void destinations_tick(struct delivery *delivery);
+/* Frees those that have been idle for long enough, a bounded number at a time. */
+void destinations_free_idle(struct delivery *delivery);
 
 /* READY, unlinked, without bits: too old. `why` is a sentence. */
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why);

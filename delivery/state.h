@@ -67,6 +67,7 @@ struct delivery {
     size_t clearing_loads;
     struct turn_end drive;
     struct timeout tick;
+    struct timeout idle_timeout; /* more idle destinations are to be freed */
 
     struct suspensions *suspensions;
     struct list held;
