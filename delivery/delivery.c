@@ -141,7 +141,8 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
         return;
     }
     if (!suspensions_is_empty(delivery->suspensions) &&
-        suspensions_match(delivery->suspensions, pending, pending_stub(pending)->message) != NULL) {
+        suspensions_match(delivery->suspensions, pending, stub_message(pending_stub(pending))) !=
+            NULL) {
         suspend_hold(delivery, pending);
         return;
     }

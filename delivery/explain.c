@@ -158,7 +158,7 @@ void delivery_survey_add(struct delivery *delivery, const struct pending *pendin
     if (weight < survey->weight || (weight == survey->weight && !is_next))
         return;
     survey->weight = weight;
-    constraint_of_pending(delivery, pending, stub->message, &survey->constraint);
+    constraint_of_pending(delivery, pending, stub_message(stub), &survey->constraint);
 }
 
 bool delivery_survey_explain(const struct delivery_survey *survey, struct bytes domain,

@@ -32,7 +32,8 @@ static bool is_taken_aside(struct delivery *delivery, struct destination *destin
                            struct pending *pending)
 {
     if (!suspensions_is_empty(delivery->suspensions) &&
-        suspensions_match(delivery->suspensions, pending, pending_stub(pending)->message) != NULL) {
+        suspensions_match(delivery->suspensions, pending, stub_message(pending_stub(pending))) !=
+            NULL) {
         destination_remove(destination, pending);
         suspend_hold(delivery, pending);
         return true;
@@ -51,7 +52,7 @@ static void gather(struct site *site, struct pending *first, struct pull *pull)
 {
     struct stub *stub = pending_stub(first);
     uint32_t number = pending_number(first);
-    uint32_t end = MIN(stub->recipient_count, number + GATHER_MAX);
+    uint32_t end = MIN((uint32_t)stub->recipient_count, number + GATHER_MAX);
 
     pull->stub = stub;
     pull->count = 0;

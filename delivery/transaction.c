@@ -341,8 +341,10 @@ void transaction_begin(struct smtp_client *c, const struct pull *pull)
         c->dns_ms = (int32_t)MIN(pull->destination->lookup_ms, (int64_t)INT32_MAX);
     c->transaction = t;
     client_enter(c, CLIENT_TRANSACTION);
-    if (t->stub->message != NULL && t->stub->message->content.memory.ptr != NULL) {
-        t->message = message_keep(t->stub->message); /* just accepted: no way through the shard */
+    struct message *resident = stub_message(t->stub);
+
+    if (resident != NULL && resident->content.memory.ptr != NULL) {
+        t->message = message_keep(resident); /* just accepted: no way through the shard */
         start(t);
         return;
     }

@@ -130,8 +130,9 @@ static void complete_event(struct shard *shard, struct event *event, const struc
     event->id = stub->id;
     if (event->time_ms == 0)
         event->time_ms = engine_wall_ms(shard->engine);
-    event->accepted_ms =
-        stub->message != NULL ? stub->message->accepted_ms : (int64_t)stub->accepted_s * 1000;
+    const struct message *message = stub_message(stub);
+
+    event->accepted_ms = message != NULL ? message->accepted_ms : (int64_t)stub->accepted_s * 1000;
 }
 
 static void stage_outcome(struct shard *shard, struct batch_writer *writer,

@@ -272,19 +272,21 @@ static struct read *start_message_read(struct shard *shard, const struct stub *s
                                        bool envelope_only)
 {
     struct read *read = read_new(shard);
+    struct record_lengths lengths = stub_lengths(stub);
     uint32_t content_len = 0;
 
-    if (!envelope_only && stub->is_inline && stub->content_len <= record_size(CONTENT_CHUNK_MAX))
-        content_len = stub->content_len;
+    if (!envelope_only && stub->is_inline && lengths.content <= record_size(CONTENT_CHUNK_MAX))
+        content_len = lengths.content;
     read->id = stub->id;
     read->envelope_only = envelope_only;
-    read->accept_offset = stub->offset;
+    read->accept_offset = stub_offset(stub);
     list_push_back(&shard->reads, &read->node);
     /* Should the message be moved while its envelope is read, the extents in there still stand. */
     read->oldest = shard_segment(shard, stub_first_sequence(stub));
     if (read->oldest != NULL)
         segment_pin(read->oldest);
-    start(read, stub->segment, stub->offset - content_len, stub->len + content_len);
+    start(read, shard_segment(shard, stub->sequence), stub_offset(stub) - content_len,
+          lengths.accept + content_len);
     return read;
 }
 
@@ -293,7 +295,7 @@ static void finish_loads(struct read *read, int result, struct message *message)
     struct shard *shard = read->shard;
     struct stub *stub = stub_index_find(&shard->index, read->id);
 
-    if (stub != NULL && stub->message == NULL && message != NULL && !read->envelope_only &&
+    if (stub != NULL && stub_message(stub) == NULL && message != NULL && !read->envelope_only &&
         !shard->is_closing)
         shard_make_resident(shard, stub, message);
     for (struct list_node *node; (node = list_pop_front(&read->loads)) != NULL;) {
@@ -305,8 +307,8 @@ static void finish_loads(struct read *read, int result, struct message *message)
             load->done(load, 0, message_keep(message));
     }
     /* Nobody took it: the shard holds it for recipients that are not at work. */
-    if (stub != NULL && message != NULL && stub->message == message && message->held_count == 0 &&
-        stub_index_find(&shard->index, read->id) == stub)
+    if (stub != NULL && message != NULL && stub_message(stub) == message &&
+        message->held_count == 0 && stub_index_find(&shard->index, read->id) == stub)
         shard_drop_resident(shard, stub);
 }
 
@@ -507,8 +509,8 @@ static void start_load(struct shard *shard, struct load *load)
 
     if (stub == NULL || shard->is_closing) {
         load->done(load, stub == NULL ? -ENOENT : -ESHUTDOWN, NULL);
-    } else if (stub->message != NULL) {
-        load->done(load, 0, message_keep(stub->message));
+    } else if (stub_message(stub) != NULL) {
+        load->done(load, 0, message_keep(stub_message(stub)));
     } else if (!join_read(shard, load)) {
         struct read *read = start_message_read(shard, stub, load->envelope_only);
 

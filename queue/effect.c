@@ -39,8 +39,7 @@ struct stub *stub_new(uint32_t recipient_count)
 
     if (stub == NULL)
         return NULL;
-    stub->recipient_count = recipient_count;
-    stub->live_count = recipient_count;
+    stub_set_count(stub, recipient_count);
     for (uint32_t i = 0; i < recipient_count; i++) {
         pending_place(stub, i);
         list_node_init(&stub->pendings[i].link);
@@ -78,12 +77,14 @@ void shard_domain_down(struct shard *shard, struct domain *domain)
 
 uint32_t stub_first_sequence(const struct stub *stub)
 {
-    return stub->segment->sequence - stub->reach;
+    return stub->sequence - (uint32_t)stub->reach;
 }
 
 uint64_t stub_bytes(const struct stub *stub)
 {
-    return (uint64_t)stub->len + stub->content_len;
+    struct record_lengths lengths = stub_lengths(stub);
+
+    return (uint64_t)lengths.accept + lengths.content;
 }
 
 void shard_attach_stub(struct shard *shard, struct stub *stub)
@@ -94,10 +95,10 @@ void shard_attach_stub(struct shard *shard, struct stub *stub)
     /* A damaged spool may lack it: then its content is lost, but its recipients are not. */
     if (first == NULL) {
         stub->reach = 0;
-        first = stub->segment;
+        first = shard_segment(shard, stub->sequence);
     }
     first->live_count++;
-    if (first != stub->segment)
+    if (first->sequence != stub->sequence)
         check(ids_add(&first->far, stub->id.value));
     shard->bytes_live += (uint64_t)bytes;
     metric_add(METRIC_SPOOL_BYTES_LIVE, bytes);
@@ -124,7 +125,7 @@ uint64_t message_memory(const struct message *message)
 
 void pending_hold(struct pending *pending)
 {
-    struct message *message = pending_stub(pending)->message;
+    struct message *message = stub_message(pending_stub(pending));
 
     if (message == NULL || (pending->flags & PENDING_HOLDS) != 0)
         return;
@@ -134,7 +135,7 @@ void pending_hold(struct pending *pending)
 
 void pending_unhold(struct shard *shard, struct pending *pending)
 {
-    struct message *message = pending_stub(pending)->message;
+    struct message *message = stub_message(pending_stub(pending));
 
     if ((pending->flags & PENDING_HOLDS) == 0)
         return;
@@ -149,10 +150,9 @@ void pending_unhold(struct shard *shard, struct pending *pending)
 void shard_make_resident(struct shard *shard, struct stub *stub, struct message *message)
 {
     message->resident_bytes = message_memory(message);
-    if (stub->message != NULL ||
-        shard->resident_bytes + message->resident_bytes > shard->resident_max)
+    if (stub->is_resident || shard->resident_bytes + message->resident_bytes > shard->resident_max)
         return;
-    stub->message = message_keep(message);
+    stub_set_message(stub, message_keep(message));
     message->held_count = 0;
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct pending *pending = &stub->pendings[i];
@@ -169,11 +169,11 @@ void shard_make_resident(struct shard *shard, struct stub *stub, struct message 
 
 void shard_drop_resident(struct shard *shard, struct stub *stub)
 {
-    struct message *message = stub->message;
+    struct message *message = stub_message(stub);
 
     if (message == NULL)
         return;
-    stub->message = NULL;
+    stub_set_message(stub, NULL);
     shard->resident_bytes -= message->resident_bytes;
     shard->resident_messages--;
     account_memory(-(int64_t)message->resident_bytes);
@@ -188,12 +188,15 @@ static void place_stub(struct shard *shard, const struct accepting *accepting)
     struct stub *stub = accepting->stub;
     struct segment *segment = shard->flush_segment;
 
-    stub->segment = segment;
-    stub->offset = segment->data_end + accepting->at;
-    stub->len = accepting->len;
+    stub->sequence = segment->sequence;
+    stub_set_offset(stub, segment->data_end + accepting->at);
     stub->is_inline = accepting->first_segment == 0;
-    stub->content_len =
-        stub->is_inline ? accepting->content_len : (uint32_t)MIN(accepting->far_len, UINT32_MAX);
+    stub_set_lengths(stub,
+                     (struct record_lengths){
+                         .accept = accepting->len,
+                         .content = stub->is_inline ? accepting->content_len
+                                                    : (uint32_t)MIN(accepting->far_len, UINT32_MAX),
+                     });
     stub->reach =
         stub->is_inline ? 0 : (segment->sequence - accepting->first_segment) & STUB_REACH_MAX;
     shard_attach_stub(shard, stub);
@@ -224,7 +227,7 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
  * long as it waits at its destination. The pieces are the same, so a reader in between goes on. */
 static void move_resident(struct shard *shard, const struct stub *stub, const struct message *moved)
 {
-    struct message *message = stub->message;
+    struct message *message = stub_message(stub);
     size_t count = moved->content.extent_count;
     struct segment *first = shard_segment(shard, stub_first_sequence(stub));
 
@@ -285,7 +288,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
     stub->staged--;
     /* Of messages accepted in this same segment the footer shows the state itself, or nothing once
      * they are finished. A moved one has an older accept record, which must not come back then. */
-    if (stub->segment != shard->flush_segment || stub->is_moved)
+    if (stub->sequence != shard->flush_segment->sequence || stub->is_moved)
         segment_add_outcome(shard->flush_segment, &effect->entry);
     if (effect->entry.kind == EVENT_DELAYED) {
         pending->flags |= PENDING_DELAY_TOLD;

@@ -78,13 +78,13 @@ bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
     if (at == NULL)
         return false;
     put_u64(at, stub->id.value);
-    put_u32(at + 8, stub->offset);
-    put_u32(at + 12, stub->len);
-    put_u32(at + 16, stub->content_len);
+    put_u32(at + 8, stub_offset(stub));
+    put_u32(at + 12, stub_lengths(stub).accept);
+    put_u32(at + 16, stub_lengths(stub).content);
     put_u32(at + 20, stub->accepted_s);
     /* Outcomes that are still on their way stand in a later segment, with their own seq. */
     put_u32(at + 24, stub->next_seq - stub->staged);
-    put_u32(at + 28, stub->recipient_count);
+    put_u32(at + 28, (uint32_t)stub->recipient_count);
     put_u16(at + 32, stub->reach);
     at[34] = (uint8_t)((stub->is_inline ? ACCEPT_INLINE : 0) | (stub->is_moved ? ACCEPT_MOVED : 0));
     at[35] = 0;

@@ -45,6 +45,12 @@ struct content {
 
 struct segment;
 
+/* Bytes of a message's records in the spool. */
+struct record_lengths {
+    uint32_t accept;
+    uint32_t content; /* UINT32_MAX: that many or more */
+};
+
 struct message {
     unsigned references;
     struct arena arena;    /* owns everything below */
@@ -69,7 +75,8 @@ struct message {
     struct bytes prefix; /* header fields we add: Received, Message-ID, Date; DKIM later */
     struct content content;
     /* the shard's */
-    uint32_t held_count;    /* recipients of a resident message that are not scheduled */
+    struct record_lengths lengths; /* while resident: its stub has the pointer in their place */
+    uint32_t held_count;           /* recipients of a resident message that are not scheduled */
     struct segment *pinned; /* the oldest that it may be read from: not reclaimed before its end */
     void *read_buffer;      /* a loaded message's bytes */
 };

@@ -363,7 +363,7 @@ static void schedule_stub(void *context, struct stub *stub)
     int64_t now_ms = engine_now_ms(shard->engine);
     int64_t wall_offset_ms = shard_wall_offset_ms(shard);
 
-    if (stub->segment->sequence > r->end)
+    if (stub->sequence > r->end)
         return; /* accepted since the start */
     shard->messages++;
     shard->recipients += stub->live_count;

@@ -78,16 +78,15 @@ static void replace_stub(struct recovering *r, struct stub *stub)
 static bool recover_entry(struct recovering *r, struct accept_entry *entry)
 {
     if (entry->recipient_count == 0 || entry->recipient_count > MESSAGE_RECIPIENTS_MAX ||
-        entry->offset < SPOOL_BLOCK || entry->len > r->segment->size ||
-        entry->offset > r->segment->size - entry->len)
+        entry->offset < SPOOL_BLOCK || entry->offset % RECORD_ALIGN != 0 ||
+        entry->len > r->segment->size || entry->offset > r->segment->size - entry->len)
         return false;
     struct stub *stub = stub_new(entry->recipient_count);
     check(stub != NULL);
     stub->id.value = entry->id;
-    stub->segment = r->segment;
-    stub->offset = entry->offset;
-    stub->len = entry->len;
-    stub->content_len = entry->content_len;
+    stub->sequence = r->segment->sequence;
+    stub_set_offset(stub, entry->offset);
+    stub_set_lengths(stub, (struct record_lengths){entry->len, entry->content_len});
     stub->accepted_s = entry->accepted_s;
     stub->next_seq = entry->next_seq;
     stub->reach = entry->reach & STUB_REACH_MAX;
@@ -209,21 +208,24 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     struct stub *stub = stub_new(accept.recipient_count);
     check(stub != NULL);
     stub->id = accept.id;
-    stub->segment = r->segment;
-    stub->offset = record->offset;
-    stub->len = (uint32_t)record_size(record->payload.len);
+    stub->sequence = r->segment->sequence;
+    stub_set_offset(stub, record->offset);
     stub->accepted_s = (uint32_t)(accept.accepted_ms / 1000);
     stub->next_seq = accept.next_seq;
     stub->is_inline = accept.inline_len > 0 || accept.extent_count == 0;
     stub->is_moved = accept.is_moved;
-    stub->content_len = accept.inline_len;
+    struct record_lengths lengths = {
+        .accept = (uint32_t)record_size(record->payload.len),
+        .content = accept.inline_len,
+    };
     struct accept extents = accept;
     struct extent extent;
     for (bool is_first = true; accept_next_extent(&extents, &extent); is_first = false) {
-        stub->content_len += (uint32_t)record_size(extent.len);
+        lengths.content += (uint32_t)record_size(extent.len);
         if (is_first && extent.segment <= r->segment->sequence)
             stub->reach = (r->segment->sequence - extent.segment) & STUB_REACH_MAX;
     }
+    stub_set_lengths(stub, lengths);
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         if (!accept_next_recipient(&accept, &recipient, &state)) {
             stub_free(shard, stub);
@@ -254,7 +256,7 @@ static void recover_outcome_record(struct recovering *r, const struct record *re
     };
     const struct stub *stub = stub_index_find(&r->shard->index, outcome.id);
     /* The footer that is about to be written shows those accepted here as they are. */
-    if (stub != NULL && (stub->segment != segment || stub->is_moved)) {
+    if (stub != NULL && (stub->sequence != segment->sequence || stub->is_moved)) {
         segment_add_outcome(segment, &entry);
         segment->index_len += FOOTER_OUTCOME_LEN;
     }

@@ -1,5 +1,5 @@
 /*
- * stub.h - what memory keeps of an unfinished message: 96 bytes with one recipient, 32 for each
+ * stub.h - what memory keeps of an unfinished message: 80 bytes with one recipient, 32 for each
  * more.
  *
  * A stub and its pendings (one a recipient, in the order of RCPT) are one allocation, freed when
@@ -17,10 +17,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
-#include "event/event.h"
-
-struct message;
-struct segment;
+#include "queue/message.h"
 
 /* A recipient domain that unfinished recipients share; interned once an engine. */
 struct domain {
@@ -28,6 +25,9 @@ struct domain {
     size_t pending_count; /* unfinished recipients of it */
     void *destination;    /* delivery's; freed through the hook when pending_count falls to 0 */
 };
+
+enum { STUB_COUNT_BITS = 17 };
+_Static_assert(MESSAGE_RECIPIENTS_MAX < 1 << STUB_COUNT_BITS, "all of them are counted");
 
 enum pending_state { PENDING_SCHEDULED, PENDING_READY, PENDING_COMMITTING, PENDING_FINAL };
 
@@ -47,24 +47,73 @@ struct pending {
     uint8_t back : 6; /* pending_stub()'s */
 };
 
+/* Packed: a queue is as long as memory allows. */
 struct stub {
     struct stub *next; /* in the index's bucket */
     struct message_id id;
-    struct segment *segment; /* that holds the accept record; the shard's, as are the next two */
-    uint32_t offset;         /* of the accept record */
-    uint32_t len;            /* of it */
-    struct message *message; /* while resident, else NULL */
-    uint32_t accepted_s;     /* wall */
-    uint32_t next_seq;       /* of its next event */
-    uint32_t recipient_count;
-    uint32_t live_count;    /* recipients that are not final */
-    uint32_t content_len;   /* bytes of its content's records */
-    uint32_t reach : 12;    /* how many segments before `segment` its content begins */
-    uint32_t is_inline : 1; /* its content's records stand right before the accept record */
-    uint32_t is_moved : 1;  /* an older accept record of it may still be there */
-    uint32_t staged : 18;   /* outcomes on their way to disk */
+    union {
+        struct message *message;       /* while resident */
+        struct record_lengths lengths; /* else */
+    } what;                            /* stub_message(), stub_lengths() */
+    uint32_t sequence;                 /* of the segment that holds the accept record */
+    uint32_t offset_8 : 29;            /* where it stands there: stub_offset() */
+    uint32_t is_resident : 1;          /* `message` holds */
+    uint32_t is_inline : 1;            /* its content's records stand right before it */
+    uint32_t is_moved : 1;             /* an older accept record of it may still be there */
+    uint32_t accepted_s;               /* wall */
+    uint32_t next_seq;                 /* of its next event */
+    uint64_t recipient_count : STUB_COUNT_BITS;
+    uint64_t live_count : STUB_COUNT_BITS; /* recipients that are not final */
+    uint64_t staged : 18;                  /* outcomes on their way to disk */
+    uint64_t reach : 12; /* how many segments before `sequence` its content begins */
     struct pending pendings[];
 };
+
+static inline struct message *stub_message(const struct stub *stub) /* NULL: not resident */
+{
+    return stub->is_resident ? stub->what.message : NULL;
+}
+
+static inline struct record_lengths stub_lengths(const struct stub *stub)
+{
+    return stub->is_resident ? stub->what.message->lengths : stub->what.lengths;
+}
+
+static inline void stub_set_lengths(struct stub *stub, struct record_lengths lengths)
+{
+    *(stub->is_resident ? &stub->what.message->lengths : &stub->what.lengths) = lengths;
+}
+
+/* Resident from now on, or with NULL no longer; references are the caller's. */
+static inline void stub_set_message(struct stub *stub, struct message *message)
+{
+    struct record_lengths lengths = stub_lengths(stub);
+
+    stub->is_resident = message != NULL;
+    if (message != NULL)
+        stub->what.message = message;
+    stub_set_lengths(stub, lengths);
+}
+
+/* All of them live. */
+static inline void stub_set_count(struct stub *stub, uint32_t recipient_count)
+{
+    check(recipient_count <= MESSAGE_RECIPIENTS_MAX);
+    stub->recipient_count = recipient_count & ((1U << STUB_COUNT_BITS) - 1);
+    stub->live_count = stub->recipient_count;
+}
+
+/* Of the accept record; records stand at multiples of 8. */
+static inline uint32_t stub_offset(const struct stub *stub)
+{
+    return (uint32_t)stub->offset_8 * 8;
+}
+
+static inline void stub_set_offset(struct stub *stub, uint32_t offset)
+{
+    check(offset % 8 == 0);
+    stub->offset_8 = offset / 8 & ((1U << 29) - 1);
+}
 
 /* A pointer to its stub in each pending would take a tenth of all this memory. Instead each knows
  * the lowest bit of its number: that far back stands the one whose number lacks this bit, and after
@@ -91,4 +140,4 @@ static inline uint32_t pending_number(const struct pending *pending)
     return (uint32_t)(pending - pending_stub(pending)->pendings);
 }
 
-_Static_assert(sizeof(struct stub) + sizeof(struct pending) == 96, "docs/spool.md says so");
+_Static_assert(sizeof(struct stub) + sizeof(struct pending) == 80, "docs/spool.md says so");

@@ -98,7 +98,7 @@ bool segment_build_footer(struct shard *shard, struct segment *segment, int64_t 
             stub_index_find(&shard->index, (struct message_id){segment->accepted.values[i]});
 
         /* What is finished needs no entry: nothing of it is looked for after this segment. */
-        if (stub == NULL || stub->segment != segment)
+        if (stub == NULL || stub->sequence != segment->sequence)
             continue;
         if (!footer_add_accept(writer, stub, wall_offset_ms))
             return false;

@@ -405,8 +405,8 @@ static bool operate(struct chat_client *chat, struct bytes word, struct bytes ar
         return false;
     if (bytes_equal(word, BYTES("EXPLAIN-MESSAGE")))
         explain(chat,
-                delivery_explain_pending(world->delivery, pending, pending_stub(pending)->message,
-                                         &out),
+                delivery_explain_pending(world->delivery, pending,
+                                         stub_message(pending_stub(pending)), &out),
                 &out);
     else if (bytes_equal(word, BYTES("CANCEL")))
         chat_fact(&chat->facts, "cancel %d",

@@ -206,10 +206,9 @@ static struct record *accept_message(struct shard *shard, struct message *messag
         message->id = shard_next_id(shard);
     message->accepted_ms = engine_wall_ms(shard->world->engine);
     record->stub.id = message->id;
-    record->stub.message = message;
+    stub_set_message(&record->stub, message);
     record->stub.accepted_s = (uint32_t)(message->accepted_ms / 1000);
-    record->stub.recipient_count = (uint32_t)count;
-    record->stub.live_count = (uint32_t)count;
+    stub_set_count(&record->stub, (uint32_t)count);
     list_node_init(&record->node);
     list_push_back(&shard->records, &record->node);
     for (size_t i = 0; i < count; i++) {
@@ -747,7 +746,7 @@ struct message_id world_submit(struct world *world, const struct world_message *
     record->is_damaged = from->is_damaged;
     record->is_known_damaged = from->is_known_damaged;
     if (record->is_on_disk)
-        record->stub.message = NULL;
+        stub_set_message(&record->stub, NULL);
     engine_turn_again(world->engine);
     return record->stub.id;
 }

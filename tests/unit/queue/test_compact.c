@@ -139,7 +139,7 @@ TEST(large_message_is_moved_piece_by_piece)
     assert_int_equal(world_write_content(&w, message, 4, SIZE), 0);
     assert_int_equal(world_accept(&w, message, &id), 0);
     struct stub *stub = shard_find(w.shard, id);
-    uint32_t first = stub->segment->sequence - stub->reach;
+    uint32_t first = stub->sequence - stub->reach;
     assert_true(stub->reach > 0);
     for (unsigned i = 0; i < 3; i++)
         assert_true(world_wait_due(&w, &stub->pendings[i]));
@@ -151,7 +151,7 @@ TEST(large_message_is_moved_piece_by_piece)
         assert_int_equal(world_accept(&w, world_message(1, 12000, i), &other), 0);
         assert_int_equal(world_outcome(&w, due_pending(&w, other), EVENT_DELIVERED, 0), 0);
     }
-    assert_true(stub->segment->sequence - stub->reach > first);
+    assert_true(stub->sequence - stub->reach > first);
     shard_status(w.shard, &status);
     assert_true(status.bytes_used <= 2 * status.bytes_live + SEGMENTS_FLOOR * 2 * SEGMENT);
     for (unsigned round = 0; round < 2; round++) {

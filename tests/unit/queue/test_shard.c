@@ -18,9 +18,9 @@ TEST(accept_is_handed_out_due_and_resident)
     assert_non_null(stub);
     assert_true(world_wait_due(&w, &stub->pendings[0]));
     assert_int_equal(stub->pendings[0].state, PENDING_READY);
-    assert_non_null(stub->message);
+    assert_non_null(stub_message(stub));
     assert_int_equal(world_load(&w, stub, false, &message), 0);
-    assert_ptr_equal(message, stub->message);
+    assert_ptr_equal(message, stub_message(stub));
     message_release(&message);
     world_check_invariant(&w);
     world_close(&w);
@@ -312,7 +312,7 @@ TEST(resident_cap_is_kept_and_what_is_over_it_is_read_back)
         shard_status(w.shard, &status);
         assert_true(status.resident_bytes <= 30000);
     }
-    assert_null(shard_find(w.shard, ids[9])->message);
+    assert_null(stub_message(shard_find(w.shard, ids[9])));
     for (unsigned i = 0; i < 10; i++)
         verify_large(&w, ids[i], i, 8000);
     /* Deferred ones leave memory. */
