@@ -15,8 +15,7 @@ static struct bytes move_bytes(uint8_t **free_bytes, struct bytes b)
     return bytes_range(start, b.len);
 }
 
-/* `from` is on somebody's stack or another answer; everything it points to is copied. */
-static const struct dns_answer *answer_copy(const struct dns_answer *from)
+const struct dns_answer *dns_answer_copy(const struct dns_answer *from)
 {
     size_t records_size = from->record_count * sizeof(struct dns_record);
     size_t size = sizeof(struct dns_answer) + records_size + from->canonical.len;
@@ -55,7 +54,7 @@ const struct dns_answer *dns_answer_from_packet(const struct dns_packet *packet,
         .odd_count = packet->odd_count,
     };
 
-    return answer_copy(&answer);
+    return dns_answer_copy(&answer);
 }
 
 const struct dns_answer *dns_answer_bare(enum dns_status status, const char *why,
@@ -64,7 +63,7 @@ const struct dns_answer *dns_answer_bare(enum dns_status status, const char *why
     struct dns_answer answer = {.status = status, .why = why, .expires_ms = expires_ms};
 
     check(status == DNS_FAILED || status == DNS_BAD_NAME || status == DNS_NXDOMAIN);
-    return answer_copy(&answer);
+    return dns_answer_copy(&answer);
 }
 
 const struct dns_answer *dns_answer_stale(const struct dns_answer *old, const char *why,
@@ -75,7 +74,7 @@ const struct dns_answer *dns_answer_stale(const struct dns_answer *old, const ch
     answer.is_stale = true;
     answer.why = why;
     answer.expires_ms = expires_ms;
-    return answer_copy(&answer);
+    return dns_answer_copy(&answer);
 }
 
 const struct dns_answer *dns_answer_keep(const struct dns_answer *answer)

@@ -55,7 +55,7 @@ struct resolver {
     struct dns_settings settings; /* defaults filled in */
     char *servers;
     struct channel *channels[CHANNELS_MAX]; /* the first is in use */
-    struct dns_cache cache;
+    struct dns_cache *cache;
     struct map questions;
     struct list line; /* oldest first */
     struct list answered;
@@ -90,12 +90,21 @@ static void fill_settings(struct dns_settings *settings)
     set_default(&settings->negative_ttl_max_s, 3600);
     set_default(&settings->failure_ttl_s, 30);
     set_default(&settings->stale_s, 3600);
-    set_default(&settings->cache_entries, 100000);
     set_default(&settings->in_flight_max, 1024);
+    if (settings->cache_size == 0)
+        settings->cache_size = 8 << 20;
 }
 
-struct resolver *resolver_create(struct engine *engine, const struct dns_settings *settings,
-                                 const char **why_out)
+struct dns_cache *resolver_cache_create(const struct dns_settings *settings)
+{
+    struct dns_settings filled = *settings;
+
+    fill_settings(&filled);
+    return dns_cache_create(filled.cache_size, (int64_t)filled.stale_s * 1000);
+}
+
+struct resolver *resolver_create(struct engine *engine, struct dns_cache *cache,
+                                 const struct dns_settings *settings, const char **why_out)
 {
     struct resolver *resolver = calloc(1, sizeof(*resolver));
 
@@ -108,8 +117,7 @@ struct resolver *resolver_create(struct engine *engine, const struct dns_setting
         check(resolver->servers != NULL);
         resolver->settings.servers = resolver->servers;
     }
-    dns_cache_init(&resolver->cache, resolver->settings.cache_entries,
-                   (int64_t)resolver->settings.stale_s * 1000);
+    resolver->cache = cache;
     map_init(&resolver->questions);
     list_init(&resolver->line);
     list_init(&resolver->answered);
@@ -215,7 +223,6 @@ void resolver_destroy(struct resolver **resolver)
     check(r->in_flight == 0);
     engine_turn_end_cancel(r->engine, &r->turn_end);
     engine_timeout_cancel(r->engine, &r->line_timeout);
-    dns_cache_free(&r->cache);
     map_free(&r->questions);
     arena_free(&r->arena);
     free(r->servers);
@@ -324,12 +331,12 @@ void resolver_ask(struct resolver *resolver, struct dns_query *query, struct byt
         tell_later(resolver, query, dns_answer_bare(DNS_BAD_NAME, NULL, now_ms));
         return;
     }
-    const struct dns_answer *known = dns_cache_find(&resolver->cache, dns_name_bytes(&parsed), type,
+    const struct dns_answer *known = dns_cache_find(resolver->cache, dns_name_bytes(&parsed), type,
                                                     engine_now_ms(resolver->engine));
 
     if (known != NULL) {
         count_hit(known);
-        tell_later(resolver, query, dns_answer_keep(known));
+        tell_later(resolver, query, known);
         return;
     }
     metric_inc(METRIC_DNS_CACHE_MISSES);
@@ -359,9 +366,9 @@ void resolver_flush(struct resolver *resolver, struct bytes name)
     struct dns_name parsed;
 
     if (name.len == 0)
-        dns_cache_flush(&resolver->cache, BYTES_NONE);
+        dns_cache_flush(resolver->cache, BYTES_NONE);
     else if (dns_name_parse(name, &parsed))
-        dns_cache_flush(&resolver->cache, dns_name_bytes(&parsed));
+        dns_cache_flush(resolver->cache, dns_name_bytes(&parsed));
 }
 
 /* --- in flight ------------------------------------------------------------------------------ */
@@ -506,7 +513,7 @@ static void question_settle(struct question *question)
                     (long long)(engine_now_ms(resolver->engine) - question->asked_ms));
     }
     const struct dns_answer *told =
-        dns_cache_store(&resolver->cache, question_name(question), question->type, learned,
+        dns_cache_store(resolver->cache, question_name(question), question->type, learned,
                         engine_now_ms(resolver->engine));
 
     if (told->is_stale)

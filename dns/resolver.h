@@ -6,11 +6,11 @@
  * type, CNAME chains and the SOA of negative answers are needed. One resolver an engine; each
  * (name, type) has one query in flight however many ask.
  *
- * Cache: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as the SOA says, at most
+ * Cache, one for all resolvers: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as the SOA says, at most
  * negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for ttl_min; SERVFAIL and
  * time-outs are remembered for failure_ttl_s so that a dead zone is not asked for every message;
  * DNS_OK answers past their TTL are given out for up to stale_s while the servers fail (negative
- * ones are not: mail bounces on them). Bounded by cache_entries (least recently used go first).
+ * ones are not: mail bounces on them). Bounded by cache_size (least recently used go first).
  *
  * Only DNS is asked: no hosts file, no search list. Names are taken in any case and with or without
  * the trailing dot; A-labels only.
@@ -35,7 +35,7 @@ struct dns_settings {
     unsigned negative_ttl_max_s; /* 0: 3600 */
     unsigned failure_ttl_s;      /* 0: 30 */
     unsigned stale_s;            /* 0: 3600 */
-    unsigned cache_entries;      /* 0: 100000 */
+    uint64_t cache_size;         /* bytes; 0: 8 MiB */
     unsigned in_flight_max;      /* queries; more wait in line; 0: 1024 */
 };
 
@@ -66,7 +66,7 @@ struct dns_record {
     struct bytes text;    /* TXT: strings joined; TLSA and SOA: raw */
 };
 
-/* Immutable, reference counted; shared by the cache and everyone who was told. */
+/* Immutable, reference counted; shared by everyone of one engine who was told. */
 struct dns_answer {
     unsigned references;
     enum dns_status status;
@@ -92,9 +92,12 @@ struct dns_query {
 
 enum { DNS_CNAME_CHAIN_MAX = 10, DNS_RECORDS_MAX = 200 };
 
+struct dns_cache; /* cache.h; outlives every resolver that is given it */
+struct dns_cache *resolver_cache_create(const struct dns_settings *settings);
+
 /* NULL with one sentence in *why_out (static string). Settings are copied. */
-struct resolver *resolver_create(struct engine *engine, const struct dns_settings *settings,
-                                 const char **why_out);
+struct resolver *resolver_create(struct engine *engine, struct dns_cache *cache,
+                                 const struct dns_settings *settings, const char **why_out);
 /* Waiting queries are told DNS_FAILED before this returns. Not from inside done(). The engine needs
  * one more turn afterwards: what it polled for is freed there. */
 void resolver_destroy(struct resolver **resolver);

@@ -85,7 +85,7 @@ static const struct config_key dns_keys[] = {
      .min = 1},
     {.name = "failure_ttl", .kind = CONFIG_SECONDS, .offset = AT(dns.failure_ttl_s), .min = 1},
     {.name = "stale", .kind = CONFIG_SECONDS, .offset = AT(dns.stale_s), .min = 1},
-    {.name = "cache_entries", .kind = CONFIG_COUNT, .offset = AT(dns.cache_entries), .min = 100},
+    {.name = "cache_size", .kind = CONFIG_SIZE, .offset = AT(dns.cache_size), .min = 64 << 10},
     {.name = NULL},
 };
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/egress.h"
+#include "dns/cache.h"
 #include "relay/control.h"
 #include "relay/metrics_http.h"
 
@@ -132,6 +133,7 @@ static int start_workers(struct program *program, const struct config *config)
     shared->shard_count = count_shards(config->spool.directory, config->engines);
     shared->loads = calloc(config->engines, sizeof(*shared->loads));
     shared->egresses = egress_table_create(config->delivery.connections_max);
+    shared->dns_cache = resolver_cache_create(&config->dns);
     shared->blocking = blocking_start();
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
@@ -346,6 +348,7 @@ static void free_all(struct program *program)
         blocking_stop(&program->shared.blocking);
     if (program->shared.egresses != NULL)
         egress_table_free(&program->shared.egresses);
+    dns_cache_free(&program->shared.dns_cache);
     if (program->suspensions != NULL)
         suspension_file_free(&program->suspensions);
     free(program->workers);

@@ -143,7 +143,8 @@ static int build(struct worker *worker)
     const char *why = NULL;
     int error;
 
-    worker->resolver = resolver_create(worker->engine, &config->dns, &why);
+    worker->resolver =
+        resolver_create(worker->engine, worker->shared->dns_cache, &config->dns, &why);
     if (worker->resolver == NULL) {
         snprintf(worker->why, sizeof(worker->why), "dns: %s", why == NULL ? "no memory" : why);
         return -EINVAL;

@@ -37,6 +37,7 @@ struct shared {
     /* The first one. What a reload cannot change is read from it, by any thread, at any time. */
     _Atomic(struct config *) config;
     struct egress_table *egresses;
+    struct dns_cache *dns_cache;
     struct publisher *publisher;
     struct blocking *blocking;
     struct listener_load *loads; /* one a worker */

@@ -51,6 +51,7 @@ METRIC_COUNTER(DNS_CACHE_MISSES, "ringpost_dns_cache_misses_total",
 METRIC_COUNTER(DNS_STALE_ANSWERS, "ringpost_dns_stale_answers_total",
                "DNS questions answered with data past their TTL because the servers failed")
 METRIC_GAUGE(DNS_CACHE_ENTRIES, "ringpost_dns_cache_entries", "DNS answers in memory")
+METRIC_GAUGE(DNS_CACHE_BYTES, "ringpost_dns_cache_bytes", "Memory of DNS answers")
 METRIC_GAUGE(SPOOL_MESSAGES, "ringpost_spool_messages", "Unfinished messages")
 METRIC_GAUGE(SPOOL_RECIPIENTS, "ringpost_spool_recipients", "Unfinished recipients")
 METRIC_GAUGE(SPOOL_SEGMENTS, "ringpost_spool_segments", "Segments in use, spares left out")

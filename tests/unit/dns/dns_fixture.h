@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/random.h"
+#include "dns/cache.h"
 #include "dns/resolver.h"
 #include "support/unit.h"
 #include "unit/dns/dns_server.h"
@@ -21,6 +22,7 @@ enum { FIXTURE_WAIT_MS_MAX = 20000 };
 
 struct fixture {
     struct engine *engine;
+    struct dns_cache *cache;
     struct resolver *resolver;
     struct dns_settings settings;
     struct dns_server server;
@@ -75,7 +77,8 @@ static inline void fixture_start(struct fixture *f)
     f->engine = engine_create(&(struct engine_settings){.ring_entries = 64, .buffer_count = 8});
     assert_non_null(f->engine);
     f->real_ms = clock_monotonic_ms();
-    f->resolver = resolver_create(f->engine, &f->settings, &why);
+    f->cache = resolver_cache_create(&f->settings);
+    f->resolver = resolver_create(f->engine, f->cache, &f->settings, &why);
     if (f->resolver == NULL)
         fail_msg("%s", why);
 }
@@ -98,6 +101,7 @@ static inline void fixture_close(struct fixture *f)
     assert_int_equal(fake_in_flight(f->engine), 0);
 #endif
     engine_destroy(&f->engine);
+    dns_cache_free(&f->cache);
     server_close(&f->server);
 }
 

@@ -467,7 +467,7 @@ TEST(create_refuses_servers_that_are_none)
     fixture_open_server(&f);
     f.engine = engine_create(&(struct engine_settings){.ring_entries = 64, .buffer_count = 8});
     f.settings.servers = "not an address";
-    assert_null(resolver_create(f.engine, &f.settings, &why));
+    assert_null(resolver_create(f.engine, f.cache, &f.settings, &why));
     assert_non_null(why);
     fixture_close(&f);
 }
