@@ -8,22 +8,23 @@ enum { SHARD_AT = 4, DASH_AT = 6, SERIAL_AT = 7 };
 static const struct {
     const char *name;
     bool is_final;
+    bool is_counted;
 } kinds[EVENT_KIND_COUNT] = {
-    [EVENT_ACCEPTED] = {"accepted", false},
-    [EVENT_REJECTED] = {"rejected", false},
-    [EVENT_DELIVERED] = {"delivered", true},
-    [EVENT_DEFERRED] = {"deferred", false},
-    [EVENT_BOUNCED] = {"bounced", true},
-    [EVENT_EXPIRED] = {"expired", true},
-    [EVENT_CANCELLED] = {"cancelled", true},
-    [EVENT_SUPPRESSED] = {"suppressed", true},
-    [EVENT_DELAYED] = {"delayed", false},
-    [EVENT_COMPLAINED] = {"complained", false},
-    [EVENT_OPENED] = {"opened", false},
-    [EVENT_CLICKED] = {"clicked", false},
-    [EVENT_UNSUBSCRIBED] = {"unsubscribed", false},
-    [EVENT_RECEIVED] = {"received", false},
-    [EVENT_DAMAGED] = {"damaged", false},
+    [EVENT_ACCEPTED] = {"accepted", false, true},
+    [EVENT_REJECTED] = {"rejected", false, true},
+    [EVENT_DELIVERED] = {"delivered", true, true},
+    [EVENT_DEFERRED] = {"deferred", false, true},
+    [EVENT_BOUNCED] = {"bounced", true, true},
+    [EVENT_EXPIRED] = {"expired", true, true},
+    [EVENT_CANCELLED] = {"cancelled", true, true},
+    [EVENT_SUPPRESSED] = {"suppressed", true, true},
+    [EVENT_DELAYED] = {"delayed", false, true},
+    [EVENT_COMPLAINED] = {"complained", false, true},
+    [EVENT_OPENED] = {"opened", false, true},
+    [EVENT_CLICKED] = {"clicked", false, true},
+    [EVENT_UNSUBSCRIBED] = {"unsubscribed", false, true},
+    [EVENT_RECEIVED] = {"received", false, true},
+    [EVENT_DAMAGED] = {"damaged", false, false},
 };
 
 static _Atomic uint16_t node_number;
@@ -59,6 +60,12 @@ bool event_kind_is_final(enum event_kind kind)
 {
     check((unsigned)kind < EVENT_KIND_COUNT);
     return kinds[kind].is_final;
+}
+
+bool event_kind_is_counted(enum event_kind kind)
+{
+    check((unsigned)kind < EVENT_KIND_COUNT);
+    return kinds[kind].is_counted;
 }
 
 static void put_hex(char *out, uint64_t value, unsigned digits)

@@ -71,7 +71,7 @@ struct event {
     uint32_t part;     /* within the record: the n-th recipient of an accept record */
 
     enum event_kind kind;
-    uint32_t seq;                        /* of its message, without gaps, from 0; damaged: none */
+    uint32_t seq;                        /* of its message, without gaps, from 0; where counted */
     struct message_id id;                /* value 0 on rejected, and where it is not readable */
     int64_t time_ms;                     /* wall, this event */
     int64_t accepted_ms;                 /* wall; 0 unknown */
@@ -103,6 +103,8 @@ struct event {
 const char *event_kind_name(enum event_kind kind); /* "accepted" */
 must_use bool event_kind_parse(struct bytes name, enum event_kind *kind_out);
 bool event_kind_is_final(enum event_kind kind); /* ends its recipient */
+/* False: stands beside a message's events, even where it names the message; has no seq. */
+bool event_kind_is_counted(enum event_kind kind);
 
 /* Binary form; unknown fields of a later version are skipped when read. Slices of a decoded event
  * point into `encoded`. shard, position and part are not part of it: the reader sets them. Each

@@ -239,8 +239,7 @@ static uint8_t *put_identity(uint8_t *p, const struct event *event)
     *p++ = '-';
     p = put_u64(p, event->part);
     p = PUT(p, "\",\"seq\":");
-    /* Not counted among the events of the message that it names. */
-    p = event->kind == EVENT_DAMAGED ? put_null(p) : put_u64(p, event->seq);
+    p = event_kind_is_counted(event->kind) ? put_u64(p, event->seq) : put_null(p);
     p = PUT(p, ",\"kind\":");
     p = json_text_put(p, bytes_of(event_kind_name(event->kind)));
     p = PUT(p, ",\"id\":");

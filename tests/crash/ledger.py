@@ -101,8 +101,8 @@ def check_events(report, events, cuts_ms=()):
     accepted = collections.Counter()
     finals = collections.defaultdict(list)
     for event in events:
-        if event["id"] is None or event["kind"] == "damaged":
-            continue  # no message came of it, or it is about a place on the disk
+        if event["id"] is None or event["seq"] is None:
+            continue  # no message came of it, or it stands beside the message's own
         key = event["id"], event["recipient"]
         sequences[event["id"]].append(event)
         if event["kind"] == "accepted":

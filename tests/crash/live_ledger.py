@@ -115,7 +115,7 @@ class LiveLedger:
         self.numbers[f"event {kind}"] += 1
         if kind == "damaged":
             self.problem(f"damage: {event['reply']['text']}")
-        if event["id"] is None or kind == "damaged":
+        if event["id"] is None or event["seq"] is None:
             return
         self.sequences.setdefault(event["id"], set()).add(event["seq"])
         if kind == "accepted":

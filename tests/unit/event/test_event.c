@@ -26,8 +26,12 @@ TEST(event_kind_final_ends_a_recipient)
 
     for (size_t i = 0; i < ARRAY_LEN(finals); i++)
         expect_row(i, event_kind_is_final(finals[i]));
-    for (unsigned kind = 0; kind < EVENT_KIND_COUNT; kind++)
+    for (unsigned kind = 0; kind < EVENT_KIND_COUNT; kind++) {
         count += event_kind_is_final((enum event_kind)kind);
+        /* Who ends a recipient is one of its message's events. */
+        expect_row(kind, !event_kind_is_final((enum event_kind)kind) ||
+                             event_kind_is_counted((enum event_kind)kind));
+    }
     assert_int_equal(count, ARRAY_LEN(finals));
 }
 
