@@ -244,9 +244,12 @@ void shard_commit(struct shard *shard, struct commit *commit)
     flush_wanted(shard);
 }
 
-static bool has_room_for_note(const struct shard *shard)
+/* What peers can cause leaves room for what an operator or the disk did. */
+static bool has_room_for_note(const struct shard *shard, const struct event *event)
 {
-    return !shard->is_closing && (!shard->is_full || shard->filling.len <= NOTES_LEN_MAX);
+    size_t len_max = event->kind == EVENT_REJECTED ? NOTES_LEN_MAX / 2 : NOTES_LEN_MAX;
+
+    return !shard->is_closing && (!shard->is_full || shard->filling.len <= len_max);
 }
 
 static struct batch *stage_note(struct shard *shard, const struct event *event)
@@ -263,15 +266,17 @@ static struct batch *stage_note(struct shard *shard, const struct event *event)
     return writer.batch;
 }
 
-void shard_note(struct shard *shard, const struct event *event)
+bool shard_note(struct shard *shard, const struct event *event)
 {
-    if (has_room_for_note(shard))
-        (void)stage_note(shard, event);
+    if (!has_room_for_note(shard, event))
+        return false;
+    (void)stage_note(shard, event);
+    return true;
 }
 
 void shard_note_damage(struct shard *shard, const struct event *event, struct damage *damage)
 {
-    if (has_room_for_note(shard))
+    if (has_room_for_note(shard, event))
         stage_note(shard, event)->damage = damage;
     else
         damage_told(shard, damage, false);

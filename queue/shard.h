@@ -125,8 +125,9 @@ struct commit {
 };
 void shard_commit(struct shard *shard, struct commit *commit);
 
-/* Records an event that belongs to no message (EVENT_REJECTED). Not waited for. */
-void shard_note(struct shard *shard, const struct event *event);
+/* Records an event that is no outcome: EVENT_REJECTED, an operator's command. Not waited for. False
+ * if it is left out: the disk is full and too many wait, or the shard closes. */
+must_use bool shard_note(struct shard *shard, const struct event *event);
 
 /* --- delivery's side ------------------------------------------------------------------------- */
 

@@ -120,7 +120,7 @@ METRIC_COUNTER(SUBMISSION_RECIPIENTS, "ringpost_submission_recipients_total",
                "Recipients of these messages")
 METRIC_COUNTER(SUBMISSION_BYTES, "ringpost_submission_bytes_total", "Content of these messages")
 METRIC_COUNTER(SUBMISSION_REJECTED_UNTOLD, "ringpost_submission_rejected_untold_total",
-               "Refusals without a rejected event because there were too many in a second")
+               "Refusals without a rejected event: too many in a second, or no room for it")
 METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",
                "Events written to the event files")
 METRIC_COUNTER(EVENTS_REJECTED, "ringpost_events_total{kind=\"rejected\"}", "")

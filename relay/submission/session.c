@@ -204,7 +204,8 @@ static void on_refused(void *context, struct smtp_server *server,
         event.recipient = refused->address;
     else if (intake != NULL)
         event.recipient = intake_recipient(intake);
-    shard_note(submission->shard, &event);
+    if (!shard_note(submission->shard, &event))
+        metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
 }
 
 static void on_closed(void *context, struct smtp_server *server)

@@ -183,6 +183,36 @@ TEST(full_disk_refuses_accepts_keeps_outcomes_and_recovers)
     world_free(&w);
 }
 
+/* Refusals that peers cause without end must not cost an operator the record of a command. */
+TEST(full_disk_keeps_room_for_notes_that_no_peer_can_cause)
+{
+    struct event rejected = {.kind = EVENT_REJECTED, .reply_text = BYTES("no")};
+    struct event damaged = {.kind = EVENT_DAMAGED, .reply_text = BYTES("yes")};
+    struct world w;
+    struct message_id id;
+    unsigned count = 0;
+    int result;
+
+    start(&w);
+    disk_faults.files_max = disk_faults.files;
+    do
+        result = world_accept(&w, world_message(1, 9000, 1), &id);
+    while (result == 0);
+    assert_int_equal(result, -ENOSPC);
+    while (count < 1000000 && shard_note(w.shard, &rejected))
+        count++;
+    assert_true(count > 1000 && count < 1000000);
+    for (unsigned i = 0; i < 1000; i++)
+        expect_row(i, shard_note(w.shard, &damaged));
+    assert_false(shard_note(w.shard, &rejected));
+    disk_faults.files_max = 0;
+    fake_advance_ms(w.engine, 1100);
+    world_turns(&w, 200);
+    assert_true(shard_note(w.shard, &rejected));
+    world_close(&w);
+    world_free(&w);
+}
+
 TEST(space_that_returns_is_noticed)
 {
     struct world w;
