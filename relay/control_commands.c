@@ -190,13 +190,21 @@ static void tell_progress(struct control_client *client, const struct queue_walk
                                  (json_int_t)result->matched, "acted", (json_int_t)result->acted));
 }
 
-static void walk_workers(struct control_client *client, const struct queue_filter *filter,
+/* Nobody waits for the rest, or nobody can do it. */
+static bool is_broken_off(const struct control_client *client)
+{
+    return client->is_gone || atomic_load(&client->program->is_stopping);
+}
+
+/* False where it was broken off: `sum` is what was done until then. */
+static bool walk_workers(struct control_client *client, const struct queue_filter *filter,
                          enum queue_action action, const char *reason, uint64_t limit,
                          struct queue_walk_result *sum)
 {
     struct progress progress = {.told_ms = clock_monotonic_ms()};
     struct program *program = client->program;
     struct program_status status;
+    bool is_whole = true;
     struct buf out;
 
     program_status(program, &status);
@@ -208,7 +216,7 @@ static void walk_workers(struct control_client *client, const struct queue_filte
         bool more = true;
 
         check(walk != NULL);
-        while (more && !client->is_gone && !atomic_load(&program->is_stopping)) {
+        while (more && !is_broken_off(client)) {
             struct queue_walk_result now = *sum;
 
             more = queue_walk_slice(walk, &out);
@@ -217,10 +225,12 @@ static void walk_workers(struct control_client *client, const struct queue_filte
             buf_clear(&out);
             tell_progress(client, &now, &progress);
         }
+        is_whole = is_whole && !more;
         add_result(sum, queue_walk_result(walk));
         queue_walk_free(&walk);
     }
     buf_free(&out);
+    return is_whole;
 }
 
 static void send_result(struct control_client *client, const struct queue_walk_result *result,
@@ -252,8 +262,8 @@ static void queue_walk_command(struct control_client *client, const json_t *requ
                              "--older-than (--domain '*' means everything)");
         return;
     }
-    walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator",
-                 (uint64_t)MAX(limit, (json_int_t)0), &result);
+    (void)walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator",
+                       (uint64_t)MAX(limit, (json_int_t)0), &result);
     if (!is_dry_run && action != QUEUE_LIST)
         log_info("matched=%llu acted=%llu busy=%llu domain=%s sender=%s recipient=%s what=%s",
                  (unsigned long long)result.matched, (unsigned long long)result.acted,
@@ -280,9 +290,28 @@ static void command_queue_cancel(struct control_client *client, const json_t *re
 
 /* --- suspend and resume ----------------------------------------------------------------------- */
 
+/* The number of the rule, or -errno with a sentence: then nothing was changed. */
+static int add_suspension(struct program *program, const json_t *request, const char **why_out)
+{
+    pthread_mutex_lock(&program->change);
+    int number = suspension_file_add(program->suspensions, request, clock_wall_ms(), why_out);
+    if (number > 0) {
+        int error = program_save_suspensions(program);
+
+        if (error < 0) {
+            suspension_file_undo_add(program->suspensions);
+            *why_out = strerror(-error);
+            number = error;
+        }
+    }
+    if (number > 0)
+        program_spread_suspensions(program);
+    pthread_mutex_unlock(&program->change);
+    return number;
+}
+
 static void command_suspend(struct control_client *client, const json_t *request)
 {
-    struct program *program = client->program;
     struct queue_walk_result result = {0};
     struct queue_filter filter;
     const char *why = "";
@@ -297,16 +326,14 @@ static void command_suspend(struct control_client *client, const json_t *request
         return;
     }
     bool is_dry_run = json_is_true(json_object_get(request, "dry_run"));
-    walk_workers(client, &filter, QUEUE_COUNT, NULL, 0, &result);
+    if (!walk_workers(client, &filter, QUEUE_COUNT, NULL, 0, &result)) {
+        control_fail(client, "broken off: nothing was changed");
+        return;
+    }
     if (!is_dry_run) {
-        pthread_mutex_lock(&program->change);
-        number = suspension_file_add(program->suspensions, request, clock_wall_ms(), &why);
-        int error = number < 0 ? number : suspension_file_save(program->suspensions);
-        if (number > 0)
-            program_spread_suspensions(program);
-        pthread_mutex_unlock(&program->change);
-        if (error < 0) {
-            control_fail(client, "%s", number < 0 ? why : strerror(-error));
+        number = add_suspension(client->program, request, &why);
+        if (number < 0) {
+            control_fail(client, "%s", why);
             return;
         }
         log_info("suspension=%d matched=%llu what=queue-suspend", number,
@@ -317,16 +344,23 @@ static void command_suspend(struct control_client *client, const json_t *request
                                  (json_int_t)result.matched, "dry_run", (int)is_dry_run));
 }
 
-static void command_resume(struct control_client *client, const json_t *request)
+/* How many rules went; they are over even where that cannot be saved, which *error_out says. */
+static unsigned remove_suspensions(struct program *program, const json_t *request, int *error_out)
 {
-    struct program *program = client->program;
-
     pthread_mutex_lock(&program->change);
     unsigned removed = suspension_file_remove(program->suspensions, request);
-    int error = removed == 0 ? 0 : suspension_file_save(program->suspensions);
+    *error_out = removed == 0 ? 0 : program_save_suspensions(program);
     if (removed > 0)
         program_spread_suspensions(program);
     pthread_mutex_unlock(&program->change);
+    return removed;
+}
+
+static void command_resume(struct control_client *client, const json_t *request)
+{
+    int error;
+
+    unsigned removed = remove_suspensions(client->program, request, &error);
     if (removed == 0) {
         control_fail(client, "no such suspension; `ringpost queue suspensions` lists them");
         return;
@@ -375,7 +409,7 @@ static void command_show(struct control_client *client, const json_t *request)
     else if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why))
         control_fail(client, "%s", why);
     else
-        walk_workers(client, &filter, QUEUE_LIST, NULL, 0, &result);
+        (void)walk_workers(client, &filter, QUEUE_LIST, NULL, 0, &result); /* nothing to undo */
     if (result.matched + result.unreadable > 0)
         send_result(client, &result, false);
     else if (id != NULL && *why == '\0')
@@ -417,7 +451,7 @@ static bool wait_whole(struct control_client *client)
 {
     struct program *program = client->program;
 
-    while (!client->is_gone && !atomic_load(&program->is_stopping)) {
+    while (!is_broken_off(client)) {
         bool is_whole = true;
 
         for (unsigned i = 0; i < program->worker_count; i++)

@@ -209,6 +209,14 @@ static void suspend(struct worker *worker, void *context)
     delivery_suspend(worker->delivery, count, rules);
 }
 
+int program_save_suspensions(struct program *program)
+{
+    int error = suspension_file_save(program->suspensions);
+
+    program->has_unsaved_suspensions = error < 0;
+    return error;
+}
+
 void program_spread_suspensions(struct program *program)
 {
     for (unsigned i = 0; i < program->worker_count; i++)
@@ -280,15 +288,21 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Once a second between signals: suspensions whose time is over. */
+/* Once a second between signals: suspensions whose time is over. Where the file cannot be written
+ * they are over all the same: at the worst the next start ends them again. */
 static void tick(struct program *program)
 {
     pthread_mutex_lock(&program->change);
-    if (suspension_file_expire(program->suspensions, clock_wall_ms())) {
-        program_spread_suspensions(program);
-        if (suspension_file_save(program->suspensions) < 0)
-            log_error("what=\"suspensions.json cannot be written\"");
+    bool any = suspension_file_expire(program->suspensions, clock_wall_ms());
+    if (any || program->has_unsaved_suspensions) {
+        int error = program_save_suspensions(program);
+
+        if (error < 0)
+            log_limited(LOG_LEVEL_ERROR, "error=\"%s\" what=\"suspensions.json cannot be written\"",
+                        strerror(-error));
     }
+    if (any)
+        program_spread_suspensions(program);
     pthread_mutex_unlock(&program->change);
 }
 

@@ -30,6 +30,7 @@ struct program {
     struct config *config; /* the newest; under `change`. The first is kept by shared */
     struct state_dir state_dir;
     struct suspension_file *suspensions;
+    bool has_unsaved_suspensions; /* under `change` */
     unsigned worker_count;
     struct worker *workers;
     struct listener **listeners;
@@ -47,6 +48,8 @@ int program_run(struct config *config);
  * are told line by line. */
 must_use bool program_reload(struct program *program,
                              void (*error)(void *context, const char *text), void *context);
+/* Writes the suspensions; the caller holds `change`. What fails is tried again each second. */
+must_use int program_save_suspensions(struct program *program);
 /* Hands the suspensions to every worker; the caller holds `change`. */
 void program_spread_suspensions(struct program *program);
 /* Totals of every worker. */

@@ -20,6 +20,12 @@ struct suspension_file {
     char path[4096];
     uint32_t next_number;
     size_t count;
+    size_t removed_count; /* they stand behind the others until the next change */
+    struct {
+        size_t at; /* of the rule that was added last */
+        bool is_new;
+        int64_t until_ms; /* that it had before */
+    } added;
     struct suspension rules[SUSPENSIONS_MAX];
 };
 
@@ -156,8 +162,16 @@ struct suspension_file *suspension_file_load(const char *state_dir, char *why_ou
     return suspensions;
 }
 
+static void forget_removed(struct suspension_file *suspensions)
+{
+    for (size_t i = 0; i < suspensions->removed_count; i++)
+        free_rule(&suspensions->rules[suspensions->count + i]);
+    suspensions->removed_count = 0;
+}
+
 void suspension_file_free(struct suspension_file **suspensions)
 {
+    forget_removed(*suspensions);
     for (size_t i = 0; i < (*suspensions)->count; i++)
         free_rule(&(*suspensions)->rules[i]);
     free(*suspensions);
@@ -180,6 +194,7 @@ int suspension_file_add(struct suspension_file *suspensions, const json_t *reque
     struct suspension rule;
     json_int_t for_s = json_integer_value(json_object_get(request, "for_s"));
 
+    forget_removed(suspensions);
     if (suspensions->count == SUSPENSIONS_MAX) {
         *why_out = "there are 10000 suspensions already; resume some";
         return -ENOSPC;
@@ -200,18 +215,41 @@ int suspension_file_add(struct suspension_file *suspensions, const json_t *reque
         if (!rule_is_same(&rule, &suspensions->rules[i]))
             continue;
         free_rule(&rule);
+        suspensions->added.at = i;
+        suspensions->added.is_new = false;
+        suspensions->added.until_ms = suspensions->rules[i].until_ms;
         suspensions->rules[i].until_ms = rule.until_ms;
         return (int)suspensions->rules[i].number;
     }
     rule.number = free_number(suspensions);
+    suspensions->added.at = suspensions->count;
+    suspensions->added.is_new = true;
     suspensions->rules[suspensions->count++] = rule;
     return (int)rule.number;
 }
 
+void suspension_file_undo_add(struct suspension_file *suspensions)
+{
+    struct suspension *rule = &suspensions->rules[suspensions->added.at];
+
+    check(suspensions->added.at < suspensions->count && suspensions->removed_count == 0);
+    if (!suspensions->added.is_new) {
+        rule->until_ms = suspensions->added.until_ms;
+        return;
+    }
+    check(suspensions->added.at == suspensions->count - 1);
+    free_rule(rule);
+    suspensions->count--;
+}
+
 static void remove_at(struct suspension_file *suspensions, size_t i)
 {
-    free_rule(&suspensions->rules[i]);
-    suspensions->rules[i] = suspensions->rules[--suspensions->count];
+    struct suspension *last = &suspensions->rules[--suspensions->count];
+    struct suspension removed = suspensions->rules[i];
+
+    suspensions->rules[i] = *last;
+    *last = removed;
+    suspensions->removed_count++;
 }
 
 unsigned suspension_file_remove(struct suspension_file *suspensions, const json_t *request)
@@ -222,6 +260,7 @@ unsigned suspension_file_remove(struct suspension_file *suspensions, const json_
     const char *why;
     unsigned removed = 0;
 
+    forget_removed(suspensions);
     if (!rule_from_json(request, &wanted, &why))
         return 0;
     for (size_t i = suspensions->count; i > 0; i--) {
@@ -238,17 +277,15 @@ unsigned suspension_file_remove(struct suspension_file *suspensions, const json_
 
 bool suspension_file_expire(struct suspension_file *suspensions, int64_t wall_ms)
 {
-    bool any = false;
-
+    forget_removed(suspensions);
     for (size_t i = suspensions->count; i > 0; i--) {
         int64_t until_ms = suspensions->rules[i - 1].until_ms;
 
         if (until_ms == 0 || until_ms > wall_ms)
             continue;
         remove_at(suspensions, i - 1);
-        any = true;
     }
-    return any;
+    return suspensions->removed_count > 0;
 }
 
 int suspension_file_save(const struct suspension_file *suspensions)
@@ -277,4 +314,11 @@ const struct suspension *suspension_file_rules(const struct suspension_file *sus
 {
     *count_out = suspensions->count;
     return suspensions->rules;
+}
+
+const struct suspension *suspension_file_removed(const struct suspension_file *suspensions,
+                                                 size_t *count_out)
+{
+    *count_out = suspensions->removed_count;
+    return suspensions->rules + suspensions->count;
 }

@@ -21,6 +21,8 @@ void suspension_file_free(struct suspension_file **suspensions);
  * -errno. */
 must_use int suspension_file_add(struct suspension_file *suspensions, const json_t *request,
                                  int64_t wall_ms, const char **why_out);
+/* Takes back what the last change did, which was an add that went well: it could not be saved. */
+void suspension_file_undo_add(struct suspension_file *suspensions);
 /* Takes out rule `number`, or every rule with this domain/sender/recipient/id, or all; how many. */
 unsigned suspension_file_remove(struct suspension_file *suspensions, const json_t *request);
 /* Drops rules whose time is over; true if any was. */
@@ -29,4 +31,7 @@ must_use int suspension_file_save(const struct suspension_file *suspensions);
 /* The rules as delivery takes them; valid until the next change. */
 const struct suspension *suspension_file_rules(const struct suspension_file *suspensions,
                                                size_t *count_out);
+/* Those that the last removal or expiry took out; valid until the next change. */
+const struct suspension *suspension_file_removed(const struct suspension_file *suspensions,
+                                                 size_t *count_out);
 json_t *suspension_to_json(const struct suspension *rule);

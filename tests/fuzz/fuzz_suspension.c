@@ -2,8 +2,8 @@
 /* runs: 8000 */
 /*
  * fuzz_suspension.c - any bytes as suspensions.json, then any request of an operator's: what was
- * read is written and read back the same, each rule has a number of its own, and what was added can
- * be taken out. The input is the file, a NUL, and the request.
+ * read is written and read back the same, each rule has a number of its own, what was added can be
+ * taken back or out, and what went can be told. The input is the file, a NUL, and the request.
  */
 #include "base/clock.h"
 #include "relay/suspension_file.h"
@@ -64,10 +64,35 @@ static size_t count_rules(const struct suspension_file *suspensions)
     return count;
 }
 
+static void add_and_undo(struct suspension_file *suspensions, const json_t *request)
+{
+    json_t *before = rules_as_json(suspensions);
+    const char *why = NULL;
+
+    if (suspension_file_add(suspensions, request, NOW_MS, &why) > 0)
+        suspension_file_undo_add(suspensions);
+    json_t *after = rules_as_json(suspensions);
+    check(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+}
+
+static void check_removed(const struct suspension_file *suspensions, size_t expected)
+{
+    size_t count;
+    const struct suspension *removed = suspension_file_removed(suspensions, &count);
+
+    check(count == expected);
+    for (size_t i = 0; i < count; i++)
+        json_decref(suspension_to_json(&removed[i]));
+}
+
 static void ask(struct suspension_file *suspensions, const json_t *request)
 {
     const char *why = NULL;
     size_t before = count_rules(suspensions);
+
+    add_and_undo(suspensions, request);
     int number = suspension_file_add(suspensions, request, NOW_MS, &why);
 
     if (number <= 0) {
@@ -78,11 +103,13 @@ static void ask(struct suspension_file *suspensions, const json_t *request)
 
         check_written_and_read_back(suspensions);
         check(suspension_file_remove(suspensions, mine) == 1);
+        check_removed(suspensions, 1);
         json_decref(mine);
     }
     before = count_rules(suspensions);
     unsigned removed = suspension_file_remove(suspensions, request);
     check(count_rules(suspensions) == before - removed);
+    check_removed(suspensions, removed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)

@@ -131,6 +131,65 @@ TEST(suspensions_survive_a_restart_and_expire)
     remove_directory();
 }
 
+TEST(suspensions_that_went_can_be_told_until_the_next_change)
+{
+    size_t count, removed_count;
+
+    make_directory();
+    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    assert_int_equal(add(suspensions, "{\"domain\":\"a.example\",\"for_s\":60}", 1000), 1);
+    assert_int_equal(add(suspensions, "{\"domain\":\"b.example\"}", 1000), 2);
+    assert_int_equal(add(suspensions, "{\"sender\":\"c@c.example\",\"for_s\":30}", 1000), 3);
+    assert_int_equal(add(suspensions, "{\"domain\":\"d.example\"}", 1000), 4);
+    assert_false(suspension_file_expire(suspensions, 2000));
+    (void)suspension_file_removed(suspensions, &removed_count);
+    assert_int_equal(removed_count, 0);
+
+    assert_true(suspension_file_expire(suspensions, 61000));
+    const struct suspension *removed = suspension_file_removed(suspensions, &removed_count);
+    const struct suspension *rules = suspension_file_rules(suspensions, &count);
+    assert_int_equal(removed_count, 2);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        expect_row(i, rules[i].number == 2 || rules[i].number == 4);
+        expect_row(i, removed[i].number == 1 ? strcmp(removed[i].domain, "a.example") == 0
+                                             : strcmp(removed[i].sender, "c@c.example") == 0);
+    }
+    assert_int_not_equal(rules[0].number, rules[1].number);
+    assert_int_not_equal(removed[0].number, removed[1].number);
+
+    json_t *two = json_pack("{s:i}", "number", 2);
+    assert_int_equal(suspension_file_remove(suspensions, two), 1);
+    removed = suspension_file_removed(suspensions, &removed_count);
+    assert_int_equal(removed_count, 1);
+    assert_string_equal(removed[0].domain, "b.example");
+    assert_int_equal(suspension_file_remove(suspensions, two), 0);
+    (void)suspension_file_removed(suspensions, &removed_count);
+    assert_int_equal(removed_count, 0);
+    json_decref(two);
+    suspension_file_free(&suspensions);
+    remove_directory();
+}
+
+TEST(suspensions_add_can_be_taken_back)
+{
+    size_t count;
+
+    make_directory();
+    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    assert_int_equal(add(suspensions, "{\"domain\":\"a.example\",\"for_s\":60}", 1000), 1);
+    assert_int_equal(add(suspensions, "{\"domain\":\"b.example\"}", 1000), 2);
+    suspension_file_undo_add(suspensions);
+    assert_int_equal(add(suspensions, "{\"domain\":\"a.example\",\"for_s\":90}", 1000), 1);
+    suspension_file_undo_add(suspensions);
+    const struct suspension *rules = suspension_file_rules(suspensions, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(rules[0].number, 1);
+    assert_int_equal(rules[0].until_ms, 61000);
+    suspension_file_free(&suspensions);
+    remove_directory();
+}
+
 TEST(suspensions_numbers_are_unique_and_positive)
 {
     static const char *const refused[] = {
