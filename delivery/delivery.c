@@ -393,11 +393,15 @@ void delivery_suspend(struct delivery *delivery, size_t count, const struct susp
         suspend_check_all(delivery);
 }
 
+bool delivery_is_busy(const struct pending *pending)
+{
+    return pending->state == PENDING_READY && (pending->flags & PENDING_BUSY) != 0;
+}
+
 bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
                      const char *reason)
 {
-    if (pending->state != PENDING_READY || (pending->flags & PENDING_BUSY) != 0 ||
-        delivery->is_stopping)
+    if (pending->state != PENDING_READY || delivery_is_busy(pending) || delivery->is_stopping)
         return false;
     delivery->shards[message_id_shard(pending_stub(pending)->id)] = shard;
     if ((pending->flags & PENDING_AT_DESTINATION) != 0)

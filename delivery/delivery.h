@@ -134,6 +134,8 @@ void delivery_suspend(struct delivery *delivery, size_t count, const struct susp
  * `reason`). False if an attempt holds it. done may be NULL. */
 bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
                      const char *reason);
+/* An attempt, or what ends it without one, holds a READY recipient. */
+bool delivery_is_busy(const struct pending *pending);
 /* Lets a resting destination/site be tried at once (queue retry). */
 void delivery_wake(struct delivery *delivery, struct domain *domain);
 

@@ -119,7 +119,7 @@ static void act(struct queue_walk *walk, struct shard *shard, struct pending *pe
     case QUEUE_RETRY:
         done = shard_retry_now(shard, pending);
         delivery_wake(walk->worker->delivery, pending->domain);
-        done = done || pending->state == PENDING_READY;
+        done = done || (pending->state == PENDING_READY && !delivery_is_busy(pending));
         break;
     case QUEUE_CANCEL:
         if (pending->state == PENDING_SCHEDULED)
