@@ -77,7 +77,7 @@ static void name_egress_rule(const struct site *site, struct constraint *out)
         set_rule(out, "delivery.sites (default)");
 }
 
-static void name_suspension(const struct suspension *rule, struct constraint *out)
+void constraint_name_suspension(const struct suspension *rule, struct constraint *out)
 {
     char id[MESSAGE_ID_TEXT_MAX] = "";
     const char *before = " (";
@@ -176,7 +176,7 @@ static void constraint_of_suspension(const struct suspension *rule, bool has_env
 {
     out->name = "suspended";
     if (rule != NULL) {
-        name_suspension(rule, out);
+        constraint_name_suspension(rule, out);
         out->until_ms = rule->until_ms;
     } else if (!has_envelope) {
         set_rule(out, "suspension of its sender or recipient");

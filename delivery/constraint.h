@@ -16,6 +16,7 @@ struct delivery;
 struct destination;
 struct message;
 struct pending;
+struct suspension;
 
 struct constraint {
     const char *name;                   /* static */
@@ -30,3 +31,5 @@ void constraint_of_pending(const struct delivery *delivery, const struct pending
                            const struct message *message, struct constraint *out);
 /* Of what waits at a destination, NULL or empty: "nothing-waits". */
 void constraint_of_destination(const struct destination *destination, struct constraint *out);
+/* Adds the rule's name alone; any thread. */
+void constraint_name_suspension(const struct suspension *rule, struct constraint *out);

@@ -9,6 +9,7 @@
 #include "base/metric.h"
 #include "queue/domain.h"
 #include "relay/control.h"
+#include "relay/operator_event.h"
 #include "relay/program.h"
 #include "relay/queue_explain.h"
 #include "relay/queue_walk.h"
@@ -262,8 +263,10 @@ static void queue_walk_command(struct control_client *client, const json_t *requ
                              "--older-than (--domain '*' means everything)");
         return;
     }
-    (void)walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator",
-                       (uint64_t)MAX(limit, (json_int_t)0), &result);
+    bool is_whole = walk_workers(client, &filter, is_dry_run ? QUEUE_COUNT : action, "operator",
+                                 (uint64_t)MAX(limit, (json_int_t)0), &result);
+    if (!is_dry_run && action == QUEUE_RETRY && result.acted > 0)
+        operator_event_retried(client->program, &filter, &result, !is_whole);
     if (!is_dry_run && action != QUEUE_LIST)
         log_info("matched=%llu acted=%llu busy=%llu domain=%s sender=%s recipient=%s what=%s",
                  (unsigned long long)result.matched, (unsigned long long)result.acted,
@@ -290,8 +293,20 @@ static void command_queue_cancel(struct control_client *client, const json_t *re
 
 /* --- suspend and resume ----------------------------------------------------------------------- */
 
+static const struct suspension *find_suspension(const struct program *program, int number)
+{
+    size_t count;
+    const struct suspension *rules = suspension_file_rules(program->suspensions, &count);
+
+    while (count > 0 && rules[count - 1].number != (uint32_t)number)
+        count--;
+    check(count > 0);
+    return &rules[count - 1];
+}
+
 /* The number of the rule, or -errno with a sentence: then nothing was changed. */
-static int add_suspension(struct program *program, const json_t *request, const char **why_out)
+static int add_suspension(struct program *program, const json_t *request, uint64_t matched,
+                          const char **why_out)
 {
     pthread_mutex_lock(&program->change);
     int number = suspension_file_add(program->suspensions, request, clock_wall_ms(), why_out);
@@ -304,8 +319,10 @@ static int add_suspension(struct program *program, const json_t *request, const 
             number = error;
         }
     }
-    if (number > 0)
+    if (number > 0) {
         program_spread_suspensions(program);
+        operator_event_suspended(program, find_suspension(program, number), matched);
+    }
     pthread_mutex_unlock(&program->change);
     return number;
 }
@@ -331,7 +348,7 @@ static void command_suspend(struct control_client *client, const json_t *request
         return;
     }
     if (!is_dry_run) {
-        number = add_suspension(client->program, request, &why);
+        number = add_suspension(client->program, request, result.matched, &why);
         if (number < 0) {
             control_fail(client, "%s", why);
             return;
@@ -347,10 +364,15 @@ static void command_suspend(struct control_client *client, const json_t *request
 /* How many rules went; they are over even where that cannot be saved, which *error_out says. */
 static unsigned remove_suspensions(struct program *program, const json_t *request, int *error_out)
 {
+    size_t count;
+
     pthread_mutex_lock(&program->change);
     unsigned removed = suspension_file_remove(program->suspensions, request);
+    const struct suspension *rules = suspension_file_removed(program->suspensions, &count);
     *error_out = removed == 0 ? 0 : program_save_suspensions(program);
-    if (removed > 0)
+    for (size_t i = 0; i < count; i++)
+        operator_event_resumed(program, &rules[i], "by an operator");
+    if (removed > 0) /* what is let go comes behind the event */
         program_spread_suspensions(program);
     pthread_mutex_unlock(&program->change);
     return removed;

@@ -19,6 +19,7 @@
 #include "dns/cache.h"
 #include "relay/control.h"
 #include "relay/metrics_http.h"
+#include "relay/operator_event.h"
 
 enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
 
@@ -288,8 +289,18 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void end_suspensions(struct program *program)
+{
+    size_t count;
+    const struct suspension *ended = suspension_file_removed(program->suspensions, &count);
+
+    for (size_t i = 0; i < count; i++)
+        operator_event_resumed(program, &ended[i], "its time was over");
+    program_spread_suspensions(program);
+}
+
 /* Once a second between signals: suspensions whose time is over. Where the file cannot be written
- * they are over all the same: at the worst the next start ends them again. */
+ * they are over all the same: at the worst the next start ends, and tells of, them again. */
 static void tick(struct program *program)
 {
     pthread_mutex_lock(&program->change);
@@ -302,7 +313,7 @@ static void tick(struct program *program)
                         strerror(-error));
     }
     if (any)
-        program_spread_suspensions(program);
+        end_suspensions(program);
     pthread_mutex_unlock(&program->change);
 }
 

@@ -137,6 +137,9 @@ METRIC_COUNTER(EVENTS_CLICKED, "ringpost_events_total{kind=\"clicked\"}", "")
 METRIC_COUNTER(EVENTS_UNSUBSCRIBED, "ringpost_events_total{kind=\"unsubscribed\"}", "")
 METRIC_COUNTER(EVENTS_RECEIVED, "ringpost_events_total{kind=\"received\"}", "")
 METRIC_COUNTER(EVENTS_DAMAGED, "ringpost_events_total{kind=\"damaged\"}", "")
+METRIC_COUNTER(EVENTS_RETRIED, "ringpost_events_total{kind=\"retried\"}", "")
+METRIC_COUNTER(EVENTS_SUSPENDED, "ringpost_events_total{kind=\"suspended\"}", "")
+METRIC_COUNTER(EVENTS_RESUMED, "ringpost_events_total{kind=\"resumed\"}", "")
 METRIC_GAUGE(EVENTS_LAG_BYTES, "ringpost_events_lag_bytes",
              "Bytes of the spool whose events are not durable in the event files yet")
 METRIC_COUNTER(EVENTS_CATCH_UPS, "ringpost_events_catch_ups_total",

@@ -25,6 +25,9 @@ static const struct {
     [EVENT_UNSUBSCRIBED] = {"unsubscribed", false, true},
     [EVENT_RECEIVED] = {"received", false, true},
     [EVENT_DAMAGED] = {"damaged", false, false},
+    [EVENT_RETRIED] = {"retried", false, false},
+    [EVENT_SUSPENDED] = {"suspended", false, false},
+    [EVENT_RESUMED] = {"resumed", false, false},
 };
 
 static _Atomic uint16_t node_number;

@@ -34,6 +34,10 @@ enum event_kind {
     EVENT_UNSUBSCRIBED,
     EVENT_RECEIVED,
     EVENT_DAMAGED, /* a record of the spool does not read back; stands beside a message's events */
+    /* An operator's commands, one each; they stand beside a message's events too. */
+    EVENT_RETRIED,   /* recipients were made due now */
+    EVENT_SUSPENDED, /* a rule holds recipients back */
+    EVENT_RESUMED,   /* that rule was taken away, or its time was over */
     EVENT_KIND_COUNT
 };
 

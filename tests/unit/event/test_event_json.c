@@ -344,20 +344,35 @@ TEST(event_json_is_cheap)
     buf_free(&out);
 }
 
-TEST(event_json_of_damage_is_not_counted)
+/* It stands beside the events of a message that it may name. */
+TEST(event_json_of_what_is_not_counted_has_no_seq)
 {
-    json_t *object = render(&(struct event){
-        .kind = EVENT_DAMAGED,
-        .id = {77},
-        .reply_is_ours = true,
-        .reply_text = BYTES("content record in segment 1"),
-        .class = BYTES("spool"),
-        .rule = BYTES("damaged-content"),
-    });
+    static const struct {
+        enum event_kind kind;
+        const char *name;
+    } kinds[] = {
+        {EVENT_DAMAGED, "damaged"},
+        {EVENT_RETRIED, "retried"},
+        {EVENT_SUSPENDED, "suspended"},
+        {EVENT_RESUMED, "resumed"},
+    };
 
-    expect_text(object, "kind", "damaged");
-    expect_null(object, "seq");
-    expect_text(object, "reply.from", "relay");
-    expect_text(object, "rule", "damaged-content");
-    json_decref(object);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        json_t *object = render(&(struct event){
+            .kind = kinds[i].kind,
+            .id = {77},
+            .reply_is_ours = true,
+            .reply_text = BYTES("one sentence"),
+            .class = BYTES("a class"),
+            .rule = BYTES("a rule"),
+        });
+
+        expect_row(i, !event_kind_is_counted(kinds[i].kind));
+        expect_text(object, "kind", kinds[i].name);
+        expect_null(object, "seq");
+        expect_text(object, "reply.from", "relay");
+        expect_text(object, "reply.text", "one sentence");
+        expect_text(object, "rule", "a rule");
+        json_decref(object);
+    }
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/metric.h"
 #include "tests/unit/queue/spool_build.h"
 
 enum { SEEN_MAX = 64 };
@@ -101,6 +102,38 @@ TEST(journal_events_tells_each_record_once)
     assert_false(journal_copy_told(run, &copy));
     assert_int_equal(buf_len(&copy), 6);
     buf_free(&copy);
+    build_remove(&b);
+}
+
+/* What reads a spool that a later version wrote: the kind it does not know is missing, no more. */
+TEST(journal_passes_over_an_event_of_an_unknown_kind)
+{
+    struct event retried = {.kind = EVENT_RETRIED, .id = {(uint64_t)3 << 56 | 99}};
+    int64_t damaged = metric_sum(METRIC_JOURNAL_DAMAGED);
+    struct build b;
+    struct seen seen = {0};
+    struct buf encoded;
+
+    build_spool(&b, 3);
+    build_begin(&b, 7);
+    buf_init(&encoded, EVENT_ENCODED_MAX);
+    for (unsigned i = 0; i < 3; i++) {
+        buf_clear(&encoded);
+        assert_true(event_encode(&retried, &encoded));
+        if (i == 1)
+            encoded.ptr[encoded.start + 1] = EVENT_KIND_COUNT;
+        build_record(&b, RECORD_EVENT, 0, buf_bytes(&encoded).ptr, buf_len(&encoded));
+    }
+    buf_free(&encoded);
+    struct bytes run = {b.bytes + SPOOL_BLOCK, b.at - SPOOL_BLOCK};
+    assert_int_equal(journal_events(3, position_of(7, SPOOL_BLOCK), run, see, &seen),
+                     position_of(7, b.at));
+    assert_int_equal(seen.count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        expect_row(i, seen.events[i].kind == EVENT_RETRIED);
+        expect_row(i, seen.events[i].id.value == retried.id.value);
+    }
+    assert_int_equal(metric_sum(METRIC_JOURNAL_DAMAGED) - damaged, 1);
     build_remove(&b);
 }
 

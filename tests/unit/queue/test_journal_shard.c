@@ -117,3 +117,44 @@ TEST(journal_tells_a_shards_history_from_any_event_on)
     world_close(&world);
     world_free(&world);
 }
+
+/* Beside the events of the message that they name, and whatever the shard is at. */
+TEST(journal_tells_notes_of_a_shard_that_recovers_or_closes)
+{
+    struct event retried = {.kind = EVENT_RETRIED, .times = {-1, -1, -1, -1, -1, -1}};
+    struct event resumed = {.kind = EVENT_RESUMED, .times = {-1, -1, -1, -1, -1, -1}};
+    static const enum event_kind kinds[] = {EVENT_ACCEPTED, EVENT_RETRIED, EVENT_DELIVERED,
+                                            EVENT_RESUMED};
+    struct world world;
+    static struct told all;
+    struct message_id id;
+
+    world_init(&world, SEGMENT_SIZE);
+    world.sink_count = 1;
+    assert_int_equal(world_open(&world), 0);
+    assert_int_equal(world_accept(&world, world_message(1, 300, 1), &id), 0);
+    world_close(&world);
+
+    world.recovers_later = true;
+    assert_int_equal(world_open(&world), 0);
+    assert_false(shard_is_whole(world.shard));
+    retried.id = id;
+    assert_true(shard_note(world.shard, &retried));
+    for (unsigned i = 0; i < 1000 && !shard_is_whole(world.shard); i++)
+        engine_turn(world.engine, 1);
+    struct pending *pending = &shard_find(world.shard, id)->pendings[0];
+    assert_true(world_wait_due(&world, pending));
+    assert_int_equal(world_outcome(&world, pending, EVENT_DELIVERED, 0), 0);
+    assert_true(shard_note(world.shard, &resumed));
+    world_close(&world); /* before any turn wrote it */
+
+    assert_int_equal(world_open(&world), 0);
+    read_from(&world, 0, &all);
+    assert_int_equal(all.count, ARRAY_LEN(kinds));
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        expect_row(i, all.kinds[i] == kinds[i]);
+    assert_int_equal(all.ids[1], id.value);
+    assert_int_equal(all.seqs[2], 1); /* the note took none */
+    world_close(&world);
+    world_free(&world);
+}
