@@ -14,7 +14,12 @@
 #include "relay/queue_explain.h"
 #include "relay/queue_walk.h"
 
-enum { SLICE_OUTPUT_MAX = 64 << 20, EXPLAIN_OUTPUT_MAX = 16 << 20, WHOLE_STEP_US = 20000 };
+enum {
+    SLICE_OUTPUT_MAX = 64 << 20,
+    EXPLAIN_OUTPUT_MAX = 16 << 20,
+    WHOLE_STEP_US = 20000,
+    PROGRESS_MS = 200,
+};
 
 /* --- status ----------------------------------------------------------------------------------- */
 
@@ -173,17 +178,20 @@ static void add_result(struct queue_walk_result *sum, const struct queue_walk_re
 struct progress {
     uint64_t messages; /* of the whole queue, as it was at the beginning */
     int64_t told_ms;
+    bool is_told;
 };
 
-/* A line now and then, so that a walk over millions is seen to move. */
+/* A line now and then, so that a walk over millions is seen to move; the first at once where there
+ * is more to do. */
 static void tell_progress(struct control_client *client, const struct queue_walk_result *result,
-                          struct progress *progress)
+                          bool more, struct progress *progress)
 {
     int64_t now_ms = clock_monotonic_ms();
 
-    if (now_ms - progress->told_ms < 1000)
+    if (now_ms - progress->told_ms < PROGRESS_MS && (progress->is_told || !more))
         return;
     progress->told_ms = now_ms;
+    progress->is_told = true;
     (void)control_line(client,
                        json_pack("{s:{s:I, s:I, s:I, s:I}}", "progress", "visited",
                                  (json_int_t)result->visited, "messages",
@@ -224,7 +232,7 @@ static bool walk_workers(struct control_client *client, const struct queue_filte
             add_result(&now, queue_walk_result(walk));
             (void)control_text(client, buf_bytes(&out));
             buf_clear(&out);
-            tell_progress(client, &now, &progress);
+            tell_progress(client, &now, more, &progress);
         }
         is_whole = is_whole && !more;
         add_result(sum, queue_walk_result(walk));

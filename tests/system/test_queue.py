@@ -191,6 +191,30 @@ def test_a_walk_that_takes_long_tells_its_progress(stage):
     assert answer[-1]["done"] and answer[-1]["acted"] == 4000
 
 
+def ask(relay, **request):
+    """The lines that the control socket answers with."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(relay.state_dir / "control.sock"))
+        client.sendall(json.dumps(request).encode() + b"\n")
+        return [json.loads(line) for line in client.makefile()]
+
+
+@pytest.mark.parametrize("command", ["retry", "cancel", "suspend", "list"])
+def test_a_walk_of_several_slices_tells_its_progress_at_once(stage, command):
+    refuser = stage.sink("--reject", "rcpt:451:100%")
+    relay = stage.ringpost(routes=route_to(refuser.port), retry="{first: 1h, max: 2h}", engines="2")
+    for i in range(8):
+        relay.submit(f"a{i}@slices.example")
+    relay.wait_events(8, kind="deferred")
+    relay.stop()
+    relay.write_config(engines="1")
+    relay.start()  # a shard more than engines: a slice each
+    answer = ask(relay, command=f"queue.{command}", domain="slices.example")
+    told = [line["progress"] for line in answer if "progress" in line]
+    assert told and told[0]["messages"] == 8 and told[0]["visited"] <= 8
+    assert answer[-1]["done"] and answer[-1]["matched"] == 8
+
+
 class FakeDaemon:
     """Answers one command with the lines given."""
 
