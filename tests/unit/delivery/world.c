@@ -69,6 +69,7 @@ struct shard {
     struct timeout timeout;
     struct list records;
     struct list scheduled; /* of pendings */
+    int64_t next_due_ms;   /* of these, or earlier */
     struct list written;   /* commits on their way */
     struct list loads;
     struct list reads;
@@ -104,6 +105,7 @@ static void schedule(struct shard *shard, struct pending *pending, int64_t due_m
     pending->state = PENDING_SCHEDULED;
     pending->due_s = (uint32_t)((due_ms + 999) / 1000);
     record->due_ms[pending_number(pending)] = due_ms;
+    shard->next_due_ms = MIN(shard->next_due_ms, due_ms);
     list_push_back(&shard->scheduled, &pending->link);
     int64_t after_ms = due_ms - engine_now_ms(shard->world->engine);
 
@@ -396,6 +398,8 @@ static void hand_out_due(struct shard *shard)
     struct list due;
     struct list_node *node;
 
+    if (shard->next_due_ms > now_ms)
+        return; /* many may wait, and turns are many more */
     list_init(&due);
     list_for_each(each, &shard->scheduled) {
         struct pending *pending = container_of(each, struct pending, link);
@@ -408,6 +412,7 @@ static void hand_out_due(struct shard *shard)
         list_remove(&pending->link);
         list_push_back(&due, &pending->link);
     }
+    shard->next_due_ms = next_ms;
     if (next_ms != INT64_MAX)
         engine_timeout(shard->world->engine, &shard->timeout, next_ms - now_ms);
     while ((node = list_pop_front(&due)) != NULL) {
@@ -655,6 +660,7 @@ void world_init(struct world *world, struct engine *engine, struct buf *facts)
     world->shard = shard;
     shard->world = world;
     shard->next_serial = 1000;
+    shard->next_due_ms = INT64_MAX;
     list_init(&shard->records);
     list_init(&shard->scheduled);
     list_init(&shard->written);
@@ -779,6 +785,7 @@ void world_retry_all(struct world *world)
 
         record_of(pending_stub(pending))->due_ms[pending_number(pending)] = 0;
     }
+    shard->next_due_ms = 0;
     engine_turn_again(world->engine);
 }
 
