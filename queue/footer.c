@@ -138,6 +138,7 @@ bool footer_finish(struct footer_writer *writer, struct segment *segment, uint64
         .footer_len = segment->footer_len,
         .salt = segment->salt,
         .serial_max = serial_max,
+        .whole_until = segment->whole_until != 0 ? segment->whole_until : segment->data_end,
     };
     segment_trailer_encode(&trailer, writer->data + blocks_len);
     writer->len = blocks_len + SPOOL_BLOCK;

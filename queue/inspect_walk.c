@@ -115,7 +115,13 @@ static bool is_blank(const struct walking *w, unsigned shard, uint32_t sequence)
 static int scan_segment(const struct walking *w, const struct segment_reader *segment)
 {
     const struct spool_walk *walk = w->walk;
-    const struct record_scan scan = {walk->context, walk->record, walk->damage, walk->torn};
+    const struct record_scan scan = {
+        .context = walk->context,
+        .record = walk->record,
+        .damage = walk->damage,
+        .torn = walk->torn,
+        .whole_until = segment->has_trailer ? segment->trailer.whole_until : 0,
+    };
     struct record_scan_result result = {.end = SPOOL_BLOCK};
     uint8_t *blocks = NULL;
     uint32_t end;

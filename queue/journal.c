@@ -309,7 +309,12 @@ static void on_record(void *context, const struct record *record, bool is_alone)
 static int tell_run(const struct segment_reader *segment, uint32_t from, uint32_t end,
                     struct telling *t)
 {
-    const struct record_scan scan = {.context = t, .record = on_record, .damage = on_damage};
+    const struct record_scan scan = {
+        .context = t,
+        .record = on_record,
+        .damage = on_damage,
+        .whole_until = segment->has_trailer ? segment->trailer.whole_until : 0,
+    };
     struct record_scan_result result = {0};
     uint8_t *blocks;
 

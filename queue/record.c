@@ -105,6 +105,7 @@ void segment_trailer_encode(const struct segment_trailer *trailer, uint8_t *bloc
     put_u32(block + 20, trailer->footer_len);
     put_u64(block + 24, trailer->salt);
     put_u64(block + 32, trailer->serial_max);
+    put_u32(block + 40, trailer->whole_until);
     put_u64(block + TRAILER_CHECKED_LEN, XXH3_64bits(block, TRAILER_CHECKED_LEN));
 }
 
@@ -121,6 +122,7 @@ bool segment_trailer_decode(const uint8_t *block, struct segment_trailer *out)
         .footer_len = get_u32(block + 20),
         .salt = get_u64(block + 24),
         .serial_max = get_u64(block + 32),
+        .whole_until = get_u32(block + 40),
     };
     return true;
 }

@@ -58,6 +58,7 @@ struct segment_trailer {
     uint32_t footer_len;    /* of the whole record */
     uint64_t salt;          /* again: the header may be damaged */
     uint64_t serial_max;    /* highest message id serial in here and before */
+    uint32_t whole_until;   /* every flush before it was written to its end; 0: nobody knows */
 };
 
 void segment_trailer_encode(const struct segment_trailer *trailer, uint8_t *block);
@@ -159,13 +160,16 @@ struct record_scan {
     /* len bytes at offset; `header` is the damaged record's where readable, else NULL. */
     void (*damage)(void *context, uint32_t offset, uint32_t len, const struct record *header);
     void (*torn)(void *context, uint32_t offset, uint32_t len);
+    /* Place in the segment: before it nothing is torn, so what is bad there is damage. Or 0. */
+    uint32_t whole_until;
 };
 
 struct record_scan_result {
     uint64_t records;
-    uint64_t damaged;    /* spots */
-    uint64_t torn_bytes; /* of dropped batches and headers; not of stale bytes behind the end */
-    uint32_t end;        /* segment offset behind the last good record */
+    uint64_t damaged;     /* spots */
+    uint64_t torn_bytes;  /* of dropped batches and headers; not of stale bytes behind the end */
+    uint32_t end;         /* segment offset behind the last good record, at least whole_until */
+    uint32_t whole_until; /* before it nothing was torn; at most end */
 };
 
 /* Callbacks may be NULL. 0 or -ENOMEM. */

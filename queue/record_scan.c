@@ -38,7 +38,8 @@ static bool push(struct stretches *s, struct stretch stretch)
     return true;
 }
 
-static struct stretch stretch_at(struct bytes bytes, uint32_t at, uint32_t base, uint64_t seed)
+static struct stretch stretch_at(struct bytes bytes, uint32_t at, uint32_t base, uint64_t seed,
+                                 uint32_t whole_until)
 {
     struct record record;
     struct bytes rest = bytes_slice(bytes, at, bytes.len - at);
@@ -47,6 +48,9 @@ static struct stretch stretch_at(struct bytes bytes, uint32_t at, uint32_t base,
 
     if (verdict == RECORD_ABSENT) {
         size_t next = record_find(bytes, at + RECORD_ALIGN, base, seed);
+        /* Damage ends where the flushes do, not where a footer begins. */
+        if (base + at < whole_until)
+            next = MIN(next, (size_t)(whole_until - base));
         stretch.len = (uint32_t)(MIN(next, bytes.len) - at);
         return stretch;
     }
@@ -60,10 +64,11 @@ static struct stretch stretch_at(struct bytes bytes, uint32_t at, uint32_t base,
     return stretch;
 }
 
-static int collect(struct stretches *s, struct bytes bytes, uint32_t base, uint64_t seed)
+static int collect(struct stretches *s, struct bytes bytes, uint32_t base, uint64_t seed,
+                   uint32_t whole_until)
 {
     for (uint32_t at = 0; at + RECORD_HEADER_LEN <= bytes.len;) {
-        struct stretch stretch = stretch_at(bytes, at, base, seed);
+        struct stretch stretch = stretch_at(bytes, at, base, seed, whole_until);
 
         /* It is no flush, and what lies before it was never written. Its trailer was not either,
          * or nobody would scan. */
@@ -135,6 +140,7 @@ static void tell_damage(struct telling *t, const struct stretch *stretch)
 static void tell_torn(struct telling *t, const struct stretch *stretch)
 {
     t->result.torn_bytes += stretch->len;
+    t->result.whole_until = MIN(t->result.whole_until, t->base + stretch->at);
     if (t->scan->torn != NULL)
         t->scan->torn(t->scan->context, t->base + stretch->at, stretch->len);
 }
@@ -142,7 +148,7 @@ static void tell_torn(struct telling *t, const struct stretch *stretch)
 static void tell_broken(struct telling *t, const struct stretches *s, const struct stretch *stretch)
 {
     uint32_t since = stretch->has_header ? stretch->flush : t->base + stretch->at;
-    bool is_torn = s->last_flush <= since;
+    bool is_torn = s->last_flush <= since && t->base + stretch->at >= t->scan->whole_until;
 
     if (is_torn && !stretch->has_header && stretch->at >= s->good_end)
         return; /* behind the end: nobody wrote it in this life of the file */
@@ -159,10 +165,14 @@ int record_scan(struct bytes bytes, uint32_t base, uint64_t seed, const struct r
 {
     struct stretches s = {0};
     struct telling t = {.bytes = bytes, .base = base, .seed = seed, .scan = scan};
-    int error = collect(&s, bytes, base, seed);
+    uint32_t whole_until =
+        MIN(scan->whole_until, base + (uint32_t)bytes.len) / RECORD_ALIGN * RECORD_ALIGN;
+    int error = collect(&s, bytes, base, seed, whole_until);
 
     if (error < 0)
         goto out;
+    t.result.end = MAX(base + s.good_end, whole_until);
+    t.result.whole_until = t.result.end;
     for (size_t i = 0; i < s.count;) {
         size_t count = whole_batch(&s, i);
 
@@ -171,7 +181,6 @@ int record_scan(struct bytes bytes, uint32_t base, uint64_t seed, const struct r
         for (; count > 0; count--)
             tell_record(&t, &s.all[i++], false);
     }
-    t.result.end = base + s.good_end;
     *result_out = t.result;
 out:
     free(s.all);

@@ -292,7 +292,8 @@ static int apply_segment(struct recovering *r, struct segment *segment)
     int error = 0;
 
     r->segment = segment;
-    if (!replay_read_trailer(r, segment, &trailer) && r->kept != segment)
+    bool is_closed = replay_read_trailer(r, segment, &trailer);
+    if (!is_closed && r->kept != segment)
         error = look_for_records(r, segment, end, &is_empty);
     if (error < 0)
         return error;
@@ -303,7 +304,7 @@ static int apply_segment(struct recovering *r, struct segment *segment)
         return 0;
     }
     if (!replay_footer(r)) {
-        error = replay_records(r, end);
+        error = replay_records(r, end, is_closed ? trailer.whole_until : 0);
         if (error < 0)
             return fail(r, error, "cannot be read", segment->sequence);
         if (end < segment->size)

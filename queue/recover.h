@@ -45,8 +45,8 @@ must_use int replay_look(struct recovering *r, uint32_t end, struct record_scan_
 /* The first `len` bytes behind the header, zeros where the disk does not give them; for free().
  * NULL: no memory. */
 must_use uint8_t *replay_read(const struct segment *segment, size_t len);
-/* Applies the records in [SPOOL_BLOCK, end) and sets data_end. */
-must_use int replay_records(struct recovering *r, uint32_t end);
+/* Applies the records in [SPOOL_BLOCK, end) and sets data_end; whole_until as in record_scan(). */
+must_use int replay_records(struct recovering *r, uint32_t end, uint32_t whole_until);
 /* Gives a scanned segment its footer; without one the next start scans it again. */
 void replay_write_footer(struct recovering *r);
 must_use bool replay_read_trailer(struct recovering *r, const struct segment *segment,

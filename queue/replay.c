@@ -142,7 +142,8 @@ bool replay_read_trailer(struct recovering *r, const struct segment *segment,
         return false;
     return trailer->sequence == segment->sequence && trailer->salt == segment->salt &&
            trailer->data_end >= SPOOL_BLOCK && trailer->data_end <= trailer->footer_offset &&
-           trailer->footer_offset % SPOOL_BLOCK == 0 && trailer->footer_offset < segment->size &&
+           trailer->whole_until <= trailer->data_end && trailer->footer_offset % SPOOL_BLOCK == 0 &&
+           trailer->footer_offset < segment->size &&
            trailer->footer_len <= segment->size - trailer->footer_offset;
 }
 
@@ -308,11 +309,14 @@ uint8_t *replay_read(const struct segment *segment, size_t len)
     return bytes;
 }
 
-int replay_records(struct recovering *r, uint32_t end)
+int replay_records(struct recovering *r, uint32_t end, uint32_t whole_until)
 {
     struct segment *segment = r->segment;
     size_t len = (end - SPOOL_BLOCK) / SPOOL_BLOCK * SPOOL_BLOCK;
-    struct record_scan callbacks = {.context = r, .record = on_record, .damage = on_damage};
+    struct record_scan callbacks = {.context = r,
+                                    .record = on_record,
+                                    .damage = on_damage,
+                                    .whole_until = whole_until};
     struct record_scan_result scanned = {.end = SPOOL_BLOCK};
     bool is_kept = r->kept == segment && r->kept_len == len;
     uint8_t *bytes = is_kept ? r->kept_bytes : replay_read(segment, len);
@@ -333,6 +337,7 @@ int replay_records(struct recovering *r, uint32_t end)
     r->result->bytes_scanned += scanned.end - SPOOL_BLOCK;
     r->result->torn_bytes += scanned.torn_bytes;
     segment->data_end = (scanned.end + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
+    segment->whole_until = scanned.whole_until;
     return 0;
 }
 

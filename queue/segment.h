@@ -39,6 +39,7 @@ struct segment {
     int fd;
     enum segment_state state;
     uint32_t data_end;      /* durable up to here: the next flush begins here */
+    uint32_t whole_until;   /* torn behind this, found by recovery; 0: not torn (segment_trailer) */
     uint32_t index_len;     /* bound on what the footer will take */
     uint32_t footer_offset; /* 0: no footer (yet) */
     uint32_t footer_len;

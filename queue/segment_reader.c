@@ -60,7 +60,8 @@ static bool trailer_fits(const struct segment_reader *segment,
 {
     return trailer->sequence == segment->sequence && trailer->data_end >= SPOOL_BLOCK &&
            trailer->data_end <= trailer->footer_offset &&
-           trailer->footer_offset % SPOOL_BLOCK == 0 && trailer->footer_offset < segment->size &&
+           trailer->whole_until <= trailer->data_end && trailer->footer_offset % SPOOL_BLOCK == 0 &&
+           trailer->footer_offset < segment->size &&
            trailer->footer_len <= segment->size - trailer->footer_offset;
 }
 

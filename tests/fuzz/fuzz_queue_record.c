@@ -122,15 +122,17 @@ static void on_torn(void *context, uint32_t offset, uint32_t len)
     seen->last_end = offset + len;
 }
 
-static uint64_t scan(struct bytes bytes)
+static uint64_t scan(struct bytes bytes, uint32_t whole_until)
 {
     struct seen seen = {.last_end = BASE};
-    struct record_scan callbacks = {&seen, on_record, on_damage, on_torn};
+    struct record_scan callbacks = {&seen, on_record, on_damage, on_torn, whole_until};
     struct record_scan_result result;
 
     check(record_scan(bytes, BASE, SEED, &callbacks, &result) == 0);
     check(result.records == seen.records);
     check(result.end <= BASE + bytes.len);
+    check(result.whole_until <= result.end);
+    check(result.whole_until >= MIN(whole_until, BASE + (uint32_t)bytes.len));
     return seen.records;
 }
 
@@ -191,10 +193,10 @@ static void play(const uint8_t *data, size_t size)
             flush = (uint32_t)(BASE + at);
         }
     }
-    check(scan((struct bytes){bytes, at}) <= written);
+    check(scan((struct bytes){bytes, at}, 0) <= written);
     for (; size >= 3; data += 3, size -= 3)
         bytes[(size_t)(data[1] << 8 | data[2]) % (at + 1)] ^= data[0];
-    check(scan((struct bytes){bytes, at}) <= written);
+    check(scan((struct bytes){bytes, at}, BASE + (uint32_t)at) <= written);
     free(bytes);
 }
 
@@ -211,7 +213,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t *bytes = malloc(size + 1);
         check(bytes != NULL);
         memcpy(bytes, data, size);
-        scan((struct bytes){bytes, size});
+        scan((struct bytes){bytes, size}, 0);
+        scan((struct bytes){bytes, size}, BASE + (uint32_t)size / 2);
         free(bytes);
         decode_blocks(data, size);
         break;

@@ -151,6 +151,7 @@ static inline void build_close(struct build *b)
         .footer_offset = BUILD_SEGMENT_SIZE - 2 * SPOOL_BLOCK,
         .footer_len = (uint32_t)record_size(FOOTER_FIXED_LEN),
         .salt = b->salt,
+        .whole_until = b->flush,
     };
     uint8_t *at = b->bytes + trailer.footer_offset;
 

@@ -82,15 +82,20 @@ static void on_torn(void *context, uint32_t offset, uint32_t len)
     tell(context, 'T');
 }
 
-static struct told scan(const struct run *run, size_t len)
+static struct told scan_whole(const struct run *run, size_t len, uint32_t whole_until)
 {
     struct told told = {.text = ""};
-    struct record_scan callbacks = {&told, on_record, on_damage, on_torn};
+    struct record_scan callbacks = {&told, on_record, on_damage, on_torn, whole_until};
 
     assert_int_equal(record_scan((struct bytes){run->bytes, len}, BASE, SEED, &callbacks,
                                  &told.result),
                      0);
     return told;
+}
+
+static struct told scan(const struct run *run, size_t len)
+{
+    return scan_whole(run, len, 0);
 }
 
 /* a | bc (a batch) / d | efg (a batch) / h, in three flushes; *at: where each stands. */
@@ -164,6 +169,7 @@ TEST(scan_of_a_flipped_byte_loses_that_record_only)
 
             run.bytes[i] ^= (uint8_t)(1 << bit);
             struct told told = scan(&run, ROOM);
+            struct told whole = scan_whole(&run, ROOM, BASE + (uint32_t)run.len);
             run.bytes[i] ^= (uint8_t)(1 << bit);
             for (size_t n = 0; n < 8; n++) {
                 size_t len = record_size(n == 1 ? 20 : n == 4 ? 4 : n == 5 ? 12 : 1);
@@ -179,9 +185,15 @@ TEST(scan_of_a_flipped_byte_loses_that_record_only)
                     continue;
                 /* The last flush's damage looks like its tear; each batch there stands alone. */
                 expect_row(i, found);
+                expect_row(i, strchr(whole.text, letters[n]) != NULL);
             }
             if (hit < 7)
                 expect_row(i, told.result.damaged == 1);
+            /* Where it is known to be whole it does not. */
+            if (hit < 8)
+                expect_row(i, whole.result.damaged == 1);
+            expect_row(i, whole.result.torn_bytes == 0);
+            expect_row(i, whole.result.end == BASE + run.len);
         }
     }
     free(run.bytes);
@@ -256,7 +268,7 @@ TEST(header_and_trailer_survive_one_flipped_byte_or_are_refused)
                                     .created_ms = 1795489800123,
                                     .serial_max = 4711};
     struct segment_header decoded;
-    struct segment_trailer trailer = {77, 8192, 65536, 300, 0x1122334455667788, 4712};
+    struct segment_trailer trailer = {77, 8192, 65536, 300, 0x1122334455667788, 4712, 8000};
     struct segment_trailer decoded_trailer;
 
     for (size_t i = 0; i < SPOOL_BLOCK; i++) {
