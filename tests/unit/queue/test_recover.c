@@ -1,5 +1,6 @@
 /* What a shard finds after crashes and damage. */
 #include "queue/disk.h"
+#include "tests/unit/queue/flips.h"
 #include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 64 * 1024 };
@@ -158,9 +159,11 @@ TEST(recovery_of_any_cut_finds_whole_commits_only)
 static void flip_everywhere(bool is_closed, size_t stride)
 {
     enum { MESSAGES = 8 };
+    struct flips flips = flips_of(stride);
     struct world w;
     struct message_id ids[MESSAGES];
     struct file file;
+    size_t count = 0;
 
     world_init_in_memory(&w, SEGMENT);
     assert_int_equal(world_open(&w), 0);
@@ -171,20 +174,23 @@ static void flip_everywhere(bool is_closed, size_t stride)
     else
         world_crash(&w);
     read_file(&file, &w, 1);
-    for (size_t at = 0; at < file.len; at += stride) {
+    for (size_t at = flips.first; at < file.len; at += flips.stride) {
+        uint8_t bit = (uint8_t)(1U << at % 8);
         unsigned lost = 0;
 
-        file.bytes[at] ^= 0x20;
+        file.bytes[at] ^= bit;
         write_file(&file, file.len);
         assert_int_equal(world_open(&w), 0);
         for (unsigned i = 0; i < MESSAGES; i++)
             lost += !is_loadable(&w, ids[i], i);
         expect_row(at, lost <= (at >= SPOOL_BLOCK && at < file.end ? 1 : 0));
         world_close(&w);
-        file.bytes[at] ^= 0x20;
+        file.bytes[at] ^= bit;
+        count++;
         for (uint32_t sequence = 2; sequence < 8; sequence++)
             remove_file(&w, sequence);
     }
+    print_message("%zu bytes flipped\n", count);
     free(file.bytes);
     world_free(&w);
 }
