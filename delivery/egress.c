@@ -6,7 +6,10 @@
  * table's lock: that happens at most once a connection, not once a message.
  *
  * No wake is lost: begin() announces its waiter before it looks at the count once more, end()
- * lowers the count before it looks for waiters, both in one total order (seq_cst).
+ * lowers the count before it looks for waiters, both in one total order (seq_cst). A waiter that
+ * changes lines is counted in the new one before it leaves the old. And who finds a limit reached
+ * has raised a count for a moment, which may have turned another away: it looks after who waits
+ * before it goes.
  */
 #include "delivery/egress.h"
 
@@ -204,55 +207,35 @@ static struct list_node *first_of_process(const struct egress_table *table)
     return list_first(list_is_empty(line) ? &table->lines[1 - table->line] : line);
 }
 
+static _Atomic int *count_of_line(const struct egress_waiter *waiter, bool of_process)
+{
+    return of_process ? &waiter->egress->table->waiter_count : &waiter->egress->waiter_count;
+}
+
 static void enlist(struct egress_waiter *waiter, bool of_process)
 {
     struct egress_table *table = waiter->egress->table;
 
     waiter->of_process = of_process;
-    atomic_fetch_add(of_process ? &table->waiter_count : &waiter->egress->waiter_count, 1);
+    atomic_fetch_add(count_of_line(waiter, of_process), 1);
     list_push_back(of_process ? &table->lines[waiter->is_urgent] : &waiter->egress->waiters,
                    &waiter->node);
 }
 
 static void delist(struct egress_waiter *waiter)
 {
-    struct egress_table *table = waiter->egress->table;
-
     list_remove(&waiter->node);
-    atomic_fetch_sub(waiter->of_process ? &table->waiter_count : &waiter->egress->waiter_count, 1);
+    atomic_fetch_sub(count_of_line(waiter, waiter->of_process), 1);
 }
 
-bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
+/* The other limit is what stops it now. */
+static void change_line(struct egress_waiter *waiter)
 {
-    struct egress_table *table = egress->table;
-    bool process_is_full;
+    bool was_of_process = waiter->of_process;
 
-    /* Who comes now does not overtake those who wait. */
-    if (!egress_has_waiters(egress, false) && take_slots(egress, &process_is_full))
-        return true;
-    pthread_mutex_lock(&table->lock);
-    if (waiter->is_waiting || waiter->is_posted) {
-        pthread_mutex_unlock(&table->lock);
-        return false;
-    }
-    bool is_first = list_is_empty(&egress->waiters) && first_of_process(table) == NULL;
-
-    /* Announced before the second look, so that one of us sees the other: we the free slot, or the
-     * releaser our announcement. */
-    atomic_fetch_add(&egress->waiter_count, 1);
-    atomic_fetch_add(&table->waiter_count, 1);
-    process_is_full = list_is_empty(&egress->waiters);
-    bool taken = is_first && take_slots(egress, &process_is_full);
-
-    if (!taken) {
-        waiter->egress = egress;
-        waiter->is_waiting = true;
-        enlist(waiter, process_is_full);
-    }
-    atomic_fetch_sub(&egress->waiter_count, 1);
-    atomic_fetch_sub(&table->waiter_count, 1);
-    pthread_mutex_unlock(&table->lock);
-    return taken;
+    list_remove(&waiter->node);
+    enlist(waiter, !was_of_process);
+    atomic_fetch_sub(count_of_line(waiter, was_of_process), 1);
 }
 
 static void open_letter(struct letter *letter, struct engine *engine)
@@ -274,7 +257,7 @@ static void grant(struct egress_waiter *waiter)
     engine_post(waiter->engine, &waiter->letter);
 }
 
-/* Under the lock. A waiter moves to the other list when the other limit is what stops it now. */
+/* Under the lock. */
 static void grant_of_egress(struct egress *egress)
 {
     struct list_node *node;
@@ -286,8 +269,7 @@ static void grant_of_egress(struct egress *egress)
         if (take_slots(egress, &process_is_full)) {
             grant(waiter);
         } else if (process_is_full) {
-            delist(waiter);
-            enlist(waiter, true);
+            change_line(waiter);
         } else {
             return;
         }
@@ -308,10 +290,59 @@ static void grant_of_process(struct egress_table *table)
         } else if (process_is_full) {
             return;
         } else {
-            delist(waiter);
-            enlist(waiter, false);
+            change_line(waiter);
         }
     }
+}
+
+/* Under the lock: to whoever may have one now, by either limit. Who goes to the line of the process
+ * must look once more from there: the slot that was missing may have come free before. */
+static void grant_waiting(struct egress *egress)
+{
+    grant_of_process(egress->table);
+    grant_of_egress(egress);
+    grant_of_process(egress->table);
+}
+
+/* Under the lock: a slot, or a place in line. */
+static bool take_or_enlist(struct egress *egress, struct egress_waiter *waiter)
+{
+    struct egress_table *table = egress->table;
+    bool is_first = list_is_empty(&egress->waiters) && first_of_process(table) == NULL;
+    bool process_is_full = list_is_empty(&egress->waiters);
+
+    /* Announced before the second look, so that one of us sees the other: we the free slot, or the
+     * releaser our announcement. */
+    atomic_fetch_add(&egress->waiter_count, 1);
+    atomic_fetch_add(&table->waiter_count, 1);
+    bool taken = is_first && take_slots(egress, &process_is_full);
+
+    if (!taken) {
+        waiter->egress = egress;
+        waiter->is_waiting = true;
+        enlist(waiter, process_is_full);
+    }
+    atomic_fetch_sub(&egress->waiter_count, 1);
+    atomic_fetch_sub(&table->waiter_count, 1);
+    return taken;
+}
+
+bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
+{
+    struct egress_table *table = egress->table;
+    bool process_is_full;
+    bool taken = false;
+
+    /* Who comes now does not overtake those who wait. */
+    if (!egress_has_waiters(egress, false) && take_slots(egress, &process_is_full))
+        return true;
+    pthread_mutex_lock(&table->lock);
+    if (!waiter->is_waiting && !waiter->is_posted)
+        taken = take_or_enlist(egress, waiter);
+    if (!taken)
+        grant_waiting(egress);
+    pthread_mutex_unlock(&table->lock);
+    return taken;
 }
 
 void egress_connect_end(struct egress *egress)
@@ -325,8 +356,7 @@ void egress_connect_end(struct egress *egress)
     if (!egress_has_waiters(egress, false))
         return;
     pthread_mutex_lock(&table->lock);
-    grant_of_process(table);
-    grant_of_egress(egress);
+    grant_waiting(egress);
     pthread_mutex_unlock(&table->lock);
 }
 
