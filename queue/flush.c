@@ -80,6 +80,7 @@ static void staging_clear(struct staging *staging)
     }
     staging->len = 0;
     staging->batch_count = 0;
+    staging->waiting_count = 0;
     staging->effect_count = 0;
 }
 
@@ -524,11 +525,19 @@ static void fail(struct shard *shard, int error)
 
 void flush_drop_accepts(struct shard *shard, int error)
 {
+    struct staging *filling = &shard->filling;
     struct staging kept = {0};
 
-    restage(shard, &shard->filling, &kept, keep_without_space, error);
-    staging_free(&shard->filling);
-    shard->filling = kept;
+    /* Asked each turn while there is no space, with as many outcomes waiting as there may be. */
+    while (filling->waiting_count < filling->batch_count &&
+           keep_without_space(shard, &filling->batches[filling->waiting_count]))
+        filling->waiting_count++;
+    if (filling->waiting_count == filling->batch_count)
+        return;
+    restage(shard, filling, &kept, keep_without_space, error);
+    kept.waiting_count = kept.batch_count;
+    staging_free(filling);
+    *filling = kept;
 }
 
 void flush_drop_all(struct shard *shard)

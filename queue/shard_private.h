@@ -70,6 +70,7 @@ struct staging {
     size_t len, capacity;
     struct batch *batches;
     size_t batch_count, batch_capacity;
+    size_t waiting_count; /* the first ones: they stay when there is no space */
     struct effect *effects;
     size_t effect_count, effect_capacity;
 };

@@ -1,5 +1,6 @@
 /* A disk that fails, is full, writes in part. */
 #include "base/metric.h"
+#include "queue/shard_private.h"
 #include "support/disk_fault.h"
 #include "support/engine_fake.h"
 #include "tests/unit/queue/shard_world.h"
@@ -209,6 +210,56 @@ TEST(full_disk_keeps_room_for_notes_that_no_peer_can_cause)
     fake_advance_ms(w.engine, 1100);
     world_turns(&w, 200);
     assert_true(shard_note(w.shard, &rejected));
+    world_close(&w);
+    world_free(&w);
+}
+
+/* Outcomes that wait for space may be as many as there are recipients: each turn must cost what is
+ * new in it, not what waits. Whatever copies those that wait puts them to another place. */
+TEST(outcomes_that_wait_for_space_are_not_copied_each_turn)
+{
+    enum { RECIPIENTS = 3000, COMMITS = 30, EACH = RECIPIENTS / COMMITS };
+    static struct world_commit commits[COMMITS];
+    static struct outcome outcomes[EACH];
+    struct world w;
+    struct message_id id;
+    struct message_id other;
+    const void *place = NULL;
+    unsigned waiting = 0;
+    int result;
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(RECIPIENTS, 10, 1), &id), 0);
+    (void)due_pending(&w, id, RECIPIENTS - 1);
+    disk_faults.files_max = disk_faults.files;
+    do
+        result = world_accept(&w, world_message(1, 9000, 1), &other);
+    while (result == 0);
+    assert_int_equal(result, -ENOSPC);
+    struct stub *stub = shard_find(w.shard, id);
+    for (unsigned i = 0; i + 1 < COMMITS; i++) { /* one is left: the segment stays */
+        for (unsigned k = 0; k < EACH; k++)
+            outcomes[k] = world_outcome_of(&stub->pendings[i * EACH + k], EVENT_DELIVERED, 0);
+        commits[i].commit = (struct commit){
+            .outcomes = outcomes,
+            .outcome_count = EACH,
+            .done = world_on_commit,
+        };
+        shard_commit(w.shard, &commits[i].commit);
+        world_turns(&w, 5);
+        if (commits[i].is_done)
+            continue;
+        if (++waiting > 1)
+            assert_ptr_equal(w.shard->filling.batches, place);
+        place = w.shard->filling.batches;
+    }
+    assert_true(waiting > 5);
+    disk_faults.files_max = 0;
+    fake_advance_ms(w.engine, 1100);
+    for (unsigned i = 0; i + 1 < COMMITS; i++) {
+        assert_true(world_until(&w, &commits[i].is_done));
+        assert_int_equal(commits[i].result, 0);
+    }
     world_close(&w);
     world_free(&w);
 }
