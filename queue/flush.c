@@ -110,13 +110,13 @@ struct effect *staging_add_effect(struct staging *staging)
     return &staging->effects[staging->effect_count++];
 }
 
-/* Moves a batch, bytes and effects, to the end of another staging. */
 /* Pieces of content have no effects: there may be none at all, and no array of them. */
 static const struct effect *effects_at(const struct staging *staging, size_t taken)
 {
     return staging->effects == NULL ? NULL : staging->effects + taken;
 }
 
+/* Copies a batch, bytes and effects, to the end of another staging. */
 static void staging_take(struct staging *to, const struct staging *from, const struct batch *batch,
                          const struct effect *effects)
 {
