@@ -254,23 +254,46 @@ static void settlement_free(struct settlement *s)
     delivery_check_stopped(delivery);
 }
 
-static void on_committed(struct commit *commit, int result)
+/* False: nothing is left of it to be tried. */
+static bool commit_again(struct settlement *s, int result)
 {
-    struct settlement *s = container_of(commit, struct settlement, commit);
+    struct commit *commit = &s->commit;
 
-    /* An outcome weighs more than its notification, should only both together be too large. */
-    if (result < 0 && result != -ESHUTDOWN && commit->message != NULL) {
+    if (result == -ESHUTDOWN)
+        return false;
+    if (result < 0 && commit->message != NULL) {
+        /* An outcome weighs more than its notification, should only both together be too large. */
         log_limited(LOG_LEVEL_ERROR, "shard=%u notification=lost error=%d", shard_index(s->shard),
                     result);
         commit->message = NULL;
         commit->second = NULL;
-        shard_commit(s->shard, commit);
-        return;
+    } else if (result == -EMSGSIZE && commit->outcome_count > 1) {
+        /* More than a segment holds: one part after the other. */
+        size_t count = commit->outcome_count / 2;
+
+        s->behind_count += commit->outcome_count - count;
+        commit->outcome_count = count;
+    } else if (result == 0 && s->behind_count > 0) {
+        commit->outcomes += commit->outcome_count;
+        commit->outcome_count = s->behind_count;
+        s->behind_count = 0;
+    } else {
+        return false;
     }
+    shard_commit(s->shard, commit);
+    return true;
+}
+
+static void on_committed(struct commit *commit, int result)
+{
+    struct settlement *s = container_of(commit, struct settlement, commit);
+
+    if (commit_again(s, result))
+        return;
     /* A shard that is being closed refuses; the recipients stay unfinished there. */
     if (result < 0)
         log_limited(LOG_LEVEL_WARN, "shard=%u outcomes=%zu not_written=%d", shard_index(s->shard),
-                    s->count, result);
+                    commit->outcome_count + s->behind_count, result);
     settlement_free(s);
 }
 

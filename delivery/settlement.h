@@ -25,7 +25,8 @@ struct settlement {
     struct attempt_facts facts;
     size_t count, count_max;
     struct settled *recipients;
-    struct bytes head; /* of content that is not in memory */
+    size_t behind_count; /* outcomes that follow those of the commit */
+    struct bytes head;   /* of content that is not in memory */
     bool is_reading;
     struct message *failure; /* notifications; ours until committed */
     struct message *notice;

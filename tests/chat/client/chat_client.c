@@ -439,6 +439,8 @@ static bool command(void *context, struct bytes word, struct bytes argument)
         world->load_error = (unsigned)number;
     else if (bytes_equal(word, BYTES("READ-ERROR")) && is_number)
         world->read_error = (unsigned)number;
+    else if (bytes_equal(word, BYTES("OUTCOMES-MAX")) && is_number)
+        world->outcomes_max = (size_t)number;
     else if (bytes_equal(word, BYTES("STOP")) && is_number)
         delivery_stop(world->delivery, engine_now_ms(chat->engine) + (int64_t)number * 1000,
                       on_stopped, chat);

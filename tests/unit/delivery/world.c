@@ -59,6 +59,7 @@ struct written {
     struct list_node node;
     struct commit *commit;
     size_t count;
+    int result; /* of all of it */
     struct outcome *outcomes;
     struct message *message, *second;
 };
@@ -161,6 +162,12 @@ void shard_commit(struct shard *shard, struct commit *commit)
     check(written != NULL);
     list_node_init(&written->node);
     written->commit = commit;
+    if (world->outcomes_max != 0 && commit->outcome_count > world->outcomes_max) {
+        written->result = -EMSGSIZE;
+        list_push_back(&shard->written, &written->node);
+        engine_turn_again(world->engine);
+        return;
+    }
     written->count = commit->outcome_count;
     written->outcomes = calloc(MAX(written->count, (size_t)1), sizeof(struct outcome));
     check(written->outcomes != NULL);
@@ -280,7 +287,7 @@ static void write_one(struct shard *shard, struct written *written)
             accept_message(shard, message_keep(messages[i]));
         message_release(&messages[i]);
     }
-    written->commit->done(written->commit, 0);
+    written->commit->done(written->commit, written->result);
     free(written->outcomes);
     free(written);
 }
