@@ -73,6 +73,7 @@ class Cache:
     def destage(self, numbers):
         """Writes sectors, given in order, to the store: in runs, the runs in random order."""
         runs = []
+        limit = 0
         for number in numbers:
             if runs and runs[-1][-1] == number - 1 and len(runs[-1]) < limit:
                 runs[-1].append(number)

@@ -1,7 +1,6 @@
 """machine.py - a computer whose power can be cut: Debian's user-mode-linux on this host's root."""
 
 import json
-import os
 import pathlib
 import shutil
 import signal

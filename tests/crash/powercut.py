@@ -23,7 +23,6 @@ The seed is printed; --seed repeats the moments, the flushes and which sectors w
 """
 
 import argparse
-import json
 import pathlib
 import random
 import signal
