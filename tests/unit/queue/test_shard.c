@@ -327,6 +327,27 @@ TEST(resident_cap_is_kept_and_what_is_over_it_is_read_back)
     world_free(&w);
 }
 
+/* What is in memory only to save a read must not have new mail refused. */
+TEST(resident_messages_leave_memory_to_new_ones)
+{
+    enum { COUNT = 100, SIZE = 8000, MEMORY = 200000 };
+    struct world w;
+    struct message_id ids[COUNT];
+    struct shard_status status;
+
+    world_init(&w, SEGMENT);
+    w.settings.memory_max = MEMORY;
+    assert_int_equal(world_open(&w), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(world_accept(&w, world_message(1, SIZE, i), &ids[i]), 0);
+    shard_status(w.shard, &status);
+    assert_in_range(status.resident_bytes, SIZE, MEMORY / 4 * 3);
+    for (unsigned i = 0; i < COUNT; i++)
+        verify_large(&w, ids[i], i, SIZE);
+    world_close(&w);
+    world_free(&w);
+}
+
 TEST(loads_of_one_message_share_a_read)
 {
     struct world w;
