@@ -28,8 +28,8 @@ static int admit_message(const struct shard *shard, const struct message *messag
 
     check(message->recipient_count > 0);
     check(content->extent_count > 0 || content->memory.len == content->size);
-    if (message->recipient_count > MESSAGE_RECIPIENTS_MAX ||
-        accept_encoded_len(message, (uint32_t)inline_content_len(message), false) == 0)
+    /* What can never be moved would hold its segment, and all behind it, as long as it lives. */
+    if (message->recipient_count > MESSAGE_RECIPIENTS_MAX || !shard_copy_fits(shard, message))
         return -EMSGSIZE;
     for (size_t i = 0; i < content->extent_count; i++)
         if (!shard_extent_stands(shard, &content->extents[i]))

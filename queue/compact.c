@@ -210,15 +210,6 @@ static void fill_states(const struct shard *shard, const struct stub *stub,
     }
 }
 
-static bool fits(const struct shard *shard, const struct message *message)
-{
-    size_t inline_len = inline_content_len(message);
-    size_t accept_len = accept_encoded_len(message, (uint32_t)inline_len, true);
-
-    return accept_len > 0 && shard_batch_fits(shard, inline_len + record_size(accept_len),
-                                              footer_accept_len(message));
-}
-
 /* A piece may have gone down with a write that failed after it was taken. */
 static bool pieces_stand(const struct shard *shard, const struct message *message)
 {
@@ -239,7 +230,7 @@ static void stage_copy(struct shard *shard, struct message *message)
     struct recipient_state on_stack[STATES_ON_STACK];
     struct recipient_state *states = on_stack;
 
-    if (stub == NULL || shard->is_closing || !fits(shard, message) ||
+    if (stub == NULL || shard->is_closing || !shard_copy_fits(shard, message) ||
         !pieces_stand(shard, message) || stub->recipient_count != message->recipient_count) {
         end_copy(shard);
         return;

@@ -232,6 +232,15 @@ bool shard_batch_fits(const struct shard *shard, size_t batch_len, size_t index_
     return len <= shard->segment_size && batch_len <= RECORD_PAYLOAD_MAX;
 }
 
+bool shard_copy_fits(const struct shard *shard, const struct message *message)
+{
+    size_t inline_len = inline_content_len(message);
+    size_t accept_len = accept_encoded_len(message, (uint32_t)inline_len, true);
+
+    return accept_len > 0 && shard_batch_fits(shard, inline_len + record_size(accept_len),
+                                              footer_accept_len(message));
+}
+
 static size_t fitting_batches(const struct shard *shard)
 {
     const struct staging *filling = &shard->filling;

@@ -232,6 +232,8 @@ size_t inline_content_len(const struct message *message);
 struct effect *staging_add_effect(struct staging *staging);
 void staging_free(struct staging *staging);
 bool shard_batch_fits(const struct shard *shard, size_t batch_len, size_t index_len);
+/* The same of a message's moved copy, which is larger than what is accepted first. */
+bool shard_copy_fits(const struct shard *shard, const struct message *message);
 void flush_wanted(struct shard *shard);
 void flush_turn_end(struct turn_end *end);
 void flush_init(struct shard *shard);

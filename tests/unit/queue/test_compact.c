@@ -125,6 +125,36 @@ TEST(what_all_stays_is_not_moved_about)
 }
 
 /* A large message at the oldest end, its content over several segments, moves as well. */
+/* A copy carries each recipient's state as well: what is taken must leave room for that, or its
+ * segment and all behind it stay as long as it lives. */
+TEST(largest_message_that_is_taken_can_be_moved)
+{
+    struct world w;
+    struct shard_status status;
+    struct message_id id;
+    struct message_id none[1];
+    size_t none_count = 0;
+    unsigned recipients = 6000;
+
+    world_init_in_memory(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    while (world_accept(&w, world_message(recipients, 10, 1), &id) == -EMSGSIZE)
+        recipients -= 10;
+    assert_in_range(recipients, 1000, 5990);
+    for (unsigned first = 1; first < 1000; first += 20)
+        burst(&w, first, 100000, none, &none_count);
+    fake_advance_ms(w.engine, 1000);
+    world_turns(&w, 300);
+    shard_status(w.shard, &status);
+    assert_int_equal(status.messages, 1);
+    assert_true(status.bytes_used <= 2 * status.bytes_live + SEGMENTS_FLOOR * SEGMENT);
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.recipients, recipients);
+    world_close(&w);
+    world_free(&w);
+}
+
 TEST(large_message_is_moved_piece_by_piece)
 {
     enum { SIZE = 5 * CONTENT_CHUNK_MAX + 99 };

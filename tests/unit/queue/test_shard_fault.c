@@ -218,7 +218,7 @@ TEST(full_disk_keeps_room_for_notes_that_no_peer_can_cause)
  * new in it, not what waits. Whatever copies those that wait puts them to another place. */
 TEST(outcomes_that_wait_for_space_are_not_copied_each_turn)
 {
-    enum { RECIPIENTS = 3000, COMMITS = 30, EACH = RECIPIENTS / COMMITS };
+    enum { RECIPIENTS = 2500, COMMITS = 25, EACH = RECIPIENTS / COMMITS };
     static struct world_commit commits[COMMITS];
     static struct outcome outcomes[EACH];
     struct world w;
