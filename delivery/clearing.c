@@ -138,12 +138,15 @@ static struct clearing *clearing_new(struct delivery *delivery, struct stub *stu
     struct clearing *c = slab_alloc(&delivery->clearings);
 
     check(c != NULL); /* cancelling comes on top of CLEARINGS_MAX; the slab has room for it */
+    *c = (struct clearing){
+        .load = {.stub = stub, .done = on_loaded},
+        .delivery = delivery,
+        .shard = delivery_shard(delivery, stub),
+        .verdict = *verdict,
+        .facts = *facts,
+    };
     arena_init(&c->arena, ARENA_MAX);
-    c->delivery = delivery;
-    c->shard = delivery_shard(delivery, stub);
-    c->verdict = *verdict;
     c->verdict.text = keep(c, verdict->text);
-    c->facts = *facts;
     c->facts.source = keep(c, facts->source);
     c->facts.source_ip = keep(c, facts->source_ip);
     c->facts.site = keep(c, facts->site);
@@ -152,7 +155,6 @@ static struct clearing *clearing_new(struct delivery *delivery, struct stub *stu
     c->pendings = arena_alloc(&c->arena, recipient_max * sizeof(struct pending *));
     check(c->pendings != NULL);
     list_node_init(&c->node);
-    c->load = (struct load){.stub = stub, .done = on_loaded};
     list_node_init(&c->load.node);
     /* What bounces may have to be returned. */
     c->load.envelope_only = verdict->kind == VERDICT_DEFERRED || verdict->kind == VERDICT_CANCELLED;

@@ -41,13 +41,13 @@ static void go_idle(struct destination *d)
 struct destination *destination_get(struct delivery *delivery, struct domain *domain)
 {
     struct destination *d = domain->destination;
+    struct list_node *node;
 
     if (d != NULL)
         return d;
     if (delivery->destinations.count >= DESTINATIONS_MAX &&
-        !list_is_empty(&delivery->idle_destinations)) {
-        struct destination *oldest =
-            container_of(list_first(&delivery->idle_destinations), struct destination, in_idle);
+        (node = list_first(&delivery->idle_destinations)) != NULL) {
+        struct destination *oldest = container_of(node, struct destination, in_idle);
 
         destination_free(&oldest);
     }

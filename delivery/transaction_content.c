@@ -82,11 +82,10 @@ bool transaction_send_content(struct smtp_client *c)
     bool any = false;
 
     while (conn_output_room(&c->conn) >= STEP_ROOM) {
-        struct bytes b = BYTES_NONE;
-
         buf_clear(scratch);
         if (t->sent < t->size) {
-            b = next_bytes(t);
+            struct bytes b = next_bytes(t);
+
             if (b.len == 0)
                 return any;
             check(dot_write(&t->dots, b, scratch));

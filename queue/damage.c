@@ -88,16 +88,30 @@ static void file_name(char *out, size_t size, unsigned shard, uint32_t sequence,
     snprintf(out, size, "%02x-%016x-%u-%u.record", shard, sequence, offset, len);
 }
 
+static bool take_number(const char **name, int base, char behind, uint32_t *out)
+{
+    char *end;
+    unsigned long number = strtoul(*name, &end, base);
+
+    if (end == *name || *end != behind || number > UINT32_MAX)
+        return false;
+    *name = end + 1;
+    *out = (uint32_t)number;
+    return true;
+}
+
 static int on_name(void *context, const char *name)
 {
     struct shard *shard = context;
-    unsigned number;
+    const char *rest = name;
+    uint32_t number;
     uint32_t sequence;
     uint32_t offset;
     uint32_t len;
     char again[NAME_MAX_LEN];
 
-    if (sscanf(name, "%2x-%16x-%u-%u.record", &number, &sequence, &offset, &len) != 4 ||
+    if (!take_number(&rest, 16, '-', &number) || !take_number(&rest, 16, '-', &sequence) ||
+        !take_number(&rest, 10, '-', &offset) || !take_number(&rest, 10, '.', &len) ||
         number != shard->number)
         return 0;
     file_name(again, sizeof(again), number, sequence, offset, len);
@@ -346,10 +360,9 @@ bool damage_is_idle(const struct shard *shard)
 void damage_close(struct shard *shard)
 {
     check(shard->damage.copying == 0);
-    for (struct list_node *node; (node = list_pop_front(&shard->damage.recovered)) != NULL;) {
-        struct damage *damage = container_of(node, struct damage, node);
-
-        damage_free(&damage);
+    list_for_each(node, &shard->damage.recovered) {
+        list_remove(node);
+        damage_told(shard, container_of(node, struct damage, node), false);
     }
     ids_free(&shard->damage.copied);
     ids_free(&shard->damage.seen);

@@ -479,6 +479,7 @@ static bool read_file(struct config_reader *reader, const struct config_key *key
             finish_reading(reader, object);
         yaml_document_delete(&document);
     }
+    reader->document = NULL; /* its life ends here */
     buf_free(&text);
     return reader->error_count == 0;
 }
@@ -553,12 +554,14 @@ void config_release(struct config **config)
 
 static bool dns_is_equal(const struct dns_settings *a, const struct dns_settings *b)
 {
-    struct dns_settings first = *a, second = *b;
+    bool same_servers = a->servers == b->servers || (a->servers != NULL && b->servers != NULL &&
+                                                     strcmp(a->servers, b->servers) == 0);
 
-    first.servers = second.servers = NULL;
-    return memcmp(&first, &second, sizeof(first)) == 0 &&
-           (a->servers == b->servers ||
-            (a->servers != NULL && b->servers != NULL && strcmp(a->servers, b->servers) == 0));
+    return same_servers && a->timeout_ms == b->timeout_ms && a->tries == b->tries &&
+           a->ttl_min_s == b->ttl_min_s && a->ttl_max_s == b->ttl_max_s &&
+           a->negative_ttl_max_s == b->negative_ttl_max_s && a->failure_ttl_s == b->failure_ttl_s &&
+           a->stale_s == b->stale_s && a->cache_size == b->cache_size &&
+           a->in_flight_max == b->in_flight_max;
 }
 
 bool config_can_follow(const struct config *old, const struct config *next, const char **key_out)

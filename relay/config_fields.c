@@ -547,7 +547,9 @@ void config_read_sources(struct config_reader *reader, yaml_node_t *node, void *
     struct source *list =
         config_read_list(reader, node, sizeof(*list), &defaults, read_source, &count);
 
-    if (list != NULL && count == 0)
+    if (list == NULL)
+        return; /* no list, which was told */
+    if (count == 0)
         config_error(reader, node, "an empty list; expected at least one source");
     if (count > SOURCES_MAX)
         config_error(reader, node, "%zu sources found; expected at most %d", count, SOURCES_MAX);

@@ -42,7 +42,7 @@ static json_t *status_json(const struct program_status *status)
         "in_attempt", (json_int_t)delivery->in_attempt, "connections",
         (json_int_t)delivery->connections, "sites", (json_int_t)delivery->sites, "sites_resting",
         (json_int_t)delivery->resting_sites, "destinations", (json_int_t)delivery->destinations,
-        "unheld", (json_int_t)(spool->overdue + delivery->unheld));
+        "unheld", (json_int_t)spool->overdue + (json_int_t)delivery->unheld);
 }
 
 static void command_status(struct control_client *client, const json_t *request)

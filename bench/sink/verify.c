@@ -39,7 +39,7 @@ static bool parse_hex(struct bytes text, uint64_t *out)
     if (text.len != 16)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        const char *digit = memchr(digits, text.ptr[i], 16);
+        const char *digit = memchr(digits, text.ptr[i], sizeof(digits) - 1);
 
         if (digit == NULL)
             return false;

@@ -76,6 +76,7 @@ static struct listener_load *least_loaded(struct listener *listener)
     unsigned best = listener->next;
     int best_sessions = INT32_MAX;
 
+    check(settings->load_count > 0);
     for (unsigned i = 0; i < settings->load_count; i++) {
         unsigned candidate = (listener->next + i) % settings->load_count;
         int sessions =
