@@ -7,7 +7,9 @@
 #include "base/random.h"
 #include "delivery/dsn_part.h"
 
-enum { TEXT_MAX = 1024 * 1024 /* of all recipients' groups together */ };
+/* Of all recipients together: each has at most twice the 1,660 octets that its reply becomes, two
+ * or three addresses and some 700 for the fields, and there are at most 1,000. */
+enum { TEXT_MAX = 8 * 1024 * 1024 };
 
 bool dsn_is_wanted(const struct message *message, const struct recipient *recipient,
                    enum dsn_action action)
@@ -203,7 +205,6 @@ struct message *dsn_create(const struct dsn_request *request)
     buf_init(&out, TEXT_MAX + request->returned_max);
     if (dsn == NULL || !fill_envelope(dsn, request, &part))
         goto fail;
-    /* Groups of very many recipients can outgrow the report; it is better short than not sent. */
     if (!put_all(request, &part, &out))
         goto fail;
     if (!arena_copy(&dsn->arena, buf_bytes(&out), &dsn->content.memory))

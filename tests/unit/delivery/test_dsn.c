@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "delivery/clearing.h"
+#include "smtp/reply.h"
 #include "support/unit.h"
 
 enum { NOW_S = 1795489800 /* 2026-11-24 03:10:00 */, PARTS_MAX = 8 };
@@ -319,6 +321,54 @@ TEST(dsn_returns_no_more_than_its_maximum)
     dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
     assert_int_equal(parse(dsn, &whole, parts), 3);
     assert_in_range(parts[2].body.len, 3000, 4096 + 64);
+    message_release(&dsn);
+}
+
+/* As many as end together, with addresses and replies as long as they are ever kept. */
+TEST(dsn_has_room_for_all_recipients_of_a_settlement)
+{
+    static struct recipient many[CLEARING_RECIPIENTS_MAX];
+    static struct dsn_recipient told[CLEARING_RECIPIENTS_MAX];
+    static char addresses[CLEARING_RECIPIENTS_MAX][320];
+    static char reply[SMTP_REPLY_TEXT_MAX];
+    struct message original = make_original("Subject: x\r\n\r\nbody\r\n");
+
+    for (size_t i = 0; i < sizeof(reply); i++)
+        reply[i] = i % 8 == 7 ? '\n' : 'r';
+    for (unsigned i = 0; i < CLEARING_RECIPIENTS_MAX; i++) {
+        int len = snprintf(addresses[i], sizeof(addresses[i]), "%064u@%0240u.example", i, i);
+
+        many[i].address = bytes_range(addresses[i], (size_t)len);
+        many[i].orcpt = BYTES("rfc822;list+2Bc@rcpt.example");
+        told[i] = (struct dsn_recipient){
+            .recipient = &many[i],
+            .action = DSN_FAILED,
+            .status = {5, 1, 1},
+            .code = 550,
+            .enhanced = {5, 1, 1},
+            .text = bytes_range(reply, sizeof(reply)),
+            .mx_host = BYTES("mx.rcpt.example"),
+            .attempt_ms = NOW_S * 1000LL - 1000,
+        };
+    }
+    original.recipients = many;
+    original.recipient_count = CLEARING_RECIPIENTS_MAX;
+    struct dsn_request request = {
+        .hostname = "relay.example",
+        .id = {0x10000000000beef},
+        .now_ms = NOW_S * 1000LL,
+        .message = &original,
+        .returned_max = 4096,
+        .count = CLEARING_RECIPIENTS_MAX,
+        .recipients = told,
+    };
+    struct message *dsn = dsn_create(&request);
+    struct part whole;
+    struct part parts[PARTS_MAX];
+
+    assert_non_null(dsn);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    assert_true(has_line(parts[2].body, "Subject: x"));
     message_release(&dsn);
 }
 
