@@ -27,7 +27,7 @@ size_t clearing_size(void)
 
 bool clearing_has_room(const struct delivery *delivery)
 {
-    return delivery->clearings.count < CLEARINGS_MAX;
+    return delivery->clearings.count < CLEARINGS_MAX && delivery_may_begin(delivery);
 }
 
 static struct bytes keep(struct clearing *c, struct bytes text)

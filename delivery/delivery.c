@@ -190,7 +190,8 @@ static void drive_starved(struct delivery *delivery)
 {
     struct list_node *node;
 
-    if (delivery->clearings.count > CLEARINGS_MAX / 2)
+    if (delivery->clearings.count > CLEARINGS_MAX / 2 ||
+        delivery->settlements.count > COMMITS_MAX / 2)
         return;
     while ((node = list_pop_front(&delivery->starved_sites)) != NULL)
         site_dirty(container_of(node, struct site, in_starved));

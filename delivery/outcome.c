@@ -251,6 +251,9 @@ static void settlement_free(struct settlement *s)
         message_release(&s->message);
     arena_free(&s->arena);
     slab_release(&delivery->settlements, &s);
+    /* Half of those that waited are written: whoever waited for that goes on. */
+    if (delivery->settlements.count == COMMITS_MAX / 2)
+        delivery_drive_later(delivery);
     delivery_check_stopped(delivery);
 }
 

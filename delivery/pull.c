@@ -79,6 +79,10 @@ bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
 
     if (delivery->is_stopping || site->fail_left > 0)
         return false;
+    if (!delivery_may_begin(delivery)) {
+        site_starve(site);
+        return false;
+    }
     for (unsigned i = 0; i < SKIPS_MAX; i++) {
         if ((destination = first_turn(site)) == NULL)
             return false;
@@ -142,8 +146,7 @@ void site_fail_some(struct site *site)
 
     while (site->fail_left > 0 && (destination = first_turn(site)) != NULL) {
         if (!clearing_has_room(delivery)) {
-            if (!list_is_linked(&site->in_starved))
-                list_push_back(&delivery->starved_sites, &site->in_starved);
+            site_starve(site);
             return;
         }
         site->fail_left -= clearing_start(delivery, &destination->waiting, site->fail_left,

@@ -149,6 +149,12 @@ void site_dirty(struct site *site)
     delivery_drive_later(site->delivery);
 }
 
+void site_starve(struct site *site)
+{
+    if (!list_is_linked(&site->in_starved))
+        list_push_back(&site->delivery->starved_sites, &site->in_starved);
+}
+
 static void on_timeout(struct timeout *timeout)
 {
     struct site *site = container_of(timeout, struct site, timeout);
@@ -335,6 +341,10 @@ void site_drive(struct site *site)
     }
     if (site->resting_until_ms > engine_now_ms(delivery->engine)) {
         site_postpone_some(site);
+        return;
+    }
+    if (!delivery_may_begin(delivery)) {
+        site_starve(site);
         return;
     }
     wake_idle(site);

@@ -74,6 +74,8 @@ struct site {
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain);
 void site_put(struct site **site);
 void site_dirty(struct site *site);
+/* Driven again when there is room among clearings and commits. */
+void site_starve(struct site *site);
 void site_drive(struct site *site);
 /* Frees sites that nothing uses; the one given may be gone after it. */
 void site_check_unused(struct site *site);

@@ -27,6 +27,8 @@ enum {
     CLIENTS_MAX = 20000,     /* of one engine; the process's limit is the egress table's */
     CLEARINGS_MAX = 1000,    /* messages whose recipients are being told of a failure */
     CLEARING_LOADS_MAX = 64, /* of these, read from disk at a time */
+    COMMITS_MAX = 10000,     /* settlements that wait to be durable; while there are more, as when
+                                the disk is full, nothing new is begun */
     DRIVE_MAX = 10000,       /* recipients handled in one drive of one site or destination */
     FAIL_MAX = 1000,         /* recipients that one failed try of a site is an attempt for */
     PULL_MAX = 1000,         /* recipients of one transaction */
@@ -62,7 +64,7 @@ struct delivery {
     struct list all_destinations;
     struct list idle_destinations; /* longest idle first */
     struct list dirty_sites, dirty_destinations;
-    struct list starved_sites, starved_destinations; /* wait for room among the clearings */
+    struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
     struct list waiting_clearings;                   /* for a load */
     size_t clearing_loads;
     struct turn_end drive;
@@ -100,6 +102,12 @@ static inline struct shard *delivery_shard(const struct delivery *delivery, cons
 
     check(shard != NULL);
     return shard;
+}
+
+/* Outcomes do not wait to be durable in such a number that more must not be made. */
+static inline bool delivery_may_begin(const struct delivery *delivery)
+{
+    return delivery->settlements.count < COMMITS_MAX;
 }
 
 /* Into a transaction or clearing, and out of it. */

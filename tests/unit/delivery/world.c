@@ -437,7 +437,8 @@ static void on_turn(struct turn_hook *hook)
     struct list_node *node;
 
     list_init(&now);
-    list_splice(&now, &shard->written);
+    if (!shard->world->has_no_space)
+        list_splice(&now, &shard->written);
     while ((node = list_pop_front(&now)) != NULL)
         write_one(shard, container_of(node, struct written, node));
     list_splice(&now, &shard->loads);

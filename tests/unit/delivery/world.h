@@ -44,6 +44,7 @@ struct world {
     bool is_adopted;
     unsigned load_error; /* the next load fails with it */
     unsigned read_error; /* so does reading content */
+    bool has_no_space;   /* commits wait */
     size_t outcomes_max; /* a commit with more is too large; 0: none is */
     struct message *last_dsn;
     struct arena arena; /* of texts in the settings */

@@ -1,0 +1,57 @@
+/* test_no_space.c - outcomes that cannot be written: delivery waits, with a bounded number. */
+#include "support/chat.c"
+#include "support/unit.h"
+#include "tests/unit/delivery/world.c"
+
+enum { MESSAGES = 30000, BOUND = 12000, TURNS = 400 };
+
+static void turns(struct world *world)
+{
+    for (unsigned i = 0; i < TURNS; i++)
+        engine_turn(world->engine, 0);
+}
+
+static struct delivery_status status_of(struct world *world)
+{
+    struct delivery_status status;
+
+    delivery_status(world->delivery, &status);
+    return status;
+}
+
+TEST(delivery_waits_while_outcomes_cannot_be_written)
+{
+    struct engine_settings settings = {0};
+    struct world world;
+    struct world_message gone = {.from = "", .to = "a@gone.example", .content = "x"};
+    struct world_message other = {.from = "", .to = "a@there.example", .content = "x"};
+
+    world_init(&world, engine_create(&settings), NULL);
+    world.port = 1; /* nobody listens there */
+    assert_true(world_mx(&world, BYTES("gone.example nxdomain")));
+    world_start(&world);
+    world.has_no_space = true;
+    for (unsigned i = 0; i < MESSAGES; i++)
+        world_submit(&world, &gone);
+    turns(&world);
+    assert_in_range(status_of(&world).committing, 1000, BOUND);
+    /* Nor is anything new tried. */
+    struct message_id id = world_submit(&world, &other);
+
+    turns(&world);
+    assert_int_equal(status_of(&world).connections, 0);
+    assert_int_equal(status_of(&world).unheld, 0);
+    assert_int_equal(world_pending(&world, id, 0)->attempts, 0);
+    assert_int_equal(world_unfinished(&world), MESSAGES + 1);
+    world.has_no_space = false;
+    for (unsigned i = 0; i < 100 && world_unfinished(&world) > 1; i++)
+        turns(&world);
+    assert_int_equal(world_unfinished(&world), 1);
+    for (unsigned i = 0; i < 100 && world_pending(&world, id, 0)->attempts == 0; i++)
+        turns(&world);
+    assert_int_equal(world_pending(&world, id, 0)->attempts, 1);
+    struct engine *engine = world.engine;
+
+    assert_true(world_free(&world));
+    engine_destroy(&engine);
+}
