@@ -133,7 +133,7 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
     out->until_ms = to_wall(site->delivery, until_ms);
     if (strcmp(out->name, "site-resting") == 0) {
         set_rule(out, "built in: a site that cannot be reached rests");
-        set_detail(out, site->failure.text);
+        set_detail(out, site_failure_text(site));
     } else if (strcmp(out->name, "message-rate") == 0) {
         name_egress_rule(site, out);
         set_rule(out, " rate %g/s", site->rule->messages_per_s);
@@ -145,7 +145,7 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
         name_egress_rule(site, out);
         set_rule(out, " connections %u", site_connections_max(site));
     } else if (site->has_failed) {
-        set_detail(out, site->failure.text); /* of the host before the one that is tried now */
+        set_detail(out, site_failure_text(site)); /* of the host before the one that is tried now */
     }
 }
 

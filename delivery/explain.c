@@ -228,8 +228,9 @@ static bool put_site(const struct site *site, struct buf *out)
            put_number(out, ',', "connections", site->client_count) &&
            put_text(out, ',', "constraint", bytes_of(site_constraint(site, &until_ms))) &&
            put_time(out, ',', "resting_until", to_wall(site->delivery, resting_ms)) &&
-           put_text(out, ',', "last_failure", site->failure.text) &&
-           put_text(out, ',', "last_failure_host", bytes_of(site->failure_host)) &&
+           put_text(out, ',', "last_failure", site_failure_text(site)) &&
+           put_text(out, ',', "last_failure_host",
+                    site->failure == NULL ? BYTES_NONE : site->failure->host) &&
            put_hosts(site, out) && put_egresses(site, out) && buf_append_byte(out, '}');
 }
 

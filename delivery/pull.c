@@ -133,15 +133,16 @@ static void on_taken(void *context, struct pending *pending)
 void site_fail_some(struct site *site)
 {
     struct delivery *delivery = site->delivery;
+    const struct site_failure *failure = site->failure; /* there was one: fail_left is its */
     struct destination *destination;
     struct attempt_facts facts = {
         .is_attempt = true,
-        .started_ms = site->failure_ms,
+        .started_ms = failure->began_ms,
         .times = {-1, -1, -1, -1, -1, -1},
-        .source = site->failure_source != NULL ? bytes_of(site->failure_source->name) : BYTES_NONE,
+        .source = failure->source != NULL ? bytes_of(failure->source->name) : BYTES_NONE,
         .site = site->name,
-        .mx_host = bytes_of(site->failure_host),
-        .mx_ip = bytes_of(site->failure_ip),
+        .mx_host = failure->host,
+        .mx_ip = failure->ip,
     };
 
     while (site->fail_left > 0 && (destination = first_turn(site)) != NULL) {
@@ -150,7 +151,7 @@ void site_fail_some(struct site *site)
             return;
         }
         site->fail_left -= clearing_start(delivery, &destination->waiting, site->fail_left,
-                                          &site->failure, &facts, on_taken, NULL);
+                                          &failure->verdict, &facts, on_taken, NULL);
     }
     site->fail_left = 0;
     site_dirty(site);

@@ -13,6 +13,7 @@
 enum {
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
     NO_MEMORY_MS = 1000,
+    FAILURE_TEXT_MAX = 255,
     SPREAD_PART = 4,       /* of a rest: as much longer some of what waited may wait */
     URGENT_MS = 60 * 1000, /* since a site took a recipient */
     NO_FAMILY_MS = 5 * 60 * 1000,
@@ -135,6 +136,7 @@ void site_check_unused(struct site *site)
     for (size_t i = 0; i < site->egress_count; i++)
         egress_put(&site->egresses[i].egress);
     hosts_release(&site->hosts);
+    free(site->failure);
     delivery->site_count--;
     settings_release(delivery, &site->use);
     free(site);
@@ -153,6 +155,34 @@ void site_starve(struct site *site)
 {
     if (!list_is_linked(&site->in_starved))
         list_push_back(&site->delivery->starved_sites, &site->in_starved);
+}
+
+static struct bytes copy_bytes(uint8_t **at, struct bytes from)
+{
+    uint8_t *start = *at;
+
+    if (from.len > 0)
+        memcpy(start, from.ptr, from.len);
+    *at += from.len;
+    return bytes_range(start, from.len);
+}
+
+void site_set_failure(struct site *site, const struct site_failure *failure)
+{
+    struct bytes text = bytes_slice(failure->verdict.text, 0, FAILURE_TEXT_MAX);
+    struct site_failure *copy =
+        malloc(sizeof(*copy) + text.len + failure->host.len + failure->ip.len);
+
+    check(copy != NULL);
+    uint8_t *at = (uint8_t *)(copy + 1);
+
+    *copy = *failure;
+    copy->verdict.text = copy_bytes(&at, text);
+    copy->host = copy_bytes(&at, failure->host);
+    copy->ip = copy_bytes(&at, failure->ip);
+    free(site->failure);
+    site->failure = copy;
+    site->has_failed = true;
 }
 
 static void on_timeout(struct timeout *timeout)
@@ -215,14 +245,14 @@ static void exhausted(struct site *site, int64_t until_ms)
     int64_t now_ms = engine_now_ms(site->delivery->engine);
 
     if (!site->has_failed && until_ms == INT64_MAX) {
-        site->failure = verdict_of_ours(
-            VERDICT_DEFERRED, 4, 4, "connection", "no-source",
-            BYTES("none of the site's addresses can be reached from our source addresses"));
-        site->failure_host[0] = '\0';
-        site->failure_ip[0] = '\0';
-        site->failure_source = NULL;
-        site->failure_ms = engine_wall_ms(site->delivery->engine);
-        site->has_failed = true;
+        struct site_failure failure = {
+            .verdict = verdict_of_ours(
+                VERDICT_DEFERRED, 4, 4, "connection", "no-source",
+                BYTES("none of the site's addresses can be reached from our source addresses")),
+            .began_ms = engine_wall_ms(site->delivery->engine),
+        };
+
+        site_set_failure(site, &failure);
         until_ms = now_ms + NO_FAMILY_MS;
     }
     until_ms = until_ms == INT64_MAX ? now_ms + NO_FAMILY_MS : MAX(until_ms, now_ms + 1000);
@@ -230,17 +260,17 @@ static void exhausted(struct site *site, int64_t until_ms)
     site->spread_ms = MAX((until_ms - now_ms) / SPREAD_PART, (int64_t)1000);
     site->has_scout = false;
     if (site->has_failed) {
-        if (site->is_refused)
-            site->failure.kind = VERDICT_BOUNCED;
-        else
-            site->failure.kind = VERDICT_DEFERRED;
+        struct site_failure *failure = site->failure;
+
+        failure->verdict.kind = site->is_refused ? VERDICT_BOUNCED : VERDICT_DEFERRED;
         site->fail_left = MIN(site->waiting_count, (size_t)FAIL_MAX);
         for (size_t i = 0; i < site->egress_count; i++)
-            if (site->egresses[i].source == site->failure_source)
+            if (site->egresses[i].source == failure->source)
                 egress_failed(site->egresses[i].egress, now_ms);
         log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s[%s] why=%s",
-                    LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000, site->failure_host,
-                    site->failure_ip, LOG_TEXT(site->failure.text));
+                    LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000,
+                    LOG_TEXT(failure->host), LOG_TEXT(failure->ip),
+                    LOG_TEXT(failure->verdict.text));
     }
     site->has_failed = false;
     site_dirty(site);

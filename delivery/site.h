@@ -30,7 +30,14 @@ struct site_egress {
     bool is_waiting; /* for a slot */
 };
 
-enum { SITE_TEXT_MAX = 256 };
+/* The last connection that did not become ready; one allocation. */
+struct site_failure {
+    struct verdict verdict;
+    struct bytes host; /* empty: none was tried */
+    struct bytes ip;
+    const struct source *source; /* NULL: none was tried */
+    int64_t began_ms;            /* wall */
+};
 
 struct site {
     struct delivery *delivery;
@@ -58,22 +65,25 @@ struct site {
     int64_t took_ms;          /* a recipient was accepted last; 0: never */
     size_t cap;               /* connections the peer seems to allow, while cap_until_ms */
     int64_t cap_until_ms;
-    /* The last connection that did not become ready. */
-    struct verdict failure;
-    char failure_text[SITE_TEXT_MAX], failure_host[SITE_TEXT_MAX], failure_ip[ADDRESS_TEXT_MAX];
-    const struct source *failure_source;
-    int64_t failure_ms; /* wall, its start */
-    bool has_failed;    /* since the last success or rest */
-    bool is_refused;    /* every failure since then was permanent */
-    size_t fail_left;   /* recipients still to be told of it */
+    struct site_failure *failure; /* NULL: there was none */
+    bool has_failed;              /* since the last success or rest */
+    bool is_refused;              /* every failure since then was permanent */
+    size_t fail_left;             /* recipients still to be told of it */
     size_t egress_count;
     struct site_egress egresses[]; /* one a source */
 };
+
+static inline struct bytes site_failure_text(const struct site *site)
+{
+    return site->failure == NULL ? BYTES_NONE : site->failure->verdict.text;
+}
 
 /* Found or made; the caller is a destination and holds it until site_put(). */
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain);
 void site_put(struct site **site);
 void site_dirty(struct site *site);
+/* Copies all of `failure`; has_failed from now on. */
+void site_set_failure(struct site *site, const struct site_failure *failure);
 /* Driven again when there is room among clearings and commits. */
 void site_starve(struct site *site);
 void site_drive(struct site *site);

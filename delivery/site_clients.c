@@ -60,23 +60,23 @@ static void remember_failure(struct site *site, struct smtp_client *client,
                              const struct verdict *verdict)
 {
     struct host *host = hosts_find(site->hosts, &client->address);
-    struct bytes text = bytes_slice(verdict->text, 0, sizeof(site->failure_text) - 1);
+    char ip[ADDRESS_TEXT_MAX];
 
     if (is_of_source(verdict))
         egress_failed(client->egress->egress, engine_now_ms(site->delivery->engine));
     else if (host != NULL)
         host_failed(host, engine_now_ms(site->delivery->engine));
     site->is_refused = verdict->kind == VERDICT_BOUNCED && (!site->has_failed || site->is_refused);
-    site->has_failed = true;
-    site->failure = *verdict;
-    if (text.len > 0)
-        memmove(site->failure_text, text.ptr, text.len);
-    site->failure_text[text.len] = '\0';
-    site->failure.text = bytes_range(site->failure_text, text.len);
-    snprintf(site->failure_host, sizeof(site->failure_host), "%.*s", BYTES_ARG(client->host_name));
-    address_format(&client->address, site->failure_ip);
-    site->failure_source = client->egress->source;
-    site->failure_ms = client->opened_wall_ms;
+    address_format(&client->address, ip);
+    struct site_failure failure = {
+        .verdict = *verdict,
+        .host = client->host_name,
+        .ip = bytes_of(ip),
+        .source = client->egress->source,
+        .began_ms = client->opened_wall_ms,
+    };
+
+    site_set_failure(site, &failure);
     site_dirty(site);
 }
 

@@ -6,8 +6,8 @@
  * type, CNAME chains and the SOA of negative answers are needed. One resolver an engine; each
  * (name, type) has one query in flight however many ask.
  *
- * Cache, one for all resolvers: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as the SOA says, at most
- * negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for ttl_min; SERVFAIL and
+ * Cache, one for all resolvers: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as
+ * the SOA says, at most negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for ttl_min; SERVFAIL and
  * time-outs are remembered for failure_ttl_s so that a dead zone is not asked for every message;
  * DNS_OK answers past their TTL are given out for up to stale_s while the servers fail (negative
  * ones are not: mail bounces on them). Bounded by cache_size (least recently used go first).
