@@ -7,10 +7,11 @@
  * (name, type) has one query in flight however many ask.
  *
  * Cache, one for all resolvers: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as
- * the SOA says, at most negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for ttl_min; SERVFAIL and
- * time-outs are remembered for failure_ttl_s so that a dead zone is not asked for every message;
- * DNS_OK answers past their TTL are given out for up to stale_s while the servers fail (negative
- * ones are not: mail bounces on them). Bounded by cache_size (least recently used go first).
+ * the SOA says, at most negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for
+ * ttl_min; SERVFAIL and time-outs are remembered for failure_ttl_s so that a dead zone is not asked
+ * for every message; DNS_OK answers past their TTL are given out for up to stale_s while the
+ * servers fail (negative ones are not: mail bounces on them). Bounded by cache_size (least recently
+ * used go first).
  *
  * Only DNS is asked: no hosts file, no search list. Names are taken in any case and with or without
  * the trailing dot; A-labels only.
