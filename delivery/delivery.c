@@ -80,6 +80,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->dirty_destinations);
     list_init(&d->starved_sites);
     list_init(&d->starved_destinations);
+    list_init(&d->unresolved);
     list_init(&d->waiting_clearings);
     list_init(&d->held);
     list_init(&d->cancelled);

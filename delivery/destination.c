@@ -70,6 +70,29 @@ struct destination *destination_get(struct delivery *delivery, struct domain *do
     return d;
 }
 
+static void resolve_next(struct delivery *delivery)
+{
+    struct list_node *node = list_pop_front(&delivery->unresolved);
+
+    if (node != NULL)
+        destination_dirty(container_of(node, struct destination, in_starved));
+}
+
+static void lookup_over(struct delivery *delivery)
+{
+    check(delivery->lookup_count > 0);
+    delivery->lookup_count--;
+    resolve_next(delivery);
+}
+
+static void cancel_lookup(struct destination *d)
+{
+    if (d->lookup == NULL)
+        return;
+    lookup_cancel(&d->lookup);
+    lookup_over(d->delivery);
+}
+
 static void detach(struct destination *d)
 {
     if (d->site == NULL)
@@ -87,7 +110,7 @@ void destination_free(struct destination **destination)
 
     *destination = NULL;
     check(d->waiting_count == 0);
-    lookup_cancel(&d->lookup);
+    cancel_lookup(d);
     detach(d);
     list_remove(&d->in_all);
     list_remove(&d->in_idle);
@@ -138,6 +161,7 @@ void destination_remove(struct destination *d, struct pending *pending)
     if (d->waiting_count > 0)
         return;
     list_remove(&d->in_turns);
+    list_remove(&d->in_starved);
     go_idle(d);
 }
 
@@ -199,6 +223,7 @@ static void on_looked_up(void *context, const struct mx_set *set)
     int64_t now_ms = engine_now_ms(d->delivery->engine);
 
     d->lookup = NULL;
+    lookup_over(d->delivery);
     d->lookup_ms = now_ms - d->lookup_began_ms;
     destination_dirty(d);
     if (set->status == MX_OK && set->host_count > 0) {
@@ -239,18 +264,38 @@ static void refuse_waiting(struct destination *d)
     }
 }
 
+/* As many at a time as keep the resolver busy: a queue's destinations may all be due at once. */
+static void start_lookup(struct destination *d)
+{
+    struct delivery *delivery = d->delivery;
+
+    if (delivery->lookup_count >= LOOKUPS_MAX) {
+        if (!list_is_linked(&d->in_starved))
+            list_push_back(&delivery->unresolved, &d->in_starved);
+        return;
+    }
+    list_remove(&d->in_starved);
+    delivery->lookup_count++;
+    d->route = router_route(delivery->settings, domain_name(d->domain));
+    d->lookup_began_ms = engine_now_ms(delivery->engine);
+    d->lookup = lookup_start(delivery, d->route, domain_name(d->domain), on_looked_up, d);
+}
+
 void destination_drive(struct destination *d)
 {
     struct delivery *delivery = d->delivery;
     int64_t now_ms = engine_now_ms(delivery->engine);
     bool is_current = d->state != DESTINATION_NEW && now_ms < d->expires_ms;
 
-    if (delivery->is_stopping || d->waiting_count == 0)
+    if (delivery->is_stopping)
         return;
+    if (d->waiting_count == 0) {
+        if (delivery->lookup_count < LOOKUPS_MAX)
+            resolve_next(delivery); /* it may have been this one's turn */
+        return;
+    }
     if (!is_current && d->lookup == NULL) {
-        d->route = router_route(delivery->settings, domain_name(d->domain));
-        d->lookup_began_ms = now_ms;
-        d->lookup = lookup_start(delivery, d->route, domain_name(d->domain), on_looked_up, d);
+        start_lookup(d);
         return;
     }
     if (d->state == DESTINATION_REFUSED && d->lookup == NULL)
@@ -259,7 +304,7 @@ void destination_drive(struct destination *d)
 
 void destination_reroute(struct destination *d)
 {
-    lookup_cancel(&d->lookup);
+    cancel_lookup(d);
     detach(d);
     d->state = DESTINATION_NEW;
     d->route = NULL; /* of settings that may go now */

@@ -23,8 +23,8 @@ struct destination {
     struct list_node in_all;
     struct list_node in_idle;
     struct list_node in_dirty;
-    struct list_node in_starved;
-    struct list_node in_turns; /* of the site, while something waits */
+    struct list_node in_starved; /* or in `unresolved` */
+    struct list_node in_turns;   /* of the site, while something waits */
     enum destination_state state;
     unsigned generation; /* of the settings it was routed by */
     struct site *site;

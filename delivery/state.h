@@ -33,6 +33,7 @@ enum {
     FAIL_MAX = 1000,         /* recipients that one failed try of a site is an attempt for */
     PULL_MAX = 1000,         /* recipients of one transaction */
     DESTINATIONS_MAX = 2000000,
+    LOOKUPS_MAX = 2048,      /* of destinations, at a time: twice what the resolver has in flight */
     DESTINATION_KEPT_S = 60, /* without recipients, for the sake of its routing */
     TICK_MS = 1000,
 };
@@ -65,7 +66,9 @@ struct delivery {
     struct list idle_destinations; /* longest idle first */
     struct list dirty_sites, dirty_destinations;
     struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
-    struct list waiting_clearings;                   /* for a load */
+    struct list unresolved; /* destinations that wait for their lookup, with waiting mail */
+    size_t lookup_count;
+    struct list waiting_clearings; /* for a load */
     size_t clearing_loads;
     struct turn_end drive;
     struct timeout tick;

@@ -581,8 +581,16 @@ static struct mx_lookup *look_up(struct world *world, struct bytes domain, mx_do
     list_node_init(&lookup->node);
     list_push_back(&world->lookups, &lookup->node);
     turn_end_init(&lookup->turn_end, on_answer);
-    engine_at_turn_end(world->engine, &lookup->turn_end);
+    if (!world->lookups_wait)
+        engine_at_turn_end(world->engine, &lookup->turn_end);
     return lookup;
+}
+
+void world_answer_lookups(struct world *world)
+{
+    world->lookups_wait = false;
+    list_for_each(node, &world->lookups)
+        engine_at_turn_end(world->engine, &container_of(node, struct mx_lookup, node)->turn_end);
 }
 
 struct mx_lookup *mx_lookup_start(struct resolver *resolver, const struct mx_rules *rules,

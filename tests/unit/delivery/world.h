@@ -50,6 +50,7 @@ struct world {
     struct arena arena; /* of texts in the settings */
     struct list mx;
     struct list lookups;
+    bool lookups_wait; /* until world_answer_lookups() */
     bool has_stopped;
 };
 
@@ -61,6 +62,8 @@ void world_start(struct world *world);
  * host, mx.DOMAIN at 127.0.0.1. Preferences count up; "=" before a host: as the one before. */
 bool world_mx(struct world *world, struct bytes line);
 struct message_id world_submit(struct world *world, const struct world_message *message);
+/* Those that waited; and later ones are answered at once again. */
+void world_answer_lookups(struct world *world);
 /* Recipients that are not final yet. */
 size_t world_unfinished(const struct world *world);
 /* The n-th recipient of a message; NULL when it is finished. */
