@@ -5,8 +5,8 @@
  * once. An entry has up to two sides: the last real answer (data or a negative one), and, since the
  * servers failed, what is told meanwhile: the failure, or the old data said to be stale (RFC 8767).
  *
- * Facts are kept packed (packed.h), so an entry takes about 100 bytes. Least recently used ones go
- * when all of them pass bytes_max, which counts what the allocator gives for them.
+ * Facts are kept packed (packed.h), so an entry takes about 100 bytes. When they pass bytes_max the
+ * oldest go, but for some of those that were asked for since.
  *
  * Times are monotonic milliseconds and come from the caller. Any thread: calls lock for about a
  * microsecond. Answers that come out are the caller's alone.

@@ -10,8 +10,8 @@
  * the SOA says, at most negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for
  * ttl_min; SERVFAIL and time-outs are remembered for failure_ttl_s so that a dead zone is not asked
  * for every message; DNS_OK answers past their TTL are given out for up to stale_s while the
- * servers fail (negative ones are not: mail bounces on them). Bounded by cache_size (least recently
- * used go first).
+ * servers fail (negative ones are not: mail bounces on them). Bounded by cache_size (the oldest go
+ * first).
  *
  * Only DNS is asked: no hosts file, no search list. Names are taken in any case and with or without
  * the trailing dot; A-labels only.
