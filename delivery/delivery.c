@@ -68,7 +68,6 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     use_settings(d, setup->settings);
     d->started_ms = engine_wall_ms(setup->engine);
     slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
-    slab_init(&d->destinations, sizeof(struct destination), DESTINATIONS_MAX);
     slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
     slab_init(&d->clearings, clearing_size(), CLEARINGS_SLAB_MAX);
     buf_init(&d->scratch, SCRATCH_MAX);
@@ -380,7 +379,7 @@ void delivery_free(struct delivery **delivery)
     map_free(&d->sites);
     buf_free(&d->scratch);
     slab_free_all(&d->clients);
-    slab_free_all(&d->destinations);
+    check(d->destination_count == 0);
     slab_free_all(&d->settlements);
     slab_free_all(&d->clearings);
     free(d);

@@ -45,13 +45,14 @@ struct destination *destination_get(struct delivery *delivery, struct domain *do
 
     if (d != NULL)
         return d;
-    if (delivery->destinations.count >= DESTINATIONS_MAX &&
+    if (delivery->destination_count >= DESTINATIONS_MAX &&
         (node = list_first(&delivery->idle_destinations)) != NULL) {
         struct destination *oldest = container_of(node, struct destination, in_idle);
 
         destination_free(&oldest);
     }
-    d = slab_alloc(&delivery->destinations);
+    /* Not of a slab: of very many a few stay for long, and would keep the chunks of all. */
+    d = delivery->destination_count < DESTINATIONS_MAX ? calloc(1, sizeof(*d)) : NULL;
     if (d == NULL)
         return NULL;
     d->delivery = delivery;
@@ -119,7 +120,7 @@ void destination_free(struct destination **destination)
     free(d->note);
     domain->destination = NULL;
     delivery->destination_count--;
-    slab_release(&delivery->destinations, &d);
+    free(d);
     if (!delivery->is_stopping)
         domain_forget(delivery->domains, &domain);
 }

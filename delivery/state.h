@@ -59,7 +59,7 @@ struct delivery {
     unsigned generation; /* of the settings */
     struct shard *shards[SHARDS_MAX];
 
-    struct slab clients, destinations, settlements, clearings;
+    struct slab clients, settlements, clearings;
     struct map sites; /* those of the present settings */
     struct list all_sites;
     struct list all_destinations;
