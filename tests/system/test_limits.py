@@ -193,17 +193,19 @@ def test_descriptors_run_out(stage):
     assert not relay.events(kind="bounced")
 
 
-def test_memory_runs_out(stage):
+def test_waiting_contents_take_no_memory_from_new_mail(stage):
+    """200 MB wait at a limit of 64 MiB: contents leave memory, so that nothing is refused. (The
+    452 behind the last stub that fits: unit/queue/shard, bench/backlog.)"""
     switch = Switch(stage)
     relay = stage.ringpost(routes=switch.route, engines="1", limits="{memory: 64MiB}",
                            spool="{segment_size: 16MiB, resident: 1GiB}",
                            retry="{first: 1s, factor: 1, max: 1s}")
     ids, refusal = fill(relay, 100_000, 2000)
-    if refusal:  # what is in memory for its first attempt may also be given up in time
-        assert refusal.startswith("452 4.3.0"), refusal
+    assert not refusal, refusal
+    assert len(ids) == 2000
     memory = relay.memory()
     if not parts.is_sanitized():
-        assert memory < 400 << 20, f"{memory >> 20} MiB"
+        assert memory < 200 << 20, f"{memory >> 20} MiB"
     switch.is_open = True
     relay.cli("queue", "retry", "--domain", "*")
     submits_again(relay)
