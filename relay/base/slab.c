@@ -123,10 +123,12 @@ void slab_release_object(struct slab *slab, void *object)
     push_free(slab, chunk, object);
     chunk->count--;
     /* Empty ones are last in line: what others have left is used first. */
-    if (chunk->count == 0)
+    if (chunk->count == 0) {
         list_remove(&chunk->node);
-    if (!list_is_linked(&chunk->node))
         list_push_back(&slab->chunks, &chunk->node);
+    } else if (!list_is_linked(&chunk->node)) {
+        list_push_front(&slab->chunks, &chunk->node);
+    }
     if (chunk->count == 0 && ++slab->empty_count > EMPTY_KEPT)
         chunk_free(slab, chunk);
 }

@@ -85,6 +85,28 @@ TEST(memory_is_given_back_when_objects_are)
     slab_free_all(&slab);
 }
 
+TEST(empty_chunk_is_the_last_to_be_used)
+{
+    enum { COUNT = 400 }; /* three chunks */
+    static void *objects[COUNT];
+    struct slab slab;
+
+    slab_init(&slab, 400, SIZE_MAX);
+    for (size_t i = 0; i < COUNT; i++)
+        objects[i] = slab_alloc(&slab);
+    assert_in_range(slab.chunk_count, 3, 4);
+    /* The newest is empty, the others are full until one of the oldest goes. */
+    size_t left = COUNT;
+    while (slab.empty_count == 0)
+        slab_release(&slab, &objects[--left]);
+    slab_release(&slab, &objects[0]);
+    objects[0] = slab_alloc(&slab);
+    assert_int_equal(slab.empty_count, 1);
+    for (size_t i = 0; i < left; i++)
+        slab_release(&slab, &objects[i]);
+    slab_free_all(&slab);
+}
+
 TEST(maximum_of_zero_gives_nothing)
 {
     struct slab slab;
