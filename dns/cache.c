@@ -296,6 +296,9 @@ static const struct dns_answer *store_failure(struct dns_cache *cache, struct by
 
     if (entry == NULL)
         entry = entry_put(cache, name, type, NULL);
+    /* Another engine asked at the same time, and was answered. */
+    if (entry->fact_len > 0 && now_ms < entry->expires_ms)
+        return dns_unpack(entry_fact(entry), name, type, entry->expires_ms);
     if (entry->meanwhile == NULL) {
         entry->meanwhile = malloc(sizeof(*entry->meanwhile));
         check(entry->meanwhile != NULL);

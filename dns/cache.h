@@ -9,7 +9,8 @@
  * oldest go, but for some of those that were asked for since.
  *
  * Times are monotonic milliseconds and come from the caller. Any thread: calls lock for about a
- * microsecond. Answers that come out are the caller's alone.
+ * microsecond, a store that lets a block of the oldest go for some ten. Answers that come out are
+ * the caller's alone.
  */
 #pragma once
 
@@ -24,8 +25,8 @@ void dns_cache_free(struct dns_cache **cache);
  * makes them. */
 must_use const struct dns_answer *dns_cache_find(struct dns_cache *cache, struct bytes name,
                                                  enum dns_type type, int64_t now_ms);
-/* Takes in what was just learned and returns a reference to what is to be told: `answer` itself, or
- * old data if `answer` is a failure and they are not too old. */
+/* Takes in what was just learned and returns a reference to what is to be told: `answer` itself,
+ * or if it is a failure what another engine learned meanwhile, or old data, not too old. */
 must_use const struct dns_answer *dns_cache_store(struct dns_cache *cache, struct bytes name,
                                                   enum dns_type type,
                                                   const struct dns_answer *answer, int64_t now_ms);

@@ -123,6 +123,27 @@ TEST(store_failure_keeps_no_negative_answer_alive)
     dns_cache_free(&cache);
 }
 
+/* Two engines asked at the same time, and one of them was answered. */
+TEST(store_failure_tells_what_another_engine_learned)
+{
+    struct dns_cache *cache = dns_cache_create(ROOM, 1000);
+    static const enum dns_status facts[] = {DNS_OK, DNS_NXDOMAIN};
+
+    for (size_t i = 0; i < ARRAY_LEN(facts); i++) {
+        store(cache, "a.example", facts[i], 500, 0);
+        const struct dns_answer *told = learn(cache, "a.example", DNS_FAILED, 30, 1);
+
+        expect_row(i, told->status == facts[i]);
+        expect_row(i, !told->is_stale);
+        expect_row(i, told->expires_ms == 500);
+        expect_row(i, told->why == NULL);
+        dns_answer_release(&told);
+        expect_row(i, find(cache, "a.example", 499) == (int)facts[i]);
+        expect_row(i, find(cache, "a.example", 500) == NOTHING);
+    }
+    dns_cache_free(&cache);
+}
+
 TEST(store_fact_ends_failure)
 {
     struct dns_cache *cache = dns_cache_create(ROOM, 1000);
