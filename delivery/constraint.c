@@ -134,6 +134,9 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
     if (strcmp(out->name, "site-resting") == 0) {
         set_rule(out, "built in: a site that cannot be reached rests");
         set_detail(out, site_failure_text(site));
+    } else if (strcmp(out->name, "outcomes-unwritten") == 0) {
+        set_rule(out, "built in: no attempts while the outcomes of %d wait for the disk",
+                 COMMITS_MAX);
     } else if (strcmp(out->name, "message-rate") == 0) {
         name_egress_rule(site, out);
         set_rule(out, " rate %g/s", site->rule->messages_per_s);

@@ -222,6 +222,8 @@ const char *site_constraint(const struct site *site, int64_t *until_ms_out)
     }
     if (site->waiting_count == 0)
         return "nothing-waits";
+    if (list_is_linked(&site->in_starved))
+        return "outcomes-unwritten";
     if (site->rate_until_ms > now_ms) {
         *until_ms_out = site->rate_until_ms;
         return "message-rate";
