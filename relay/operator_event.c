@@ -87,8 +87,8 @@ static void note(struct worker *worker, void *context)
     if (event->id.value != 0)
         message_id_format(event->id, id);
     log_error(
-        "id=%s kind=%s text=%s what=\"an event is lost: the disk is full, and too many wait\"", id,
-        event_kind_name(event->kind), LOG_TEXT(event->reply_text));
+        "id=%s kind=%s text=%s what=\"an event is lost: the disk is full, or the spool closes\"",
+        id, event_kind_name(event->kind), LOG_TEXT(event->reply_text));
 }
 
 static void tell(struct program *program, enum event_kind kind, const struct meant *meant,
