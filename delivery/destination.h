@@ -56,7 +56,6 @@ void destination_dirty(struct destination *destination);
 void destination_drive(struct destination *destination);
 /* Settings changed: route it anew. */
 void destination_reroute(struct destination *destination);
-/* Frees those that were idle for long. */
 /* Frees those that have been idle for long enough, a bounded number at a time. */
 void destinations_free_idle(struct delivery *delivery);
 
