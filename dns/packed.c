@@ -151,7 +151,7 @@ enum dns_status dns_packed_status(struct bytes packed)
 const struct dns_answer *dns_unpack(struct bytes packed, struct bytes name, enum dns_type type,
                                     int64_t expires_ms)
 {
-    struct dns_record records[DNS_RECORDS_MAX] = {0};
+    struct dns_record records[DNS_RECORDS_MAX];
     struct bytes rest = packed;
     struct dns_answer answer = {.records = records, .expires_ms = expires_ms};
 
@@ -162,8 +162,10 @@ const struct dns_answer *dns_unpack(struct bytes packed, struct bytes name, enum
     size_t canonical_len = take_u8(&rest);
     answer.canonical = canonical_len == SAME ? name : take(&rest, canonical_len);
     check(answer.record_count <= DNS_RECORDS_MAX);
-    for (size_t i = 0; i < answer.record_count; i++)
+    for (size_t i = 0; i < answer.record_count; i++) {
+        records[i] = (struct dns_record){0};
         take_record(&rest, &records[i], type);
+    }
     check(rest.len == 0);
     return dns_answer_copy(&answer);
 }
