@@ -427,6 +427,8 @@ void delivery_wake(struct delivery *delivery, struct domain *domain)
         site_wake(destination->site);
         return;
     }
+    if (destination->wants_wake && list_is_linked(&destination->in_dirty))
+        return; /* by another recipient just now */
     destination->wants_wake = true;
     if (destination->lookup == NULL) {
         resolver_flush(delivery->resolver, domain_name(domain));

@@ -8,7 +8,8 @@
 #include "queue/domain.h"
 
 enum {
-    SLICE_BUCKETS = 4096,  /* of the index, a visit */
+    SLICE_US = 4000,       /* after this long the engine sees to its mail again */
+    VISIT_BUCKETS = 32,    /* of the index, until the clock is looked at */
     SLICE_MESSAGES = 2000, /* matching messages a slice may collect before it ends */
     SLICE_LOADS = 64,      /* envelopes read back at a time */
 };
@@ -36,7 +37,7 @@ struct queue_walk {
     uint64_t cursor;
     bool is_over;
     size_t found_count, found_next;
-    struct message_id found[SLICE_MESSAGES + SLICE_BUCKETS]; /* whose envelope is needed */
+    struct message_id found[SLICE_MESSAGES]; /* whose envelope is needed */
     unsigned loading;
     struct walk_load loads[SLICE_LOADS];
 };
@@ -232,6 +233,18 @@ static void load_more(struct queue_walk *walk)
     sem_post(&walk->slice_done);
 }
 
+/* False at the end of the shard. */
+static bool walk_some(struct queue_walk *walk, struct shard *shard)
+{
+    int64_t until_us = clock_monotonic_us() + SLICE_US;
+    bool more = true;
+
+    while (more && !is_at_limit(walk) && walk->found_count < SLICE_MESSAGES / 2 &&
+           clock_monotonic_us() < until_us)
+        more = shard_walk(shard, &walk->cursor, VISIT_BUCKETS, visit, walk);
+    return more;
+}
+
 static void open_slice(struct letter *letter, struct engine *engine)
 {
     struct queue_walk *walk = container_of(letter, struct queue_walk, letter);
@@ -246,7 +259,7 @@ static void open_slice(struct letter *letter, struct engine *engine)
         if (stub != NULL)
             visit(walk, shard, stub);
         walk->cursor = UINT64_MAX;
-    } else if (!shard_walk(shard, &walk->cursor, SLICE_BUCKETS, visit, walk)) {
+    } else if (!walk_some(walk, shard)) {
         walk->cursor = UINT64_MAX;
     }
     load_more(walk);
