@@ -139,6 +139,7 @@ class BacklogRelay(Ringpost):
         self.program = os.path.realpath(program)
         self.port = quiet_port()
         self.process = None
+        self.lost_max = 0  # messages that damage may have cost
         self.log = os.path.join(self.folder, "ringpost.log")
         self.state = os.path.join(self.folder, "state")
         self.text = CONFIG.format(state=self.state, port=self.port,
