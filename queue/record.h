@@ -160,7 +160,8 @@ struct record_scan {
     /* len bytes at offset; `header` is the damaged record's where readable, else NULL. */
     void (*damage)(void *context, uint32_t offset, uint32_t len, const struct record *header);
     void (*torn)(void *context, uint32_t offset, uint32_t len);
-    /* Place in the segment: before it nothing is torn, so what is bad there is damage. Or 0. */
+    /* Place in the segment: before it nothing is torn, so what is bad there is damage. Or 0. Taken
+     * down to a multiple of RECORD_ALIGN. */
     uint32_t whole_until;
 };
 

@@ -132,7 +132,8 @@ static uint64_t scan(struct bytes bytes, uint32_t whole_until)
     check(result.records == seen.records);
     check(result.end <= BASE + bytes.len);
     check(result.whole_until <= result.end);
-    check(result.whole_until >= MIN(whole_until, BASE + (uint32_t)bytes.len));
+    whole_until = MIN(whole_until, BASE + (uint32_t)bytes.len) / RECORD_ALIGN * RECORD_ALIGN;
+    check(result.whole_until >= whole_until);
     return seen.records;
 }
 
