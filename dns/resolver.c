@@ -92,7 +92,7 @@ static void fill_settings(struct dns_settings *settings)
     set_default(&settings->stale_s, 3600);
     set_default(&settings->in_flight_max, 1024);
     if (settings->cache_size == 0)
-        settings->cache_size = 8 << 20;
+        settings->cache_size = 4 << 20;
 }
 
 struct dns_cache *resolver_cache_create(const struct dns_settings *settings)

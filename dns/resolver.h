@@ -36,7 +36,7 @@ struct dns_settings {
     unsigned negative_ttl_max_s; /* 0: 3600 */
     unsigned failure_ttl_s;      /* 0: 30 */
     unsigned stale_s;            /* 0: 3600 */
-    uint64_t cache_size;         /* bytes; 0: 8 MiB */
+    uint64_t cache_size;         /* bytes; 0: 4 MiB */
     unsigned in_flight_max;      /* queries; more wait in line; 0: 1024 */
 };
 
