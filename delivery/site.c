@@ -157,16 +157,6 @@ void site_starve(struct site *site)
         list_push_back(&site->delivery->starved_sites, &site->in_starved);
 }
 
-static struct bytes copy_bytes(uint8_t **at, struct bytes from)
-{
-    uint8_t *start = *at;
-
-    if (from.len > 0)
-        memcpy(start, from.ptr, from.len);
-    *at += from.len;
-    return bytes_range(start, from.len);
-}
-
 void site_set_failure(struct site *site, const struct site_failure *failure)
 {
     struct bytes text = bytes_slice(failure->verdict.text, 0, FAILURE_TEXT_MAX);
@@ -177,9 +167,9 @@ void site_set_failure(struct site *site, const struct site_failure *failure)
     uint8_t *at = (uint8_t *)(copy + 1);
 
     *copy = *failure;
-    copy->verdict.text = copy_bytes(&at, text);
-    copy->host = copy_bytes(&at, failure->host);
-    copy->ip = copy_bytes(&at, failure->ip);
+    copy->verdict.text = bytes_put(text, &at);
+    copy->host = bytes_put(failure->host, &at);
+    copy->ip = bytes_put(failure->ip, &at);
     free(site->failure);
     site->failure = copy;
     site->has_failed = true;

@@ -4,17 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct bytes move_bytes(uint8_t **free_bytes, struct bytes b)
-{
-    uint8_t *start = *free_bytes;
-
-    if (b.len == 0)
-        return bytes_range(start, 0);
-    memcpy(start, b.ptr, b.len);
-    *free_bytes += b.len;
-    return bytes_range(start, b.len);
-}
-
 const struct dns_answer *dns_answer_copy(const struct dns_answer *from)
 {
     size_t records_size = from->record_count * sizeof(struct dns_record);
@@ -31,11 +20,11 @@ const struct dns_answer *dns_answer_copy(const struct dns_answer *from)
     *answer = *from;
     answer->references = 1;
     answer->records = from->record_count > 0 ? (struct dns_record *)(answer + 1) : NULL;
-    answer->canonical = move_bytes(&free_bytes, from->canonical);
+    answer->canonical = bytes_put(from->canonical, &free_bytes);
     for (size_t i = 0; i < from->record_count; i++) {
         answer->records[i] = from->records[i];
-        answer->records[i].name = move_bytes(&free_bytes, from->records[i].name);
-        answer->records[i].text = move_bytes(&free_bytes, from->records[i].text);
+        answer->records[i].name = bytes_put(from->records[i].name, &free_bytes);
+        answer->records[i].text = bytes_put(from->records[i].text, &free_bytes);
     }
     check(free_bytes == (uint8_t *)answer + size);
     return answer;

@@ -8,10 +8,11 @@
 #include "queue/domain.h"
 
 enum {
-    SLICE_US = 4000,       /* after this long the engine sees to its mail again */
-    VISIT_BUCKETS = 32,    /* of the index, until the clock is looked at */
-    SLICE_MESSAGES = 2000, /* matching messages a slice may collect before it ends */
-    SLICE_LOADS = 64,      /* envelopes read back at a time */
+    SLICE_US = 4000,                /* after this long the engine sees to its mail again */
+    VISIT_BUCKETS = 32,             /* of the index, until the clock is looked at */
+    SLICE_MESSAGES = 1000,          /* matching messages after which a slice ends */
+    FOUND_MAX = 2 * SLICE_MESSAGES, /* with those of the last visit */
+    SLICE_LOADS = 64,               /* envelopes read back at a time */
 };
 
 struct walk_load {
@@ -37,7 +38,7 @@ struct queue_walk {
     uint64_t cursor;
     bool is_over;
     size_t found_count, found_next;
-    struct message_id found[SLICE_MESSAGES]; /* whose envelope is needed */
+    struct message_id found[FOUND_MAX]; /* whose envelope is needed */
     unsigned loading;
     struct walk_load loads[SLICE_LOADS];
 };
@@ -239,7 +240,7 @@ static bool walk_some(struct queue_walk *walk, struct shard *shard)
     int64_t until_us = clock_monotonic_us() + SLICE_US;
     bool more = true;
 
-    while (more && !is_at_limit(walk) && walk->found_count < SLICE_MESSAGES / 2 &&
+    while (more && !is_at_limit(walk) && walk->found_count < SLICE_MESSAGES &&
            clock_monotonic_us() < until_us)
         more = shard_walk(shard, &walk->cursor, VISIT_BUCKETS, visit, walk);
     return more;

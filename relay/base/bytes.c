@@ -25,6 +25,16 @@ struct bytes bytes_slice(struct bytes b, size_t from, size_t len)
     return (struct bytes){from == 0 ? b.ptr : b.ptr + from, len};
 }
 
+struct bytes bytes_put(struct bytes b, uint8_t **at)
+{
+    uint8_t *start = *at;
+
+    if (b.len > 0)
+        memcpy(start, b.ptr, b.len);
+    *at += b.len;
+    return bytes_range(start, b.len);
+}
+
 bool bytes_equal(struct bytes a, struct bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);

@@ -28,6 +28,9 @@ struct bytes bytes_range(const void *start, size_t len);
 /* The part from `from`, at most `len` long; both are clipped to the slice. */
 struct bytes bytes_slice(struct bytes b, size_t from, size_t len);
 
+/* Copies to *at, where there is room, moves *at behind it and returns the copy. */
+struct bytes bytes_put(struct bytes b, uint8_t **at);
+
 bool bytes_equal(struct bytes a, struct bytes b);
 bool bytes_equal_nocase(struct bytes a, struct bytes b);       /* ASCII case only */
 bool bytes_starts_nocase(struct bytes b, struct bytes prefix); /* ASCII case only */

@@ -17,6 +17,19 @@ static void start(struct world *w)
         engine_turn(w->engine, 1);
 }
 
+/* No more segments can be made; accepts are refused from here on. */
+static void fill_disk(struct world *w)
+{
+    struct message_id id;
+    int result;
+
+    disk_faults.files_max = disk_faults.files;
+    do
+        result = world_accept(w, world_message(1, 9000, 1), &id);
+    while (result == 0);
+    assert_int_equal(result, -ENOSPC);
+}
+
 static struct pending *due_pending(struct world *w, struct message_id id, unsigned number)
 {
     struct pending *pending = &shard_find(w->shard, id)->pendings[number];
@@ -190,16 +203,10 @@ TEST(full_disk_keeps_room_for_notes_that_no_peer_can_cause)
     struct event rejected = {.kind = EVENT_REJECTED, .reply_text = BYTES("no")};
     struct event damaged = {.kind = EVENT_DAMAGED, .reply_text = BYTES("yes")};
     struct world w;
-    struct message_id id;
     unsigned count = 0;
-    int result;
 
     start(&w);
-    disk_faults.files_max = disk_faults.files;
-    do
-        result = world_accept(&w, world_message(1, 9000, 1), &id);
-    while (result == 0);
-    assert_int_equal(result, -ENOSPC);
+    fill_disk(&w);
     while (count < 1000000 && shard_note(w.shard, &rejected))
         count++;
     assert_true(count > 1000 && count < 1000000);
@@ -223,19 +230,13 @@ TEST(outcomes_that_wait_for_space_are_not_copied_each_turn)
     static struct outcome outcomes[EACH];
     struct world w;
     struct message_id id;
-    struct message_id other;
     const void *place = NULL;
     unsigned waiting = 0;
-    int result;
 
     start(&w);
     assert_int_equal(world_accept(&w, world_message(RECIPIENTS, 10, 1), &id), 0);
     (void)due_pending(&w, id, RECIPIENTS - 1);
-    disk_faults.files_max = disk_faults.files;
-    do
-        result = world_accept(&w, world_message(1, 9000, 1), &other);
-    while (result == 0);
-    assert_int_equal(result, -ENOSPC);
+    fill_disk(&w);
     struct stub *stub = shard_find(w.shard, id);
     for (unsigned i = 0; i + 1 < COMMITS; i++) { /* one is left: the segment stays */
         for (unsigned k = 0; k < EACH; k++)
@@ -269,14 +270,9 @@ TEST(space_that_returns_is_noticed)
     struct world w;
     struct message_id id;
     struct shard_status status;
-    int result;
 
     start(&w);
-    disk_faults.files_max = disk_faults.files;
-    do
-        result = world_accept(&w, world_message(1, 9000, 1), &id);
-    while (result == 0);
-    assert_int_equal(result, -ENOSPC);
+    fill_disk(&w);
     disk_faults.files_max = 0;
     fake_advance_ms(w.engine, 1100);
     world_turns(&w, 30);
