@@ -78,19 +78,27 @@ static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
     struct shard *shard = r->shard;
     char from[SPOOL_PATH_MAX];
     char to[SPOOL_PATH_MAX];
+    char shard_directory[SPOOL_PATH_MAX];
+    char directory[SPOOL_PATH_MAX];
 
     if (disk_size(fd) < 2 * SPOOL_BLOCK ||
         (disk_read(fd, r->block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && is_zero(r->block)))
         return segment_remove(shard->spool, shard->number, sequence);
     r->result->damaged_records++;
     if (!segment_path(shard->spool, shard->number, sequence, from) ||
-        snprintf(to, sizeof(to), "%s/damaged", shard->spool) >= (int)sizeof(to))
+        !shard_path(shard->spool, shard->number, shard_directory) ||
+        snprintf(directory, sizeof(directory), "%s/damaged", shard->spool) >=
+            (int)sizeof(directory))
         return -ENAMETOOLONG;
-    int error = disk_make_directory(to);
+    int error = disk_make_directory(directory);
     int len = snprintf(to, sizeof(to), "%s/damaged/%02x-%016x.seg", shard->spool, shard->number,
                        sequence);
     if (error == 0)
         error = len < (int)sizeof(to) ? disk_rename(from, to) : -ENAMETOOLONG;
+    if (error == 0)
+        error = disk_sync_directory(directory);
+    if (error == 0) /* behind the other: should only one be durable, it is there twice, not gone */
+        error = disk_sync_directory(shard_directory);
     if (error < 0)
         return fail(r, error, "has no header and cannot be moved aside", sequence);
     log_error("spool=%02x segment=%x what=\"header damaged, moved aside\" to=%s", shard->number,

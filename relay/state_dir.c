@@ -21,6 +21,28 @@ bool state_dir_file(const char *path, const char *name, char *out, size_t out_si
     return len > 0 && (size_t)len < out_size;
 }
 
+/* Makes the directory's entry of `path` durable: the file's own sync does not. */
+static int sync_entry(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[4096] = ".";
+
+    if (slash != NULL && snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path + 1),
+                                  path) >= (int)sizeof(directory))
+        return -ENAMETOOLONG;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int error = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return error;
+}
+
+int state_dir_rename(const char *from, const char *to)
+{
+    return rename(from, to) < 0 ? -errno : sync_entry(to);
+}
+
 __attribute__((format(printf, 3, 4))) static int refuse(char *why_out, int error,
                                                         const char *format, ...)
 {
@@ -36,11 +58,12 @@ static int make_directory(const char *path, char *why_out)
 {
     struct stat status;
 
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return refuse(why_out, -errno,
+    int error = mkdir(path, 0700) < 0 ? -errno : sync_entry(path);
+    if (error < 0 && error != -EEXIST)
+        return refuse(why_out, error,
                       "%s cannot be made: %s; make its parent, or name another "
                       "state_dir",
-                      path, strerror(errno));
+                      path, strerror(-error));
     if (stat(path, &status) < 0)
         return refuse(why_out, -errno, "%s cannot be read: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
@@ -96,8 +119,8 @@ static int make_node(const char *path, uint16_t *node_out, char *why_out)
     int len = snprintf(text, sizeof(text), "%04x\n", (unsigned)node);
     int error = write(fd, text, (size_t)len) != len || fsync(fd) < 0 ? -EIO : 0;
     close(fd);
-    if (error == 0 && rename(temporary, path) < 0)
-        error = -errno;
+    if (error == 0)
+        error = state_dir_rename(temporary, path);
     if (error < 0)
         return refuse(why_out, error, "%s cannot be written: %s", path, strerror(-error));
     *node_out = node;

@@ -28,3 +28,6 @@ must_use int state_dir_open(const char *path, struct state_dir *out,
 void state_dir_close(struct state_dir *state_dir);
 /* "path/name" into out; false if it does not fit. */
 must_use bool state_dir_file(const char *path, const char *name, char *out, size_t out_size);
+/* Gives a synced file its name for good: after 0 a power cut finds it there, whole. After -errno it
+ * may have the name or not. */
+must_use int state_dir_rename(const char *from, const char *to);

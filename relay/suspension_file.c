@@ -303,8 +303,8 @@ int suspension_file_save(const struct suspension_file *suspensions)
             error = -EIO;
         close(fd);
     }
-    if (error == 0 && rename(temporary, suspensions->path) < 0)
-        error = -errno;
+    if (error == 0)
+        error = state_dir_rename(temporary, suspensions->path);
     json_decref(root);
     return error;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "event/event.h"
@@ -14,6 +15,26 @@
 
 static char directory[64];
 static char why[STATE_DIR_WHY_MAX];
+
+/* In the place of libc's: which directories were synced, and with what in them. */
+static unsigned directory_syncs;
+static char expected_name[64]; /* a directory counts that has it */
+
+int fsync(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode) &&
+        faccessat(fd, expected_name, F_OK, 0) == 0)
+        directory_syncs++;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static void expect_sync_with(const char *name)
+{
+    snprintf(expected_name, sizeof(expected_name), "%s", name);
+    directory_syncs = 0;
+}
 
 static void make_directory(void)
 {
@@ -69,6 +90,33 @@ TEST(state_dir_served_by_another_is_refused_with_its_pid)
     snprintf(pid, sizeof(pid), "pid %d", (int)getpid());
     assert_non_null(strstr(why, pid));
     state_dir_close(&first);
+    remove_directory();
+}
+
+TEST(state_dir_names_are_synced_with_their_directory)
+{
+    struct state_dir state_dir;
+    char inner[96];
+
+    make_directory();
+    snprintf(inner, sizeof(inner), "%s/inner", directory);
+    expect_sync_with("inner"); /* a new directory in its parent */
+    assert_int_equal(state_dir_open(inner, &state_dir, why), 0);
+    assert_true(directory_syncs > 0);
+    state_dir_close(&state_dir);
+    memcpy(directory, inner, sizeof(directory));
+    remove_directory();
+    *strrchr(directory, '/') = '\0';
+
+    expect_sync_with("node");
+    assert_int_equal(state_dir_open(directory, &state_dir, why), 0);
+    assert_true(directory_syncs > 0);
+    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    expect_sync_with("suspensions.json");
+    assert_int_equal(suspension_file_save(suspensions), 0);
+    assert_true(directory_syncs > 0);
+    suspension_file_free(&suspensions);
+    state_dir_close(&state_dir);
     remove_directory();
 }
 
