@@ -1,9 +1,15 @@
 /*
  * publisher.c - the thread between the journal and the event files.
  *
- * A lane is what the publisher knows of a shard. `next` is the position before which every event
- * was appended; whatever does not begin there is a gap and read from the journal, so that an
- * overflow, a start, a reopened file and a change of segment are one case.
+ * A lane is what the publisher knows of a shard. Three positions, each behind the one before it:
+ *
+ *   appended   every event before it is in the file, though perhaps in memory only
+ *   durable    ... and synced, with the cursor that says so (event_file_commit)
+ *   passed     ... and the shard was told
+ *
+ * What does not begin at `appended` is a gap and read from the journal, so that an overflow, a
+ * start, a reopened file and a change of segment are one case. A failed sync sets `appended` back to
+ * `durable`, which may lie inside a run that is still being told.
  */
 #include "relay/publisher.h"
 
@@ -44,18 +50,18 @@ struct lane {
     pthread_mutex_t lock; /* of the first part */
     struct buf waiting;
     bool is_dropping;            /* no room: nothing is taken until the publisher comes */
-    uint64_t durable;            /* end of the last run, taken or dropped */
+    uint64_t pushed_end;         /* position: end of the last run, taken or dropped */
     uint64_t pushed;             /* bytes since the start */
     publisher_passed_fn *passed; /* NULL until attached */
     void *context;
 
     struct buf taken; /* runs being told */
-    uint64_t next;    /* every event before it was appended */
-    uint64_t goal;    /* behind what is taken the journal is read up to here */
+    uint64_t appended;
+    uint64_t goal; /* behind what is taken the journal is read up to here */
     uint64_t goal_pushed;
-    uint64_t next_pushed; /* lane's bytes before `next` */
-    uint64_t committed_pushed;
-    uint64_t told; /* last position given to passed() */
+    uint64_t appended_pushed; /* lane's bytes that the whole runs before `appended` had */
+    uint64_t durable_pushed;
+    uint64_t passed_end; /* last position given to passed() */
 };
 
 struct publisher {
@@ -118,8 +124,8 @@ void publisher_push(struct publisher *publisher, unsigned shard, uint64_t positi
     check(shard < publisher->lane_count);
     pthread_mutex_lock(&lane->lock);
     lane->pushed += records.len;
-    lane->durable = position + records.len;
-    const struct run run = {.position = position, .end = lane->durable, .pushed = lane->pushed};
+    lane->pushed_end = position + records.len;
+    const struct run run = {.position = position, .end = lane->pushed_end, .pushed = lane->pushed};
     if (lane->is_dropping || !hand_over(lane, &run, records)) {
         lane->is_dropping = true;
         metric_inc(METRIC_EVENTS_DROPPED_RUNS);
@@ -141,7 +147,7 @@ void publisher_attach(struct publisher *publisher, unsigned shard, publisher_pas
     check(lane->passed == NULL);
     lane->passed = passed;
     lane->context = context;
-    lane->durable = durable_position;
+    lane->pushed_end = durable_position;
     lane->is_dropping = true; /* as if everything up to here had found no room */
     pthread_mutex_unlock(&lane->lock);
     wake_up(publisher);
@@ -172,7 +178,7 @@ static bool has_work(struct publisher *p)
         pthread_mutex_lock(&lane->lock);
         bool has = lane->is_dropping || buf_len(&lane->waiting) > 0;
         pthread_mutex_unlock(&lane->lock);
-        if (has || lane->next < lane->goal || buf_len(&lane->taken) > 0)
+        if (has || lane->appended < lane->goal || buf_len(&lane->taken) > 0)
             return true;
     }
     return false;
@@ -228,12 +234,12 @@ static void set_cursors(struct publisher *p, const struct event_cursors *cursors
     for (unsigned i = 0; i < p->lane_count; i++) {
         struct lane *lane = &p->lanes[i];
 
-        if (lane->next > lane->goal) {
-            lane->goal = lane->next;
-            lane->goal_pushed = lane->next_pushed;
+        if (lane->appended > lane->goal) {
+            lane->goal = lane->appended;
+            lane->goal_pushed = lane->appended_pushed;
         }
-        lane->next = cursors->positions[i];
-        lane->next_pushed = lane->committed_pushed;
+        lane->appended = cursors->positions[i];
+        lane->appended_pushed = lane->durable_pushed;
     }
 }
 
@@ -260,15 +266,16 @@ static void tell_passed(struct publisher *p, const struct event_cursors *durable
     for (unsigned i = 0; i < p->lane_count; i++) {
         struct lane *lane = &p->lanes[i];
 
-        metric_add(METRIC_EVENTS_LAG_BYTES, -(int64_t)(lane->next_pushed - lane->committed_pushed));
-        lane->committed_pushed = lane->next_pushed;
+        metric_add(METRIC_EVENTS_LAG_BYTES,
+                   -(int64_t)(lane->appended_pushed - lane->durable_pushed));
+        lane->durable_pushed = lane->appended_pushed;
         pthread_mutex_lock(&lane->lock);
         publisher_passed_fn *passed = lane->passed;
         pthread_mutex_unlock(&lane->lock);
-        if (passed == NULL || durable->positions[i] <= lane->told)
+        if (passed == NULL || durable->positions[i] <= lane->passed_end)
             continue;
-        lane->told = durable->positions[i];
-        passed(lane->context, i, lane->told);
+        lane->passed_end = durable->positions[i];
+        passed(lane->context, i, lane->passed_end);
     }
 }
 
@@ -351,8 +358,8 @@ static bool tell_until(struct publisher *p, struct lane *lane, uint64_t position
 {
     if (p->is_broken)
         return false;
-    lane->next = position;
-    lane->next_pushed = MAX(lane->next_pushed, pushed);
+    lane->appended = position;
+    lane->appended_pushed = MAX(lane->appended_pushed, pushed);
     event_file_mark(p->file, p->lane, position);
     keep_pace(p);
     return !p->is_broken;
@@ -362,7 +369,7 @@ static bool catch_up(struct publisher *p, struct lane *lane, uint64_t until, uin
 {
     struct journal_reader *reader;
 
-    int error = journal_open(p->spool_directory, p->lane, lane->next, &reader);
+    int error = journal_open(p->spool_directory, p->lane, lane->appended, &reader);
     if (error == 0) {
         error = journal_read(reader, until, on_event, p);
         journal_close(&reader);
@@ -380,9 +387,9 @@ static bool catch_up(struct publisher *p, struct lane *lane, uint64_t until, uin
 static bool tell_run(struct publisher *p, struct lane *lane, const struct run *run,
                      struct bytes records)
 {
-    if (run->end <= lane->next)
+    if (run->end <= lane->appended)
         return true;
-    if (run->position > lane->next && !catch_up(p, lane, run->position, lane->next_pushed))
+    if (run->position > lane->appended && !catch_up(p, lane, run->position, lane->appended_pushed))
         return false;
     (void)journal_events(p->lane, run->position, records, on_event, p);
     return tell_until(p, lane, run->end, run->pushed);
@@ -401,14 +408,14 @@ static void tell_taken(struct publisher *p, struct lane *lane)
     }
     if (lane->taken.capacity > KEEP_CAPACITY)
         buf_free(&lane->taken);
-    if (lane->next < lane->goal)
+    if (lane->appended < lane->goal)
         (void)catch_up(p, lane, lane->goal, lane->goal_pushed);
 }
 
 /* Takes the hand-over when the last one was told; the bytes that it holds. */
 static size_t take(struct publisher *p, struct lane *lane)
 {
-    if (buf_len(&lane->taken) > 0 || lane->next < lane->goal)
+    if (buf_len(&lane->taken) > 0 || lane->appended < lane->goal)
         return buf_len(&lane->taken);
     pthread_mutex_lock(&lane->lock);
     struct buf empty = lane->taken;
@@ -417,16 +424,16 @@ static size_t take(struct publisher *p, struct lane *lane)
     bool is_behind = lane->is_dropping;
     if (is_behind) {
         metric_inc(METRIC_EVENTS_CATCH_UPS);
-        lane->goal = lane->durable;
+        lane->goal = lane->pushed_end;
         lane->goal_pushed = lane->pushed;
         lane->is_dropping = false;
     }
     pthread_mutex_unlock(&lane->lock);
-    if (is_behind && lane->next > lane->goal) {
+    if (is_behind && lane->appended > lane->goal) {
         log_error("shard=%u what=\"the event files are ahead of the spool, which must be another "
                   "one: its events are written from its beginning\"",
                   p->lane);
-        lane->next = 0;
+        lane->appended = 0;
     }
     return buf_len(&lane->taken);
 }
