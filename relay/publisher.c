@@ -79,8 +79,9 @@ struct publisher {
     /* the thread's own */
     struct event_file *file; /* NULL while it cannot be opened again */
     struct buf line;
-    unsigned lane;   /* being told */
-    uint64_t record; /* position of the event told last */
+    unsigned lane;     /* being told */
+    uint64_t record;   /* position of the event told last */
+    uint64_t skip_end; /* what stands before it was appended when the run was told in part */
     unsigned ticks;
     bool is_broken; /* stop telling: the file is to be opened again, or we give up */
     bool has_given_up;
@@ -334,7 +335,7 @@ static void on_event(void *context, const struct event *event)
 {
     struct publisher *p = context;
 
-    if (p->is_broken)
+    if (p->is_broken || event->position < p->skip_end)
         return;
     if (event->position != p->record) {
         /* Between two records everything before the second is whole, so it may be committed. */
@@ -391,7 +392,10 @@ static bool tell_run(struct publisher *p, struct lane *lane, const struct run *r
         return true;
     if (run->position > lane->appended && !catch_up(p, lane, run->position, lane->appended_pushed))
         return false;
+    /* After a failed sync it may be told for the second time, and its first part be durable. */
+    p->skip_end = lane->appended;
     (void)journal_events(p->lane, run->position, records, on_event, p);
+    p->skip_end = 0;
     return tell_until(p, lane, run->end, run->pushed);
 }
 
