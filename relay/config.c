@@ -164,6 +164,7 @@ static const struct config_key log_keys[] = {
 static const struct config_key config_keys[] = {
     {.name = "hostname", .kind = CONFIG_STRING, .offset = AT(hostname)},
     {.name = "state_dir", .kind = CONFIG_STRING, .offset = AT(state_dir)},
+    {.name = "user", .kind = CONFIG_STRING, .offset = AT(user)},
     {.name = "engines", .kind = CONFIG_CUSTOM, .offset = AT(engines), .read = config_read_engines},
     {.name = "listeners",
      .kind = CONFIG_CUSTOM,
@@ -572,6 +573,9 @@ bool config_can_follow(const struct config *old, const struct config *next, cons
         key = "hostname";
     else if (strcmp(old->state_dir, next->state_dir) != 0)
         key = "state_dir";
+    else if ((old->user == NULL) != (next->user == NULL) ||
+             (old->user != NULL && strcmp(old->user, next->user) != 0))
+        key = "user";
     else if (old->engines != next->engines)
         key = "engines";
     else if (old->listener_count != next->listener_count)

@@ -38,6 +38,7 @@ struct config {
     const char *path;
     const char *hostname;
     const char *state_dir;
+    const char *user; /* whom a program started as root serves as; NULL: stays who it is */
     unsigned engines; /* resolved: at least 1 */
     size_t listener_count;
     struct config_listener *listeners;

@@ -82,7 +82,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                   "text/plain");
 }
 
-struct metrics_http *metrics_http_start(struct program *program, const struct address *address)
+struct metrics_http *metrics_http_start(struct program *program, int fd,
+                                        const struct address *address)
 {
     struct metrics_http *metrics = calloc(1, sizeof(*metrics));
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO;
@@ -96,11 +97,12 @@ struct metrics_http *metrics_http_start(struct program *program, const struct ad
     errno = 0;
     metrics->daemon =
         MHD_start_daemon(flags, address_port(address), NULL, NULL, on_request, metrics,
-                         MHD_OPTION_SOCK_ADDR, &address->any, MHD_OPTION_CONNECTION_LIMIT,
+                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)METRICS_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
                          (unsigned)METRICS_TIMEOUT_S, MHD_OPTION_END);
     if (metrics->daemon == NULL) {
-        log_error("metrics=%s what=\"cannot listen: %s\"", text, strerror(errno));
+        log_error("metrics=%s what=\"cannot serve: %s\"", text, strerror(errno));
+        close(fd);
         free(metrics);
         return NULL;
     }

@@ -10,6 +10,7 @@
 struct program;
 struct metrics_http;
 
-/* NULL when the port cannot be had; that is logged. */
-struct metrics_http *metrics_http_start(struct program *program, const struct address *address);
+/* Serves what listens behind `fd`, which is taken over; NULL when that fails, which is logged. */
+struct metrics_http *metrics_http_start(struct program *program, int fd,
+                                        const struct address *address);
 void metrics_http_stop(struct metrics_http **metrics);

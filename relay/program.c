@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -21,31 +20,7 @@
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
 
-enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
-
 /* --- start ------------------------------------------------------------------------------------ */
-
-/* One descriptor a session and a connection: take what the hard limit gives. */
-static void raise_descriptor_limit(const struct config *config)
-{
-    struct rlimit limit;
-    rlim_t wanted = config->sessions_max + config->delivery.connections_max;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    wanted += config_descriptors_other(limit.rlim_max);
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
-        log_warn("open_files=%llu wanted=%llu what=\"fewer descriptors than limits.sessions and "
-                 "delivery.connections allow: raise LimitNOFILE or lower them\"",
-                 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
-    else if (config->is_short_of_descriptors)
-        log_info(
-            "open_files=%llu sessions=%u connections=%u what=\"defaults of limits.sessions and "
-            "delivery.connections follow the limit of open files\"",
-            (unsigned long long)limit.rlim_cur, config->sessions_max,
-            config->delivery.connections_max);
-}
 
 /* Shards on disk may be more than engines: `engines` was lowered, or there are fewer cores. */
 static unsigned count_shards(const char *spool, unsigned at_least)
@@ -64,41 +39,6 @@ static unsigned count_shards(const char *spool, unsigned at_least)
     }
     closedir(directory);
     return count;
-}
-
-/* After a crash the kernel takes the old ring apart in the background, and its listening sockets
- * with it: a port may be taken for a moment by a process that is gone. */
-static int bind_patiently(const struct address *address)
-{
-    int fd = listener_bind(address, 0);
-
-    for (int tries = 0; fd == -EADDRINUSE && tries < BIND_TRIES; tries++) {
-        usleep(BIND_PAUSE_US);
-        fd = listener_bind(address, 0);
-    }
-    return fd;
-}
-
-static int bind_listeners(struct program *program, const struct config *config)
-{
-    program->listener_fds = calloc(config->listener_count, sizeof(int));
-    program->listeners = calloc(config->listener_count, sizeof(struct listener *));
-    check(program->listener_fds != NULL && program->listeners != NULL);
-    for (size_t i = 0; i < config->listener_count; i++) {
-        int fd = bind_patiently(&config->listeners[i].address);
-
-        if (fd < 0) {
-            log_error("listener=%s what=\"cannot listen: %s%s\"", config->listeners[i].address_text,
-                      strerror(-fd),
-                      fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
-                      : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
-                                        : "");
-            return fd;
-        }
-        program->listener_fds[i] = fd;
-        program->listeners_open++;
-    }
-    return 0;
 }
 
 static int start_publisher(struct program *program, const struct config *config)
@@ -380,6 +320,8 @@ static void free_all(struct program *program)
     free(program->shared.loads);
     free(program->listeners);
     free(program->listener_fds);
+    if (program->metrics_fd >= 0)
+        close(program->metrics_fd);
     state_dir_close(&program->state_dir);
     struct config *first = atomic_load(&program->shared.config);
     config_release(&first);
@@ -413,27 +355,16 @@ static enum exit_code exit_code_of(int error)
 
 static int start(struct program *program, const struct config *config)
 {
-    char why[STATE_DIR_WHY_MAX] = "";
     const char *kernel_why = NULL;
-    int error;
 
     if (engine_probe(&kernel_why) < 0) {
         log_error("what=\"%s\"", kernel_why);
         return EXIT_CONFIG;
     }
-    error = state_dir_open(config->state_dir, &program->state_dir, why);
-    if (error < 0) {
-        log_error("state_dir=%s what=\"%s\"", config->state_dir, why);
-        return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
-    }
-    program->suspensions = suspension_file_load(config->state_dir, why, sizeof(why));
-    if (program->suspensions == NULL) {
-        log_error("what=\"%s\"", why);
-        return EXIT_CONFIG;
-    }
-    if (bind_listeners(program, config) < 0)
-        return EXIT_OS;
-    error = start_workers(program, config);
+    int code = program_open(program, config);
+    if (code != EXIT_GOOD)
+        return code;
+    int error = start_workers(program, config);
     if (error < 0) {
         stop_workers(program);
         return exit_code_of(error);
@@ -463,16 +394,17 @@ int program_run(struct config *config)
     program->config = config;
     config_keep(config); /* as the first */
     program->state_dir.lock_fd = -1;
+    program->metrics_fd = -1;
     program->started_ms = clock_wall_ms();
     pthread_mutex_init(&program->change, NULL);
     atomic_store(&program->shared.config, config);
     block_signals(&signals);
-    raise_descriptor_limit(config);
     int code = start(program, config);
     if (code == EXIT_GOOD) {
         control = control_start(program);
-        metrics =
-            config->has_metrics ? metrics_http_start(program, &config->metrics_address) : NULL;
+        if (config->has_metrics)
+            metrics = metrics_http_start(program, program->metrics_fd, &config->metrics_address);
+        program->metrics_fd = -1;
         if (control == NULL || (config->has_metrics && metrics == NULL))
             code = EXIT_OS; /* said where it failed */
     }

@@ -1,10 +1,10 @@
 /*
  * program.h - the serving process: start everything, hear signals, reload, stop in order.
  *
- * Order of start: configuration, state directory, io_uring, ports, workers (recovery), listeners,
- * control socket, metrics. Stop is the reverse: the ports close first, sessions get 421 at a
- * command boundary, attempts in flight end within stop_timeout, the spool is flushed. A second
- * signal breaks off what is left.
+ * Order of start: configuration, io_uring, state directory, ports, the user to serve as
+ * (privilege.h), workers (recovery), listeners, control socket, metrics. Stop is the reverse: the
+ * ports close first, sessions get 421 at a command boundary, attempts in flight end within
+ * stop_timeout, the spool is flushed. A second signal breaks off what is left.
  */
 #pragma once
 
@@ -35,6 +35,7 @@ struct program {
     struct worker *workers;
     struct listener **listeners;
     int *listener_fds;
+    int metrics_fd; /* -1: none, or metrics_http has it */
     unsigned listeners_open;
     int64_t started_ms; /* wall */
     _Atomic bool is_stopping;
@@ -43,6 +44,10 @@ struct program {
 
 /* Serves until a signal; the exit code. `config` is the program's from here on. */
 int program_run(struct config *config);
+
+/* Opens the state directory and the ports, and becomes the user to serve as; an exit code, not
+ * EXIT_GOOD after what went wrong was logged. Before any thread is made. */
+must_use int program_open(struct program *program, const struct config *config);
 
 /* Reads the file again and takes it over whole, or not at all. Any thread but the workers'. Errors
  * are told line by line. */

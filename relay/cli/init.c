@@ -12,6 +12,7 @@ static const char starter[] =
     "# ringpost's configuration; ringpost.yaml(5) tells every key. `ringpost check` checks it.\n"
     "hostname: %s          # the name in EHLO and Received: make it this host's full name\n"
     "state_dir: %s\n"
+    "# user: ringpost                        # whom a start by root serves as\n"
     "listeners:\n"
     "  # Clients of the trusted networks hand in mail without a login.\n"
     "  - {address: \"%s\", service: submission, trust: [\"127.0.0.0/8\", \"::1/128\"]}\n"

@@ -103,7 +103,7 @@ const struct cli_command cli_reload = {
     "have the daemon read its configuration again",
     "usage: ringpost [-c FILE] reload [--json]\n\n"
     "Takes the file over whole or not at all; errors are named and the old one stays in force.\n"
-    "hostname, state_dir, engines, listener addresses, dns, spool, events, metrics,\n"
+    "hostname, state_dir, user, engines, listener addresses, dns, spool, events, metrics,\n"
     "limits.memory and delivery.connections need a restart.\n",
     run_reload,
 };

@@ -1,0 +1,174 @@
+/* program_open.c - what a start opens before any thread is made, and as whom: the limit of
+ * descriptors, the state directory, the ports, the user to serve as. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "relay/privilege.h"
+#include "relay/program.h"
+
+enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
+
+/* One descriptor a session and a connection: take what the hard limit gives. */
+static void raise_descriptor_limit(const struct config *config)
+{
+    struct rlimit limit;
+    rlim_t wanted = config->sessions_max + config->delivery.connections_max;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    wanted += config_descriptors_other(limit.rlim_max);
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+        log_warn("open_files=%llu wanted=%llu what=\"fewer descriptors than limits.sessions and "
+                 "delivery.connections allow: raise LimitNOFILE or lower them\"",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+    else if (config->is_short_of_descriptors)
+        log_info(
+            "open_files=%llu sessions=%u connections=%u what=\"defaults of limits.sessions and "
+            "delivery.connections follow the limit of open files\"",
+            (unsigned long long)limit.rlim_cur, config->sessions_max,
+            config->delivery.connections_max);
+}
+
+/* After a crash the kernel takes the old ring apart in the background, and its listening sockets
+ * with it: a port may be taken for a moment by a process that is gone. */
+static int bind_patiently(const struct address *address)
+{
+    int fd = listener_bind(address, 0);
+
+    for (int tries = 0; fd == -EADDRINUSE && tries < BIND_TRIES; tries++) {
+        usleep(BIND_PAUSE_US);
+        fd = listener_bind(address, 0);
+    }
+    return fd;
+}
+
+static int bind_port(const char *key, const char *text, const struct address *address)
+{
+    int fd = bind_patiently(address);
+
+    if (fd < 0)
+        log_error("%s=%s what=\"cannot listen: %s%s\"", key, text, strerror(-fd),
+                  fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
+                  : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
+                                    : "");
+    return fd;
+}
+
+static int bind_metrics(struct program *program, const struct config *config)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    if (!config->has_metrics)
+        return 0;
+    address_format_port(&config->metrics_address, text);
+    program->metrics_fd = bind_port("metrics", text, &config->metrics_address);
+    return MIN(program->metrics_fd, 0);
+}
+
+static int bind_listeners(struct program *program, const struct config *config)
+{
+    program->listener_fds = calloc(config->listener_count, sizeof(int));
+    program->listeners = calloc(config->listener_count, sizeof(struct listener *));
+    check(program->listener_fds != NULL && program->listeners != NULL);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        int fd =
+            bind_port("listener", config->listeners[i].address_text, &config->listeners[i].address);
+
+        if (fd < 0)
+            return fd;
+        program->listener_fds[i] = fd;
+        program->listeners_open++;
+    }
+    return 0;
+}
+
+/* The state directory: opened by who serves. */
+static int open_state(struct program *program, const struct config *config)
+{
+    char why[STATE_DIR_WHY_MAX] = "";
+
+    int error = state_dir_open(config->state_dir, &program->state_dir, why);
+    if (error < 0) {
+        log_error("state_dir=%s what=\"%s\"", config->state_dir, why);
+        return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
+    }
+    program->suspensions = suspension_file_load(config->state_dir, why, sizeof(why));
+    if (program->suspensions == NULL) {
+        log_error("what=\"%s\"", why);
+        return EXIT_CONFIG;
+    }
+    return EXIT_GOOD;
+}
+
+static int privilege_failed(const struct privilege *privilege, int error)
+{
+    if (error == 0)
+        return EXIT_GOOD;
+    log_error("user=%s what=\"cannot become this user: %s\"", privilege->user, strerror(-error));
+    return EXIT_OS;
+}
+
+/* What a drop kept is what is open: the ports. */
+static void tell_user(const struct program *program, const struct privilege *privilege,
+                      const struct config *config)
+{
+    if (privilege->is_dropping)
+        log_info("user=%s uid=%u gid=%u listeners=%u metrics=%d capabilities=none what=\"started "
+                 "as root, serving as this user; only the open ports are kept\"",
+                 privilege->user, (unsigned)privilege->uid, (unsigned)privilege->gid,
+                 program->listeners_open, program->metrics_fd >= 0);
+    else if (geteuid() == 0 && privilege->user == NULL)
+        log_warn("what=\"serving as root, which nothing here needs: name a user in the "
+                 "configuration, such as user: ringpost\"");
+    if (privilege->is_dropping && access(config->path, R_OK) < 0)
+        log_warn("config=%s user=%s what=\"a reload will not be able to read it: %s\"",
+                 config->path, privilege->user, strerror(errno));
+}
+
+/* Ports below 1024 are root's to bind. */
+static int open_ports(struct program *program, const struct privilege *privilege,
+                      const struct config *config)
+{
+    int code = privilege_failed(privilege, privilege_raise(privilege));
+
+    if (code != EXIT_GOOD)
+        return code;
+    return bind_listeners(program, config) < 0 || bind_metrics(program, config) < 0 ? EXIT_OS
+                                                                                    : EXIT_GOOD;
+}
+
+int program_open(struct program *program, const struct config *config)
+{
+    char why[PRIVILEGE_WHY_MAX] = "";
+    struct privilege privilege;
+
+    raise_descriptor_limit(config);
+    if (privilege_plan(config->user, &privilege, why) < 0) {
+        log_error("config=%s what=\"%s\"", config->path, why);
+        return EXIT_CONFIG;
+    }
+    int error = privilege_make_directory(&privilege, config->state_dir);
+    if (error < 0) {
+        log_error("state_dir=%s what=\"cannot be made for user %s: %s\"", config->state_dir,
+                  privilege.user, strerror(-error));
+        return EXIT_CONFIG;
+    }
+    int code = privilege_failed(&privilege, privilege_lower(&privilege));
+    if (code == EXIT_GOOD)
+        code = open_state(program, config);
+    if (code == EXIT_GOOD)
+        code = open_ports(program, &privilege, config);
+    /* Also after a failure: what is left to do then needs no root. */
+    int dropped = privilege_failed(&privilege, privilege_drop(&privilege));
+    if (code == EXIT_GOOD)
+        code = dropped;
+    if (code == EXIT_GOOD)
+        tell_user(program, &privilege, config);
+    return code;
+}
