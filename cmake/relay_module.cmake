@@ -140,7 +140,6 @@ function(relay_program NAME)
             LINKER:--push-state,--no-as-needed,-ljemalloc,--pop-state)
     endif()
     set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-    install(TARGETS ${NAME} RUNTIME DESTINATION sbin)
 endfunction()
 
 # relay_bench(<source>): bench/x.c becomes build/<preset>/bench/ringpost-bench-x, with bench/x/*.c
