@@ -8,8 +8,8 @@
  *   passed     ... and the shard was told
  *
  * What does not begin at `appended` is a gap and read from the journal, so that an overflow, a
- * start, a reopened file and a change of segment are one case. A failed sync sets `appended` back to
- * `durable`, which may lie inside a run that is still being told.
+ * start, a reopened file and a change of segment are one case. A failed sync sets `appended` back
+ * to `durable`, which may lie inside a run that is still being told.
  */
 #include "relay/publisher.h"
 
