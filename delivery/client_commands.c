@@ -59,6 +59,8 @@ static bool on_greeting_reply(struct smtp_client *c, const struct smtp_reply *re
 
 bool perform_ehlo(struct smtp_client *c)
 {
+    c->extensions = (struct smtp_extensions){0};
+    c->reader.extensions = &c->extensions;
     return sent(c, COMMAND_EHLO, 0, conn_printf(&c->conn, "EHLO %s\r\n", c->egress->source->ehlo));
 }
 
@@ -78,11 +80,11 @@ static bool greeted(struct smtp_client *c)
 static bool on_ehlo_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
     (void)none;
+    c->reader.extensions = NULL;
     if (reply->code / 100 == 5) /* RFC 5321 section 3.2: older than EHLO */
         return perform_helo(c);
     if (reply->code / 100 != 2)
         return refused(c, reply);
-    smtp_extensions_parse(reply->text, &c->extensions);
     return greeted(c);
 }
 

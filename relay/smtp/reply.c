@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static enum smtp_reply_state broken(struct smtp_reply_reader *reader);
+static void begin_reply(struct smtp_reply_reader *reader, unsigned code);
+static enum smtp_reply_state broken(struct smtp_reply_reader *reader, struct bytes line);
 static bool take_line(struct bytes *input, struct bytes *line_out);
 static bool take_code(struct bytes *line, unsigned *code_out, bool *is_last_out);
 static void keep_text(struct smtp_reply_reader *reader, struct bytes text);
@@ -12,7 +13,13 @@ static void keep_enhanced(struct smtp_reply_reader *reader, struct bytes *text);
 
 void smtp_reply_reader_init(struct smtp_reply_reader *reader)
 {
-    reader->code = 0;
+    begin_reply(reader, 0);
+    reader->extensions = NULL;
+}
+
+static void begin_reply(struct smtp_reply_reader *reader, unsigned code)
+{
+    reader->code = code;
     reader->lines = 0;
     reader->text_len = 0;
     reader->enhanced = (struct smtp_enhanced){0};
@@ -31,20 +38,22 @@ enum smtp_reply_state smtp_reply_read(struct smtp_reply_reader *reader, struct b
     while (!is_last) {
         if (!take_line(input, &line)) {
             if (input->len >= SMTP_REPLY_LINE_MAX)
-                return broken(reader);
+                return broken(reader, *input);
             return SMTP_REPLY_PARTIAL;
         }
+        struct bytes whole = line;
+
         if (!take_code(&line, &code, &is_last))
-            return broken(reader);
-        if (reader->lines == 0) {
-            smtp_reply_reader_init(reader);
-            reader->code = code;
-        }
+            return broken(reader, whole);
+        if (reader->lines == 0)
+            begin_reply(reader, code);
         if (code != reader->code) /* RFC 5321 section 4.2.1 */
-            return broken(reader);
+            return broken(reader, whole);
         if (reader->lines == SMTP_REPLY_LINES_MAX)
-            return broken(reader);
+            return broken(reader, whole);
         keep_enhanced(reader, &line);
+        if (reader->extensions != NULL && reader->lines > 0)
+            smtp_extensions_take(line, reader->extensions);
         keep_text(reader, line);
         reader->lines++;
     }
@@ -57,10 +66,18 @@ enum smtp_reply_state smtp_reply_read(struct smtp_reply_reader *reader, struct b
     return SMTP_REPLY_WHOLE;
 }
 
-static enum smtp_reply_state broken(struct smtp_reply_reader *reader)
+static enum smtp_reply_state broken(struct smtp_reply_reader *reader, struct bytes line)
 {
+    begin_reply(reader, 0);
+    keep_text(reader, line);
     reader->is_broken = true;
     return SMTP_REPLY_BROKEN;
+}
+
+struct bytes smtp_reply_broken_line(const struct smtp_reply_reader *reader)
+{
+    check(reader->is_broken);
+    return bytes_range(reader->text, reader->text_len);
 }
 
 /* A line within SMTP_REPLY_LINE_MAX, its end taken off: LF and any CRs before it, since some
@@ -164,22 +181,46 @@ bool smtp_enhanced_take(struct bytes *text, struct smtp_enhanced *out)
 /* "RCPTMAX=100 MAILMAX=10" (RFC 9422 section 4); limits it does not know are skipped. */
 static void parse_limits(struct bytes argument, struct smtp_extensions *out)
 {
+    const struct {
+        struct bytes name;
+        uint64_t *limit;
+    } limits[] = {
+        {BYTES("RCPTMAX="), &out->rcpt_max},
+        {BYTES("MAILMAX="), &out->mail_max},
+        {BYTES("RCPTDOMAINMAX="), &out->rcpt_domain_max},
+    };
+
     while (argument.len > 0) {
         struct bytes word = argument;
         uint64_t value;
+
         if (!bytes_take_until(&argument, ' ', &word))
             argument = BYTES_NONE;
-        if (bytes_take_nocase(&word, BYTES("RCPTMAX="))) {
-            if (bytes_to_u64(word, &value))
-                out->rcpt_max = value;
-        } else if (bytes_take_nocase(&word, BYTES("MAILMAX="))) {
-            if (bytes_to_u64(word, &value))
-                out->mail_max = value;
+        for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+            struct bytes number = word;
+
+            if (!bytes_take_nocase(&number, limits[i].name) || !bytes_to_u64(number, &value))
+                continue;
+            if (value > 0 && (*limits[i].limit == 0 || value < *limits[i].limit))
+                *limits[i].limit = value;
         }
     }
 }
 
-static void parse_extension(struct bytes line, struct smtp_extensions *out)
+static void take_size(struct bytes argument, struct smtp_extensions *out)
+{
+    uint64_t size_max;
+
+    if (!bytes_to_u64(argument, &size_max))
+        size_max = 0;
+    if (!out->has_size)
+        out->size_max = size_max;
+    else if (out->size_max != 0)
+        out->size_max = size_max == 0 ? 0 : MAX(out->size_max, size_max);
+    out->has_size = true;
+}
+
+void smtp_extensions_take(struct bytes line, struct smtp_extensions *out)
 {
     const struct {
         struct bytes keyword;
@@ -200,23 +241,8 @@ static void parse_extension(struct bytes line, struct smtp_extensions *out)
     for (size_t i = 0; i < ARRAY_LEN(extensions); i++)
         if (bytes_equal_nocase(keyword, extensions[i].keyword))
             *extensions[i].flag = true;
-    if (bytes_equal_nocase(keyword, BYTES("SIZE"))) {
-        out->has_size = true;
-        if (!bytes_to_u64(argument, &out->size_max))
-            out->size_max = 0;
-    } else if (bytes_equal_nocase(keyword, BYTES("LIMITS"))) {
+    if (bytes_equal_nocase(keyword, BYTES("SIZE")))
+        take_size(argument, out);
+    else if (bytes_equal_nocase(keyword, BYTES("LIMITS")))
         parse_limits(argument, out);
-    }
-}
-
-void smtp_extensions_parse(struct bytes text, struct smtp_extensions *out)
-{
-    struct bytes line;
-
-    *out = (struct smtp_extensions){0};
-    if (!bytes_take_until(&text, '\n', &line)) /* the greeting only */
-        return;
-    while (bytes_take_until(&text, '\n', &line))
-        parse_extension(line, out);
-    parse_extension(text, out);
 }

@@ -31,6 +31,8 @@ enum smtp_reply_state {
     SMTP_REPLY_BROKEN,  /* no SMTP reply, or past a bound; the connection is useless */
 };
 
+struct smtp_extensions;
+
 /* Reads replies incrementally: bounded memory whatever the peer sends. */
 struct smtp_reply_reader {
     unsigned code;
@@ -38,6 +40,9 @@ struct smtp_reply_reader {
     size_t text_len;
     struct smtp_enhanced enhanced;
     bool is_broken; /* and stays so */
+    /* Where not NULL every line but a reply's first is taken as EHLO's: all of them, however little
+     * of the text is kept. */
+    struct smtp_extensions *extensions;
     char text[SMTP_REPLY_TEXT_MAX];
 };
 
@@ -50,17 +55,30 @@ void smtp_reply_reader_init(struct smtp_reply_reader *reader);
  */
 enum smtp_reply_state smtp_reply_read(struct smtp_reply_reader *reader, struct bytes *input,
                                       struct smtp_reply *reply_out);
+/* The lines of a reply have begun to come, its last is not here yet. */
+static inline bool smtp_reply_has_begun(const struct smtp_reply_reader *reader)
+{
+    return reader->lines > 0;
+}
+/* After SMTP_REPLY_BROKEN: the line that was none of a reply, made safe as a reply's text is. */
+struct bytes smtp_reply_broken_line(const struct smtp_reply_reader *reader);
 
 /* Takes "5.1.1" off the front of a reply text, with the space behind it. */
 must_use bool smtp_enhanced_take(struct bytes *text, struct smtp_enhanced *out);
 
-/* One line of an EHLO reply: keyword and argument. */
+/* What an EHLO reply offers. */
 struct smtp_extensions {
     bool pipelining, eightbitmime, smtputf8, chunking, dsn, enhanced_status_codes, starttls;
     bool has_size;
-    uint64_t size_max; /* 0 with has_size: no fixed limit */
-    uint64_t rcpt_max; /* LIMITS RCPTMAX, 0: not said */
-    uint64_t mail_max; /* LIMITS MAILMAX (transactions a connection), 0: not said */
+    uint64_t size_max;        /* 0 with has_size: no fixed limit */
+    uint64_t rcpt_max;        /* LIMITS RCPTMAX, 0: not said */
+    uint64_t mail_max;        /* LIMITS MAILMAX (transactions a connection), 0: not said */
+    uint64_t rcpt_domain_max; /* LIMITS RCPTDOMAINMAX (of one transaction), 0: not said */
 };
-/* All lines of an EHLO reply's text (joined by \n; the first line is the greeting). */
-void smtp_extensions_parse(struct bytes text, struct smtp_extensions *out);
+/*
+ * One line of an EHLO reply behind the first: keyword and arguments; unknown ones are skipped. A
+ * peer that says SIZE twice is believed the larger: it refuses by itself what it does not take, and
+ * mail that we return because of the smaller one is lost to it. Of LIMITS said twice the
+ * smaller counts: it costs a transaction more, nothing else.
+ */
+void smtp_extensions_take(struct bytes line, struct smtp_extensions *extensions);

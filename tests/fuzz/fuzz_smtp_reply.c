@@ -8,6 +8,7 @@
 /* Replies and states, written down to be compared. */
 struct transcript {
     struct buf text;
+    struct smtp_extensions extensions;
     enum smtp_reply_state last;
 };
 
@@ -15,7 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 static void check_reply(const struct smtp_reply *reply)
 {
-    struct smtp_extensions extensions;
     size_t newlines = 0;
 
     check(reply->code >= 200 && reply->code <= 599);
@@ -28,7 +28,6 @@ static void check_reply(const struct smtp_reply *reply)
         newlines += c == '\n';
     }
     check(newlines < SMTP_REPLY_LINES_MAX);
-    smtp_extensions_parse(reply->text, &extensions);
 }
 
 static void write_down(struct transcript *transcript, const struct smtp_reply *reply)
@@ -47,7 +46,9 @@ static void read_all(struct bytes all, size_t piece_len, struct transcript *tran
 
     buf_init(&transcript->text, 1 << 24);
     transcript->last = SMTP_REPLY_PARTIAL;
+    memset(&transcript->extensions, 0, sizeof(transcript->extensions)); /* padding too */
     smtp_reply_reader_init(&reader);
+    reader.extensions = &transcript->extensions;
     for (size_t arrived = 0; arrived < all.len && transcript->last != SMTP_REPLY_BROKEN;) {
         arrived += MIN(piece_len, all.len - arrived);
         uint8_t *copy = malloc(arrived - taken);
@@ -59,6 +60,8 @@ static void read_all(struct bytes all, size_t piece_len, struct transcript *tran
             write_down(transcript, &reply);
         }
         check(transcript->last == SMTP_REPLY_BROKEN || input.len < SMTP_REPLY_LINE_MAX);
+        if (transcript->last == SMTP_REPLY_BROKEN)
+            check(smtp_reply_broken_line(&reader).len <= SMTP_REPLY_TEXT_MAX);
         taken = arrived - input.len;
         free(copy);
     }
@@ -77,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     read_all(all, 1 + input[0] % 64, &pieces);
     check(whole.last == pieces.last);
     check(bytes_equal(buf_bytes(&whole.text), buf_bytes(&pieces.text)));
+    check(memcmp(&whole.extensions, &pieces.extensions, sizeof(whole.extensions)) == 0);
     buf_free(&whole.text);
     buf_free(&pieces.text);
     (void)!smtp_enhanced_take(&all, &enhanced);

@@ -243,37 +243,107 @@ TEST(enhanced_take_follows_table)
     }
 }
 
-/* RFC 5321 section 4.1.1.1, RFC 1870 section 3, RFC 9422 section 3. */
-TEST(extensions_parse_knows_what_we_use)
+/* What a reply, read in one piece, says of the peer's extensions. */
+static struct smtp_extensions extensions_of(struct bytes input)
 {
-    struct smtp_extensions e;
+    struct smtp_extensions extensions = {0};
+    struct smtp_reply_reader reader;
+    struct smtp_reply reply;
 
-    smtp_extensions_parse(BYTES("mx.example at your service\nPIPELINING\nSIZE 35882577\n8BITMIME\n"
-                                "starttls\nENHANCEDSTATUSCODES\nCHUNKING\nSMTPUTF8\nDSN\n"
-                                "LIMITS RCPTMAX=100 FOO=1 MAILMAX=20\nAUTH PLAIN\nX-UNKNOWN"),
-                          &e);
+    smtp_reply_reader_init(&reader);
+    reader.extensions = &extensions;
+    assert_int_equal(smtp_reply_read(&reader, &input, &reply), SMTP_REPLY_WHOLE);
+    return extensions;
+}
+
+/* RFC 5321 section 4.1.1.1, RFC 1870 section 3, RFC 9422 section 3. */
+TEST(extensions_are_those_we_use)
+{
+    struct smtp_extensions e = extensions_of(
+        BYTES("250-mx.example at your service\r\n250-PIPELINING\r\n250-SIZE 35882577\r\n"
+              "250-8BITMIME\r\n250-starttls\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
+              "250-SMTPUTF8\r\n250-DSN\r\n250-LIMITS RCPTMAX=100 FOO=1 MAILMAX=20 "
+              "RCPTDOMAINMAX=1\r\n250-AUTH PLAIN\r\n250 X-UNKNOWN\r\n"));
+
     assert_true(e.pipelining && e.eightbitmime && e.smtputf8 && e.chunking && e.dsn);
     assert_true(e.enhanced_status_codes && e.starttls && e.has_size);
     assert_int_equal(e.size_max, 35882577);
     assert_int_equal(e.rcpt_max, 100);
     assert_int_equal(e.mail_max, 20);
+    assert_int_equal(e.rcpt_domain_max, 1);
 }
 
-TEST(extensions_parse_skips_greeting_and_nonsense)
+TEST(extensions_skip_greeting_and_nonsense)
 {
-    struct smtp_extensions e;
+    struct smtp_extensions e = extensions_of(BYTES("250 PIPELINING\r\n"));
 
-    smtp_extensions_parse(BYTES("PIPELINING"), &e);
     assert_false(e.pipelining);
-    smtp_extensions_parse(BYTES(""), &e);
-    smtp_extensions_parse(BYTES("hello\nSIZE\nDSNX\nPIPE\nLIMITS\nLIMITS RCPTMAX= MAILMAX=x"), &e);
+    e = extensions_of(BYTES("250-hello\r\n250-SIZE\r\n250-DSNX\r\n250-PIPE\r\n250-LIMITS\r\n"
+                            "250-LIMITS RCPTMAX= MAILMAX=x RCPTDOMAINMAX\r\n250 \r\n"));
     assert_true(e.has_size);
     assert_int_equal(e.size_max, 0);
     assert_false(e.dsn);
     assert_false(e.pipelining);
     assert_int_equal(e.rcpt_max, 0);
     assert_int_equal(e.mail_max, 0);
-    smtp_extensions_parse(BYTES("hello\nSIZE 12x\nSIZE 18446744073709551616"), &e);
+    assert_int_equal(e.rcpt_domain_max, 0);
+    e = extensions_of(BYTES("250-hello\r\n250 SIZE 18446744073709551616\r\n"));
     assert_true(e.has_size);
     assert_int_equal(e.size_max, 0);
+}
+
+/* The text that is kept ends at SMTP_REPLY_TEXT_MAX; a SIZE cut there was a tenth of itself. */
+TEST(extensions_behind_a_long_greeting_are_known)
+{
+    struct smtp_extensions e =
+        extensions_of(BYTES("250-mx " THOUSAND "\r\n250-SIZE 52428800\r\n250-x " THOUSAND "\r\n"
+                            "250-8BITMIME\r\n250 LIMITS RCPTMAX=100\r\n"));
+
+    assert_int_equal(e.size_max, 52428800);
+    assert_true(e.eightbitmime);
+    assert_int_equal(e.rcpt_max, 100);
+}
+
+TEST(extensions_said_twice_follow_table)
+{
+    static const struct {
+        struct bytes reply;
+        uint64_t size_max, rcpt_max;
+    } rows[] = {
+        {BYTES("250-x\r\n250-SIZE 100\r\n250 SIZE 9\r\n"), 100, 0},
+        {BYTES("250-x\r\n250-SIZE 9\r\n250 SIZE 100\r\n"), 100, 0},
+        {BYTES("250-x\r\n250-SIZE 9\r\n250 SIZE\r\n"), 0, 0}, /* no fixed limit */
+        {BYTES("250-x\r\n250-SIZE 0\r\n250 SIZE 9\r\n"), 0, 0},
+        {BYTES("250-x\r\n250-LIMITS RCPTMAX=5\r\n250 LIMITS RCPTMAX=7\r\n"), 0, 5},
+        {BYTES("250-x\r\n250-LIMITS RCPTMAX=7\r\n250 LIMITS RCPTMAX=5 RCPTMAX=0\r\n"), 0, 5},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct smtp_extensions e = extensions_of(rows[i].reply);
+
+        expect_row(i, e.size_max == rows[i].size_max);
+        expect_row(i, e.rcpt_max == rows[i].rcpt_max);
+    }
+}
+
+TEST(reply_read_keeps_the_broken_line)
+{
+    static const struct {
+        struct bytes input, line;
+    } rows[] = {
+        {BYTES("OK, taken\r\n"), BYTES("OK, taken")},
+        {BYTES("250-one\r\n550 two\r\n"), BYTES("550 two")},
+        {BYTES("600 \x01x\r\n"), BYTES("600 ?x")},
+        {BYTES("\r\n"), BYTES("")},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes input = rows[i].input;
+        struct smtp_reply_reader reader;
+        struct smtp_reply reply;
+
+        smtp_reply_reader_init(&reader);
+        expect_row(i, smtp_reply_read(&reader, &input, &reply) == SMTP_REPLY_BROKEN);
+        expect_row(i, bytes_equal(smtp_reply_broken_line(&reader), rows[i].line));
+    }
 }
