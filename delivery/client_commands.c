@@ -4,7 +4,7 @@
  * perform_x() writes one command and pushes it on the pipeline; on_x_reply() is called with its
  * reply. Both return whether there was progress, which all of them are.
  */
-#include <string.h>
+#include <stdio.h>
 
 #include "delivery/transaction.h"
 
@@ -14,6 +14,8 @@ bool client_may_send(const struct smtp_client *c)
 {
     if (!pipeline_is_empty(&c->pipeline) && !c->extensions.pipelining)
         return false;
+    if (client_has_unasked_input(c))
+        return false; /* its rest comes, or the deadline */
     return conn_output_room(&c->conn) >= COMMAND_ROOM;
 }
 
@@ -25,15 +27,29 @@ static bool sent(struct smtp_client *c, enum client_command command, uint32_t re
     if (!is_written)  /* a command beyond COMMAND_ROOM: no address is that long */
         return client_fail_ours(c, 5, 0, "protocol", "command-too-long",
                                 "a command would be longer than we can send");
-    pipeline_push(&c->pipeline, command, recipient);
+    pipeline_push(&c->pipeline, command, recipient, c->conn.written);
     return true;
 }
 
 /* A reply whose first digit the command does not know (RFC 5321 section 4.2.1). */
-static bool fail_code(struct smtp_client *c)
+static bool fail_code(struct smtp_client *c, const struct smtp_reply *reply)
 {
-    return client_fail_ours(c, 5, 0, "protocol", "reply-code",
-                            "the peer answered with a code that makes no sense here");
+    char text[BROKEN_LINE_MAX + 80];
+
+    snprintf(text, sizeof(text), "the peer answered with a code that makes no sense here: %u %.*s",
+             reply->code, BYTES_ARG(bytes_slice(reply->text, 0, BROKEN_LINE_MAX)));
+    return client_fail_ours(c, 5, 0, "protocol", "reply-code", text);
+}
+
+/* Its enhanced code says which step it belongs to: X.1.X to an address (RFC 3463 section 3.2). */
+static bool is_of_address(const struct smtp_reply *reply)
+{
+    return reply->enhanced.class == 2 && reply->enhanced.subject == 1;
+}
+
+static bool is_of_content(const struct smtp_reply *reply)
+{
+    return reply->enhanced.class == 2 && reply->enhanced.subject != 1;
 }
 
 /* The peer does not want to talk to us, here or now: the site may try its next host. */
@@ -42,7 +58,7 @@ static bool refused(struct smtp_client *c, const struct smtp_reply *reply)
     struct verdict verdict = verdict_of_reply(reply);
 
     if (verdict.kind == VERDICT_DELIVERED || reply->code / 100 == 3)
-        return fail_code(c);
+        return fail_code(c, reply);
     return client_fail(c, &verdict);
 }
 
@@ -83,7 +99,7 @@ static bool on_ehlo_reply(struct smtp_client *c, const struct smtp_reply *reply,
     c->reader.extensions = NULL;
     if (reply->code / 100 == 5) /* RFC 5321 section 3.2: older than EHLO */
         return perform_helo(c);
-    if (reply->code / 100 != 2)
+    if (reply->code != 250) /* a second 220 is none */
         return refused(c, reply);
     return greeted(c);
 }
@@ -91,7 +107,7 @@ static bool on_ehlo_reply(struct smtp_client *c, const struct smtp_reply *reply,
 static bool on_helo_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
     (void)none;
-    if (reply->code / 100 != 2)
+    if (reply->code != 250)
         return refused(c, reply);
     c->extensions = (struct smtp_extensions){0};
     return greeted(c);
@@ -101,7 +117,7 @@ bool perform_quit(struct smtp_client *c)
 {
     if (!conn_write(&c->conn, BYTES("QUIT\r\n")))
         return false;
-    pipeline_push(&c->pipeline, COMMAND_QUIT, 0);
+    pipeline_push(&c->pipeline, COMMAND_QUIT, 0, c->conn.written);
     return true;
 }
 
@@ -122,8 +138,11 @@ bool perform_rset(struct smtp_client *c)
 static bool on_rset_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
     (void)none;
-    /* What the peer would make of the next MAIL is anybody's guess. */
-    return reply->code / 100 == 2 ? true : fail_code(c);
+    if (reply->code / 100 == 2)
+        return true;
+    /* What the peer makes of the next MAIL is anybody's guess. The message that was to follow has
+     * no part in it: nothing of its content was sent, it is not even an attempt. */
+    return client_fail_ours(c, 5, 0, "protocol", "rset-refused", "the peer refused RSET");
 }
 
 /* --- the envelope ---------------------------------------------------------------------------- */
@@ -164,13 +183,26 @@ static bool on_mail_reply(struct smtp_client *c, const struct smtp_reply *reply,
 
     (void)none;
     if (reply->code / 100 == 3)
-        return fail_code(c);
+        return fail_code(c, reply);
     if (verdict.kind == VERDICT_DELIVERED) {
+        bool was_told = t->codes_tell;
+
+        t->codes_tell = t->codes_tell && is_of_address(reply);
+        if (was_told && !t->codes_tell && c->messages_done > 0 && c->site->codes == SITE_CODES_TELL)
+            return client_out_of_step(c); /* one reply too many to what came before */
         t->mail_accepted = true;
+        c->mails_taken++;
         return true;
     }
     t->mail_refused = true;
-    transaction_refuse_all(t, &verdict);
+    /* It took mail before: the connection is worn out (so many messages, so long, a transaction
+     * that the peer thinks open). On a fresh one the peer says what it thinks of the message. */
+    if (c->mails_taken > 0) {
+        c->is_worn = true;
+        t->is_put_back = true;
+    } else {
+        transaction_refuse_all(t, &verdict);
+    }
     if (t->walk == WALK_RCPT || t->walk == WALK_DATA)
         t->walk = WALK_REPLIES;
     return true;
@@ -245,10 +277,13 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
 
     check(number < t->count);
     if (reply->code / 100 == 3)
-        return fail_code(c);
-    if (t->mail_refused)
+        return fail_code(c, reply);
+    if (t->mail_refused) {
+        t->is_out_of_place = t->is_out_of_place || verdict.kind == VERDICT_DELIVERED;
         return true;
+    }
     if (verdict.kind == VERDICT_DELIVERED) {
+        t->codes_tell = t->codes_tell && is_of_address(reply);
         recipient->status = RECIPIENT_ACCEPTED;
         t->accepted++;
         c->site->took_ms = engine_now_ms(c->delivery->engine);
@@ -287,6 +322,9 @@ static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply,
     (void)none;
     if (reply->code == 354) {
         t->content_ms = engine_now_ms(c->delivery->engine);
+        /* A transaction that the peer holds open: a dot would send it an empty message. */
+        if (t->is_out_of_place)
+            return client_out_of_step(c);
         if (t->accepted == 0)
             return send_lone_dot(c);
         dot_writer_init(&t->dots);
@@ -294,7 +332,7 @@ static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply,
         return true;
     }
     if (reply->code / 100 < 4)
-        return fail_code(c);
+        return fail_code(c, reply);
     if (t->accepted > 0)
         t->verdict = transaction_keep(t, &verdict);
     c->needs_rset = t->mail_accepted;
@@ -308,9 +346,15 @@ static bool on_end_reply(struct smtp_client *c, const struct smtp_reply *reply)
     struct verdict verdict = verdict_of_reply(reply);
 
     if (reply->code / 100 == 3)
-        return fail_code(c);
+        return fail_code(c, reply);
     if (t->accepted > 0)
         t->verdict = transaction_keep(t, &verdict);
+    if (t->accepted == 0 || verdict.kind != VERDICT_DELIVERED)
+        return true;
+    if (!t->codes_tell || !is_of_content(reply))
+        c->site->codes = SITE_CODES_DO_NOT_TELL;
+    else if (c->site->codes == SITE_CODES_UNSEEN)
+        c->site->codes = SITE_CODES_TELL;
     return true;
 }
 
@@ -334,7 +378,13 @@ bool perform_bdat(struct smtp_client *c)
 
 static bool on_bdat_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
+    const struct transaction *t = c->transaction;
+
     (void)none;
+    /* It may as well be the reply to the last RCPT: then the one to the content is still to come,
+     * and what it says is not known. */
+    if (reply->code / 100 == 2 && t->accepted > 0 && (!t->codes_tell || !is_of_content(reply)))
+        return client_out_of_step(c);
     /* RFC 3030 section 2: what state a refused chunk leaves is anybody's guess. */
     c->needs_rset = reply->code / 100 != 2;
     return on_end_reply(c, reply);

@@ -7,11 +7,47 @@
 #include "base/metric.h"
 #include "delivery/transaction.h"
 
+/* The peer ended it, with 421 (RFC 5321 section 3.8) or without. */
+static bool is_ended(const struct verdict *verdict)
+{
+    return verdict->code == 421 ||
+           (verdict->is_ours && strcmp(verdict->rule, "connection-lost") == 0);
+}
+
+/*
+ * Whether it is the connection that failed, not this message, so that it is not even an attempt:
+ * the next try is on a new connection. Peers close idle connections just when we use them again,
+ * some say 421 to one message too many, some lose count of their own replies. A fresh connection
+ * has no such excuse, unless the peer serves others and says that they are enough.
+ */
+static bool is_of_connection(struct smtp_client *c, const struct verdict *verdict)
+{
+    const struct transaction *t = c->transaction;
+    bool is_of_content = t->sent > 0 || (t->is_all_written && pipeline_is_empty(&c->pipeline));
+
+    if (c->messages_done == 0)
+        return verdict->code == 421 && !is_of_content && site_client_is_surplus(c->site, c);
+    if (verdict->code == 421)
+        return !is_of_content;
+    if (is_ended(verdict))
+        return !t->was_answered;
+    return verdict->is_ours && strcmp(verdict->class, "protocol") == 0 && t->sent == 0 &&
+           !t->is_all_written;
+}
+
+/* For the site to learn from: nothing became of a connection that it had let in. */
+static void tell_site(struct smtp_client *c, const struct verdict *verdict, bool was_innocent)
+{
+    if (c->messages_done > 0 || was_innocent)
+        return;
+    if (c->transaction->mail_ms == 0) /* not even one message was tried on it */
+        site_client_useless(c->site, c, verdict);
+    else if (is_ended(verdict))
+        site_client_fruitless(c->site, c, verdict);
+}
+
 bool client_fail(struct smtp_client *c, const struct verdict *verdict)
 {
-    bool was_lost =
-        !verdict->is_ours || verdict->rule == NULL || strcmp(verdict->rule, "connection-lost") == 0;
-
     if (c->state == CLIENT_CLOSING)
         return false;
     log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(c->site->name),
@@ -19,10 +55,10 @@ bool client_fail(struct smtp_client *c, const struct verdict *verdict)
     if (!c->has_greeted)
         site_client_failed(c->site, c, verdict);
     if (c->transaction != NULL) {
-        transaction_break(c, verdict, was_lost);
-        /* Not even one message was tried on it: as bad as no connection. */
-        if (c->messages_done == 0 && c->transaction->mail_ms == 0)
-            site_client_useless(c->site, c, verdict);
+        bool is_innocent = is_of_connection(c, verdict);
+
+        transaction_break(c, verdict, is_innocent);
+        tell_site(c, verdict, is_innocent);
     }
     smtp_client_abort(c);
     return true;
@@ -76,14 +112,20 @@ void client_lost(struct smtp_client *c, int error)
     client_fail_ours(c, 4, 2, "connection", "connection-lost", text);
 }
 
-void client_lost_unused(struct smtp_client *c)
+void client_lost_unused(struct smtp_client *c, const struct verdict *said)
 {
-    struct verdict verdict =
+    struct verdict lost =
         verdict_of_ours(VERDICT_DEFERRED, 4, 2, "connection", "connection-lost",
                         BYTES("the peer closed the connection before it was sent any message"));
+    struct verdict unasked =
+        verdict_of_ours(VERDICT_DEFERRED, 5, 0, "protocol", "reply-unexpected",
+                        BYTES("the peer sent a reply that answers no command"));
+    bool has_said = !c->conn.eof && conn_is_open(&c->conn);
 
+    if (said == NULL)
+        said = has_said ? &unasked : &lost;
     if (c->messages_done == 0)
-        site_client_useless(c->site, c, &verdict);
+        site_client_useless(c->site, c, said);
     smtp_client_abort(c);
 }
 

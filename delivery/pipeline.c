@@ -8,7 +8,8 @@ void pipeline_clear(struct pipeline *pipeline)
     *pipeline = (struct pipeline){0};
 }
 
-void pipeline_push(struct pipeline *pipeline, enum client_command command, uint32_t recipient)
+void pipeline_push(struct pipeline *pipeline, enum client_command command, uint32_t recipient,
+                   uint64_t end)
 {
     check(command < COMMAND_COUNT);
     if (pipeline->run_count > 0) {
@@ -24,7 +25,7 @@ void pipeline_push(struct pipeline *pipeline, enum client_command command, uint3
     check(pipeline->run_count < PIPELINE_RUNS_MAX);
     unsigned next = (pipeline->head + pipeline->run_count) % PIPELINE_RUNS_MAX;
 
-    pipeline->runs[next] = (struct pipeline_run){(uint8_t)command, recipient, 1};
+    pipeline->runs[next] = (struct pipeline_run){(uint8_t)command, recipient, 1, end};
     pipeline->run_count++;
 }
 
@@ -39,7 +40,7 @@ bool pipeline_first(const struct pipeline *pipeline, struct sent *sent_out)
         return false;
     const struct pipeline_run *run = &pipeline->runs[pipeline->head];
 
-    *sent_out = (struct sent){(enum client_command)run->command, run->first};
+    *sent_out = (struct sent){(enum client_command)run->command, run->first, run->end};
     return true;
 }
 

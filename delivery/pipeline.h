@@ -28,6 +28,7 @@ enum { PIPELINE_RUNS_MAX = 8 }; /* RSET, MAIL, RCPT..., DATA or BDAT, DOT, QUIT 
 struct sent {
     enum client_command command;
     uint32_t recipient; /* which RCPT */
+    uint64_t end;       /* of the connection's output: behind the first command of its run */
 };
 
 struct pipeline {
@@ -35,14 +36,16 @@ struct pipeline {
         uint8_t command;
         uint32_t first; /* recipient of the first one outstanding */
         uint32_t count;
+        uint64_t end;
     } runs[PIPELINE_RUNS_MAX];
     uint8_t head;
     uint8_t run_count;
 };
 
 void pipeline_clear(struct pipeline *pipeline);
-/* RCPTs are pushed in the order of their numbers. */
-void pipeline_push(struct pipeline *pipeline, enum client_command command, uint32_t recipient);
+/* RCPTs are pushed in the order of their numbers; `end` is how much output there is with it. */
+void pipeline_push(struct pipeline *pipeline, enum client_command command, uint32_t recipient,
+                   uint64_t end);
 bool pipeline_is_empty(const struct pipeline *pipeline);
 /* What the next reply answers; false when nothing is outstanding. */
 bool pipeline_first(const struct pipeline *pipeline, struct sent *sent_out);

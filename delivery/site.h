@@ -39,6 +39,12 @@ struct site_failure {
     int64_t began_ms;            /* wall */
 };
 
+/* Whether the 2xx of this site's hosts say by their enhanced codes which step they answer: 2.1.X to
+ * MAIL and RCPT, another to the content. Then one reply too many is noticed before it is taken for
+ * the word on a message that went along with its envelope (client_replies.c). Once they did not
+ * they are not trusted again. */
+enum site_codes { SITE_CODES_UNSEEN, SITE_CODES_TELL, SITE_CODES_DO_NOT_TELL };
+
 struct site {
     struct delivery *delivery;
     struct map_node node;    /* in delivery->sites; key: name */
@@ -63,7 +69,9 @@ struct site {
     int64_t spread_ms;        /* over which what waited for that is spread behind it */
     bool has_scout;           /* one recipient is due at once then */
     int64_t took_ms;          /* a recipient was accepted last; 0: never */
-    size_t cap;               /* connections the peer seems to allow, while cap_until_ms */
+    enum site_codes codes;
+    unsigned fruitless; /* connections, since a message last came to an end on one */
+    size_t cap;         /* connections the peer seems to allow, while cap_until_ms */
     int64_t cap_until_ms;
     struct site_failure *failure; /* NULL: there was none */
     bool has_failed;              /* since the last success or rest */
@@ -105,6 +113,15 @@ void site_client_failed(struct site *site, struct smtp_client *client,
 /* It became ready and broke before any message was tried on it. */
 void site_client_useless(struct site *site, struct smtp_client *client,
                          const struct verdict *verdict);
+/* It became ready, and the peer ended it before any message came to an end on it. A few of these
+ * one after the other, and its host rests as one that does not answer. */
+void site_client_fruitless(struct site *site, struct smtp_client *client,
+                           const struct verdict *verdict);
+/* A message came to an end on it, well or not: the site serves. */
+void site_client_fruitful(struct site *site, struct smtp_client *client);
+/* Whether others carry mail while the peer turned this one away: then the site has as many
+ * connections as it may have now. */
+bool site_client_is_surplus(struct site *site, struct smtp_client *client);
 /* It is not ready any more. */
 void site_client_left(struct site *site, struct smtp_client *client);
 /* Not worth waiting for any more: no failure. */

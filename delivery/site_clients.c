@@ -5,7 +5,10 @@
 #include "base/metric.h"
 #include "delivery/smtp_client.h"
 
-enum { CAP_MS = 5 * 1000 };
+enum {
+    CAP_MS = 5 * 1000,
+    FRUITLESS_MAX = 3, /* one message may have a peer hang up; three connections have no luck */
+};
 
 static void opened(struct site *site, struct smtp_client *client)
 {
@@ -19,23 +22,33 @@ static void opened(struct site *site, struct smtp_client *client)
         host->opening--;
 }
 
+/* What it had against the site and the host is forgotten. */
+static void forgive(struct site *site, struct smtp_client *client)
+{
+    struct host *host = hosts_find(site->hosts, &client->address);
+
+    site->has_failed = false;
+    site->resting_until_ms = 0;
+    if (host != NULL)
+        host_succeeded(host);
+    egress_succeeded(client->egress->egress);
+}
+
 void site_client_ready(struct site *site, struct smtp_client *client)
 {
     struct host *host = hosts_find(site->hosts, &client->address);
 
     opened(site, client);
     site->ready_count++;
-    site->has_failed = false;
-    site->resting_until_ms = 0;
+    /* A greeting proves nothing of a peer that greets all and hangs up on all. */
+    if (site->fruitless < FRUITLESS_MAX)
+        forgive(site, client);
     /* It let this one in, so it may let one more in: a peer that refuses now and then does not end
      * with one connection, one with a fixed limit is asked again once a success. */
     site->cap = MAX(site->cap, site->client_count + 1);
     site_dirty(site);
-    if (host != NULL) {
-        host_succeeded(host);
+    if (host != NULL)
         host->ready++;
-    }
-    egress_succeeded(client->egress->egress);
     egress_ready(client->egress->egress, 1);
 }
 
@@ -92,6 +105,14 @@ static bool has_enough(const struct site *site, const struct smtp_client *client
     return !verdict->is_ours && egress_ready(client->egress->egress, 0) > 0;
 }
 
+static void lower_cap(struct site *site)
+{
+    /* Without this one; where many are refused the next ones lower it further. */
+    site->cap = site->client_count - 1;
+    site->cap_until_ms = engine_now_ms(site->delivery->engine) + CAP_MS;
+    site_dirty(site);
+}
+
 void site_client_failed(struct site *site, struct smtp_client *client,
                         const struct verdict *verdict)
 {
@@ -101,16 +122,42 @@ void site_client_failed(struct site *site, struct smtp_client *client,
         remember_failure(site, client, verdict);
         return;
     }
-    /* Without this one; where many are refused the next ones lower it further. */
-    site->cap = site->client_count - 1;
-    site->cap_until_ms = engine_now_ms(site->delivery->engine) + CAP_MS;
-    site_dirty(site);
+    lower_cap(site);
 }
 
 void site_client_useless(struct site *site, struct smtp_client *client,
                          const struct verdict *verdict)
 {
     remember_failure(site, client, verdict);
+}
+
+void site_client_fruitless(struct site *site, struct smtp_client *client,
+                           const struct verdict *verdict)
+{
+    if (site->fruitless < FRUITLESS_MAX)
+        site->fruitless++;
+    if (site->fruitless == FRUITLESS_MAX)
+        remember_failure(site, client, verdict);
+}
+
+void site_client_fruitful(struct site *site, struct smtp_client *client)
+{
+    if (site->fruitless >= FRUITLESS_MAX)
+        forgive(site, client);
+    site->fruitless = 0;
+}
+
+bool site_client_is_surplus(struct site *site, struct smtp_client *client)
+{
+    list_for_each(node, &site->clients) {
+        const struct smtp_client *other = container_of(node, struct smtp_client, in_site);
+
+        if (other == client || other->messages_done == 0 || other->state == CLIENT_CLOSING)
+            continue;
+        lower_cap(site);
+        return true;
+    }
+    return false;
 }
 
 void site_client_given_up(struct site *site, struct smtp_client *client)

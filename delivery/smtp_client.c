@@ -69,7 +69,8 @@ static bool has_done_enough(const struct smtp_client *c)
 
     if (c->extensions.mail_max != 0) /* RFC 9422 */
         messages_max = MIN(messages_max, c->extensions.mail_max);
-    return c->delivery->is_stopping || !c->site->is_current || c->messages_done >= messages_max ||
+    return c->delivery->is_stopping || !c->site->is_current || c->is_worn ||
+           c->messages_done >= messages_max ||
            (c->messages_done >= GIVE_WAY_AFTER && others_wait(c));
 }
 
@@ -125,43 +126,7 @@ static void on_timeout(struct smtp_client *c)
     smtp_client_abort(c);
 }
 
-/* --- the two halves -------------------------------------------------------------------------- */
-
-static bool take_reply(struct smtp_client *c)
-{
-    struct bytes before = conn_input(&c->conn);
-    struct bytes input = before;
-    struct smtp_reply reply;
-    struct sent sent;
-
-    if (before.len == 0 || c->state == CLIENT_CLOSING)
-        return false;
-    enum smtp_reply_state result = smtp_reply_read(&c->reader, &input, &reply);
-
-    conn_consume(&c->conn, before.len - input.len);
-    if (result == SMTP_REPLY_PARTIAL)
-        return false;
-    if (result == SMTP_REPLY_BROKEN)
-        return client_fail_ours(c, 5, 0, "protocol", "reply-broken",
-                                "the peer sent something that is no SMTP reply");
-    if (!pipeline_pop(&c->pipeline, &sent)) {
-        /* An idle connection may be ended by the peer, with or without a 421. */
-        if (c->state == CLIENT_READY) {
-            smtp_client_abort(c);
-            return true;
-        }
-        return client_fail_ours(c, 5, 0, "protocol", "reply-unexpected",
-                                "the peer sent a reply that answers no command");
-    }
-    if (c->transaction != NULL)
-        c->transaction->was_answered = c->transaction->was_answered || reply.code != 421;
-    if (reply.code == 421 && sent.command != COMMAND_QUIT) { /* RFC 5321 section 3.8 */
-        struct verdict verdict = verdict_of_reply(&reply);
-
-        return client_fail(c, &verdict);
-    }
-    return client_commands[sent.command].on_reply(c, &reply, sent.recipient);
-}
+/* --- the sending half ------------------------------------------------------------------------ */
 
 static void go_idle(struct smtp_client *c)
 {
@@ -180,7 +145,11 @@ static bool next_message(struct smtp_client *c)
     if (list_is_linked(&c->in_idle))
         return false;
     if (c->conn.eof || !conn_is_open(&c->conn)) {
-        client_lost_unused(c);
+        client_lost_unused(c, NULL);
+        return true;
+    }
+    if (client_has_unasked_input(c)) { /* the beginning of a reply that answers nothing */
+        client_lost_unused(c, NULL);
         return true;
     }
     if (has_done_enough(c)) {
@@ -224,7 +193,10 @@ void client_run(struct smtp_client *c)
     bool any = false;
 
     do {
-        progress = take_reply(c);
+        progress = false;
+        /* All that is here first: what has arrived cannot answer what is about to be sent. */
+        while (client_take_reply(c))
+            progress = true;
         progress |= send_next(c);
         any |= progress;
     } while (progress && c->state != CLIENT_CLOSING);
@@ -239,7 +211,7 @@ static void on_connected(struct smtp_client *c)
 {
     c->connect_ms = (int32_t)(engine_now_ms(c->delivery->engine) - c->opened_ms);
     client_enter(c, CLIENT_GREETING);
-    pipeline_push(&c->pipeline, COMMAND_GREETING, 0);
+    pipeline_push(&c->pipeline, COMMAND_GREETING, 0, 0);
     client_arm_deadline(c);
 }
 

@@ -8,8 +8,8 @@
  *                                    TRANSACTION broken: deferred ---------^
  *
  * Two halves joined by a fifo of commands: one sends as far as the peer's extensions and the output
- * allow, the other reads replies and gives each to the command it answers. A transaction's own walk
- * is in transaction.h.
+ * allow, the other (client_replies.c) reads replies and gives each to the command it answers. A
+ * transaction's own walk is in transaction.h.
  *
  * Thread: the engine's.
  */
@@ -49,10 +49,12 @@ struct smtp_client {
     bool is_opening;            /* the site counts it as such */
     bool is_closed;             /* nothing of the connection is in flight */
     bool needs_rset;            /* the peer may still think that a transaction is open */
+    bool is_worn;               /* it refused MAIL after it had taken messages: to be left */
     bool has_greeted;           /* EHLO or HELO went well: the site counts it as ready */
     int32_t connect_ms, dns_ms; /* -1: not known */
     int64_t opened_ms, opened_wall_ms, idle_since_ms;
     unsigned messages_done;
+    unsigned mails_taken;    /* MAIL was answered with 2xx */
     unsigned recipients_max; /* what the peer has shown to take; 0: not known */
     struct pipeline pipeline;
     struct smtp_extensions extensions;
@@ -83,14 +85,24 @@ bool client_fail_ours(struct smtp_client *client, uint16_t subject, uint16_t det
 /* The peer closed it, or sending or receiving failed with -errno. */
 void client_lost(struct smtp_client *client, int error);
 /* The same of one that was about to take a message: where it never carried any, the site must not
- * open the next one at once. */
-void client_lost_unused(struct smtp_client *client);
+ * open the next one at once. `verdict` is what the peer said, NULL: nothing that makes sense. */
+void client_lost_unused(struct smtp_client *client, const struct verdict *verdict);
 void client_quit(struct smtp_client *client);
 /* For what is outstanding now, from now. */
 void client_arm_deadline(struct smtp_client *client);
 void client_run(struct smtp_client *client);
 /* Frees it if nothing is in flight. */
 void client_check_free(struct smtp_client *client);
+
+enum { BROKEN_LINE_MAX = 400 }; /* of what was no reply, in an event */
+
+/* client_replies.c: takes one reply off the input, gives it to the command it answers. */
+bool client_take_reply(struct smtp_client *client);
+/* A reply has begun to come that answers no command: nothing may be sent, lest it be taken for the
+ * answer. */
+bool client_has_unasked_input(const struct smtp_client *client);
+/* The peer's replies do not belong to our commands any more. As client_fail(). */
+bool client_out_of_step(struct smtp_client *client);
 
 /* client_commands.c */
 extern const struct client_command_info {

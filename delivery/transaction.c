@@ -142,41 +142,50 @@ static void transaction_end(struct smtp_client *c)
     client_enter(c, CLIENT_READY);
 }
 
-void transaction_break(struct smtp_client *c, const struct verdict *verdict, bool was_lost)
+/* All of it was sent, and nobody said what became of it. */
+static const struct verdict *keep_unknown(struct transaction *t, const struct verdict *verdict)
+{
+    struct verdict unknown;
+    struct bytes text;
+
+    if (!arena_printf(&t->client->arena, &text,
+                      "the whole message was sent, but it is not known what became of it (%.*s): "
+                      "it may arrive twice",
+                      BYTES_ARG(verdict->text)))
+        text = BYTES("it is not known what became of it: it may arrive twice");
+    unknown = verdict_of_ours(VERDICT_DEFERRED, 4, 2, "unknown", "reply-missing", text);
+    return transaction_keep(t, &unknown);
+}
+
+void transaction_break(struct smtp_client *c, const struct verdict *verdict, bool is_of_connection)
 {
     struct transaction *t = c->transaction;
     bool is_unknown = verdict->is_ours && t->is_all_written && conn_output_len(&c->conn) == 0;
+    uint32_t unknown_count = t->accepted;
 
     if (t->is_over)
         return;
-    /* Peers close idle connections just when we use them again, and some say 421 to one message too
-     * many. Neither is an attempt at this message; the next try is on a new connection. */
-    if (t->is_loading || t->mail_ms == 0 ||
-        (was_lost && c->messages_done > 0 && !t->was_answered)) {
+    if (t->is_loading || t->mail_ms == 0 || is_of_connection) {
         requeue(t);
         return;
     }
-    struct verdict unknown = *verdict;
+    const struct verdict *kept =
+        is_unknown ? keep_unknown(t, verdict) : transaction_keep(t, verdict);
 
-    if (is_unknown) {
-        unknown = verdict_of_ours(
-            VERDICT_DEFERRED, 4, 2, "unknown", "reply-missing",
-            BYTES("the whole message was sent, but the connection ended before the peer said "
-                  "what became of it: it may arrive twice"));
-        metric_add(METRIC_DELIVERY_UNKNOWN, t->accepted);
-    }
     if (t->verdict == NULL && t->accepted > 0)
-        t->verdict = transaction_keep(t, &unknown);
-    const struct verdict *kept = transaction_keep(t, verdict);
-
+        t->verdict = kept;
     for (uint32_t i = 0; i < t->count; i++) {
         struct transaction_recipient *recipient = &t->recipients[i];
 
+        /* Where the content went along with the envelope these may be taken as well. */
         if (recipient->status == RECIPIENT_ASKED) {
             recipient->status = RECIPIENT_REFUSED;
             recipient->verdict = kept;
+            unknown_count++;
         }
     }
+    if (is_unknown)
+        metric_add(METRIC_DELIVERY_UNKNOWN, unknown_count);
     settle(c);
 }
 
@@ -251,8 +260,11 @@ static void start(struct transaction *t)
         return;
     }
     /* One chunk that goes along with the envelope saves the round trip for 354; if nobody is
-     * accepted it was for nothing, so it must be small. */
-    t->uses_bdat = c->extensions.chunking && c->extensions.pipelining &&
+     * accepted it was for nothing, so it must be small. Not behind a RSET that may be refused, and
+     * only where one reply too many would be noticed (client_replies.c). */
+    t->codes_tell = c->extensions.enhanced_status_codes;
+    t->uses_bdat = c->extensions.chunking && c->extensions.pipelining && t->codes_tell &&
+                   c->site->codes == SITE_CODES_TELL && !c->needs_rset &&
                    t->message->content.memory.ptr != NULL && t->size <= BDAT_SIZE_MAX;
     t->walk = c->needs_rset ? WALK_RSET : WALK_MAIL;
 }
@@ -387,7 +399,12 @@ static bool finish(struct transaction *t)
 
     if (!pipeline_is_empty(&c->pipeline))
         return false;
-    settle(c);
+    if (t->is_put_back)
+        requeue(t);
+    else
+        settle(c);
+    if (!t->is_put_back)
+        site_client_fruitful(c->site, c);
     transaction_end(c);
     return true;
 }

@@ -48,9 +48,12 @@ struct transaction {
     uint8_t walk;
     bool uses_bdat;
     bool mail_accepted, mail_refused;
-    bool was_answered;   /* the peer has replied to something of it */
-    bool is_all_written; /* with the final dot, or the last chunk */
-    bool is_over;        /* settled; only waits for the shard */
+    bool codes_tell;      /* every 2xx so far had the enhanced code of its step */
+    bool is_put_back;     /* the connection's fault: everybody in line again, no attempt */
+    bool is_out_of_place; /* a RCPT was taken although MAIL was refused */
+    bool was_answered;    /* the peer has replied to something of it */
+    bool is_all_written;  /* with the final dot, or the last chunk */
+    bool is_over;         /* settled; only waits for the shard */
     uint32_t count, next, accepted;
     struct transaction_recipient *recipients;
     const struct verdict *verdict; /* of those who were accepted */
@@ -70,8 +73,10 @@ bool transaction_send(struct smtp_client *client);
 void transaction_refuse_all(struct transaction *t, const struct verdict *verdict);
 /* Copies a verdict for as long as the transaction lives. */
 const struct verdict *transaction_keep(struct transaction *t, const struct verdict *verdict);
-/* The connection is over: settles, or puts back in line what cannot have been seen by the peer. */
-void transaction_break(struct smtp_client *client, const struct verdict *verdict, bool was_lost);
+/* The connection is over: settles, or puts back in line what cannot have been seen by the peer.
+ * So it does with all of it where it is the connection's fault, not the message's. */
+void transaction_break(struct smtp_client *client, const struct verdict *verdict,
+                       bool is_of_connection);
 /* Lets go of it without any outcome: the program ends. */
 void transaction_abandon(struct smtp_client *client);
 

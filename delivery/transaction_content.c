@@ -101,7 +101,7 @@ bool transaction_send_content(struct smtp_client *c)
             continue;
         t->is_all_written = true;
         t->walk = WALK_REPLIES;
-        pipeline_push(&c->pipeline, COMMAND_DOT, 0);
+        pipeline_push(&c->pipeline, COMMAND_DOT, 0, c->conn.written);
         return true;
     }
     return any;

@@ -267,6 +267,11 @@ size_t conn_output_len(const struct conn *conn)
     return buf_len(&conn->filling) + buf_len(&conn->sending);
 }
 
+uint64_t conn_output_begun(const struct conn *conn)
+{
+    return conn->written - buf_len(&conn->filling);
+}
+
 size_t conn_output_room(const struct conn *conn)
 {
     return conn_is_open(conn) ? conn->output_max - conn_output_len(conn) : 0;
@@ -284,7 +289,10 @@ static bool prepare_write(struct conn *conn)
 
 bool conn_write(struct conn *conn, struct bytes b)
 {
-    return prepare_write(conn) && buf_append(&conn->filling, b);
+    if (!prepare_write(conn) || !buf_append(&conn->filling, b))
+        return false;
+    conn->written += b.len;
+    return true;
 }
 
 bool conn_printf(struct conn *conn, const char *format, ...)
@@ -293,9 +301,12 @@ bool conn_printf(struct conn *conn, const char *format, ...)
 
     if (!prepare_write(conn))
         return false;
+    size_t before = buf_len(&conn->filling);
+
     va_start(args, format);
     bool fits = buf_vprintf(&conn->filling, format, args);
     va_end(args);
+    conn->written += buf_len(&conn->filling) - before;
     return fits;
 }
 

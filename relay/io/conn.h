@@ -66,6 +66,7 @@ struct conn {
     bool fin_sent;
     uint32_t input_max;
     uint32_t output_max;
+    uint64_t written; /* bytes of all output so far, sent or not */
     struct buf input;
     struct buf filling; /* output the owner is adding to */
     struct buf sending; /* output the kernel owns; front = not sent yet */
@@ -95,6 +96,8 @@ must_use bool conn_printf(struct conn *conn, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 size_t conn_output_room(const struct conn *conn);
 size_t conn_output_len(const struct conn *conn); /* not yet taken by the kernel */
+/* Of conn->written: what the kernel was given. The peer cannot have seen anything behind it. */
+uint64_t conn_output_begun(const struct conn *conn);
 
 /* Stop and resume reading for a reason of the owner's. What arrives nevertheless is announced after
  * the resume; errors and the deadline at once. */
