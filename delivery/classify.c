@@ -26,6 +26,14 @@ static const struct text_rule {
     {"graylist", "greylisting", "text-greylist"},
     {"virus", "virus", "text-virus"},
     {"malware", "virus", "text-virus"},
+    /* The codes that come with these say anything: 451 4.3.0, 450 4.5.0, 452 4.1.0. */
+    {"multiple destination domains", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
+    {"multiple recipient domains", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
+    {"multiple domains", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
+    {"too many domains", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
+    {"too many recipient domains", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
+    {"one domain per", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
+    {"one recipient domain per", CLASS_TOO_MANY_DOMAINS, "text-too-many-domains"},
 };
 
 static const struct enhanced_rule {

@@ -13,5 +13,8 @@ struct classification {
     const char *rule;  /* "enhanced-5.1.1", "text-spam", "reply-5xx" : the row that matched */
 };
 
+/* The peer takes recipients of fewer domains in one transaction. */
+#define CLASS_TOO_MANY_DOMAINS "too-many-domains"
+
 struct classification classify_reply(unsigned code, struct smtp_enhanced enhanced,
                                      struct bytes text);

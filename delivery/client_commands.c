@@ -5,7 +5,9 @@
  * reply. Both return whether there was progress, which all of them are.
  */
 #include <stdio.h>
+#include <string.h>
 
+#include "delivery/classify.h"
 #include "delivery/transaction.h"
 
 enum { COMMAND_ROOM = 4096 /* the longest command: RCPT with a long address and ORCPT */ };
@@ -257,16 +259,59 @@ bool perform_rcpt(struct smtp_client *c, uint32_t number)
 }
 
 /* "Too many recipients" for one transaction is no word on this recipient: the others are sent, it
- * comes next (RFC 5321 section 4.5.3.1.10). Only if somebody was accepted, so that there is an
- * end. */
+ * comes next (RFC 5321 section 4.5.3.1.10). X.5.3 means that with any code (RFC 3463 section 3.6).
+ * Only if something became of somebody before it, so that there is an end. */
 static bool is_too_many(const struct transaction *t, const struct smtp_reply *reply)
 {
     const struct smtp_enhanced *e = &reply->enhanced;
+    const struct transaction_recipient *first = &t->recipients[0];
+    bool is_53 = e->class >= 4 && e->subject == 5 && e->detail == 3;
 
-    if (t->accepted == 0 || (reply->code != 452 && reply->code != 552))
-        return false;
-    return e->class == 0 ? reply->code == 452 || reply->code == 552
-                         : e->subject == 5 && e->detail == 3;
+    if (t->accepted > 0)
+        return is_53 || (e->class == 0 && (reply->code == 452 || reply->code == 552));
+    return is_53 && first->verdict != NULL &&
+           !(first->verdict->enhanced.subject == 5 && first->verdict->enhanced.detail == 3);
+}
+
+/* Of those that were accepted. */
+static unsigned count_domains(const struct transaction *t)
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t same = 0;
+
+        if (t->recipients[i].status != RECIPIENT_ACCEPTED)
+            continue;
+        while (t->recipients[same].status != RECIPIENT_ACCEPTED ||
+               t->recipients[same].pending->domain != t->recipients[i].pending->domain)
+            same++;
+        count += same == i ? 1 : 0;
+    }
+    return count;
+}
+
+/* "One domain a transaction", to a recipient whose domain is not the first one's: another
+ * transaction, at once. */
+static bool is_too_many_domains(const struct transaction *t, const struct verdict *verdict,
+                                uint32_t number)
+{
+    return strcmp(verdict->class, CLASS_TOO_MANY_DOMAINS) == 0 &&
+           t->recipients[number].pending->domain != t->recipients[0].pending->domain;
+}
+
+/* Its next transactions have no more than it took of this one. */
+static void learn_limit(struct smtp_client *c, bool is_of_domains)
+{
+    struct transaction *t = c->transaction;
+
+    if (t->is_limited) /* what follows the first such reply says nothing new */
+        return;
+    t->is_limited = true;
+    if (is_of_domains)
+        c->site->domains_max = MAX(count_domains(t), 1U);
+    else
+        c->recipients_max = MAX(t->accepted, 1U);
 }
 
 static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t number)
@@ -287,9 +332,9 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
         recipient->status = RECIPIENT_ACCEPTED;
         t->accepted++;
         c->site->took_ms = engine_now_ms(c->delivery->engine);
-    } else if (is_too_many(t, reply)) {
+    } else if (is_too_many(t, reply) || is_too_many_domains(t, &verdict, number)) {
         recipient->status = RECIPIENT_AGAIN;
-        c->recipients_max = t->accepted;
+        learn_limit(c, is_too_many_domains(t, &verdict, number));
     } else {
         recipient->status = RECIPIENT_REFUSED;
         recipient->verdict = transaction_keep(t, &verdict);

@@ -10,6 +10,7 @@ enum {
     SKIPS_MAX = 1000, /* recipients that turn out not to be sent, in one pull */
     NO_MEMORY_MS = 60 * 1000,
     GATHER_MAX = 4096, /* recipients of a message that are looked at for one transaction */
+    DOMAINS_MAX = 32,  /* in one transaction, where their number is limited at all */
 };
 
 static struct destination *first_turn(const struct site *site)
@@ -47,12 +48,34 @@ static bool is_taken_aside(struct delivery *delivery, struct destination *destin
     return false;
 }
 
-/* Everything of this message that waits for this site, whatever the domain. */
+/* The domains of a transaction that must not have many. */
+struct domains_seen {
+    size_t count, count_max; /* 0: any number */
+    const struct destination *seen[DOMAINS_MAX];
+};
+
+static bool admit_domain(struct domains_seen *domains, const struct destination *destination)
+{
+    if (domains->count_max == 0)
+        return true;
+    for (size_t i = 0; i < domains->count; i++)
+        if (domains->seen[i] == destination)
+            return true;
+    if (domains->count == domains->count_max)
+        return false;
+    domains->seen[domains->count++] = destination;
+    return true;
+}
+
+/* Everything of this message that waits for this site, whatever the domain unless the peer takes
+ * only so many. */
 static void gather(struct site *site, struct pending *first, struct pull *pull)
 {
     struct stub *stub = pending_stub(first);
     uint32_t number = pending_number(first);
     uint32_t end = MIN((uint32_t)stub->recipient_count, number + GATHER_MAX);
+
+    struct domains_seen domains = {.count_max = MIN(pull->domains_max, (size_t)DOMAINS_MAX)};
 
     pull->stub = stub;
     pull->count = 0;
@@ -63,7 +86,7 @@ static void gather(struct site *site, struct pending *first, struct pull *pull)
             continue;
         struct destination *destination = destination_of(pending);
 
-        if (destination->site != site)
+        if (destination->site != site || !admit_domain(&domains, destination))
             continue;
         destination_remove(destination, pending);
         pull->pendings[pull->count++] = pending;

@@ -70,8 +70,9 @@ struct site {
     bool has_scout;           /* one recipient is due at once then */
     int64_t took_ms;          /* a recipient was accepted last; 0: never */
     enum site_codes codes;
-    unsigned fruitless; /* connections, since a message last came to an end on one */
-    size_t cap;         /* connections the peer seems to allow, while cap_until_ms */
+    unsigned domains_max; /* of one transaction, as its hosts have shown; 0: not known */
+    unsigned fruitless;   /* connections, since a message last came to an end on one */
+    size_t cap;           /* connections the peer seems to allow, while cap_until_ms */
     int64_t cap_until_ms;
     struct site_failure *failure; /* NULL: there was none */
     bool has_failed;              /* since the last success or rest */
@@ -135,6 +136,7 @@ struct pull {
     size_t count;
     struct pending **pendings; /* room for count_max */
     size_t count_max;
+    size_t domains_max; /* of the recipients; 0: any number */
 };
 /* The next message's recipients for a ready connection; false: nothing can be sent now. */
 must_use bool site_next(struct site *site, struct smtp_client *client, struct pull *pull);

@@ -135,6 +135,16 @@ static void go_idle(struct smtp_client *c)
     conn_deadline(&c->conn, IDLE_STEP_MS);
 }
 
+/* Recipient domains of one transaction: what the peer says (RFC 9422), what its site has shown. */
+static size_t domains_max(const struct smtp_client *c)
+{
+    uint64_t said = c->extensions.rcpt_domain_max;
+    uint64_t shown = c->site->domains_max;
+
+    return (size_t)MIN(said != 0 && shown != 0 ? MIN(said, shown) : MAX(said, shown),
+                       (uint64_t)PULL_MAX);
+}
+
 /* Pulls the next message. */
 static bool next_message(struct smtp_client *c)
 {
@@ -161,6 +171,7 @@ static bool next_message(struct smtp_client *c)
     if (c->recipients_max != 0)
         limit = MIN(limit, (uint64_t)c->recipients_max);
     pull.count_max = (size_t)MIN(limit, (uint64_t)PULL_MAX);
+    pull.domains_max = domains_max(c);
     if (!site_next(c->site, c, &pull)) {
         go_idle(c);
         return false;

@@ -50,6 +50,7 @@ struct transaction {
     bool mail_accepted, mail_refused;
     bool codes_tell;      /* every 2xx so far had the enhanced code of its step */
     bool is_put_back;     /* the connection's fault: everybody in line again, no attempt */
+    bool is_limited;      /* some were too many for it */
     bool is_out_of_place; /* a RCPT was taken although MAIL was refused */
     bool was_answered;    /* the peer has replied to something of it */
     bool is_all_written;  /* with the final dot, or the last chunk */
