@@ -9,15 +9,6 @@ static const char *const actions[] = {
     [DSN_RELAYED] = "relayed",
 };
 
-static bool has_8bit(struct bytes b)
-{
-    uint8_t all = 0;
-
-    for (size_t i = 0; i < b.len; i++)
-        all |= b.ptr[i];
-    return all >= 0x80;
-}
-
 /* Up to and without the empty line; all of it when there is none. */
 static struct bytes header_section(struct bytes content)
 {
@@ -53,7 +44,7 @@ void dsn_part_init(struct dsn_part *part, const struct dsn_request *request, boo
         part->is_whole ? content : cut_lines(header_section(content), request->returned_max);
     if (part->prefix.len > request->returned_max)
         part->prefix = BYTES_NONE;
-    part->is_8bit = has_8bit(part->prefix) || has_8bit(part->content) || part->is_utf8;
+    part->is_8bit = bytes_has_8bit(part->prefix) || bytes_has_8bit(part->content) || part->is_utf8;
     struct bytes last = part->content.len > 0 ? part->content : part->prefix;
 
     part->ends_in_crlf = last.len > 0 && last.ptr[last.len - 1] == '\n';
@@ -165,7 +156,7 @@ bool dsn_put_recipient(const struct dsn_recipient *recipient, const struct dsn_p
     if (!buf_printf(out, "\r\n") || !put_original_recipient(recipient->recipient->orcpt, part, out))
         return false;
     /* RFC 6533 section 3: an address that needs it is of type utf-8. */
-    if (!buf_printf(out, "Final-Recipient: %s;", has_8bit(address) ? "utf-8" : "rfc822") ||
+    if (!buf_printf(out, "Final-Recipient: %s;", bytes_has_8bit(address) ? "utf-8" : "rfc822") ||
         !put_text(address, part, out) ||
         !buf_printf(out, "\r\nAction: %s\r\nStatus: %u.%u.%u\r\n", actions[recipient->action],
                     recipient->status.class, recipient->status.subject, recipient->status.detail))

@@ -1,15 +1,6 @@
 /* transaction_check.c - what a peer's extensions say it cannot take. */
 #include "delivery/transaction.h"
 
-static bool has_8bit(struct bytes b)
-{
-    uint8_t all = 0;
-
-    for (size_t i = 0; i < b.len; i++)
-        all |= b.ptr[i];
-    return all >= 0x80;
-}
-
 /* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
 bool transaction_is_8bit(const struct transaction *t)
 {
@@ -19,7 +10,7 @@ bool transaction_is_8bit(const struct transaction *t)
         return false;
     if (t->client->extensions.eightbitmime || m->content.memory.ptr == NULL)
         return true;
-    return has_8bit(m->prefix) || has_8bit(m->content.memory);
+    return bytes_has_8bit(m->prefix) || bytes_has_8bit(m->content.memory);
 }
 
 static const struct verdict *cannot(struct transaction *t, uint16_t subject, uint16_t detail,
