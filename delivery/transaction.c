@@ -246,6 +246,7 @@ static void start(struct transaction *t)
         transaction_end(c);
         return;
     }
+    transaction_fit(t);
     t->size = t->message->prefix.len + t->message->content.size;
     t->wait_ms = waited_ms(t, t->recipients[0].pending);
     metric_inc(METRIC_DELIVERY_ATTEMPTS);
