@@ -11,6 +11,8 @@
 #include "base/metric.h"
 #include "delivery/clearing.h"
 #include "delivery/destination.h"
+#include "delivery/retry.h"
+#include "delivery/router.h"
 #include "delivery/smtp_client.h"
 #include "delivery/suspend.h"
 
@@ -66,7 +68,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;
     use_settings(d, setup->settings);
-    d->started_ms = engine_wall_ms(setup->engine);
+    d->started_ms = engine_now_ms(setup->engine);
     slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
     slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
     slab_init(&d->clearings, clearing_size(), CLEARINGS_SLAB_MAX);
@@ -158,6 +160,13 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
         return;
     }
     destination_add(destination, pending, false);
+}
+
+int64_t delivery_delay_max_ms(void *context, const struct domain *domain)
+{
+    const struct delivery *delivery = context;
+
+    return retry_delay_max_ms(router_retry(delivery->settings, domain_name(domain)));
 }
 
 void delivery_domain_idle(void *context, struct domain *domain)

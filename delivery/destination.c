@@ -336,16 +336,22 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
 {
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
 
-    return retry_is_overdue(rule, (int64_t)pending_stub(pending)->accepted_s * 1000,
-                            delivery->started_ms, engine_wall_ms(delivery->engine));
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    int64_t accepted_ms = stub_accepted_ms(pending_stub(pending), now_ms);
+
+    /* The age of what the start found is the wall clock's word, which may have been set since:
+     * before a try only the time since then counts. */
+    if ((pending->flags & PENDING_UNTRIED) != 0)
+        accepted_ms = MAX(accepted_ms, delivery->started_ms);
+    return retry_is_overdue(rule, accepted_ms, now_ms);
 }
 
 int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending)
 {
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
-    int64_t wall_offset_ms = engine_wall_ms(delivery->engine) - engine_now_ms(delivery->engine);
 
-    return retry_end_ms(rule, (int64_t)pending_stub(pending)->accepted_s * 1000) - wall_offset_ms;
+    return retry_end_ms(rule,
+                        stub_accepted_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
 }
 
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)

@@ -87,7 +87,7 @@ struct delivery {
     size_t site_count, destination_count, waiting_count, in_attempt_count, client_count;
     uint64_t unheld; /* as of the last look */
     unsigned ticks;
-    int64_t started_ms; /* wall */
+    int64_t started_ms; /* monotonic */
 
     bool is_stopping, has_stopped;
     struct timeout stop_deadline;
@@ -105,6 +105,12 @@ static inline struct shard *delivery_shard(const struct delivery *delivery, cons
 
     check(shard != NULL);
     return shard;
+}
+
+/* What a monotonic time is on the wall clock, as that stands now. */
+static inline int64_t delivery_wall_ms(const struct delivery *delivery, int64_t monotonic_ms)
+{
+    return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
 }
 
 /* Outcomes do not wait to be durable in such a number that more must not be made. */

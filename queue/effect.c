@@ -310,6 +310,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
     } else {
         pending->attempts = effect->entry.attempts;
+        pending->flags &= (uint8_t)~PENDING_UNTRIED;
         pending->state = PENDING_SCHEDULED;
         schedule_add(shard->schedule, pending, effect->due_ms);
         pending_unhold(shard, pending);

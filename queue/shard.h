@@ -45,6 +45,9 @@ struct shard_hooks {
     void (*journaled)(void *context, struct shard *shard, uint64_t position, struct bytes records);
     /* The last unfinished recipient of a domain is gone. */
     void (*domain_idle)(void *context, struct domain *domain);
+    /* The longest that a recipient of the domain is made to wait between two attempts: what was
+     * deferred before the start is due by then, wherever the wall clock stood. */
+    int64_t (*delay_max_ms)(void *context, const struct domain *domain);
 };
 
 struct shard_setup {

@@ -106,7 +106,7 @@ TEST(outcomes_survive_and_finished_messages_do_not_come_back)
         assert_int_equal(stub->pendings[0].state, PENDING_FINAL);
         assert_int_equal(stub->pendings[1].state, PENDING_SCHEDULED);
         assert_int_equal(stub->pendings[1].attempts, 1);
-        assert_int_equal(stub->pendings[1].flags, PENDING_DELAY_TOLD);
+        assert_int_equal(stub->pendings[1].flags, PENDING_DELAY_TOLD | PENDING_UNTRIED);
         world_turns(&w, 20);
         assert_int_equal(w.due_count, 0);
         int64_t due_wall_ms = (int64_t)stub->pendings[1].due_s * 1000 + engine_wall_ms(w.engine) -
