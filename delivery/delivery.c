@@ -77,6 +77,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->all_sites);
     list_init(&d->all_destinations);
     list_init(&d->idle_destinations);
+    list_init(&d->waiting_destinations);
     list_init(&d->dirty_sites);
     list_init(&d->dirty_destinations);
     list_init(&d->starved_sites);
@@ -260,6 +261,7 @@ static void on_tick(struct timeout *timeout)
         return;
     engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
     suspend_tick(delivery);
+    destinations_expire_waiting(delivery);
     destinations_free_idle(delivery);
     if (++delivery->ticks % UNHELD_TICKS == 0)
         look_for_unheld(delivery);

@@ -14,6 +14,7 @@ enum {
     REFUSED_TTL_MIN_MS = 5 * 1000,
     FREES_MAX = 200, /* idle destinations at a time, each with its site perhaps */
     FREES_PAUSE_MS = 5,
+    EXPIRY_LOOKS_MAX = 10000, /* a second: about a millisecond */
 };
 
 /* What each answer without hosts means to a recipient. */
@@ -59,6 +60,8 @@ struct destination *destination_get(struct delivery *delivery, struct domain *do
     d->domain = domain;
     d->generation = delivery->generation;
     list_init(&d->waiting);
+    d->look = &d->waiting.head;
+    list_node_init(&d->in_waiting);
     list_node_init(&d->in_all);
     list_node_init(&d->in_idle);
     list_node_init(&d->in_dirty);
@@ -113,6 +116,7 @@ void destination_free(struct destination **destination)
     check(d->waiting_count == 0);
     cancel_lookup(d);
     detach(d);
+    list_remove(&d->in_waiting);
     list_remove(&d->in_all);
     list_remove(&d->in_idle);
     list_remove(&d->in_dirty);
@@ -137,6 +141,8 @@ void destination_add(struct destination *d, struct pending *pending, bool in_fro
         list_push_front(&d->waiting, &pending->link);
     else
         list_push_back(&d->waiting, &pending->link);
+    if (!list_is_linked(&d->in_waiting))
+        list_push_back(&d->delivery->waiting_destinations, &d->in_waiting);
     d->waiting_count++;
     d->delivery->waiting_count++;
     if (d->site != NULL) {
@@ -154,6 +160,8 @@ void destination_remove(struct destination *d, struct pending *pending)
     check((pending->flags & PENDING_AT_DESTINATION) != 0);
     check(d->waiting_count > 0);
     pending->flags &= (uint8_t)~PENDING_AT_DESTINATION;
+    if (d->look == &pending->link)
+        d->look = pending->link.next;
     list_remove(&pending->link);
     d->waiting_count--;
     d->delivery->waiting_count--;
@@ -163,6 +171,7 @@ void destination_remove(struct destination *d, struct pending *pending)
         return;
     list_remove(&d->in_turns);
     list_remove(&d->in_starved);
+    list_remove(&d->in_waiting);
     go_idle(d);
 }
 
@@ -352,6 +361,45 @@ int64_t destination_end_ms(const struct delivery *delivery, const struct pending
 
     return retry_end_ms(rule,
                         stub_accepted_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
+}
+
+static void expire_waiting(struct destination *d, unsigned *looks_left)
+{
+    struct delivery *delivery = d->delivery;
+
+    if (d->look == &d->waiting.head)
+        d->look = d->waiting.head.next;
+    while (d->look != &d->waiting.head && *looks_left > 0 && clearing_has_room(delivery)) {
+        struct pending *pending = container_of(d->look, struct pending, link);
+
+        (*looks_left)--;
+        d->look = d->look->next;
+        if (!destination_is_overdue(delivery, pending))
+            continue;
+        destination_remove(d, pending);
+        destination_expire(delivery, pending, "waited for its site until its time was over");
+    }
+}
+
+/* A site whose few connections are busy for hours pulls nothing, and so finds nothing too old. */
+void destinations_expire_waiting(struct delivery *delivery)
+{
+    struct list *list = &delivery->waiting_destinations;
+    struct list_node *first = list_first(list);
+    unsigned left = EXPIRY_LOOKS_MAX;
+
+    while (left > 0 && clearing_has_room(delivery) && list_first(list) != NULL) {
+        struct destination *d = container_of(list_first(list), struct destination, in_waiting);
+
+        expire_waiting(d, &left);
+        if (d->look != &d->waiting.head)
+            return; /* it goes on here */
+        list_remove(&d->in_waiting);
+        if (d->waiting_count > 0)
+            list_push_back(list, &d->in_waiting);
+        if (list_first(list) == first)
+            return; /* everything was looked at once */
+    }
 }
 
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)

@@ -63,7 +63,8 @@ struct delivery {
     struct map sites; /* those of the present settings */
     struct list all_sites;
     struct list all_destinations;
-    struct list idle_destinations; /* longest idle first */
+    struct list idle_destinations;    /* longest idle first */
+    struct list waiting_destinations; /* with waiting mail; the next to be looked at for its age */
     struct list dirty_sites, dirty_destinations;
     struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
     struct list unresolved; /* destinations that wait for their lookup, with waiting mail */
