@@ -15,6 +15,8 @@ enum {
     FREES_MAX = 200, /* idle destinations at a time, each with its site perhaps */
     FREES_PAUSE_MS = 5,
     EXPIRY_LOOKS_MAX = 10000, /* a second: about a millisecond */
+    SOON_MS = 2000,           /* what will be tried within this keeps its message in memory */
+    SOON_COUNT = 256,         /* at a site that has not taken anything for so long */
 };
 
 /* What each answer without hosts means to a recipient. */
@@ -131,6 +133,25 @@ void destination_free(struct destination **destination)
 
 /* --- in line --------------------------------------------------------------------------------- */
 
+/* How many of those in line are expected to be tried within SOON_MS. */
+static size_t soon_max(const struct destination *d)
+{
+    const struct site *site = d->site;
+
+    if (site == NULL)
+        return SOON_COUNT;
+    if (site->rule->messages_per_s != 0)
+        return (size_t)(site->rule->messages_per_s * SOON_MS / 1000);
+    if (site->took_ms != 0 && engine_now_ms(d->delivery->engine) - site->took_ms < SOON_MS)
+        return SIZE_MAX;
+    return SOON_COUNT;
+}
+
+static size_t in_line(const struct destination *d)
+{
+    return d->site != NULL ? d->site->waiting_count : d->waiting_count;
+}
+
 void destination_add(struct destination *d, struct pending *pending, bool in_front)
 {
     check(pending->state == PENDING_READY);
@@ -151,6 +172,8 @@ void destination_add(struct destination *d, struct pending *pending, bool in_fro
             list_push_back(&d->site->turns, &d->in_turns);
         site_dirty(d->site);
     }
+    if (!in_front && in_line(d) > soon_max(d))
+        shard_let_go(delivery_shard(d->delivery, pending_stub(pending)), pending);
     if (d->state != DESTINATION_ROUTED || engine_now_ms(d->delivery->engine) >= d->expires_ms)
         destination_dirty(d);
 }

@@ -116,6 +116,7 @@ void suspend_hold(struct delivery *delivery, struct pending *pending)
     pending->flags |= PENDING_HELD;
     list_push_back(&delivery->held, &pending->link);
     delivery->held_count++;
+    shard_let_go(delivery_shard(delivery, pending_stub(pending)), pending);
 }
 
 void suspend_unhold(struct delivery *delivery, struct pending *pending)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/metric.h"
 #include "queue/damage.h"
 #include "queue/shard_private.h"
@@ -60,7 +61,7 @@ static int admit(const struct shard *shard, const struct commit *commit)
         return -ESHUTDOWN;
     if (shard->is_full)
         return -ENOSPC;
-    uint64_t used = (uint64_t)mail_memory_used();
+    uint64_t used = (uint64_t)budget_used();
     if (shard->memory_max != 0 && used + memory > shard->memory_max)
         return -ENOMEM;
     return 0;

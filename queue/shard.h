@@ -137,6 +137,9 @@ must_use bool shard_note(struct shard *shard, const struct event *event);
 /* Gives a READY pending back without an attempt (throttled, suspended, site at rest): due again at
  * due_ms (monotonic). Not on disk: after a crash it is due at once. */
 void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms);
+/* A READY pending will not be tried soon (suspended, far back in line): nothing of its message is
+ * kept in memory for its sake until it is READY the next time; shard_load() brings it. */
+void shard_let_go(struct shard *shard, struct pending *pending);
 
 /* Brings a message into memory (at once where resident, but done() is always called later) and
  * references it for the caller, who releases it with message_release(). */

@@ -33,8 +33,9 @@ enum pending_state { PENDING_SCHEDULED, PENDING_READY, PENDING_COMMITTING, PENDI
 
 enum {
     PENDING_DELAY_TOLD = 1, /* a delay notice was sent */
-    PENDING_FLAGS_STORED = 0x07,
+    PENDING_FLAGS_STORED = 0x03,
     PENDING_UNTRIED = 0x08, /* found at the start and not tried since: see stub_accepted_ms() */
+    PENDING_LETS_GO = 0x04, /* the shard's: READY, but not soon; its message need not stay */
     PENDING_HOLDS = 0x80,   /* the shard's: counted in held_count of the resident message */
 };
 

@@ -115,6 +115,12 @@ static void schedule(struct shard *shard, struct pending *pending, int64_t due_m
         engine_timeout(shard->world->engine, &shard->timeout, MAX(after_ms, (int64_t)0));
 }
 
+void shard_let_go(struct shard *shard, struct pending *pending)
+{
+    check(pending->state == PENDING_READY);
+    shard->world->let_go_count++;
+}
+
 void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms)
 {
     check(pending->state == PENDING_READY);

@@ -53,6 +53,7 @@ struct world {
     struct list lookups;
     bool lookups_wait; /* until world_answer_lookups() */
     bool has_stopped;
+    size_t let_go_count; /* calls of shard_let_go() */
 };
 
 /* Settings may be changed until world_start(). */
