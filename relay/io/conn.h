@@ -10,7 +10,7 @@
  * armed again once the owner consumed below half of it. What the kernel received before the cancel
  * reached it still arrives, and that is 32 provided buffers (512 KiB) for each connection on the
  * kernels of today. A careful connection therefore asks for each receive by itself, and for no more
- * than what is missing to input_max: what waits unread never passes it, for one or for all together.
+ * than is missing to input_max: what waits unread never passes it, of one or of all together.
  * Whoever may be anybody's is to be careful; it costs a submission for each piece that arrives.
  *
  * Addresses are `struct address` (io/address.h, 28 bytes), not sockaddr_storage.

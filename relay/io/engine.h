@@ -85,8 +85,8 @@ void engine_connect(struct engine *engine, struct op *op, int fd, const struct s
  * again when buffers were given back. Data without ENGINE_MORE ends it as well, without more to
  * say: start it again. On AF_UNIX sockets Linux 6.18 forgets to tell of an end that stands right
  * behind data; TCP is not affected.
- * What one wake-up brings is bounded by the kernel alone: 32 buffers on those of today, whatever the
- * user asked for meanwhile, engine_cancel() included. */
+ * What one wake-up brings is bounded by the kernel alone: 32 buffers on those of today, whatever
+ * the user asked for meanwhile, engine_cancel() included. */
 void engine_receive(struct engine *engine, struct op *op, int fd);
 /* One receive of at most len_max bytes and at most one provided buffer. Completes once, never with
  * ENGINE_MORE; dearer for each piece than engine_receive(), but nothing comes unasked. */

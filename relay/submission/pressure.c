@@ -8,8 +8,8 @@
 
 enum {
     HEADROOM_PART = 16, /* of memory_max: left to mail that has begun */
-    /* What sessions hold is given back in this turn and the next ones; looking again meanwhile would
-     * end more of them than needed. */
+    /* What sessions hold is given back in this turn and the next ones; looking again meanwhile
+     * would end more of them than needed. */
     REST_MS = 20,
 };
 
