@@ -154,13 +154,13 @@ static bool put_mail(struct smtp_client *c, struct buf *out)
     const struct transaction *t = c->transaction;
     const struct message *m = t->message;
     const struct smtp_extensions *e = &c->extensions;
-    bool ok = buf_printf(out, "MAIL FROM:<%.*s>", BYTES_ARG(m->reverse_path));
+    bool ok = buf_printf(out, "MAIL FROM:<%.*s>", BYTES_ARG(t->reverse_path));
 
     if (e->has_size)
         ok = ok && buf_printf(out, " SIZE=%llu", (unsigned long long)t->size);
     if (e->eightbitmime && transaction_is_8bit(t))
         ok = ok && buf_append(out, BYTES(" BODY=8BITMIME"));
-    if (e->smtputf8 && m->needs_smtputf8)
+    if (t->uses_utf8)
         ok = ok && buf_append(out, BYTES(" SMTPUTF8"));
     if (e->dsn && m->ret != SMTP_RET_NONE)
         ok = ok && buf_printf(out, " RET=%s", m->ret == SMTP_RET_FULL ? "FULL" : "HDRS");
@@ -233,9 +233,13 @@ static bool put_notify(unsigned notify, struct buf *out)
     return true;
 }
 
-static bool put_rcpt(struct smtp_client *c, const struct recipient *recipient, struct buf *out)
+static bool put_rcpt(struct smtp_client *c, uint32_t number, struct buf *out)
 {
-    bool ok = buf_printf(out, "RCPT TO:<%.*s>", BYTES_ARG(recipient->address));
+    const struct transaction *t = c->transaction;
+    const struct pending *pending = t->recipients[number].pending;
+    const struct recipient *recipient = &t->message->recipients[pending_number(pending)];
+    bool ok =
+        buf_printf(out, "RCPT TO:<%.*s>", BYTES_ARG(transaction_recipient_address(t, number)));
 
     if (c->extensions.dsn) {
         ok = ok && put_notify(recipient->notify, out);
@@ -247,13 +251,10 @@ static bool put_rcpt(struct smtp_client *c, const struct recipient *recipient, s
 
 bool perform_rcpt(struct smtp_client *c, uint32_t number)
 {
-    const struct transaction *t = c->transaction;
-    const struct pending *pending = t->recipients[number].pending;
     struct buf *line = &c->delivery->scratch;
 
     buf_clear(line);
-    bool ok = put_rcpt(c, &t->message->recipients[pending_number(pending)], line) &&
-              conn_write(&c->conn, buf_bytes(line));
+    bool ok = put_rcpt(c, number, line) && conn_write(&c->conn, buf_bytes(line));
 
     return sent(c, COMMAND_RCPT, number, ok);
 }
@@ -339,7 +340,7 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
         recipient->status = RECIPIENT_REFUSED;
         recipient->verdict = transaction_keep(t, &verdict);
     }
-    if (t->uses_bdat && number + 1 == t->count)
+    if (t->uses_bdat && number + 1 == t->ask_count)
         t->content_ms = engine_now_ms(c->delivery->engine);
     return true;
 }

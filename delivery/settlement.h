@@ -11,8 +11,8 @@ struct settled {
     struct pending *pending;
     struct verdict verdict;
     enum event_kind kind;
-    int64_t next_attempt_ms; /* monotonic; 0: none */
-    int64_t retry_end_ms;    /* monotonic */
+    int64_t next_attempt_ms; /* wall */
+    int64_t retry_end_ms;
 };
 
 struct settlement {
@@ -34,7 +34,7 @@ struct settlement {
 
 /* Which RCPT a recipient was; NULL when the message cannot be read. */
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);
-int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r); /* monotonic */
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r);
 
 /* What, if anything, the sender is to be told of this recipient. */
 bool settled_wants_notice(const struct settlement *s, const struct settled *r,

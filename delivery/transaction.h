@@ -34,6 +34,7 @@ enum recipient_status {
 struct transaction_recipient {
     struct pending *pending;
     const struct verdict *verdict;
+    struct bytes address; /* with A-labels, where the peer needs them; else empty */
     uint8_t status;
 };
 
@@ -56,6 +57,9 @@ struct transaction {
     bool is_all_written;  /* with the final dot, or the last chunk */
     bool is_over;         /* settled; only waits for the shard */
     uint32_t count, next, accepted;
+    uint32_t ask_count;        /* of these, in front: by RCPT. The others the peer cannot take */
+    bool uses_utf8;            /* SMTPUTF8 is said with MAIL */
+    struct bytes reverse_path; /* as the peer can take it */
     struct transaction_recipient *recipients;
     const struct verdict *verdict; /* of those who were accepted */
     uint64_t size;                 /* prefix and content */
@@ -88,6 +92,11 @@ bool transaction_write_whole(struct smtp_client *client);
 
 /* transaction_check.c: what the peer cannot take, NULL if it can. */
 const struct verdict *transaction_check(struct transaction *t);
-/* A notification of ours in the form that the peer takes: none is lost for its encoding. */
-void transaction_fit(struct transaction *t);
 bool transaction_is_8bit(const struct transaction *t);
+
+/* transaction_address.c: whether SMTPUTF8 is needed, and how the sender is written; a verdict where
+ * the peer cannot take any of it. */
+const struct verdict *transaction_check_utf8(struct transaction *t);
+/* Of its recipients those whose address the peer cannot take; sets ask_count. */
+void transaction_refuse_utf8(struct transaction *t);
+struct bytes transaction_recipient_address(const struct transaction *t, uint32_t number);

@@ -1,6 +1,6 @@
 /* transaction_check.c - what a peer's extensions say it cannot take. */
-#include "delivery/dsn_7bit.h"
 #include "delivery/transaction.h"
+#include "smtp/utf8.h"
 
 /* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
 bool transaction_is_8bit(const struct transaction *t)
@@ -11,23 +11,7 @@ bool transaction_is_8bit(const struct transaction *t)
         return false;
     if (t->client->extensions.eightbitmime || m->content.memory.ptr == NULL)
         return true;
-    return bytes_has_8bit(m->prefix) || bytes_has_8bit(m->content.memory);
-}
-
-void transaction_fit(struct transaction *t)
-{
-    const struct smtp_extensions *e = &t->client->extensions;
-    bool needs_utf8 = t->message->needs_smtputf8 && !e->smtputf8;
-    bool needs_7bit = !e->eightbitmime && transaction_is_8bit(t);
-
-    if (!t->message->is_dsn || (!needs_utf8 && !needs_7bit))
-        return;
-    struct message *plain = dsn_as_7bit(t->message);
-
-    if (plain == NULL)
-        return;
-    message_release(&t->message);
-    t->message = plain;
+    return !utf8_is_ascii(m->prefix) || !utf8_is_ascii(m->content.memory);
 }
 
 static const struct verdict *cannot(struct transaction *t, uint16_t subject, uint16_t detail,
@@ -51,11 +35,10 @@ const struct verdict *transaction_check(struct transaction *t)
             text = BYTES("the message is larger than the receiving server takes");
         return cannot(t, 3, 4, "message-too-large", "peer-size", text);
     }
-    /* RFC 6531 section 3.5 */
-    if (t->message->needs_smtputf8 && !e->smtputf8)
-        return cannot(t, 6, 7, "content", "peer-smtputf8",
-                      BYTES("an address or header field needs SMTPUTF8, which the receiving server "
-                            "does not offer"));
+    const struct verdict *verdict = transaction_check_utf8(t);
+
+    if (verdict != NULL)
+        return verdict;
     /* RFC 6152 section 3: convert or return; converting would break signatures. */
     if (!e->eightbitmime && transaction_is_8bit(t))
         return cannot(t, 6, 3, "content", "peer-8bitmime",

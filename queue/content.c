@@ -186,6 +186,7 @@ static bool fill_message(struct message *message, const struct read *read, struc
     message->body = accept->body;
     message->smtputf8 = accept->smtputf8;
     message->needs_smtputf8 = accept->needs_smtputf8;
+    message->has_ascii_header = accept->has_ascii_header;
     message->is_dsn = accept->is_dsn;
     message->client_ip = accept->client_ip;
     message->client_ehlo = accept->client_ehlo;
@@ -259,7 +260,7 @@ static int read_message(struct read *read, struct message **message_out)
         goto fail;
     pin_message(read->shard, message, read->segment);
     message->read_buffer = read->buffer;
-    message->read_buffer_size = read->blocks_len;
+    message->resident_bytes = message->arena.used + read->blocks_len;
     read->buffer = NULL;
     *message_out = message;
     return 0;

@@ -281,6 +281,7 @@ enum {
     BIT_SMTPUTF8 = 1,
     BIT_NEEDS_SMTPUTF8 = 2,
     BIT_DSN = 4,
+    BIT_ASCII_HEADER = 8, /* unset in records of before it was known */
 
     STATE_FINAL = 1,
 };
@@ -364,6 +365,7 @@ void accept_encode(const struct message *message, uint32_t inline_len, uint32_t 
     at[ACCEPT_BODY] = (uint8_t)message->body;
     at[ACCEPT_BITS] = (uint8_t)((message->smtputf8 ? BIT_SMTPUTF8 : 0) |
                                 (message->needs_smtputf8 ? BIT_NEEDS_SMTPUTF8 : 0) |
+                                (message->has_ascii_header ? BIT_ASCII_HEADER : 0) |
                                 (message->is_dsn ? BIT_DSN : 0));
     at += ACCEPT_FIXED_LEN;
     accept_strings(message, strings);
@@ -444,6 +446,7 @@ static bool decode_accept_fixed(struct bytes *input, struct accept *out)
     out->body = at[ACCEPT_BODY];
     out->smtputf8 = (at[ACCEPT_BITS] & BIT_SMTPUTF8) != 0;
     out->needs_smtputf8 = (at[ACCEPT_BITS] & BIT_NEEDS_SMTPUTF8) != 0;
+    out->has_ascii_header = (at[ACCEPT_BITS] & BIT_ASCII_HEADER) != 0;
     out->is_dsn = (at[ACCEPT_BITS] & BIT_DSN) != 0;
     return true;
 }

@@ -196,7 +196,7 @@ struct accept {
     bool is_moved;
     enum smtp_ret ret;
     enum smtp_body body;
-    bool smtputf8, needs_smtputf8, is_dsn;
+    bool smtputf8, needs_smtputf8, has_ascii_header, is_dsn;
     uint64_t content_size;
     uint32_t inline_len;   /* bytes of the CONTENT records right before it in its batch; 0: none */
     uint32_t extent_count; /* else: where the content stands */

@@ -427,7 +427,6 @@ static void finish(struct config_reader *reader, void *object)
     config->delivery.mx.our_name = normal;
     config->spool.directory = text_in_arena(&config->arena, "%s/spool", config->state_dir);
     config->spool.memory_max = config->memory_max;
-    config->submission.memory_max = config->memory_max;
 }
 
 static bool read_error(struct config_reader *reader, int error)

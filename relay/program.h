@@ -37,8 +37,7 @@ struct program {
     int *listener_fds;
     int metrics_fd; /* -1: none, or metrics_http has it */
     unsigned listeners_open;
-    int64_t started_ms;       /* monotonic */
-    struct clock_watch clock; /* the main thread's */
+    int64_t started_ms; /* wall */
     _Atomic bool is_stopping;
     pthread_mutex_t change; /* reload and suspensions: one at a time */
 };

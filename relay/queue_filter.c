@@ -23,19 +23,19 @@ static bool take_text(const json_t *request, const char *key, char *out, size_t 
     return true;
 }
 
-bool queue_filter_from_json(const json_t *request, int64_t now_ms, struct queue_filter *out,
+bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue_filter *out,
                             const char **why_out)
 {
     const char *id = json_string_value(json_object_get(request, "id"));
     json_int_t age_s = json_integer_value(json_object_get(request, "older_than_s"));
 
-    *out = (struct queue_filter){.now_ms = now_ms};
+    *out = (struct queue_filter){0};
     if (id != NULL && !message_id_parse(bytes_of(id), &out->id)) {
         *why_out = "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7";
         return false;
     }
     if (age_s > 0)
-        out->older_than_s = MIN(age_s, (json_int_t)INT32_MAX);
+        out->accepted_before_s = wall_ms / 1000 - age_s;
     return take_text(request, "domain", out->domain, sizeof(out->domain), why_out) &&
            take_text(request, "sender", out->sender, sizeof(out->sender), why_out) &&
            take_text(request, "recipient", out->recipient, sizeof(out->recipient), why_out);
@@ -43,7 +43,7 @@ bool queue_filter_from_json(const json_t *request, int64_t now_ms, struct queue_
 
 bool queue_filter_is_empty(const struct queue_filter *filter)
 {
-    return filter->id.value == 0 && filter->domain[0] == '\0' && filter->older_than_s == 0 &&
+    return filter->id.value == 0 && filter->domain[0] == '\0' && filter->accepted_before_s == 0 &&
            !queue_filter_needs_envelope(filter);
 }
 
@@ -69,8 +69,7 @@ bool queue_filter_matches_pending(const struct queue_filter *filter, const struc
         return false;
     if (filter->id.value != 0 && filter->id.value != stub->id.value)
         return false;
-    if (filter->older_than_s != 0 &&
-        filter->now_ms - stub_accepted_ms(stub, filter->now_ms) < filter->older_than_s * 1000)
+    if (filter->accepted_before_s != 0 && (int64_t)stub->accepted_s > filter->accepted_before_s)
         return false;
     return filter->domain[0] == '\0' ||
            domain_matches(filter->domain, domain_name(pending->domain));

@@ -13,9 +13,7 @@ enum {
                                 SMTPUTF8, DSN add (ORCPT alone 500 octets), as most servers take */
     REPLY_ROOM = 1024,       /* no command's replies are longer, EHLO's and HELP's included */
     OUTPUT_MAX = 16384,      /* replies that wait for a peer to read them */
-    STRANGER_OUTPUT_MAX = 4096,
-    STRANGER_INPUT_MAX = 8192, /* commands; nobody takes mail from strangers */
-    SWALLOW_MAX = 1 << 30,     /* bytes of refused content a session may make us read */
+    SWALLOW_MAX = 1 << 30,   /* bytes of refused content a session may make us read */
 };
 
 enum step {

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/slab.h"
+#include "smtp/utf8.h"
 
 enum {
     HELD_BACK_MAX = HEADER_SEPARATOR_LEN + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
@@ -31,7 +31,6 @@ struct intake {
     bool is_writing, is_committing;
     int error; /* of a write: content is dropped from then on */
     int64_t opened_ms;
-    size_t counted; /* bytes that the budget knows of */
     struct content_write write;
     struct commit commit;
 };
@@ -48,27 +47,6 @@ static void intake_free(struct intake *intake);
 size_t intake_size(void)
 {
     return sizeof(struct intake);
-}
-
-static size_t memory_of(const struct intake *intake)
-{
-    size_t of_message = intake->message == NULL ? 0 : message_memory(intake->message);
-
-    return sizeof(*intake) + intake->content.capacity + of_message;
-}
-
-/* After whatever may have changed what it takes. */
-static void count_memory(struct intake *intake)
-{
-    size_t memory = memory_of(intake);
-
-    budget_add((int64_t)memory - (int64_t)intake->counted);
-    intake->counted = memory;
-}
-
-size_t intake_memory(const struct intake *intake)
-{
-    return intake->is_committing ? 0 : memory_of(intake);
 }
 
 static bool copy_client(struct intake *intake, const struct intake_client *client)
@@ -107,7 +85,6 @@ struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mai
     message->ret = mail->ret;
     message->smtputf8 = mail->smtputf8;
     intake->is_utf8 = mail->reverse_path.is_utf8;
-    count_memory(intake);
     return intake;
 }
 
@@ -157,7 +134,6 @@ int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt)
     message->recipients = recipients;
     message->recipients[message->recipient_count++] = recipient;
     intake->is_utf8 |= path->is_utf8;
-    count_memory(intake);
     return 0;
 }
 
@@ -191,7 +167,6 @@ void intake_content(struct intake *intake, struct bytes run)
     bool fits = intake->scan.in_body ? buf_append(&intake->content, run)
                                      : header_scan_feed(&intake->scan, &run, &intake->content);
     check(fits);
-    count_memory(intake);
     if (buf_len(&intake->content) > CONTENT_CHUNK_MAX && !intake->is_writing)
         write_content(intake);
 }
@@ -260,7 +235,6 @@ static void write_done(struct content_write *write, int result)
         intake->error = result;
     if (intake->error != 0)
         buf_free(&intake->content);
-    count_memory(intake);
     if (intake->answer.context == NULL) {
         intake_free(intake);
         return;
@@ -296,7 +270,6 @@ static void finish(struct intake *intake)
         message->content.size = left;
     }
     buf_free(&intake->content);
-    count_memory(intake);
     commit(intake);
 }
 
@@ -305,7 +278,8 @@ static void commit(struct intake *intake)
     struct message *message = intake->message;
 
     message->id = shard_next_id(intake->home->shard);
-    message->needs_smtputf8 = intake->is_utf8 || (message->smtputf8 && intake->scan.has_8bit);
+    message->has_ascii_header = !message->smtputf8 || !intake->scan.has_8bit;
+    message->needs_smtputf8 = intake->is_utf8 || !message->has_ascii_header;
     if (!build_prefix(intake)) {
         answer(intake, -ENOMEM, NULL);
         return;
@@ -364,6 +338,8 @@ static bool build_prefix(struct intake *intake)
     char date[CLOCK_TEXT_MAX];
     struct buf prefix;
 
+    struct bytes recipient = intake_recipient(intake);
+
     message_id_format(message->id, id);
     buf_init(&prefix, PREFIX_MAX);
     struct received received = {
@@ -372,7 +348,8 @@ static bool build_prefix(struct intake *intake)
         .by = intake->client.hostname,
         .with = with_of(intake),
         .id = bytes_of(id),
-        .for_path = intake_recipient(intake),
+        /* A UTF-8 address here would make an ASCII header need SMTPUTF8. */
+        .for_path = utf8_is_ascii(recipient) ? recipient : BYTES_NONE,
         .wall_ms = wall_ms,
     };
     bool fits = received_format(&received, &prefix);
@@ -404,7 +381,6 @@ static void intake_free(struct intake *intake)
     check(!intake->is_committing);
     buf_free(&intake->content);
     message_release(&intake->message);
-    budget_add(-(int64_t)intake->counted);
     slab_release(home->intakes, &intake);
     home->count--;
     if (home->gone != NULL)

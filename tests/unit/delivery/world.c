@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "smtp/utf8.h"
 #include "support/chat.h"
 
 enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000 };
@@ -115,12 +116,6 @@ static void schedule(struct shard *shard, struct pending *pending, int64_t due_m
         engine_timeout(shard->world->engine, &shard->timeout, MAX(after_ms, (int64_t)0));
 }
 
-void shard_let_go(struct shard *shard, struct pending *pending)
-{
-    check(pending->state == PENDING_READY);
-    shard->world->let_go_count++;
-}
-
 void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms)
 {
     check(pending->state == PENDING_READY);
@@ -184,7 +179,7 @@ void shard_commit(struct shard *shard, struct commit *commit)
         *outcome = commit->outcomes[i];
         check(outcome->pending->state == PENDING_READY);
         check(!list_is_linked(&outcome->pending->link));
-        check((outcome->pending->flags & ~(PENDING_DELAY_TOLD | PENDING_UNTRIED)) == 0);
+        check((outcome->pending->flags & ~PENDING_DELAY_TOLD) == 0);
         if (world->facts != NULL)
             fact_outcome(world, &outcome->event, pending_stub(outcome->pending),
                          engine_wall_ms(world->engine));
@@ -222,7 +217,7 @@ static struct record *accept_message(struct shard *shard, struct message *messag
     message->accepted_ms = engine_wall_ms(shard->world->engine);
     record->stub.id = message->id;
     stub_set_message(&record->stub, message);
-    stub_set_accepted_ms(&record->stub, engine_now_ms(shard->world->engine));
+    record->stub.accepted_s = (uint32_t)(message->accepted_ms / 1000);
     stub_set_count(&record->stub, (uint32_t)count);
     list_node_init(&record->node);
     list_push_back(&shard->records, &record->node);
@@ -272,7 +267,6 @@ static void apply(struct shard *shard, const struct outcome *outcome)
     check(pending->state == PENDING_COMMITTING);
     if (outcome->event.kind == EVENT_DEFERRED) {
         pending->attempts++;
-        pending->flags &= (uint8_t)~PENDING_UNTRIED;
         schedule(shard, pending,
                  engine_now_ms(shard->world->engine) + outcome->event.next_attempt_ms - wall_ms);
         return;
@@ -737,20 +731,14 @@ static void fill_recipients(struct message *message, const struct world_message 
         if (!bytes_take_until(&rest, ',', &address))
             address = rest;
         check(arena_copy(&message->arena, address, &recipient->address));
-        recipient->domain = recipient->address;
-        while (bytes_find(recipient->domain, '@', 0) < recipient->domain.len)
-            recipient->domain =
-                bytes_slice(recipient->domain, bytes_find(recipient->domain, '@', 0) + 1, SIZE_MAX);
+        struct bytes domain = address;
+
+        while (bytes_find(domain, '@', 0) < domain.len)
+            domain = bytes_slice(domain, bytes_find(domain, '@', 0) + 1, SIZE_MAX);
+        check(smtp_domain_normalise(&message->arena, domain, &recipient->domain));
         recipient->orcpt = copy_text(message, from->orcpt);
         recipient->notify = (uint8_t)from->notify;
     }
-}
-
-static void find_at_start(struct world *world, struct record *record, unsigned age_s)
-{
-    stub_set_accepted_ms(&record->stub, engine_now_ms(world->engine) - (int64_t)age_s * 1000);
-    for (uint32_t i = 0; i < record->stub.recipient_count; i++)
-        record->stub.pendings[i].flags |= PENDING_UNTRIED;
 }
 
 struct message_id world_submit(struct world *world, const struct world_message *from)
@@ -767,8 +755,10 @@ struct message_id world_submit(struct world *world, const struct world_message *
     message->envid = copy_text(message, from->envid);
     message->ret = from->ret;
     message->body = from->is_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
-    message->smtputf8 = from->is_utf8;
-    message->needs_smtputf8 = from->is_utf8;
+    message->has_ascii_header = !from->is_utf8;
+    message->needs_smtputf8 =
+        from->is_utf8 || !utf8_is_ascii(bytes_of(from->from)) || !utf8_is_ascii(bytes_of(from->to));
+    message->smtputf8 = message->needs_smtputf8;
     message->header_message_id = BYTES("<1@client.example>");
     fill_recipients(message, from);
     check(arena_copy(&message->arena, bytes_range(content, len), &message->content.memory));
@@ -783,8 +773,6 @@ struct message_id world_submit(struct world *world, const struct world_message *
     record->is_known_damaged = from->is_known_damaged;
     if (record->is_on_disk)
         stub_set_message(&record->stub, NULL);
-    if (from->found_age_s > 0)
-        find_at_start(world, record, from->found_age_s);
     engine_turn_again(world->engine);
     return record->stub.id;
 }

@@ -42,7 +42,6 @@ struct world {
     void (*journaled)(void *context, uint64_t position, struct bytes records); /* or NULL */
     void *journaled_context;
     unsigned idle_domains;
-    int64_t delay_max_ms; /* told to the start; 0: none */
     struct recovery recovery;
     char why[256];
 };
@@ -118,14 +117,6 @@ WORLD_MAY void world_on_domain_idle(void *context, struct domain *domain)
     world->idle_domains++;
 }
 
-WORLD_MAY int64_t world_on_delay_max(void *context, const struct domain *domain)
-{
-    const struct world *world = context;
-
-    (void)domain;
-    return world->delay_max_ms != 0 ? world->delay_max_ms : INT64_MAX / 2;
-}
-
 /* Engine and shard; as shard_open(). */
 WORLD_MAY int world_open(struct world *world)
 {
@@ -135,8 +126,7 @@ WORLD_MAY int world_open(struct world *world)
         .is_adopted = world->is_adopted,
         .sink_count = world->sink_count,
         .settings = &world->settings,
-        .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle,
-                  world_on_delay_max},
+        .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle},
         .recovers_later = world->recovers_later,
     };
 
@@ -279,8 +269,8 @@ WORLD_MAY bool world_envelope_equal(const struct message *a, const struct messag
                 WORLD_SAME(campaign) && WORLD_SAME(tags) && WORLD_SAME(header_message_id) &&
                 WORLD_SAME(prefix) && a->ret == b->ret && a->body == b->body &&
                 a->smtputf8 == b->smtputf8 && a->needs_smtputf8 == b->needs_smtputf8 &&
-                a->is_dsn == b->is_dsn && a->recipient_count == b->recipient_count &&
-                a->content.size == b->content.size;
+                a->has_ascii_header == b->has_ascii_header && a->is_dsn == b->is_dsn &&
+                a->recipient_count == b->recipient_count && a->content.size == b->content.size;
 
     for (size_t i = 0; same && i < a->recipient_count; i++)
         same = WORLD_SAME(recipients[i].address) && WORLD_SAME(recipients[i].domain) &&
