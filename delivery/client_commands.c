@@ -244,7 +244,9 @@ static bool put_rcpt(struct smtp_client *c, uint32_t number, struct buf *out)
     if (c->extensions.dsn) {
         ok = ok && put_notify(recipient->notify, out);
         if (recipient->orcpt.len > 0)
-            ok = ok && buf_printf(out, " ORCPT=%.*s", BYTES_ARG(recipient->orcpt));
+            ok = ok && buf_append(out, BYTES(" ORCPT=")) &&
+                 (t->uses_utf8 ? buf_append(out, recipient->orcpt)
+                               : smtp_orcpt_encode(recipient->orcpt, out));
     }
     return ok && buf_append(out, BYTES("\r\n"));
 }

@@ -53,3 +53,7 @@ must_use bool smtp_domain_normalise(struct arena *arena, struct bytes domain,
 must_use bool smtp_xtext_decode(struct arena *arena, struct bytes xtext, struct bytes *out);
 bool smtp_xtext_is_valid(struct bytes xtext);
 must_use bool smtp_xtext_encode(struct bytes text, struct buf *out);
+/* "utf-8;address" of ORCPT for a peer without SMTPUTF8: every character beyond ASCII, and those
+ * that xtext has its own use for, as \x{HEX} (utf-8-addr-xtext of RFC 6533 section 3). Other types
+ * are xtext already and stay as they are. Appends; false (nothing appended) when `out` is full. */
+must_use bool smtp_orcpt_encode(struct bytes orcpt, struct buf *out);

@@ -1,5 +1,6 @@
 /* xtext.c - the printable armour of DSN parameters (RFC 3461 section 4). */
 #include "smtp/address.h"
+#include "smtp/utf8.h"
 
 static bool is_xchar(uint8_t c)
 {
@@ -80,4 +81,40 @@ bool smtp_xtext_encode(struct bytes text, struct buf *out)
     }
     buf_extend(out, len);
     return true;
+}
+
+/* One character of a UTF-8 address as its code point; validated when the command was parsed. */
+static bool put_embedded(struct bytes character, struct buf *out)
+{
+    uint32_t code = character.ptr[0];
+
+    if (character.len > 1) {
+        code &= 0x7fU >> character.len;
+        for (size_t i = 1; i < character.len; i++)
+            code = code << 6 | (character.ptr[i] & 0x3fU);
+    }
+    return buf_printf(out, "\\x{%02X}", code);
+}
+
+bool smtp_orcpt_encode(struct bytes orcpt, struct buf *out)
+{
+    size_t before = buf_len(out);
+    size_t at = bytes_find(orcpt, ';', 0) + 1;
+
+    if (!bytes_starts_nocase(orcpt, BYTES("utf-8;")))
+        return buf_append(out, orcpt);
+    bool fits = buf_append(out, bytes_slice(orcpt, 0, at));
+
+    while (fits && at < orcpt.len) {
+        struct bytes rest = bytes_slice(orcpt, at, orcpt.len);
+        size_t len = utf8_character(rest);
+        bool is_embedded = len > 0 || rest.ptr[0] == '+' || rest.ptr[0] == '=';
+        struct bytes character = bytes_slice(rest, 0, MAX(len, (size_t)1));
+
+        fits = is_embedded ? put_embedded(character, out) : buf_append(out, character);
+        at += character.len;
+    }
+    if (!fits)
+        buf_truncate(out, before);
+    return fits;
 }

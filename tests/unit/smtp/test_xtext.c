@@ -78,3 +78,40 @@ TEST(xtext_encode_fits_exactly)
     assert_true(bytes_equal(buf_bytes(&buf), BYTES("a+3Db")));
     buf_free(&buf);
 }
+
+/* RFC 6533 section 3: utf-8-addr-xtext. */
+TEST(orcpt_encode_follows_table)
+{
+    static const struct {
+        struct bytes orcpt, encoded;
+    } orcpts[] = {
+        {BYTES("rfc822;a+2Bb@c.example"), BYTES("rfc822;a+2Bb@c.example")},
+        {BYTES("utf-8;plain@c.example"), BYTES("utf-8;plain@c.example")},
+        {BYTES("utf-8;\xc3\xa9t\xc3\xa9@b\xc3\xbc.example"),
+         BYTES("utf-8;\\x{E9}t\\x{E9}@b\\x{FC}.example")},
+        {BYTES("UTF-8;\xe2\x82\xac@x"), BYTES("UTF-8;\\x{20AC}@x")},
+        {BYTES("utf-8;\xf0\x9f\x93\xa7@x"), BYTES("utf-8;\\x{1F4E7}@x")},
+        {BYTES("utf-8;\\x{E9}@x"), BYTES("utf-8;\\x{E9}@x")}, /* it came so */
+        {BYTES("utf-8;a+b@x"), BYTES("utf-8;a\\x{2B}b@x")},
+    };
+    struct buf buf;
+
+    buf_init(&buf, 100);
+    for (size_t i = 0; i < ARRAY_LEN(orcpts); i++) {
+        buf_clear(&buf);
+        expect_row(i, smtp_orcpt_encode(orcpts[i].orcpt, &buf));
+        expect_row(i, bytes_equal(buf_bytes(&buf), orcpts[i].encoded));
+    }
+    buf_free(&buf);
+}
+
+TEST(orcpt_encode_fails_whole_when_full)
+{
+    struct buf buf;
+
+    buf_init(&buf, 12);
+    assert_true(buf_append(&buf, BYTES("=")));
+    assert_false(smtp_orcpt_encode(BYTES("utf-8;\xc3\xa9@x"), &buf));
+    assert_int_equal(buf_len(&buf), 1);
+    buf_free(&buf);
+}
