@@ -26,7 +26,8 @@ static bool is_of_connection(struct smtp_client *c, const struct verdict *verdic
     bool is_of_content = t->sent > 0 || (t->is_all_written && pipeline_is_empty(&c->pipeline));
 
     if (c->messages_done == 0)
-        return verdict->code == 421 && !is_of_content && site_client_is_surplus(c->site, c);
+        return verdict->code == 421 && !is_of_content &&
+               site_client_is_surplus(c->site, c, verdict);
     if (verdict->code == 421)
         return !is_of_content;
     if (is_ended(verdict))

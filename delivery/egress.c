@@ -13,6 +13,7 @@
  */
 #include "delivery/egress.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -26,6 +27,14 @@ enum {
     REST_MAX_MS = 30 * 60 * 1000,
     RATE_BURST_US = 100 * 1000, /* messages of this much time may go at once: clocks tick in ms */
     SWEEP_MIN = 10000,
+    ANY = INT_MAX, /* connections that a receiver allows of which nothing was learned */
+    PROBE_FIRST_MS = 5 * 1000,
+    PROBE_MAX_MS = 60 * 1000,
+    /* A receiver counts a session down a moment after it has ended. */
+    COUNTS_DOWN_MS = 10 * 1000,
+    RETRY_MS = 1000,
+    SERVED_MS = 60 * 1000, /* a site that serves has served somebody within it */
+    SERVED_STEP_MS = 1000,
 };
 
 struct egress {
@@ -35,7 +44,14 @@ struct egress {
     _Atomic unsigned connections_max;
     _Atomic int64_t interval_us; /* between messages; 0: no limit */
     _Atomic int connections;
-    _Atomic int ready; /* of these */
+    _Atomic int ready;         /* of these, let in */
+    _Atomic int allowed;       /* of these, by the receiver; ANY */
+    _Atomic int64_t let_in_ms; /* one was, for the last time; 0: never */
+    _Atomic int64_t served_ms; /* a message came to an end, to the second */
+    int known;                 /* so many were in at once since one was turned away; under the lock,
+                                  as the next ones are */
+    int64_t probe_at_ms, probe_wait_ms;
+    bool is_probing; /* one more than is known to be allowed was let try */
     _Atomic int waiter_count;
     struct list waiters;     /* under the lock */
     _Atomic int64_t next_us; /* GCRA: when the next message would be exactly on time */
@@ -100,6 +116,7 @@ static struct egress *egress_new(struct egress_table *table, const uint8_t *key,
 
     memcpy(copy, key, len);
     egress->table = table;
+    atomic_init(&egress->allowed, ANY);
     list_init(&egress->waiters);
     map_insert(&table->egresses, &egress->node, (struct bytes){copy, len});
     return egress;
@@ -139,6 +156,7 @@ static bool is_forgettable(const struct egress *egress, int64_t now_ms)
     if (egress->references > 0)
         return false;
     return atomic_load(&egress->resting_until_ms) <= now_ms &&
+           (atomic_load(&egress->allowed) == ANY || egress->probe_at_ms <= now_ms) &&
            atomic_load(&egress->next_us) <= now_ms * 1000;
 }
 
@@ -189,8 +207,10 @@ static bool take_slots(struct egress *egress, bool *process_is_full_out)
 {
     struct egress_table *table = egress->table;
 
+    int max = MIN((int)atomic_load(&egress->connections_max), atomic_load(&egress->allowed));
+
     *process_is_full_out = false;
-    if (!take_slot(&egress->connections, (int)atomic_load(&egress->connections_max)))
+    if (!take_slot(&egress->connections, max))
         return false;
     if (take_slot(&table->connections, table->connections_max))
         return true;
@@ -218,8 +238,13 @@ static void enlist(struct egress_waiter *waiter, bool of_process)
 
     waiter->of_process = of_process;
     atomic_fetch_add(count_of_line(waiter, of_process), 1);
-    list_push_back(of_process ? &table->lines[waiter->is_urgent] : &waiter->egress->waiters,
-                   &waiter->node);
+    struct list *line = of_process ? &table->lines[waiter->is_urgent] : &waiter->egress->waiters;
+
+    if (waiter->keeps_place && !of_process)
+        list_push_front(line, &waiter->node);
+    else
+        list_push_back(line, &waiter->node);
+    waiter->keeps_place = false;
 }
 
 static void delist(struct egress_waiter *waiter)
@@ -380,6 +405,132 @@ bool egress_has_waiters(const struct egress *egress, bool is_waiting)
            (is_waiting ? 1 : 0);
 }
 
+/* --- what the receiver allows ---------------------------------------------------------------- */
+
+/* Under the lock. */
+static void allow(struct egress *egress, int count)
+{
+    atomic_store(&egress->allowed,
+                 count < (int)atomic_load(&egress->connections_max) ? count : ANY);
+    grant_waiting(egress);
+}
+
+void egress_let_in(struct egress *egress, int64_t now_ms)
+{
+    int ready = atomic_fetch_add(&egress->ready, 1) + 1;
+
+    atomic_store(&egress->let_in_ms, now_ms);
+    if (atomic_load(&egress->allowed) == ANY)
+        return;
+    pthread_mutex_lock(&egress->table->lock);
+    /* More than before: perhaps one more still. */
+    if (ready > egress->known) {
+        egress->known = ready;
+        egress->probe_wait_ms = PROBE_FIRST_MS;
+        egress->probe_at_ms = now_ms + PROBE_FIRST_MS;
+        egress->is_probing = true;
+        allow(egress, ready + 1);
+    }
+    pthread_mutex_unlock(&egress->table->lock);
+}
+
+void egress_left(struct egress *egress, int64_t now_ms)
+{
+    int before = atomic_fetch_sub(&egress->ready, 1);
+
+    check(before > 0);
+    atomic_store(&egress->let_in_ms, now_ms);
+}
+
+/* Under the lock. */
+static void learn(struct egress *egress, int ready, int64_t now_ms)
+{
+    if (egress->probe_wait_ms == 0)
+        egress->probe_wait_ms = PROBE_FIRST_MS;
+    else if (egress->is_probing)
+        egress->probe_wait_ms = MIN(egress->probe_wait_ms * 2, (int64_t)PROBE_MAX_MS);
+    egress->is_probing = false;
+    egress->known = ready;
+    egress->probe_at_ms = now_ms + (ready > 0 ? egress->probe_wait_ms : RETRY_MS);
+    atomic_store(&egress->allowed, ready);
+}
+
+bool egress_turned_away(struct egress *egress, struct egress_waiter *waiter, bool by_reply,
+                        int64_t now_ms)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    int ready = atomic_load(&egress->ready);
+    int64_t let_in_ms = atomic_load(&egress->let_in_ms);
+    /* Of connections that were opened together the first ones may be in by now and not know it. */
+    bool may_be_full = atomic_load(&egress->connections) > 1 ||
+                       (let_in_ms != 0 && now_ms - let_in_ms < COUNTS_DOWN_MS);
+    bool has_enough = ready > 0 || (by_reply && may_be_full);
+
+    /* It had the only slot there is, and the peer had not counted down yet: else those who never
+     * have to wait for that would overtake it again and again. */
+    waiter->keeps_place = has_enough && ready == 0;
+    if (has_enough)
+        learn(egress, ready, now_ms);
+    else if (atomic_load(&egress->allowed) == 0)
+        allow(egress, 1); /* of the next host, perhaps */
+    pthread_mutex_unlock(&egress->table->lock);
+    return has_enough;
+}
+
+void egress_served(struct egress *egress, int64_t now_ms)
+{
+    /* Not written for every message: engines share it. */
+    if (now_ms - atomic_load_explicit(&egress->served_ms, memory_order_relaxed) >= SERVED_STEP_MS)
+        atomic_store_explicit(&egress->served_ms, now_ms, memory_order_relaxed);
+}
+
+bool egress_turned_out(struct egress *egress, int64_t now_ms)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    int64_t served_ms = atomic_load_explicit(&egress->served_ms, memory_order_relaxed);
+    int others = atomic_load(&egress->ready) - 1; /* it is one of them still */
+    bool is_surplus = others > 0 && served_ms != 0 && now_ms - served_ms < SERVED_MS;
+
+    if (is_surplus)
+        learn(egress, others, now_ms);
+    pthread_mutex_unlock(&egress->table->lock);
+    return is_surplus;
+}
+
+int64_t egress_probe(struct egress *egress, int64_t now_ms)
+{
+    int64_t at_ms = 0;
+
+    if (atomic_load(&egress->allowed) == ANY)
+        return 0;
+    pthread_mutex_lock(&egress->table->lock);
+    if (now_ms >= egress->probe_at_ms) {
+        egress->is_probing = true;
+        egress->probe_at_ms = now_ms + egress->probe_wait_ms;
+        allow(egress, egress->known + 1);
+    }
+    if (atomic_load(&egress->allowed) != ANY)
+        at_ms = egress->probe_at_ms;
+    pthread_mutex_unlock(&egress->table->lock);
+    return at_ms;
+}
+
+void egress_forget_allowed(struct egress *egress)
+{
+    if (atomic_load(&egress->allowed) == ANY)
+        return;
+    pthread_mutex_lock(&egress->table->lock);
+    allow(egress, ANY);
+    pthread_mutex_unlock(&egress->table->lock);
+}
+
+unsigned egress_allowed(const struct egress *egress)
+{
+    int allowed = atomic_load_explicit(&egress->allowed, memory_order_relaxed);
+
+    return allowed == ANY ? 0 : (unsigned)MAX(allowed, 1);
+}
+
 /* --- rate and health ------------------------------------------------------------------------- */
 
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms)
@@ -432,13 +583,6 @@ void egress_succeeded(struct egress *egress)
 int64_t egress_resting_until_ms(const struct egress *egress)
 {
     return atomic_load_explicit(&egress->resting_until_ms, memory_order_relaxed);
-}
-
-int egress_ready(struct egress *egress, int change)
-{
-    if (change == 0)
-        return atomic_load_explicit(&egress->ready, memory_order_relaxed);
-    return atomic_fetch_add_explicit(&egress->ready, change, memory_order_relaxed) + change;
 }
 
 unsigned egress_connections(const struct egress *egress)

@@ -7,6 +7,15 @@
  * registers as a waiter; who releases capacity rings the next waiter's inbox. No message crosses a
  * thread.
  *
+ * How many connections the receiver allows is learned here too, so that an engine it turned away
+ * waits in the same line and those that were let in give way to it:
+ *
+ *   unknown --turned away--> as many as are in --5 s to 1 min--> one more --let in--> and one more
+ *                                   ^------------turned away--------'
+ *
+ * Where none of ours is in, but one was a moment ago (it has not counted down yet), the next is
+ * tried after a second; where none was, it is a failure, which is the host's and the site's.
+ *
  * Thread: any, unless a function says otherwise. A waiter belongs to its engine. Who holds a
  * reference may use an egress; one without is forgotten when it has nothing to remember.
  */
@@ -35,9 +44,10 @@ struct egress_waiter {
     struct letter letter;
     struct list_node node;
     struct egress *egress;
-    bool is_waiting; /* registered */
-    bool is_posted;  /* its letter, with a slot, is on the way */
-    bool of_process; /* registered for the process's limit, else for the egress's */
+    bool is_waiting;  /* registered */
+    bool is_posted;   /* its letter, with a slot, is on the way */
+    bool keeps_place; /* its slot was of no use: to the front of the line */
+    bool of_process;  /* registered for the process's limit, else for the egress's */
 };
 
 struct egress_table *egress_table_create(unsigned connections_max /* of the process */);
@@ -56,8 +66,28 @@ bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
  * give way. */
 bool egress_has_waiters(const struct egress *egress, bool is_waiting);
 unsigned egress_connections(const struct egress *egress);
-/* Of these, how many the site has let in: by `change` more, or (0) as it is. */
-int egress_ready(struct egress *egress, int change);
+
+/* The site let a connection in. */
+void egress_let_in(struct egress *egress, int64_t now_ms);
+/* One that was let in is so no more. */
+void egress_left(struct egress *egress, int64_t now_ms);
+/* The site let none in just now that asked; `by_reply`: it said so, for the time being. True: it
+ * has enough of ours, which counts for all engines from now on. False: that is not the reason. To
+ * be called while the connection still has its slot. */
+must_use bool egress_turned_away(struct egress *egress, struct egress_waiter *waiter, bool by_reply,
+                                 int64_t now_ms);
+/* A message came to an end on a connection. */
+void egress_served(struct egress *egress, int64_t now_ms);
+/* The site turned one out that it had let in, before a message came to an end on it. True: others
+ * of ours are in and were served just now; it counts as turned away. */
+must_use bool egress_turned_out(struct egress *egress, int64_t now_ms);
+/* For who waits: lets one more than the site is known to allow try, when it is time to, and tells
+ * when that will be the next time; 0: nothing was learned. */
+int64_t egress_probe(struct egress *egress, int64_t now_ms);
+/* An operator says that things are different now. */
+void egress_forget_allowed(struct egress *egress);
+/* What it allows as far as is known; 0: nothing was learned. */
+unsigned egress_allowed(const struct egress *egress);
 
 /* Takes one message's share of the rate: 0 = send now, else milliseconds to wait. */
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms);

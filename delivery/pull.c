@@ -228,10 +228,18 @@ void site_wake(struct site *site)
 {
     hosts_wake(site->hosts);
     site->resting_until_ms = 0;
-    site->cap_until_ms = 0;
-    for (size_t i = 0; i < site->egress_count; i++)
+    for (size_t i = 0; i < site->egress_count; i++) {
         egress_succeeded(site->egresses[i].egress);
+        egress_forget_allowed(site->egresses[i].egress);
+    }
     site_dirty(site);
+}
+
+static bool is_limited_by_peer(const struct site_egress *e)
+{
+    unsigned allowed = egress_allowed(e->egress);
+
+    return allowed != 0 && egress_connections(e->egress) >= allowed;
 }
 
 const char *site_constraint(const struct site *site, int64_t *until_ms_out)
@@ -253,11 +261,8 @@ const char *site_constraint(const struct site *site, int64_t *until_ms_out)
     }
     for (size_t i = 0; i < site->egress_count; i++)
         if (site->egresses[i].is_waiting)
-            return "connection-limit";
-    if (site->cap_until_ms > now_ms && site->client_count >= site->cap) {
-        *until_ms_out = site->cap_until_ms;
-        return "peer-refuses-more-connections";
-    }
+            return is_limited_by_peer(&site->egresses[i]) ? "peer-refuses-more-connections"
+                                                          : "connection-limit";
     return site->opening_count > 0 ? "connecting" : "connections-busy";
 }
 

@@ -326,11 +326,22 @@ static bool wants_more(struct site *site)
         site_wake_at(site, site->rate_until_ms);
         return false;
     }
-    if (site->cap_until_ms > now_ms && site->client_count >= site->cap) {
-        site_wake_at(site, site->cap_until_ms);
-        return false;
-    }
     return true;
+}
+
+/* The peer may allow one more than it did: somebody has to ask now and then. */
+static void probe_limits(struct site *site)
+{
+    for (size_t i = 0; i < site->egress_count; i++) {
+        struct site_egress *e = &site->egresses[i];
+
+        if (!e->is_waiting)
+            continue;
+        int64_t at_ms = egress_probe(e->egress, engine_now_ms(site->delivery->engine));
+
+        if (at_ms != 0)
+            site_wake_at(site, at_ms);
+    }
 }
 
 static void wake_idle(struct site *site)
@@ -371,4 +382,5 @@ void site_drive(struct site *site)
     while (site->waiting_count > 0 && wants_more(site))
         if (!open_one(site))
             break;
+    probe_limits(site);
 }

@@ -70,10 +70,8 @@ struct site {
     bool has_scout;           /* one recipient is due at once then */
     int64_t took_ms;          /* a recipient was accepted last; 0: never */
     enum site_codes codes;
-    unsigned domains_max; /* of one transaction, as its hosts have shown; 0: not known */
-    unsigned fruitless;   /* connections, since a message last came to an end on one */
-    size_t cap;           /* connections the peer seems to allow, while cap_until_ms */
-    int64_t cap_until_ms;
+    unsigned domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
+    unsigned fruitless;           /* connections, since a message last came to an end on one */
     struct site_failure *failure; /* NULL: there was none */
     bool has_failed;              /* since the last success or rest */
     bool is_refused;              /* every failure since then was permanent */
@@ -120,9 +118,10 @@ void site_client_fruitless(struct site *site, struct smtp_client *client,
                            const struct verdict *verdict);
 /* A message came to an end on it, well or not: the site serves. */
 void site_client_fruitful(struct site *site, struct smtp_client *client);
-/* Whether others carry mail while the peer turned this one away: then the site has as many
- * connections as it may have now. */
-bool site_client_is_surplus(struct site *site, struct smtp_client *client);
+/* Whether others carry mail, of whatever engine, while the peer turned this one away: then the site
+ * has as many connections as it may have now. */
+bool site_client_is_surplus(struct site *site, struct smtp_client *client,
+                            const struct verdict *verdict);
 /* It is not ready any more. */
 void site_client_left(struct site *site, struct smtp_client *client);
 /* Not worth waiting for any more: no failure. */

@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/metric.h"
 #include "delivery/smtp_client.h"
 
 enum {
-    CAP_MS = 5 * 1000,
-    FRUITLESS_MAX = 3, /* one message may have a peer hang up; three connections have no luck */
+    FRUITLESS_MAX = 3 /* one message may have a peer hang up; three connections have no luck */
 };
 
 static void opened(struct site *site, struct smtp_client *client)
@@ -43,13 +43,10 @@ void site_client_ready(struct site *site, struct smtp_client *client)
     /* A greeting proves nothing of a peer that greets all and hangs up on all. */
     if (site->fruitless < FRUITLESS_MAX)
         forgive(site, client);
-    /* It let this one in, so it may let one more in: a peer that refuses now and then does not end
-     * with one connection, one with a fixed limit is asked again once a success. */
-    site->cap = MAX(site->cap, site->client_count + 1);
     site_dirty(site);
     if (host != NULL)
         host->ready++;
-    egress_ready(client->egress->egress, 1);
+    egress_let_in(client->egress->egress, engine_now_ms(site->delivery->engine));
 }
 
 void site_client_left(struct site *site, struct smtp_client *client)
@@ -60,7 +57,7 @@ void site_client_left(struct site *site, struct smtp_client *client)
     site->ready_count--;
     if (host != NULL && host->ready > 0)
         host->ready--;
-    egress_ready(client->egress->egress, -1);
+    egress_left(client->egress->egress, engine_now_ms(site->delivery->engine));
 }
 
 /* The source has to rest, and its host may be tried from another. */
@@ -94,22 +91,28 @@ static void remember_failure(struct site *site, struct smtp_client *client,
 }
 
 /* A host that serves other connections of ours is not broken, it has enough of them; if it said so
- * itself, these may also be other engines'. */
+ * itself, these may also be other engines'. Only of one that says nothing it must be this host that
+ * has let one in: the next host is to be tried for one that is down. */
 static bool has_enough(const struct site *site, const struct smtp_client *client,
                        const struct verdict *verdict)
 {
     const struct host *host = hosts_find(site->hosts, &client->address);
+    bool is_in = host != NULL && host->ready > 0;
 
-    if (host != NULL && host->ready > 0)
-        return true;
-    return !verdict->is_ours && egress_ready(client->egress->egress, 0) > 0;
+    if (is_of_source(verdict) || (verdict->is_ours && !is_in))
+        return false;
+    return egress_turned_away(client->egress->egress, &client->egress->waiter,
+                              !verdict->is_ours && verdict->kind == VERDICT_DEFERRED,
+                              engine_now_ms(site->delivery->engine));
 }
 
-static void lower_cap(struct site *site)
+/* It gets in line for the next one that may be opened. */
+static void tell_enough(struct site *site, const struct smtp_client *client,
+                        const struct verdict *verdict)
 {
-    /* Without this one; where many are refused the next ones lower it further. */
-    site->cap = site->client_count - 1;
-    site->cap_until_ms = engine_now_ms(site->delivery->engine) + CAP_MS;
+    log_limited(LOG_LEVEL_INFO, "site=%s source=%s connections_allowed=%u why=\"%s\"",
+                LOG_TEXT(site->name), client->egress->source->name,
+                egress_allowed(client->egress->egress), LOG_TEXT(verdict->text));
     site_dirty(site);
 }
 
@@ -118,11 +121,11 @@ void site_client_failed(struct site *site, struct smtp_client *client,
 {
     metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
     opened(site, client);
-    if (is_of_source(verdict) || !has_enough(site, client, verdict)) {
+    if (!has_enough(site, client, verdict)) {
         remember_failure(site, client, verdict);
         return;
     }
-    lower_cap(site);
+    tell_enough(site, client, verdict);
 }
 
 void site_client_useless(struct site *site, struct smtp_client *client,
@@ -145,19 +148,16 @@ void site_client_fruitful(struct site *site, struct smtp_client *client)
     if (site->fruitless >= FRUITLESS_MAX)
         forgive(site, client);
     site->fruitless = 0;
+    egress_served(client->egress->egress, engine_now_ms(site->delivery->engine));
 }
 
-bool site_client_is_surplus(struct site *site, struct smtp_client *client)
+bool site_client_is_surplus(struct site *site, struct smtp_client *client,
+                            const struct verdict *verdict)
 {
-    list_for_each(node, &site->clients) {
-        const struct smtp_client *other = container_of(node, struct smtp_client, in_site);
-
-        if (other == client || other->messages_done == 0 || other->state == CLIENT_CLOSING)
-            continue;
-        lower_cap(site);
-        return true;
-    }
-    return false;
+    if (!egress_turned_out(client->egress->egress, engine_now_ms(site->delivery->engine)))
+        return false;
+    tell_enough(site, client, verdict);
+    return true;
 }
 
 void site_client_given_up(struct site *site, struct smtp_client *client)

@@ -13,7 +13,8 @@ enum {
     CONTENT_TIMEOUT_S = 180, /* RFC 5321 section 4.5.3.2.5 */
     LOAD_TIMEOUT_S = 300,
     IDLE_STEP_MS = 1000,  /* how often an idle connection looks whether others want its slot */
-    GIVE_WAY_AFTER = 100, /* messages, if others wait for a slot */
+    GIVE_WAY_AFTER = 100, /* messages, if others wait for a slot; */
+    GIVE_WAY_MS = 10000,  /* or this long: a slow peer's messages take seconds each */
 };
 
 #define BIT(state) (1U << (state))
@@ -69,9 +70,13 @@ static bool has_done_enough(const struct smtp_client *c)
 
     if (c->extensions.mail_max != 0) /* RFC 9422 */
         messages_max = MIN(messages_max, c->extensions.mail_max);
-    return c->delivery->is_stopping || !c->site->is_current || c->is_worn ||
-           c->messages_done >= messages_max ||
-           (c->messages_done >= GIVE_WAY_AFTER && others_wait(c));
+    if (c->delivery->is_stopping || !c->site->is_current || c->is_worn ||
+        c->messages_done >= messages_max)
+        return true;
+    return (c->messages_done >= GIVE_WAY_AFTER ||
+            (c->messages_done > 0 &&
+             engine_now_ms(c->delivery->engine) - c->opened_ms >= GIVE_WAY_MS)) &&
+           others_wait(c);
 }
 
 /* --- deadlines ------------------------------------------------------------------------------- */

@@ -84,6 +84,182 @@ TEST(egress_get_is_one_object_a_name_and_remembers_failures)
     egress_table_free(&table);
 }
 
+/* --- what the receiver allows ---------------------------------------------------------------- */
+
+static struct egress_table *learning_table;
+
+static struct egress *learning_egress(unsigned connections_max)
+{
+    struct egress_limits limits = {.connections_max = connections_max};
+
+    learning_table = egress_table_create(0);
+    return egress_get(learning_table, BYTES("site"), BYTES("source"), &limits);
+}
+
+static void open_some(struct egress *egress, struct egress_waiter *waiter, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_true(egress_connect_begin(egress, waiter));
+}
+
+/* Every connection ends, one that was let in or not. */
+static void end_learning(struct egress *egress, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        egress_connect_end(egress);
+    egress_put(&egress);
+    egress_table_free(&learning_table);
+}
+
+TEST(egress_that_is_turned_away_waits_for_all_engines_until_it_may_probe)
+{
+    struct egress *egress = learning_egress(20);
+    struct engine_settings settings = {0};
+    struct engine *engine = engine_create(&settings);
+    struct egress_waiter waiter = {.engine = engine, .woken = NULL};
+
+    list_node_init(&waiter.node);
+    assert_int_equal(egress_probe(egress, 1000), 0);
+    assert_int_equal(egress_allowed(egress), 0);
+    open_some(egress, &waiter, 2);
+    egress_let_in(egress, 1000);
+    assert_true(egress_turned_away(egress, &waiter, true, 1001));
+    egress_connect_end(egress);
+    assert_int_equal(egress_allowed(egress), 1);
+    assert_false(egress_connect_begin(egress, &waiter));
+    assert_true(egress_has_waiters(egress, false)); /* who was let in gives way */
+    assert_int_equal(egress_probe(egress, 6000), 6001);
+    assert_true(waiter.is_waiting);
+    assert_int_equal(egress_probe(egress, 6001), 11001);
+    assert_false(waiter.is_waiting); /* its letter, with a slot, is on the way */
+    assert_int_equal(egress_connections(egress), 2);
+    /* In vain: the next one is asked after twice the time. */
+    assert_true(egress_turned_away(egress, &waiter, true, 6010));
+    assert_int_equal(egress_probe(egress, 6010), 16010);
+    assert_int_equal(egress_allowed(egress), 1);
+    egress_left(egress, 6010);
+    end_learning(egress, 2);
+    engine_destroy(&engine);
+}
+
+TEST(egress_that_lets_one_more_in_is_asked_for_the_next_at_once)
+{
+    struct egress *egress = learning_egress(4);
+    struct egress_waiter waiter = {.woken = NULL};
+
+    list_node_init(&waiter.node);
+    open_some(egress, &waiter, 2);
+    egress_let_in(egress, 1000);
+    assert_true(egress_turned_away(egress, &waiter, true, 1000));
+    egress_connect_end(egress);
+    /* The same one anew says nothing: it was let in before, too. */
+    egress_left(egress, 1000);
+    egress_let_in(egress, 1000);
+    assert_int_equal(egress_allowed(egress), 1);
+    assert_int_equal(egress_probe(egress, 7000), 12000);
+    assert_int_equal(egress_allowed(egress), 2);
+    open_some(egress, &waiter, 1);
+    egress_let_in(egress, 7000);
+    assert_int_equal(egress_allowed(egress), 3);
+    open_some(egress, &waiter, 1);
+    egress_let_in(egress, 7001);
+    assert_int_equal(egress_allowed(egress), 0); /* all that the configuration lets it have */
+    assert_int_equal(egress_probe(egress, 7001), 0);
+    for (unsigned i = 0; i < 3; i++)
+        egress_left(egress, 7002);
+    end_learning(egress, 3);
+}
+
+TEST(egress_that_never_let_one_in_has_failed_once_nobody_else_may_be_in)
+{
+    struct egress *egress = learning_egress(20);
+    struct egress_waiter waiter = {.woken = NULL};
+
+    list_node_init(&waiter.node);
+    open_some(egress, &waiter, 2);
+    assert_true(
+        egress_turned_away(egress, &waiter, true, 1000)); /* for the other one's sake, perhaps */
+    egress_connect_end(egress);
+    assert_false(egress_turned_away(egress, &waiter, true, 1000));
+    egress_connect_end(egress);
+    open_some(egress, &waiter, 1); /* nothing keeps the next host from being tried */
+    assert_false(egress_turned_away(egress, &waiter, false, 1000));
+    /* It let one in a moment ago: its count may lag behind. */
+    egress_let_in(egress, 2000);
+    egress_left(egress, 3000);
+    assert_false(egress_turned_away(egress, &waiter, false, 3500));
+    assert_true(egress_turned_away(egress, &waiter, true, 12999));
+    assert_int_equal(egress_probe(egress, 12999), 13999); /* not one after the other, without end */
+    assert_false(egress_turned_away(egress, &waiter, true, 13000));
+    end_learning(egress, 1);
+}
+
+/* Two wait for the only place; whose turn it is finds that the peer has not counted down yet. */
+TEST(egress_that_was_turned_away_from_the_only_place_keeps_its_turn)
+{
+    struct egress *egress = learning_egress(20);
+    struct engine_settings settings = {0};
+    struct engine *engine = engine_create(&settings);
+    struct egress_waiter first = {.engine = engine}, second = {.engine = engine};
+
+    list_node_init(&first.node);
+    list_node_init(&second.node);
+    open_some(egress, &first, 1);
+    egress_let_in(egress, 1000);
+    egress_left(egress, 1000);
+    egress_connect_end(egress);
+    open_some(egress, &first, 1);
+    assert_true(egress_turned_away(egress, &first, true, 1001));
+    assert_false(egress_connect_begin(egress, &second));
+    assert_false(egress_connect_begin(egress, &first));
+    egress_connect_end(egress);
+    assert_int_equal(egress_probe(egress, 2001), 7001);
+    assert_true(first.is_posted);
+    assert_true(second.is_waiting);
+    assert_true(egress_waiter_cancel(egress, &second));
+    end_learning(egress, 1);
+    engine_destroy(&engine);
+}
+
+TEST(egress_that_turned_one_out_has_enough_while_it_serves_others)
+{
+    struct egress *egress = learning_egress(20);
+    struct egress_waiter waiter = {.woken = NULL};
+
+    list_node_init(&waiter.node);
+    open_some(egress, &waiter, 3);
+    for (unsigned i = 0; i < 3; i++)
+        egress_let_in(egress, 1000);
+    assert_false(egress_turned_out(egress, 1000)); /* it greets all and serves nobody */
+    egress_served(egress, 2000);
+    assert_true(egress_turned_out(egress, 2001));
+    egress_left(egress, 2001);
+    assert_int_equal(egress_allowed(egress), 2);
+    assert_false(egress_turned_out(egress, 90000)); /* no more */
+    egress_served(egress, 90000);
+    egress_left(egress, 90000);
+    assert_false(egress_turned_out(egress, 90000)); /* the last one */
+    egress_left(egress, 90000);
+    end_learning(egress, 3);
+}
+
+TEST(egress_forgets_what_it_learned_when_it_is_told_to)
+{
+    struct egress *egress = learning_egress(20);
+    struct egress_waiter waiter = {.woken = NULL};
+
+    list_node_init(&waiter.node);
+    open_some(egress, &waiter, 2);
+    egress_let_in(egress, 1000);
+    assert_true(egress_turned_away(egress, &waiter, false, 1000));
+    egress_connect_end(egress);
+    assert_int_equal(egress_allowed(egress), 1);
+    egress_forget_allowed(egress);
+    open_some(egress, &waiter, 19);
+    egress_left(egress, 1000);
+    end_learning(egress, 20);
+}
+
 /* --- several engines ------------------------------------------------------------------------- */
 
 enum { ENGINES = 4, WORKERS = 8 /* of each */, ROUNDS = 200, LIMIT = 3, PROCESS_LIMIT = 5 };
