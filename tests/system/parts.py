@@ -21,6 +21,7 @@ BUILD = pathlib.Path(os.environ.get("RINGPOST_BUILD", ROOT / "build" / "release"
 PROGRAM = BUILD / "ringpost"
 LOAD = BUILD / "bench" / "ringpost-bench-load"
 SINK = BUILD / "bench" / "ringpost-bench-sink"
+SETCLOCK = BUILD / "tests" / "crash" / "ringpost-setclock"
 
 #: Sanitized builds on two shared cores are slow; a wait that ends early costs nothing.
 PATIENCE = float(os.environ.get("RINGPOST_TEST_PATIENCE", "60"))
@@ -160,6 +161,7 @@ class Ringpost(Process):
         }
         self.settings.update(settings)
         self.prefix = []  # of the command: prlimit and the like
+        self.program = PROGRAM  # that serves
         self.write_config()
 
     def write_config(self, **settings):
@@ -168,7 +170,7 @@ class Ringpost(Process):
             "".join(f"{key}: {value}\n" for key, value in self.settings.items() if value))
 
     def start(self, wait=True):
-        self.spawn([*self.prefix, PROGRAM, "-c", self.config_file, "serve"])
+        self.spawn([*self.prefix, self.program, "-c", self.config_file, "serve"])
         if wait:
             self.wait_ready()
         return self
@@ -263,6 +265,22 @@ class Ringpost(Process):
             code, text = smtp.data(content)
             assert code == 250, (code, text)
         return text.decode().split()[-1]
+
+
+class WallClock:
+    """The wall clock of one relay, which a test sets as it likes (tests/crash/setclock.c). Its
+    monotonic clock and everybody else's clocks are the machine's."""
+
+    def __init__(self, relay):
+        self.file = relay.directory / "clock"
+        self.file.write_bytes(bytes(8))
+        relay.program = SETCLOCK
+        relay.env["RINGPOST_CLOCK_OFFSET"] = str(self.file)
+
+    def set(self, offset_s):
+        """So many seconds before (below 0: behind) the machine's; in place, as it is mapped."""
+        with open(self.file, "r+b") as file:
+            file.write(int(offset_s * 1000).to_bytes(8, "little", signed=True))
 
 
 class Sink(Process):
