@@ -39,14 +39,7 @@ static void lookup_free(struct mx_lookup *lookup)
     engine_turn_end_cancel(resolver_engine(lookup->resolver), &lookup->turn_end);
     resolver_cancel(lookup->resolver, &lookup->mx_query);
     dns_answer_release(&lookup->mx_answer);
-    for (size_t i = 0; i < lookup->candidate_count; i++) {
-        for (size_t family = 0; family < FAMILY_COUNT; family++) {
-            struct family_query *query = &lookup->candidates[i].queries[family];
-
-            resolver_cancel(lookup->resolver, &query->query);
-            dns_answer_release(&query->answer);
-        }
-    }
+    mx_release_candidates(lookup);
     arena_free(&lookup->arena);
     free(lookup);
 }
@@ -111,6 +104,7 @@ static struct mx_lookup *lookup_new(struct resolver *resolver, const struct mx_r
     lookup->context = context;
     lookup->mx_query.done = mx_answered;
     lookup->set.expires_ms = INT64_MAX;
+    lookup->ours_limit = UINT16_MAX + 1;
     turn_end_init(&lookup->turn_end, literal_turn_ended);
     arena_init(&lookup->arena, ARENA_MAX);
     if (arena_copy(&lookup->arena, domain, &lookup->domain))

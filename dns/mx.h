@@ -10,6 +10,9 @@
  * addresses cannot be looked up now are left out while others have some; only if that leaves
  * nothing is the lookup a temporary failure. Address literals are not looked up.
  *
+ * What is limited are hosts to try, not names: of a long set MX_HOSTS_MAX names are looked up at
+ * a time, until MX_HOSTS_ENOUGH have addresses or there are no more.
+ *
  * Thread: the engine's.
  */
 #pragma once
@@ -27,7 +30,11 @@ enum mx_status {
     MX_FAILED,     /* temporary, 4.4.3 */
 };
 
-enum { MX_HOSTS_MAX = 20, MX_ADDRESSES_MAX = 8 /* of a host */ };
+enum {
+    MX_HOSTS_MAX = 20,
+    MX_HOSTS_ENOUGH = 5,
+    MX_ADDRESSES_MAX = 8, /* of a host */
+};
 
 struct mx_host {
     uint16_t preference;
@@ -45,8 +52,9 @@ struct mx_set {
     const char *note; /* one sentence for the event and `queue explain`, never NULL */
     size_t host_count;
     struct mx_host *hosts; /* in the order to try */
-    struct bytes site;     /* name of the MX set: same hosts, same site (mx_site_name()); a route's
-                              port is added if it is another one. Set with MX_OK */
+    struct bytes site;     /* name of the MX set: same hosts in the same order, same site
+                              (mx_site_name()); a route's port is added if it is another one. Set
+                              with MX_OK */
     int64_t expires_ms;    /* monotonic: ask again then */
 };
 
@@ -86,12 +94,21 @@ bool mx_address_is_forbidden(const struct mx_rules *rules, const struct address 
 
 enum { MX_SITE_MAX = 200 /* octets, without a port */ };
 
+/* A mail host as published. */
+struct mx_exchange {
+    uint16_t preference;
+    struct bytes name;
+};
+
 /*
- * The name of a set of mail hosts, whatever their order: domains with the same hosts are one site.
- * One host is its own name; of several, the labels they all end in stand once, what precedes them
- * sorted before it: "(alt1.aspmx|alt2.aspmx|aspmx).l.google.com", "(mx.a.example|mx.b.test)". Past
- * MX_SITE_MAX it is cut and ends in "~" and a hash of all names. Preferences do not count. False
- * when the arena is full.
+ * The name of a set of mail hosts: domains with the same hosts in the same order are one site. One
+ * host is its own name; of several, the labels they all end in stand once and what precedes them
+ * before it, the best first, equals sorted: "(mx1>mx2|mx3).example.net" has two equal hosts behind
+ * a better one, "(mx.a.example|mx.b.test)" two equals that end in nothing common. Of preferences
+ * the order counts, not the value: a domain that has the hosts of another the other way round is
+ * another site, and neither's mail goes in the other's order (RFC 5321 section 5.1). Past
+ * MX_SITE_MAX the name is cut and ends in "~" and a hash of all of it, with a key of this process:
+ * who publishes names cannot make two sets one. False when the arena is full.
  */
-must_use bool mx_site_name(struct arena *arena, const struct bytes *names, size_t count,
+must_use bool mx_site_name(struct arena *arena, const struct mx_exchange *exchanges, size_t count,
                            struct bytes *site_out);

@@ -21,6 +21,19 @@ void mx_candidate_init(struct candidate *candidate, struct mx_lookup *lookup, st
     }
 }
 
+void mx_release_candidates(struct mx_lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->candidate_count; i++) {
+        for (size_t family = 0; family < FAMILY_COUNT; family++) {
+            struct family_query *query = &lookup->candidates[i].queries[family];
+
+            resolver_cancel(lookup->resolver, &query->query);
+            dns_answer_release(&query->answer);
+        }
+    }
+    lookup->candidate_count = 0;
+}
+
 static bool family_is_used(const struct mx_lookup *lookup, size_t family)
 {
     return family == FAMILY_IPV6 ? lookup->rules.use_ipv6 : lookup->rules.use_ipv4;
@@ -143,57 +156,69 @@ static void collect_addresses(struct candidate *candidate)
     }
 }
 
-/* The best preference at which a host is ourselves; past all when none is. */
-static unsigned ours_limit(const struct mx_lookup *lookup)
+static void find_ours(struct mx_lookup *lookup)
 {
-    unsigned limit = UINT16_MAX + 1;
-
     for (size_t i = 0; i < lookup->candidate_count; i++)
         if (lookup->candidates[i].is_ours)
-            limit = MIN(limit, (unsigned)lookup->candidates[i].preference);
-    return limit;
+            lookup->ours_limit =
+                MIN(lookup->ours_limit, (unsigned)lookup->candidates[i].preference);
 }
 
-/* The hosts that have addresses, best first. False when the arena is full. */
-static bool set_hosts(struct mx_lookup *lookup)
+static void add_host(struct mx_lookup *lookup, const struct candidate *candidate)
 {
-    struct mx_set *set = &lookup->set;
-    unsigned limit = ours_limit(lookup);
+    struct mx_host *host = &lookup->set.hosts[lookup->set.host_count];
 
-    set->hosts = arena_alloc(&lookup->arena, lookup->candidate_count * sizeof(*set->hosts));
-    if (set->hosts == NULL)
-        return false;
-    for (size_t i = 0; i < lookup->candidate_count; i++) {
-        const struct candidate *candidate = &lookup->candidates[i];
-        struct mx_host *host = &set->hosts[set->host_count];
-
-        if (candidate->preference >= limit) {
-            lookup->has_loop = true;
-            mx_remark(lookup, "%.*s was dropped: we are as good a host",
-                      BYTES_ARG(candidate->name));
-            continue;
-        }
-        if (candidate->address_count == 0) {
-            mx_remark(lookup, "%.*s has no usable address", BYTES_ARG(candidate->name));
-            continue;
-        }
-        *host = (struct mx_host){
-            .preference = candidate->preference,
-            .name = candidate->name,
-            .address_count = candidate->address_count,
-        };
-        memcpy(host->addresses, candidate->addresses, sizeof(host->addresses));
-        set->host_count++;
+    if (candidate->preference >= lookup->ours_limit) {
+        lookup->has_loop = true;
+        mx_remark(lookup, "%.*s was dropped: we are as good a host", BYTES_ARG(candidate->name));
+        return;
     }
+    if (candidate->address_count == 0) {
+        mx_remark(lookup, "%.*s has no usable address", BYTES_ARG(candidate->name));
+        return;
+    }
+    if (lookup->set.host_count == MX_HOSTS_MAX)
+        return;
+    *host = (struct mx_host){
+        .preference = candidate->preference,
+        .name = candidate->name,
+        .address_count = candidate->address_count,
+    };
+    memcpy(host->addresses, candidate->addresses, sizeof(host->addresses));
+    lookup->set.host_count++;
+}
+
+/* Of the candidates those that have addresses, best first. False when the arena is full. */
+static bool add_hosts(struct mx_lookup *lookup)
+{
+    if (lookup->set.hosts == NULL) {
+        size_t count_max = lookup->exchange_next < lookup->exchange_count ? (size_t)MX_HOSTS_MAX
+                                                                          : lookup->candidate_count;
+
+        lookup->set.hosts = arena_alloc(&lookup->arena, count_max * sizeof(struct mx_host));
+    }
+    if (lookup->set.hosts == NULL)
+        return false;
+    find_ours(lookup);
+    for (size_t i = 0; i < lookup->candidate_count; i++)
+        add_host(lookup, &lookup->candidates[i]);
     return true;
+}
+
+/* What comes behind a host that is ourselves is worse than that. */
+static bool wants_more(const struct mx_lookup *lookup)
+{
+    return lookup->set.host_count < MX_HOSTS_ENOUGH && lookup->ours_limit > UINT16_MAX &&
+           lookup->exchange_next < lookup->exchange_count;
 }
 
 /* A route's site tells its port, if it is another one than mail's: it is another server. */
 static bool set_single_site(struct mx_lookup *lookup)
 {
     struct mx_set *set = &lookup->set;
+    struct mx_exchange single = {.name = lookup->candidates[0].name};
 
-    if (!mx_site_name(&lookup->arena, &lookup->candidates[0].name, 1, &set->site))
+    if (!mx_site_name(&lookup->arena, &single, 1, &set->site))
         return false;
     return lookup->port == lookup->rules.port ||
            arena_printf(&lookup->arena, &set->site, "%.*s:%u", BYTES_ARG(set->site), lookup->port);
@@ -217,14 +242,12 @@ static void finish_without_host(struct mx_lookup *lookup)
                   BYTES_ARG(domain));
 }
 
-void mx_collect(struct mx_lookup *lookup)
+static void finish(struct mx_lookup *lookup)
 {
-    for (size_t i = 0; i < lookup->candidate_count; i++)
-        if (lookup->candidates[i].address_count == 0) /* a literal has its address already */
-            collect_addresses(&lookup->candidates[i]);
-    if (!set_hosts(lookup) || (lookup->set.site.len == 0 && !set_single_site(lookup)))
-        mx_finish_without_memory(lookup);
-    else if (lookup->set.host_count == 0)
+    if (lookup->exchange_next < lookup->exchange_count)
+        mx_remark(lookup, "only the first %zu of %zu MX hosts are tried", lookup->exchange_next,
+                  lookup->exchange_count);
+    if (lookup->set.host_count == 0)
         finish_without_host(lookup);
     else if (lookup->is_route)
         mx_finish(lookup, MX_OK, "sent to %.*s by a route", BYTES_ARG(lookup->domain));
@@ -234,6 +257,23 @@ void mx_collect(struct mx_lookup *lookup)
     else
         mx_finish(lookup, MX_OK, "%zu mail hosts of %.*s", lookup->set.host_count,
                   BYTES_ARG(lookup->domain));
+}
+
+void mx_collect(struct mx_lookup *lookup)
+{
+    for (size_t i = 0; i < lookup->candidate_count; i++)
+        if (lookup->candidates[i].address_count == 0) /* a literal has its address already */
+            collect_addresses(&lookup->candidates[i]);
+    if (!add_hosts(lookup) || (lookup->set.site.len == 0 && !set_single_site(lookup))) {
+        mx_finish_without_memory(lookup);
+        return;
+    }
+    if (!wants_more(lookup))
+        finish(lookup);
+    else if (mx_next_candidates(lookup))
+        mx_ask_addresses(lookup);
+    else
+        mx_finish_without_memory(lookup);
 }
 
 void mx_take_literal(struct candidate *candidate, const struct address *address)

@@ -1,13 +1,9 @@
 /* mx_exchange.c - which of the published mail hosts are tried, and in what order. */
+#include <string.h>
+
 #include "base/random.h"
 #include "dns/mx_lookup.h"
 #include "dns/name.h"
-
-/* An exchange as published: something to try, or something to say. */
-struct exchange {
-    uint16_t preference;
-    struct bytes name;
-};
 
 static bool exchange_is_usable(struct mx_lookup *lookup, const struct dns_record *record)
 {
@@ -23,7 +19,7 @@ static bool exchange_is_usable(struct mx_lookup *lookup, const struct dns_record
 }
 
 /* A host named twice counts with the better preference. */
-static size_t add_exchange(struct exchange *exchanges, size_t count,
+static size_t add_exchange(struct mx_exchange *exchanges, size_t count,
                            const struct dns_record *record)
 {
     for (size_t i = 0; i < count; i++) {
@@ -33,12 +29,12 @@ static size_t add_exchange(struct exchange *exchanges, size_t count,
             exchanges[i].preference = record->preference;
         return count;
     }
-    exchanges[count] = (struct exchange){record->preference, record->name};
+    exchanges[count] = (struct mx_exchange){record->preference, record->name};
     return count + 1;
 }
 
 /* RFC 5321 section 5.1: where we are in the set, only better hosts than ourselves are left. */
-static size_t drop_from_ours(struct mx_lookup *lookup, struct exchange *exchanges, size_t count)
+static size_t drop_from_ours(struct mx_lookup *lookup, struct mx_exchange *exchanges, size_t count)
 {
     unsigned limit = UINT16_MAX + 1;
     size_t kept = 0;
@@ -56,17 +52,17 @@ static size_t drop_from_ours(struct mx_lookup *lookup, struct exchange *exchange
 }
 
 /* By preference, equals in a new order each time: they are meant to share the load. */
-static void order_exchanges(struct exchange *exchanges, size_t count)
+static void order_exchanges(struct mx_exchange *exchanges, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
         size_t other = (size_t)random_below(i + 1);
-        struct exchange swapped = exchanges[i];
+        struct mx_exchange swapped = exchanges[i];
 
         exchanges[i] = exchanges[other];
         exchanges[other] = swapped;
     }
     for (size_t i = 1; i < count; i++) { /* stable; at most DNS_RECORDS_MAX */
-        struct exchange moved = exchanges[i];
+        struct mx_exchange moved = exchanges[i];
         size_t place = i;
 
         for (; place > 0 && exchanges[place - 1].preference > moved.preference; place--)
@@ -76,36 +72,40 @@ static void order_exchanges(struct exchange *exchanges, size_t count)
 }
 
 /* The site is all of them, not the ones that are tried or that have addresses just now. */
-static bool set_site(struct mx_lookup *lookup, const struct exchange *exchanges, size_t count)
+static bool keep_exchanges(struct mx_lookup *lookup, const struct mx_exchange *exchanges,
+                           size_t count)
 {
-    struct bytes *names = arena_alloc(&lookup->arena, count * sizeof(*names));
-
-    if (names == NULL)
+    lookup->exchanges = arena_alloc(&lookup->arena, count * sizeof(*exchanges));
+    if (lookup->exchanges == NULL ||
+        !mx_site_name(&lookup->arena, exchanges, count, &lookup->set.site))
         return false;
-    for (size_t i = 0; i < count; i++)
-        names[i] = exchanges[i].name;
-    return mx_site_name(&lookup->arena, names, count, &lookup->set.site);
+    memcpy(lookup->exchanges, exchanges, count * sizeof(*exchanges));
+    lookup->exchange_count = count;
+    return true;
 }
 
-static bool set_candidates(struct mx_lookup *lookup, const struct exchange *exchanges, size_t count)
+bool mx_next_candidates(struct mx_lookup *lookup)
 {
-    size_t kept = MIN(count, (size_t)MX_HOSTS_MAX);
+    size_t left = lookup->exchange_count - lookup->exchange_next;
+    const struct mx_exchange *next = &lookup->exchanges[lookup->exchange_next];
 
-    if (kept < count)
-        mx_remark(lookup, "only the first %d of %zu MX hosts are tried", MX_HOSTS_MAX, count);
-    lookup->candidates = arena_alloc(&lookup->arena, kept * sizeof(struct candidate));
+    check(left > 0);
+    mx_release_candidates(lookup);
+    if (lookup->candidates == NULL) /* the first ones are the most */
+        lookup->candidates =
+            arena_alloc(&lookup->arena, MIN(left, (size_t)MX_HOSTS_MAX) * sizeof(struct candidate));
     if (lookup->candidates == NULL)
         return false;
-    for (size_t i = 0; i < kept; i++)
-        mx_candidate_init(&lookup->candidates[i], lookup, exchanges[i].name,
-                          exchanges[i].preference);
-    lookup->candidate_count = kept;
+    lookup->candidate_count = MIN(left, (size_t)MX_HOSTS_MAX);
+    lookup->exchange_next += lookup->candidate_count;
+    for (size_t i = 0; i < lookup->candidate_count; i++)
+        mx_candidate_init(&lookup->candidates[i], lookup, next[i].name, next[i].preference);
     return true;
 }
 
 void mx_choose_exchanges(struct mx_lookup *lookup, const struct dns_answer *answer)
 {
-    struct exchange exchanges[DNS_RECORDS_MAX];
+    struct mx_exchange exchanges[DNS_RECORDS_MAX];
     size_t usable = 0;
 
     for (size_t i = 0; i < answer->record_count; i++)
@@ -125,7 +125,7 @@ void mx_choose_exchanges(struct mx_lookup *lookup, const struct dns_answer *answ
                   BYTES_ARG(lookup->domain));
     } else {
         order_exchanges(exchanges, count);
-        if (!set_site(lookup, exchanges, count) || !set_candidates(lookup, exchanges, count))
+        if (!keep_exchanges(lookup, exchanges, count) || !mx_next_candidates(lookup))
             mx_finish_without_memory(lookup);
         else
             mx_ask_addresses(lookup);

@@ -1,6 +1,8 @@
 /*
  * mx_lookup.h - one lookup in progress: what mx.c, mx_exchange.c and mx_address.c share.
  *
+ *                                           .-- too few, and there are more --.
+ *                                           v                                 |
  *   mx_lookup_start --MX answer--> choose exchanges --A and AAAA of each--> collect --> done
  *   mx_lookup_host  -----------------------------------^                       ^
  *   an address literal, a name that cannot be asked ---------at end of turn----'
@@ -46,9 +48,12 @@ struct mx_lookup {
     struct dns_query mx_query;
     const struct dns_answer *mx_answer; /* exchanges' names are its memory */
     struct turn_end turn_end;
-    struct candidate *candidates; /* in the order to try */
+    struct mx_exchange *exchanges; /* all that may be tried, in that order */
+    size_t exchange_count, exchange_next;
+    struct candidate *candidates; /* of them, those that are looked up now */
     size_t candidate_count;
-    unsigned waiting; /* queries for addresses */
+    unsigned ours_limit; /* the best preference at which a host is ourselves; past all: none is */
+    unsigned waiting;    /* queries for addresses */
     bool has_loop;
     bool has_forbidden;
     const char *failure; /* of a host's addresses: temporary; NULL: none */
@@ -73,14 +78,19 @@ void mx_count_answer(struct mx_lookup *lookup, const struct dns_answer *answer);
 /* mx_exchange.c: from an MX answer with records to candidates, then asks for their addresses. May
  * finish. */
 void mx_choose_exchanges(struct mx_lookup *lookup, const struct dns_answer *answer);
+/* The next of the exchanges, of which there must be some, instead of the candidates. False when the
+ * arena is full. */
+must_use bool mx_next_candidates(struct mx_lookup *lookup);
 
 /* mx_address.c */
 
 void mx_candidate_init(struct candidate *candidate, struct mx_lookup *lookup, struct bytes name,
                        uint16_t preference);
+/* Forgets them and what was asked for them. */
+void mx_release_candidates(struct mx_lookup *lookup);
 /* Asks for the addresses of all candidates, and collects once they are known. */
 void mx_ask_addresses(struct mx_lookup *lookup);
 /* Gives the candidate an address without asking, if the rules let it. */
 void mx_take_literal(struct candidate *candidate, const struct address *address);
-/* From candidates and their addresses to a result; finishes. */
+/* From candidates and their addresses to a result, which finishes, or on to the next ones. */
 void mx_collect(struct mx_lookup *lookup);

@@ -111,7 +111,7 @@ TEST(hosts_come_by_preference)
     server_add(&f.server, "b.example 300 A 192.0.2.2");
     assert_string_equal(look_up("Example."),
                         "ok 10 a.example=192.0.2.1:25 20 b.example=192.0.2.2:25");
-    assert_string_equal(site, "(a|b).example");
+    assert_string_equal(site, "(a>b).example");
     assert_string_equal(note, "2 mail hosts of example");
     assert_false(told_implicit);
     /* The AAAA that are not there hold for 60 s, less than all others. */
@@ -337,7 +337,7 @@ TEST(hosts_that_fail_now_are_left_out)
     server_add(&f.server, "b.example 300 A 192.0.2.2");
     server_behave(&f.server, "a.example", 0, SAYS_SERVFAIL);
     assert_string_equal(look_up("example"), "ok 20 b.example=192.0.2.2:25");
-    assert_string_equal(site, "(a|b).example"); /* the same site as when all is well */
+    assert_string_equal(site, "(a>b).example"); /* the same site as when all is well */
     assert_true(told_expires_ms <= engine_now_ms(f.engine) + 1000); /* tried again soon */
     server_behave(&f.server, "b.example", 0, IS_SILENT);
     resolver_flush(f.resolver, BYTES("b.example"));
@@ -395,6 +395,68 @@ TEST(huge_sets_are_cut_in_order)
     snprintf(before, sizeof(before), "%s", site);
     look_up("example");
     assert_string_equal(site, before);
+    fixture_close(&f);
+}
+
+static void add_numbered(unsigned number, unsigned preference, bool has_address)
+{
+    char line[80];
+
+    snprintf(line, sizeof(line), "example 300 MX %u m%u.example", preference, number);
+    server_add(&f.server, line);
+    snprintf(line, sizeof(line), "m%u.example 300 A 192.0.2.%u", number, number);
+    if (has_address)
+        server_add(&f.server, line);
+}
+
+/* RFC 5321 section 5.1 limits what is tried, not which names are looked up. */
+TEST(names_without_address_do_not_count_as_hosts)
+{
+    mx_open();
+    for (unsigned i = 1; i <= 45; i++)
+        add_numbered(i, i, i == 25 || i == 45);
+    assert_string_equal(look_up("example"), "ok 25 m25.example=192.0.2.25:25 "
+                                            "45 m45.example=192.0.2.45:25");
+    fixture_close(&f);
+}
+
+TEST(names_are_looked_up_until_some_have_addresses)
+{
+    mx_open();
+    for (unsigned i = 1; i <= 60; i++)
+        add_numbered(i, i, i > 15 && i != 41);
+    unsigned queries = f.server.queries;
+
+    look_up("example"); /* five in the first twenty names */
+    assert_ptr_equal(strstr(told, "ok 16 m16.example=192.0.2.16:25 "), told);
+    assert_null(strstr(told, " 21 "));
+    /* The MX once more over TCP: they do not fit into a datagram. */
+    assert_in_range(f.server.queries - queries, 1, 2 + 2 * MX_HOSTS_MAX);
+    fixture_close(&f);
+}
+
+TEST(hosts_to_try_are_limited_when_names_were_looked_up_in_turns)
+{
+    unsigned count = 0;
+
+    mx_open();
+    for (unsigned i = 1; i <= 60; i++)
+        add_numbered(i, i, i >= 17);
+    look_up("example"); /* four, and then twenty more */
+    for (const char *p = told; (p = strchr(p, '=')) != NULL; p++)
+        count++;
+    assert_int_equal(count, MX_HOSTS_MAX);
+    assert_ptr_equal(strstr(told, "ok 17 m17.example=192.0.2.17:25 "), told);
+    fixture_close(&f);
+}
+
+TEST(our_address_ends_the_search_for_more)
+{
+    mx_open();
+    assert_true(address_parse(BYTES("192.0.2.9"), 25, &ours[rules.ours_count++]));
+    for (unsigned i = 1; i <= 40; i++)
+        add_numbered(i, i, i == 9 || i == 30);
+    assert_string_equal(look_up("example"), "loop");
     fixture_close(&f);
 }
 
