@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "delivery/clearing.h"
 #include "delivery/destination.h"
+#include "delivery/gathering.h"
 #include "delivery/smtp_client.h"
 #include "delivery/suspend.h"
 
@@ -83,6 +84,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->waiting_clearings);
     list_init(&d->held);
     list_init(&d->cancelled);
+    gathering_init(d);
     d->suspensions = suspensions_create();
     turn_end_init(&d->drive, on_drive);
     timeout_init(&d->tick, on_tick);
@@ -337,6 +339,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
     delivery->stopped_context = context;
     engine_timeout_cancel(delivery->engine, &delivery->tick);
     engine_timeout_cancel(delivery->engine, &delivery->idle_timeout);
+    gathering_commit_all(delivery);
     for_each_client(delivery, smtp_client_leave);
     drop_waiting(delivery);
     engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
@@ -373,6 +376,7 @@ void delivery_free(struct delivery **delivery)
     settings_release(d, &d->use);
     engine_timeout_cancel(d->engine, &d->tick);
     engine_timeout_cancel(d->engine, &d->idle_timeout);
+    engine_timeout_cancel(d->engine, &d->gathering_timeout);
     engine_timeout_cancel(d->engine, &d->stop_deadline);
     engine_turn_end_cancel(d->engine, &d->drive);
     suspensions_free(&d->suspensions);

@@ -23,6 +23,7 @@ enum {
     DELIVERY_CONNECTIONS_DEFAULT = 5000, /* of the process */
     DELIVERY_CONNECT_S_DEFAULT = 30,
     DELIVERY_DSN_SIZE_DEFAULT = 64 << 10,
+    DELIVERY_NOTICE_WAIT_S_DEFAULT = 5, /* of the configuration: 0 below means 0 */
     EGRESS_CONNECTIONS_DEFAULT = 20,
     EGRESS_MESSAGES_DEFAULT = 1000, /* of a connection */
     EGRESS_IDLE_S_DEFAULT = 5,
@@ -79,7 +80,8 @@ struct delivery_settings {
     struct mx_rules mx;
     unsigned connections_max; /* of the whole process */
     unsigned connect_timeout_s;
-    unsigned dsn_size_max; /* bytes of the original returned */
+    unsigned dsn_size_max;  /* bytes of the original returned */
+    unsigned notice_wait_s; /* a failure waits for others of its message; 0: not at all */
 };
 
 struct delivery;

@@ -1,7 +1,8 @@
 /*
  * outcome.c - settlements: verdicts become outcomes, notifications and one commit.
  *
- *   begin -> add... -> commit: (read the beginning of content that a notification returns)
+ *   begin -> add... -> commit: (failures may wait for others of the message: gathering.h)
+ *         -> (read the beginning of content that a notification returns)
  *         -> shard_commit() -> durable
  */
 #include "delivery/outcome.h"
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/classify.h"
+#include "delivery/gathering.h"
 #include "delivery/retry.h"
 #include "delivery/router.h"
 #include "delivery/settlement.h"
@@ -55,6 +57,29 @@ static struct bytes keep(struct settlement *s, struct bytes text)
     return text.len > 0 && arena_copy(&s->arena, text, &copy) ? copy : BYTES_NONE;
 }
 
+static struct attempt_facts copy_facts(struct settlement *s, const struct attempt_facts *facts)
+{
+    struct attempt_facts copy = *facts;
+
+    copy.source = keep(s, facts->source);
+    copy.source_ip = keep(s, facts->source_ip);
+    copy.site = keep(s, facts->site);
+    copy.mx_host = keep(s, facts->mx_host);
+    copy.mx_ip = keep(s, facts->mx_ip);
+    return copy;
+}
+
+const struct attempt_facts *settlement_keep_facts(struct settlement *s,
+                                                  const struct attempt_facts *facts)
+{
+    struct attempt_facts *kept = arena_alloc(&s->arena, sizeof(*kept));
+
+    if (kept == NULL)
+        return &s->facts;
+    *kept = copy_facts(s, facts);
+    return kept;
+}
+
 struct settlement *settlement_begin(struct delivery *delivery, struct shard *shard,
                                     struct message *message, const struct attempt_facts *facts,
                                     size_t recipient_max)
@@ -67,16 +92,12 @@ struct settlement *settlement_begin(struct delivery *delivery, struct shard *sha
     s->delivery = delivery;
     s->shard = shard;
     s->message = message != NULL ? message_keep(message) : NULL;
-    s->facts = *facts;
-    s->facts.source = keep(s, facts->source);
-    s->facts.source_ip = keep(s, facts->source_ip);
-    s->facts.site = keep(s, facts->site);
-    s->facts.mx_host = keep(s, facts->mx_host);
-    s->facts.mx_ip = keep(s, facts->mx_ip);
+    s->facts = copy_facts(s, facts);
     s->count_max = recipient_max;
     s->recipients = arena_alloc(&s->arena, recipient_max * sizeof(*s->recipients));
     check(s->recipients != NULL);
     list_node_init(&s->commit.node);
+    list_node_init(&s->in_gatherings);
     return s;
 }
 
@@ -121,6 +142,27 @@ static void decide(struct settlement *s, struct settled *r)
     metric_inc(r->kind == EVENT_DEFERRED ? METRIC_DELIVERY_DEFERRED : METRIC_DELIVERY_EXPIRED);
 }
 
+/* Recipients that were told the same share the copy. */
+static struct bytes keep_text(struct settlement *s, struct bytes text)
+{
+    const struct settled *last = s->count > 0 ? &s->recipients[s->count - 1] : NULL;
+    bool is_same = last != NULL && bytes_equal(last->verdict.text, text);
+
+    return is_same ? last->verdict.text : keep(s, text);
+}
+
+void settlement_move(struct settlement *to, const struct settled *r,
+                     const struct attempt_facts *facts)
+{
+    struct settled *moved = &to->recipients[to->count];
+
+    check(to->count < to->count_max);
+    *moved = *r;
+    moved->facts = facts;
+    moved->verdict.text = keep_text(to, r->verdict.text);
+    to->count++;
+}
+
 void settlement_add(struct settlement *s, struct pending *pending, const struct verdict *verdict)
 {
     check(s->count < s->count_max);
@@ -129,13 +171,10 @@ void settlement_add(struct settlement *s, struct pending *pending, const struct 
     pending_release(pending);
     struct settled *r = &s->recipients[s->count];
 
-    /* Recipients that were told the same share the copy. */
-    bool is_same = s->count > 0 && r[-1].verdict.text.len == verdict->text.len &&
-                   bytes_equal(r[-1].verdict.text, verdict->text);
-
     r->pending = pending;
+    r->facts = &s->facts;
     r->verdict = *verdict;
-    r->verdict.text = is_same ? r[-1].verdict.text : keep(s, verdict->text);
+    r->verdict.text = keep_text(s, verdict->text);
     s->count++;
     decide(s, r);
 }
@@ -144,7 +183,7 @@ void settlement_add(struct settlement *s, struct pending *pending, const struct 
 
 static void fill_event(const struct settlement *s, const struct settled *r, struct event *event)
 {
-    const struct attempt_facts *f = &s->facts;
+    const struct attempt_facts *f = r->facts;
     const struct message *m = s->message;
     const struct recipient *recipient = settled_recipient(s, r);
 
@@ -302,6 +341,9 @@ static void on_committed(struct commit *commit, int result)
 
 static void finish(struct settlement *s)
 {
+    struct delivery *delivery = s->delivery;
+    const struct stub *stub = pending_stub(s->recipients[0].pending);
+
     if (settlement_has_notice(s)) {
         s->failure = settlement_write_notice(s, true);
         s->notice = settlement_write_notice(s, false);
@@ -313,6 +355,7 @@ static void finish(struct settlement *s)
     s->commit.done = on_committed;
     fill_outcomes(s);
     shard_commit(s->shard, &s->commit);
+    gathering_ripen(delivery, stub);
 }
 
 static void on_head_read(struct content_read *read, int result, struct bytes piece)
@@ -324,11 +367,8 @@ static void on_head_read(struct content_read *read, int result, struct bytes pie
     finish(s);
 }
 
-void settlement_commit(struct settlement **settlement)
+void settlement_give(struct settlement *s)
 {
-    struct settlement *s = *settlement;
-
-    *settlement = NULL;
     check(s->count > 0);
     if (s->message != NULL && s->message->content.memory.ptr == NULL &&
         s->message->content.size > 0 && settlement_has_notice(s)) {
@@ -339,6 +379,23 @@ void settlement_commit(struct settlement **settlement)
         return;
     }
     finish(s);
+}
+
+void settlement_commit(struct settlement **settlement)
+{
+    struct settlement *s = *settlement;
+    struct delivery *delivery = s->delivery;
+    const struct stub *stub = pending_stub(s->recipients[0].pending);
+
+    *settlement = NULL;
+    check(s->count > 0);
+    gathering_take(s);
+    if (s->count > 0) {
+        settlement_give(s);
+        return;
+    }
+    settlement_free(s);
+    gathering_ripen(delivery, stub);
 }
 
 size_t settlement_size(void)

@@ -55,7 +55,8 @@ struct settlement *settlement_begin(struct delivery *delivery, struct shard *sha
 /* The pending is READY, busy, unlinked and of the message; it is the shard's from here on. */
 void settlement_add(struct settlement *settlement, struct pending *pending,
                     const struct verdict *verdict);
-/* Frees the settlement once everything is durable. */
+/* Frees the settlement once everything is durable. A failure may wait some seconds for others of
+ * its message (gathering.h). */
 void settlement_commit(struct settlement **settlement);
 
 size_t settlement_size(void); /* for the slab */

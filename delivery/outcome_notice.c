@@ -35,7 +35,7 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
         return false;
     case VERDICT_DELIVERED:
         *action_out = DSN_RELAYED;
-        if (s->facts.peer_has_dsn)
+        if (r->facts->peer_has_dsn)
             return false;
         break;
     case VERDICT_DEFERRED:
@@ -83,8 +83,8 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
             .code = r->verdict.code,
             .enhanced = r->verdict.enhanced,
             .text = r->verdict.text,
-            .mx_host = r->verdict.is_ours ? BYTES_NONE : s->facts.mx_host,
-            .attempt_ms = s->facts.is_attempt ? s->facts.started_ms : 0,
+            .mx_host = r->verdict.is_ours ? BYTES_NONE : r->facts->mx_host,
+            .attempt_ms = r->facts->is_attempt ? r->facts->started_ms : 0,
             .retry_until_ms = r->retry_end_ms,
         };
     }

@@ -9,6 +9,7 @@
 
 struct settled {
     struct pending *pending;
+    const struct attempt_facts *facts; /* the settlement's, or of where it was moved from */
     struct verdict verdict;
     enum event_kind kind;
     int64_t next_attempt_ms; /* wall */
@@ -28,9 +29,20 @@ struct settlement {
     size_t behind_count; /* outcomes that follow those of the commit */
     struct bytes head;   /* of content that is not in memory */
     bool is_reading;
-    struct message *failure; /* notifications; ours until committed */
+    struct list_node in_gatherings; /* waits there for other failures of its message */
+    int64_t ripe_ms;                /* monotonic: no longer than this */
+    struct message *failure;        /* notifications; ours until committed */
     struct message *notice;
 };
+
+/* To the shard, with the notifications it causes. Frees the settlement once it is durable. */
+void settlement_give(struct settlement *s);
+/* A copy that lives as long as the settlement. */
+const struct attempt_facts *settlement_keep_facts(struct settlement *s,
+                                                  const struct attempt_facts *facts);
+/* Copies a recipient with what was decided of it; `facts` were kept. */
+void settlement_move(struct settlement *to, const struct settled *r,
+                     const struct attempt_facts *facts);
 
 /* Which RCPT a recipient was; NULL when the message cannot be read. */
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);

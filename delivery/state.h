@@ -68,6 +68,9 @@ struct delivery {
     struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
     struct list unresolved; /* destinations that wait for their lookup, with waiting mail */
     size_t lookup_count;
+    struct list gatherings; /* failures that wait for others of their message, oldest first */
+    size_t gathering_count;
+    struct timeout gathering_timeout;
     struct list waiting_clearings; /* for a load */
     size_t clearing_loads;
     struct turn_end drive;

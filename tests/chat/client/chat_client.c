@@ -11,6 +11,7 @@
  *   CONFIG connections|recipients|messages_per_connection|idle|rate|connect_timeout N
  *   CONFIG route MATCH TARGET[,TARGET]   targets with port 0: the script's own
  *   CONFIG dsn_size N            bytes returned
+ *   CONFIG notice_wait N         seconds
  *   CONFIG deliver_dsns 1        notifications are sent, not only recorded
  *   CONFIG input_small 1         the script's sockets have small buffers
  *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable damaged
@@ -164,6 +165,7 @@ static bool config(void *context, struct bytes key, struct bytes value)
         {"idle", &world->egress.idle_s},
         {"connect_timeout", &world->settings.connect_timeout_s},
         {"dsn_size", &world->settings.dsn_size_max},
+        {"notice_wait", &world->settings.notice_wait_s},
     };
     uint64_t number;
 
