@@ -187,6 +187,39 @@ TEST(cancel_ends_an_op_that_waits)
     }
 }
 
+#ifdef REAL_ENGINE
+/* Memory of an op that was given to another op while the kernel still had something to say of the
+ * first: the rules forbid it, and should it happen nobody else's state may change for it. (The fake
+ * knows flights by themselves, not by an address.) */
+TEST(completions_of_an_earlier_start_are_dropped)
+{
+    struct probe_op probe;
+    int earlier[2], later[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, earlier), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, later), 0);
+    setup(1);
+    probe_init(&probe);
+    engine_poll(engine, &probe.op, earlier[0], POLLIN);
+    engine_turn(engine, 0);
+    probe.op.in_flight = false;
+    engine_poll(engine, &probe.op, later[0], POLLIN);
+    engine_turn(engine, 0);
+    assert_int_equal(write(earlier[1], "x", 1), 1);
+    for (unsigned i = 0; i < 10; i++)
+        engine_turn(engine, 1);
+    assert_int_equal(probe.completions, 0);
+    assert_int_equal(write(later[1], "x", 1), 1);
+    assert_int_equal(finish(&probe) & POLLIN, POLLIN);
+    assert_int_equal(probe.completions, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        close(earlier[i]);
+        close(later[i]);
+    }
+    teardown();
+}
+#endif
+
 TEST(cancel_races_with_data_and_both_ends_are_clean)
 {
     unsigned won[2] = {0};
