@@ -4,8 +4,8 @@
  * A message is not UTF-8 as a whole: one recipient of it may be, and the header may not. What a
  * peer without SMTPUTF8 cannot be told is the local part; a domain has its A-labels (RFC 5890).
  */
+#include "base/utf8.h"
 #include "delivery/transaction.h"
-#include "smtp/utf8.h"
 
 /* The domain has no "@", a quoted local part may. */
 static size_t find_domain(struct bytes address)

@@ -1,6 +1,6 @@
 /* transaction_check.c - what a peer's extensions say it cannot take. */
+#include "base/utf8.h"
 #include "delivery/transaction.h"
-#include "smtp/utf8.h"
 
 /* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
 bool transaction_is_8bit(const struct transaction *t)

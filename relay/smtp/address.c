@@ -5,7 +5,7 @@
 #include <idn2.h>
 #include <string.h>
 
-#include "smtp/utf8.h"
+#include "base/utf8.h"
 
 enum { LABEL_MAX = 63 }; /* octets, RFC 1035 section 2.3.4 */
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "smtp/utf8.h"
+#include "base/utf8.h"
 
 enum {
     SIZE_DIGITS_MAX = 20, /* RFC 1870 section 3 */

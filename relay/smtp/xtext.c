@@ -1,6 +1,6 @@
 /* xtext.c - the printable armour of DSN parameters (RFC 3461 section 4). */
+#include "base/utf8.h"
 #include "smtp/address.h"
-#include "smtp/utf8.h"
 
 static bool is_xchar(uint8_t c)
 {

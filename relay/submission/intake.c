@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/slab.h"
-#include "smtp/utf8.h"
+#include "base/utf8.h"
 
 enum {
     HELD_BACK_MAX = HEADER_SEPARATOR_LEN + HEADER_FIELD_KEPT, /* by the scan, beyond its input */

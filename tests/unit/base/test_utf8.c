@@ -1,5 +1,5 @@
 /* test_utf8.c - strict UTF-8 against a decoder that goes the long way round. */
-#include "smtp/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* utf8.c - the byte ranges of RFC 3629 section 4. */
-#include "smtp/utf8.h"
+#include "base/utf8.h"
 
 /* A lead byte allows a range for the byte behind it; all further ones are 0x80..0xbf. */
 static const struct {
