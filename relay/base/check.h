@@ -14,7 +14,8 @@
             check_failed(#claim, __FILE__, __LINE__, __func__); \
     } while (0)
 
-/* Prints the claim and its place to stderr and aborts. */
+/* Lets the log write what it can within a moment, prints the claim and its place to stderr and
+ * aborts. */
 _Noreturn void check_failed(const char *claim, const char *file, int line, const char *function);
 
 #define must_use __attribute__((warn_unused_result))

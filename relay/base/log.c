@@ -1,6 +1,9 @@
-/* log.c - formats one line and writes it with one system call. */
+/* log.c - lines: their text, their way to stderr, journal or syslog. */
 #include "base/log.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,21 +13,27 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_format.h"
+#include "base/log_queue.h"
+#include "base/metric.h"
 
 enum {
-    LINE_MAX_BYTES = 4096,
-    TEXT_MAX = 255,
-    TEXT_BUFFERS = 4,
+    PREFIX_MAX = 64, /* time, level, newline */
+    BATCH_BYTES = 64 << 10,
+    LATE_MS = 1000,
+    STOP_MS = 1000,
+    CRASH_FLUSH_MS = 300, /* the other threads go on meanwhile */
 };
 
 static const struct {
     const char *name;
     int priority; /* syslog's, also journald's */
+    enum metric metric;
 } levels[] = {
-    [LOG_LEVEL_ERROR] = {"error", LOG_ERR},
-    [LOG_LEVEL_WARN] = {"warn", LOG_WARNING},
-    [LOG_LEVEL_INFO] = {"info", LOG_INFO},
-    [LOG_LEVEL_DEBUG] = {"debug", LOG_DEBUG},
+    [LOG_LEVEL_ERROR] = {"error", LOG_ERR, METRIC_LOG_ERROR},
+    [LOG_LEVEL_WARN] = {"warn", LOG_WARNING, METRIC_LOG_WARN},
+    [LOG_LEVEL_INFO] = {"info", LOG_INFO, METRIC_LOG_INFO},
+    [LOG_LEVEL_DEBUG] = {"debug", LOG_DEBUG, METRIC_LOG_DEBUG},
 };
 
 static enum log_target target_now = LOG_TO_STDERR;
@@ -58,60 +67,223 @@ bool log_enabled(enum log_level level)
     return level <= __atomic_load_n(&level_now, __ATOMIC_RELAXED);
 }
 
-static size_t format_prefix(char *line, enum log_level level)
-{
-    char time[CLOCK_TEXT_MAX];
-    int len;
+/* --- where lines go --------------------------------------------------------------------------- */
 
-    if (__atomic_load_n(&target_now, __ATOMIC_RELAXED) == LOG_TO_SYSLOG)
-        return 0;
-    if (__atomic_load_n(&to_journal, __ATOMIC_RELAXED)) {
-        len = snprintf(line, LINE_MAX_BYTES, "<%d>", levels[level].priority);
+/* Digits are written here because this is done for each line; the rest once a second. */
+static size_t put_time(char *out, int64_t wall_ms)
+{
+    static _Thread_local int64_t second = INT64_MIN;
+    static _Thread_local char text[CLOCK_TEXT_MAX];
+    static _Thread_local size_t len;
+    unsigned ms = (unsigned)(wall_ms % 1000);
+
+    if (wall_ms < 0 || wall_ms / 1000 != second) {
+        len = clock_format_rfc3339(wall_ms, text);
+        second = wall_ms < 0 ? INT64_MIN : wall_ms / 1000;
     } else {
-        clock_format_rfc3339(clock_wall_ms(), time);
-        len = snprintf(line, LINE_MAX_BYTES, "%s %s ", time, levels[level].name);
+        text[len - 4] = (char)('0' + ms / 100);
+        text[len - 3] = (char)('0' + ms / 10 % 10);
+        text[len - 2] = (char)('0' + ms % 10);
     }
-    check(len > 0);
-    return (size_t)len;
+    memcpy(out, text, len);
+    return len;
 }
 
-/* One fact is one line, whatever slipped past LOG_TEXT(). */
-static void flatten(char *line, size_t from, size_t to)
+/* The journal and syslog put the time at which they got a line; one that waited says so. */
+static size_t put_lateness(char *out, int64_t wall_ms)
 {
-    for (size_t i = from; i < to; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = ' ';
+    static const char late[] = "logged=";
+
+    if (clock_wall_ms() - wall_ms < LATE_MS)
+        return 0;
+    memcpy(out, late, sizeof(late) - 1);
+    size_t len = sizeof(late) - 1 + put_time(out + sizeof(late) - 1, wall_ms);
+    out[len++] = ' ';
+    return len;
+}
+
+static size_t put_prefix(char *out, const struct log_entry *entry)
+{
+    const char *name = levels[entry->level].name;
+    size_t name_len = strlen(name);
+
+    if (__atomic_load_n(&to_journal, __ATOMIC_RELAXED)) {
+        out[0] = '<';
+        out[1] = (char)('0' + levels[entry->level].priority);
+        out[2] = '>';
+        return 3 + put_lateness(out + 3, entry->wall_ms);
+    }
+    size_t len = put_time(out, entry->wall_ms);
+    out[len++] = ' ';
+    memcpy(out + len, name, name_len);
+    len += name_len;
+    out[len++] = ' ';
+    return len;
+}
+
+/* Lines on their way to stderr; only one thread has such a batch. */
+static struct {
+    size_t len;
+    unsigned lines;
+    char text[BATCH_BYTES];
+} batch;
+
+/* A log that cannot be written must not stop the mail; the metric says that lines are missing. */
+static void write_out(const char *text, size_t len, unsigned lines)
+{
+    while (len > 0) {
+        ssize_t written = write(STDERR_FILENO, text, len);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0 && errno == EAGAIN && log_queue_is_running()) {
+            /* Somebody made the pipe non-blocking; the writing thread may wait. */
+            poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, -1);
+            continue;
+        }
+        if (written <= 0) {
+            metric_add(METRIC_LOG_DROPPED, lines);
+            return;
+        }
+        text += written;
+        len -= (size_t)written;
+    }
+}
+
+static void flush_batch(void)
+{
+    write_out(batch.text, batch.len, batch.lines);
+    batch.len = 0;
+    batch.lines = 0;
+}
+
+static void to_syslog(const struct log_entry *entry)
+{
+    char late[PREFIX_MAX];
+    size_t len = put_lateness(late, entry->wall_ms);
+
+    syslog(levels[entry->level].priority, "%.*s%.*s", (int)len, late, (int)entry->len, entry->text);
+}
+
+static size_t put_line(char *out, const struct log_entry *entry)
+{
+    size_t len = put_prefix(out, entry);
+
+    memcpy(out + len, entry->text, entry->len);
+    len += entry->len;
+    out[len++] = '\n';
+    return len;
+}
+
+static void put_batch(const struct log_entry *entry)
+{
+    if (__atomic_load_n(&target_now, __ATOMIC_RELAXED) == LOG_TO_SYSLOG) {
+        to_syslog(entry);
+        return;
+    }
+    if (sizeof(batch.text) - batch.len < LOG_LINE_MAX)
+        flush_batch();
+    batch.len += put_line(batch.text + batch.len, entry);
+    batch.lines++;
+}
+
+static void write_at_once(const struct log_entry *entry)
+{
+    char line[LOG_LINE_MAX];
+
+    if (__atomic_load_n(&target_now, __ATOMIC_RELAXED) == LOG_TO_SYSLOG)
+        to_syslog(entry);
+    else
+        write_out(line, put_line(line, entry), 1);
+}
+
+/* --- start and end of the writing thread ------------------------------------------------------ */
+
+/* The signal is raised again when this returns, and then kills: the handler is gone. */
+static void on_fatal_signal(int number)
+{
+    (void)number;
+    (void)log_flush(CRASH_FLUSH_MS);
+}
+
+/* Only where nobody else handles them, as the sanitizers do. */
+static void flush_before_death(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction before;
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(signals[i], &action, NULL);
+}
+
+bool log_start(void)
+{
+    static const struct log_sink sink = {put_batch, flush_batch};
+
+    if (!log_queue_start(&sink))
+        return false;
+    flush_before_death();
+    return true;
+}
+
+bool log_flush(unsigned timeout_ms)
+{
+    return log_queue_flush(timeout_ms);
+}
+
+/* When it does not end, the queues stay: they take lines until they are full and drop the rest. */
+void log_stop(void)
+{
+    (void)log_queue_stop(STOP_MS);
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+/* One fact is one line, whatever slipped past LOG_TEXT(). */
+static void flatten(char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        line[i] = (unsigned char)line[i] < ' ' || line[i] == 0x7f ? ' ' : line[i];
+}
+
+/* The end of a text that was cut, without half a character. */
+static size_t cut_end(const char *text, size_t len)
+{
+    while (len > 0 && ((unsigned char)text[len - 1] & 0xc0) == 0x80)
+        len--;
+    return len > 0 && (unsigned char)text[len - 1] >= 0xc0 ? len - 1 : len;
 }
 
 void log_line(enum log_level level, const char *format, ...)
 {
     static const char cut[] = "...";
-    char line[LINE_MAX_BYTES];
+    char text[LOG_LINE_MAX - PREFIX_MAX];
+    const size_t room = sizeof(text) - sizeof(cut);
     va_list args;
 
     if (!log_enabled(level))
         return;
-    size_t start = format_prefix(line, level);
-    size_t room = sizeof(line) - start - 1; /* one byte stays for the newline */
-
     va_start(args, format);
-    int wanted = vsnprintf(line + start, room, format, args);
+    size_t wanted = log_format(text, room, format, args);
     va_end(args);
-    check(wanted >= 0);
-    size_t len = start + MIN((size_t)wanted, room - 1);
+    size_t len = wanted;
 
-    if ((size_t)wanted >= room)
-        memcpy(line + len - (sizeof(cut) - 1), cut, sizeof(cut) - 1);
-    flatten(line, start, len);
-    if (__atomic_load_n(&target_now, __ATOMIC_RELAXED) == LOG_TO_SYSLOG) {
-        syslog(levels[level].priority, "%.*s", (int)len, line);
-        return;
+    if (wanted >= room) {
+        len = cut_end(text, room - 1);
+        memcpy(text + len, cut, sizeof(cut) - 1);
+        len += sizeof(cut) - 1;
     }
-    line[len++] = '\n';
-    /* A log that cannot be written must not stop the mail; there is nowhere left to say so. */
-    ssize_t written = write(STDERR_FILENO, line, len);
+    flatten(text, len);
+    struct log_entry entry = {clock_wall_ms(), level, (uint32_t)len, text};
 
-    (void)written;
+    metric_inc(levels[level].metric);
+    if (log_queue_is_running())
+        (void)log_queue_push(&entry); /* what has no room is counted there */
+    else
+        write_at_once(&entry);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint32_t *held_back_out)
@@ -129,43 +301,4 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *held_back_out)
     }
     __atomic_fetch_add(&limit->held_back, 1, __ATOMIC_RELAXED);
     return false;
-}
-
-static char *put_escaped(char *out, uint8_t c)
-{
-    static const char hex[] = "0123456789abcdef";
-    const char *named = c == '\r' ? "\\r" : c == '\n' ? "\\n" : c == '\t' ? "\\t" : NULL;
-
-    if (named != NULL) {
-        *out++ = named[0];
-        *out++ = named[1];
-    } else if (c < ' ' || c >= 0x7f) {
-        *out++ = '\\';
-        *out++ = 'x';
-        *out++ = hex[c >> 4];
-        *out++ = hex[c & 15];
-    } else {
-        if (c == '"' || c == '\\')
-            *out++ = '\\';
-        *out++ = (char)c;
-    }
-    return out;
-}
-
-const char *log_text(struct bytes text)
-{
-    /* Every byte may become four, and two quotes, three dots and a NUL are added. */
-    static _Thread_local char buffers[TEXT_BUFFERS][TEXT_MAX * 4 + 6];
-    static _Thread_local unsigned next;
-    char *buffer = buffers[next++ % TEXT_BUFFERS];
-    char *out = buffer;
-
-    *out++ = '"';
-    for (size_t i = 0; i < text.len && i < TEXT_MAX; i++)
-        out = put_escaped(out, text.ptr[i]);
-    *out++ = '"';
-    for (int i = 0; i < 3 && text.len > TEXT_MAX; i++)
-        *out++ = '.';
-    *out = '\0';
-    return buffer;
 }

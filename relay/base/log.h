@@ -1,14 +1,19 @@
 /*
  * log.h - one line per fact, key=value, id first.
  *
- *   log_info("id=%s to=%.*s outcome=deferred reply=%s", ...)
+ *   log_info("id=%s to=%s outcome=deferred reply=%s", id, LOG_TEXT(address), LOG_TEXT(reply))
  *
  * info = business fact, warn = an operator may act, error = something was lost, debug = for us.
  * Lines go to stderr with the priority prefix journald understands ("<6>") when stderr is the
- * journal, plainly with a time otherwise, or to syslog. What a peer can trigger goes through
- * log_limited(), which passes a bounded number a second and says how many it held back. Text that
- * came from outside is passed through LOG_TEXT(), which quotes it and escapes control characters;
- * credentials and content never. Any thread.
+ * journal, plainly with a time otherwise, or to syslog. Text that came from outside is passed
+ * through LOG_TEXT(), which quotes it and escapes control characters; credentials and content
+ * never. What a peer can trigger goes through log_limited(), which passes a bounded number a second
+ * and says how many it held back. Any thread.
+ *
+ * Between log_start() and log_stop() no line waits for whoever reads the log: it is put, with the
+ * time it was logged, into its thread's bounded queue, and one thread writes (log_queue.h). What
+ * finds no room is counted (ringpost_log_dropped_total) and the log says so. Outside of these two
+ * a line is written before log_line() returns.
  */
 #pragma once
 
@@ -18,6 +23,16 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG };
 
 void log_setup(enum log_target target, enum log_level level);
+/* Starts the writing thread, and has what kills the process (SIGSEGV, SIGABRT and their like) flush
+ * first. False when there is no thread to be had: lines are written at once then, as before. */
+must_use bool log_start(void);
+/* Waits until every line logged before is written, at most that long; false when it took longer.
+ * Safe in a signal handler. */
+bool log_flush(unsigned timeout_ms);
+/* Flushes within a second and ends the thread. A log that nobody reads is left behind: then lines
+ * logged later are dropped. */
+void log_stop(void);
+
 bool log_enabled(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -49,8 +64,9 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *held_back_out);
         } \
     } while (0)
 
-/* `text` quoted and escaped for a log line: quotes, backslashes, controls and everything that is
- * not ASCII. Only its first 255 bytes, "..." says that more follows. Valid until the fourth next
- * call of this thread. */
+/* `text` quoted and escaped for a log line: quotes, backslashes, controls, and every byte that is
+ * no part of a UTF-8 character; such characters stay as they are. Only its first 255 bytes, "..."
+ * behind the quotes says that more follows. Valid until the fourth next call of this thread. */
 const char *log_text(struct bytes text);
 #define LOG_TEXT(b) log_text(b)
+#define LOG_STRING(s) log_text(bytes_of(s)) /* of a NUL-terminated string */

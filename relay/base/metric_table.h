@@ -148,3 +148,9 @@ METRIC_COUNTER(EVENTS_DROPPED_RUNS, "ringpost_events_dropped_runs_total",
                "Hand-overs to the event files that found no room; read back from the spool later")
 METRIC_COUNTER(EVENTS_ERRORS, "ringpost_events_errors_total",
                "Failed writes of the event files and failed reads of the journal; tried again")
+METRIC_COUNTER(LOG_ERROR, "ringpost_log_lines_total{level=\"error\"}", "Lines logged")
+METRIC_COUNTER(LOG_WARN, "ringpost_log_lines_total{level=\"warn\"}", "")
+METRIC_COUNTER(LOG_INFO, "ringpost_log_lines_total{level=\"info\"}", "")
+METRIC_COUNTER(LOG_DEBUG, "ringpost_log_lines_total{level=\"debug\"}", "")
+METRIC_COUNTER(LOG_DROPPED, "ringpost_log_dropped_total",
+               "Lines of these that nobody took: the log was read too slowly, or a write failed")

@@ -30,7 +30,14 @@ static int run_serve(struct cli *cli)
         return EXIT_CONFIG;
     log_setup(config->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)config->log_level);
-    return program_run(config);
+    if (!log_start()) {
+        cli_complain(EXIT_OS, "no thread for the log");
+        config_release(&config);
+        return EXIT_OS;
+    }
+    int code = program_run(config);
+    log_stop();
+    return code;
 }
 
 const struct cli_command cli_serve = {

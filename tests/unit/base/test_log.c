@@ -1,15 +1,24 @@
 /* test_log.c - one line per fact. */
 #include "support/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_format.h"
+#include "base/log_queue.h"
+#include "base/metric.h"
 
 /* stderr goes into a pipe between capture_begin() and capture_end(). */
 static struct {
@@ -114,7 +123,7 @@ TEST(long_line_is_cut_and_says_so)
     const char *text = capture_end();
     size_t len = strlen(text);
 
-    assert_true(len <= 4096 && len > 4090);
+    assert_true(len <= 4096 && len > 4000);
     assert_string_equal(text + len - 5, "x...\n");
     free(longest);
 }
@@ -129,7 +138,12 @@ TEST(log_text_escapes_what_could_forge_a_line)
         {BYTES(""), "\"\""},
         {BYTES("a\"b\\c"), "\"a\\\"b\\\\c\""},
         {BYTES("x\r\nid=1"), "\"x\\r\\nid=1\""},
-        {BYTES("\t\0\x1b\x7f\xc3\xa4"), "\"\\t\\x00\\x1b\\x7f\\xc3\\xa4\""},
+        {BYTES("\t\0\x1b\x7f"), "\"\\t\\x00\\x1b\\x7f\""},
+        {BYTES("gr\xc3\xbc\xc3\x9f\xe2\x82\xac"), "\"gr\xc3\xbc\xc3\x9f\xe2\x82\xac\""},
+        {BYTES("\xc3"), "\"\\xc3\""},                   /* half a character */
+        {BYTES("\xc3\"x"), "\"\\xc3\\\"x\""},           /* must not hide the quote */
+        {BYTES("\xc2\x9b[m"), "\"\\xc2\\x9b[m\""},      /* C1: terminals obey it */
+        {BYTES("\xff\xc0\x80"), "\"\\xff\\xc0\\x80\""}, /* never UTF-8, overlong */
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -149,6 +163,18 @@ TEST(log_text_cuts_after_255_bytes)
     assert_string_equal(cut + strlen(cut) - 4, "\"...");
 }
 
+TEST(log_text_cuts_between_characters)
+{
+    uint8_t text[300];
+
+    memset(text, 'x', sizeof(text));
+    memcpy(text + 254, "\xc3\xbc", 2);
+    const char *cut = LOG_TEXT(bytes_range(text, 300));
+
+    assert_int_equal(strlen(cut), 2 + 254 + 3);
+    assert_string_equal(cut + strlen(cut) - 5, "x\"...");
+}
+
 TEST(log_text_keeps_four_results)
 {
     const char *a = LOG_TEXT(BYTES("a"));
@@ -160,6 +186,42 @@ TEST(log_text_keeps_four_results)
     assert_string_equal(b, "\"b\"");
     assert_string_equal(c, "\"c\"");
     assert_string_equal(d, "\"d\"");
+}
+
+/* vsnprintf() is the judge of each conversion, plain or not. */
+static void expect_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void expect_format(const char *format, ...)
+{
+    static const size_t rooms[] = {1, 2, 7, 200};
+
+    for (size_t i = 0; i < ARRAY_LEN(rooms); i++) {
+        char ours[200], theirs[200];
+        va_list args;
+
+        va_start(args, format);
+        size_t wanted = log_format(ours, rooms[i], format, args);
+        va_end(args);
+        va_start(args, format);
+        int len = vsnprintf(theirs, rooms[i], format, args);
+        va_end(args);
+        assert_int_equal(wanted, len);
+        assert_memory_equal(ours, theirs, MIN((size_t)len, rooms[i] - 1));
+    }
+}
+
+TEST(log_format_agrees_with_printf)
+{
+    expect_format("nothing");
+    expect_format("%s=%.*s.", "key", 3, "value");
+    expect_format("%.*s|%.*s", 0, "", 9, "short");
+    struct bytes none = bytes_range(NULL, 0);
+    expect_format("[%.*s]", BYTES_ARG(none));
+    expect_format("%d %d %d %d", 0, -1, INT32_MIN, INT32_MAX);
+    expect_format("%ld %lld %zd %jd", LONG_MIN, LLONG_MAX, (ssize_t)-7, (intmax_t)7);
+    expect_format("%u %lu %llu %zu %ju", 0U, 1UL, ULLONG_MAX, SIZE_MAX, (uintmax_t)9);
+    expect_format("%x %02x %08x %016llx %llx", 0xabcU, 5U, 0xdeadbeefU, 0x1234ULL, ULLONG_MAX);
+    expect_format("%02u:%02u", 7U, 123U);
+    expect_format("%5d|%-5s|%c|%p|%%|%.3f|%+d|%04d", 7, "a", 'c', (void *)&capture, 1.5, 3, -4);
 }
 
 static void log_often(unsigned count)
@@ -182,4 +244,283 @@ TEST(log_limited_holds_back_and_counts)
     capture_begin();
     log_often(1);
     assert_non_null(strstr(capture_end(), "held_back=1"));
+}
+
+/* --- queued ----------------------------------------------------------------------------------- */
+
+/* As capture_begin(), with a pipe that makes its writer wait when it is full. */
+static void block_begin(void)
+{
+    capture_begin();
+    fcntl(STDERR_FILENO, F_SETFL, 0);
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_INFO);
+    assert_true(log_start());
+}
+
+/* Reads until the log has been stopped, which it is by a thread of its own. */
+static void *stop_log(void *argument)
+{
+    log_stop();
+    *(_Atomic bool *)argument = true;
+    return NULL;
+}
+
+static char *read_all(void)
+{
+    enum { ROOM = 8 << 20 };
+    char *text = malloc(ROOM);
+    size_t len = 0;
+    _Atomic bool is_stopped = false;
+    pthread_t thread;
+
+    assert_non_null(text);
+    assert_int_equal(pthread_create(&thread, NULL, stop_log, &is_stopped), 0);
+    for (;;) {
+        bool was_stopped = is_stopped;
+        ssize_t got = read(capture.read_end, text + len, ROOM - 1 - len);
+
+        if (got > 0)
+            len += (size_t)got;
+        else if (was_stopped)
+            break;
+        else
+            usleep(1000);
+    }
+    pthread_join(thread, NULL);
+    text[len] = '\0';
+    dup2(capture.stderr_saved, STDERR_FILENO);
+    close(capture.stderr_saved);
+    close(capture.read_end);
+    return text;
+}
+
+static uint64_t number_at(const char *text)
+{
+    struct bytes b = bytes_of(text);
+    uint64_t number = 0;
+
+    assert_true(bytes_take_u64(&b, &number));
+    return number;
+}
+
+/* The numbers behind `key` go up by one; returns how many there are. */
+static unsigned count_in_order(const char *text, const char *key)
+{
+    unsigned next = 0;
+
+    for (const char *at = text; (at = strstr(at, key)) != NULL; at++) {
+        assert_int_equal(number_at(at + strlen(key)), next);
+        next++;
+    }
+    return next;
+}
+
+/* The same where some may be missing. */
+static unsigned count_rising(const char *text, const char *key)
+{
+    unsigned count = 0;
+    uint64_t last = 0;
+
+    for (const char *at = text; (at = strstr(at, key)) != NULL; at++) {
+        uint64_t number = number_at(at + strlen(key));
+
+        assert_true(count == 0 || number > last);
+        last = number;
+        count++;
+    }
+    return count;
+}
+
+/* All that the lines about drops say. */
+static uint64_t sum_dropped(const char *text)
+{
+    static const char key[] = " warn dropped=";
+    uint64_t sum = 0;
+
+    for (const char *at = text; (at = strstr(at, key)) != NULL; at++)
+        sum += number_at(at + strlen(key));
+    return sum;
+}
+
+TEST(queued_lines_keep_their_order_and_come_before_the_stop)
+{
+    block_begin();
+    for (int i = 0; i < 500; i++)
+        log_info("n=%d", i);
+    char *text = read_all();
+    int64_t first_ms = 0, last_ms = 0;
+    const char *last = strstr(text, " info n=499\n");
+
+    assert_int_equal(count_in_order(text, "n="), 500);
+    assert_true(clock_parse_rfc3339(bytes_range(text, 24), &first_ms));
+    assert_non_null(last);
+    assert_true(clock_parse_rfc3339(bytes_range(last - 24, 24), &last_ms));
+    assert_true(first_ms <= last_ms);
+    free(text);
+}
+
+TEST(log_that_nobody_reads_makes_nobody_wait_and_is_told_what_is_missing)
+{
+    enum { LINES = 20000 }; /* about 2 MB: pipe, batch and queue hold far less */
+    char filler[81];
+    int64_t dropped_before = metric_sum(METRIC_LOG_DROPPED);
+
+    memset(filler, 'f', 80);
+    filler[80] = '\0';
+    block_begin();
+    alarm(60); /* where a line waits for its reader, this ends the program */
+    for (int i = 0; i < LINES; i++)
+        log_info("n=%d %s", i, filler);
+    log_error("last words"); /* what is important still has room */
+    assert_false(log_flush(20));
+    alarm(0);
+    char *text = read_all();
+    unsigned written = count_rising(text, "n=");
+
+    assert_true(written > 1000 && written < LINES);
+    assert_int_equal(sum_dropped(text), LINES - written);
+    assert_int_equal(metric_sum(METRIC_LOG_DROPPED) - dropped_before, LINES - written);
+    assert_non_null(strstr(text, " error last words\n"));
+    free(text);
+}
+
+TEST(line_has_the_time_it_was_logged_not_written)
+{
+    char filler[2001];
+    int64_t logged_ms = 0;
+
+    memset(filler, 'f', 2000);
+    filler[2000] = '\0';
+    block_begin();
+    for (int i = 0; i < 100; i++) /* the pipe is full, the next line waits in the queue */
+        log_info("%s", filler);
+    usleep(50 * 1000);
+    int64_t before_ms = clock_wall_ms();
+    log_info("here");
+    int64_t after_ms = clock_wall_ms();
+    usleep(200 * 1000);
+    char *text = read_all();
+    const char *line = strstr(text, " info here\n");
+
+    assert_non_null(line);
+    assert_true(clock_parse_rfc3339(bytes_range(line - 24, 24), &logged_ms));
+    assert_true(logged_ms >= before_ms && logged_ms <= after_ms);
+    free(text);
+}
+
+static void *log_some(void *argument)
+{
+    for (int i = 0; i < 1000; i++)
+        log_info("%s%d", (const char *)argument, i);
+    return NULL;
+}
+
+TEST(lines_of_several_threads_are_all_there_each_in_order)
+{
+    static char names[4][3] = {"a=", "b=", "c=", "d="};
+    pthread_t threads[4];
+
+    block_begin();
+    for (int round = 0; round < 2; round++) { /* the second ones take over what the first left */
+        names[0][0] = (char)('a' + 4 * round);
+        for (size_t i = 0; i < 4; i++) {
+            names[i][0] = (char)('a' + 4 * round + (int)i);
+            assert_int_equal(pthread_create(&threads[i], NULL, log_some, names[i]), 0);
+        }
+        for (size_t i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+    }
+    char *text = read_all();
+
+    for (char name = 'a'; name < 'a' + 8; name++)
+        assert_int_equal(count_in_order(text, (char[]){' ', name, '=', '\0'}), 1000);
+    free(text);
+}
+
+/* What a dying child wrote to its stderr. */
+static const char *last_words(void (*die)(void))
+{
+    static char text[4096];
+    int ends[2];
+    size_t len = 0;
+    ssize_t got;
+
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL); /* cmocka's handler would long-jump */
+        dup2(ends[1], STDERR_FILENO);
+        log_setup(LOG_TO_STDERR, LOG_LEVEL_INFO);
+        if (log_start())
+            die();
+        _exit(0);
+    }
+    close(ends[1]);
+    while ((got = read(ends[0], text + len, sizeof(text) - 1 - len)) > 0)
+        len += (size_t)got;
+    close(ends[0]);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    text[len] = '\0';
+    return text;
+}
+
+static void fail_a_check(void)
+{
+    for (int i = 0; i < 20; i++)
+        log_info("n=%d", i);
+    check(1 + 1 == 3);
+}
+
+static void abort_itself(void)
+{
+    for (int i = 0; i < 20; i++)
+        log_info("n=%d", i);
+    abort();
+}
+
+TEST(lines_before_a_broken_claim_come_out_before_it)
+{
+    const char *text = last_words(fail_a_check);
+
+    assert_int_equal(count_in_order(text, "info n="), 20);
+    assert_true(strstr(text, "broken claim") > strstr(text, "n=19"));
+}
+
+TEST(lines_before_an_abort_come_out)
+{
+    assert_int_equal(count_in_order(last_words(abort_itself), "info n="), 20);
+}
+
+/* Nobody reads: it must end all the same. */
+static void fail_with_a_full_pipe(void)
+{
+    static char filler[4000];
+
+    memset(filler, 'f', sizeof(filler) - 1);
+    for (int i = 0; i < 200; i++)
+        log_info("%s", filler);
+    check(1 + 1 == 3);
+}
+
+TEST(broken_claim_ends_although_nobody_reads)
+{
+    int ends[2], status = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL); /* cmocka's handler would long-jump */
+        dup2(ends[1], STDERR_FILENO);
+        log_setup(LOG_TO_STDERR, LOG_LEVEL_INFO);
+        alarm(60);
+        if (log_start())
+            fail_with_a_full_pipe();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    close(ends[0]);
+    close(ends[1]);
 }
