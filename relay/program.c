@@ -104,12 +104,17 @@ static void start_listeners(struct worker *worker, void *context)
 {
     struct program *program = context;
     const struct config *config = atomic_load(&program->shared.config);
+    int len = snprintf(program->refusal, sizeof(program->refusal),
+                       "421 4.3.2 %s too many connections, try again later\r\n", config->hostname);
 
+    check(len > 0 && (size_t)len < sizeof(program->refusal)); /* a domain has 255 bytes at most */
     for (unsigned i = 0; i < program->listeners_open; i++) {
         struct listener_settings settings = {
             .loads = program->shared.loads,
             .load_count = program->worker_count,
             .context = (void *)(uintptr_t)i,
+            .name = config->listeners[i].address_text,
+            .refusal = bytes_range(program->refusal, (size_t)len),
         };
 
         program->listeners[i] = listener_start(worker->engine, program->listener_fds[i], &settings);

@@ -35,7 +35,8 @@ struct program {
     struct worker *workers;
     struct listener **listeners;
     int *listener_fds;
-    int metrics_fd; /* -1: none, or metrics_http has it */
+    int metrics_fd;    /* -1: none, or metrics_http has it */
+    char refusal[512]; /* of the listeners, for want of descriptors */
     unsigned listeners_open;
     int64_t started_ms; /* wall */
     _Atomic bool is_stopping;

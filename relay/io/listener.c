@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/metric.h"
 
 enum {
     BACKLOG = 4096,
@@ -145,12 +146,12 @@ static unsigned refuse_waiting(struct listener *listener)
 
         if (fd < 0)
             break;
-        if (refusal.len > 0)
-            (void)send(fd, refusal.ptr, refusal.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)send(fd, refusal.ptr, refusal.len, MSG_DONTWAIT | MSG_NOSIGNAL);
         close(fd);
         refused++;
     }
-    listener->spare_fd = open_spare();
+    listener->spare_fd = open_spare(); /* for the next time */
+    metric_add(METRIC_SESSIONS_REFUSED, refused);
     return refused;
 }
 
@@ -161,7 +162,7 @@ static void accept_failed(struct listener *listener, int error)
     unsigned refused = is_shortage ? refuse_waiting(listener) : 0;
 
     if (!listener->is_short)
-        log_warn("listener_fd=%d accept_error=\"%s\" refused=%u retry_ms=%d", listener->fd,
+        log_warn("listener=%s accept_error=\"%s\" refused=%u retry_ms=%d", listener->settings.name,
                  strerror(-error), refused, RETRY_MS);
     listener->is_short = true;
     engine_timeout(listener->engine, &listener->retry, RETRY_MS);
@@ -216,6 +217,8 @@ struct listener *listener_start(struct engine *engine, int fd,
                                 const struct listener_settings *settings)
 {
     check(settings->load_count > 0);
+    check(settings->name != NULL);
+    check(settings->refusal.len > 0);
     struct listener *listener = malloc(sizeof(*listener));
 
     check(listener != NULL);

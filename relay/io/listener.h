@@ -31,7 +31,8 @@ struct listener_settings {
     struct listener_load *loads; /* one an engine */
     unsigned load_count;
     void *context;        /* handed to accepted() as listener_context */
-    struct bytes refusal; /* "421 4.3.2 ...\r\n" when descriptors ran out; empty: just close */
+    const char *name;     /* its address, for the log */
+    struct bytes refusal; /* "421 4.3.2 ...\r\n" when descriptors ran out */
 };
 
 /* Binds and listens on a plain fd, before engines run, so that a taken port is a start-up error.

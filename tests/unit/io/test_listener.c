@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/metric.h"
 #include "io/listener.h"
 #include "support/unit.h"
 
@@ -135,7 +136,9 @@ TEST(connections_are_balanced_over_two_engines)
     atomic_store(&loads[0].sessions, 10); /* busy already: the other one gets the first ten */
     struct listener_settings settings = {.loads = loads,
                                          .load_count = ENGINES,
-                                         .context = &listener_context};
+                                         .context = &listener_context,
+                                         .name = "127.0.0.1:25",
+                                         .refusal = BYTES("421\r\n")};
     struct listener *listener = listener_start(engine, fd, &settings);
 
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -182,7 +185,10 @@ TEST(equal_engines_take_turns)
         loads[i].accepted = accepted_uncounted; /* its sessions are over at once */
         loads[i].context = &counts[i];
     }
-    struct listener_settings settings = {.loads = loads, .load_count = ENGINES};
+    struct listener_settings settings = {.loads = loads,
+                                         .load_count = ENGINES,
+                                         .name = "127.0.0.1:25",
+                                         .refusal = BYTES("421\r\n")};
     struct listener *listener = listener_start(engine, fd, &settings);
 
     for (unsigned i = 0; i < 10; i++) {
@@ -198,6 +204,34 @@ TEST(equal_engines_take_turns)
     engine_destroy(&engine);
 }
 
+static void expect_refusal(int client)
+{
+    struct timeval patience = {.tv_sec = 5};
+    char answer[32];
+
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    assert_int_equal(recv(client, answer, sizeof(answer), 0), 17);
+    assert_memory_equal(answer, "421 4.3.2 later\r\n", 17);
+}
+
+static void turn_until(struct engine *engine, bool (*is_reached)(void *context), void *context)
+{
+    for (unsigned i = 0; i < 3000 && !is_reached(context); i++)
+        engine_turn(engine, 1);
+}
+
+static bool has_accepted(void *context)
+{
+    return atomic_load(&((struct worker *)context)->accepted) > 0;
+}
+
+static bool has_answer(void *context)
+{
+    char byte;
+
+    return recv(*(int *)context, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 TEST(out_of_descriptors_refuses_waits_and_recovers)
 {
     struct worker worker = {0};
@@ -205,50 +239,51 @@ TEST(out_of_descriptors_refuses_waits_and_recovers)
     struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
     struct address address;
     struct rlimit before, tight;
-    char answer[32];
-    int fd = bind_somewhere(&address), client = connect_to(&address);
-    int other = connect_to(&address);
+    int64_t refused_before = metric_sum(METRIC_SESSIONS_REFUSED);
+    int fd = bind_somewhere(&address), clients[4];
 
+    for (size_t i = 0; i < 4; i++)
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     worker.load = &load;
     load.engine = engine;
     struct listener_settings settings = {.loads = &load,
                                          .load_count = 1,
                                          .context = &listener_context,
+                                         .name = "127.0.0.1:25",
                                          .refusal = BYTES("421 4.3.2 later\r\n")};
     struct listener *listener = listener_start(engine, fd, &settings);
 
     /* Every number up to the spare one's is taken; the limit allows no more. */
-    int highest = dup(other);
+    int highest = dup(clients[0]);
 
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     tight = before;
     tight.rlim_cur = (rlim_t)highest + 1;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-    struct timeval patience = {.tv_sec = 5};
-
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    for (unsigned i = 0; i < 20; i++)
-        engine_turn(engine, 1);
-    assert_int_equal(recv(client, answer, sizeof(answer), 0), 17);
-    assert_memory_equal(answer, "421 4.3.2 later\r\n", 17);
-    assert_int_equal(recv(other, answer, sizeof(answer), 0), 17);
-    assert_int_equal(atomic_load(&worker.accepted), 0);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    int third = connect_to(&address);
-
 #ifndef REAL_ENGINE
     fake_clock_runs(engine, true);
 #endif
-    for (unsigned i = 0; i < 3000 && atomic_load(&worker.accepted) == 0; i++)
-        engine_turn(engine, 1);
+    /* Twice, and each time two: the spare one is there again. */
+    for (size_t i = 0; i < 4; i += 2) {
+        assert_int_equal(connect(clients[i], &address.any, address_len(&address)), 0);
+        assert_int_equal(connect(clients[i + 1], &address.any, address_len(&address)), 0);
+        turn_until(engine, has_answer, &clients[i + 1]);
+        expect_refusal(clients[i]);
+        expect_refusal(clients[i + 1]);
+        assert_int_equal(atomic_load(&worker.accepted), 0);
+    }
+    assert_int_equal(metric_sum(METRIC_SESSIONS_REFUSED) - refused_before, 4);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    int served = connect_to(&address);
+
+    turn_until(engine, has_accepted, &worker);
     assert_int_equal(atomic_load(&worker.accepted), 1);
     stop_and_wait(engine, listener);
     close_all(&worker);
-    close(third);
-    close(client);
-    close(other);
+    close(served);
     close(highest);
+    for (size_t i = 0; i < 4; i++)
+        close(clients[i]);
     engine_destroy(&engine);
 }
 
@@ -265,7 +300,9 @@ TEST(stop_closes_the_port)
         load.engine = engine;
         struct listener_settings settings = {.loads = &load,
                                              .load_count = 1,
-                                             .context = &listener_context};
+                                             .context = &listener_context,
+                                             .name = "127.0.0.1:25",
+                                             .refusal = BYTES("421\r\n")};
         struct listener *listener = listener_start(engine, fd, &settings);
 
         for (unsigned i = 0; i < turns; i++)
