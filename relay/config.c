@@ -199,17 +199,6 @@ static const struct config_key config_keys[] = {
 
 /* --- defaults and cross checks ---------------------------------------------------------------- */
 
-static const char *text_in_arena(struct arena *arena, const char *format, const char *text)
-{
-    struct bytes copy;
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    check(arena_printf(arena, &copy, format, text));
-#pragma GCC diagnostic pop
-    return (const char *)copy.ptr;
-}
-
 uint64_t config_descriptors_other(uint64_t limit)
 {
     return MIN(limit / 4, UINT64_C(1000));
@@ -241,7 +230,9 @@ static void set_defaults(struct config *config)
 
     if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
         snprintf(host, sizeof(host), "localhost");
-    config->hostname = text_in_arena(&config->arena, "%s", host);
+    struct bytes hostname;
+    check(arena_copy(&config->arena, bytes_of(host), &hostname)); /* nothing is in there yet */
+    config->hostname = (const char *)hostname.ptr;
     config->state_dir = default_state_dir;
     config->engines = cores < 1 ? 1 : (unsigned)MIN(cores, (long)CONFIG_ENGINES_MAX);
     config->submission = (struct submission_settings){
@@ -410,9 +401,10 @@ static void finish(struct config_reader *reader, void *object)
                              "too; expected each address once",
                              i, config->listeners[i].address_text, k);
     if (config->delivery.source_count == 0) {
-        struct source *source = arena_alloc(&config->arena, sizeof(*source));
+        struct source *source = config_alloc(reader, sizeof(*source));
 
-        check(source != NULL);
+        if (source == NULL)
+            return;
         *source = (struct source){.name = "default", .weight = 1};
         config->delivery.sources = source;
         config->delivery.source_count = 1;
@@ -430,7 +422,14 @@ static void finish(struct config_reader *reader, void *object)
     config->submission.sessions_max = MAX(1U, config->sessions_max / config->engines);
     config->delivery.hostname = config->hostname;
     config->delivery.mx.our_name = normal;
-    config->spool.directory = text_in_arena(&config->arena, "%s/spool", config->state_dir);
+    size_t len = strlen(config->state_dir);
+    char *directory = config_alloc(reader, len + sizeof("/spool"));
+
+    if (directory == NULL)
+        return;
+    memcpy(directory, config->state_dir, len);
+    memcpy(directory + len, "/spool", sizeof("/spool"));
+    config->spool.directory = directory;
     config->spool.memory_max = config->memory_max;
 }
 

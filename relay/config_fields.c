@@ -142,9 +142,10 @@ void config_read_servers(struct config_reader *reader, yaml_node_t *node, void *
     size_t count = 0, len = 0;
     struct address *addresses =
         config_read_list(reader, node, sizeof(*addresses), NULL, read_server, &count);
-    char *joined = arena_alloc(reader->arena, count * (ADDRESS_TEXT_MAX + 1) + 1);
+    char *joined = config_alloc(reader, count * (ADDRESS_TEXT_MAX + 1) + 1);
 
-    check(joined != NULL);
+    if (joined == NULL)
+        return;
     for (size_t i = 0; i < count; i++) {
         char text[ADDRESS_TEXT_MAX];
         size_t text_len;
@@ -180,9 +181,14 @@ static void read_pattern(struct config_reader *reader, yaml_node_t *node, void *
         config_error(reader, node, "\"%.*s\" found; expected %s", BYTES_ARG(text), expected);
         return;
     }
-    if (is_suffix)
-        check(arena_printf(reader->arena, &normal, "*.%.*s", BYTES_ARG(normal)));
-    *(const char **)field = (const char *)normal.ptr;
+    size_t prefix = is_suffix ? 2 : 0;
+    char *pattern = config_alloc(reader, prefix + normal.len + 1);
+
+    if (pattern == NULL)
+        return;
+    memcpy(pattern, "*.", prefix);
+    memcpy(pattern + prefix, normal.ptr, normal.len);
+    *(const char **)field = pattern;
 }
 
 /* "host", "host:port", "10.0.0.9:2500", "[::1]:2500". */
@@ -358,8 +364,9 @@ void config_read_retry(struct config_reader *reader, yaml_node_t *node, void *fi
     if (section.destinations != NULL)
         list = config_read_list(reader, section.destinations, sizeof(*list), &section.base,
                                 read_retry_destination, &count);
-    struct retry_rule *rules = arena_alloc(reader->arena, (count + 1) * sizeof(*rules));
-    check(rules != NULL);
+    struct retry_rule *rules = config_alloc(reader, (count + 1) * sizeof(*rules));
+    if (rules == NULL)
+        return;
     if (count > 0)
         memcpy(rules, list, count * sizeof(*rules));
     rules[count] = section.base;
@@ -414,9 +421,10 @@ void config_read_sites(struct config_reader *reader, yaml_node_t *node, void *fi
     size_t count = 0;
     struct egress_rule *list = config_read_list(reader, node, sizeof(*list), &config_default_egress,
                                                 read_egress_rule, &count);
-    struct egress_rule *rules = arena_alloc(reader->arena, (count + 1) * sizeof(*rules));
+    struct egress_rule *rules = config_alloc(reader, (count + 1) * sizeof(*rules));
 
-    check(rules != NULL);
+    if (rules == NULL)
+        return;
     if (count > 0)
         memcpy(rules, list, count * sizeof(*rules));
     rules[count] = config_default_egress;
@@ -560,8 +568,9 @@ void config_read_sources(struct config_reader *reader, yaml_node_t *node, void *
                 config_error(reader, config_item(reader, node, i),
                              "the name \"%s\" stands in sources[%zu] too; expected each once",
                              list[i].name, k);
-    size_t *lines = arena_alloc(reader->arena, (count + 1) * sizeof(*lines));
-    check(lines != NULL);
+    size_t *lines = config_alloc(reader, (count + 1) * sizeof(*lines));
+    if (lines == NULL)
+        return;
     for (size_t i = 0; i < count; i++)
         lines[i] = config_item(reader, node, i)->start_mark.line + 1;
     config->source_lines = lines;

@@ -50,12 +50,27 @@ bool config_scalar(struct config_reader *reader, yaml_node_t *node, const char *
     return true;
 }
 
+void *config_alloc(struct config_reader *reader, size_t size)
+{
+    void *memory = arena_alloc(reader->arena, size);
+
+    if (memory == NULL && !reader->is_full) {
+        reader->is_full = true;
+        config_error(reader, NULL, "too much for one configuration; expected no more than %zu MiB",
+                     reader->arena->used_max >> 20);
+    }
+    return memory;
+}
+
 const char *config_string(struct config_reader *reader, struct bytes text)
 {
-    struct bytes copy;
+    char *copy = config_alloc(reader, text.len + 1);
 
-    check(arena_copy(reader->arena, text, &copy));
-    return (const char *)copy.ptr;
+    if (copy == NULL)
+        return "";
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    return copy;
 }
 
 /* Text to a number in the key's unit; false when it is not of its kind. */
@@ -329,8 +344,9 @@ void *config_read_list(struct config_reader *reader, yaml_node_t *node, size_t s
         return NULL;
     }
     size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-    char *array = arena_alloc(reader->arena, (count == 0 ? 1 : count) * size);
-    check(array != NULL);
+    char *array = config_alloc(reader, (count == 0 ? 1 : count) * size);
+    if (array == NULL)
+        return NULL;
     for (size_t i = 0; i < count; i++) {
         yaml_node_t *item =
             yaml_document_get_node(reader->document, node->data.sequence.items.start[i]);

@@ -32,6 +32,7 @@ struct config_reader {
     struct arena *arena;
     unsigned error_count;
     bool ignores_others; /* unknown keys are not errors: only a part is wanted */
+    bool is_full;        /* the arena; told once */
     void (*error)(void *context, const char *text);
     void *context;
     char key_path[256]; /* "limits.message_size", for messages */
@@ -46,6 +47,9 @@ struct config_key {
     void (*read)(struct config_reader *reader, yaml_node_t *node, void *field);
 };
 
+/* Zeroed memory of the arena. NULL when the configuration is too large, which was told. */
+void *config_alloc(struct config_reader *reader, size_t size);
+
 /* Reads `node` (a mapping) into `object` along `keys`. */
 void config_read_mapping(struct config_reader *reader, yaml_node_t *node,
                          const struct config_key *keys, void *object);
@@ -59,7 +63,8 @@ void *config_read_list(struct config_reader *reader, yaml_node_t *node, size_t s
 /* The scalar's bytes, or an error and false. */
 bool config_scalar(struct config_reader *reader, yaml_node_t *node, const char *expected,
                    struct bytes *text_out);
-const char *config_string(struct config_reader *reader, struct bytes text); /* arena copy */
+/* A copy in the arena; "" when the configuration is too large, which was told. */
+const char *config_string(struct config_reader *reader, struct bytes text);
 /* The value of a top-level key, an item of a list: where to point at in cross checks. NULL: the key
  * is not in the file. */
 const yaml_node_t *config_node(const struct config_reader *reader, const char *key);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "event/json_text.h"
 #include "relay/program.h"
 
 enum { CLIENT_WAIT_S = 30 };
@@ -52,11 +53,14 @@ bool control_text(struct control_client *client, struct bytes lines)
 
 bool control_line(struct control_client *client, json_t *line)
 {
-    char *text = json_dumps(line, JSON_COMPACT);
+    char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
 
-    check(text != NULL);
-    if (control_text(client, bytes_of(text)))
+    if (text == NULL) {
+        log_error("what=\"an answer on the control socket could not be written as JSON\"");
+        (void)control_text(client, BYTES("{\"error\":\"the answer cannot be written\"}\n"));
+    } else if (control_text(client, bytes_of(text))) {
         (void)control_text(client, BYTES("\n")); /* a failure is kept in is_gone */
+    }
     free(text);
     json_decref(line);
     return !client->is_gone;
@@ -70,7 +74,7 @@ void control_fail(struct control_client *client, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    (void)control_line(client, json_pack("{s:s}", "error", text));
+    (void)control_line(client, json_pack("{s:o}", "error", json_text_of(text)));
 }
 
 /* One line of JSON, within bounds of size and time. */
@@ -82,7 +86,10 @@ static json_t *read_request(struct control_client *client)
     json_t *request = NULL;
     json_error_t error;
 
-    check(text != NULL);
+    if (text == NULL) {
+        control_fail(client, "no memory for a request");
+        return NULL;
+    }
     setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     while (len < CONTROL_REQUEST_MAX && memchr(text, '\n', len) == NULL) {
         ssize_t got = recv(client->fd, text + len, CONTROL_REQUEST_MAX - len, 0);
@@ -96,19 +103,27 @@ static json_t *read_request(struct control_client *client)
         request = json_loadb(text, (size_t)(end - text), JSON_REJECT_DUPLICATES, &error);
     if (end != NULL && request == NULL)
         control_fail(client, "not JSON: %s", error.text);
+    if (end == NULL && len == CONTROL_REQUEST_MAX)
+        control_fail(client, "the request is longer than %d bytes", CONTROL_REQUEST_MAX);
     free(text);
     return request;
+}
+
+void control_serve(struct control_client *client)
+{
+    json_t *request = read_request(client);
+
+    if (request != NULL)
+        control_dispatch(client, request);
+    json_decref(request);
 }
 
 static void *client_main(void *argument)
 {
     struct client_slot *slot = argument;
-    json_t *request = read_request(&slot->client);
 
     pthread_setname_np(pthread_self(), "control-client");
-    if (request != NULL)
-        control_dispatch(&slot->client, request);
-    json_decref(request);
+    control_serve(&slot->client);
     shutdown(slot->client.fd, SHUT_RDWR);
     atomic_store(&slot->state, SLOT_ENDED);
     return NULL;

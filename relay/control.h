@@ -30,10 +30,14 @@ struct control_client {
     bool is_gone; /* a write failed: stop working for it */
 };
 
-/* Sends one line and gives the object back. False once the client is gone. */
+/* Sends one line and gives the object back. NULL is an answer that could not be made (jansson's
+ * way to say so): the client is told an error instead. False once the client is gone. Text from
+ * outside goes into `line` by json_text(). */
 bool control_line(struct control_client *client, json_t *line);
 bool control_text(struct control_client *client, struct bytes lines);
 void control_fail(struct control_client *client, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Reads one request, at most CONTROL_REQUEST_MAX bytes, and answers it. */
+void control_serve(struct control_client *client);
 /* Runs the command of a request and sends its lines, the last one included. */
 void control_dispatch(struct control_client *client, const json_t *request);

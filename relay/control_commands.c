@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "event/json_text.h"
 #include "queue/domain.h"
 #include "relay/control.h"
 #include "relay/operator_event.h"
@@ -64,7 +65,7 @@ static void command_status(struct control_client *client, const json_t *request)
                             json_integer(metric_sum((enum metric)metric)));
     json_object_set_new(line, "version", json_string(RINGPOST_VERSION));
     json_object_set_new(line, "hostname",
-                        json_string(atomic_load(&program->shared.config)->hostname));
+                        json_text_of(atomic_load(&program->shared.config)->hostname));
     json_object_set_new(line, "pid", json_integer(getpid()));
     json_object_set_new(line, "uptime_s",
                         json_integer((clock_wall_ms() - program->started_ms) / 1000));
@@ -109,7 +110,7 @@ static void command_sites(struct control_client *client, const json_t *request)
 
 static void reload_error(void *context, const char *text)
 {
-    (void)control_line(context, json_pack("{s:s}", "problem", text));
+    (void)control_line(context, json_pack("{s:o}", "problem", json_text_of(text)));
 }
 
 static void command_reload(struct control_client *client, const json_t *request)
@@ -138,8 +139,8 @@ static void add_domain(void *context, struct domain *domain)
     memcpy(key, name.ptr, name.len);
     key[name.len] = '\0';
     json_int_t before = json_integer_value(json_object_get(rows->counts, key));
-    json_object_set_new(rows->counts, key,
-                        json_integer(before + (json_int_t)domain->pending_count));
+    json_object_set_new_nocheck(rows->counts, key,
+                                json_integer(before + (json_int_t)domain->pending_count));
 }
 
 static void read_domains(struct worker *worker, void *context)
@@ -158,8 +159,8 @@ static void command_queue_domains(struct control_client *client, const json_t *r
         worker_call(&client->program->workers[i], read_domains, &rows);
     json_object_foreach(rows.counts, name, count)
     {
-        if (!control_line(client, json_pack("{s:s, s:I}", "domain", name, "recipients",
-                                            json_integer_value(count))))
+        if (!control_line(client, json_pack("{s:o, s:I}", "domain", json_text_of(name),
+                                            "recipients", json_integer_value(count))))
             break;
     }
     json_decref(rows.counts);

@@ -9,13 +9,14 @@
 static bool take_text(const json_t *request, const char *key, char *out, size_t out_size,
                       const char **why_out)
 {
-    const char *text = json_string_value(json_object_get(request, key));
+    const json_t *value = json_object_get(request, key);
 
-    if (text == NULL)
+    if (value == NULL)
         return true;
-    size_t len = strlen(text);
-    if (len == 0 || len >= out_size) {
-        *why_out = "a filter is empty or too long";
+    const char *text = json_string_value(value);
+    size_t len = text == NULL ? 0 : strlen(text);
+    if (len != json_string_length(value) || len == 0 || len >= out_size) {
+        *why_out = "a filter is no text, empty or too long";
         return false;
     }
     for (size_t i = 0; i <= len; i++)
@@ -26,11 +27,17 @@ static bool take_text(const json_t *request, const char *key, char *out, size_t 
 bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue_filter *out,
                             const char **why_out)
 {
-    const char *id = json_string_value(json_object_get(request, "id"));
-    json_int_t age_s = json_integer_value(json_object_get(request, "older_than_s"));
+    const json_t *id_value = json_object_get(request, "id");
+    const json_t *age_value = json_object_get(request, "older_than_s");
+    const char *id = json_string_value(id_value);
+    json_int_t age_s = json_integer_value(age_value);
 
     *out = (struct queue_filter){0};
-    if (id != NULL && !message_id_parse(bytes_of(id), &out->id)) {
+    if (age_value != NULL && (!json_is_integer(age_value) || age_s < 0)) {
+        *why_out = "older_than_s is no number of seconds";
+        return false;
+    }
+    if (id_value != NULL && (id == NULL || !message_id_parse(bytes_of(id), &out->id))) {
         *why_out = "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7";
         return false;
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "event/json_text.h"
 #include "queue/domain.h"
 
 enum {
@@ -60,22 +61,18 @@ static void list_pending(struct queue_walk *walk, struct pending *pending,
 
     message_id_format(pending_stub(pending)->id, id);
     clock_format_rfc3339(message->accepted_ms, accepted);
-    json_t *line = json_pack("{s:s, s:s%, s:s%, s:s%, s:s, s:i, s:I, s:s}", "id", id, "recipient",
-                             recipient->address.ptr, recipient->address.len, "sender",
-                             message->reverse_path.ptr == NULL ? (const uint8_t *)""
-                                                               : message->reverse_path.ptr,
-                             message->reverse_path.len, "domain", domain.ptr, domain.len, "state",
+    json_t *line = json_pack("{s:s, s:o, s:o, s:o, s:s, s:i, s:I, s:s}", "id", id, "recipient",
+                             json_text(recipient->address), "sender",
+                             json_text(message->reverse_path), "domain", json_text(domain), "state",
                              state_names[pending->state], "attempts", (int)pending->attempts,
                              "size", (json_int_t)message->content.size, "accepted", accepted);
-    if (line == NULL)
-        return; /* not UTF-8: cannot be, addresses were validated */
     if (pending->state == PENDING_SCHEDULED) {
         int64_t wait_ms = (int64_t)pending->due_s * 1000 - engine_now_ms(engine);
 
         clock_format_rfc3339(engine_wall_ms(engine) + MAX(wait_ms, (int64_t)0), due);
         json_object_set_new(line, "due", json_string(due));
     }
-    char *text = json_dumps(line, JSON_COMPACT);
+    char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
     if (text != NULL && buf_printf(walk->out, "%s\n", text))
         walk->result.acted++;
     free(text);

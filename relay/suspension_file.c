@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "event/json_text.h"
 #include "relay/state_dir.h"
 
 enum { NUMBER_MAX = INT32_MAX }; /* of a rule: suspension_file_add() returns it as an int */
@@ -52,7 +53,7 @@ json_t *suspension_to_json(const struct suspension *rule)
 
     for (size_t i = 0; i < ARRAY_LEN(text_keys); i++)
         if (*text_field(&copy, i) != NULL)
-            json_object_set_new(json, text_keys[i], json_string(*text_field(&copy, i)));
+            json_object_set_new(json, text_keys[i], json_text_of(*text_field(&copy, i)));
     if (rule->message != 0) {
         message_id_format((struct message_id){rule->message}, id);
         json_object_set_new(json, "id", json_string(id));
@@ -67,20 +68,28 @@ json_t *suspension_to_json(const struct suspension *rule)
 /* Fills texts and id from JSON; false with why. */
 static bool rule_from_json(const json_t *json, struct suspension *rule, const char **why_out)
 {
-    const char *id_text = json_string_value(json_object_get(json, "id"));
+    const json_t *id_value = json_object_get(json, "id");
+    const char *id_text = json_string_value(id_value);
     struct message_id id = {0};
 
     *rule = (struct suspension){0};
-    if (id_text != NULL && !message_id_parse(bytes_of(id_text), &id)) {
+    if (id_value != NULL && (id_text == NULL || !message_id_parse(bytes_of(id_text), &id))) {
         *why_out = "no message id; expected 20 characters such as a3f100-5f3a9c1b2d4e7";
         return false;
     }
     rule->message = id.value;
     for (size_t i = 0; i < ARRAY_LEN(text_keys); i++) {
-        const char *text = json_string_value(json_object_get(json, text_keys[i]));
+        const json_t *value = json_object_get(json, text_keys[i]);
+        const char *text = json_string_value(value);
 
-        if (text == NULL)
+        if (value == NULL)
             continue;
+        if (text == NULL || strlen(text) != json_string_length(value)) {
+            *why_out = "a filter is no text";
+            free_rule(rule);
+            *rule = (struct suspension){0};
+            return false;
+        }
         char *copy = strdup(text);
         check(copy != NULL);
         for (char *c = copy; *c != '\0'; c++)

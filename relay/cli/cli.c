@@ -15,29 +15,11 @@ static const struct cli_command *const commands[] = {
 /* Of the process, for complaints have no struct cli at hand everywhere. */
 static bool json_wanted;
 
-json_t *cli_json_text(const char *text, size_t len)
-{
-    json_t *json = json_stringn(text, len);
-
-    if (json != NULL)
-        return json;
-    char *copy = strndup(text, len);
-
-    check(copy != NULL);
-    for (char *c = copy; *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    json = json_string(copy);
-    free(copy);
-    return json;
-}
-
 static void print_line(FILE *to, json_t *object)
 {
-    char *text = json_dumps(object, JSON_COMPACT);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
 
-    check(text != NULL);
-    fprintf(to, "%s\n", text);
+    fprintf(to, "%s\n", text == NULL ? "{\"error\":\"no memory for JSON\"}" : text);
     free(text);
     json_decref(object);
 }
@@ -50,8 +32,7 @@ void cli_print_json(json_t *object)
 static void complain(int code, const char *prefix, const char *text, const char *hint)
 {
     if (json_wanted)
-        print_line(stderr, json_pack("{s:o,s:i}", "error", cli_json_text(text, strlen(text)),
-                                     "exit", code));
+        print_line(stderr, json_pack("{s:o,s:i}", "error", json_text_of(text), "exit", code));
     else
         fprintf(stderr, "%s%s\n%s", prefix, text, hint);
 }

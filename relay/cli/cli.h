@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "event/json_text.h"
 #include "relay/program.h"
 
 struct cli {
@@ -40,7 +41,6 @@ int cli_misuse(const struct cli *cli, const char *format, ...)
 void cli_complain(int code, const char *text);
 /* A result: one line of JSON on stdout. Takes `object` over. */
 void cli_print_json(json_t *object);
-json_t *cli_json_text(const char *text, size_t len); /* what is no UTF-8 in it becomes "?" */
 /* The configuration, or NULL after every error was told on stderr. */
 struct config *cli_config(const struct cli *cli);
 /* Only its state_dir, also while the rest of the file is wrong; false after a complaint. */

@@ -101,9 +101,8 @@ static int run_init(struct cli *cli)
     if (code != EXIT_GOOD)
         return code;
     if (cli->json) {
-        cli_print_json(json_pack("{s:o,s:s}", "wrote",
-                                 cli_json_text(cli->config_path, strlen(cli->config_path)),
-                                 "listener", listen));
+        cli_print_json(
+            json_pack("{s:o,s:s}", "wrote", json_text_of(cli->config_path), "listener", listen));
         return EXIT_GOOD;
     }
     printf("wrote %s\n\n"

@@ -146,10 +146,13 @@ static bool seconds(struct cli *cli, const char *name, const char *value, json_i
     return true;
 }
 
-static void set_text(json_t *request, const char *key, const char *value)
+/* False after a complaint: without a part of what was named, more would be matched. */
+static bool set_text(struct cli *cli, json_t *request, const char *key, const char *value)
 {
-    if (value != NULL)
-        json_object_set_new(request, key, json_string(value));
+    if (value == NULL || json_object_set_new(request, key, json_string(value)) == 0)
+        return true;
+    cli_misuse(cli, "%s is not UTF-8", key);
+    return false;
 }
 
 /* The request, or NULL after a complaint. */
@@ -171,11 +174,13 @@ static json_t *make_request(struct cli *cli, const struct queue_command *sub,
         (sub->takes & TAKES_NUMBER) != 0 && a->id != NULL && bytes_to_u64(bytes_of(a->id), &number);
     if (is_number)
         json_object_set_new(request, "number", json_integer((json_int_t)number));
-    else
-        set_text(request, "id", a->id);
-    set_text(request, "domain", a->domain);
-    set_text(request, "sender", a->sender);
-    set_text(request, "recipient", a->recipient);
+    if (!set_text(cli, request, "id", is_number ? NULL : a->id) ||
+        !set_text(cli, request, "domain", a->domain) ||
+        !set_text(cli, request, "sender", a->sender) ||
+        !set_text(cli, request, "recipient", a->recipient)) {
+        json_decref(request);
+        return NULL;
+    }
     json_object_set_new(request, "older_than_s", json_integer(age_s));
     json_object_set_new(request, "for_s", json_integer(for_s));
     json_object_set_new(request, "limit", json_integer((json_int_t)limit));

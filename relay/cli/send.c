@@ -146,8 +146,7 @@ static void print_reply(const struct submitter *s, const struct smtp_reply *repl
                  reply->enhanced.subject, reply->enhanced.detail);
         cli_print_json(json_pack("{s:i,s:o,s:o}", "code", (int)reply->code, "enhanced",
                                  reply->enhanced.class == 0 ? json_null() : json_string(enhanced),
-                                 "reply",
-                                 cli_json_text((const char *)reply->text.ptr, reply->text.len)));
+                                 "reply", json_text(reply->text)));
     } else {
         format_reply(reply, &text);
         printf("%.*s\n", BYTES_ARG(buf_bytes(&text)));

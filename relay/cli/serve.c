@@ -66,13 +66,12 @@ static int run_check(struct cli *cli)
         cli_complain(EXIT_CONFIG, why);
         code = EXIT_CONFIG;
     } else if (cli->json) {
-        cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o}", "config",
-                                 cli_json_text(config->path, strlen(config->path)), "hostname",
-                                 cli_json_text(config->hostname, strlen(config->hostname)),
-                                 "engines", (int)config->engines, "listeners",
+        cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o}", "config", json_text_of(config->path),
+                                 "hostname", json_text_of(config->hostname), "engines",
+                                 (int)config->engines, "listeners",
                                  (json_int_t)config->listener_count, "routes",
                                  (json_int_t)config->delivery.route_count, "state_dir",
-                                 cli_json_text(config->state_dir, strlen(config->state_dir))));
+                                 json_text_of(config->state_dir)));
     } else {
         printf("%s is good: hostname %s, %u engines, %zu listeners, %zu routes, state in %s\n",
                config->path, config->hostname, config->engines, config->listener_count,

@@ -1,6 +1,7 @@
 /* json_text.c - any bytes as a JSON string. */
 #include "event/json_text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const uint8_t bad_byte[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
@@ -114,4 +115,35 @@ bool json_text_append(struct buf *out, struct bytes text)
         return false;
     buf_extend(out, (size_t)(json_text_put(start, text) - start));
     return true;
+}
+
+json_t *json_text(struct bytes text)
+{
+    size_t at = 0, len = 0;
+    char *mended = malloc(text.len * sizeof(bad_byte) + 1);
+    json_t *json = NULL;
+
+    if (mended == NULL)
+        return NULL;
+    while (at < text.len) {
+        size_t character = json_text_utf8_len(bytes_slice(text, at, text.len));
+
+        if (character == 0 || text.ptr[at] == 0) {
+            memcpy(mended + len, bad_byte, sizeof(bad_byte));
+            len += sizeof(bad_byte);
+            at++;
+        } else {
+            memcpy(mended + len, text.ptr + at, character);
+            len += character;
+            at += character;
+        }
+    }
+    json = json_stringn_nocheck(mended, len);
+    free(mended);
+    return json;
+}
+
+json_t *json_text_of(const char *string)
+{
+    return json_text(bytes_of(string));
 }

@@ -244,3 +244,23 @@ TEST(config_reload_refuses_what_needs_a_restart)
     }
     config_release(&old);
 }
+
+TEST(config_larger_than_its_memory_is_an_error)
+{
+    enum { ARENA_MAX = 64 << 20 };
+    size_t count = ARENA_MAX / sizeof(struct config_listener) + 1;
+    size_t len = 0;
+    char *yaml = malloc(32 + 2 * count);
+
+    assert_non_null(yaml);
+    len = (size_t)snprintf(yaml, 32, "listeners: [");
+    for (size_t i = 0; i < count; i++) {
+        yaml[len++] = '1';
+        yaml[len++] = ',';
+    }
+    memcpy(yaml + len, "]\n", 3);
+    assert_null(load(yaml));
+    assert_non_null(strstr(errors, "listeners: too much for one configuration; expected no more "
+                                   "than 64 MiB\n"));
+    free(yaml);
+}
