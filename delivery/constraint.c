@@ -63,16 +63,16 @@ static void name_retry(const struct delivery *delivery, const struct pending *pe
 }
 
 /* The last one stands in no file. */
-static void name_egress_rule(const struct site *site, struct constraint *out)
+static void name_egress_rule(const struct site *site, const struct egress_rule *rule,
+                             struct constraint *out)
 {
-    const struct delivery_settings *settings = site->delivery->settings;
+    const struct delivery_settings *settings = site->use->settings;
     size_t number = 0;
 
-    while (number + 1 < settings->egress_rule_count &&
-           &settings->egress_rules[number] != site->rule)
+    while (number + 1 < settings->egress_rule_count && &settings->egress_rules[number] != rule)
         number++;
     if (number + 1 < settings->egress_rule_count)
-        set_rule(out, "delivery.sites[%zu] (match %s)", number, site->rule->match);
+        set_rule(out, "delivery.sites[%zu] (match %s)", number, rule->match);
     else
         set_rule(out, "delivery.sites (default)");
 }
@@ -110,7 +110,7 @@ void constraint_name_suspension(const struct suspension *rule, struct constraint
 static void name_connection_limit(const struct site *site, struct constraint *out)
 {
     const struct delivery_settings *settings = site->delivery->settings;
-    unsigned max = site_connections_max(site);
+    unsigned max = limits_connections(&site->limits);
 
     for (size_t i = 0; i < site->egress_count; i++) {
         const struct site_egress *e = &site->egresses[i];
@@ -121,7 +121,7 @@ static void name_connection_limit(const struct site *site, struct constraint *ou
                  settings->connections_max != 0 ? settings->connections_max : 5000);
         return;
     }
-    name_egress_rule(site, out);
+    name_egress_rule(site, site->limits.connections, out);
     set_rule(out, " connections %u", max);
 }
 
@@ -138,15 +138,15 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
         set_rule(out, "built in: no attempts while the outcomes of %d wait for the disk",
                  COMMITS_MAX);
     } else if (strcmp(out->name, "message-rate") == 0) {
-        name_egress_rule(site, out);
-        set_rule(out, " rate %g/s", site->rule->messages_per_s);
+        name_egress_rule(site, site->limits.rate, out);
+        set_rule(out, " rate %g/s", limits_rate(&site->limits));
     } else if (strcmp(out->name, "connection-limit") == 0) {
         name_connection_limit(site, out);
     } else if (strcmp(out->name, "peer-refuses-more-connections") == 0) {
         set_rule(out, "built in: no more connections than the peer lets in");
     } else if (strcmp(out->name, "connections-busy") == 0) {
-        name_egress_rule(site, out);
-        set_rule(out, " connections %u", site_connections_max(site));
+        name_egress_rule(site, site->limits.connections, out);
+        set_rule(out, " connections %u", limits_connections(&site->limits));
     } else if (site->has_failed) {
         set_detail(out, site_failure_text(site)); /* of the host before the one that is tried now */
     }

@@ -12,6 +12,7 @@
 #include "delivery/clearing.h"
 #include "delivery/destination.h"
 #include "delivery/gathering.h"
+#include "delivery/reload.h"
 #include "delivery/smtp_client.h"
 #include "delivery/suspend.h"
 
@@ -109,11 +110,7 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
     }
     use_settings(delivery, settings);
     delivery->generation++;
-    /* Connections of the old sites end when they have nothing to do; new sites take over. */
-    list_for_each(node, &delivery->all_sites)
-        site_abandon(container_of(node, struct site, in_all));
-    list_for_each(node, &delivery->all_destinations)
-        destination_reroute(container_of(node, struct destination, in_all));
+    reload_apply(delivery, old->settings);
     settings_release(delivery, &old);
 }
 

@@ -57,9 +57,9 @@ struct retry_rule {
     unsigned delay_notice_s; /* a delay DSN where asked for after this long; 0: never */
 };
 
-/* What one egress may do; the first rule that matches the site's name or its domain wins. */
+/* What one egress may do: limits.h says which rules count for a site. */
 struct egress_rule {
-    const char *match;     /* domain or site pattern; "*" */
+    const char *match;     /* domain, host or site pattern; "*" */
     unsigned connections;  /* at once, of the whole process */
     double messages_per_s; /* 0: no limit */
     unsigned messages_per_connection;
@@ -104,8 +104,8 @@ struct delivery_setup {
 
 struct delivery *delivery_create(const struct delivery_setup *setup);
 void delivery_set_home(struct delivery *delivery, struct shard *home);
-/* New attempts use these; attempts under way keep theirs, until settings_unused() says that the
- * last has ended. */
+/* New attempts use these (reload.h says what a change concerns); attempts under way keep theirs,
+ * until settings_unused() says that the last has ended. */
 void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings);
 /* shard_hooks: */
 void delivery_due(void *delivery, struct shard *shard, struct pending *pending);

@@ -313,6 +313,20 @@ void destination_reroute(struct destination *d)
     destination_dirty(d);
 }
 
+void destination_keep_route(struct destination *d, const struct route *route)
+{
+    bool was_looking_up = d->lookup != NULL;
+
+    check(d->state != DESTINATION_NEW);
+    cancel_lookup(d); /* by a route of settings that may go now */
+    d->route = route;
+    d->generation = d->delivery->generation;
+    if (d->site != NULL)
+        site_add_domain(d->site, domain_name(d->domain));
+    if (was_looking_up)
+        destination_dirty(d);
+}
+
 /* --- its end --------------------------------------------------------------------------------- */
 
 void destinations_free_idle(struct delivery *delivery)

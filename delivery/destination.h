@@ -54,8 +54,10 @@ static inline struct destination *destination_of(const struct pending *pending)
 
 void destination_dirty(struct destination *destination);
 void destination_drive(struct destination *destination);
-/* Settings changed: route it anew. */
+/* Settings changed: route it anew, */
 void destination_reroute(struct destination *destination);
+/* or leave it where it is: `route` of the new settings leads there too. */
+void destination_keep_route(struct destination *destination, const struct route *route);
 /* Frees those that have been idle for long enough, a bounded number at a time. */
 void destinations_free_idle(struct delivery *delivery);
 

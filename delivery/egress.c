@@ -41,6 +41,7 @@ struct egress {
     struct map_node node; /* key: site, NUL, source */
     struct egress_table *table;
     unsigned references; /* under the lock */
+    unsigned generation; /* of the limits; under the lock */
     _Atomic unsigned connections_max;
     _Atomic int64_t interval_us; /* between messages; 0: no limit */
     _Atomic int connections;
@@ -122,6 +123,19 @@ static struct egress *egress_new(struct egress_table *table, const uint8_t *key,
     return egress;
 }
 
+static int64_t interval_us(const struct egress_limits *limits)
+{
+    return limits->messages_per_s > 0 ? (int64_t)(1e6 / limits->messages_per_s) : 0;
+}
+
+/* Under the lock. */
+static void set_limits(struct egress *egress, const struct egress_limits *limits)
+{
+    egress->generation = limits->generation;
+    atomic_store(&egress->connections_max, MAX(limits->connections_max, 1U));
+    atomic_store(&egress->interval_us, interval_us(limits));
+}
+
 struct egress *egress_get(struct egress_table *table, struct bytes site, struct bytes source,
                           const struct egress_limits *limits)
 {
@@ -139,13 +153,10 @@ struct egress *egress_get(struct egress_table *table, struct bytes site, struct 
     struct egress *egress = node != NULL ? container_of(node, struct egress, node)
                                          : egress_new(table, name.ptr, name.len);
 
-    egress->references++;
+    if (egress->references++ == 0)
+        set_limits(egress, limits);
     pthread_mutex_unlock(&table->lock);
-    /* The newest configuration counts. */
-    double rate = limits->messages_per_s;
-
-    atomic_store(&egress->connections_max, MAX(limits->connections_max, 1U));
-    atomic_store(&egress->interval_us, rate > 0 ? (int64_t)(1e6 / rate) : 0);
+    egress_limit(egress, limits);
     return egress;
 }
 
@@ -403,6 +414,23 @@ bool egress_has_waiters(const struct egress *egress, bool is_waiting)
 {
     return atomic_load(&egress->waiter_count) + atomic_load(&egress->table->waiter_count) >
            (is_waiting ? 1 : 0);
+}
+
+void egress_limit(struct egress *egress, const struct egress_limits *limits)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    if ((int)(limits->generation - egress->generation) > 0) {
+        set_limits(egress, limits);
+    } else if (limits->generation == egress->generation) {
+        unsigned connections_max = MAX(limits->connections_max, 1U);
+
+        if (connections_max < atomic_load(&egress->connections_max))
+            atomic_store(&egress->connections_max, connections_max);
+        if (interval_us(limits) > atomic_load(&egress->interval_us))
+            atomic_store(&egress->interval_us, interval_us(limits));
+    }
+    grant_waiting(egress); /* there may be room for more now */
+    pthread_mutex_unlock(&egress->table->lock);
 }
 
 /* --- what the receiver allows ---------------------------------------------------------------- */

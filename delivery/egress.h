@@ -28,7 +28,8 @@ struct egress;
 
 struct egress_limits {
     unsigned connections_max;
-    double messages_per_s;
+    double messages_per_s; /* 0: no limit */
+    unsigned generation;   /* of the settings they are from */
 };
 
 /* Set engine and woken, initialise node, zero the rest. */
@@ -56,6 +57,9 @@ void egress_table_free(struct egress_table **table);
 struct egress *egress_get(struct egress_table *table, struct bytes site, struct bytes source,
                           const struct egress_limits *limits);
 void egress_put(struct egress **egress);
+/* Engines may know of different domains of a site: of one generation the strictest limits count, of
+ * several the newest. */
+void egress_limit(struct egress *egress, const struct egress_limits *limits);
 
 /* A connection slot, or false: then the waiter is registered (once), in line with others. */
 must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter);

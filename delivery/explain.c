@@ -209,7 +209,7 @@ static bool put_egresses(const struct site *site, struct buf *out)
         ok = (i == 0 || buf_append_byte(out, ',')) &&
              put_text(out, '{', "source", bytes_of(e->source->name)) &&
              put_number(out, ',', "connections", egress_connections(e->egress)) &&
-             put_number(out, ',', "connections_max", site_connections_max(site)) &&
+             put_number(out, ',', "connections_max", limits_connections(&site->limits)) &&
              put_time(out, ',', "resting_until",
                       to_wall(site->delivery, egress_resting_until_ms(e->egress))) &&
              buf_append_byte(out, '}');

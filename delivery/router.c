@@ -1,6 +1,8 @@
 /* router.c - which rule is for a domain, and where a route leads. */
 #include "delivery/router.h"
 
+#include <string.h>
+
 #include "smtp/address.h"
 
 bool router_matches(const char *pattern, struct bytes domain)
@@ -34,15 +36,14 @@ const struct retry_rule *router_retry(const struct delivery_settings *settings, 
 }
 
 const struct egress_rule *router_egress_rule(const struct delivery_settings *settings,
-                                             struct bytes site, struct bytes domain)
+                                             struct bytes name)
 {
     const struct egress_rule *rules = settings->egress_rules;
 
-    check(settings->egress_rule_count > 0);
     for (size_t i = 0; i < settings->egress_rule_count; i++)
-        if (router_matches(rules[i].match, site) || router_matches(rules[i].match, domain))
+        if (strcmp(rules[i].match, "*") != 0 && router_matches(rules[i].match, name))
             return &rules[i];
-    return &rules[settings->egress_rule_count - 1];
+    return NULL;
 }
 
 bool router_parse_target(struct bytes text, uint16_t port_default, struct route_target *out)

@@ -15,8 +15,9 @@ const struct route *router_route(const struct delivery_settings *settings, struc
 /* The last rule is "*", so there always is one. */
 const struct retry_rule *router_retry(const struct delivery_settings *settings,
                                       struct bytes domain);
+/* Of a domain, a host or a site's name; "*" is left out. NULL: none. */
 const struct egress_rule *router_egress_rule(const struct delivery_settings *settings,
-                                             struct bytes site, struct bytes domain);
+                                             struct bytes name);
 
 struct route_target {
     bool is_numeric;

@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "delivery/router.h"
 #include "delivery/smtp_client.h"
 
 enum {
@@ -24,7 +23,59 @@ static void on_timeout(struct timeout *timeout);
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static struct site *site_new(struct delivery *delivery, struct bytes name, struct bytes domain)
+/* To all engines: the strictest that any of them knows of counts. */
+static void tell_limits(struct site *site)
+{
+    struct egress_limits limits = {
+        .connections_max = limits_connections(&site->limits),
+        .messages_per_s = limits_rate(&site->limits),
+        .generation = site->delivery->generation,
+    };
+
+    for (size_t i = 0; i < site->egress_count; i++)
+        egress_limit(site->egresses[i].egress, &limits);
+}
+
+static void add_hosts(struct site *site)
+{
+    const struct host *hosts = site->hosts->host;
+    bool is_stricter = false;
+
+    for (size_t i = 0; i < site->hosts->count; i++)
+        if (i == 0 || hosts[i].name.ptr != hosts[i - 1].name.ptr) /* another address of the same */
+            is_stricter |= limits_add(&site->limits, site->delivery->settings, hosts[i].name);
+    if (is_stricter)
+        tell_limits(site);
+}
+
+void site_add_domain(struct site *site, struct bytes domain)
+{
+    if (site->is_current && limits_add(&site->limits, site->delivery->settings, domain))
+        tell_limits(site);
+}
+
+void site_reconfigure(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+    const struct source *before = site->use->settings->sources;
+    const struct source *sources = delivery->settings->sources;
+
+    settings_release(delivery, &site->use);
+    site->use = delivery->use;
+    site->use->references++;
+    for (size_t i = 0; i < site->egress_count; i++)
+        site->egresses[i].source = &sources[i];
+    if (site->failure != NULL && site->failure->source != NULL)
+        site->failure->source = &sources[site->failure->source - before];
+    limits_init(&site->limits, delivery->settings);
+    (void)limits_add(&site->limits, delivery->settings, site->name);
+    tell_limits(site);
+    add_hosts(site);
+    site->rate_until_ms = 0;
+    site_dirty(site);
+}
+
+static struct site *site_new(struct delivery *delivery, struct bytes name)
 {
     const struct delivery_settings *settings = delivery->settings;
     size_t sources = MIN(settings->source_count, (size_t)SOURCES_MAX);
@@ -36,7 +87,8 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
     memcpy(copy, name.ptr, name.len);
     site->delivery = delivery;
     site->name = (struct bytes){copy, name.len};
-    site->rule = router_egress_rule(settings, name, domain);
+    limits_init(&site->limits, settings);
+    (void)limits_add(&site->limits, settings, name);
     site->is_current = true;
     site->use = delivery->use;
     site->use->references++;
@@ -49,8 +101,9 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
     list_node_init(&site->in_starved);
     timeout_init(&site->timeout, on_timeout);
     struct egress_limits limits = {
-        .connections_max = site_connections_max(site),
-        .messages_per_s = site->rule->messages_per_s,
+        .connections_max = limits_connections(&site->limits),
+        .messages_per_s = limits_rate(&site->limits),
+        .generation = delivery->generation,
     };
 
     for (size_t i = 0; i < sources; i++) {
@@ -69,23 +122,20 @@ static struct site *site_new(struct delivery *delivery, struct bytes name, struc
     return site;
 }
 
-unsigned site_connections_max(const struct site *site)
-{
-    return site->rule->connections != 0 ? site->rule->connections : EGRESS_CONNECTIONS_DEFAULT;
-}
-
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain)
 {
     struct bytes name = set->site.len > 0 ? set->site : domain;
     struct map_node *node = map_find(&delivery->sites, name);
     struct site *site =
-        node != NULL ? container_of(node, struct site, node) : site_new(delivery, name, domain);
+        node != NULL ? container_of(node, struct site, node) : site_new(delivery, name);
     struct hosts *old = site->hosts;
 
     site->hosts = hosts_new(set, old);
     if (old != NULL)
         hosts_release(&old);
     site->destination_count++;
+    add_hosts(site);
+    site_add_domain(site, domain);
     return site;
 }
 

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "delivery/hosts.h"
+#include "delivery/limits.h"
 #include "delivery/outcome.h"
 #include "delivery/source.h"
 #include "delivery/state.h"
@@ -55,7 +56,7 @@ struct site {
     bool is_current; /* of the present settings: in the map */
     struct settings_use *use;
     struct hosts *hosts;
-    const struct egress_rule *rule;
+    struct limits limits;
     size_t destination_count; /* references */
     struct list turns;        /* destinations with waiting mail */
     size_t waiting_count;     /* recipients */
@@ -88,6 +89,11 @@ static inline struct bytes site_failure_text(const struct site *site)
 /* Found or made; the caller is a destination and holds it until site_put(). */
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain);
 void site_put(struct site **site);
+/* The rules for one of its domains count for it. */
+void site_add_domain(struct site *site, struct bytes domain);
+/* Of these settings from now on, which have the same sources; rules for its domains are to be added
+ * again. */
+void site_reconfigure(struct site *site);
 void site_dirty(struct site *site);
 /* Copies all of `failure`; has_failed from now on. */
 void site_set_failure(struct site *site, const struct site_failure *failure);
@@ -144,7 +150,6 @@ void site_requeue(struct delivery *delivery, struct pending *pending);
 
 /* For explain and status. */
 const char *site_constraint(const struct site *site, int64_t *until_ms_out);
-unsigned site_connections_max(const struct site *site); /* of one source, the whole process's */
 /* Waiting mail that nothing will wake. */
 bool site_is_unheld(const struct site *site);
 void site_wake(struct site *site);

@@ -64,9 +64,7 @@ static bool others_wait(const struct smtp_client *c)
 
 static bool has_done_enough(const struct smtp_client *c)
 {
-    const struct egress_rule *rule = c->site->rule;
-    uint64_t messages_max = rule->messages_per_connection != 0 ? rule->messages_per_connection
-                                                               : EGRESS_MESSAGES_DEFAULT;
+    uint64_t messages_max = limits_messages(&c->site->limits);
 
     if (c->extensions.mail_max != 0) /* RFC 9422 */
         messages_max = MIN(messages_max, c->extensions.mail_max);
@@ -96,7 +94,6 @@ void client_arm_deadline(struct smtp_client *c)
 
 static void on_timeout(struct smtp_client *c)
 {
-    const struct egress_rule *rule = c->site->rule;
     int64_t idle_ms = engine_now_ms(c->delivery->engine) - c->idle_since_ms;
     struct sent sent;
     char text[128];
@@ -104,7 +101,7 @@ static void on_timeout(struct smtp_client *c)
     switch ((enum client_state)c->state) {
     case CLIENT_READY:
         if (has_done_enough(c) || others_wait(c) ||
-            idle_ms >= (rule->idle_s != 0 ? rule->idle_s : EGRESS_IDLE_S_DEFAULT) * 1000LL)
+            idle_ms >= limits_idle_s(&c->site->limits) * 1000LL)
             client_quit(c);
         else
             conn_deadline(&c->conn, IDLE_STEP_MS);
@@ -153,8 +150,7 @@ static size_t domains_max(const struct smtp_client *c)
 /* Pulls the next message. */
 static bool next_message(struct smtp_client *c)
 {
-    uint64_t limit =
-        c->site->rule->recipients != 0 ? c->site->rule->recipients : EGRESS_RECIPIENTS_DEFAULT;
+    uint64_t limit = limits_recipients(&c->site->limits);
     struct pull pull = {.pendings = c->delivery->pulled};
 
     if (list_is_linked(&c->in_idle))

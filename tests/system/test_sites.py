@@ -56,3 +56,57 @@ def test_engines_take_turns_at_a_receiver_that_allows_one_connection(stage):
     assert len({event["id"].split("-")[0] for event in relay.events(kind="delivered")}) == 2
     # One is asked whether more are let in every few seconds, not one for each message.
     assert refused["connect"] <= 60, refused
+
+
+def test_a_reload_keeps_what_its_change_does_not_concern(stage):
+    busy = stage.receiver(lambda session, where, line: "454 4.3.2 go away" if where == "connect"
+                          else None)
+    other = stage.receiver()
+    receiver = stage.receiver()
+    targets = f'["127.0.0.1:{busy.port}", "127.0.0.1:{receiver.port}"]'
+    idle = '{allow_private: ["127.0.0.0/8"], sites: [{match: "*", idle: 60s}]}'
+    relay = stage.ringpost(engines="1", delivery=idle, routes=f'[{{match: "*", to: {targets}}}]')
+
+    def deliver(count, to="a@one.example", taken=receiver):
+        relay.submit(to, sender="")
+        parts.wait_for(lambda: len(taken.messages) == count, f"message {count}")
+
+    deliver(1)
+    assert (len(busy.sessions), len(receiver.sessions)) == (1, 1)
+    # The retry of others, a route for others, another limit: the connection and the rest stay.
+    relay.write_config(
+        retry="{first: 2s, max: 4s, max_age: 2h}",
+        routes=f'[{{match: "two.example", to: ["127.0.0.1:{other.port}"]}}, '
+               f'{{match: "*", to: {targets}}}]',
+        delivery='{allow_private: ["127.0.0.0/8"], sites: [{match: "*", idle: 61s}]}')
+    relay.cli("reload")
+    deliver(2)
+    assert (len(busy.sessions), len(receiver.sessions)) == (1, 1)
+    deliver(1, "b@two.example", other)
+    # A route that leads elsewhere is followed.
+    relay.write_config(routes=f'[{{match: "*", to: ["127.0.0.1:{other.port}"]}}]')
+    relay.cli("reload")
+    deliver(2, "a@one.example", other)
+    assert len(receiver.messages) == 2
+    # And a limit that is stricter now counts for connections that are open already.
+    relay.write_config(delivery='{allow_private: ["127.0.0.0/8"], '
+                                'sites: [{match: "*", messages_per_connection: 1}]}')
+    relay.cli("reload")
+    before = len(other.sessions)
+    for i in range(3):
+        deliver(3 + i, "a@one.example", other)
+    assert len(other.sessions) >= before + 2
+
+
+def test_the_strictest_rule_of_a_site_counts_whichever_domain_came_first(stage):
+    receiver = stage.receiver()
+    relay = stage.ringpost(
+        engines="1", routes=f'[{{match: "*", to: ["127.0.0.1:{receiver.port}"]}}]',
+        delivery='{allow_private: ["127.0.0.0/8"], sites: [{match: wide.example, idle: 30s, '
+                 'messages_per_connection: 100}, {match: narrow.example, idle: 30s, '
+                 'messages_per_connection: 2}]}')
+    for i, domain in enumerate(["wide", "narrow"] + ["wide"] * 6):
+        relay.submit(f"a@{domain}.example", sender="")
+        parts.wait_for(lambda: len(receiver.messages) == i + 1, f"message {i + 1}")
+    by_session = collections.Counter(id(message.session) for message in receiver.messages)
+    assert max(by_session.values()) == 2, by_session

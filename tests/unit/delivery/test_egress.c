@@ -84,6 +84,48 @@ TEST(egress_get_is_one_object_a_name_and_remembers_failures)
     egress_table_free(&table);
 }
 
+/* --- limits of several engines ---------------------------------------------------------------- */
+
+static unsigned slots_of(struct egress *egress)
+{
+    struct egress_waiter waiter = {.engine = NULL};
+    unsigned count = 0;
+
+    list_node_init(&waiter.node);
+    while (egress_connect_begin(egress, &waiter))
+        count++;
+    assert_true(egress_waiter_cancel(egress, &waiter));
+    for (unsigned i = 0; i < count; i++)
+        egress_connect_end(egress);
+    return count;
+}
+
+TEST(egress_has_the_strictest_limits_of_all_engines_and_the_newest_settings)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits narrow = {.connections_max = 2, .messages_per_s = 1};
+    struct egress_limits wide = {.connections_max = 5, .messages_per_s = 10};
+    struct egress_limits newer = {.connections_max = 4, .generation = 1};
+    struct egress *one = egress_get(table, BYTES("site"), BYTES("source"), &wide);
+
+    assert_int_equal(slots_of(one), 5);
+    struct egress *other = egress_get(table, BYTES("site"), BYTES("source"), &narrow);
+
+    assert_int_equal(slots_of(one), 2);
+    egress_limit(one, &wide);
+    assert_int_equal(slots_of(one), 2);
+    assert_int_equal(egress_rate_take(one, 1000), 0);
+    assert_int_equal(egress_rate_take(one, 1000), 1000);
+    egress_limit(other, &newer);
+    assert_int_equal(slots_of(one), 4);
+    assert_int_equal(egress_rate_take(one, 1000), 0);
+    egress_limit(one, &narrow); /* an engine that has not heard yet */
+    assert_int_equal(slots_of(one), 4);
+    egress_put(&one);
+    egress_put(&other);
+    egress_table_free(&table);
+}
+
 /* --- what the receiver allows ---------------------------------------------------------------- */
 
 static struct egress_table *learning_table;
