@@ -35,7 +35,7 @@ static int admit_message(const struct shard *shard, const struct message *messag
         if (!shard_extent_stands(shard, &content->extents[i]))
             return -EIO;
     if (content->extent_count > 0 &&
-        shard->next_sequence - content->extents[0].segment > STUB_REACH_MAX - SPARES_MAX)
+        shard->next_sequence - content_first_segment(content) > STUB_REACH_MAX - SPARES_MAX)
         return -EIO;
     return 0;
 }
@@ -92,6 +92,7 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
         shard_domain_up(stub->pendings[i].domain);
     }
     batch_add_message(writer, message, count, NULL);
+    list_remove(&message->arriving); /* from here on its pieces stand where the record says */
     struct accepting *accepting = &writer->batch->accepting[writer->batch->accepting_count - 1];
     accepting->message = message_keep(message);
     accepting->stub = stub;

@@ -61,12 +61,17 @@ void compact_stop(struct shard *shard)
 
 /* --- a round --------------------------------------------------------------------------------- */
 
-static bool is_wanted(const struct shard *shard)
+bool compact_is_worth(const struct shard *shard)
 {
     return shard->segment_count >= SEGMENTS_MIN &&
            shard->bytes_live * 100 < shard->bytes_used * shard->compact_live_percent &&
-           engine_now_ms(shard->engine) >= shard->compaction.rest_until_ms &&
-           supply_may_compact(shard, shard->segments[0]);
+           supply_may_empty(shard, shard->segments[0]);
+}
+
+static bool is_wanted(const struct shard *shard)
+{
+    return compact_is_worth(shard) && shard->segments[0]->live_count > 0 &&
+           engine_now_ms(shard->engine) >= shard->compaction.rest_until_ms;
 }
 
 static void collect_stub(void *context, struct stub *stub)

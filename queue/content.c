@@ -19,8 +19,7 @@ void shard_write_content(struct shard *shard, struct content_write *write, struc
     list_node_init(&write->node);
     check(chunk.len > 0);
     check(chunk.len <= CONTENT_CHUNK_MAX);
-    if (write->message != NULL)
-        message_keep(write->message);
+    message_keep(write->message);
     if (shard->is_closing || shard->is_full ||
         !shard_batch_fits(shard, record_size(chunk.len), 0)) {
         list_push_back(&shard->failed_writes, &write->node);
@@ -234,7 +233,7 @@ static void pin_message(struct shard *shard, struct message *message, struct seg
 {
     if (message->content.memory.ptr != NULL || message->content.extent_count == 0)
         return;
-    struct segment *first = shard_segment(shard, message->content.extents[0].segment);
+    struct segment *first = shard_segment(shard, content_first_segment(&message->content));
 
     message->pinned = first != NULL ? first : segment;
     segment_pin(message->pinned);

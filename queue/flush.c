@@ -24,8 +24,6 @@ enum {
     STAGING_LEN_MIN = 256 * 1024,
     STAGING_KEEP_MAX = 8 * 1024 * 1024, /* a larger one is given back */
     STALLS_MAX = 16,                    /* writes in a row that wrote no block */
-    /* Longer than any client may take for its content (600 s from command to command). */
-    LOOSE_CONTENT_MS = 15 * 60 * 1000,
 };
 
 static void on_flushed(struct op *op, int result, uint32_t flags);
@@ -197,11 +195,10 @@ void batch_add_message(struct batch_writer *writer, struct message *message, uin
     accepting->at = (uint32_t)(at - RECORD_HEADER_LEN - writer->staging->data);
     accepting->len = (uint32_t)record_size(len);
     accepting->content_len = inline_len;
-    for (size_t i = 0; inline_len == 0 && i < content->extent_count; i++) {
-        if (i == 0)
-            accepting->first_segment = content->extents[0].segment;
+    if (inline_len == 0 && content->extent_count > 0)
+        accepting->first_segment = content_first_segment(content);
+    for (size_t i = 0; inline_len == 0 && i < content->extent_count; i++)
         accepting->far_len += record_size(content->extents[i].len);
-    }
     batch->index_len += (uint32_t)footer_accept_len(message);
 }
 
@@ -341,12 +338,11 @@ static void tell_taken(struct shard *shard)
         struct content_write *write = container_of(node, struct content_write, node);
         struct message *message = write->message;
 
-        if (message != NULL && message->pinned == NULL) {
+        if (message->pinned == NULL) {
             message->pinned = shard->flush_segment;
             segment_pin(message->pinned);
+            arriving_join(shard, message);
         }
-        if (message == NULL) /* nobody will say when it is done with */
-            shard->flush_segment->loose_until_ms = engine_now_ms(shard->engine) + LOOSE_CONTENT_MS;
         write->done(write, 0);
         message_release(&message);
     }

@@ -9,6 +9,16 @@
  * memory; what a session may really take is its service's limit. */
 enum { MESSAGE_ARENA_MAX = 256 * 1024 * 1024 };
 
+uint32_t content_first_segment(const struct content *content)
+{
+    check(content->extent_count > 0);
+    uint32_t first = content->extents[0].segment;
+
+    for (size_t i = 1; i < content->extent_count; i++)
+        first = MIN(first, content->extents[i].segment);
+    return first;
+}
+
 struct message *message_create(void)
 {
     struct message *message = calloc(1, sizeof(*message));
@@ -16,6 +26,7 @@ struct message *message_create(void)
     if (message == NULL)
         return NULL;
     message->references = 1;
+    list_node_init(&message->arriving);
     arena_init(&message->arena, MESSAGE_ARENA_MAX);
     return message;
 }
@@ -37,6 +48,7 @@ void message_release(struct message **message)
     check(released->references > 0);
     if (--released->references > 0)
         return;
+    list_remove(&released->arriving);
     if (released->pinned != NULL)
         segment_unpin(released->pinned);
     arena_free(&released->arena);

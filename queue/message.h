@@ -40,8 +40,12 @@ struct content {
     uint64_t size;       /* all of it */
     struct bytes memory; /* whole content when resident, else ptr NULL */
     size_t extent_count;
-    struct extent *extents; /* where it stands once written, in order */
+    struct extent *extents; /* where it stands once written, in order of the content: a piece may
+                               have been moved to a later segment than the ones behind it */
 };
+
+/* The oldest segment that holds a piece; there is one. */
+uint32_t content_first_segment(const struct content *content);
 
 struct segment;
 
@@ -79,7 +83,8 @@ struct message {
     struct record_lengths lengths; /* while resident: its stub has the pointer in their place */
     uint32_t held_count;           /* recipients of a resident message that are not scheduled */
     struct segment *pinned; /* the oldest that it may be read from: not reclaimed before its end */
-    void *read_buffer;      /* a loaded message's bytes */
+    struct list_node arriving; /* linked while its content is written and it is not accepted */
+    void *read_buffer;         /* a loaded message's bytes */
 };
 
 /* NULL when memory ran dry: 452 4.3.0. One reference, the caller's. */

@@ -221,11 +221,13 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     };
     struct accept extents = accept;
     struct extent extent;
-    for (bool is_first = true; accept_next_extent(&extents, &extent); is_first = false) {
+    uint32_t reach = 0;
+    while (accept_next_extent(&extents, &extent)) {
         lengths.content += (uint32_t)record_size(extent.len);
-        if (is_first && extent.segment <= r->segment->sequence)
-            stub->reach = (r->segment->sequence - extent.segment) & STUB_REACH_MAX;
+        if (extent.segment <= r->segment->sequence)
+            reach = MAX(reach, r->segment->sequence - extent.segment);
     }
+    stub->reach = reach & STUB_REACH_MAX;
     stub_set_lengths(stub, lengths);
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         if (!accept_next_recipient(&accept, &recipient, &state)) {

@@ -43,12 +43,11 @@ struct segment {
     uint32_t index_len;     /* bound on what the footer will take */
     uint32_t footer_offset; /* 0: no footer (yet) */
     uint32_t footer_len;
-    bool is_busy;           /* its footer is being written */
-    uint32_t live_count;    /* unfinished messages whose first byte stands here */
-    unsigned pins;          /* messages in memory that may be read from here, reads in flight */
-    int64_t loose_until_ms; /* content without an owner came lately: not reclaimed before */
-    struct ids accepted;    /* messages whose accept stands here, until the footer has them */
-    struct ids far;         /* messages that begin here and were accepted in a later segment */
+    bool is_busy;        /* its footer is being written */
+    uint32_t live_count; /* unfinished messages whose first byte stands here */
+    unsigned pins;       /* messages in memory that may be read from here, reads in flight */
+    struct ids accepted; /* messages whose accept stands here, until the footer has them */
+    struct ids far;      /* messages that begin here and were accepted in a later segment */
     struct outcome_entry *outcomes; /* for messages accepted in an earlier segment */
     size_t outcome_count, outcome_capacity;
 };

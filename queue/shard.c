@@ -209,7 +209,7 @@ static bool is_quiet(const struct shard *shard)
 {
     return !shard->is_flushing && shard->filling.batch_count == 0 && shard->footers == 0 &&
            shard->supply.doing == SUPPLY_IDLE && shard->reads_in_flight == 0 &&
-           compact_is_idle(shard) && damage_is_idle(shard) &&
+           compact_is_idle(shard) && arriving_is_idle(shard) && damage_is_idle(shard) &&
            list_is_empty(&shard->failed_commits) && list_is_empty(&shard->failed_writes) &&
            list_is_empty(&shard->ready_loads) && list_is_empty(&shard->ready_reads);
 }
@@ -257,8 +257,10 @@ static void on_turn(struct turn_hook *hook)
         return;
     }
     hand_out_due(shard);
-    if (shard->recovering == NULL)
+    if (shard->recovering == NULL) {
         compact_turn(shard);
+        arriving_turn(shard);
+    }
     supply_check(shard); /* a pin may be gone */
 }
 
@@ -306,6 +308,7 @@ void shard_free(struct shard **shard)
     for (unsigned i = 0; i < freed->spare_count; i++)
         segment_free(&freed->spares[i]);
     damage_close(freed);
+    arriving_free(freed);
     staging_free(&freed->filling);
     staging_free(&freed->flight);
     buf_free(&freed->event_buf);
@@ -366,6 +369,7 @@ static struct shard *shard_new(const struct shard_setup *setup)
     flush_init(shard);
     supply_init(shard);
     compact_init(shard);
+    arriving_init(shard);
     return shard;
 }
 

@@ -84,7 +84,9 @@ bool shard_is_adopted(const struct shard *shard);
  * pressure), not when durable: the accept record's commit covers them. On success the extent is
  * set. Bytes are copied before return. A transaction that ends without an accept just forgets its
  * extents; the space is dead. `message` is the one that the content is for: the space it stands in
- * is not reclaimed while that object lives, however long the client takes to send the rest. */
+ * is not reclaimed while that object lives, however long the client takes to send the rest. done()
+ * puts the extent behind the others in message->content.extents: until the message is accepted the
+ * shard may move pieces out of its oldest segment, and changes the extents in there. */
 struct content_write {
     struct list_node node;
     struct message *message; /* referenced until done() */

@@ -8,6 +8,7 @@
  *   supply.c   segments prepared ahead, closed, reclaimed
  *   content.c  chunks written, messages and contents read back
  *   compact.c  moves what lives long out of the oldest segment
+ *   arriving.c moves what a message that still arrives has written there
  *   damage.c   what does not read back: told, counted, copied aside
  *   recover.c  start-up
  *
@@ -110,6 +111,16 @@ struct compaction {
     struct timeout rest;
 };
 
+/* Messages with pieces in the spool and no accept yet, and the piece that is being moved. */
+struct arriving {
+    struct list messages;  /* message.arriving */
+    struct message *moved; /* referenced; NULL: none is */
+    size_t piece;          /* of its extents */
+    struct content_read read;
+    struct content_write write;
+    int64_t rest_until_ms; /* after a piece that could not be moved */
+};
+
 /* Records that did not read back. */
 struct damaged {
     struct ids copied;     /* positions whose copies stand in damaged/, or are on their way */
@@ -171,6 +182,7 @@ struct shard {
     unsigned reads_in_flight;
 
     struct compaction compaction;
+    struct arriving arriving;
     struct damaged damage;
     struct turn_hook hook;
     struct turn_end end;
@@ -250,7 +262,8 @@ void shard_append_segment(struct shard *shard, struct segment *segment);
 bool supply_roll(struct shard *shard);
 void supply_close_segment(struct shard *shard, struct segment *segment);
 bool supply_is_dead(const struct shard *shard, const struct segment *segment);
-bool supply_may_compact(const struct shard *shard, const struct segment *segment);
+/* What still stands in it may be moved: its records have no other use any more. */
+bool supply_may_empty(const struct shard *shard, const struct segment *segment);
 void supply_check(struct shard *shard); /* prepare, reclaim: whatever is wanted */
 void supply_reserve_header(struct shard *shard, struct segment_header *header);
 must_use bool segment_build_footer(struct shard *shard, struct segment *segment,
@@ -291,6 +304,15 @@ void compact_turn(struct shard *shard);
 void compact_stop(struct shard *shard);
 void compact_moved(struct shard *shard); /* a copy stands, or failed */
 bool compact_is_idle(const struct shard *shard);
+/* So little of the spool lives that the oldest segment is to be emptied, and it can be. */
+bool compact_is_worth(const struct shard *shard);
+
+/* arriving.c */
+void arriving_init(struct shard *shard);
+void arriving_join(struct shard *shard, struct message *message); /* its first piece was taken */
+void arriving_turn(struct shard *shard);
+bool arriving_is_idle(const struct shard *shard);
+void arriving_free(struct shard *shard); /* messages may outlive the shard */
 
 /* recover.c */
 must_use int recover_begin(struct shard *shard, struct recovery *recovery, char *why_out);

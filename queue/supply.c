@@ -236,13 +236,12 @@ bool supply_is_dead(const struct shard *shard, const struct segment *segment)
 {
     return segment->state >= SEGMENT_CLOSED && !segment->is_busy && segment->live_count == 0 &&
            segment->pins == 0 && shard->compaction.segment != segment &&
-           segment->loose_until_ms <= engine_now_ms(shard->engine) && sinks_passed(shard, segment);
+           sinks_passed(shard, segment);
 }
 
-bool supply_may_compact(const struct shard *shard, const struct segment *segment)
+bool supply_may_empty(const struct shard *shard, const struct segment *segment)
 {
-    return segment->state >= SEGMENT_CLOSED && !segment->is_busy && segment->live_count > 0 &&
-           segment->loose_until_ms <= engine_now_ms(shard->engine) && sinks_passed(shard, segment);
+    return segment->state >= SEGMENT_CLOSED && !segment->is_busy && sinks_passed(shard, segment);
 }
 
 static void work(struct chore *chore)
