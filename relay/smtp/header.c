@@ -11,12 +11,16 @@
  *     '----> EMPTY_CR ------> BODY
  *                LF: the separator; other: no field
  *
+ * A first line "From " goes from NAME to VALUE with the name X-Mailbox-Line put before it.
+ *
  * The start of a line is held back in `kept` until it is known to be a field to be passed on, a
  * field to be dropped, or no field at all. What is held back goes out before anything else.
  */
 #include "smtp/header.h"
 
 #include <string.h>
+
+enum { KEPT_AT = HEADER_MAILBOX_LEN /* in kept: what was read, behind what is put before it */ };
 
 enum header_state {
     HEADER_LINE,     /* at the start of a line */
@@ -104,14 +108,14 @@ static bool send_kept(struct header_scan *scan, struct buf *out)
 static void keep(struct header_scan *scan, uint8_t byte)
 {
     check(scan->kept_len < HEADER_FIELD_KEPT);
-    scan->kept[HEADER_SEPARATOR_LEN + scan->kept_len++] = byte;
+    scan->kept[KEPT_AT + scan->kept_len++] = byte;
 }
 
 /* What is kept may go out: `header_len` bytes of it belong to the header section. */
 static void release_kept(struct header_scan *scan, size_t from, size_t header_len)
 {
     scan->send_start = (uint16_t)from;
-    scan->send_end = (uint16_t)(HEADER_SEPARATOR_LEN + scan->kept_len);
+    scan->send_end = (uint16_t)(KEPT_AT + scan->kept_len);
     scan->header_size += header_len;
     scan->kept_len = 0;
 }
@@ -119,12 +123,12 @@ static void release_kept(struct header_scan *scan, size_t from, size_t header_le
 static void enter_body(struct header_scan *scan, bool has_separator)
 {
     if (has_separator) {
-        release_kept(scan, HEADER_SEPARATOR_LEN, HEADER_SEPARATOR_LEN);
+        release_kept(scan, KEPT_AT, HEADER_SEPARATOR_LEN);
     } else {
-        scan->kept[0] = '\r';
-        scan->kept[1] = '\n';
+        scan->kept[KEPT_AT - 2] = '\r';
+        scan->kept[KEPT_AT - 1] = '\n';
         scan->missing_separator = true;
-        release_kept(scan, 0, HEADER_SEPARATOR_LEN);
+        release_kept(scan, KEPT_AT - HEADER_SEPARATOR_LEN, HEADER_SEPARATOR_LEN);
     }
     scan->state = HEADER_BODY;
 }
@@ -148,6 +152,31 @@ static void take_line_start(struct header_scan *scan, uint8_t byte)
     }
 }
 
+/* ">From " and a byte that is neither a space nor the colon of a field From. */
+static bool is_mailbox_line(const struct header_scan *scan)
+{
+    struct bytes name = bytes_range(scan->kept + KEPT_AT, scan->name_len);
+
+    while (name.len > 0 && name.ptr[0] == '>')
+        name = bytes_slice(name, 1, name.len);
+    return !scan->has_real_field && scan->mailbox_count < HEADER_MAILBOX_COUNT &&
+           scan->kept_len > scan->name_len && bytes_equal_nocase(name, BYTES("From"));
+}
+
+static void enter_mailbox_line(struct header_scan *scan)
+{
+    static const char field[] = "X-Mailbox-Line: ";
+
+    _Static_assert(sizeof(field) - 1 == HEADER_MAILBOX_LEN, "there is a place for it");
+    memcpy(scan->kept, field, HEADER_MAILBOX_LEN);
+    scan->mailbox_count++;
+    scan->dropping = false;
+    scan->in_message_id = false;
+    scan->has_field = true;
+    scan->state = HEADER_VALUE;
+    release_kept(scan, 0, (size_t)HEADER_MAILBOX_LEN + scan->kept_len);
+}
+
 /* Takes name bytes, and one byte that is none; there is at least one of either. */
 static void take_name(struct header_scan *scan, struct bytes *input)
 {
@@ -157,7 +186,7 @@ static void take_name(struct header_scan *scan, struct bytes *input)
 
     while (!is_name_over && len < len_max && is_name_byte(input->ptr[len]))
         len++;
-    memcpy(scan->kept + HEADER_SEPARATOR_LEN + scan->kept_len, input->ptr, len);
+    memcpy(scan->kept + KEPT_AT + scan->kept_len, input->ptr, len);
     scan->kept_len += (uint16_t)len;
     scan->name_len += (uint16_t)len;
     *input = bytes_slice(*input, len, input->len);
@@ -165,6 +194,10 @@ static void take_name(struct header_scan *scan, struct bytes *input)
         return;
     uint8_t byte = input->ptr[0];
     bool is_space = byte == ' ' || byte == '\t'; /* "Name :" is RFC 5322 section 4.5.1's */
+    if (byte != ':' && !is_space && is_mailbox_line(scan)) {
+        enter_mailbox_line(scan);
+        return;
+    }
     *input = bytes_slice(*input, 1, input->len);
     keep(scan, byte);
     if (byte == ':')
@@ -207,8 +240,9 @@ static void enter_field(struct header_scan *scan)
 
     scan->dropping = false;
     scan->has_field = true;
+    scan->has_real_field = true;
     scan->state = HEADER_VALUE;
-    switch (field_of(bytes_range(scan->kept + HEADER_SEPARATOR_LEN, scan->name_len))) {
+    switch (field_of(bytes_range(scan->kept + KEPT_AT, scan->name_len))) {
     case HEADER_RECEIVED:
         scan->received_count++;
         break;
@@ -236,7 +270,7 @@ static void enter_field(struct header_scan *scan)
     if (scan->dropping)
         scan->kept_len = 0;
     else
-        release_kept(scan, HEADER_SEPARATOR_LEN, scan->kept_len);
+        release_kept(scan, KEPT_AT, scan->kept_len);
 }
 
 /* Keeps the value of Message-ID: unfolded, trimmed, runs of white space as one space. */

@@ -4,6 +4,10 @@
  * A header_scan is fed content in any pieces, with what the relay must look at or take out told
  * field by field. Values are passed on as they come, of any length. Bodies are passed through
  * untouched. Bounded memory. Only CRLF ends a line here.
+ *
+ * What an mbox file puts before a message, a first line "From somebody date" (also with ">" before
+ * it), is stored as the field X-Mailbox-Line, as Postfix does: taken for the end of the header
+ * section it would turn all fields behind it, Bcc among them, into text that every recipient reads.
  */
 #pragma once
 
@@ -15,6 +19,10 @@ enum {
                                 section 2.1.1. A line without a colon in these is no field */
     HEADER_NAME_MAX = HEADER_FIELD_KEPT - 1,
     HEADER_SEPARATOR_LEN = 2,
+    HEADER_MAILBOX_LEN = 16,  /* "X-Mailbox-Line: " */
+    HEADER_MAILBOX_COUNT = 8, /* so many first lines; one more is no field */
+    /* More bytes than came in that a scan may store. */
+    HEADER_GROWTH_MAX = HEADER_SEPARATOR_LEN + HEADER_MAILBOX_COUNT * HEADER_MAILBOX_LEN,
 };
 
 enum header_field {
@@ -43,14 +51,16 @@ struct header_scan {
     uint8_t state;
     bool drop_bcc;
     bool has_field;      /* a continuation line has something to continue */
+    bool has_real_field; /* one that is no mailbox line */
+    uint8_t mailbox_count;
     bool dropping;       /* that field is not passed on */
     bool in_message_id;  /* that field is the first Message-ID */
     bool space_pending;  /* white space inside its value */
-    uint16_t kept_len;   /* undecided bytes, behind the place for a separator */
+    uint16_t kept_len;   /* undecided bytes, behind the place for what may be put before them */
     uint16_t name_len;   /* of these, the field name */
     uint16_t send_start; /* decided bytes of kept on their way out; end 0: none */
     uint16_t send_end;
-    uint8_t kept[HEADER_SEPARATOR_LEN + HEADER_FIELD_KEPT];
+    uint8_t kept[HEADER_MAILBOX_LEN + HEADER_FIELD_KEPT];
 };
 
 /* drop_bcc: take Bcc and Resent-Bcc out as well as Return-Path (submission, RFC 6409 section 8). */

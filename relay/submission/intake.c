@@ -11,8 +11,8 @@
 #include "base/utf8.h"
 
 enum {
-    HELD_BACK_MAX = HEADER_SEPARATOR_LEN + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
-    CONTENT_MAX = 2 * CONTENT_CHUNK_MAX + HELD_BACK_MAX,      /* of content waiting in memory */
+    HELD_BACK_MAX = HEADER_GROWTH_MAX + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
+    CONTENT_MAX = 2 * CONTENT_CHUNK_MAX + HELD_BACK_MAX,   /* of content waiting in memory */
     PREFIX_MAX = 4096,
     RECIPIENTS_MIN = 2, /* first size of the array; doubled */
     EXTENTS_MIN = 8,
@@ -158,6 +158,16 @@ size_t intake_room(const struct intake *intake)
     return room > HELD_BACK_MAX ? room - HELD_BACK_MAX : 0;
 }
 
+/* The scan found what is refused: the rest goes nowhere. */
+static bool has_failed(struct intake *intake)
+{
+    if (intake->error == 0 && intake->scan.missing_separator) {
+        intake->error = INTAKE_HEADER;
+        buf_free(&intake->content);
+    }
+    return intake->error != 0;
+}
+
 void intake_content(struct intake *intake, struct bytes run)
 {
     check(!intake->has_ended);
@@ -167,6 +177,8 @@ void intake_content(struct intake *intake, struct bytes run)
     bool fits = intake->scan.in_body ? buf_append(&intake->content, run)
                                      : header_scan_feed(&intake->scan, &run, &intake->content);
     check(fits);
+    if (has_failed(intake))
+        return;
     if (buf_len(&intake->content) > CONTENT_CHUNK_MAX && !intake->is_writing)
         write_content(intake);
 }
@@ -179,6 +191,7 @@ void intake_end(struct intake *intake, const struct dot_reader *reader, unsigned
     if (intake->error == 0) {
         bool fits = header_scan_finish(&intake->scan, &intake->content);
         check(fits);
+        (void)has_failed(intake);
     }
     if (intake->scan.received_count > received_max)
         intake->error = INTAKE_LOOP;

@@ -10,6 +10,10 @@
  * to CONTENT_CHUNK_MAX: then it is one record, written with the accept. What is larger is written
  * to the shard piece by piece while it arrives, never more than two pieces in memory.
  *
+ * A header section ends with an empty line or with the content. Were it ended by us, before a line
+ * that is no field, fields behind that line would be text that every recipient reads, Bcc among
+ * them: such a message is refused.
+ *
  * 8-bit content is taken with or without BODY=8BITMIME, and the message marked by what it holds,
  * not by what was said: too many applications do not say it, and a 7-bit message that was
  * announced as 8BITMIME need not fail at a next hop without it. Header fields with bytes above 127
@@ -46,9 +50,12 @@ struct intake_client {
 struct intake_answer {
     void *context;
     void (*resume)(void *context);                           /* there is room for content again */
-    void (*done)(void *context, int result, const char *id); /* 0, -errno, INTAKE_LOOP */
+    void (*done)(void *context, int result, const char *id); /* 0, -errno, INTAKE_* */
 };
-enum { INTAKE_LOOP = -1000 }; /* more Received fields than received_max */
+enum {
+    INTAKE_LOOP = -1000,   /* more Received fields than received_max */
+    INTAKE_HEADER = -1001, /* a line before the empty one is no header field */
+};
 
 size_t intake_size(void); /* of the objects in intake_home.intakes */
 

@@ -115,6 +115,10 @@ static void on_done(void *context, int result, const char *id)
         verdict = refusal(554, "5.4.6", "Too many hops: this mail is going in circles",
                           "limits.received");
         break;
+    case INTAKE_HEADER: /* RFC 5322 section 2.1 */
+        verdict = refusal(554, "5.6.0", "A line before the first empty line is no header field",
+                          "header");
+        break;
     case -ENOSPC:
         verdict = refusal(452, "4.3.1", "The spool is full, try again later", "spool-full");
         break;

@@ -20,7 +20,7 @@ static void scan_all(struct bytes content, bool drop_bcc, size_t piece_len, size
     struct buf out;
 
     buf_init(&out, room);
-    buf_init(stored, content.len + 16);
+    buf_init(stored, content.len + HEADER_GROWTH_MAX);
     header_scan_init(scan, drop_bcc);
     for (size_t at = 0; at < content.len;) {
         size_t len = MIN(piece_len, content.len - at);
@@ -68,6 +68,7 @@ static void check_stored(const struct header_scan *scan, struct bytes stored)
     } else {
         check(header.len == stored.len);
     }
+    check(!bytes_starts_nocase(header, BYTES("From ")) || bytes_find(header, ':', 0) < header.len);
     check(!bytes_starts_nocase(header, BYTES("Return-Path:")));
     check(!bytes_starts_nocase(header, BYTES("Bcc:")));
     for (size_t at = 0; at < header.len; at++) {
@@ -90,7 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     if (len < 2)
         return 0;
     struct bytes content = {input + 2, len - 2};
-    scan_all(content, true, len, len + 16, &whole, &stored);
+    scan_all(content, true, len, len + HEADER_GROWTH_MAX, &whole, &stored);
+    check(buf_len(&stored) <= content.len + HEADER_GROWTH_MAX);
     scan_all(content, true, 1 + input[0] % 70, 1 + input[1] % 70, &pieces, &stored_pieces);
     check(bytes_equal(buf_bytes(&stored), buf_bytes(&stored_pieces)));
     check_same(&whole, &pieces);
@@ -100,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     check(!again.missing_separator);
     check(again.in_body == whole.in_body);
     buf_free(&stored_again);
-    scan_all(content, false, len, len + 16, &again, &stored_again);
+    scan_all(content, false, len, len + HEADER_GROWTH_MAX, &again, &stored_again);
     check(again.received_count == whole.received_count);
     buf_free(&stored);
     buf_free(&stored_pieces);

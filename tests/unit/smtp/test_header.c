@@ -12,6 +12,11 @@
     HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED TEN TEN TEN TEN TEN \
         TEN TEN TEN TEN "aaaaaaa"
 
+#define FROM_4 "From x\r\nFrom x\r\nFrom x\r\nFrom x\r\n"
+#define FROM_8 FROM_4 FROM_4
+#define FIELD_2 "X-Mailbox-Line: From x\r\nX-Mailbox-Line: From x\r\n"
+#define FIELD_8 FIELD_2 FIELD_2 FIELD_2 FIELD_2
+
 struct sample {
     struct bytes input;
     bool drop_bcc;
@@ -61,8 +66,22 @@ static const struct sample samples[] = {
     {BYTES("From : a\r\nDate \t : x\r\n\r\n"), true, BYTES("From : a\r\nDate \t : x\r\n\r\n"), true,
      false, 0, BYTES(""), "df"},
     /* A line that is no field: the body has begun. */
-    {BYTES("From me Tue Nov 24\r\nA: b\r\n"), true, BYTES("\r\nFrom me Tue Nov 24\r\nA: b\r\n"),
-     true, true, 0, BYTES(""), ""},
+    {BYTES("A: b\r\nFrom me\r\nBcc: c\r\n"), true, BYTES("A: b\r\n\r\nFrom me\r\nBcc: c\r\n"), true,
+     true, 0, BYTES(""), ""},
+    {BYTES("Fromme Tue\r\n"), true, BYTES("\r\nFromme Tue\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("From\r\n"), true, BYTES("\r\nFrom\r\n"), true, true, 0, BYTES(""), ""},
+    {BYTES("> From me\r\n"), true, BYTES("\r\n> From me\r\n"), true, true, 0, BYTES(""), ""},
+    /* What an mbox file puts first: kept as a field, and so are the fields behind it. */
+    {BYTES("From me Tue Nov 24\r\nBcc: b\r\nA: b\r\n\r\nFrom x\r\n"), true,
+     BYTES("X-Mailbox-Line: From me Tue Nov 24\r\nA: b\r\n\r\nFrom x\r\n"), true, false, 0,
+     BYTES(""), ""},
+    {BYTES(">>FROM \r\n>from\t x\r\n folded\r\nFrom : y\r\n\r\n"), true,
+     BYTES("X-Mailbox-Line: >>FROM \r\nX-Mailbox-Line: >from\t x\r\n folded\r\nFrom : y\r\n\r\n"),
+     true, false, 0, BYTES(""), "f"},
+    {BYTES(FROM_8 "From x\r\n\r\n"), true, BYTES(FIELD_8 "\r\nFrom x\r\n\r\n"), true, true, 0,
+     BYTES(""), ""},
+    {BYTES("From \xc3\xa4\r\n\r\n"), true, BYTES("X-Mailbox-Line: From \xc3\xa4\r\n\r\n"), true,
+     false, 0, BYTES(""), "8"},
     {BYTES("A: b\r\nbody\r\nBcc: c\r\n"), true, BYTES("A: b\r\n\r\nbody\r\nBcc: c\r\n"), true, true,
      0, BYTES(""), ""},
     {BYTES("A: b\r\nbody"), true, BYTES("A: b\r\n\r\nbody"), true, true, 0, BYTES(""), ""},
