@@ -54,6 +54,10 @@ static const struct config_key limits_keys[] = {
      .offset = AT(submission.line_length_max),
      .min = 1000},
     {.name = "errors", .kind = CONFIG_COUNT, .offset = AT(submission.errors_max), .min = 1},
+    {.name = "idle_commands",
+     .kind = CONFIG_COUNT,
+     .offset = AT(submission.idle_commands_max),
+     .min = 1},
     {.name = "received", .kind = CONFIG_COUNT, .offset = AT(submission.received_max), .min = 5},
     {.name = "command_timeout",
      .kind = CONFIG_SECONDS,
@@ -63,6 +67,15 @@ static const struct config_key limits_keys[] = {
      .kind = CONFIG_SECONDS,
      .offset = AT(submission.content_timeout_s),
      .min = 1},
+    {.name = "content_deadline",
+     .kind = CONFIG_SECONDS,
+     .offset = AT(submission.content_deadline_s),
+     .min = 1},
+    {.name = "content_rate",
+     .kind = CONFIG_SIZE_SMALL,
+     .offset = AT(submission.content_rate_min),
+     .max = 1 << 20},
+    {.name = "strict_syntax", .kind = CONFIG_BOOL, .offset = AT(submission.is_strict)},
     {.name = NULL},
 };
 
@@ -243,6 +256,9 @@ static void set_defaults(struct config *config)
         .errors_max = SMTP_SERVER_ERRORS_DEFAULT,
         .command_timeout_s = 300,
         .content_timeout_s = 180,
+        .content_deadline_s = SMTP_SERVER_CONTENT_S_DEFAULT,
+        .content_rate_min = SMTP_SERVER_CONTENT_RATE_DEFAULT,
+        .idle_commands_max = SMTP_SERVER_IDLE_DEFAULT,
     };
     set_default_counts(config);
     config->memory_max = UINT64_C(2) << 30;

@@ -29,6 +29,14 @@ METRIC_COUNTER(SMTPD_REFUSED_CONTENT, "ringpost_smtp_refused_total{class=\"conte
 METRIC_COUNTER(SMTPD_REFUSED_POLICY, "ringpost_smtp_refused_total{class=\"policy\"}", "")
 METRIC_COUNTER(SMTPD_TIMEOUTS, "ringpost_smtp_timeouts_total",
                "Sessions closed because the client was silent")
+METRIC_COUNTER(SMTPD_CONTENT_SLOW, "ringpost_smtp_content_slow_total",
+               "Sessions ended because content came too slowly or took too long")
+METRIC_COUNTER(SMTPD_TOO_MANY_IDLE, "ringpost_smtp_too_many_idle_commands_total",
+               "Sessions ended for too many commands that move nothing")
+METRIC_COUNTER(SMTPD_EARLY_TALKERS, "ringpost_smtp_early_talkers_total",
+               "Sessions ended because an unknown client did not wait for its turn")
+METRIC_COUNTER(SMTPD_LAX_SYNTAX, "ringpost_smtp_lax_syntax_total",
+               "MAIL and RCPT taken with a space behind the colon")
 METRIC_COUNTER(SMTPD_TOO_MANY_ERRORS, "ringpost_smtp_too_many_errors_total",
                "Sessions closed for too many errors")
 METRIC_COUNTER(DNS_QUERIES, "ringpost_dns_queries_total",

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -172,6 +173,13 @@ static void receive_done(struct op *op, int result, uint32_t flags)
 struct bytes conn_input(const struct conn *conn)
 {
     return buf_bytes(&conn->input);
+}
+
+bool conn_has_unread(const struct conn *conn)
+{
+    int len = 0;
+
+    return ioctl(conn->fd, FIONREAD, &len) == 0 && len > 0;
 }
 
 void conn_consume(struct conn *conn, size_t len)

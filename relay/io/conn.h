@@ -89,6 +89,8 @@ void conn_connect(struct conn *conn, struct engine *engine, const struct address
 
 struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
 void conn_consume(struct conn *conn, size_t len);
+/* The peer has sent something that is not in conn_input() yet, as far as the kernel knows now. */
+bool conn_has_unread(const struct conn *conn);
 /* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max and
  * when the connection is not open. */
 must_use bool conn_write(struct conn *conn, struct bytes b);

@@ -72,12 +72,14 @@ struct smtp_mail {
     struct bytes envid; /* xtext as given; empty when not */
     bool smtputf8;
     bool has_auth; /* AUTH= was given (RFC 4954 section 5); its value is not kept */
+    bool is_lax;   /* spaces stood behind the colon */
 };
 
 struct smtp_rcpt {
     struct smtp_address forward_path;
     unsigned notify;    /* SMTP_NOTIFY_* bits */
     struct bytes orcpt; /* "rfc822;xtext" as given; empty when not */
+    bool is_lax;        /* spaces stood behind the colon */
 };
 
 /* Why an argument was refused: the reply that says so. */
@@ -88,10 +90,11 @@ struct smtp_refusal {
 };
 
 /*
- * "FROM:<path> params" and "TO:<path> params". A space after the colon is refused (501). Unknown
- * parameters and BODY=BINARYMIME are 555 5.5.4, duplicates and bad values 501 5.5.4, a SIZE past 64
- * bits 552 5.3.4. A UTF-8 reverse-path without SMTPUTF8 is 553 5.6.7; for forward-paths the caller
- * knows whether MAIL said it. What ENVID and ORCPT decode to is printable. RCPT TO:<> is 501.
+ * "FROM:<path> params" and "TO:<path> params". Spaces behind the colon, which RFC 5321 section 3.3
+ * forbids and old clients send, are left to the caller: is_lax. Unknown parameters and
+ * BODY=BINARYMIME are 555 5.5.4, duplicates and bad values 501 5.5.4, a SIZE past 64 bits is
+ * 552 5.3.4. A UTF-8 reverse-path without SMTPUTF8 is 553 5.6.7; for forward-paths the caller knows
+ * whether MAIL said it. What ENVID and ORCPT decode to is printable. RCPT TO:<> is 501.
  */
 must_use bool smtp_mail_parse(struct bytes argument, struct smtp_mail *out,
                               struct smtp_refusal *why_out);

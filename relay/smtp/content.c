@@ -84,10 +84,15 @@ void chunk_read(struct dot_reader *reader, struct bytes chunk)
     reader->line_len_max = MAX(reader->line_len_max, reader->line_len);
 }
 
+struct bytes chunk_missing(const struct dot_reader *reader)
+{
+    return reader->state == AT_TEXT ? BYTES("\r\n") : BYTES_NONE;
+}
+
 void chunk_finish(struct dot_reader *reader)
 {
-    if (reader->state != AT_START)
-        reader->has_bare = true;
+    check(reader->state != AT_TEXT);
+    reader->ends_in_cr = reader->state == AT_CR;
     reader->done = true;
 }
 

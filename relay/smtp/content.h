@@ -10,8 +10,9 @@
 #include "base/buf.h"
 
 struct dot_reader {
-    uint8_t state; /* position within CRLF.CRLF */
-    bool has_bare; /* a bare CR or LF was seen */
+    uint8_t state;   /* position within CRLF.CRLF */
+    bool has_bare;   /* a bare CR or LF was seen */
+    bool ends_in_cr; /* chunks ended behind a CR: what is missing cannot be known */
     bool has_nul;
     bool has_8bit;       /* a byte above 127 was seen */
     uint64_t size;       /* bytes handed out */
@@ -29,10 +30,13 @@ void dot_reader_init(struct dot_reader *reader); /* at the start of a line */
 void dot_read(struct dot_reader *reader, struct bytes *input,
               void (*out)(void *context, struct bytes run), void *context);
 
-/* The same counting and checks for BDAT, whose chunks end by count (RFC 3030): no dots, but bare
- * CR and LF are bad there too. finish is called after LAST: content must end in CRLF or be empty,
- * else has_bare is set. */
+/*
+ * The same counting and checks for BDAT, whose chunks end by count (RFC 3030): no dots, but bare
+ * CR and LF are bad there too. After LAST: what chunk_missing() gives is read as if it had been in
+ * the last chunk, a CRLF where the last line has none, as other servers add it; then finish.
+ */
 void chunk_read(struct dot_reader *reader, struct bytes chunk);
+struct bytes chunk_missing(const struct dot_reader *reader);
 void chunk_finish(struct dot_reader *reader);
 
 struct dot_writer {

@@ -32,8 +32,7 @@ static bool parse_auth(struct smtp_mail *mail, struct bytes value, struct smtp_r
 static bool parse_notify(struct smtp_rcpt *rcpt, struct bytes value, struct smtp_refusal *why_out);
 static bool parse_orcpt(struct smtp_rcpt *rcpt, struct bytes value, struct smtp_refusal *why_out);
 static bool take_parameter(struct bytes *input, struct smtp_parameter *out);
-static bool take_label(struct bytes *argument, struct bytes label, const char *syntax,
-                       struct smtp_refusal *why_out);
+static bool take_label(struct bytes *argument, struct bytes label, bool *is_lax_out);
 static bool refuse(struct smtp_refusal *why_out, unsigned code, const char *enhanced,
                    const char *text);
 
@@ -72,8 +71,8 @@ bool smtp_mail_parse(struct bytes argument, struct smtp_mail *out, struct smtp_r
     bool seen[ARRAY_LEN(mail_keywords)] = {false};
     struct smtp_parameter parameter;
 
-    if (!take_label(&argument, BYTES("FROM:"), "syntax is MAIL FROM:<address>", why_out))
-        return false;
+    if (!take_label(&argument, BYTES("FROM:"), &mail.is_lax))
+        return refuse(why_out, 501, "5.5.4", "syntax is MAIL FROM:<address>");
     if (!smtp_take_path(&argument, &mail.reverse_path))
         return refuse(why_out, 501, "5.1.7", "bad sender address");
     while (argument.len > 0) {
@@ -100,8 +99,8 @@ bool smtp_rcpt_parse(struct bytes argument, struct smtp_rcpt *out, struct smtp_r
     bool seen[ARRAY_LEN(rcpt_keywords)] = {false};
     struct smtp_parameter parameter;
 
-    if (!take_label(&argument, BYTES("TO:"), "syntax is RCPT TO:<address>", why_out))
-        return false;
+    if (!take_label(&argument, BYTES("TO:"), &rcpt.is_lax))
+        return refuse(why_out, 501, "5.5.4", "syntax is RCPT TO:<address>");
     if (!smtp_take_path(&argument, &rcpt.forward_path))
         return refuse(why_out, 501, "5.1.3", "bad recipient address");
     if (rcpt.forward_path.text.len == 0)
@@ -129,14 +128,17 @@ static bool refuse(struct smtp_refusal *why_out, unsigned code, const char *enha
     return false;
 }
 
-/* "FROM:" or "TO:", directly followed by the path (RFC 5321 section 3.3). */
-static bool take_label(struct bytes *argument, struct bytes label, const char *syntax,
-                       struct smtp_refusal *why_out)
+/* "FROM:" or "TO:", with the spaces that may stand behind it. */
+static bool take_label(struct bytes *argument, struct bytes label, bool *is_lax_out)
 {
+    size_t spaces = 0;
+
     if (!bytes_take_nocase(argument, label))
-        return refuse(why_out, 501, "5.5.4", syntax);
-    if (argument->len > 0 && (argument->ptr[0] == ' ' || argument->ptr[0] == '\t'))
-        return refuse(why_out, 501, "5.5.4", "no space is allowed after the colon");
+        return false;
+    while (spaces < argument->len && argument->ptr[spaces] == ' ')
+        spaces++;
+    *argument = bytes_slice(*argument, spaces, argument->len);
+    *is_lax_out = spaces > 0;
     return true;
 }
 

@@ -29,7 +29,7 @@ struct verdict {
     const char *enhanced; /* "5.7.1" */
     const char *text;
     const char *rule; /* which rule decided: for the log and the rejected event */
-    bool close;       /* with 421: say it and close */
+    bool close;       /* say it and close: with 421, and where going on would be unsafe */
 };
 #define VERDICT_OK ((struct verdict){0})
 
@@ -41,7 +41,8 @@ struct smtp_refused {
 };
 
 struct smtp_policy {
-    /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. */
+    /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. Sets
+     * server->must_wait for a client that nobody vouches for. */
     struct verdict (*connected)(void *context, struct smtp_server *server);
     /* MAIL: may this client send, and from this reverse-path? Yes opens a transaction. */
     struct verdict (*mail)(void *context, struct smtp_server *server, const struct smtp_mail *mail);

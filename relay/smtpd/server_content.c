@@ -3,6 +3,8 @@
 
 #include "base/metric.h"
 
+enum { IDLE_CHUNK_MAX = 1024 };
+
 static enum step data_step(struct smtp_server *server);
 static enum step chunk_step(struct smtp_server *server);
 static enum step chunk_end(struct smtp_server *server);
@@ -27,6 +29,7 @@ enum step handle_data(struct smtp_server *server, struct bytes argument __attrib
     }
     server->incoming = (struct smtp_incoming){.swallowed = server->incoming.swallowed};
     dot_reader_init(&server->incoming.reader);
+    pace_begin(server);
     server_enter(server, SERVER_CONTENT);
     return server_reply(server, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 }
@@ -53,6 +56,15 @@ static struct verdict judge_chunk(struct smtp_server *server, uint64_t size)
     return service->policy->content_begin(service->context, server);
 }
 
+/* A chunk that brings nothing on: empty, or small and behind one that was refused. Larger ones of
+ * these are bounded by what a session may make us read for nothing. */
+static bool is_idle_chunk(const struct smtp_server *server, uint64_t size, bool is_last)
+{
+    if (server->incoming.broken.code != 0)
+        return size < IDLE_CHUNK_MAX;
+    return size == 0 && !is_last;
+}
+
 enum step handle_bdat(struct smtp_server *server, struct bytes argument)
 {
     struct smtp_incoming *incoming = &server->incoming;
@@ -69,8 +81,13 @@ enum step handle_bdat(struct smtp_server *server, struct bytes argument)
             return next;
         return server_leave(server, "4.5.0", "Where that chunk ends is unknown, closing");
     }
-    if (!server->transaction.has_chunks)
+    if (is_idle_chunk(server, size, is_last) && server_count_idle(server) == STEP_CLOSE)
+        return STEP_CLOSE;
+    if (!server->transaction.has_chunks) {
         dot_reader_init(&incoming->reader);
+        if (incoming->broken.code == 0)
+            pace_begin(server);
+    }
     struct verdict verdict = judge_chunk(server, size);
     incoming->is_chunk = true;
     incoming->is_last = is_last;
@@ -89,14 +106,19 @@ enum step content_step(struct smtp_server *server)
     return server->incoming.is_chunk ? chunk_step(server) : data_step(server);
 }
 
-/* How much of what has arrived may be taken now; 0: the step waits. */
-static size_t content_take_max(struct smtp_server *server, size_t arrived)
+/* How much of what has arrived may be taken now; less than `min`: the step waits. */
+static size_t content_take_max(struct smtp_server *server, size_t arrived, size_t min)
 {
     const struct smtp_service *service = server->service;
 
-    if (arrived == 0 || server->incoming.refusal.code != 0)
+    if (server->incoming.refusal.code != 0)
         return arrived;
-    return MIN(arrived, service->policy->content_room(service->context, server));
+    size_t room = service->policy->content_room(service->context, server);
+    if (room < min)
+        pace_wait(server);
+    else
+        pace_go_on(server);
+    return MIN(arrived, room);
 }
 
 static enum step data_step(struct smtp_server *server)
@@ -109,7 +131,7 @@ static enum step data_step(struct smtp_server *server)
     if (input.len == 0)
         return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
     /* One byte less than there is room: the reader may hand out a CR that it held back. */
-    size_t len = content_take_max(server, input.len + 1);
+    size_t len = content_take_max(server, input.len + 1, 2);
     if (len < 2)
         return STEP_WAIT;
     struct bytes rest = bytes_slice(input, 0, len - 1);
@@ -117,6 +139,7 @@ static enum step data_step(struct smtp_server *server)
     dot_read(&incoming->reader, &rest, is_refused ? nowhere : content_out, server);
     size_t taken = len - 1 - rest.len;
     conn_consume(&server->conn, taken);
+    incoming->received += taken;
     if (is_refused)
         return swallow(server, taken);
     metric_add(METRIC_SMTPD_CONTENT_BYTES, (int64_t)taken);
@@ -135,17 +158,17 @@ static enum step chunk_step(struct smtp_server *server)
         return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
     if (input.len > incoming->chunk_left)
         input.len = (size_t)incoming->chunk_left;
-    size_t len = content_take_max(server, input.len);
+    size_t len = content_take_max(server, input.len, 1);
     if (len == 0)
         return STEP_WAIT;
     bool is_refused = incoming->refusal.code != 0;
-    if (!is_refused) {
-        struct bytes run = bytes_slice(input, 0, len);
-        chunk_read(&incoming->reader, run);
+    struct bytes run = bytes_slice(input, 0, len);
+    chunk_read(&incoming->reader, run);
+    if (!is_refused)
         content_out(server, run);
-    }
     conn_consume(&server->conn, len);
     incoming->chunk_left -= len;
+    incoming->received += len;
     if (is_refused)
         return swallow(server, len);
     metric_add(METRIC_SMTPD_CONTENT_BYTES, (int64_t)len);
@@ -160,6 +183,13 @@ static enum step chunk_end(struct smtp_server *server)
     if (!server_can_reply(server))
         return STEP_WAIT;
     if (incoming->refusal.code == 0 && incoming->is_last) {
+        struct bytes missing = chunk_missing(&incoming->reader);
+        if (missing.len > 0) {
+            if (content_take_max(server, missing.len, missing.len) < missing.len)
+                return STEP_WAIT;
+            chunk_read(&incoming->reader, missing);
+            content_out(server, missing);
+        }
         chunk_finish(&incoming->reader);
         judge(server);
     }
@@ -195,6 +225,9 @@ static enum step say_refusal(struct smtp_server *server)
 {
     struct verdict verdict = server->incoming.refusal;
 
+    /* Whatever it was refused for: a client that ends lines in another way than CRLF may mean
+     * another end of its content than we do, and what follows would be run as commands. */
+    verdict.close |= server->incoming.reader.has_bare || server->incoming.reader.ends_in_cr;
     server->incoming.refusal = VERDICT_OK;
     server_enter(server, SERVER_COMMAND);
     return server_say(server, verdict);
@@ -211,9 +244,12 @@ static void judge(struct smtp_server *server)
                                        "limits.message_size"));
     else if (reader->has_bare)
         refuse_content(server, VERDICT(554, "5.6.0",
-                                       "The content holds a bare CR or LF; lines end in CRLF, the "
-                                       "last one too",
+                                       "The content holds a bare CR or LF; lines end in CRLF; "
+                                       "closing",
                                        "bare-newline"));
+    else if (reader->ends_in_cr)
+        refuse_content(server,
+                       VERDICT(554, "5.6.0", "The content ends in a bare CR; closing", "final-cr"));
     else if (reader->has_nul)
         refuse_content(server, VERDICT(554, "5.6.0", "The content holds a NUL", "nul"));
     else if (service->line_length_max != 0 && reader->line_len_max + 2 > service->line_length_max)
@@ -235,8 +271,10 @@ static void refuse_content(struct smtp_server *server, struct verdict verdict)
 /* A client may send what it has announced, but not make us read for ever. */
 static enum step swallow(struct smtp_server *server, size_t len)
 {
+    uint64_t swallow_max = server->service->swallow_max;
+
     server->incoming.swallowed += len;
-    if (server->incoming.swallowed <= SWALLOW_MAX)
+    if (server->incoming.swallowed <= (swallow_max != 0 ? swallow_max : SWALLOW_DEFAULT))
         return STEP_AGAIN;
     return server_leave(server, "4.7.0", "Too much refused content, closing");
 }

@@ -2,18 +2,19 @@
  * server_parts.h - what the files of an SMTP server session share; nobody else includes it.
  *
  * smtp_server.c drives, server_verbs.c takes commands, server_content.c takes content,
- * server_reply.c words the replies and keeps account of what was refused.
+ * server_pace.c bounds the time that takes, server_reply.c words the replies and keeps account of
+ * what was refused.
  */
 #pragma once
 
 #include "smtpd/smtp_server.h"
 
 enum {
-    COMMAND_LINE_MAX = 2048, /* with CRLF: RFC 5321 section 4.5.3.1.4's 512, and what SIZE, BODY,
+    COMMAND_LINE_MAX = 2048,   /* with CRLF: RFC 5321 section 4.5.3.1.4's 512, and what SIZE, BODY,
                                 SMTPUTF8, DSN add (ORCPT alone 500 octets), as most servers take */
-    REPLY_ROOM = 1024,       /* no command's replies are longer, EHLO's and HELP's included */
-    OUTPUT_MAX = 16384,      /* replies that wait for a peer to read them */
-    SWALLOW_MAX = 1 << 30,   /* bytes of refused content a session may make us read */
+    REPLY_ROOM = 1024,         /* no command's replies are longer, EHLO's and HELP's included */
+    OUTPUT_MAX = 16384,        /* replies that wait for a peer to read them */
+    SWALLOW_DEFAULT = 1 << 30, /* smtp_service.swallow_max */
 };
 
 enum step {
@@ -25,6 +26,8 @@ enum step {
 /* --- smtp_server.c ---------------------------------------------------------------------------- */
 
 void server_enter(struct smtp_server *server, enum smtp_server_state state);
+/* For a block of content to arrive. */
+int64_t server_block_ms(const struct smtp_server *server);
 /* RSET, EHLO, refused content, commit, the end: every way out of a transaction. */
 void server_reset(struct smtp_server *server);
 
@@ -43,11 +46,28 @@ enum {
 /* Code 0 when all of `needs` holds; else the one 503 (554 when all recipients were refused). */
 struct verdict server_out_of_order(const struct smtp_server *server, unsigned needs);
 
+/* 554 to a client that has to wait for its turn and did not. */
+enum step server_refuse_early(struct smtp_server *server);
+/* One more command that moves nothing; STEP_CLOSE when there were too many. */
+enum step server_count_idle(struct smtp_server *server);
+
 /* --- server_content.c ------------------------------------------------------------------------- */
 
 enum step content_step(struct smtp_server *server);
 enum step handle_data(struct smtp_server *server, struct bytes argument);
 enum step handle_bdat(struct smtp_server *server, struct bytes argument);
+
+/* --- server_pace.c ---------------------------------------------------------------------------- */
+
+/* Content begins: with DATA, or with the first chunk. */
+void pace_begin(struct smtp_server *server);
+/* The service has no room; and it has some again. */
+void pace_wait(struct smtp_server *server);
+void pace_go_on(struct smtp_server *server);
+/* What is left of the time for the content under way; INT64_MAX: none is. */
+int64_t pace_left_ms(const struct smtp_server *server);
+/* "421 ..." to a client that took all of it. */
+enum step pace_leave(struct smtp_server *server);
 
 /* --- server_reply.c --------------------------------------------------------------------------- */
 

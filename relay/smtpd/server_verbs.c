@@ -6,10 +6,13 @@
 
 #include "base/metric.h"
 
+enum { RECIPIENTS_PAST_MAX = 1000 /* Postfix's smtpd_recipient_overshoot_limit */ };
+
 struct verb {
     const char *name;
     unsigned needs; /* NEEDS_* bits */
     bool is_alone;  /* takes no argument */
+    bool is_idle;   /* moves nothing: bounded between two messages */
     enum step (*handle)(struct smtp_server *server, struct bytes argument);
 };
 
@@ -26,26 +29,26 @@ static enum step handle_not_here(struct smtp_server *server, struct bytes argume
 static enum step handle_unknown(struct smtp_server *server, struct bytes argument);
 static enum step refuse_bare_lf(struct smtp_server *server);
 static enum step skip_line(struct smtp_server *server);
-static enum step take_command(struct smtp_server *server, struct bytes line);
+static enum step take_command(struct smtp_server *server, struct bytes line, bool has_more);
 
 static const struct verb verbs[] = {
-    [SMTP_EHLO] = {"EHLO", 0, false, handle_ehlo},
-    [SMTP_HELO] = {"HELO", 0, false, handle_helo},
-    [SMTP_MAIL] = {"MAIL", NEEDS_HELLO | NEEDS_NO_MAIL, false, handle_mail},
-    [SMTP_RCPT] = {"RCPT", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS, false, handle_rcpt},
+    [SMTP_EHLO] = {"EHLO", 0, false, false, handle_ehlo},
+    [SMTP_HELO] = {"HELO", 0, false, false, handle_helo},
+    [SMTP_MAIL] = {"MAIL", NEEDS_HELLO | NEEDS_NO_MAIL, false, false, handle_mail},
+    [SMTP_RCPT] = {"RCPT", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS, false, false, handle_rcpt},
     [SMTP_DATA] = {"DATA", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS | NEEDS_RECIPIENT, true,
-                   handle_data},
+                   false, handle_data},
     /* A chunk follows a BDAT out of order too: the handler says 503 when it was read. */
-    [SMTP_BDAT] = {"BDAT", 0, false, handle_bdat},
-    [SMTP_RSET] = {"RSET", 0, true, handle_rset},
-    [SMTP_NOOP] = {"NOOP", 0, false, handle_noop},
-    [SMTP_VRFY] = {"VRFY", 0, false, handle_vrfy},
-    [SMTP_EXPN] = {"EXPN", 0, false, handle_not_here},
-    [SMTP_HELP] = {"HELP", 0, false, handle_help},
-    [SMTP_QUIT] = {"QUIT", 0, true, handle_quit},
-    [SMTP_STARTTLS] = {"STARTTLS", 0, false, handle_not_here},
-    [SMTP_AUTH] = {"AUTH", 0, false, handle_not_here},
-    [SMTP_VERB_UNKNOWN] = {"", 0, false, handle_unknown},
+    [SMTP_BDAT] = {"BDAT", 0, false, false, handle_bdat},
+    [SMTP_RSET] = {"RSET", 0, true, true, handle_rset},
+    [SMTP_NOOP] = {"NOOP", 0, false, true, handle_noop},
+    [SMTP_VRFY] = {"VRFY", 0, false, true, handle_vrfy},
+    [SMTP_EXPN] = {"EXPN", 0, false, true, handle_not_here},
+    [SMTP_HELP] = {"HELP", 0, false, true, handle_help},
+    [SMTP_QUIT] = {"QUIT", 0, true, false, handle_quit},
+    [SMTP_STARTTLS] = {"STARTTLS", 0, false, true, handle_not_here},
+    [SMTP_AUTH] = {"AUTH", 0, false, true, handle_not_here},
+    [SMTP_VERB_UNKNOWN] = {"", 0, false, false, handle_unknown},
 };
 
 enum step command_step(struct smtp_server *server)
@@ -76,7 +79,7 @@ enum step command_step(struct smtp_server *server)
     case SMTP_LINE_WHOLE:
         break;
     }
-    enum step next = take_command(server, line);
+    enum step next = take_command(server, line, rest.len > 0);
     conn_consume(&server->conn, input.len - rest.len);
     return next;
 }
@@ -113,7 +116,31 @@ static enum step skip_line(struct smtp_server *server)
                          VERDICT(500, "5.5.2", "The command line is too long", "command-length"));
 }
 
-static enum step take_command(struct smtp_server *server, struct bytes line)
+/* Must a client read the answer before it sends more? RFC 2920 section 3.1. */
+static bool ends_group(const struct smtp_server *server, enum smtp_verb verb)
+{
+    return !server->is_esmtp || verb == SMTP_EHLO || verb == SMTP_HELO || verb == SMTP_DATA;
+}
+
+enum step server_refuse_early(struct smtp_server *server)
+{
+    metric_inc(METRIC_SMTPD_EARLY_TALKERS);
+    return server_refuse(server, SMTP_VERB_UNKNOWN,
+                         (struct verdict){554, "5.5.0", "You talk before it is your turn; closing",
+                                          "early-talker", true});
+}
+
+enum step server_count_idle(struct smtp_server *server)
+{
+    unsigned max = server->service->idle_commands_max;
+
+    if (++server->idle_count <= (max != 0 ? max : SMTP_SERVER_IDLE_DEFAULT))
+        return STEP_AGAIN;
+    metric_inc(METRIC_SMTPD_TOO_MANY_IDLE);
+    return server_leave(server, "4.7.0", "Too many commands that move nothing, closing");
+}
+
+static enum step take_command(struct smtp_server *server, struct bytes line, bool has_more)
 {
     struct smtp_command command;
 
@@ -121,6 +148,11 @@ static enum step take_command(struct smtp_server *server, struct bytes line)
     server->command_count++;
     metric_inc(METRIC_SMTPD_COMMANDS);
     const struct verb *verb = &verbs[command.verb];
+    if (server->must_wait && ends_group(server, command.verb) &&
+        (has_more || conn_has_unread(&server->conn)))
+        return server_refuse_early(server);
+    if (verb->is_idle && server_count_idle(server) == STEP_CLOSE)
+        return STEP_CLOSE;
     struct verdict verdict = server_out_of_order(server, verb->needs);
     if (verdict.code != 0)
         return server_refuse(server, command.verb, verdict);
@@ -157,6 +189,8 @@ static enum step greet(struct smtp_server *server, struct bytes argument, bool i
     struct bytes name;
     bool is_strict;
 
+    if (server->has_greeted && server_count_idle(server) == STEP_CLOSE)
+        return STEP_CLOSE;
     if (!smtp_ehlo_parse(argument, &name, &is_strict))
         return server_refuse(server, SMTP_VERB_UNKNOWN,
                              VERDICT(501, "5.5.4", "Say who you are: a domain or an address",
@@ -181,6 +215,24 @@ static enum step handle_ehlo(struct smtp_server *server, struct bytes argument)
 static enum step handle_helo(struct smtp_server *server, struct bytes argument)
 {
     return greet(server, argument, false);
+}
+
+/* A client that goes on with what is refused for now brings nothing on either. */
+static enum step say_for_now(struct smtp_server *server, struct verdict verdict)
+{
+    if (verdict.code < 500 && server_count_idle(server) == STEP_CLOSE)
+        return STEP_CLOSE;
+    return server_say(server, verdict);
+}
+
+/* Old clients put a space there, and every server takes it. */
+static struct verdict judge_lax(const struct smtp_server *server)
+{
+    if (server->service->is_strict)
+        return VERDICT(501, "5.5.4", "No space is allowed behind the colon",
+                       "limits.strict_syntax");
+    metric_inc(METRIC_SMTPD_LAX_SYNTAX);
+    return VERDICT_OK;
 }
 
 /* What the grammar has against an argument; most of it is syntax. */
@@ -223,11 +275,13 @@ static enum step handle_mail(struct smtp_server *server, struct bytes argument)
         verdict = verdict_of(&why);
     else
         verdict = judge_mail(server, &mail);
+    if (verdict.code == 0 && mail.is_lax)
+        verdict = judge_lax(server);
     if (verdict.code == 0)
         verdict = service->policy->mail(service->context, server, &mail);
     if (verdict.code != 0) {
         server_note(server, SMTP_MAIL, &verdict, mail.reverse_path.text);
-        return server_say(server, verdict);
+        return say_for_now(server, verdict);
     }
     server->transaction.is_open = true;
     server->transaction.is_smtputf8 = mail.smtputf8;
@@ -260,11 +314,16 @@ static enum step handle_rcpt(struct smtp_server *server, struct bytes argument)
         verdict = verdict_of(&why);
     else
         verdict = judge_rcpt(server, &rcpt);
+    if (verdict.code == 0 && rcpt.is_lax)
+        verdict = judge_lax(server);
     if (verdict.code == 0)
         verdict = service->policy->rcpt(service->context, server, &rcpt);
     if (verdict.code != 0) {
         server->transaction.refused_count++;
         server_note(server, SMTP_RCPT, &verdict, rcpt.forward_path.text);
+        /* Clients that do not know the limit are let run past it: they send the rest later. */
+        if (server->transaction.refused_count > RECIPIENTS_PAST_MAX)
+            return say_for_now(server, verdict);
         return server_say(server, verdict);
     }
     server->transaction.recipient_count++;

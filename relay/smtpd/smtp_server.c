@@ -95,6 +95,7 @@ void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, co
     if (verdict.code == 0) {
         snprintf(text, sizeof(text), "Ok: queued as %s", id);
         server->error_count = 0; /* who gets mail through is no prober */
+        server->idle_count = 0;
         next = server_reply(server, 250, "2.0.0", text);
     } else {
         server_note(server, SMTP_DATA, &verdict, BYTES_NONE);
@@ -102,6 +103,7 @@ void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, co
     }
     server_reset(server);
     server_enter(server, SERVER_COMMAND);
+    arm_deadline(server); /* the commit's is longer */
     if (next == STEP_CLOSE)
         server_over(server, conn_finish);
     server_run(server);
@@ -169,15 +171,22 @@ static void server_run(struct smtp_server *server)
         arm_deadline(server);
 }
 
+int64_t server_block_ms(const struct smtp_server *server)
+{
+    unsigned timeout_s = server->service->content_timeout_s;
+
+    return (int64_t)(timeout_s != 0 ? timeout_s : states[SERVER_CONTENT].deadline_s) * 1000;
+}
+
 static void arm_deadline(struct smtp_server *server)
 {
     unsigned deadline_s = states[server->state].deadline_s;
 
     if (server->state == SERVER_COMMAND && server->service->command_timeout_s != 0)
         deadline_s = server->service->command_timeout_s;
-    if (server->state == SERVER_CONTENT && server->service->content_timeout_s != 0)
-        deadline_s = server->service->content_timeout_s;
-    conn_deadline(&server->conn, (int64_t)deadline_s * 1000);
+    int64_t after_ms =
+        server->state == SERVER_CONTENT ? server_block_ms(server) : (int64_t)deadline_s * 1000;
+    conn_deadline(&server->conn, MAX(MIN(after_ms, pace_left_ms(server)), (int64_t)1));
 }
 
 /* Ends the session with conn_finish (what was written is sent) or conn_close (at once). */
@@ -222,6 +231,8 @@ static void on_timeout(struct smtp_server *server)
         /* The message may still be accepted: as after a lost 250, the client's next try makes a
          * duplicate, which RFC 5321 section 6.1 prefers to a loss. */
         server_leave(server, "4.3.0", "The spool does not answer, closing");
+    else if (pace_left_ms(server) <= 0)
+        pace_leave(server);
     else
         server_leave(server, "4.4.2", "Timeout, closing");
     server_over(server, conn_finish);
@@ -251,6 +262,10 @@ static enum step greet_step(struct smtp_server *server)
         metric_inc(METRIC_SESSIONS_REFUSED);
         (void)server_refuse(server, SMTP_VERB_UNKNOWN, verdict);
         return STEP_CLOSE;
+    }
+    if (server->must_wait && conn_has_unread(&server->conn)) {
+        metric_inc(METRIC_SESSIONS_REFUSED);
+        return server_refuse_early(server);
     }
     server_enter(server, SERVER_COMMAND);
     return server_reply_greeting(server);

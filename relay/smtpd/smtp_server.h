@@ -14,7 +14,13 @@
  * read ahead beyond the connection's input_max, and no command is taken while the replies that
  * wait to be sent leave no room for another one.
  *
- * Refused content is still read to its true end, so that no byte of it is taken for a command.
+ * Refused content is still read to its true end, so that no byte of it is taken for a command. A
+ * session whose content held a bare CR or LF is over with the reply: its client and we may not
+ * agree on where that end is.
+ *
+ * Content has a deadline of its own for every block, one for all of it, and a rate that it must
+ * keep up from a first content_timeout_s on, chunks and what stands between them included. Time in
+ * which the service has no room for it does not count.
  *
  * Thread: the engine's. Memory: one slab object a session, nothing else but its buffers.
  */
@@ -33,7 +39,12 @@ enum smtp_server_state {
 };
 
 /* One a listener and engine; replaced whole on reload, old sessions keep theirs. */
-enum { SMTP_SERVER_ERRORS_DEFAULT = 20 }; /* Postfix's smtpd_hard_error_limit */
+enum {
+    SMTP_SERVER_ERRORS_DEFAULT = 20, /* Postfix's smtpd_hard_error_limit */
+    SMTP_SERVER_IDLE_DEFAULT = 100,  /* Postfix's smtpd_junk_command_limit */
+    SMTP_SERVER_CONTENT_S_DEFAULT = 3600,
+    SMTP_SERVER_CONTENT_RATE_DEFAULT = 500, /* Postfix's smtpd_min_data_rate */
+};
 
 struct smtp_service {
     const struct smtp_policy *policy;
@@ -44,10 +55,16 @@ struct smtp_service {
     unsigned recipients_max;    /* a transaction; LIMITS RCPTMAX; 452 4.5.3 beyond; 0: no limit */
     unsigned mails_max;         /* transactions a session; LIMITS MAILMAX; 0: no limit */
     unsigned errors_max;        /* commands and content refused 5xx, then 421 4.7.0; 0: default */
+    unsigned idle_commands_max; /* commands that move nothing, between two messages, then 421 4.7.0;
+                                   0: default */
     size_t line_length_max;     /* content lines with CRLF; 0: any (passed on unchanged) */
     unsigned command_timeout_s; /* RFC 5321 section 4.5.3.2.7; 0: 300 */
     unsigned content_timeout_s; /* RFC 5321 section 4.5.3.2.5; 0: 180 */
-    unsigned *references;       /* sessions that use it; may be NULL */
+    unsigned content_deadline_s; /* all of a content; 0: default */
+    unsigned content_rate_min;   /* bytes a second of content; 0: any */
+    uint64_t swallow_max; /* bytes of refused content that a session may make us read; 0: 1 GiB */
+    bool is_strict;       /* no spaces behind "FROM:" and "TO:" (RFC 5321 section 3.3) */
+    unsigned *references; /* sessions that use it; may be NULL */
 };
 
 /* One MAIL..DATA exchange (RFC 5321 section 3.3); cleared whole, in one place. */
@@ -65,6 +82,9 @@ struct smtp_incoming {
     struct dot_reader reader; /* of all chunks of a transaction */
     bool is_chunk, is_last;   /* BDAT; LAST */
     uint64_t chunk_left;
+    uint64_t received;      /* of the transaction's content, as it came over the wire */
+    int64_t began_ms;       /* later by what the service had us wait */
+    int64_t waits_since_ms; /* for room at the service; 0: it does not */
     uint64_t swallowed;     /* bytes of refused content read so far in this session */
     struct verdict refusal; /* code 0: none; else the reply when the end was read */
     struct verdict broken;  /* a chunk was refused: so are the chunks behind it; code 0: none */
@@ -79,9 +99,10 @@ struct smtp_server {
     bool is_esmtp;    /* it was EHLO */
     bool is_stopping;
     bool skips_line; /* inside a line that was too long */
+    bool must_wait;  /* has neither logged in nor is it trusted: talking out of turn ends it */
     struct smtp_transaction transaction;
     struct smtp_incoming incoming;
-    unsigned mail_count, error_count, command_count;
+    unsigned mail_count, error_count, command_count, idle_count;
     char ehlo[256]; /* what the client said it is; empty before */
     char peer[ADDRESS_TEXT_MAX];
     struct list_node sessions; /* the service's list of sessions */

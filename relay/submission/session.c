@@ -27,8 +27,9 @@ static struct verdict refusal(unsigned code, const char *enhanced, const char *t
 
 /* submission_accept() has turned away whom it had to before there was a session. */
 static struct verdict on_connected(void *context __attribute__((unused)),
-                                   struct smtp_server *server __attribute__((unused)))
+                                   struct smtp_server *server)
 {
+    server->must_wait = !session_of(server)->is_trusted;
     return VERDICT_OK;
 }
 

@@ -189,6 +189,10 @@ static struct generation *generation_create(struct submission *submission,
         .line_length_max = settings->line_length_max,
         .command_timeout_s = settings->command_timeout_s,
         .content_timeout_s = settings->content_timeout_s,
+        .content_deadline_s = settings->content_deadline_s,
+        .content_rate_min = settings->content_rate_min,
+        .idle_commands_max = settings->idle_commands_max,
+        .is_strict = settings->is_strict,
         .references = &generation->references,
     };
     return generation;

@@ -30,7 +30,10 @@ struct submission_settings {
                                          421 4.7.0; 0: no limit */
     size_t line_length_max;
     unsigned errors_max;
-    unsigned command_timeout_s, content_timeout_s;
+    unsigned idle_commands_max;
+    unsigned command_timeout_s, content_timeout_s, content_deadline_s;
+    unsigned content_rate_min; /* bytes a second; 0: any */
+    bool is_strict;            /* syntax of MAIL and RCPT */
 };
 
 /* One a listener of this service; lives as long as sessions use it. `trust` is looked at when a

@@ -26,6 +26,7 @@ static void check_same(const struct dot_reader *a, const struct dot_reader *b)
 {
     check(a->state == b->state);
     check(a->has_bare == b->has_bare);
+    check(a->ends_in_cr == b->ends_in_cr);
     check(a->has_nul == b->has_nul);
     check(a->has_8bit == b->has_8bit);
     check(a->size == b->size);
@@ -137,10 +138,18 @@ static void check_chunks(struct bytes content, size_t piece_len)
     for (size_t at = 0; at < content.len; at += piece_len)
         chunk_read(&pieces, bytes_slice(content, at, piece_len));
     check(whole.has_bare == has_bare(content));
+    check(chunk_missing(&whole).len == chunk_missing(&pieces).len);
+    struct bytes missing = chunk_missing(&whole);
+    uint8_t last = content.len > 0 ? content.ptr[content.len - 1] : '\n';
+    chunk_read(&whole, missing);
+    chunk_read(&pieces, missing);
     chunk_finish(&whole);
     chunk_finish(&pieces);
     check_same(&whole, &pieces);
-    check(whole.size == content.len);
+    check(whole.size == content.len + missing.len);
+    check(whole.ends_in_cr == (last == '\r'));
+    check(missing.len == 0 || last != '\r');
+    check(missing.len == 2 || last == '\r' || last == '\n');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)

@@ -21,7 +21,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
-enum { WITH_OPS = 1, SMALL_SIZE = 2, FEW_RECIPIENTS = 4, FEW_ERRORS = 8, SHORT_LINES = 16 };
+enum {
+    WITH_OPS = 1,
+    SMALL_SIZE = 2,
+    FEW_RECIPIENTS = 4,
+    FEW_ERRORS = 8,
+    SHORT_LINES = 16,
+    STRICT = 32
+};
 enum { TURNS_MAX = 20000, OUTPUT_LEN_MAX = 1 << 24, RESETS_MAX = 8 };
 
 struct run {
@@ -51,6 +58,12 @@ static void run_start(struct run *run, uint8_t choice, uint64_t seed)
     run->stub.service.mails_max = choice & FEW_RECIPIENTS ? 3 : 0;
     run->stub.service.errors_max = choice & FEW_ERRORS ? 3 : 0;
     run->stub.service.line_length_max = choice & SHORT_LINES ? 32 : 0;
+    run->stub.service.idle_commands_max = choice & FEW_ERRORS ? 4 : 0;
+    run->stub.service.content_rate_min = choice & SMALL_SIZE ? 100 : 0;
+    run->stub.service.swallow_max = choice & SMALL_SIZE ? 5000 : 0;
+    run->stub.service.is_strict = (choice & STRICT) != 0;
+    /* What was there when a client should have waited depends on how TCP cut the stream. */
+    run->stub.rules.must_wait = (choice & WITH_OPS) != 0 && (choice & STRICT) != 0;
     run->stub.rules.rcpt = (struct verdict){550, "5.1.1", "No such user", "stub", false};
     run->stub.rules.rcpt_refused = "*bad*";
     run->stub.rules.answers_at_once = true;

@@ -4,6 +4,7 @@
  *
  *   CONFIG service submission   or stub; the first CONFIG line; submission without it
  *   CONFIG client 127.0.0.2     the address that connections come from
+ *   CONFIG early EHLO x         a line that is there before the service knows of the connection
  *   CONFIG socket_buffers 4096  small ones, for peers that do not read
  *   FAIL receive 1 104          the nth receive (send, write, write_durable, read, sync) from now
  *                               fails with errno 104; 0: every one (fake only)
@@ -15,6 +16,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,6 +42,7 @@ struct chat_server {
     struct buf facts;
     struct sockaddr_in client;
     int socket_buffers;
+    char early[64]; /* empty: nothing */
     int listen_fd;
 };
 
@@ -72,6 +75,10 @@ static bool config(void *context, struct bytes key, struct bytes value)
     if (bytes_equal(key, BYTES("client"))) {
         snprintf(text, sizeof(text), "%.*s", BYTES_ARG(value));
         return inet_pton(AF_INET, text, &server->client.sin_addr) == 1;
+    }
+    if (bytes_equal(key, BYTES("early"))) {
+        snprintf(server->early, sizeof(server->early), "%.*s\r\n", BYTES_ARG(value));
+        return true;
     }
     if (bytes_equal(key, BYTES("socket_buffers"))) {
         server->socket_buffers = bytes_to_u64(value, &number) ? (int)number : 0;
@@ -115,6 +122,8 @@ static int open_connection(void *context, unsigned number __attribute__((unused)
     check(theirs >= 0);
     if (server->socket_buffers != 0)
         set_buffers(theirs, server->socket_buffers);
+    size_t len_early = strlen(server->early);
+    check(send(ours, server->early, len_early, 0) == (ssize_t)len_early);
     server->kind->accept(server->service, theirs);
     return ours;
 }

@@ -63,6 +63,18 @@ static bool config_number(struct stub_service *service, struct bytes key, uint64
         smtp->command_timeout_s = count;
     else if (bytes_equal(key, BYTES("content_timeout")))
         smtp->content_timeout_s = count;
+    else if (bytes_equal(key, BYTES("content_deadline")))
+        smtp->content_deadline_s = count;
+    else if (bytes_equal(key, BYTES("content_rate")))
+        smtp->content_rate_min = count;
+    else if (bytes_equal(key, BYTES("idle_commands")))
+        smtp->idle_commands_max = count;
+    else if (bytes_equal(key, BYTES("swallow_max")))
+        smtp->swallow_max = value;
+    else if (bytes_equal(key, BYTES("strict_syntax")))
+        smtp->is_strict = value != 0;
+    else if (bytes_equal(key, BYTES("must_wait")))
+        service->stub.rules.must_wait = value != 0;
     else if (bytes_equal(key, BYTES("room")))
         service->stub.rules.room = value;
     else if (bytes_equal(key, BYTES("hold_commits")))

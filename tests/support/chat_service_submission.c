@@ -6,7 +6,8 @@
  *
  *   CONFIG trust 127.0.0.0/8   trusted network; "none"
  *   CONFIG message_size, recipients_max, errors_max, line_length, command_timeout,
- *          content_timeout, sessions_max, sessions_per_client, received_max
+ *          content_timeout, content_deadline, content_rate, idle_commands, strict_syntax,
+ *          sessions_max, sessions_per_client, received_max
  *   CONFIG resident 0          bytes of messages that the shard keeps in memory
  *   STOP, ABORT                as the program does it; "stopped" becomes a fact
  *   RULE key value             the same settings, changed by a reload
@@ -94,6 +95,14 @@ static bool config_number(struct real_service *service, struct bytes key, uint64
         settings->command_timeout_s = count;
     else if (bytes_equal(key, BYTES("content_timeout")))
         settings->content_timeout_s = count;
+    else if (bytes_equal(key, BYTES("content_deadline")))
+        settings->content_deadline_s = count;
+    else if (bytes_equal(key, BYTES("content_rate")))
+        settings->content_rate_min = count;
+    else if (bytes_equal(key, BYTES("idle_commands")))
+        settings->idle_commands_max = count;
+    else if (bytes_equal(key, BYTES("strict_syntax")))
+        settings->is_strict = value != 0;
     else if (bytes_equal(key, BYTES("sessions_max")))
         settings->sessions_max = count;
     else if (bytes_equal(key, BYTES("sessions_per_client")))

@@ -26,6 +26,7 @@ static struct verdict on_connected(void *context, struct smtp_server *server)
     check(server->state == SERVER_GREET);
     if (stub->facts != NULL)
         chat_fact(stub->facts, "connected %s", server->peer);
+    server->must_wait = stub->rules.must_wait;
     return stub->rules.connected;
 }
 

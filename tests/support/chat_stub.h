@@ -15,6 +15,7 @@ struct chat_stub_rules {
     const char *rcpt_refused; /* glob of forward-paths that `rcpt` is for; NULL: all */
     size_t room;              /* bytes taken until chat_stub_room() is called again */
     bool holds_commits;       /* answered by chat_stub_release() */
+    bool must_wait;           /* clients are nobody's */
     bool answers_at_once;     /* from inside content_end, else at the end of the turn */
 };
 

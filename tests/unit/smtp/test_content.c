@@ -248,18 +248,23 @@ TEST(block_look_agrees_with_portable)
 static const struct {
     struct bytes content;
     bool has_bare;
+    bool ends_in_cr;
     size_t line_len_max;
+    size_t missing; /* bytes of a CRLF that is added */
 } chunks[] = {
-    {BYTES(""), false, 0},
-    {BYTES("a\r\n"), false, 1},
-    {BYTES(".\r\n..\r\n"), false, 2}, /* dots are content */
-    {BYTES(A64 "\r\n.\r\n" A64 A64 "\r\n"), false, 128},
-    {BYTES("a"), true, 1},
-    {BYTES("a\r"), true, 1},
-    {BYTES("a\n"), true, 2},
-    {BYTES("a\rb\r\n"), true, 3},
-    {BYTES("a\r\r\n"), true, 2},
-    {BYTES(A64 "\n" A64 "\r\n"), true, 129},
+    {BYTES(""), false, false, 0, 0},
+    {BYTES("a\r\n"), false, false, 1, 0},
+    {BYTES(".\r\n..\r\n"), false, false, 2, 0}, /* dots are content */
+    {BYTES(A64 "\r\n.\r\n" A64 A64 "\r\n"), false, false, 128, 0},
+    {BYTES("a"), false, false, 1, 2},
+    {BYTES("a\r\nb"), false, false, 1, 2},
+    {BYTES("a\r"), false, true, 1, 0},
+    {BYTES("\r"), false, true, 0, 0},
+    {BYTES("a\r\r"), true, true, 2, 0},
+    {BYTES("a\n"), true, false, 2, 2},
+    {BYTES("a\rb\r\n"), true, false, 3, 0},
+    {BYTES("a\r\r\n"), true, false, 2, 0},
+    {BYTES(A64 "\n" A64 "\r\n"), true, false, 129, 0},
 };
 
 TEST(chunk_read_follows_table_in_every_split)
@@ -271,10 +276,14 @@ TEST(chunk_read_follows_table_in_every_split)
             dot_reader_init(&reader);
             chunk_read(&reader, bytes_slice(chunks[i].content, 0, at));
             chunk_read(&reader, bytes_slice(chunks[i].content, at, chunks[i].content.len));
+            struct bytes missing = chunk_missing(&reader);
+            expect_row(i, missing.len == chunks[i].missing);
+            chunk_read(&reader, missing);
             chunk_finish(&reader);
             expect_row(i, reader.has_bare == chunks[i].has_bare);
+            expect_row(i, reader.ends_in_cr == chunks[i].ends_in_cr);
             expect_row(i, reader.line_len_max == chunks[i].line_len_max);
-            expect_row(i, reader.size == chunks[i].content.len);
+            expect_row(i, reader.size == chunks[i].content.len + chunks[i].missing);
             expect_row(i, reader.done);
         }
     }

@@ -28,7 +28,8 @@ static const struct {
     {BYTES(""), 501, "5.5.4"},
     {BYTES("TO:<a@b>"), 501, "5.5.4"},
     {BYTES("FROM <a@b>"), 501, "5.5.4"},
-    {BYTES("FROM: <a@b>"), 501, "5.5.4"}, /* RFC 5321 section 3.3 */
+    {BYTES("FROM:\t<a@b>"), 501, "5.1.7"},
+    {BYTES("FROM: "), 501, "5.1.7"},
     {BYTES("FROM:a@b"), 501, "5.1.7"},
     {BYTES("FROM:<a@b"), 501, "5.1.7"},
     {BYTES("FROM:<a b>"), 501, "5.1.7"},
@@ -124,7 +125,7 @@ static const struct {
 
     {BYTES("TO:<>"), 501, "5.1.3", 0},
     {BYTES("TO:<a>"), 501, "5.1.3", 0},
-    {BYTES("TO: <a@b>"), 501, "5.5.4", 0},
+    {BYTES("TO:\t<a@b>"), 501, "5.1.3", 0},
     {BYTES("FROM:<a@b>"), 501, "5.5.4", 0},
     {BYTES("TO:<a@b> NOTIFY"), 501, "5.5.4", 0},
     {BYTES("TO:<a@b> NOTIFY="), 501, "5.5.4", 0},
@@ -167,4 +168,23 @@ TEST(rcpt_parse_keeps_orcpt_as_given)
     assert_true(smtp_rcpt_parse(BYTES("TO:<a@b.example> ORCPT=rfc822;x+2By@z"), &rcpt, &why));
     assert_true(bytes_equal(rcpt.forward_path.text, BYTES("a@b.example")));
     assert_true(bytes_equal(rcpt.orcpt, BYTES("rfc822;x+2By@z")));
+}
+
+/* RFC 5321 section 3.3 allows none: the caller decides. */
+TEST(spaces_behind_the_colon_are_told)
+{
+    struct smtp_mail mail;
+    struct smtp_rcpt rcpt;
+    struct smtp_refusal why;
+
+    assert_true(smtp_mail_parse(BYTES("FROM: <a@b.example> SIZE=1"), &mail, &why));
+    assert_true(mail.is_lax);
+    assert_true(bytes_equal(mail.reverse_path.text, BYTES("a@b.example")));
+    assert_int_equal(mail.size, 1);
+    assert_true(smtp_mail_parse(BYTES("FROM:<a@b.example>"), &mail, &why));
+    assert_false(mail.is_lax);
+    assert_true(smtp_rcpt_parse(BYTES("TO:   <a@b.example>"), &rcpt, &why));
+    assert_true(rcpt.is_lax);
+    assert_true(smtp_rcpt_parse(BYTES("TO:<a@b.example>"), &rcpt, &why));
+    assert_false(rcpt.is_lax);
 }

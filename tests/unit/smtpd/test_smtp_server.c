@@ -208,6 +208,7 @@ TEST(output_is_bounded_when_nobody_reads)
     int small = 1;
 
     setup(&f);
+    f.stub.service.idle_commands_max = 1000000;
     connect_client(&f);
     turns(&f);
     list_for_each(node, &f.stub.sessions) {
