@@ -205,10 +205,7 @@ void client_run(struct smtp_client *c)
     bool any = false;
 
     do {
-        progress = false;
-        /* All that is here first: what has arrived cannot answer what is about to be sent. */
-        while (client_take_reply(c))
-            progress = true;
+        progress = client_take_reply(c);
         progress |= send_next(c);
         any |= progress;
     } while (progress && c->state != CLIENT_CLOSING);

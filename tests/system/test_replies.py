@@ -273,3 +273,52 @@ def test_the_next_target_takes_over(stage):
     relay.wait_empty()
     assert len(busy.sessions) <= learned + 1, "an engine that had not met it yet may, once"
     assert not relay.events(kind="bounced")
+
+
+def test_421_to_mail_rests_after_a_few_connections(stage):
+    """A peer that greets all and hangs up on all gets a bounded number of connections, not one for
+    each message; later it gets the mail."""
+    is_closed = [True]
+
+    def act(session, where, line):
+        return "421 4.7.0 not today" if where == "mail" and is_closed[0] else None
+
+    receiver, relay = start(stage, act, engines="1", retry="{first: 1s, max: 2s, max_age: 1h}")
+    for i in range(150):
+        relay.submit(f"user{i}@example.com", sender="")
+    relay.wait_events(3, kind="deferred")
+    parts.wait_for(lambda: relay.status()["delivery"]["in_attempt"] == 0, "the end of all attempts")
+    assert len(receiver.sessions) <= 40, f"{len(receiver.sessions)} connections for 150 messages"
+    is_closed[0] = False
+    keep_waking(relay, 150)
+    assert sorted(receiver.taken()) == sorted(f"user{i}@example.com" for i in range(150))
+
+
+@pytest.mark.parametrize("extensions", [None, ("PIPELINING", "CHUNKING")])
+def test_a_second_reply_to_the_end_of_data_loses_nothing(stage, extensions):
+    """The peer answers the end of data twice, the second time when the next message is already on
+    its way. Whatever that one is told, what is called delivered was taken."""
+    refused = {f"user{i}@example.com" for i in range(0, 60, 3)}
+    owed = set()
+
+    def act(session, where, line):
+        if where == "mail" and session in owed:
+            owed.remove(session)
+            session.writer.write(b"250 2.0.0 and again\r\n")
+        if where != "content":
+            return None
+        owed.add(session)
+        is_refused = session.message.recipients[0][0] in refused
+        return "550 5.7.1 not this one" if is_refused else None
+
+    receiver, relay = start(stage, act, extensions, engines="1")
+    for i in range(60):
+        relay.submit(f"user{i}@example.com", sender="")
+    parts.wait_for(lambda: relay.cli("queue", "retry", "--domain", "*") is not None and
+                   len({e["recipient"] for e in relay.events()
+                        if e["kind"] in ("delivered", "bounced")}) == 60,
+                   "an end of every message", pause=0.5)
+    delivered = {e["recipient"] for e in relay.events(kind="delivered")}
+    bounced = {e["recipient"] for e in relay.events(kind="bounced")}
+    assert delivered <= set(receiver.taken())
+    assert bounced == refused
