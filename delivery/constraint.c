@@ -38,7 +38,7 @@ static int64_t to_wall(const struct delivery *delivery, int64_t monotonic_ms)
 {
     if (monotonic_ms == 0)
         return 0;
-    return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
+    return delivery_wall_ms(delivery, monotonic_ms);
 }
 
 static int64_t due_wall_ms(const struct delivery *delivery, const struct pending *pending)
@@ -174,13 +174,13 @@ void constraint_of_destination(const struct destination *d, struct constraint *o
 
 /* --- recipients ------------------------------------------------------------------------------- */
 
-static void constraint_of_suspension(const struct suspension *rule, bool has_envelope,
-                                     struct constraint *out)
+static void constraint_of_suspension(const struct delivery *delivery, const struct suspension *rule,
+                                     bool has_envelope, struct constraint *out)
 {
     out->name = "suspended";
     if (rule != NULL) {
         constraint_name_suspension(rule, out);
-        out->until_ms = rule->until_ms;
+        out->until_ms = to_wall(delivery, rule->until_ms);
     } else if (!has_envelope) {
         set_rule(out, "suspension of its sender or recipient");
     } else { /* the rule went; what it held is looked at in turn */
@@ -217,8 +217,8 @@ void constraint_of_pending(const struct delivery *delivery, const struct pending
     switch ((enum pending_state)pending->state) {
     case PENDING_SCHEDULED:
         if (rule != NULL &&
-            (rule->until_ms == 0 || rule->until_ms > due_wall_ms(delivery, pending)))
-            constraint_of_suspension(rule, message != NULL, out);
+            (rule->until_ms == 0 || rule->until_ms > (int64_t)pending->due_s * 1000))
+            constraint_of_suspension(delivery, rule, message != NULL, out);
         else
             constraint_of_scheduled(delivery, pending, out);
         return;
@@ -233,7 +233,7 @@ void constraint_of_pending(const struct delivery *delivery, const struct pending
     }
     if ((pending->flags & PENDING_HELD) != 0 ||
         (rule != NULL && (pending->flags & PENDING_AT_DESTINATION) != 0))
-        constraint_of_suspension(rule, message != NULL, out);
+        constraint_of_suspension(delivery, rule, message != NULL, out);
     else if ((pending->flags & PENDING_AT_DESTINATION) != 0)
         constraint_of_destination(destination_of(pending), out);
 }

@@ -13,6 +13,8 @@
 #include "delivery/destination.h"
 #include "delivery/gathering.h"
 #include "delivery/reload.h"
+#include "delivery/retry.h"
+#include "delivery/router.h"
 #include "delivery/smtp_client.h"
 #include "delivery/suspend.h"
 
@@ -68,7 +70,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;
     use_settings(d, setup->settings);
-    d->started_ms = engine_wall_ms(setup->engine);
+    d->started_ms = engine_now_ms(setup->engine);
     slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
     slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
     slab_init(&d->clearings, clearing_size(), CLEARINGS_SLAB_MAX);
@@ -77,6 +79,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->all_sites);
     list_init(&d->all_destinations);
     list_init(&d->idle_destinations);
+    list_init(&d->waiting_destinations);
     list_init(&d->dirty_sites);
     list_init(&d->dirty_destinations);
     list_init(&d->starved_sites);
@@ -157,6 +160,13 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
         return;
     }
     destination_add(destination, pending, false);
+}
+
+int64_t delivery_delay_max_ms(void *context, const struct domain *domain)
+{
+    const struct delivery *delivery = context;
+
+    return retry_delay_max_ms(router_retry(delivery->settings, domain_name(domain)));
 }
 
 void delivery_domain_idle(void *context, struct domain *domain)
@@ -250,6 +260,7 @@ static void on_tick(struct timeout *timeout)
         return;
     engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
     suspend_tick(delivery);
+    destinations_expire_waiting(delivery);
     destinations_free_idle(delivery);
     if (++delivery->ticks % UNHELD_TICKS == 0)
         look_for_unheld(delivery);

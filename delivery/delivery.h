@@ -110,6 +110,7 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
 /* shard_hooks: */
 void delivery_due(void *delivery, struct shard *shard, struct pending *pending);
 void delivery_domain_idle(void *delivery, struct domain *domain);
+int64_t delivery_delay_max_ms(void *delivery, const struct domain *domain);
 
 /* Stop: no new attempts; those in flight finish until deadline_ms (monotonic), then are broken off
  * (their recipients stay unfinished on disk). stopped() is called once nothing is held. */
@@ -127,7 +128,7 @@ struct suspension {
     const char *sender;    /* address or "@domain", or NULL */
     const char *recipient; /* address, or NULL */
     uint64_t message;      /* id value, or 0 */
-    int64_t until_ms;      /* wall; 0: until resumed */
+    int64_t until_ms;      /* monotonic; 0: until resumed */
 };
 /* Replaces all rules. Held recipients are looked at again: at once where a rule went. */
 void delivery_suspend(struct delivery *delivery, size_t count, const struct suspension *rules);

@@ -14,6 +14,9 @@ enum {
     REFUSED_TTL_MIN_MS = 5 * 1000,
     FREES_MAX = 200, /* idle destinations at a time, each with its site perhaps */
     FREES_PAUSE_MS = 5,
+    EXPIRY_LOOKS_MAX = 10000, /* a second: about a millisecond */
+    SOON_MS = 2000,           /* what will be tried within this keeps its message in memory */
+    SOON_COUNT = 256,         /* at a site that has not taken anything for so long */
 };
 
 /* What each answer without hosts means to a recipient. */
@@ -59,6 +62,8 @@ struct destination *destination_get(struct delivery *delivery, struct domain *do
     d->domain = domain;
     d->generation = delivery->generation;
     list_init(&d->waiting);
+    d->look = &d->waiting.head;
+    list_node_init(&d->in_waiting);
     list_node_init(&d->in_all);
     list_node_init(&d->in_idle);
     list_node_init(&d->in_dirty);
@@ -113,6 +118,7 @@ void destination_free(struct destination **destination)
     check(d->waiting_count == 0);
     cancel_lookup(d);
     detach(d);
+    list_remove(&d->in_waiting);
     list_remove(&d->in_all);
     list_remove(&d->in_idle);
     list_remove(&d->in_dirty);
@@ -127,6 +133,25 @@ void destination_free(struct destination **destination)
 
 /* --- in line --------------------------------------------------------------------------------- */
 
+/* How many of those in line are expected to be tried within SOON_MS. */
+static size_t soon_max(const struct destination *d)
+{
+    const struct site *site = d->site;
+
+    if (site == NULL)
+        return SOON_COUNT;
+    if (limits_rate(&site->limits) != 0)
+        return (size_t)(limits_rate(&site->limits) * SOON_MS / 1000);
+    if (site->took_ms != 0 && engine_now_ms(d->delivery->engine) - site->took_ms < SOON_MS)
+        return SIZE_MAX;
+    return SOON_COUNT;
+}
+
+static size_t in_line(const struct destination *d)
+{
+    return d->site != NULL ? d->site->waiting_count : d->waiting_count;
+}
+
 void destination_add(struct destination *d, struct pending *pending, bool in_front)
 {
     check(pending->state == PENDING_READY);
@@ -137,6 +162,8 @@ void destination_add(struct destination *d, struct pending *pending, bool in_fro
         list_push_front(&d->waiting, &pending->link);
     else
         list_push_back(&d->waiting, &pending->link);
+    if (!list_is_linked(&d->in_waiting))
+        list_push_back(&d->delivery->waiting_destinations, &d->in_waiting);
     d->waiting_count++;
     d->delivery->waiting_count++;
     if (d->site != NULL) {
@@ -145,6 +172,8 @@ void destination_add(struct destination *d, struct pending *pending, bool in_fro
             list_push_back(&d->site->turns, &d->in_turns);
         site_dirty(d->site);
     }
+    if (!in_front && in_line(d) > soon_max(d))
+        shard_let_go(delivery_shard(d->delivery, pending_stub(pending)), pending);
     if (d->state != DESTINATION_ROUTED || engine_now_ms(d->delivery->engine) >= d->expires_ms)
         destination_dirty(d);
 }
@@ -154,6 +183,8 @@ void destination_remove(struct destination *d, struct pending *pending)
     check((pending->flags & PENDING_AT_DESTINATION) != 0);
     check(d->waiting_count > 0);
     pending->flags &= (uint8_t)~PENDING_AT_DESTINATION;
+    if (d->look == &pending->link)
+        d->look = pending->link.next;
     list_remove(&pending->link);
     d->waiting_count--;
     d->delivery->waiting_count--;
@@ -163,6 +194,7 @@ void destination_remove(struct destination *d, struct pending *pending)
         return;
     list_remove(&d->in_turns);
     list_remove(&d->in_starved);
+    list_remove(&d->in_waiting);
     go_idle(d);
 }
 
@@ -350,16 +382,61 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
 {
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
 
-    return retry_is_overdue(rule, (int64_t)pending_stub(pending)->accepted_s * 1000,
-                            delivery->started_ms, engine_wall_ms(delivery->engine));
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    int64_t accepted_ms = stub_accepted_ms(pending_stub(pending), now_ms);
+
+    /* The age of what the start found is the wall clock's word, which may have been set since:
+     * before a try only the time since then counts. */
+    if ((pending->flags & PENDING_UNTRIED) != 0)
+        accepted_ms = MAX(accepted_ms, delivery->started_ms);
+    return retry_is_overdue(rule, accepted_ms, now_ms);
 }
 
 int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending)
 {
     const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
-    int64_t wall_offset_ms = engine_wall_ms(delivery->engine) - engine_now_ms(delivery->engine);
 
-    return retry_end_ms(rule, (int64_t)pending_stub(pending)->accepted_s * 1000) - wall_offset_ms;
+    return retry_end_ms(rule,
+                        stub_accepted_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
+}
+
+static void expire_waiting(struct destination *d, unsigned *looks_left)
+{
+    struct delivery *delivery = d->delivery;
+
+    if (d->look == &d->waiting.head)
+        d->look = d->waiting.head.next;
+    while (d->look != &d->waiting.head && *looks_left > 0 && clearing_has_room(delivery)) {
+        struct pending *pending = container_of(d->look, struct pending, link);
+
+        (*looks_left)--;
+        d->look = d->look->next;
+        if (!destination_is_overdue(delivery, pending))
+            continue;
+        destination_remove(d, pending);
+        destination_expire(delivery, pending, "waited for its site until its time was over");
+    }
+}
+
+/* A site whose few connections are busy for hours pulls nothing, and so finds nothing too old. */
+void destinations_expire_waiting(struct delivery *delivery)
+{
+    struct list *list = &delivery->waiting_destinations;
+    struct list_node *first = list_first(list);
+    unsigned left = EXPIRY_LOOKS_MAX;
+
+    while (left > 0 && clearing_has_room(delivery) && list_first(list) != NULL) {
+        struct destination *d = container_of(list_first(list), struct destination, in_waiting);
+
+        expire_waiting(d, &left);
+        if (d->look != &d->waiting.head)
+            return; /* it goes on here */
+        list_remove(&d->in_waiting);
+        if (d->waiting_count > 0)
+            list_push_back(list, &d->in_waiting);
+        if (list_first(list) == first)
+            return; /* everything was looked at once */
+    }
 }
 
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)

@@ -20,6 +20,8 @@ struct destination {
     struct domain *domain;
     struct list waiting;
     size_t waiting_count;
+    struct list_node *look;      /* the next one in `waiting` to be looked at for its age */
+    struct list_node in_waiting; /* of delivery, while something waits */
     struct list_node in_all;
     struct list_node in_idle;
     struct list_node in_dirty;
@@ -58,6 +60,8 @@ void destination_drive(struct destination *destination);
 void destination_reroute(struct destination *destination);
 /* or leave it where it is: `route` of the new settings leads there too. */
 void destination_keep_route(struct destination *destination, const struct route *route);
+/* Ends what became too old while it waits in line, a bounded number of looks a call. */
+void destinations_expire_waiting(struct delivery *delivery);
 /* Frees those that have been idle for long enough, a bounded number at a time. */
 void destinations_free_idle(struct delivery *delivery);
 

@@ -5,7 +5,9 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "delivery/dsn_7bit.h"
 #include "delivery/dsn_part.h"
+#include "smtp/quoted_printable.h"
 
 /* Of all recipients together: each has at most twice the 1,660 octets that its reply becomes, two
  * or three addresses and some 700 for the fields, and there are at most 1,000. */
@@ -136,6 +138,11 @@ static bool put_status(const struct dsn_request *request, const struct dsn_part 
     return true;
 }
 
+static bool put_bytes(struct bytes b, const struct dsn_part *part, struct buf *out)
+{
+    return part->is_encoded ? quoted_printable_encode(b, out) : buf_append(out, b);
+}
+
 static bool put_returned(const struct dsn_part *part, struct buf *out)
 {
     const char *type = part->is_whole  ? (part->is_utf8 ? "message/global" : "message/rfc822")
@@ -150,8 +157,10 @@ static bool put_returned(const struct dsn_part *part, struct buf *out)
                       "\r\n",
                       part->boundary,
                       part->is_whole ? "Undelivered message" : "Undelivered message's header", type,
-                      part->is_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "") &&
-           buf_append(out, part->prefix) && buf_append(out, part->content) &&
+                      part->is_encoded ? "Content-Transfer-Encoding: quoted-printable\r\n"
+                      : part->is_8bit  ? "Content-Transfer-Encoding: 8bit\r\n"
+                                       : "") &&
+           put_bytes(part->prefix, part, out) && put_bytes(part->content, part, out) &&
            buf_printf(out, "%s\r\n--%s--\r\n", part->ends_in_crlf ? "" : "\r\n", part->boundary);
 }
 
@@ -180,14 +189,29 @@ static bool fill_envelope(struct message *dsn, const struct dsn_request *request
     dsn->reverse_path = BYTES("");
     dsn->is_dsn = true;
     dsn->body = part->is_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
-    dsn->smtputf8 = part->is_utf8;
-    dsn->needs_smtputf8 = part->is_utf8;
+    /* The parts can be encoded on the way (dsn_7bit.h); the address and its field To cannot. */
+    dsn->needs_smtputf8 = bytes_has_8bit(original->reverse_path);
+    dsn->smtputf8 = dsn->needs_smtputf8;
     dsn->recipient_count = 1;
     dsn->recipients = recipient;
     dsn->service = BYTES("dsn");
     return arena_copy(&dsn->arena, original->tenant, &dsn->tenant) &&
            arena_copy(&dsn->arena, original->campaign, &dsn->campaign) &&
            arena_printf(&dsn->arena, &dsn->header_message_id, "<%s@%s>", id, request->hostname);
+}
+
+/* What is longer than a chunk is not in memory when it is sent, so that it can be encoded only
+ * now. */
+static struct message *fit_to_memory(struct message *dsn)
+{
+    struct message *plain = NULL;
+
+    if (dsn->body == SMTP_BODY_8BITMIME && dsn->content.size > CONTENT_CHUNK_MAX)
+        plain = dsn_as_7bit(dsn);
+    if (plain == NULL)
+        return dsn;
+    message_release(&dsn);
+    return plain;
 }
 
 struct message *dsn_create(const struct dsn_request *request)
@@ -202,7 +226,8 @@ struct message *dsn_create(const struct dsn_request *request)
              request->id.value);
     struct message *dsn = message_create();
 
-    buf_init(&out, TEXT_MAX + request->returned_max);
+    /* Encoded, every byte may become three and each line break one more. */
+    buf_init(&out, TEXT_MAX + 4 * request->returned_max);
     if (dsn == NULL || !fill_envelope(dsn, request, &part))
         goto fail;
     if (!put_all(request, &part, &out))
@@ -211,7 +236,7 @@ struct message *dsn_create(const struct dsn_request *request)
         goto fail;
     dsn->content.size = dsn->content.memory.len;
     buf_free(&out);
-    return dsn;
+    return fit_to_memory(dsn);
 fail:
     buf_free(&out);
     if (dsn != NULL)

@@ -2,7 +2,9 @@
  * dsn.h - delivery status notifications: multipart/report of RFC 3464, asked for as RFC 3461 says.
  *
  * Pure but for the clock and a random boundary: from what happened to a message of ours ready to be
- * committed. Where an address or header needs UTF-8 the forms of RFC 6533 are used.
+ * committed. Where an address or header needs UTF-8 the forms of RFC 6533 are used. No line is
+ * longer than 998 octets: texts are folded, and an original with longer lines returns its header
+ * section, encoded. What is 8-bit is encoded towards a server that does not take it (dsn_7bit.h).
  */
 #pragma once
 

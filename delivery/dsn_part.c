@@ -2,21 +2,19 @@
 #include "delivery/dsn_part.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
+
+enum {
+    LINE_LEN_MAX = 998, /* RFC 5322 section 2.1.1 */
+    FOLD_SOFT = 200,    /* from here on a line is folded at a space, ... */
+    FOLD_HARD = 800,    /* ... and from here on anywhere: what follows one text fits, too */
+};
 
 static const char *const actions[] = {
     [DSN_FAILED] = "failed",
     [DSN_DELAYED] = "delayed",
     [DSN_RELAYED] = "relayed",
 };
-
-static bool has_8bit(struct bytes b)
-{
-    uint8_t all = 0;
-
-    for (size_t i = 0; i < b.len; i++)
-        all |= b.ptr[i];
-    return all >= 0x80;
-}
 
 /* Up to and without the empty line; all of it when there is none. */
 static struct bytes header_section(struct bytes content)
@@ -26,6 +24,20 @@ static struct bytes header_section(struct bytes content)
     size_t end = bytes_find_bytes(content, BYTES("\r\n\r\n"), 0);
 
     return end == content.len ? content : bytes_slice(content, 0, end + 2);
+}
+
+static bool has_long_line(struct bytes b)
+{
+    size_t start = 0;
+
+    while (start < b.len) { /* each turn takes a line */
+        size_t end = bytes_find(b, '\n', start);
+
+        if (end - start > LINE_LEN_MAX + 1) /* with its CR */
+            return true;
+        start = end + 1;
+    }
+    return false;
 }
 
 /* Whole lines only. */
@@ -48,50 +60,78 @@ void dsn_part_init(struct dsn_part *part, const struct dsn_request *request, boo
     *part = (struct dsn_part){.is_utf8 = message->needs_smtputf8, .prefix = message->prefix};
     /* RFC 3461 section 4.3: RET counts for failures; other notices return the header only. */
     part->is_whole = is_failure && is_complete && message->ret != SMTP_RET_HDRS &&
-                     content.len + message->prefix.len <= request->returned_max;
+                     content.len + message->prefix.len <= request->returned_max &&
+                     !has_long_line(content) && !has_long_line(message->prefix);
     part->content =
         part->is_whole ? content : cut_lines(header_section(content), request->returned_max);
     if (part->prefix.len > request->returned_max)
         part->prefix = BYTES_NONE;
-    part->is_8bit = has_8bit(part->prefix) || has_8bit(part->content) || part->is_utf8;
+    part->is_encoded = has_long_line(part->prefix) || has_long_line(part->content);
+    part->is_8bit =
+        part->is_utf8 ||
+        (!part->is_encoded && (bytes_has_8bit(part->prefix) || bytes_has_8bit(part->content)));
     struct bytes last = part->content.len > 0 ? part->content : part->prefix;
 
     part->ends_in_crlf = last.len > 0 && last.ptr[last.len - 1] == '\n';
 }
 
-/* Up to where the next line begins that holds more than spaces, or to the end. */
-static size_t skip_blank_lines(struct bytes text, size_t at)
+/* Blank lines go, and what a line would begin with: it must not consist of spaces only. */
+static struct bytes skip_white(struct bytes text)
 {
-    for (size_t i = at; i < text.len; i++) {
-        if (text.ptr[i] == '\n')
-            at = i;
-        else if (text.ptr[i] != ' ')
-            return at;
-    }
-    return text.len;
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\n'))
+        text = bytes_slice(text, 1, text.len);
+    return text;
+}
+
+/* Bytes of the line that is being written. */
+static size_t line_len(const struct buf *out)
+{
+    struct bytes written = buf_bytes(out);
+    size_t len = 0;
+
+    while (len < MIN(written.len, (size_t)LINE_LEN_MAX) &&
+           written.ptr[written.len - 1 - len] != '\n')
+        len++;
+    return len;
+}
+
+/* What one character is shown as: itself, or "?" for a control and for what the report's charset
+ * does not have. Takes it off the text. */
+static struct bytes take_character(struct bytes *text, const struct dsn_part *part)
+{
+    uint8_t c = text->ptr[0];
+    size_t len = part->is_utf8 && c >= 0x80 ? utf8_character(*text) : 1;
+    bool is_shown = len > 0 && c >= ' ' && c != 0x7f && (c < 0x80 || part->is_utf8);
+    struct bytes character = is_shown ? bytes_slice(*text, 0, len) : BYTES("?");
+
+    *text = bytes_slice(*text, MAX(len, (size_t)1), text->len);
+    return character;
 }
 
 /* Text of peers in header fields: no controls, and ASCII unless the report is in UTF-8. Lines of a
- * reply become continuation lines; blank ones go, since to some a line of white space ends the
- * header section (RFC 5322 section 3.2.2). */
+ * reply become continuation lines, and so do parts of a long one; blank ones go, since to some a
+ * line of white space ends the header section (RFC 5322 section 3.2.2). */
 static bool put_text(struct bytes text, const struct dsn_part *part, struct buf *out)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '\n')
-            i = skip_blank_lines(text, i);
-        if (i == text.len)
-            break;
-        uint8_t c = text.ptr[i];
-        bool ok;
+    size_t column = line_len(out);
 
-        if (c == '\n')
-            ok = buf_append(out, BYTES("\r\n    "));
-        else if (c < ' ' || c == 0x7f || (c >= 0x80 && !part->is_utf8))
-            ok = buf_append_byte(out, '?');
-        else
-            ok = buf_append_byte(out, c);
-        if (!ok)
+    while (text.len > 0) { /* each turn takes a character */
+        bool is_space = text.ptr[0] == ' ';
+        struct bytes next = BYTES("\r\n    ");
+
+        if (text.ptr[0] == '\n' || (is_space && column >= FOLD_SOFT)) {
+            text = skip_white(text);
+            if (text.len == 0)
+                break;
+            column = 0;
+        } else if (column >= FOLD_HARD) {
+            column = 0;
+        } else {
+            next = take_character(&text, part);
+        }
+        if (!buf_append(out, next))
             return false;
+        column += next.len;
     }
     return true;
 }
@@ -165,7 +205,7 @@ bool dsn_put_recipient(const struct dsn_recipient *recipient, const struct dsn_p
     if (!buf_printf(out, "\r\n") || !put_original_recipient(recipient->recipient->orcpt, part, out))
         return false;
     /* RFC 6533 section 3: an address that needs it is of type utf-8. */
-    if (!buf_printf(out, "Final-Recipient: %s;", has_8bit(address) ? "utf-8" : "rfc822") ||
+    if (!buf_printf(out, "Final-Recipient: %s;", bytes_has_8bit(address) ? "utf-8" : "rfc822") ||
         !put_text(address, part, out) ||
         !buf_printf(out, "\r\nAction: %s\r\nStatus: %u.%u.%u\r\n", actions[recipient->action],
                     recipient->status.class, recipient->status.subject, recipient->status.detail))

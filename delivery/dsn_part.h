@@ -9,9 +9,10 @@
 
 struct dsn_part {
     char boundary[40];
-    bool is_utf8;  /* RFC 6533 forms */
-    bool is_8bit;  /* what is returned has bytes above 127 */
-    bool is_whole; /* else its header section only */
+    bool is_utf8;    /* RFC 6533 forms */
+    bool is_8bit;    /* it goes out with bytes above 127 */
+    bool is_whole;   /* else its header section only */
+    bool is_encoded; /* what is returned: it has lines longer than SMTP takes */
     bool ends_in_crlf;
     struct bytes prefix;  /* what is returned: the fields we added ... */
     struct bytes content; /* ... and what we were given */

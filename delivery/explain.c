@@ -44,7 +44,21 @@ static int64_t to_wall(const struct delivery *delivery, int64_t monotonic_ms)
 {
     if (monotonic_ms == 0)
         return 0;
-    return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
+    return delivery_wall_ms(delivery, monotonic_ms);
+}
+
+/* As the envelope says; without it as its age says, which is the same unless the clock was set. */
+static int64_t accepted_wall_ms(const struct delivery *delivery, const struct stub *stub,
+                                const struct message *message)
+{
+    if (message != NULL)
+        return message->accepted_ms;
+    return delivery_wall_ms(delivery, stub_accepted_ms(stub, engine_now_ms(delivery->engine)));
+}
+
+static int64_t expires_wall_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    return delivery_wall_ms(delivery, destination_end_ms(delivery, pending));
 }
 
 static bool put_constraint(struct buf *out, const struct constraint *c)
@@ -86,9 +100,7 @@ bool delivery_explain_pending(struct delivery *delivery, const struct pending *p
                               const struct message *message, struct buf *out)
 {
     const struct stub *stub = pending_stub(pending);
-    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
     const struct destination *d = destination_of(pending);
-    int64_t accepted_ms = (int64_t)stub->accepted_s * 1000;
     uint32_t number = pending_number(pending);
     struct constraint c;
     char id[MESSAGE_ID_TEXT_MAX];
@@ -103,8 +115,8 @@ bool delivery_explain_pending(struct delivery *delivery, const struct pending *p
            put_number(out, ',', "attempts", pending->attempts) && put_constraint(out, &c) &&
            put_time(out, ',', "due", due_ms(delivery, pending)) &&
            put_text(out, ',', "site", d != NULL && d->site != NULL ? d->site->name : BYTES_NONE) &&
-           put_time(out, ',', "accepted", accepted_ms) &&
-           put_time(out, ',', "expires", retry_end_ms(rule, accepted_ms)) &&
+           put_time(out, ',', "accepted", accepted_wall_ms(delivery, stub, message)) &&
+           put_time(out, ',', "expires", expires_wall_ms(delivery, pending)) &&
            buf_append_byte(out, '}');
 }
 
@@ -143,8 +155,6 @@ void delivery_survey_add(struct delivery *delivery, const struct pending *pendin
                          struct delivery_survey *survey)
 {
     const struct stub *stub = pending_stub(pending);
-    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
-    int64_t accepted_ms = (int64_t)stub->accepted_s * 1000;
     int64_t due = due_ms(delivery, pending);
 
     if (pending->state == PENDING_FINAL)
@@ -153,8 +163,9 @@ void delivery_survey_add(struct delivery *delivery, const struct pending *pendin
     bool is_next = due != 0 && (survey->due_ms == 0 || due < survey->due_ms);
 
     survey->due_ms = earlier(survey->due_ms, due);
-    survey->accepted_ms = earlier(survey->accepted_ms, accepted_ms);
-    survey->expires_ms = earlier(survey->expires_ms, retry_end_ms(rule, accepted_ms));
+    survey->accepted_ms =
+        earlier(survey->accepted_ms, accepted_wall_ms(delivery, stub, stub_message(stub)));
+    survey->expires_ms = earlier(survey->expires_ms, expires_wall_ms(delivery, pending));
     if (weight < survey->weight || (weight == survey->weight && !is_next))
         return;
     survey->weight = weight;

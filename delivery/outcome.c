@@ -103,8 +103,7 @@ struct settlement *settlement_begin(struct delivery *delivery, struct shard *sha
 
 int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
 {
-    return s->message != NULL ? s->message->accepted_ms
-                              : (int64_t)pending_stub(r->pending)->accepted_s * 1000;
+    return stub_accepted_ms(pending_stub(r->pending), engine_now_ms(s->delivery->engine));
 }
 
 static void decide(struct settlement *s, struct settled *r)
@@ -135,7 +134,7 @@ static void decide(struct settlement *s, struct settled *r)
         break;
     }
     r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
-                                       engine_wall_ms(s->delivery->engine));
+                                       engine_now_ms(s->delivery->engine));
     r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
     if (r->kind == EVENT_EXPIRED)
         r->verdict.rule = "retry.max_age";
@@ -191,7 +190,8 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
         .kind = r->kind,
         .id = pending_stub(r->pending)->id,
         .attempt_ms = f->is_attempt ? f->started_ms : 0,
-        .next_attempt_ms = r->kind == EVENT_DEFERRED ? r->next_attempt_ms : 0,
+        .next_attempt_ms =
+            r->kind == EVENT_DEFERRED ? delivery_wall_ms(s->delivery, r->next_attempt_ms) : 0,
         .attempt = f->is_attempt ? r->pending->attempts + 1U : r->pending->attempts,
         .times = f->times,
         .source = f->source,

@@ -18,7 +18,7 @@ static bool is_delay_due(const struct settlement *s, const struct settled *r)
 {
     const struct retry_rule *rule =
         router_retry(s->delivery->settings, domain_name(r->pending->domain));
-    int64_t age_ms = engine_wall_ms(s->delivery->engine) - settled_accepted_ms(s, r);
+    int64_t age_ms = engine_now_ms(s->delivery->engine) - settled_accepted_ms(s, r);
 
     return rule->delay_notice_s != 0 && (r->pending->flags & PENDING_DELAY_TOLD) == 0 &&
            age_ms >= (int64_t)rule->delay_notice_s * 1000;
@@ -85,7 +85,7 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
             .text = r->verdict.text,
             .mx_host = r->verdict.is_ours ? BYTES_NONE : r->facts->mx_host,
             .attempt_ms = r->facts->is_attempt ? r->facts->started_ms : 0,
-            .retry_until_ms = r->retry_end_ms,
+            .retry_until_ms = delivery_wall_ms(s->delivery, r->retry_end_ms),
         };
     }
     if (count == 0)

@@ -3,6 +3,9 @@
 
 #include "base/random.h"
 
+/* Never at once, whatever the rule says: a refusing peer must not be asked in a loop. */
+enum { DELAY_MS_MIN = 1000 };
+
 int64_t retry_delay_ms(const struct retry_rule *rule, unsigned attempts)
 {
     int64_t max_ms = (int64_t)rule->max_s * 1000;
@@ -23,12 +26,24 @@ int64_t retry_next_ms(const struct retry_rule *rule, unsigned attempts, int64_t 
         return 0;
     int64_t delay_ms = random_jitter(retry_delay_ms(rule, attempts), rule->jitter_percent);
 
-    /* Never at once, whatever the rule says: a refusing peer must not be asked in a loop. */
-    return MIN(now_ms + MAX(delay_ms, (int64_t)1000), end_ms);
+    return MIN(now_ms + MAX(delay_ms, (int64_t)DELAY_MS_MIN), end_ms);
 }
 
-bool retry_is_overdue(const struct retry_rule *rule, int64_t accepted_ms, int64_t started_ms,
-                      int64_t now_ms)
+int64_t retry_delay_max_ms(const struct retry_rule *rule)
 {
-    return now_ms > MAX(retry_end_ms(rule, accepted_ms), started_ms) + RETRY_GRACE_MS;
+    int64_t max_ms = (int64_t)rule->max_s * 1000;
+
+    return MAX(max_ms + max_ms * rule->jitter_percent / 100, (int64_t)DELAY_MS_MIN);
+}
+
+int64_t retry_grace_ms(const struct retry_rule *rule)
+{
+    int64_t tenth_ms = (int64_t)rule->max_age_s * 100;
+
+    return MIN(MAX(tenth_ms, (int64_t)RETRY_GRACE_MS_MIN), (int64_t)RETRY_GRACE_MS_MAX);
+}
+
+bool retry_is_overdue(const struct retry_rule *rule, int64_t accepted_ms, int64_t now_ms)
+{
+    return now_ms > retry_end_ms(rule, accepted_ms) + retry_grace_ms(rule);
 }

@@ -12,8 +12,8 @@ struct settled {
     const struct attempt_facts *facts; /* the settlement's, or of where it was moved from */
     struct verdict verdict;
     enum event_kind kind;
-    int64_t next_attempt_ms; /* wall */
-    int64_t retry_end_ms;
+    int64_t next_attempt_ms; /* monotonic; 0: none */
+    int64_t retry_end_ms;    /* monotonic */
 };
 
 struct settlement {
@@ -46,7 +46,7 @@ void settlement_move(struct settlement *to, const struct settled *r,
 
 /* Which RCPT a recipient was; NULL when the message cannot be read. */
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);
-int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r);
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r); /* monotonic */
 
 /* What, if anything, the sender is to be told of this recipient. */
 bool settled_wants_notice(const struct settlement *s, const struct settled *r,

@@ -63,7 +63,8 @@ struct delivery {
     struct map sites; /* those of the present settings */
     struct list all_sites;
     struct list all_destinations;
-    struct list idle_destinations; /* longest idle first */
+    struct list idle_destinations;    /* longest idle first */
+    struct list waiting_destinations; /* with waiting mail; the next to be looked at for its age */
     struct list dirty_sites, dirty_destinations;
     struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
     struct list unresolved; /* destinations that wait for their lookup, with waiting mail */
@@ -90,7 +91,7 @@ struct delivery {
     size_t site_count, destination_count, waiting_count, in_attempt_count, client_count;
     uint64_t unheld; /* as of the last look */
     unsigned ticks;
-    int64_t started_ms; /* wall */
+    int64_t started_ms; /* monotonic */
 
     bool is_stopping, has_stopped;
     struct timeout stop_deadline;
@@ -108,6 +109,12 @@ static inline struct shard *delivery_shard(const struct delivery *delivery, cons
 
     check(shard != NULL);
     return shard;
+}
+
+/* What a monotonic time is on the wall clock, as that stands now. */
+static inline int64_t delivery_wall_ms(const struct delivery *delivery, int64_t monotonic_ms)
+{
+    return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
 }
 
 /* Outcomes do not wait to be durable in such a number that more must not be made. */

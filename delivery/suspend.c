@@ -5,7 +5,6 @@
 
 #include "delivery/clearing.h"
 #include "delivery/destination.h"
-#include "delivery/retry.h"
 #include "delivery/router.h"
 #include "queue/message.h"
 
@@ -63,12 +62,12 @@ bool suspensions_is_empty(const struct suspensions *s)
     return s->count == 0;
 }
 
-bool suspensions_expire(struct suspensions *s, int64_t wall_ms)
+bool suspensions_expire(struct suspensions *s, int64_t now_ms)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < s->count; i++)
-        if (s->rules[i].until_ms == 0 || s->rules[i].until_ms > wall_ms)
+        if (s->rules[i].until_ms == 0 || s->rules[i].until_ms > now_ms)
             s->rules[kept++] = s->rules[i];
     bool is_changed = kept != s->count;
 
@@ -117,6 +116,7 @@ void suspend_hold(struct delivery *delivery, struct pending *pending)
     pending->flags |= PENDING_HELD;
     list_push_back(&delivery->held, &pending->link);
     delivery->held_count++;
+    shard_let_go(delivery_shard(delivery, pending_stub(pending)), pending);
 }
 
 void suspend_unhold(struct delivery *delivery, struct pending *pending)
@@ -150,12 +150,9 @@ bool suspend_check_some(struct delivery *delivery)
 static void expire_first(struct delivery *delivery)
 {
     struct pending *pending = container_of(list_first(&delivery->held), struct pending, link);
-    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
 
     suspend_unhold(delivery, pending);
-    if (!clearing_has_room(delivery) ||
-        !retry_is_overdue(rule, (int64_t)pending_stub(pending)->accepted_s * 1000,
-                          delivery->started_ms, engine_wall_ms(delivery->engine))) {
+    if (!clearing_has_room(delivery) || !destination_is_overdue(delivery, pending)) {
         suspend_hold(delivery, pending);
         return;
     }
@@ -166,7 +163,7 @@ void suspend_tick(struct delivery *delivery)
 {
     size_t checks = MIN(delivery->held_count, (size_t)CHECKS_MAX);
 
-    if (suspensions_expire(delivery->suspensions, engine_wall_ms(delivery->engine)))
+    if (suspensions_expire(delivery->suspensions, engine_now_ms(delivery->engine)))
         suspend_check_all(delivery);
     if (delivery->held_to_check > 0)
         return; /* they are being looked at anyway, from the front */

@@ -16,7 +16,7 @@ void suspensions_free(struct suspensions **suspensions);
 void suspensions_set(struct suspensions *suspensions, size_t count, const struct suspension *rules);
 bool suspensions_is_empty(const struct suspensions *suspensions);
 /* Drops rules whose time is over; true if there were any. */
-bool suspensions_expire(struct suspensions *suspensions, int64_t wall_ms);
+bool suspensions_expire(struct suspensions *suspensions, int64_t now_ms);
 
 /* The first rule that holds it. Without a message only rules that need none are looked at. */
 const struct suspension *suspensions_match(const struct suspensions *suspensions,

@@ -13,6 +13,7 @@
 enum {
     BDAT_SIZE_MAX = 64 * 1024, /* what is worth sending before the peer has said yes */
     LOAD_AGAIN_MS = 30 * 1000,
+    AGE_ERROR_MS = 2000, /* stubs count whole seconds */
 };
 
 static void transaction_end(struct smtp_client *c);
@@ -229,10 +230,16 @@ static void hold_suspended(struct transaction *t)
 static int32_t waited_ms(const struct transaction *t, const struct pending *pending)
 {
     const struct engine *engine = t->client->delivery->engine;
-    int64_t wait_ms = pending->attempts == 0
-                          ? engine_wall_ms(engine) - t->message->accepted_ms
-                          : engine_now_ms(engine) - (int64_t)pending->due_s * 1000;
+    int64_t now_ms = engine_now_ms(engine);
+    int64_t wait_ms = now_ms - (int64_t)pending->due_s * 1000;
 
+    if (pending->attempts == 0) {
+        int64_t age_ms = now_ms - stub_accepted_ms(t->stub, now_ms);
+
+        /* The wall clock knows it to the millisecond, unless it was set. */
+        wait_ms = engine_wall_ms(engine) - t->message->accepted_ms;
+        wait_ms = MIN(MAX(wait_ms, age_ms - AGE_ERROR_MS), age_ms + AGE_ERROR_MS);
+    }
     return (int32_t)MIN(MAX(wait_ms, (int64_t)0), (int64_t)INT32_MAX);
 }
 
@@ -246,6 +253,7 @@ static void start(struct transaction *t)
         transaction_end(c);
         return;
     }
+    transaction_fit(t);
     t->size = t->message->prefix.len + t->message->content.size;
     t->wait_ms = waited_ms(t, t->recipients[0].pending);
     metric_inc(METRIC_DELIVERY_ATTEMPTS);

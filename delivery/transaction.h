@@ -92,6 +92,8 @@ bool transaction_write_whole(struct smtp_client *client);
 
 /* transaction_check.c: what the peer cannot take, NULL if it can. */
 const struct verdict *transaction_check(struct transaction *t);
+/* A notification of ours in the form that the peer takes: none is lost for its encoding. */
+void transaction_fit(struct transaction *t);
 bool transaction_is_8bit(const struct transaction *t);
 
 /* transaction_address.c: whether SMTPUTF8 is needed, and how the sender is written; a verdict where

@@ -1,5 +1,5 @@
 /* transaction_check.c - what a peer's extensions say it cannot take. */
-#include "base/utf8.h"
+#include "delivery/dsn_7bit.h"
 #include "delivery/transaction.h"
 
 /* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
@@ -11,7 +11,23 @@ bool transaction_is_8bit(const struct transaction *t)
         return false;
     if (t->client->extensions.eightbitmime || m->content.memory.ptr == NULL)
         return true;
-    return !utf8_is_ascii(m->prefix) || !utf8_is_ascii(m->content.memory);
+    return bytes_has_8bit(m->prefix) || bytes_has_8bit(m->content.memory);
+}
+
+void transaction_fit(struct transaction *t)
+{
+    const struct smtp_extensions *e = &t->client->extensions;
+    bool needs_utf8 = t->message->needs_smtputf8 && !e->smtputf8;
+    bool needs_7bit = !e->eightbitmime && transaction_is_8bit(t);
+
+    if (!t->message->is_dsn || (!needs_utf8 && !needs_7bit))
+        return;
+    struct message *plain = dsn_as_7bit(t->message);
+
+    if (plain == NULL)
+        return;
+    message_release(&t->message);
+    t->message = plain;
 }
 
 static const struct verdict *cannot(struct transaction *t, uint16_t subject, uint16_t detail,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/metric.h"
 #include "queue/damage.h"
 #include "queue/shard_private.h"
@@ -60,7 +61,7 @@ static int admit(const struct shard *shard, const struct commit *commit)
         return -ESHUTDOWN;
     if (shard->is_full)
         return -ENOSPC;
-    uint64_t used = (uint64_t)mail_memory_used();
+    uint64_t used = (uint64_t)budget_used();
     if (shard->memory_max != 0 && used + memory > shard->memory_max)
         return -ENOMEM;
     return 0;
@@ -85,7 +86,7 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
         message->id = shard_next_id(shard);
     message->accepted_ms = engine_wall_ms(shard->engine);
     stub->id = message->id;
-    stub->accepted_s = (uint32_t)(message->accepted_ms / 1000);
+    stub_set_accepted_ms(stub, engine_now_ms(shard->engine));
     stub->next_seq = count; /* the accepted events were 0 to count - 1 */
     for (uint32_t i = 0; i < count; i++) {
         stub->pendings[i].domain = domain_get(shard->domains, message->recipients[i].domain);
@@ -131,9 +132,14 @@ static void complete_event(struct shard *shard, struct event *event, const struc
     event->id = stub->id;
     if (event->time_ms == 0)
         event->time_ms = engine_wall_ms(shard->engine);
+    if (event->accepted_ms != 0)
+        return;
     const struct message *message = stub_message(stub);
+    int64_t now_ms = engine_now_ms(shard->engine);
 
-    event->accepted_ms = message != NULL ? message->accepted_ms : (int64_t)stub->accepted_s * 1000;
+    event->accepted_ms = message != NULL
+                             ? message->accepted_ms
+                             : stub_accepted_ms(stub, now_ms) + shard_wall_offset_ms(shard);
 }
 
 static void stage_outcome(struct shard *shard, struct batch_writer *writer,

@@ -259,7 +259,7 @@ static int read_message(struct read *read, struct message **message_out)
         goto fail;
     pin_message(read->shard, message, read->segment);
     message->read_buffer = read->buffer;
-    message->resident_bytes = message->arena.used + read->blocks_len;
+    message->read_buffer_size = read->blocks_len;
     read->buffer = NULL;
     *message_out = message;
     return 0;

@@ -2,27 +2,13 @@
  * effect.c - what changes in memory once a batch is durable: stubs, residency, states.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/metric.h"
 #include "queue/damage.h"
 #include "queue/shard_private.h"
-
-/* What stubs, their index and resident messages take, of all shards: settings.memory_max is for the
- * process. */
-static _Atomic int64_t mail_memory;
-
-static void account_memory(int64_t amount)
-{
-    atomic_fetch_add_explicit(&mail_memory, amount, memory_order_relaxed);
-}
-
-int64_t mail_memory_used(void)
-{
-    return MAX(atomic_load_explicit(&mail_memory, memory_order_relaxed), 0);
-}
 
 /* --- stubs ----------------------------------------------------------------------------------- */
 
@@ -44,7 +30,7 @@ struct stub *stub_new(uint32_t recipient_count)
         pending_place(stub, i);
         list_node_init(&stub->pendings[i].link);
     }
-    account_memory((int64_t)stub_size(recipient_count) + INDEX_SHARE);
+    budget_add((int64_t)stub_size(recipient_count) + INDEX_SHARE);
     return stub;
 }
 
@@ -56,7 +42,7 @@ void stub_free(struct shard *shard, struct stub *stub)
         if (pending->state != PENDING_FINAL && pending->domain != NULL)
             shard_domain_down(shard, pending->domain);
     }
-    account_memory(-(int64_t)stub_size(stub->recipient_count) - INDEX_SHARE);
+    budget_add(-(int64_t)stub_size(stub->recipient_count) - INDEX_SHARE);
     free(stub);
 }
 
@@ -118,16 +104,11 @@ void shard_detach_stub(struct shard *shard, struct stub *stub)
 
 /* --- residency ------------------------------------------------------------------------------- */
 
-uint64_t message_memory(const struct message *message)
-{
-    return sizeof(*message) + MAX(message->arena.used, message->resident_bytes);
-}
-
 void pending_hold(struct pending *pending)
 {
     struct message *message = stub_message(pending_stub(pending));
 
-    if (message == NULL || (pending->flags & PENDING_HOLDS) != 0)
+    if (message == NULL || (pending->flags & (PENDING_HOLDS | PENDING_LETS_GO)) != 0)
         return;
     pending->flags |= PENDING_HOLDS;
     message->held_count++;
@@ -146,20 +127,27 @@ void pending_unhold(struct shard *shard, struct pending *pending)
         shard_drop_resident(shard, pending_stub(pending));
 }
 
+void shard_let_go(struct shard *shard, struct pending *pending)
+{
+    check(pending->state == PENDING_READY);
+    pending->flags |= PENDING_LETS_GO;
+    pending_unhold(shard, pending);
+}
+
 /* It saves a read: the last quarter of what mail may take is for new mail. */
 static bool has_room_for_resident(const struct shard *shard, uint64_t bytes)
 {
     if (shard->resident_bytes + bytes > shard->resident_max)
         return false;
     return shard->memory_max == 0 ||
-           (uint64_t)mail_memory_used() + bytes <= shard->memory_max - shard->memory_max / 4;
+           (uint64_t)budget_used() + bytes <= shard->memory_max - shard->memory_max / 4;
 }
 
 /* Keeps a message in memory while any of its recipients is at work. */
 void shard_make_resident(struct shard *shard, struct stub *stub, struct message *message)
 {
-    message->resident_bytes = message_memory(message);
-    if (stub->is_resident || !has_room_for_resident(shard, message->resident_bytes))
+    message->counted_bytes = message_memory(message);
+    if (stub->is_resident || !has_room_for_resident(shard, message->counted_bytes))
         return;
     stub_set_message(stub, message_keep(message));
     message->held_count = 0;
@@ -170,10 +158,10 @@ void shard_make_resident(struct shard *shard, struct stub *stub, struct message 
         if (pending->state == PENDING_READY || pending->state == PENDING_COMMITTING)
             pending_hold(pending);
     }
-    shard->resident_bytes += message->resident_bytes;
+    shard->resident_bytes += message->counted_bytes;
     shard->resident_messages++;
-    account_memory((int64_t)message->resident_bytes);
-    metric_add(METRIC_SPOOL_RESIDENT_BYTES, (int64_t)message->resident_bytes);
+    budget_add((int64_t)message->counted_bytes);
+    metric_add(METRIC_SPOOL_RESIDENT_BYTES, (int64_t)message->counted_bytes);
 }
 
 void shard_drop_resident(struct shard *shard, struct stub *stub)
@@ -183,10 +171,10 @@ void shard_drop_resident(struct shard *shard, struct stub *stub)
     if (message == NULL)
         return;
     stub_set_message(stub, NULL);
-    shard->resident_bytes -= message->resident_bytes;
+    shard->resident_bytes -= message->counted_bytes;
     shard->resident_messages--;
-    account_memory(-(int64_t)message->resident_bytes);
-    metric_add(METRIC_SPOOL_RESIDENT_BYTES, -(int64_t)message->resident_bytes);
+    budget_add(-(int64_t)message->counted_bytes);
+    metric_add(METRIC_SPOOL_RESIDENT_BYTES, -(int64_t)message->counted_bytes);
     message_release(&message);
 }
 
@@ -310,7 +298,9 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
     } else {
         pending->attempts = effect->entry.attempts;
+        pending->flags &= (uint8_t)~PENDING_UNTRIED;
         pending->state = PENDING_SCHEDULED;
+        pending->flags &= (uint8_t)~PENDING_LETS_GO;
         schedule_add(shard->schedule, pending, effect->due_ms);
         pending_unhold(shard, pending);
     }

@@ -81,7 +81,7 @@ bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
     put_u32(at + 8, stub_offset(stub));
     put_u32(at + 12, stub_lengths(stub).accept);
     put_u32(at + 16, stub_lengths(stub).content);
-    put_u32(at + 20, stub->accepted_s);
+    put_u32(at + 20, stub->accepted_s + (uint32_t)(wall_offset_ms / 1000));
     /* Outcomes that are still on their way stand in a later segment, with their own seq. */
     put_u32(at + 24, stub->next_seq - stub->staged);
     put_u32(at + 28, (uint32_t)stub->recipient_count);

@@ -38,6 +38,11 @@ struct message *message_keep(struct message *message)
     return message;
 }
 
+size_t message_memory(const struct message *message)
+{
+    return sizeof(*message) + message->arena.held + message->read_buffer_size;
+}
+
 void message_release(struct message **message)
 {
     struct message *released = *message;

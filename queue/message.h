@@ -57,10 +57,10 @@ struct record_lengths {
 
 struct message {
     unsigned references;
-    struct arena arena;    /* owns everything below */
-    size_t resident_bytes; /* what it is counted with against the memory cap */
-    struct message_id id;  /* set by shard_commit */
-    int64_t accepted_ms;   /* wall; set by shard_commit */
+    struct arena arena;   /* owns everything below */
+    size_t counted_bytes; /* of it while resident: message_memory() when that began */
+    struct message_id id; /* set by shard_commit */
+    int64_t accepted_ms;  /* wall; set by shard_commit */
     /* envelope */
     struct bytes reverse_path; /* empty: the null path */
     struct bytes envid;        /* xtext as given */
@@ -85,9 +85,13 @@ struct message {
     struct segment *pinned; /* the oldest that it may be read from: not reclaimed before its end */
     struct list_node arriving; /* linked while its content is written and it is not accepted */
     void *read_buffer;         /* a loaded message's bytes */
+    size_t read_buffer_size;
 };
 
 /* NULL when memory ran dry: 452 4.3.0. One reference, the caller's. */
 struct message *message_create(void);
 struct message *message_keep(struct message *message);
 void message_release(struct message **message);
+/* Bytes that it takes of the process, itself included: of its arena what that holds, not what was
+ * used of it. */
+size_t message_memory(const struct message *message);

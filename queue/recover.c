@@ -22,8 +22,6 @@
 
 enum {
     WHY_MAX = 256,
-    /* A wall clock that was stepped back while we were down must not hold mail for longer. */
-    DUE_MAX_MS = 7 * 24 * 3600 * 1000,
     /* In a file that nothing was appended to, a torn first flush begins at the start. */
     EMPTY_SCAN_LEN = 8 * 1024 * 1024,
     HEADER_TRIES = 3,
@@ -365,12 +363,33 @@ static void take_spares(struct recovering *r)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
+/* From wall seconds to monotonic ones. What seems to come from the future was accepted when the
+ * clock stood wrong, or stands wrong now: its age begins here. */
+static void recover_age(const struct recovering *r, struct stub *stub)
+{
+    int64_t wall_s = (int64_t)stub->accepted_s;
+    int64_t now_ms = engine_now_ms(r->shard->engine);
+
+    stub_set_accepted_ms(stub, MIN(wall_s * 1000 - r->wall_offset_ms, now_ms));
+}
+
+/* A clock that was set back while we were down must not hold mail for longer than its retry rule
+ * ever would. */
+static int64_t recover_due_ms(const struct recovering *r, const struct pending *pending)
+{
+    const struct shard_hooks *hooks = &r->shard->hooks;
+    int64_t now_ms = engine_now_ms(r->shard->engine);
+    int64_t due_ms = (int64_t)pending->due_s * 1000 - r->wall_offset_ms;
+
+    if (pending->due_s == 0 || due_ms <= now_ms)
+        return 0;
+    return MIN(due_ms, now_ms + hooks->delay_max_ms(hooks->context, pending->domain));
+}
+
 static void schedule_stub(void *context, struct stub *stub)
 {
     struct recovering *r = context;
     struct shard *shard = r->shard;
-    int64_t now_ms = engine_now_ms(shard->engine);
-    int64_t wall_offset_ms = shard_wall_offset_ms(shard);
 
     if (stub->sequence > r->end)
         return; /* accepted since the start */
@@ -380,15 +399,14 @@ static void schedule_stub(void *context, struct stub *stub)
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->live_count);
     r->result->messages++;
     r->result->recipients += stub->live_count;
+    recover_age(r, stub);
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct pending *pending = &stub->pendings[i];
 
         if (pending->state != PENDING_SCHEDULED)
             continue;
-        int64_t due_ms = (int64_t)pending->due_s * 1000 - wall_offset_ms;
-        if (pending->due_s == 0 || due_ms <= now_ms)
-            due_ms = 0;
-        schedule_add(shard->schedule, pending, MIN(due_ms, now_ms + DUE_MAX_MS));
+        pending->flags |= PENDING_UNTRIED;
+        schedule_add(shard->schedule, pending, recover_due_ms(r, pending));
     }
 }
 
@@ -492,6 +510,7 @@ int recover_begin(struct shard *shard, struct recovery *recovery, char *why_out)
     *r = (struct recovering){.shard = shard, .result = recovery, .why = why_out};
     why_out[0] = '\0';
     r->started_ms = clock_monotonic_ms();
+    r->wall_offset_ms = shard_wall_offset_ms(shard);
     r->block = disk_buffer(SPOOL_BLOCK);
     check(r->block != NULL);
     shard->recovering = r;

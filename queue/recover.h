@@ -34,6 +34,7 @@ struct recovering {
     uint32_t end;       /* later segments hold what was accepted since the start */
     uint64_t cursor;    /* of the walk that schedules */
     int64_t started_ms;
+    int64_t wall_offset_ms; /* wall minus monotonic, of the start: one for all that is recovered */
 };
 
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that

@@ -87,7 +87,7 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
     stub->sequence = r->segment->sequence;
     stub_set_offset(stub, entry->offset);
     stub_set_lengths(stub, (struct record_lengths){entry->len, entry->content_len});
-    stub->accepted_s = entry->accepted_s;
+    stub->accepted_s = entry->accepted_s; /* as due_s below */
     stub->next_seq = entry->next_seq;
     stub->reach = entry->reach & STUB_REACH_MAX;
     stub->is_inline = entry->is_inline;
@@ -373,7 +373,7 @@ void replay_write_footer(struct recovering *r)
     struct footer_writer writer;
     int error = -ENOSPC;
 
-    /* Until schedule_stub() has run, due_s counts from the epoch: there is nothing to add. */
+    /* Until schedule_stub() has run, due_s and accepted_s count from 1970: nothing to add. */
     if (segment_build_footer(r->shard, segment, 0, &writer)) {
         error = disk_write(segment->fd, writer.data, writer.len, segment->footer_offset);
         if (error == 0)

@@ -3,8 +3,10 @@
  *
  * Four levels of 256 slots (1/16 s, 16 s, 68 min, 12 days) and a list for what is years away. A
  * second with a million pendings is handed out over several turns, and cascades move a bounded
- * number a call. Due times are monotonic seconds here and wall milliseconds on disk: a stepped
- * clock neither fires everything at once nor holds anything for ever.
+ * number a call. Due times are monotonic here, so setting the clock while the program runs changes
+ * nothing. On disk they are wall milliseconds: what a start finds is due when the clock says so,
+ * all of it at once where that was set forward meanwhile, and where it was set back no later than
+ * the longest delay that its retry rule allows (recover.c).
  *
  * Nothing is handed out before it is due. What is due within seconds comes at most 1/16 s late
  * (a message rate is kept by short postponements), everything else at most a second.

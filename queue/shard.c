@@ -12,8 +12,9 @@
 #include "queue/shard_private.h"
 
 enum {
-    /* A pending that comes back within this keeps its message in memory meanwhile. */
-    RESIDENT_WAIT_MS = 30 * 1000,
+    /* A pending that comes back within this keeps its message in memory meanwhile. A rest of a site
+     * is longer, and all that waits for the site would fill the memory until it ends. */
+    RESIDENT_WAIT_MS = 2 * 1000,
 };
 
 int64_t shard_wall_offset_ms(const struct shard *shard)
@@ -90,6 +91,7 @@ void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms
     check(pending->state == PENDING_READY);
     pending->state = PENDING_SCHEDULED;
     shard->ready--;
+    pending->flags &= (uint8_t)~PENDING_LETS_GO;
     list_node_init(&pending->link);
     schedule_add(shard->schedule, pending, due_ms);
     if (due_ms - engine_now_ms(shard->engine) > RESIDENT_WAIT_MS)

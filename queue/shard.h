@@ -45,6 +45,9 @@ struct shard_hooks {
     void (*journaled)(void *context, struct shard *shard, uint64_t position, struct bytes records);
     /* The last unfinished recipient of a domain is gone. */
     void (*domain_idle)(void *context, struct domain *domain);
+    /* The longest that a recipient of the domain is made to wait between two attempts: what was
+     * deferred before the start is due by then, wherever the wall clock stood. */
+    int64_t (*delay_max_ms)(void *context, const struct domain *domain);
 };
 
 struct shard_setup {
@@ -136,6 +139,9 @@ must_use bool shard_note(struct shard *shard, const struct event *event);
 /* Gives a READY pending back without an attempt (throttled, suspended, site at rest): due again at
  * due_ms (monotonic). Not on disk: after a crash it is due at once. */
 void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms);
+/* A READY pending will not be tried soon (suspended, far back in line): nothing of its message is
+ * kept in memory for its sake until it is READY the next time; shard_load() brings it. */
+void shard_let_go(struct shard *shard, struct pending *pending);
 
 /* Brings a message into memory (at once where resident, but done() is always called later) and
  * references it for the caller, who releases it with message_release(). */

@@ -211,7 +211,6 @@ void shard_fail_later(struct shard *shard, struct commit *commit, int error);
 void shard_note_damage(struct shard *shard, const struct event *event, struct damage *damage);
 
 /* effect.c */
-int64_t mail_memory_used(void); /* bytes of stubs and resident messages of all shards */
 /* A pending at work keeps its message in memory, if it is there. */
 void pending_hold(struct pending *pending);
 void pending_unhold(struct shard *shard, struct pending *pending);
@@ -230,7 +229,6 @@ void shard_apply_batch(struct shard *shard, const struct batch *batch,
 void shard_drop_batch(struct shard *shard, struct batch *batch, int error);
 void shard_make_resident(struct shard *shard, struct stub *stub, struct message *message);
 void shard_drop_resident(struct shard *shard, struct stub *stub);
-uint64_t message_memory(const struct message *message);
 
 /* flush.c */
 struct batch_writer batch_begin(struct staging *staging, enum batch_kind kind);

@@ -33,8 +33,10 @@ enum pending_state { PENDING_SCHEDULED, PENDING_READY, PENDING_COMMITTING, PENDI
 
 enum {
     PENDING_DELAY_TOLD = 1, /* a delay notice was sent */
-    PENDING_FLAGS_STORED = 0x0f,
-    PENDING_HOLDS = 0x80, /* the shard's: counted in held_count of the resident message */
+    PENDING_FLAGS_STORED = 0x03,
+    PENDING_UNTRIED = 0x08, /* found at the start and not tried since: see stub_accepted_ms() */
+    PENDING_LETS_GO = 0x04, /* the shard's: READY, but not soon; its message need not stay */
+    PENDING_HOLDS = 0x80,   /* the shard's: counted in held_count of the resident message */
 };
 
 struct pending {
@@ -60,7 +62,7 @@ struct stub {
     uint32_t is_resident : 1;          /* `message` holds */
     uint32_t is_inline : 1;            /* its content's records stand right before it */
     uint32_t is_moved : 1;             /* an older accept record of it may still be there */
-    uint32_t accepted_s;               /* wall */
+    uint32_t accepted_s;               /* monotonic: stub_accepted_ms() */
     uint32_t next_seq;                 /* of its next event */
     uint64_t recipient_count : STUB_COUNT_BITS;
     uint64_t live_count : STUB_COUNT_BITS; /* recipients that are not final */
@@ -68,6 +70,25 @@ struct stub {
     uint64_t reach : 12; /* how many segments before `sequence` its content begins */
     struct pending pendings[];
 };
+
+/* When it was accepted, in monotonic time; below 0 if that was before the machine was started. So a
+ * message does not age by a clock that is set. What was found at the start knows wall time only: if
+ * the clock was set since, its age is wrong, and it must not expire before it was tried once more
+ * (PENDING_UNTRIED). Seconds are kept modulo 2^32, good for 68 years of age. */
+static inline int64_t stub_accepted_ms(const struct stub *stub, int64_t now_ms)
+{
+    int64_t now_s = now_ms / 1000;
+    int32_t age_s = (int32_t)((uint32_t)now_s - stub->accepted_s);
+
+    return (now_s - MAX(age_s, 0)) * 1000;
+}
+
+static inline void stub_set_accepted_ms(struct stub *stub, int64_t accepted_ms)
+{
+    int64_t seconds = accepted_ms / 1000 - (accepted_ms % 1000 < 0);
+
+    stub->accepted_s = (uint32_t)seconds;
+}
 
 static inline struct message *stub_message(const struct stub *stub) /* NULL: not resident */
 {

@@ -447,6 +447,7 @@ static void finish(struct config_reader *reader, void *object)
     memcpy(directory + len, "/spool", sizeof("/spool"));
     config->spool.directory = directory;
     config->spool.memory_max = config->memory_max;
+    config->submission.memory_max = config->memory_max;
 }
 
 static bool read_error(struct config_reader *reader, int error)

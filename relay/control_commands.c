@@ -68,7 +68,7 @@ static void command_status(struct control_client *client, const json_t *request)
                         json_text_of(atomic_load(&program->shared.config)->hostname));
     json_object_set_new(line, "pid", json_integer(getpid()));
     json_object_set_new(line, "uptime_s",
-                        json_integer((clock_wall_ms() - program->started_ms) / 1000));
+                        json_integer((clock_monotonic_ms() - program->started_ms) / 1000));
     json_object_set_new(line, "engines", engines);
     json_object_set_new(line, "metrics", counters);
     if (control_line(client, line))
@@ -263,7 +263,7 @@ static void queue_walk_command(struct control_client *client, const json_t *requ
     struct queue_filter filter;
     const char *why = "";
 
-    if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why)) {
+    if (!queue_filter_from_json(request, clock_monotonic_ms(), &filter, &why)) {
         control_fail(client, "%s", why);
         return;
     }
@@ -318,7 +318,7 @@ static int add_suspension(struct program *program, const json_t *request, uint64
                           const char **why_out)
 {
     pthread_mutex_lock(&program->change);
-    int number = suspension_file_add(program->suspensions, request, clock_wall_ms(), why_out);
+    int number = suspension_file_add(program->suspensions, request, clock_monotonic_ms(), why_out);
     if (number > 0) {
         int error = program_save_suspensions(program);
 
@@ -343,11 +343,11 @@ static void command_suspend(struct control_client *client, const json_t *request
     const char *why = "";
     int number = 0;
 
-    if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why)) {
+    if (!queue_filter_from_json(request, clock_monotonic_ms(), &filter, &why)) {
         control_fail(client, "%s", why);
         return;
     }
-    if (filter.accepted_before_s != 0) {
+    if (filter.older_than_s != 0) {
         control_fail(client, "--older-than cannot be suspended: a rule holds what will come too");
         return;
     }
@@ -415,7 +415,7 @@ static void command_suspensions(struct control_client *client, const json_t *req
     pthread_mutex_lock(&program->change);
     const struct suspension *list = suspension_file_rules(program->suspensions, &count);
     for (i = 0; i < count; i++)
-        json_array_append_new(rules, suspension_to_json(&list[i]));
+        json_array_append_new(rules, suspension_to_json(&list[i], clocks_read()));
     pthread_mutex_unlock(&program->change);
     json_array_foreach(rules, i, rule)
     {
@@ -437,7 +437,7 @@ static void command_show(struct control_client *client, const json_t *request)
 
     if (id == NULL)
         control_fail(client, "nothing named; give a message id");
-    else if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why))
+    else if (!queue_filter_from_json(request, clock_monotonic_ms(), &filter, &why))
         control_fail(client, "%s", why);
     else
         (void)walk_workers(client, &filter, QUEUE_LIST, NULL, 0, &result); /* nothing to undo */

@@ -18,7 +18,7 @@ enum { SENTENCE_MAX = 8192 };
 struct meant {
     uint64_t message;
     const char *domain, *sender, *recipient;
-    int64_t accepted_before_s;
+    int64_t older_than_s;
 };
 
 struct sentence {
@@ -47,7 +47,7 @@ static void add_meant(struct sentence *sentence, const struct meant *meant)
     const char *before = "";
 
     message_id_format((struct message_id){meant->message}, id);
-    clock_format_rfc3339(meant->accepted_before_s * 1000, time);
+    clock_format_rfc3339(clock_wall_ms() - meant->older_than_s * 1000, time);
     const struct {
         const char *key, *value;
     } parts[] = {
@@ -55,7 +55,7 @@ static void add_meant(struct sentence *sentence, const struct meant *meant)
         {"domain", meant->domain},
         {"sender", meant->sender},
         {"recipient", meant->recipient},
-        {"accepted-before", meant->accepted_before_s != 0 ? time : NULL},
+        {"accepted-before", meant->older_than_s != 0 ? time : NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (parts[i].value == NULL)
@@ -125,7 +125,7 @@ void operator_event_retried(struct program *program, const struct queue_filter *
         .domain = text_or_any(filter->domain),
         .sender = text_or_any(filter->sender),
         .recipient = text_or_any(filter->recipient),
-        .accepted_before_s = filter->accepted_before_s,
+        .older_than_s = filter->older_than_s,
     };
     struct sentence sentence = {0};
 
@@ -167,7 +167,7 @@ void operator_event_suspended(struct program *program, const struct suspension *
     struct sentence sentence = {0};
     char until[CLOCK_TEXT_MAX];
 
-    clock_format_rfc3339(rule->until_ms, until);
+    clock_format_rfc3339(clocks_to_wall(clocks_read(), rule->until_ms), until);
     add_meant(&sentence, &meant);
     add(&sentence, "%" PRIu64 " recipients match; they and what comes are held back until %s",
         matched, rule->until_ms != 0 ? until : "resumed");

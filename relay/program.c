@@ -157,7 +157,7 @@ static void suspend(struct worker *worker, void *context)
 
 int program_save_suspensions(struct program *program)
 {
-    int error = suspension_file_save(program->suspensions);
+    int error = suspension_file_save(program->suspensions, clocks_read());
 
     program->has_unsaved_suspensions = error < 0;
     return error;
@@ -244,12 +244,32 @@ static void end_suspensions(struct program *program)
     program_spread_suspensions(program);
 }
 
-/* Once a second between signals: suspensions whose time is over. Where the file cannot be written
- * they are over all the same: at the worst the next start ends, and tells of, them again. */
+/* Nothing waits for wall time, so there is little to do: the dates in suspensions.json. */
+static void look_at_clock(struct program *program)
+{
+    int64_t step_ms = clock_watch_look(&program->clock, clocks_read());
+    size_t count;
+
+    if (step_ms == 0)
+        return;
+    metric_inc(METRIC_CLOCK_STEPS);
+    log_warn(
+        "clock_step_ms=%lld what=\"the wall clock was set; ages, retries and suspensions go on "
+        "by the monotonic clock\"",
+        (long long)step_ms);
+    (void)suspension_file_rules(program->suspensions, &count);
+    if (count > 0)
+        program->has_unsaved_suspensions = true;
+}
+
+/* Once a second between signals: a clock that was set, suspensions whose time is over. Where the
+ * file cannot be written they are over all the same: at the worst the next start ends, and tells
+ * of, them again. */
 static void tick(struct program *program)
 {
     pthread_mutex_lock(&program->change);
-    bool any = suspension_file_expire(program->suspensions, clock_wall_ms());
+    look_at_clock(program);
+    bool any = suspension_file_expire(program->suspensions, clock_monotonic_ms());
     if (any || program->has_unsaved_suspensions) {
         int error = program_save_suspensions(program);
 
@@ -400,7 +420,8 @@ int program_run(struct config *config)
     config_keep(config); /* as the first */
     program->state_dir.lock_fd = -1;
     program->metrics_fd = -1;
-    program->started_ms = clock_wall_ms();
+    program->started_ms = clock_monotonic_ms();
+    program->clock = clock_watch_begin(clocks_read());
     pthread_mutex_init(&program->change, NULL);
     atomic_store(&program->shared.config, config);
     block_signals(&signals);

@@ -38,7 +38,8 @@ struct program {
     int metrics_fd;    /* -1: none, or metrics_http has it */
     char refusal[512]; /* of the listeners, for want of descriptors */
     unsigned listeners_open;
-    int64_t started_ms; /* wall */
+    int64_t started_ms;       /* monotonic */
+    struct clock_watch clock; /* the main thread's */
     _Atomic bool is_stopping;
     pthread_mutex_t change; /* reload and suspensions: one at a time */
 };

@@ -98,7 +98,7 @@ static int open_state(struct program *program, const struct config *config)
         log_error("state_dir=%s what=\"%s\"", config->state_dir, why);
         return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
     }
-    program->suspensions = suspension_file_load(config->state_dir, why, sizeof(why));
+    program->suspensions = suspension_file_load(config->state_dir, clocks_read(), why, sizeof(why));
     if (program->suspensions == NULL) {
         log_error("what=\"%s\"", why);
         return EXIT_CONFIG;

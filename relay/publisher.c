@@ -292,7 +292,7 @@ static int commit(struct publisher *p)
     }
     p->flush_ms = p->commit_ms = clock_monotonic_ms();
     tell_passed(p, &durable);
-    (void)event_file_rotate_if_due(p->file, clock_wall_ms());
+    (void)event_file_rotate_if_due(p->file, clocks_read());
     return 0;
 }
 
@@ -499,7 +499,7 @@ static void *run_thread(void *context)
                 break;
             continue;
         }
-        bool is_packing = event_file_rotate_if_due(p->file, clock_wall_ms());
+        bool is_packing = event_file_rotate_if_due(p->file, clocks_read());
         if (bytes > 0 && bytes < KEEP_CAPACITY)
             pause_ms(p, BATCH_MS);
         else if (bytes == 0 && !is_packing)

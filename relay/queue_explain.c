@@ -119,7 +119,7 @@ void queue_explain(struct control_client *client, const json_t *request)
     struct queue_filter filter;
     const char *why = "";
 
-    if (!queue_filter_from_json(request, clock_wall_ms(), &filter, &why))
+    if (!queue_filter_from_json(request, clock_monotonic_ms(), &filter, &why))
         control_fail(client, "%s", why);
     else if (id != NULL)
         explain_message(client, &filter, id);

@@ -24,7 +24,7 @@ static bool take_text(const json_t *request, const char *key, char *out, size_t 
     return true;
 }
 
-bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue_filter *out,
+bool queue_filter_from_json(const json_t *request, int64_t now_ms, struct queue_filter *out,
                             const char **why_out)
 {
     const json_t *id_value = json_object_get(request, "id");
@@ -32,7 +32,7 @@ bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue
     const char *id = json_string_value(id_value);
     json_int_t age_s = json_integer_value(age_value);
 
-    *out = (struct queue_filter){0};
+    *out = (struct queue_filter){.now_ms = now_ms};
     if (age_value != NULL && (!json_is_integer(age_value) || age_s < 0)) {
         *why_out = "older_than_s is no number of seconds";
         return false;
@@ -42,7 +42,7 @@ bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue
         return false;
     }
     if (age_s > 0)
-        out->accepted_before_s = wall_ms / 1000 - age_s;
+        out->older_than_s = MIN(age_s, (json_int_t)INT32_MAX);
     return take_text(request, "domain", out->domain, sizeof(out->domain), why_out) &&
            take_text(request, "sender", out->sender, sizeof(out->sender), why_out) &&
            take_text(request, "recipient", out->recipient, sizeof(out->recipient), why_out);
@@ -50,7 +50,7 @@ bool queue_filter_from_json(const json_t *request, int64_t wall_ms, struct queue
 
 bool queue_filter_is_empty(const struct queue_filter *filter)
 {
-    return filter->id.value == 0 && filter->domain[0] == '\0' && filter->accepted_before_s == 0 &&
+    return filter->id.value == 0 && filter->domain[0] == '\0' && filter->older_than_s == 0 &&
            !queue_filter_needs_envelope(filter);
 }
 
@@ -76,7 +76,8 @@ bool queue_filter_matches_pending(const struct queue_filter *filter, const struc
         return false;
     if (filter->id.value != 0 && filter->id.value != stub->id.value)
         return false;
-    if (filter->accepted_before_s != 0 && (int64_t)stub->accepted_s > filter->accepted_before_s)
+    if (filter->older_than_s != 0 &&
+        filter->now_ms - stub_accepted_ms(stub, filter->now_ms) < filter->older_than_s * 1000)
         return false;
     return filter->domain[0] == '\0' ||
            domain_matches(filter->domain, domain_name(pending->domain));

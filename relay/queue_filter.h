@@ -12,16 +12,17 @@
 #include "queue/stub.h"
 
 struct queue_filter {
-    struct message_id id;      /* value 0: any */
-    char domain[260];          /* name, "*.suffix" or "*"; empty: any */
-    char sender[330];          /* address, "@domain" or "<>" for the null path; empty: any */
-    char recipient[330];       /* address or "@domain"; empty: any */
-    int64_t accepted_before_s; /* wall; 0: any age */
+    struct message_id id; /* value 0: any */
+    char domain[260];     /* name, "*.suffix" or "*"; empty: any */
+    char sender[330];     /* address, "@domain" or "<>" for the null path; empty: any */
+    char recipient[330];  /* address or "@domain"; empty: any */
+    int64_t older_than_s; /* 0: any age */
+    int64_t now_ms;       /* monotonic; when it was made */
 };
 
 /* From a control request {"id":..,"domain":..,"sender":..,"recipient":..,"older_than_s":..}.
  * False with a sentence in why_out. */
-must_use bool queue_filter_from_json(const json_t *request, int64_t wall_ms,
+must_use bool queue_filter_from_json(const json_t *request, int64_t now_ms,
                                      struct queue_filter *out, const char **why_out);
 bool queue_filter_is_empty(const struct queue_filter *filter);
 bool queue_filter_needs_envelope(const struct queue_filter *filter);

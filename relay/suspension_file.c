@@ -45,7 +45,7 @@ static void free_rule(struct suspension *rule)
         free((char *)(uintptr_t)*text_field(rule, i));
 }
 
-json_t *suspension_to_json(const struct suspension *rule)
+json_t *suspension_to_json(const struct suspension *rule, struct clocks clocks)
 {
     struct suspension copy = *rule;
     json_t *json = json_pack("{s:I}", "number", (json_int_t)rule->number);
@@ -59,7 +59,7 @@ json_t *suspension_to_json(const struct suspension *rule)
         json_object_set_new(json, "id", json_string(id));
     }
     if (rule->until_ms != 0) {
-        clock_format_rfc3339(rule->until_ms, text);
+        clock_format_rfc3339(clocks_to_wall(clocks, rule->until_ms), text);
         json_object_set_new(json, "until", json_string(text));
     }
     return json;
@@ -122,11 +122,13 @@ static bool has_number(const struct suspension_file *suspensions, json_int_t num
 
 /* A file that was mended by hand may hold anything: numbers must be there, in bounds and unique,
  * since they are what an operator resumes by. */
-static bool load_rules(struct suspension_file *suspensions, const json_t *root)
+static bool load_rules(struct suspension_file *suspensions, const json_t *root,
+                       struct clocks clocks)
 {
     const json_t *item;
     size_t i;
     const char *why;
+    int64_t until_wall_ms;
 
     if (!json_is_array(root) || json_array_size(root) > SUSPENSIONS_MAX)
         return false;
@@ -142,14 +144,17 @@ static bool load_rules(struct suspension_file *suspensions, const json_t *root)
             return false;
         rule->number = (uint32_t)number;
         suspensions->count++;
-        if (until != NULL && !clock_parse_rfc3339(bytes_of(until), &rule->until_ms))
+        if (until != NULL && !clock_parse_rfc3339(bytes_of(until), &until_wall_ms))
             return false;
+        if (until != NULL) /* 0 means without an end; what was over before the boot is over */
+            rule->until_ms = MAX(clocks_to_monotonic(clocks, until_wall_ms), (int64_t)1);
         suspensions->next_number = MAX(suspensions->next_number, rule->number + 1);
     }
     return true;
 }
 
-struct suspension_file *suspension_file_load(const char *state_dir, char *why_out, size_t why_size)
+struct suspension_file *suspension_file_load(const char *state_dir, struct clocks clocks,
+                                             char *why_out, size_t why_size)
 {
     struct suspension_file *suspensions = calloc(1, sizeof(*suspensions));
     json_error_t error;
@@ -161,7 +166,7 @@ struct suspension_file *suspension_file_load(const char *state_dir, char *why_ou
     if (access(suspensions->path, F_OK) != 0)
         return suspensions;
     json_t *root = json_load_file(suspensions->path, 0, &error);
-    bool is_good = root != NULL && load_rules(suspensions, root);
+    bool is_good = root != NULL && load_rules(suspensions, root, clocks);
     if (!is_good) {
         snprintf(why_out, why_size, "%s is damaged (%s); mend or remove it", suspensions->path,
                  root == NULL ? error.text : "not a list of rules");
@@ -197,7 +202,7 @@ static uint32_t free_number(struct suspension_file *suspensions)
     return suspensions->next_number - 1;
 }
 
-int suspension_file_add(struct suspension_file *suspensions, const json_t *request, int64_t wall_ms,
+int suspension_file_add(struct suspension_file *suspensions, const json_t *request, int64_t now_ms,
                         const char **why_out)
 {
     struct suspension rule;
@@ -219,7 +224,7 @@ int suspension_file_add(struct suspension_file *suspensions, const json_t *reque
                    "holds everything)";
         return -EINVAL;
     }
-    rule.until_ms = for_s > 0 ? wall_ms + for_s * 1000 : 0;
+    rule.until_ms = for_s > 0 ? now_ms + for_s * 1000 : 0;
     for (size_t i = 0; i < suspensions->count; i++) {
         if (!rule_is_same(&rule, &suspensions->rules[i]))
             continue;
@@ -284,26 +289,26 @@ unsigned suspension_file_remove(struct suspension_file *suspensions, const json_
     return removed;
 }
 
-bool suspension_file_expire(struct suspension_file *suspensions, int64_t wall_ms)
+bool suspension_file_expire(struct suspension_file *suspensions, int64_t now_ms)
 {
     forget_removed(suspensions);
     for (size_t i = suspensions->count; i > 0; i--) {
         int64_t until_ms = suspensions->rules[i - 1].until_ms;
 
-        if (until_ms == 0 || until_ms > wall_ms)
+        if (until_ms == 0 || until_ms > now_ms)
             continue;
         remove_at(suspensions, i - 1);
     }
     return suspensions->removed_count > 0;
 }
 
-int suspension_file_save(const struct suspension_file *suspensions)
+int suspension_file_save(const struct suspension_file *suspensions, struct clocks clocks)
 {
     char temporary[4200];
     json_t *root = json_array();
 
     for (size_t i = 0; i < suspensions->count; i++)
-        json_array_append_new(root, suspension_to_json(&suspensions->rules[i]));
+        json_array_append_new(root, suspension_to_json(&suspensions->rules[i], clocks));
     snprintf(temporary, sizeof(temporary), "%s.new", suspensions->path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int error = fd < 0 ? -errno : 0;

@@ -34,6 +34,13 @@ static void on_domain_idle(void *context, struct domain *domain)
     delivery_domain_idle(worker->delivery, domain);
 }
 
+static int64_t on_delay_max(void *context, const struct domain *domain)
+{
+    struct worker *worker = context;
+
+    return delivery_delay_max_ms(worker->delivery, domain);
+}
+
 static void on_accepted(void *context, int fd, void *listener_context)
 {
     struct worker *worker = context;
@@ -86,7 +93,7 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
         .is_adopted = is_adopted,
         .sink_count = 1,
         .settings = &config->spool,
-        .hooks = {worker, on_due, on_journaled, on_domain_idle},
+        .hooks = {worker, on_due, on_journaled, on_domain_idle, on_delay_max},
         .recovers_later = true,
     };
     struct shard *shard;

@@ -12,6 +12,7 @@ enum {
     ALIGNMENT = _Alignof(max_align_t),
     CHUNK_SIZE_MIN = 2048 - 32, /* an ordinary transaction fits; with the header one size class */
     CHUNK_SIZE_MAX = 64 * 1024,
+    ALLOCATOR_SHARE = 16, /* what malloc() needs beside a chunk, at most */
 };
 
 struct arena_chunk {
@@ -24,6 +25,11 @@ struct arena_chunk {
 void arena_init(struct arena *arena, size_t used_max)
 {
     *arena = (struct arena){.used_max = used_max};
+}
+
+static size_t chunk_held(const struct arena_chunk *chunk)
+{
+    return sizeof(*chunk) + chunk->size + ALLOCATOR_SHARE;
 }
 
 void arena_clear(struct arena *arena)
@@ -46,6 +52,7 @@ void arena_clear(struct arena *arena)
     }
     arena->chunks = kept;
     arena->used = 0;
+    arena->held = kept == NULL ? 0 : chunk_held(kept);
 }
 
 void arena_free(struct arena *arena)
@@ -53,6 +60,7 @@ void arena_free(struct arena *arena)
     arena_clear(arena);
     free(arena->chunks);
     arena->chunks = NULL;
+    arena->held = 0;
 }
 
 static struct arena_chunk *chunk_new(size_t size)
@@ -78,6 +86,7 @@ static struct arena_chunk *chunk_for(struct arena *arena, size_t size)
     usual = HAVE_ASAN ? 0 : MIN(usual, (size_t)CHUNK_SIZE_MAX);
     struct arena_chunk *chunk = chunk_new(MAX(usual, size));
 
+    arena->held += chunk_held(chunk);
     if (newest != NULL && size > usual) {
         /* A chunk of its own, full at once: what is left of the newest stays in use. */
         chunk->next = newest->next;

@@ -15,6 +15,7 @@ struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t used;                /* bytes handed out since the last clear */
     size_t used_max;
+    size_t held; /* bytes that its chunks take of the process, handed out or not */
 };
 
 void arena_init(struct arena *arena, size_t used_max);

@@ -96,6 +96,15 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\t';
 }
 
+bool bytes_has_8bit(struct bytes b)
+{
+    uint8_t all = 0;
+
+    for (size_t i = 0; i < b.len; i++)
+        all |= b.ptr[i];
+    return all >= 0x80;
+}
+
 struct bytes bytes_trim(struct bytes b)
 {
     while (b.len > 0 && is_blank(b.ptr[0]))

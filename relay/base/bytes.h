@@ -39,6 +39,7 @@ int bytes_compare(struct bytes a, struct bytes b);             /* memcmp order, 
 /* Index of the first `byte` (or of the needle) at or after `from`; b.len when there is none. */
 size_t bytes_find(struct bytes b, uint8_t byte, size_t from);
 size_t bytes_find_bytes(struct bytes b, struct bytes needle, size_t from);
+bool bytes_has_8bit(struct bytes b);     /* a byte above 127 */
 struct bytes bytes_trim(struct bytes b); /* SP and HTAB at both ends */
 
 /* Takes `prefix` (ASCII case ignored) off the front. */

@@ -42,6 +42,27 @@ int64_t clock_wall_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
+struct clocks clocks_read(void)
+{
+    return (struct clocks){.now_ms = clock_monotonic_ms(), .wall_ms = clock_wall_ms()};
+}
+
+struct clock_watch clock_watch_begin(struct clocks clocks)
+{
+    return (struct clock_watch){.offset_ms = clocks.wall_ms - clocks.now_ms};
+}
+
+int64_t clock_watch_look(struct clock_watch *watch, struct clocks clocks)
+{
+    int64_t offset_ms = clocks.wall_ms - clocks.now_ms;
+    int64_t step_ms = offset_ms - watch->offset_ms;
+
+    if (step_ms > -CLOCK_STEP_MS && step_ms < CLOCK_STEP_MS)
+        return 0;
+    watch->offset_ms = offset_ms;
+    return step_ms;
+}
+
 struct date {
     int year, month, day; /* month and day from 1 */
     int weekday;          /* 0 is Sunday */

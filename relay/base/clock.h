@@ -14,6 +14,36 @@ int64_t clock_monotonic_us(void);
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
 
+/* Both at one moment. What one is minus the other changes when somebody sets the wall clock, so
+ * deadlines are kept in monotonic time, and told and stored in wall time as that stands then. */
+struct clocks {
+    int64_t now_ms; /* monotonic */
+    int64_t wall_ms;
+};
+
+struct clocks clocks_read(void);
+
+static inline int64_t clocks_to_wall(struct clocks clocks, int64_t monotonic_ms)
+{
+    return monotonic_ms - clocks.now_ms + clocks.wall_ms;
+}
+
+static inline int64_t clocks_to_monotonic(struct clocks clocks, int64_t wall_ms)
+{
+    return wall_ms - clocks.wall_ms + clocks.now_ms;
+}
+
+/* Notices that the wall clock was set: what it is minus the monotonic one is another than at the
+ * last look by CLOCK_STEP_MS or more. Smaller ones, a leap second or what clock_gettime() takes
+ * itself, add up until they are a step. */
+struct clock_watch {
+    int64_t offset_ms;
+};
+enum { CLOCK_STEP_MS = 2000 };
+struct clock_watch clock_watch_begin(struct clocks clocks);
+/* How far it was set since the last step that was told (below 0: back); 0: it was not. */
+int64_t clock_watch_look(struct clock_watch *watch, struct clocks clocks);
+
 enum { CLOCK_TEXT_MAX = 40 };
 /* "Tue, 24 Nov 2026 03:10:00 +0000" (RFC 5322 section 3.3), NUL-terminated; its length. */
 size_t clock_format_rfc5322(int64_t wall_ms, char out[static CLOCK_TEXT_MAX]);

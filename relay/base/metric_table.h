@@ -4,6 +4,8 @@
 /* clang-format off */
 METRIC_GAUGE(CONFIGS, "ringpost_configurations",
              "Configurations in memory: first, newest, and old ones that an attempt still uses")
+METRIC_COUNTER(CLOCK_STEPS, "ringpost_clock_steps_total",
+               "Times the wall clock was set, by 2 s or more, while the program ran")
 METRIC_GAUGE(SESSIONS, "ringpost_smtp_sessions", "SMTP server sessions open now")
 METRIC_COUNTER(SESSIONS_ACCEPTED, "ringpost_smtp_sessions_accepted_total",
                "SMTP server sessions opened")
@@ -67,6 +69,9 @@ METRIC_GAUGE(SPOOL_BYTES_USED, "ringpost_spool_bytes_used", "Bytes written to se
 METRIC_GAUGE(SPOOL_BYTES_LIVE, "ringpost_spool_bytes_live",
              "Bytes of accept records and contents of unfinished messages")
 METRIC_GAUGE(SPOOL_RESIDENT_BYTES, "ringpost_spool_resident_bytes", "Messages kept in memory")
+METRIC_GAUGE(MAIL_MEMORY, "ringpost_mail_memory_bytes",
+             "What is counted against limits.memory: the queue's index, messages in memory and on "
+             "their way in, buffers of connections")
 METRIC_COUNTER(SPOOL_MESSAGES_ACCEPTED, "ringpost_spool_messages_accepted_total",
                "Messages made durable")
 METRIC_COUNTER(SPOOL_COMMITS_FAILED, "ringpost_spool_commits_failed_total",
@@ -129,6 +134,11 @@ METRIC_COUNTER(SUBMISSION_RECIPIENTS, "ringpost_submission_recipients_total",
 METRIC_COUNTER(SUBMISSION_BYTES, "ringpost_submission_bytes_total", "Content of these messages")
 METRIC_COUNTER(SUBMISSION_REJECTED_UNTOLD, "ringpost_submission_rejected_untold_total",
                "Refusals without a rejected event: too many in a second, or no room for it")
+METRIC_COUNTER(SUBMISSION_STRANGERS_UNTOLD, "ringpost_submission_strangers_untold_total",
+               "Refusals without a rejected event, of clients that neither logged in nor are "
+               "trusted: too many in a minute")
+METRIC_COUNTER(SUBMISSION_SHED, "ringpost_submission_shed_total",
+               "Sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",
                "Events written to the event files")
 METRIC_COUNTER(EVENTS_REJECTED, "ringpost_events_total{kind=\"rejected\"}", "")

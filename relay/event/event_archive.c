@@ -13,6 +13,7 @@
 #include <zstd.h>
 
 #include "base/log.h"
+#include "event/event_age.h"
 
 enum {
     /* On the lines of a load test level 1 cost 0.4 us of CPU an event, level 5 took 1.9 us and
@@ -147,7 +148,8 @@ void event_archive_clean(int directory_fd)
 
 /* --- retention ------------------------------------------------------------------------------- */
 
-int event_archive_retain(int directory_fd, int64_t oldest_ms, uint64_t bytes_max)
+int event_archive_retain(int directory_fd, const struct event_age *age, struct clocks clocks,
+                         int64_t age_max_ms, uint64_t bytes_max)
 {
     struct event_archive *list = NULL;
     uint64_t bytes = 0;
@@ -164,11 +166,12 @@ int event_archive_retain(int directory_fd, int64_t oldest_ms, uint64_t bytes_max
         if (fstatat(directory_fd, name, &status, 0) < 0)
             continue;
         bytes += (uint64_t)status.st_size;
-        if (list[i].closed_ms >= oldest_ms && bytes <= bytes_max)
+        int64_t age_ms = event_age_ms(age, &list[i], clocks);
+        if (age_ms <= age_max_ms && bytes <= bytes_max)
             continue;
         if (unlinkat(directory_fd, name, 0) == 0)
-            log_info("event_file=%s bytes=%lld what=\"removed by retention\"", name,
-                     (long long)status.st_size);
+            log_info("event_file=%s bytes=%lld age_s=%lld what=\"removed by retention\"", name,
+                     (long long)status.st_size, (long long)age_ms / 1000);
         else if (error == 0)
             error = -errno;
     }

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "event/event.h"
+#include "event/event_age.h"
 #include "event/event_archive.h"
 #include "event/event_cursor.h"
 
@@ -37,7 +38,9 @@ struct event_file {
     struct event_packer *packer;
     bool needs_name;     /* the file behind `fd` is not called current.jsonl yet */
     bool may_have_plain; /* closed files that are not compressed */
+    int64_t opened_ms;   /* monotonic; of marked.opened_ms, while that is not 0 */
     int64_t retain_ms;   /* monotonic; next time to look */
+    struct event_age age;
 };
 
 /* --- open ------------------------------------------------------------------------------------ */
@@ -63,9 +66,9 @@ static int open_current(struct event_file *file)
 }
 
 /* Gives the open current.jsonl the name of a closed file. */
-static int put_away(struct event_file *file, uint64_t number)
+static int put_away(struct event_file *file, uint64_t number, int64_t wall_ms)
 {
-    struct event_archive archive = {.number = number, .closed_ms = clock_wall_ms()};
+    struct event_archive archive = {.number = number, .closed_ms = wall_ms};
     char name[EVENT_ARCHIVE_NAME_MAX];
 
     event_archive_name(&archive, name);
@@ -86,7 +89,7 @@ static int start_without_cursor(struct event_file *file, uint64_t last)
         return -errno;
     if (status.st_size == 0)
         return 0;
-    int error = put_away(file, last + 1);
+    int error = put_away(file, last + 1, clock_wall_ms());
     if (error < 0)
         return error;
     close(file->fd);
@@ -151,6 +154,16 @@ static int recover(struct event_file *file)
     return error == -ENOSPC && has_cursor ? 0 : error;
 }
 
+/* A file that was begun before the start is as old as the wall clock says, within bounds. */
+static void begin_ages(struct event_file *file, struct clocks clocks)
+{
+    int64_t opened_ms = clocks_to_monotonic(clocks, file->marked.opened_ms);
+    int64_t oldest_ms = clocks.now_ms - (int64_t)file->settings.rotate_age_s * 1000;
+
+    file->opened_ms = MIN(MAX(opened_ms, oldest_ms), clocks.now_ms);
+    file->age = event_age_begin(clocks, file->marked.number);
+}
+
 static void set_defaults(struct event_file_settings *settings)
 {
     if (settings->rotate_size == 0)
@@ -184,6 +197,7 @@ int event_file_open(const struct event_file_settings *settings, struct event_fil
     error = recover(file);
     if (error < 0)
         goto fail;
+    begin_ages(file, clocks_read());
     file->settings.directory = NULL; /* the descriptor stands for it */
     *cursors_out = file->durable.cursors;
     *file_out = file;
@@ -222,8 +236,12 @@ int event_file_append(struct event_file *file, struct bytes line)
         if (error < 0)
             return error;
     }
-    if (file->marked.opened_ms == 0)
-        file->marked.opened_ms = clock_wall_ms();
+    if (file->marked.opened_ms == 0) {
+        struct clocks clocks = clocks_read();
+
+        file->marked.opened_ms = clocks.wall_ms;
+        file->opened_ms = clocks.now_ms;
+    }
     bool fits = buf_append(&file->unwritten, line);
     check(fits);
     return 0;
@@ -303,9 +321,9 @@ bool event_file_has_uncommitted(const struct event_file *file, uint64_t *bytes_o
 
 /* --- rotation -------------------------------------------------------------------------------- */
 
-static bool is_due(const struct event_file *file, int64_t wall_ms)
+static bool is_due(const struct event_file *file, int64_t now_ms)
 {
-    int64_t age_ms = wall_ms - file->durable.opened_ms;
+    int64_t age_ms = now_ms - file->opened_ms;
 
     if (total_len(file) == 0 || total_len(file) != file->durable.len || !is_committed(file))
         return false;
@@ -314,14 +332,14 @@ static bool is_due(const struct event_file *file, int64_t wall_ms)
 }
 
 /* The next file exists before the old one gets its closed name: on a full disk nothing happens. */
-static int rotate(struct event_file *file)
+static int rotate(struct event_file *file, int64_t wall_ms)
 {
     int next = openat(file->directory_fd, NEXT_NAME, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     int error;
 
     if (next < 0)
         return -errno;
-    error = put_away(file, file->durable.number);
+    error = put_away(file, file->durable.number, wall_ms);
     if (error < 0) {
         close(next);
         return error;
@@ -363,24 +381,24 @@ static void pack(struct event_file *file)
         file->may_have_plain = false; /* tried again after the next rotation */
 }
 
-bool event_file_rotate_if_due(struct event_file *file, int64_t wall_ms)
+bool event_file_rotate_if_due(struct event_file *file, struct clocks clocks)
 {
-    int64_t now_ms = clock_monotonic_ms();
     int error = 0;
 
-    if (is_due(file, wall_ms)) {
-        error = rotate(file);
-        file->retain_ms = now_ms;
+    event_age_look(&file->age, clocks, file->durable.number);
+    if (is_due(file, clocks.now_ms)) {
+        error = rotate(file, clocks.wall_ms);
+        file->retain_ms = clocks.now_ms;
     }
     if (file->may_have_plain || file->packer != NULL)
         pack(file);
-    if (now_ms >= file->retain_ms && file->packer == NULL) {
-        int64_t oldest_ms = wall_ms - (int64_t)file->settings.retention_s * 1000;
-        int failed =
-            event_archive_retain(file->directory_fd, oldest_ms, file->settings.retention_bytes);
+    if (clocks.now_ms >= file->retain_ms && file->packer == NULL) {
+        int failed = event_archive_retain(file->directory_fd, &file->age, clocks,
+                                          (int64_t)file->settings.retention_s * 1000,
+                                          file->settings.retention_bytes);
 
         error = error < 0 ? error : failed;
-        file->retain_ms = now_ms + RETAIN_EVERY_MS;
+        file->retain_ms = clocks.now_ms + RETAIN_EVERY_MS;
     }
     if (error < 0)
         log_limited(LOG_LEVEL_WARN,

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 enum { EVENT_SHARDS_MAX = 256 };
 
@@ -59,4 +60,4 @@ bool event_file_has_uncommitted(const struct event_file *file, uint64_t *bytes_o
 /* Closes current.jsonl when it is large or old enough, and nothing is uncommitted; compresses what
  * is closed, a few MiB a call, and applies the retention. True: there is more to compress, call
  * again soon. Failures are logged and tried again at a later call. */
-bool event_file_rotate_if_due(struct event_file *file, int64_t wall_ms);
+bool event_file_rotate_if_due(struct event_file *file, struct clocks clocks);

@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/budget.h"
+
 enum {
     INPUT_MAX = 64 * 1024,
     OUTPUT_MAX = 256 * 1024,
@@ -42,8 +44,9 @@ static void conn_init(struct conn *conn, struct engine *engine, conn_wake_fn *wa
         .fd = -1,
         .input_max = s.input_max != 0 ? (uint32_t)s.input_max : INPUT_MAX,
         .output_max = s.output_max != 0 ? (uint32_t)s.output_max : OUTPUT_MAX,
+        .is_careful = s.is_careful,
     };
-    buf_init(&conn->input, conn->input_max + engine_buffers_size(engine));
+    buf_init(&conn->input, conn->input_max + (s.is_careful ? 0 : engine_buffers_size(engine)));
     buf_init(&conn->filling, conn->output_max);
     buf_init(&conn->sending, conn->output_max);
     op_init(&conn->receive, receive_done);
@@ -72,6 +75,22 @@ static void read_address(int fd, name_fn *name, struct address *out)
         *out = (struct address){0};
 }
 
+size_t conn_memory(const struct conn *conn)
+{
+    return conn->input.capacity + conn->filling.capacity + conn->sending.capacity;
+}
+
+/* After whatever may have changed the size of a buffer. */
+static void count_memory(struct conn *conn)
+{
+    size_t memory = conn_memory(conn);
+
+    if (memory == conn->counted)
+        return;
+    budget_add((int64_t)memory - (int64_t)conn->counted);
+    conn->counted = (uint32_t)memory;
+}
+
 /* --- receiving ------------------------------------------------------------------------------ */
 
 static bool wants_input(const struct conn *conn)
@@ -82,10 +101,22 @@ static bool wants_input(const struct conn *conn)
            (conn->state == CONN_OPEN && !conn->paused && !conn->receive_stopped);
 }
 
+/* What is drained is not kept. Never 0: at input_max the receive is stopped. */
+static size_t input_room(const struct conn *conn)
+{
+    size_t len = conn->state == CONN_DRAINING ? 0 : buf_len(&conn->input);
+
+    return conn->input_max - MIN(len, (size_t)conn->input_max - 1);
+}
+
 /* A receive being cancelled is started again by its own last completion. */
 static void start_receive(struct conn *conn)
 {
-    if (wants_input(conn) && !conn->receive.in_flight)
+    if (!wants_input(conn) || conn->receive.in_flight)
+        return;
+    if (conn->is_careful)
+        engine_receive_once(conn->engine, &conn->receive, conn->fd, input_room(conn));
+    else
         engine_receive(conn->engine, &conn->receive, conn->fd);
 }
 
@@ -129,6 +160,7 @@ static void take_input(struct conn *conn, struct bytes b)
         conn->error = -ENOBUFS;
         return;
     }
+    count_memory(conn);
     if (buf_len(&conn->input) >= conn->input_max && !conn->receive_stopped) {
         conn->receive_stopped = true;
         stop_receive(conn);
@@ -187,6 +219,7 @@ void conn_consume(struct conn *conn, size_t len)
     buf_consume(&conn->input, len);
     if (buf_len(&conn->input) == 0)
         buf_free(&conn->input); /* who waits for a command holds nothing */
+    count_memory(conn);
     if (conn->receive_stopped && buf_len(&conn->input) < conn->input_max / 2) {
         conn->receive_stopped = false;
         start_receive(conn);
@@ -260,6 +293,7 @@ static void send_done(struct op *op, int result, uint32_t flags)
     if (left == 0) {
         buf_free(&conn->sending);
         buf_free(&conn->filling);
+        count_memory(conn);
     }
     if (conn->state == CONN_DRAINING) {
         if (left == 0)
@@ -300,6 +334,7 @@ bool conn_write(struct conn *conn, struct bytes b)
     if (!prepare_write(conn) || !buf_append(&conn->filling, b))
         return false;
     conn->written += b.len;
+    count_memory(conn);
     return true;
 }
 
@@ -315,6 +350,7 @@ bool conn_printf(struct conn *conn, const char *format, ...)
     bool fits = buf_vprintf(&conn->filling, format, args);
     va_end(args);
     conn->written += buf_len(&conn->filling) - before;
+    count_memory(conn);
     return fits;
 }
 
@@ -452,6 +488,7 @@ static void try_to_end(struct conn *conn)
     buf_free(&conn->input);
     buf_free(&conn->filling);
     buf_free(&conn->sending);
+    count_memory(conn);
     conn->wake(conn, CONN_CLOSED); /* and conn may be gone */
 }
 
@@ -486,6 +523,7 @@ static void turn_ended(struct turn_end *turn_end)
     if (conn->state != CONN_DRAINING)
         return;
     buf_free(&conn->input); /* not in conn_finish(): the owner may still have looked at it */
+    count_memory(conn);
     start_receive(conn);
     if (conn_output_len(conn) == 0)
         output_drained(conn);

@@ -8,8 +8,10 @@
  *
  * Back-pressure is by not reading: when input_max bytes wait unread, the receive is cancelled and
  * armed again once the owner consumed below half of it. What the kernel received before the cancel
- * reached it still arrives: all connections of an engine together pass their input_max by at most
- * the engine's provided buffers (engine_buffers_size()), since each such piece occupies one.
+ * reached it still arrives, and that is 32 provided buffers (512 KiB) for each connection on the
+ * kernels of today. A careful connection therefore asks for each receive by itself, and for no more
+ * than is missing to input_max: what waits unread never passes it, of one or of all together.
+ * Whoever may be anybody's is to be careful; it costs a submission for each piece that arrives.
  *
  * Addresses are `struct address` (io/address.h, 28 bytes), not sockaddr_storage.
  *
@@ -50,6 +52,7 @@ typedef void conn_wake_fn(struct conn *conn, enum conn_wake reason);
 struct conn_settings { /* NULL stands for both defaults */
     size_t input_max;  /* bytes waiting unread before the receive is stopped; 0: 64 KiB */
     size_t output_max; /* cap of what waits to be sent; 0: 256 KiB */
+    bool is_careful;   /* see above */
 };
 
 struct conn {
@@ -64,6 +67,8 @@ struct conn {
     bool receive_stopped;   /* by back-pressure */
     bool receive_cancelled; /* and its last completion is to come */
     bool fin_sent;
+    bool is_careful;
+    uint32_t counted; /* bytes of buffers that the budget knows of */
     uint32_t input_max;
     uint32_t output_max;
     uint64_t written; /* bytes of all output so far, sent or not */
@@ -100,6 +105,8 @@ size_t conn_output_room(const struct conn *conn);
 size_t conn_output_len(const struct conn *conn); /* not yet taken by the kernel */
 /* Of conn->written: what the kernel was given. The peer cannot have seen anything behind it. */
 uint64_t conn_output_begun(const struct conn *conn);
+/* Bytes allocated for its buffers, which are counted in base/budget.h. */
+size_t conn_memory(const struct conn *conn);
 
 /* Stop and resume reading for a reason of the owner's. What arrives nevertheless is announced after
  * the resume; errors and the deadline at once. */

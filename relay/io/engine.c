@@ -434,6 +434,18 @@ void engine_receive(struct engine *engine, struct op *op, int fd)
     finish_start(sqe, op);
 }
 
+void engine_receive_once(struct engine *engine, struct op *op, int fd, size_t len_max)
+{
+    check(len_max > 0);
+    struct io_uring_sqe *sqe = start(engine, op);
+
+    io_uring_prep_recv(sqe, fd, NULL, MIN(len_max, (size_t)engine->buffer_size), 0);
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = BUFFER_GROUP;
+    finish_start(sqe, op);
+}
+
 struct bytes engine_buffer(struct engine *engine, const struct op *op, int result)
 {
     check(result > 0);

@@ -84,8 +84,13 @@ void engine_connect(struct engine *engine, struct op *op, int fd, const struct s
 /* Multishot receive into provided buffers. result 0: end of stream. -ENOBUFS ends the op: start it
  * again when buffers were given back. Data without ENGINE_MORE ends it as well, without more to
  * say: start it again. On AF_UNIX sockets Linux 6.18 forgets to tell of an end that stands right
- * behind data; TCP is not affected. */
+ * behind data; TCP is not affected.
+ * What one wake-up brings is bounded by the kernel alone: 32 buffers on those of today, whatever
+ * the user asked for meanwhile, engine_cancel() included. */
 void engine_receive(struct engine *engine, struct op *op, int fd);
+/* One receive of at most len_max bytes and at most one provided buffer. Completes once, never with
+ * ENGINE_MORE; dearer for each piece than engine_receive(), but nothing comes unasked. */
+void engine_receive_once(struct engine *engine, struct op *op, int fd, size_t len_max);
 /* The bytes of the completion being run (flags & ENGINE_BUFFER); valid until given back. */
 struct bytes engine_buffer(struct engine *engine, const struct op *op, int result);
 void engine_buffer_return(struct engine *engine, const struct op *op);

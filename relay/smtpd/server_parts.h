@@ -15,6 +15,8 @@ enum {
     REPLY_ROOM = 1024,         /* no command's replies are longer, EHLO's and HELP's included */
     OUTPUT_MAX = 16384,        /* replies that wait for a peer to read them */
     SWALLOW_DEFAULT = 1 << 30, /* smtp_service.swallow_max */
+    STRANGER_OUTPUT_MAX = 4096,
+    STRANGER_INPUT_MAX = 8192, /* commands; nobody takes mail from strangers */
 };
 
 enum step {

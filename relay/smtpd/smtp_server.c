@@ -49,7 +49,12 @@ void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd
                        const struct smtp_service *service)
 {
     static _Thread_local uint64_t serial;
-    static const struct conn_settings settings = {.output_max = OUTPUT_MAX};
+    static const struct conn_settings known = {.output_max = OUTPUT_MAX};
+    static const struct conn_settings stranger = {
+        .input_max = STRANGER_INPUT_MAX,
+        .output_max = STRANGER_OUTPUT_MAX,
+        .is_careful = true,
+    };
 
     check(service->policy != NULL);
     check(service->hostname != NULL);
@@ -61,7 +66,7 @@ void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd
     metric_inc(METRIC_SESSIONS);
     metric_inc(METRIC_SESSIONS_ACCEPTED);
     metric_inc(states[SERVER_GREET].gauge);
-    conn_accept(&server->conn, engine, fd, server_wake, &settings);
+    conn_accept(&server->conn, engine, fd, server_wake, server->is_stranger ? &stranger : &known);
     address_format(&server->conn.peer, server->peer);
     log_debug("session=%u.%" PRIu64 " client=%s service=%s", engine_index(engine), server->serial,
               server->peer, service->name);
@@ -78,6 +83,19 @@ void smtp_server_stop(struct smtp_server *server)
 void smtp_server_abort(struct smtp_server *server)
 {
     server_over(server, conn_close);
+}
+
+void smtp_server_shed(struct smtp_server *server)
+{
+    bool reads_replies = conn_output_len(&server->conn) == 0;
+
+    (void)server_leave(server, "4.3.0", "Out of memory, closing");
+    server_over(server, reads_replies ? conn_finish : conn_close);
+}
+
+size_t smtp_server_memory(const struct smtp_server *server)
+{
+    return conn_memory(&server->conn);
 }
 
 void smtp_server_resume(struct smtp_server *server)

@@ -98,8 +98,9 @@ struct smtp_server {
     bool has_greeted; /* EHLO or HELO was answered */
     bool is_esmtp;    /* it was EHLO */
     bool is_stopping;
-    bool skips_line; /* inside a line that was too long */
-    bool must_wait;  /* has neither logged in nor is it trusted: talking out of turn ends it */
+    bool is_stranger; /* set before the start: anybody may be behind it, so it gets small buffers */
+    bool skips_line;  /* inside a line that was too long */
+    bool must_wait;   /* has neither logged in nor is it trusted: talking out of turn ends it */
     struct smtp_transaction transaction;
     struct smtp_incoming incoming;
     unsigned mail_count, error_count, command_count, idle_count;
@@ -117,6 +118,12 @@ void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd
  * under way finish. */
 void smtp_server_stop(struct smtp_server *server);
 void smtp_server_abort(struct smtp_server *server); /* at once; closed() comes later */
+
+/* Gives back the memory of a session that holds much of it: 421 and the end; at once if it does not
+ * even read what it was answered. */
+void smtp_server_shed(struct smtp_server *server);
+/* What ending it gives back: its buffers; not what the service holds for it. */
+size_t smtp_server_memory(const struct smtp_server *server);
 
 /* The service's answers. */
 void smtp_server_resume(struct smtp_server *server); /* there is room for content again */

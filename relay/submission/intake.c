@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -31,6 +32,7 @@ struct intake {
     bool is_writing, is_committing;
     int error; /* of a write: content is dropped from then on */
     int64_t opened_ms;
+    size_t counted; /* bytes that the budget knows of */
     struct content_write write;
     struct commit commit;
 };
@@ -47,6 +49,27 @@ static void intake_free(struct intake *intake);
 size_t intake_size(void)
 {
     return sizeof(struct intake);
+}
+
+static size_t memory_of(const struct intake *intake)
+{
+    size_t of_message = intake->message == NULL ? 0 : message_memory(intake->message);
+
+    return sizeof(*intake) + intake->content.capacity + of_message;
+}
+
+/* After whatever may have changed what it takes. */
+static void count_memory(struct intake *intake)
+{
+    size_t memory = memory_of(intake);
+
+    budget_add((int64_t)memory - (int64_t)intake->counted);
+    intake->counted = memory;
+}
+
+size_t intake_memory(const struct intake *intake)
+{
+    return intake->is_committing ? 0 : memory_of(intake);
 }
 
 static bool copy_client(struct intake *intake, const struct intake_client *client)
@@ -85,6 +108,7 @@ struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mai
     message->ret = mail->ret;
     message->smtputf8 = mail->smtputf8;
     intake->is_utf8 = mail->reverse_path.is_utf8;
+    count_memory(intake);
     return intake;
 }
 
@@ -134,6 +158,7 @@ int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt)
     message->recipients = recipients;
     message->recipients[message->recipient_count++] = recipient;
     intake->is_utf8 |= path->is_utf8;
+    count_memory(intake);
     return 0;
 }
 
@@ -177,7 +202,9 @@ void intake_content(struct intake *intake, struct bytes run)
     bool fits = intake->scan.in_body ? buf_append(&intake->content, run)
                                      : header_scan_feed(&intake->scan, &run, &intake->content);
     check(fits);
-    if (has_failed(intake))
+    bool is_over = has_failed(intake);
+    count_memory(intake);
+    if (is_over)
         return;
     if (buf_len(&intake->content) > CONTENT_CHUNK_MAX && !intake->is_writing)
         write_content(intake);
@@ -248,6 +275,7 @@ static void write_done(struct content_write *write, int result)
         intake->error = result;
     if (intake->error != 0)
         buf_free(&intake->content);
+    count_memory(intake);
     if (intake->answer.context == NULL) {
         intake_free(intake);
         return;
@@ -283,6 +311,7 @@ static void finish(struct intake *intake)
         message->content.size = left;
     }
     buf_free(&intake->content);
+    count_memory(intake);
     commit(intake);
 }
 
@@ -394,6 +423,7 @@ static void intake_free(struct intake *intake)
     check(!intake->is_committing);
     buf_free(&intake->content);
     message_release(&intake->message);
+    budget_add(-(int64_t)intake->counted);
     slab_release(home->intakes, &intake);
     home->count--;
     if (home->gone != NULL)

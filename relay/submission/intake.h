@@ -64,6 +64,8 @@ struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mai
                            const struct intake_client *client, const struct intake_answer *answer);
 /* 0, -ENOMEM, -ENOBUFS (more than MESSAGE_RECIPIENTS_MAX), -EINVAL (no domain to route to). */
 must_use int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt);
+/* Bytes that ending it gives back: 0 while it is being committed. Counted in base/budget.h. */
+size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);
 /* The only recipient; empty when there are more or none. */
 struct bytes intake_recipient(const struct intake *intake);

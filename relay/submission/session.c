@@ -6,10 +6,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-
-enum {
-    NOTES_PER_SECOND = 200, /* of rejected events, an engine */
-};
+#include "submission/pressure.h"
 
 static void on_resume(void *context);
 static void on_done(void *context, int result, const char *id);
@@ -19,10 +16,22 @@ static struct session *session_of(struct smtp_server *server)
     return container_of(server, struct session, server);
 }
 
+size_t session_memory(const struct session *session)
+{
+    const struct intake *intake = session->server.transaction.of_service;
+
+    return smtp_server_memory(&session->server) + (intake != NULL ? intake_memory(intake) : 0);
+}
+
 static struct verdict refusal(unsigned code, const char *enhanced, const char *text,
                               const char *rule)
 {
     return (struct verdict){code, enhanced, text, rule, code == 421};
+}
+
+static struct verdict out_of_memory(void)
+{
+    return refusal(452, "4.3.0", "Out of memory for mail, try again later", "limits.memory");
 }
 
 /* submission_accept() has turned away whom it had to before there was a session. */
@@ -49,9 +58,11 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
 
     if (!session->is_trusted) /* RFC 4954 section 6 */
         return refusal(530, "5.7.0", "Authentication required", "trust");
+    if (pressure_is_high(generation->submission))
+        return out_of_memory();
     struct intake *intake = intake_open(&generation->submission->home, mail, &client, &answer);
     if (intake == NULL)
-        return refusal(452, "4.3.0", "Out of memory for mail, try again later", "memory");
+        return out_of_memory();
     server->transaction.of_service = intake;
     return VERDICT_OK;
 }
@@ -67,14 +78,16 @@ static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp
     case -EINVAL:
         return refusal(553, "5.1.2", "That domain is no domain", "syntax");
     default:
-        return refusal(452, "4.3.0", "Out of memory for mail, try again later", "memory");
+        return out_of_memory();
     }
 }
 
-static struct verdict on_content_begin(void *context __attribute__((unused)),
+static struct verdict on_content_begin(void *context,
                                        struct smtp_server *server __attribute__((unused)))
 {
-    return VERDICT_OK;
+    const struct generation *generation = context;
+
+    return pressure_is_high(generation->submission) ? out_of_memory() : VERDICT_OK;
 }
 
 static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)
@@ -124,7 +137,7 @@ static void on_done(void *context, int result, const char *id)
         verdict = refusal(452, "4.3.1", "The spool is full, try again later", "spool-full");
         break;
     case -ENOMEM:
-        verdict = refusal(452, "4.3.0", "Out of memory for mail, try again later", "memory");
+        verdict = out_of_memory();
         break;
     case -EMSGSIZE:
         verdict = refusal(552, "5.3.4", "The message does not fit into the spool", "segment_size");
@@ -148,15 +161,18 @@ static void on_reset(void *context __attribute__((unused)), struct smtp_server *
     intake_let_go(&intake);
 }
 
-static bool may_note(struct submission *submission)
+static bool may_note(struct submission *submission, const struct session *session)
 {
     int64_t now_ms = engine_now_ms(submission->engine);
 
-    if (now_ms - submission->notes_since_ms >= 1000) {
-        submission->notes_since_ms = now_ms;
-        submission->notes = 0;
+    if (!session->is_trusted && !note_budget_take(&submission->stranger_notes, now_ms)) {
+        metric_inc(METRIC_SUBMISSION_STRANGERS_UNTOLD);
+        return false;
     }
-    return submission->notes++ < NOTES_PER_SECOND;
+    if (note_budget_take(&submission->notes, now_ms))
+        return true;
+    metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
+    return false;
 }
 
 static const char *class_of(const struct smtp_enhanced *enhanced)
@@ -179,10 +195,8 @@ static void on_refused(void *context, struct smtp_server *server,
 
     if (refused->verdict.code < 500)
         return;
-    if (!may_note(submission)) {
-        metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
+    if (!may_note(submission, session_of(server)))
         return;
-    }
     bool is_enhanced = smtp_enhanced_take(&enhanced_text, &enhanced);
     check(is_enhanced);
     struct event event = {

@@ -8,6 +8,7 @@
 #include "base/slab.h"
 #include "submission/admission.h"
 #include "submission/intake.h"
+#include "submission/note_budget.h"
 #include "submission/submission.h"
 
 /* Settings, as the sessions that began under them use them. */
@@ -35,9 +36,11 @@ struct submission {
     unsigned session_count;
     _Atomic int *load; /* NULL: nobody asked */
     struct intake_home home;
-    /* rejected events: so many a second, so that a prober cannot fill the spool */
-    int64_t notes_since_ms;
-    unsigned notes;
+    /* Rejected events: of all, and of strangers, who must not push those of customers out of the
+     * files. */
+    struct note_budget notes, stranger_notes;
+    struct turn_hook relief; /* pressure.c */
+    int64_t relief_rest_ms;  /* not looked at before */
     /* stop */
     bool is_stopping;
     struct timeout deadline;
@@ -48,6 +51,8 @@ struct submission {
 
 extern const struct smtp_policy submission_policy; /* context: the generation */
 
+/* What ending the session would give back. */
+size_t session_memory(const struct session *session);
 /* submission.c: a session or an intake is gone. */
 void submission_session_gone(struct submission *submission, struct session *session,
                              struct generation *generation);

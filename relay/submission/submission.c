@@ -4,9 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "submission/pressure.h"
 #include "submission/session.h"
+
+enum {
+    /* Rejected events of an engine. A stranger's are there to be noticed, not to be complete. */
+    NOTES_PER_SECOND = 200,
+    STRANGER_NOTES_PER_MINUTE = 20,
+};
 
 static struct generation *generation_create(struct submission *submission,
                                             const struct submission_settings *settings);
@@ -33,7 +41,11 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
                                             .gone = intake_gone};
     timeout_init(&submission->deadline, deadline_passed);
     turn_end_init(&submission->stop_end, stop_ended);
+    submission->notes = (struct note_budget){.count_max = NOTES_PER_SECOND, .window_ms = 1000};
+    submission->stranger_notes =
+        (struct note_budget){.count_max = STRANGER_NOTES_PER_MINUTE, .window_ms = 60 * 1000};
     submission_configure(submission, settings);
+    pressure_watch(submission);
     return submission;
 }
 
@@ -106,6 +118,8 @@ void submission_accept(struct submission *submission, int fd,
     session->listener = listener;
     session->client = key;
     session->is_trusted = is_trusted(listener, &client);
+    session->server.is_stranger = !session->is_trusted;
+    budget_add((int64_t)sizeof(*session));
     list_node_init(&session->server.sessions);
     list_push_back(&submission->list, &session->server.sessions);
     submission->session_count++;
@@ -123,6 +137,7 @@ void submission_session_gone(struct submission *submission, struct session *sess
     if (submission->load != NULL)
         atomic_fetch_sub(submission->load, 1);
     slab_release(&submission->sessions, &session);
+    budget_add(-(int64_t)sizeof(*session));
     if (generation->references == 0)
         free(generation);
     look_if_stopped(submission);
@@ -161,6 +176,7 @@ void submission_free(struct submission **submission)
     *submission = NULL;
     check(freed->session_count == 0);
     check(freed->home.count == 0);
+    pressure_leave(freed);
     generation_release(freed->generation);
     slab_free_all(&freed->sessions);
     slab_free_all(&freed->intakes);

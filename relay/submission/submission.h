@@ -28,6 +28,7 @@ struct submission_settings {
     unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
     unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
                                          421 4.7.0; 0: no limit */
+    uint64_t memory_max;              /* of the process: pressure.h; 0: no limit */
     size_t line_length_max;
     unsigned errors_max;
     unsigned idle_commands_max;

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/random.h"
+#include "delivery/dsn_7bit.h"
 #include "dns/name.h"
 #include "support/fuzz_files.h"
 
@@ -40,6 +41,7 @@ static void check_ours(struct bytes text, bool is_8bit, bool is_folded)
         check(bytes_take_until(&text, '\n', &line));
         check(line.len > 0 && line.ptr[line.len - 1] == '\r');
         line.len--;
+        check(line.len <= 998);
         for (size_t i = 0; i < line.len; i++) {
             check(line.ptr[i] >= ' ' || line.ptr[i] == '\t');
             check(line.ptr[i] != 0x7f);
@@ -153,7 +155,7 @@ static void check_dsn(const struct message *dsn, const struct message *original,
     check(dsn->reverse_path.len == 0 && dsn->is_dsn && dsn->recipient_count == 1);
     check(bytes_equal(dsn->recipients[0].address, original->reverse_path));
     check(dsn->recipients[0].notify == SMTP_NOTIFY_NEVER);
-    check(dsn->needs_smtputf8 == is_utf8);
+    check(dsn->needs_smtputf8 == bytes_has_8bit(original->reverse_path));
     for (size_t i = 0; i < content.len; i++)
         check(content.ptr[i] < 0x80 || dsn->body == SMTP_BODY_8BITMIME);
     parse(content, &whole, parts);
@@ -166,6 +168,26 @@ static void check_dsn(const struct message *dsn, const struct message *original,
     check_ours(parts[0].body, is_utf8, false);
     check_ours(parts[1].body, is_utf8, true);
     check_status(parts[1].body, recipients);
+}
+
+/* The same in the form for a server that takes no 8-bit text. */
+static void check_7bit(const struct message *dsn)
+{
+    struct message *plain = dsn_as_7bit(dsn);
+    struct part whole;
+    struct part parts[PARTS];
+
+    check((plain == NULL) == bytes_has_8bit(dsn->recipients[0].address));
+    if (plain == NULL)
+        return;
+    check(bytes_equal(plain->recipients[0].address, dsn->recipients[0].address));
+    check(plain->content.size == plain->content.memory.len);
+    parse(plain->content.memory, &whole, parts);
+    check_ours(whole.header, false, true);
+    for (size_t i = 0; i < PARTS; i++)
+        check_ours(parts[i].header, false, true);
+    check(!bytes_has_8bit(plain->content.memory));
+    message_release(&plain);
 }
 
 /* As the session lets content through: only CRLF ends a line. */
@@ -223,6 +245,7 @@ static void notify(const struct message *message, unsigned how, unsigned more, s
     if (dsn == NULL)
         return;
     check_dsn(dsn, message, request.count);
+    check_7bit(dsn);
     message_release(&dsn);
 }
 

@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 enum { NUMBERS_COMPARED = 200 };
 static const int64_t NOW_MS = 1795489800000;
+static const struct clocks clocks = {1795489800000, 1795489800000};
 
 static json_t *rules_as_json(const struct suspension_file *suspensions)
 {
@@ -22,7 +23,7 @@ static json_t *rules_as_json(const struct suspension_file *suspensions)
 
     check(count <= SUSPENSIONS_MAX);
     for (size_t i = 0; i < count; i++) {
-        json_t *rule = suspension_to_json(&rules[i]);
+        json_t *rule = suspension_to_json(&rules[i], clocks);
 
         check(rule != NULL);
         json_array_append_new(list, rule);
@@ -36,7 +37,8 @@ static json_t *rules_as_json(const struct suspension_file *suspensions)
 static struct suspension_file *load(void)
 {
     char why[512] = "";
-    struct suspension_file *suspensions = suspension_file_load(fuzz_directory, why, sizeof(why));
+    struct suspension_file *suspensions =
+        suspension_file_load(fuzz_directory, clocks, why, sizeof(why));
 
     check((suspensions == NULL) == (why[0] != '\0'));
     return suspensions;
@@ -46,7 +48,7 @@ static void check_written_and_read_back(const struct suspension_file *suspension
 {
     json_t *written = rules_as_json(suspensions);
 
-    check(suspension_file_save(suspensions) == 0);
+    check(suspension_file_save(suspensions, clocks) == 0);
     struct suspension_file *again = load();
     check(again != NULL);
     json_t *read = rules_as_json(again);
@@ -84,7 +86,7 @@ static void check_removed(const struct suspension_file *suspensions, size_t expe
 
     check(count == expected);
     for (size_t i = 0; i < count; i++)
-        json_decref(suspension_to_json(&removed[i]));
+        json_decref(suspension_to_json(&removed[i], clocks));
 }
 
 static void ask(struct suspension_file *suspensions, const json_t *request)

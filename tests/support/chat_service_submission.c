@@ -258,6 +258,12 @@ static void on_domain_idle(void *context __attribute__((unused)),
 {
 }
 
+static int64_t on_delay_max(void *context __attribute__((unused)),
+                            const struct domain *domain __attribute__((unused)))
+{
+    return INT64_MAX / 2;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 static bool start(void *context)
@@ -273,7 +279,7 @@ static bool start(void *context)
         .blocking = service->blocking,
         .domains = service->domains,
         .settings = &service->spool,
-        .hooks = {service, on_due, on_journaled, on_domain_idle},
+        .hooks = {service, on_due, on_journaled, on_domain_idle, on_delay_max},
     };
     int error = shard_open(&setup, &service->shard, &recovery, why);
     if (error < 0) {

@@ -36,6 +36,7 @@ struct flight {
     void *disk_write; /* the simulated disk's */
     bool is_cancelled;
     bool is_ready;
+    bool is_once; /* a receive of at most len bytes */
     int start_error;
 };
 
@@ -239,6 +240,9 @@ static bool perform_receive(struct engine *engine, struct flight *flight, size_t
         return true;
     }
     size_t len = MIN(some_of(engine, engine->buffer_size), len_max);
+
+    if (flight->is_once)
+        len = MIN(len, flight->len);
     uint8_t *buffer = malloc(len);
 
     check(buffer != NULL);
@@ -257,7 +261,8 @@ static bool perform_receive(struct engine *engine, struct flight *flight, size_t
     memcpy(engine->buffers[id], buffer, (size_t)result);
     free(buffer);
     /* The real ring ends a multishot op with data when its completion queue is full. */
-    uint32_t flags = ENGINE_BUFFER | (one_in(engine, 32) ? 0 : ENGINE_MORE);
+    bool ends = flight->is_once || one_in(engine, 32);
+    uint32_t flags = ENGINE_BUFFER | (ends ? 0 : ENGINE_MORE);
 
     complete(engine, flight,
              (struct completion){.result = result, .flags = flags, .buffer_id = (uint16_t)id});
@@ -604,6 +609,14 @@ void engine_connect(struct engine *engine, struct op *op, int fd, const struct s
 void engine_receive(struct engine *engine, struct op *op, int fd)
 {
     start(engine, op, (struct flight){.call = FAKE_RECEIVE, .fd = fd, .mask = POLLIN});
+}
+
+void engine_receive_once(struct engine *engine, struct op *op, int fd, size_t len_max)
+{
+    check(len_max > 0);
+    start(engine, op,
+          (struct flight){
+              .call = FAKE_RECEIVE, .fd = fd, .len = len_max, .is_once = true, .mask = POLLIN});
 }
 
 struct bytes engine_buffer(struct engine *engine, const struct op *op, int result)

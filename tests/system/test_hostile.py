@@ -36,6 +36,52 @@ def test_untrusted_clients_are_told_530(stage):
     assert event["client"]["ip"] == "127.0.0.1"
 
 
+def test_strangers_write_few_events(stage):
+    """Who never showed who it is must not push the events of customers out of their files."""
+    port = parts.free_port()
+    _, relay = start(stage, engines="1", limits="{errors: 1000}",
+                     listeners=f'[{{address: "127.0.0.1:{port}", service: submission, '
+                               'trust: ["127.0.0.2/32"]}]')
+    with Raw(port) as raw:  # from 127.0.0.1
+        raw.ehlo()
+        for i in range(300):
+            assert raw.code(f"MAIL FROM:<probe{i}@client.example>") == "530"
+    with Raw(port, source="127.0.0.2") as raw:
+        raw.ehlo()
+        for _ in range(50):
+            assert raw.code("MAIL FROM:<customer@client.example> NONSENSE=1") == "555"
+    rejected = relay.wait_events(70, kind="rejected")
+    probes = [e for e in rejected if e["client"]["ip"] == "127.0.0.1"]
+    # A minute's worth, or two where the run meets the end of one.
+    assert 20 <= len(probes) <= 40 and len(rejected) - len(probes) == 50
+    metrics = relay.status()["metrics"]
+    assert metrics["ringpost_submission_strangers_untold_total"] == 300 - len(probes)
+    assert metrics["ringpost_submission_rejected_untold_total"] == 0
+
+
+def test_strangers_that_never_read_take_little_memory(stage):
+    count = 100
+    port = parts.free_port()
+    _, relay = start(stage, engines="1",
+                     listeners=f'[{{address: "127.0.0.1:{port}", service: submission, '
+                               'trust: ["127.0.0.2/32"]}]')
+    raws = [Raw(port) for _ in range(count)]
+    before = relay.status()["metrics"]["ringpost_mail_memory_bytes"]
+    for raw in raws:
+        raw.socket.setblocking(False)
+    for _ in range(20):
+        for raw in raws:
+            try:
+                while raw.socket.send(b"HELP\r\n" * 10000) > 0:
+                    pass
+            except (BlockingIOError, ConnectionError):
+                pass
+        held = relay.status()["metrics"]["ringpost_mail_memory_bytes"] - before
+        assert held <= count * (8192 + 2 * 4096), f"{held / count} bytes for each"
+    for raw in raws:
+        raw.close()
+
+
 #: Ends of data that some servers took for CRLF.CRLF (SMTP smuggling, 2023), and their relatives.
 SMUGGLING = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\r\n.\r\r\n",
              b"\n.\r", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\n\n.\r\n", b"\r\n.\n\r\n",

@@ -210,6 +210,56 @@ def test_waiting_contents_take_no_memory_from_new_mail(stage):
     check_all_arrived(relay, switch, ids)
 
 
+def test_mail_on_its_way_in_counts_and_the_greediest_gives(stage):
+    """120 MB of content that never ends, at a limit of 64 MiB: those who send it are closed, new mail
+    is told 452, a session that holds little stays, and when they are gone all is as before."""
+    switch = Switch(stage)
+    switch.is_open = True
+    relay = stage.ringpost(routes=switch.route, engines="1", limits="{memory: 64MiB}")
+    small = Raw(relay.port)
+    small.ehlo()
+    empty = relay.status()["metrics"]["ringpost_mail_memory_bytes"]
+    began, closed, refused = [], 0, 0
+    for i in range(1000):
+        raw = Raw(relay.port)
+        began.append(raw)
+        raw.ehlo()
+        said = raw.say("MAIL FROM:<half@client.example>")
+        if said[:3] == "452":
+            assert "limits.memory" in relay.tail() and "4.3.0" in said
+            refused += 1
+            if refused > 20:
+                break
+            continue
+        assert raw.code("RCPT TO:<half@example.com>") == "250"
+        if raw.code("DATA") == "354":
+            raw.tell(b"Subject: half\r\n\r\n" + (b"x" * 998 + b"\r\n") * 120)
+        if i % 50 == 0:
+            assert relay.status()["metrics"]["ringpost_mail_memory_bytes"] < 70 << 20
+    assert refused > 0, "nobody was told"
+    # Content for the sessions that are open already: now the greediest give.
+    for raw in began:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            raw.tell((b"y" * 998 + b"\r\n") * 120)
+    metrics = parts.wait_for(lambda: shed(relay), "sessions to be closed")
+    closed = metrics["ringpost_submission_shed_total"]
+    assert 0 < closed < len(began)
+    assert metrics["ringpost_mail_memory_bytes"] < 80 << 20
+    assert small.code("NOOP") == "250"
+    for raw in began:
+        raw.close()
+    parts.wait_for(lambda: relay.status()["metrics"]["ringpost_mail_memory_bytes"] <= empty + 65536,
+                   "memory to be given back")
+    small.send(b"Subject: small\r\n\r\nx\r\n")
+    small.close()
+    relay.wait_empty()
+
+
+def shed(relay):
+    metrics = relay.status()["metrics"]
+    return metrics if metrics["ringpost_submission_shed_total"] > 0 else None
+
+
 def test_no_uring_is_said_in_one_line(stage):
     relay = stage.unstarted_ringpost()
     with open("/proc/sys/kernel/io_uring_disabled", encoding="ascii") as knob:

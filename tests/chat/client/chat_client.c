@@ -17,6 +17,8 @@
  *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable damaged
  *                                known-damaged hdrs full
  *                                success never failure delay (NOTIFY) size=N envid=X orcpt=X dots
+ *                                found=S (the start found it, S seconds old by the wall clock)
+ *   CLOCK back|forward S         sets the wall clock
  *   MX DOMAIN HOSTS|word         changes it
  *   DUE                          everything scheduled is due now
  *   SUSPEND domain|sender|recipient X, RESUME, CANCEL N M (message n, recipient m), WAKE DOMAIN
@@ -244,7 +246,7 @@ static void fill_content(struct buf *content, uint64_t size)
 static bool message_word(struct chat_client *chat, struct bytes word, struct world_message *message,
                          struct buf *content)
 {
-    uint64_t size;
+    uint64_t number;
     static const struct {
         const char *word;
         unsigned notify;
@@ -287,8 +289,10 @@ static bool message_word(struct chat_client *chat, struct bytes word, struct wor
         message->envid = keep(chat, word);
     else if (bytes_take_nocase(&word, BYTES("orcpt=")))
         message->orcpt = keep(chat, word);
-    else if (bytes_take_nocase(&word, BYTES("size=")) && bytes_to_u64(word, &size))
-        fill_content(content, size);
+    else if (bytes_take_nocase(&word, BYTES("size=")) && bytes_to_u64(word, &number))
+        fill_content(content, number);
+    else if (bytes_take_nocase(&word, BYTES("found=")) && bytes_to_u64(word, &number))
+        message->found_age_s = (unsigned)number;
     else
         return false;
     return true;
@@ -329,7 +333,7 @@ static bool suspend(struct chat_client *chat, struct bytes argument)
     else if (bytes_equal(what, BYTES("recipient")))
         chat->suspension.recipient = chat->suspended;
     else if (bytes_equal(what, BYTES("minute")))
-        chat->suspension.until_ms = engine_wall_ms(chat->engine) + 60000;
+        chat->suspension.until_ms = engine_now_ms(chat->engine) + 60000;
     else
         return false;
     delivery_suspend(chat->world.delivery, 1, &chat->suspension);
@@ -418,6 +422,23 @@ static bool operate(struct chat_client *chat, struct bytes word, struct bytes ar
     return true;
 }
 
+static bool set_clock(struct chat_client *chat, struct bytes argument)
+{
+    struct bytes direction = take_word(&argument);
+    bool is_back = bytes_equal(direction, BYTES("back"));
+    uint64_t seconds;
+
+    if ((!is_back && !bytes_equal(direction, BYTES("forward"))) ||
+        !bytes_to_u64(argument, &seconds))
+        return false;
+#ifdef CHAT_FAKE
+    fake_step_wall_ms(chat->engine, (is_back ? -1 : 1) * (int64_t)seconds * 1000);
+#else
+    (void)chat; /* such scripts move time, too, and are not run on the real engine */
+#endif
+    return true;
+}
+
 static bool command(void *context, struct bytes word, struct bytes argument)
 {
     struct chat_client *chat = context;
@@ -437,6 +458,8 @@ static bool command(void *context, struct bytes word, struct bytes argument)
         delivery_suspend(world->delivery, 0, NULL);
     else if (bytes_equal(word, BYTES("STATUS")))
         tell_status(chat);
+    else if (bytes_equal(word, BYTES("CLOCK")))
+        return set_clock(chat, argument);
     else if (bytes_equal(word, BYTES("LOAD-ERROR")) && is_number)
         world->load_error = (unsigned)number;
     else if (bytes_equal(word, BYTES("READ-ERROR")) && is_number)

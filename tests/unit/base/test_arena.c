@@ -44,6 +44,26 @@ TEST(cap_counts_bytes_handed_out_exactly)
     arena_free(&arena);
 }
 
+TEST(held_is_what_its_chunks_take)
+{
+    struct arena arena;
+
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(arena.held, 0);
+    assert_non_null(arena_alloc(&arena, 1));
+    size_t small = arena.held;
+    assert_true(small > 1);
+    assert_non_null(arena_alloc(&arena, 300000));
+    assert_in_range(arena.held, small + 300000, small + 300000 + 1024);
+    for (unsigned i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(&arena, 1000));
+    assert_true(arena.held > arena.used);
+    arena_clear(&arena);
+    assert_in_range(arena.held, 0, small);
+    arena_free(&arena);
+    assert_int_equal(arena.held, 0);
+}
+
 TEST(copy_is_terminated_and_past_the_cap_untouched)
 {
     struct arena arena;

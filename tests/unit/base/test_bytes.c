@@ -92,6 +92,14 @@ TEST(find_bytes_needle_at_the_edges)
     assert_int_equal(bytes_find_bytes(BYTES("a"), BYTES("aa"), 0), 1);
 }
 
+TEST(has_8bit_looks_at_every_byte)
+{
+    assert_false(bytes_has_8bit(BYTES("")));
+    assert_false(bytes_has_8bit(BYTES("\x7f\t~")));
+    assert_true(bytes_has_8bit(BYTES("\x80")));
+    assert_true(bytes_has_8bit(BYTES("caf\xe9 noir")));
+}
+
 TEST(trim_takes_space_and_tab_but_no_newline)
 {
     assert_true(bytes_equal(bytes_trim(BYTES(" \t a b\t ")), BYTES("a b")));

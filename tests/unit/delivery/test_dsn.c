@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "delivery/clearing.h"
+#include "delivery/dsn_7bit.h"
 #include "smtp/reply.h"
 #include "support/unit.h"
 
@@ -407,7 +408,7 @@ TEST(dsn_of_utf8_mail_uses_rfc_6533)
     struct message *dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
 
     assert_int_equal(parse(dsn, &whole, parts), 3);
-    assert_true(dsn->needs_smtputf8);
+    assert_false(dsn->needs_smtputf8); /* its own header and address are ASCII */
     assert_int_equal(dsn->body, SMTP_BODY_8BITMIME);
     assert_true(bytes_equal(field(parts[1].header, "Content-Type:"),
                             BYTES("message/global-delivery-status")));
@@ -431,6 +432,140 @@ TEST(dsn_of_8bit_mail_is_8bit_and_shows_no_8bit_reply)
     message_release(&dsn);
 }
 
+/* RFC 6533 section 4.5 */
+TEST(dsn_of_utf8_mail_is_encoded_for_a_server_without_smtputf8)
+{
+    struct message original = make_original("Subject: h\xc3\xa9llo\r\n\r\nHello.\r\n");
+    struct recipient international[] = {
+        {.address = BYTES("b\xc3\xb6rk@rcpt.example")},
+        {.address = BYTES("c@rcpt.example")},
+    };
+    struct part whole;
+    struct part parts[PARTS_MAX];
+
+    original.recipients = international;
+    original.needs_smtputf8 = true;
+    struct message *dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+    struct message *plain = dsn_as_7bit(dsn);
+
+    assert_non_null(plain);
+    assert_int_equal(parse(plain, &whole, parts), 3);
+    assert_false(bytes_has_8bit(plain->content.memory));
+    assert_int_equal(plain->body, SMTP_BODY_7BIT);
+    assert_false(plain->needs_smtputf8);
+    assert_true(plain->id.value == dsn->id.value);
+    assert_true(bytes_equal(plain->recipients[0].address, BYTES("a@send.example")));
+    assert_int_equal(plain->recipients[0].notify, SMTP_NOTIFY_NEVER);
+    assert_int_equal(field(whole.header, "Content-Transfer-Encoding:").len, 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(bytes_equal(field(parts[i].header, "Content-Transfer-Encoding:"),
+                                BYTES("quoted-printable")));
+    assert_true(has_line(parts[1].body, "Final-Recipient: utf-8;b=C3=B6rk@rcpt.example"));
+    assert_true(bytes_equal(field(parts[2].header, "Content-Type:"), BYTES("message/global")));
+    assert_true(has_line(parts[2].body, "Subject: h=C3=A9llo"));
+    assert_true(has_line(parts[2].body, "Hello."));
+    message_release(&plain);
+    message_release(&dsn);
+}
+
+/* RFC 6152 section 3; RFC 2046 section 5.2.1: message/rfc822 is not encoded. */
+TEST(dsn_of_8bit_mail_returns_the_header_to_a_server_without_8bitmime)
+{
+    struct message original = make_original("Subject: caf\xe9\r\n\r\ncaf\xe9\r\n");
+    struct message *dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+    struct message *plain = dsn_as_7bit(dsn);
+    struct part whole;
+    struct part parts[PARTS_MAX];
+
+    assert_non_null(plain);
+    assert_int_equal(parse(plain, &whole, parts), 3);
+    assert_false(bytes_has_8bit(plain->content.memory));
+    assert_true(has_line(parts[1].body, "Diagnostic-Code: smtp; 550 5.1.1 no"));
+    assert_true(bytes_equal(field(parts[2].header, "Content-Type:"), BYTES("text/rfc822-headers")));
+    assert_true(has_line(parts[2].body, "Subject: caf=E9"));
+    assert_false(has_line(parts[2].body, "caf=E9"));
+    message_release(&plain);
+    message_release(&dsn);
+}
+
+TEST(dsn_to_a_utf8_address_has_no_7bit_form)
+{
+    struct message original = make_original("Subject: x\r\n\r\n");
+
+    original.needs_smtputf8 = true;
+    original.reverse_path = BYTES("\xc3\xa4@send.example");
+    struct message *dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+
+    assert_true(dsn->needs_smtputf8);
+    assert_null(dsn_as_7bit(dsn));
+    message_release(&dsn);
+}
+
+/* Too large to be in memory when it is sent: it is 7-bit from the start. */
+TEST(dsn_beyond_a_chunk_is_7bit_at_once)
+{
+    static char content[256 * 1024];
+    size_t len = (size_t)snprintf(content, sizeof(content), "Subject: large\r\n\r\n");
+
+    while (len < sizeof(content) - 16)
+        len += (size_t)snprintf(content + len, sizeof(content) - len, "caf\xe9\r\n");
+    struct message original = make_original(content);
+    struct dsn_recipient told = {.recipient = &original.recipients[0], .action = DSN_FAILED};
+    struct dsn_request request = {.hostname = "relay.example",
+                                  .id = {0x10000000000beef},
+                                  .message = &original,
+                                  .returned_max = sizeof(content) + 4096,
+                                  .count = 1,
+                                  .recipients = &told};
+    struct message *dsn = dsn_create(&request);
+
+    assert_int_equal(dsn->body, SMTP_BODY_7BIT);
+    assert_false(bytes_has_8bit(dsn->content.memory));
+    message_release(&dsn);
+}
+
+/* RFC 5321 section 4.5.3.1.6: parse() looks at the length of every line. */
+TEST(dsn_has_no_line_that_smtp_does_not_take)
+{
+    static char text[SMTP_REPLY_TEXT_MAX];
+    char content[4096];
+    struct part whole;
+    struct part parts[PARTS_MAX];
+
+    memset(text, 'x', sizeof(text) - 1);
+    struct message original = make_original("Subject: x\r\n\r\nbody\r\n");
+    struct message *dsn = write_dsn(&original, DSN_FAILED, text, BYTES_NONE);
+
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    message_release(&dsn);
+    for (size_t i = 4; i < sizeof(text) - 1; i += 5)
+        text[i] = ' ';
+    dsn = write_dsn(&original, DSN_FAILED, text, BYTES_NONE);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    struct bytes diagnostic = field(parts[1].body, "Diagnostic-Code:");
+    assert_in_range(bytes_find(diagnostic, '\r', 0), 180, 210); /* folded at a word */
+    message_release(&dsn);
+    memset(text + 300, ' ', 500); /* never a line of spaces only */
+    dsn = write_dsn(&original, DSN_FAILED, text, BYTES_NONE);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    assert_true(bytes_find_bytes(parts[1].body, BYTES("\r\n     "), 0) == parts[1].body.len);
+    message_release(&dsn);
+    snprintf(content, sizeof(content), "Subject: x\r\n\r\n%01500d\r\n", 0);
+    original = make_original(content);
+    dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    assert_true(bytes_equal(field(parts[2].header, "Content-Type:"), BYTES("text/rfc822-headers")));
+    assert_true(has_line(parts[2].body, "Subject: x"));
+    message_release(&dsn);
+    snprintf(content, sizeof(content), "Subject: x=%01500d\r\n\r\nbody\r\n", 0);
+    original = make_original(content);
+    dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    assert_true(bytes_equal(field(parts[2].header, "Content-Transfer-Encoding:"),
+                            BYTES("quoted-printable")));
+    message_release(&dsn);
+}
+
 /* Inside a field, a line of white space ends the header section for some readers. */
 TEST(dsn_leaves_blank_lines_of_a_reply_out)
 {
@@ -444,7 +579,7 @@ TEST(dsn_leaves_blank_lines_of_a_reply_out)
     assert_int_equal(parse(dsn, &whole, parts), 3);
     struct bytes expected = BYTES("Diagnostic-Code: smtp; 550 5.1.1 \r\n"
                                   "    no\r\n"
-                                  "     such\r\n"
+                                  "    such\r\n"
                                   "    user\r\n"
                                   "Last-Attempt-Date:");
     assert_true(bytes_find_bytes(parts[1].body, expected, 0) < parts[1].body.len);

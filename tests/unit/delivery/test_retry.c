@@ -65,12 +65,38 @@ TEST(retry_next_is_never_at_once)
     assert_int_equal(retry_next_ms(&hot, 1, START, START), START + 1000);
 }
 
-TEST(retry_overdue_gives_a_try_after_a_long_stop)
+TEST(retry_overdue_leaves_time_for_the_last_try)
 {
-    int64_t end_ms = START + (int64_t)rule.max_age_s * 1000;
+    static const struct {
+        unsigned max_age_s;
+        int64_t grace_ms;
+    } rows[] = {
+        {259200, RETRY_GRACE_MS_MAX}, {6001, RETRY_GRACE_MS_MAX}, {600, 60000}, {50, 5000},
+        {1, RETRY_GRACE_MS_MIN},
+    };
 
-    assert_false(retry_is_overdue(&rule, START, START, end_ms));
-    assert_false(retry_is_overdue(&rule, START, START, end_ms + RETRY_GRACE_MS));
-    assert_true(retry_is_overdue(&rule, START, START, end_ms + RETRY_GRACE_MS + 1));
-    assert_false(retry_is_overdue(&rule, START, end_ms * 2, end_ms * 2 + 1000));
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        struct retry_rule aged = rule;
+        int64_t end_ms = START + (int64_t)rows[i].max_age_s * 1000;
+
+        aged.max_age_s = rows[i].max_age_s;
+        expect_row(i, !retry_is_overdue(&aged, START, end_ms));
+        expect_row(i, !retry_is_overdue(&aged, START, end_ms + rows[i].grace_ms));
+        expect_row(i, retry_is_overdue(&aged, START, end_ms + rows[i].grace_ms + 1));
+    }
+}
+
+TEST(retry_delay_max_bounds_every_delay)
+{
+    struct retry_rule jittered = rule;
+    int64_t most = 0;
+
+    random_seed(7);
+    jittered.jitter_percent = 20;
+    for (unsigned i = 0; i < 2000; i++)
+        most = MAX(most, retry_next_ms(&jittered, 9, START, START) - START);
+    assert_int_equal(retry_delay_max_ms(&jittered), 17280 * 1000);
+    assert_in_range(most, 17200 * 1000, 17280 * 1000);
+    jittered.max_s = 0;
+    assert_int_equal(retry_delay_max_ms(&jittered), 1000);
 }

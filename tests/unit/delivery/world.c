@@ -116,6 +116,12 @@ static void schedule(struct shard *shard, struct pending *pending, int64_t due_m
         engine_timeout(shard->world->engine, &shard->timeout, MAX(after_ms, (int64_t)0));
 }
 
+void shard_let_go(struct shard *shard, struct pending *pending)
+{
+    check(pending->state == PENDING_READY);
+    shard->world->let_go_count++;
+}
+
 void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms)
 {
     check(pending->state == PENDING_READY);
@@ -179,7 +185,7 @@ void shard_commit(struct shard *shard, struct commit *commit)
         *outcome = commit->outcomes[i];
         check(outcome->pending->state == PENDING_READY);
         check(!list_is_linked(&outcome->pending->link));
-        check((outcome->pending->flags & ~PENDING_DELAY_TOLD) == 0);
+        check((outcome->pending->flags & ~(PENDING_DELAY_TOLD | PENDING_UNTRIED)) == 0);
         if (world->facts != NULL)
             fact_outcome(world, &outcome->event, pending_stub(outcome->pending),
                          engine_wall_ms(world->engine));
@@ -217,7 +223,7 @@ static struct record *accept_message(struct shard *shard, struct message *messag
     message->accepted_ms = engine_wall_ms(shard->world->engine);
     record->stub.id = message->id;
     stub_set_message(&record->stub, message);
-    record->stub.accepted_s = (uint32_t)(message->accepted_ms / 1000);
+    stub_set_accepted_ms(&record->stub, engine_now_ms(shard->world->engine));
     stub_set_count(&record->stub, (uint32_t)count);
     list_node_init(&record->node);
     list_push_back(&shard->records, &record->node);
@@ -267,6 +273,7 @@ static void apply(struct shard *shard, const struct outcome *outcome)
     check(pending->state == PENDING_COMMITTING);
     if (outcome->event.kind == EVENT_DEFERRED) {
         pending->attempts++;
+        pending->flags &= (uint8_t)~PENDING_UNTRIED;
         schedule(shard, pending,
                  engine_now_ms(shard->world->engine) + outcome->event.next_attempt_ms - wall_ms);
         return;
@@ -741,6 +748,13 @@ static void fill_recipients(struct message *message, const struct world_message 
     }
 }
 
+static void find_at_start(struct world *world, struct record *record, unsigned age_s)
+{
+    stub_set_accepted_ms(&record->stub, engine_now_ms(world->engine) - (int64_t)age_s * 1000);
+    for (uint32_t i = 0; i < record->stub.recipient_count; i++)
+        record->stub.pendings[i].flags |= PENDING_UNTRIED;
+}
+
 struct message_id world_submit(struct world *world, const struct world_message *from)
 {
     struct message *message = message_create();
@@ -773,6 +787,8 @@ struct message_id world_submit(struct world *world, const struct world_message *
     record->is_known_damaged = from->is_known_damaged;
     if (record->is_on_disk)
         stub_set_message(&record->stub, NULL);
+    if (from->found_age_s > 0)
+        find_at_start(world, record, from->found_age_s);
     engine_turn_again(world->engine);
     return record->stub.id;
 }

@@ -26,6 +26,7 @@ struct world_message {
     bool is_unreadable; /* loading fails with -EBADMSG */
     bool is_damaged;    /* its content: loading fails, but not of the envelope alone */
     bool is_known_damaged;
+    unsigned found_age_s; /* not 0: the start found it, so old by the wall clock */
 };
 
 struct world {
@@ -52,6 +53,7 @@ struct world {
     struct list lookups;
     bool lookups_wait; /* until world_answer_lookups() */
     bool has_stopped;
+    size_t let_go_count; /* calls of shard_let_go() */
 };
 
 /* Settings may be changed until world_start(). */

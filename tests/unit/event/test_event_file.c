@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "event/event_age.h"
 #include "event/event_archive.h"
 #include "event/event_cursor.h"
 #include "event/event_tail.h"
@@ -60,11 +61,23 @@ static void commit(struct fixture *f)
     assert_int_equal(event_file_commit(f->file, &f->cursors), 0);
 }
 
-/* Rotates and goes on until everything closed is compressed. */
-static void rotate(struct fixture *f, int64_t wall_ms)
+static struct clocks later(int64_t ms)
+{
+    struct clocks clocks = clocks_read();
+
+    return (struct clocks){clocks.now_ms + ms, clocks.wall_ms + ms};
+}
+
+static void rotate_at(struct fixture *f, struct clocks clocks)
 {
     for (size_t i = 0; i < 20; i++)
-        event_file_rotate_if_due(f->file, wall_ms);
+        event_file_rotate_if_due(f->file, clocks);
+}
+
+/* Rotates some time later and goes on until everything closed is compressed. */
+static void rotate(struct fixture *f, int64_t later_ms)
+{
+    rotate_at(f, later(later_ms));
 }
 
 /* Reads all lines back; they must count from 0. Returns how many. */
@@ -221,9 +234,9 @@ TEST(event_file_rotates_by_size_and_compresses)
         append(&f, i);
         event_file_mark(f.file, 0, i + 1);
         commit(&f);
-        event_file_rotate_if_due(f.file, 1000);
+        event_file_rotate_if_due(f.file, later(0));
     }
-    rotate(&f, 1000);
+    rotate(&f, 0);
     assert_in_range(count_files(f.directory, ".jsonl.zst"), 4, 6);
     assert_int_equal(count_files(f.directory, ".jsonl"), 0);
     assert_int_equal(count_lines(f.directory), 100);
@@ -253,9 +266,9 @@ TEST(event_file_rotates_by_age_but_not_when_empty_or_uncommitted)
     event_file_mark(f.file, 0, 2);
     commit(&f);
     f.settings.retention_s = 0;
-    event_file_rotate_if_due(f.file, 1000); /* too young */
+    event_file_rotate_if_due(f.file, later(0)); /* too young */
     assert_int_equal(count_files(f.directory, ""), 0);
-    rotate(&f, (int64_t)time(NULL) * 1000 + 3700000);
+    rotate(&f, 3700000);
     assert_int_equal(count_files(f.directory, ".zst"), 1);
     assert_int_equal(count_lines(f.directory), 2);
     fixture_remove(&f);
@@ -266,7 +279,7 @@ static void close_one(struct fixture *f, unsigned number)
     append(f, number);
     event_file_mark(f->file, 0, number + 1);
     commit(f);
-    rotate(f, 1000);
+    rotate(f, 0);
 }
 
 TEST(event_file_retention_removes_the_oldest_beyond_the_bytes)
@@ -288,7 +301,6 @@ TEST(event_file_retention_removes_the_oldest_beyond_the_bytes)
 TEST(event_file_retention_removes_what_is_too_old)
 {
     struct fixture f;
-    int64_t now_ms = (int64_t)time(NULL) * 1000;
 
     fixture_make(&f);
     event_file_close(&f.file);
@@ -300,7 +312,9 @@ TEST(event_file_retention_removes_what_is_too_old)
     append(&f, 1);
     event_file_mark(f.file, 0, 2);
     commit(&f);
-    rotate(&f, now_ms + 200000);
+    rotate(&f, 200000);
+    assert_int_equal(count_files(f.directory, ""), 1); /* the one that was closed just now */
+    rotate(&f, 301000);
     assert_int_equal(count_files(f.directory, ""), 0);
     /* The number goes on although no closed file shows it. */
     close_one(&f, 2);
@@ -314,6 +328,104 @@ TEST(event_file_retention_removes_what_is_too_old)
     }
     closedir(list);
     fixture_remove(&f);
+}
+
+static struct clocks stepped(int64_t later_ms, int64_t step_ms)
+{
+    struct clocks clocks = later(later_ms);
+
+    clocks.wall_ms += step_ms;
+    return clocks;
+}
+
+enum { DAY_MS = 24 * 3600 * 1000 };
+
+TEST(event_file_retention_counts_no_step_of_the_clock)
+{
+    static const int64_t steps_ms[] = {4LL * DAY_MS, -4LL * DAY_MS, 20000LL * DAY_MS};
+
+    for (unsigned i = 0; i < ARRAY_LEN(steps_ms); i++) {
+        struct fixture f;
+
+        fixture_make(&f);
+        event_file_close(&f.file);
+        f.settings.rotate_size = 1;
+        f.settings.retention_s = 100;
+        fixture_open(&f);
+        close_one(&f, 0);
+        append(&f, 1);
+        event_file_mark(f.file, 0, 2);
+        commit(&f);
+        rotate_at(&f, stepped(61000, steps_ms[i]));
+        expect_row(i, count_files(f.directory, ".zst") == 2); /* one closed before it, one after */
+        rotate_at(&f, stepped(61000 + 61000, steps_ms[i]));
+        expect_row(i, count_files(f.directory, ".zst") == 1);
+        rotate_at(&f, stepped(61000 + 2 * 61000, steps_ms[i]));
+        expect_row(i, count_files(f.directory, ".zst") == 0);
+        fixture_remove(&f);
+    }
+}
+
+/* Of what a start finds only names tell the age, and the clock may be wrong yet. */
+TEST(event_file_retention_waits_after_a_start)
+{
+    struct fixture f;
+    int64_t wait_ms = EVENT_AGE_WAIT_MS;
+
+    fixture_make(&f);
+    event_file_close(&f.file);
+    f.settings.rotate_size = 1;
+    f.settings.retention_s = 100;
+    fixture_open(&f);
+    close_one(&f, 0);
+    event_file_close(&f.file);
+    fixture_open(&f);
+    rotate(&f, wait_ms - 10000);
+    assert_int_equal(count_files(f.directory, ".zst"), 1);
+    rotate_at(&f, stepped(wait_ms + 60000, -1LL * DAY_MS)); /* it was set right: not so old */
+    assert_int_equal(count_files(f.directory, ".zst"), 1);
+    rotate(&f, wait_ms + 120000);
+    assert_int_equal(count_files(f.directory, ".zst"), 0);
+    fixture_remove(&f);
+}
+
+TEST(event_file_rotates_by_age_whatever_is_done_to_the_clock)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    append(&f, 0);
+    event_file_mark(f.file, 0, 1);
+    commit(&f);
+    event_file_close(&f.file);
+    fixture_open(&f); /* its age is kept over a restart */
+    rotate_at(&f, stepped(3500000, 4LL * DAY_MS));
+    assert_int_equal(count_files(f.directory, ""), 0);
+    rotate_at(&f, stepped(3700000, -4LL * DAY_MS));
+    assert_int_equal(count_files(f.directory, ".zst"), 1);
+    fixture_remove(&f);
+}
+
+TEST(event_age_keeps_a_bounded_number_of_steps)
+{
+    struct clocks clocks = {.now_ms = 1000, .wall_ms = 1795489800000};
+    struct event_age age = event_age_begin(clocks, 1);
+    struct event_archive archives[3 * EVENT_AGE_STEPS_MAX];
+
+    for (unsigned i = 0; i < ARRAY_LEN(archives); i++) {
+        archives[i] = (struct event_archive){.number = i + 1, .closed_ms = clocks.wall_ms};
+        clocks.now_ms += 1000;
+        clocks.wall_ms += 1000 + DAY_MS;
+        event_age_look(&age, clocks, i + 2);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(archives); i++) {
+        int64_t expected_ms = 1000LL * ((int64_t)ARRAY_LEN(archives) - i);
+        int64_t age_ms = event_age_ms(&age, &archives[i], clocks);
+
+        /* Before the oldest steps that are kept apart it is too young, not too old. */
+        expect_row(i, i <= ARRAY_LEN(archives) - EVENT_AGE_STEPS_MAX ? age_ms <= expected_ms
+                                                                     : age_ms == expected_ms);
+    }
 }
 
 /* --- crashes --------------------------------------------------------------------------------- */
@@ -343,7 +455,7 @@ TEST(event_file_recovers_from_a_crash_inside_a_rotation)
         event_file_close(&f.file);
         fixture_open(&f);
         assert_int_equal(f.cursors.positions[0], 200);
-        rotate(&f, 1000);
+        rotate(&f, 0);
         assert_int_equal(count_lines(f.directory), 2);
         assert_int_equal(count_files(f.directory, ".zst"), step > 0);
         fixture_remove(&f);
@@ -362,7 +474,7 @@ TEST(event_file_finishes_an_interrupted_compression)
     append(&f, 0);
     event_file_mark(f.file, 0, 100);
     commit(&f);
-    event_file_rotate_if_due(f.file, 1000); /* rotated, compression started */
+    event_file_rotate_if_due(f.file, later(0)); /* rotated, compression started */
     event_file_close(&f.file);
     assert_int_equal(count_files(f.directory, ".jsonl"), 1);
     snprintf(command, sizeof(command),
@@ -370,7 +482,7 @@ TEST(event_file_finishes_an_interrupted_compression)
              f.directory);
     assert_int_equal(system(command), 0);
     fixture_open(&f);
-    rotate(&f, 1000);
+    rotate(&f, 0);
     assert_int_equal(count_files(f.directory, ".jsonl"), 0);
     assert_int_equal(count_files(f.directory, ".zst"), 1);
     assert_int_equal(count_files(f.directory, ".tmp"), 0);
@@ -525,7 +637,7 @@ TEST(event_file_holds_each_line_once_whatever_crashes)
             assert_int_equal(event_file_flush(f.file), 0);
             break;
         case 2:
-            event_file_rotate_if_due(f.file, 1000);
+            event_file_rotate_if_due(f.file, later(0));
             break;
         case 3:
             if (random_below(8) > 0)

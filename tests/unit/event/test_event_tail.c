@@ -73,7 +73,7 @@ static void rotate(struct fixture *f, bool and_compress)
 {
     assert_int_equal(event_file_commit(f->file, &f->cursors), 0);
     for (size_t i = 0; i < (and_compress ? 10 : 1); i++)
-        event_file_rotate_if_due(f->file, 1000);
+        event_file_rotate_if_due(f->file, clocks_read());
 }
 
 static struct event_tail *tail_open(const struct fixture *f, const struct event_filter *filter,

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/random.h"
 #include "io/conn.h"
 #include "support/unit.h"
@@ -289,6 +290,13 @@ TEST(write_past_the_cap_appends_nothing)
     teardown();
 }
 
+/* As much as it takes. */
+static void write_all(struct side *side)
+{
+    while (conn_write(&side->conn, BYTES("250 2.0.0 as you wish\r\n")))
+        ;
+}
+
 static size_t fill(int fd)
 {
     char junk[4096] = {0};
@@ -336,6 +344,52 @@ TEST(unread_input_stops_the_receive_and_consuming_resumes_it)
         conn_close(&side.conn);
         run_until(is_over, &side);
         close(fds[1]);
+        teardown();
+    }
+}
+
+/* Strangers that send and never read, all at once: nothing may come that was not asked for, and the
+ * sum is what they are promised together. */
+TEST(careful_connections_never_hold_more_than_their_input_max)
+{
+    enum { MANY = 40, INPUT_MAX = 6000, OUTPUT_MAX = 3000 };
+    static const struct conn_settings settings = {.input_max = INPUT_MAX,
+                                                  .output_max = OUTPUT_MAX,
+                                                  .is_careful = true};
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct side *sides = calloc(MANY, sizeof(*sides));
+        int fds[MANY][2];
+        int64_t before = budget_used();
+
+        setup(seed, 64);
+        for (size_t i = 0; i < MANY; i++) {
+            pair_of(fds[i]);
+            accept_side(&sides[i], fds[i][0], &settings, NULL);
+            write_all(&sides[i]);
+        }
+        for (unsigned turn = 0; turn < 60; turn++) {
+            size_t sum = 0;
+
+            for (size_t i = 0; i < MANY; i++) {
+                (void)fill(fds[i][1]);
+                assert_true(conn_input(&sides[i].conn).len <= INPUT_MAX);
+                sum += conn_memory(&sides[i].conn);
+            }
+            assert_int_equal(budget_used() - before, (int64_t)sum);
+            assert_true(sum <= (size_t)MANY * (INPUT_MAX + 2 * OUTPUT_MAX));
+            turns(1);
+        }
+        for (size_t i = 0; i < MANY; i++) {
+            assert_int_equal(conn_input(&sides[i].conn).len, INPUT_MAX);
+            conn_consume(&sides[i].conn, INPUT_MAX); /* and more comes */
+            run_until(has_data, &sides[i]);
+            conn_close(&sides[i].conn);
+            run_until(is_over, &sides[i]);
+            close(fds[i][1]);
+        }
+        assert_int_equal(budget_used(), before);
+        free(sides);
         teardown();
     }
 }
@@ -778,7 +832,10 @@ static void random_wake(struct side *side, enum conn_wake reason)
 TEST(random_lives_end_closed_once_with_every_byte_in_order)
 {
     for (uint64_t seed = 1; seed <= SEEDS * 5; seed++) {
-        struct conn_settings settings = {.input_max = 5000, .output_max = 9000};
+        struct conn_settings settings = {.input_max = 5000,
+                                         .output_max = 9000,
+                                         .is_careful = seed % 2 == 0};
+        int64_t before = budget_used();
         struct side *sides = calloc(PAIRS * 2, sizeof(*sides));
 
         random_seed(seed);
@@ -808,6 +865,7 @@ TEST(random_lives_end_closed_once_with_every_byte_in_order)
             assert_true(sides[i].wakes[CONN_ERROR] <= 1);
             assert_true(sides[i].wakes[CONN_EOF] <= 1);
         }
+        assert_int_equal(budget_used(), before);
         free(sides);
         teardown();
     }

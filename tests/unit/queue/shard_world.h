@@ -42,6 +42,7 @@ struct world {
     void (*journaled)(void *context, uint64_t position, struct bytes records); /* or NULL */
     void *journaled_context;
     unsigned idle_domains;
+    int64_t delay_max_ms; /* told to the start; 0: none */
     struct recovery recovery;
     char why[256];
 };
@@ -117,6 +118,14 @@ WORLD_MAY void world_on_domain_idle(void *context, struct domain *domain)
     world->idle_domains++;
 }
 
+WORLD_MAY int64_t world_on_delay_max(void *context, const struct domain *domain)
+{
+    const struct world *world = context;
+
+    (void)domain;
+    return world->delay_max_ms != 0 ? world->delay_max_ms : INT64_MAX / 2;
+}
+
 /* Engine and shard; as shard_open(). */
 WORLD_MAY int world_open(struct world *world)
 {
@@ -126,7 +135,8 @@ WORLD_MAY int world_open(struct world *world)
         .is_adopted = world->is_adopted,
         .sink_count = world->sink_count,
         .settings = &world->settings,
-        .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle},
+        .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle,
+                  world_on_delay_max},
         .recovers_later = world->recovers_later,
     };
 

@@ -106,7 +106,7 @@ TEST(outcomes_survive_and_finished_messages_do_not_come_back)
         assert_int_equal(stub->pendings[0].state, PENDING_FINAL);
         assert_int_equal(stub->pendings[1].state, PENDING_SCHEDULED);
         assert_int_equal(stub->pendings[1].attempts, 1);
-        assert_int_equal(stub->pendings[1].flags, PENDING_DELAY_TOLD);
+        assert_int_equal(stub->pendings[1].flags, PENDING_DELAY_TOLD | PENDING_UNTRIED);
         world_turns(&w, 20);
         assert_int_equal(w.due_count, 0);
         int64_t due_wall_ms = (int64_t)stub->pendings[1].due_s * 1000 + engine_wall_ms(w.engine) -
@@ -323,6 +323,65 @@ TEST(resident_cap_is_kept_and_what_is_over_it_is_read_back)
     shard_status(w.shard, &status);
     assert_int_equal(status.resident_bytes, 0);
     assert_int_equal(status.resident_messages, 0);
+    world_close(&w);
+    world_free(&w);
+}
+
+/* A rest, a rate, a suspension: content of what waits is on disk, and need not be in memory. */
+TEST(what_will_not_be_tried_soon_leaves_memory)
+{
+    struct world w;
+    struct message_id id;
+    struct shard_status status;
+
+    world_init(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(world_accept(&w, world_message(2, 8000, 0), &id), 0);
+    struct pending *first = due_pending(&w, id, 0);
+    struct pending *second = due_pending(&w, id, 1);
+    struct stub *stub = pending_stub(first);
+    assert_non_null(stub_message(stub));
+    shard_postpone(w.shard, first, engine_now_ms(w.engine) + 1000);
+    shard_let_go(w.shard, second);
+    assert_non_null(stub_message(stub)); /* the first is tried in a second */
+    world_turns(&w, 3);
+    fake_advance_ms(w.engine, 1000);
+    assert_true(world_wait_due(&w, first));
+    shard_postpone(w.shard, first, engine_now_ms(w.engine) + 3000);
+    assert_null(stub_message(stub));
+    shard_status(w.shard, &status);
+    assert_int_equal(status.resident_bytes, 0);
+    verify_large(&w, id, 0, 8000); /* read back for one who wants it, and not kept */
+    assert_null(stub_message(stub));
+    fake_advance_ms(w.engine, 4000);
+    assert_true(world_wait_due(&w, first));
+    verify_large(&w, id, 0, 8000); /* and kept for one that is tried now */
+    assert_non_null(stub_message(stub));
+    assert_int_equal(world_outcome(&w, second, EVENT_DEFERRED, engine_wall_ms(w.engine) + 60000),
+                     0);
+    assert_non_null(stub_message(stub));
+    assert_int_equal(world_outcome(&w, first, EVENT_DEFERRED, engine_wall_ms(w.engine) + 60000), 0);
+    assert_null(stub_message(stub));
+    world_close(&w);
+    world_free(&w);
+}
+
+/* An arena takes more than what was used of it: the cap is for what the process needs. */
+TEST(resident_bytes_are_what_arenas_took)
+{
+    struct world w;
+    struct message_id id;
+    struct shard_status status;
+
+    world_init(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    struct message *message = world_message(3, 3000, 0);
+    size_t memory = message_memory(message);
+    assert_true(memory > sizeof(*message) + message->arena.used);
+    assert_int_equal(memory, sizeof(*message) + message->arena.held);
+    assert_int_equal(world_accept(&w, message, &id), 0);
+    shard_status(w.shard, &status);
+    assert_int_equal(status.resident_bytes, memory);
     world_close(&w);
     world_free(&w);
 }

@@ -142,11 +142,14 @@ TEST(state_dir_damaged_node_is_refused_not_replaced)
     remove_directory();
 }
 
-static int add(struct suspension_file *suspensions, const char *request, int64_t wall_ms)
+/* Times below count from here. */
+static const struct clocks boot = {.now_ms = 0, .wall_ms = 1795489800000};
+
+static int add(struct suspension_file *suspensions, const char *request, int64_t now_ms)
 {
     const char *reason = "";
     json_t *json = json_loads(request, 0, NULL);
-    int number = suspension_file_add(suspensions, json, wall_ms, &reason);
+    int number = suspension_file_add(suspensions, json, now_ms, &reason);
 
     json_decref(json);
     return number;
@@ -157,15 +160,15 @@ TEST(suspensions_survive_a_restart_and_expire)
     size_t count;
 
     make_directory();
-    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     assert_int_equal(add(suspensions, "{\"domain\":\"Held.example\"}", 1000), 1);
     assert_int_equal(add(suspensions, "{\"domain\":\"held.example\"}", 1000), 1); /* the same */
     assert_int_equal(add(suspensions, "{\"sender\":\"@a.example\",\"for_s\":60}", 1000), 2);
     assert_int_equal(add(suspensions, "{}", 1000), -EINVAL); /* names nothing */
-    assert_int_equal(suspension_file_save(suspensions), 0);
+    assert_int_equal(suspension_file_save(suspensions, boot), 0);
     suspension_file_free(&suspensions);
 
-    suspensions = suspension_file_load(directory, why, sizeof(why));
+    suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     const struct suspension *rules = suspension_file_rules(suspensions, &count);
     assert_int_equal(count, 2);
     assert_string_equal(rules[0].domain, "held.example");
@@ -179,12 +182,42 @@ TEST(suspensions_survive_a_restart_and_expire)
     remove_directory();
 }
 
+TEST(suspensions_last_as_long_as_was_said_whatever_is_done_to_the_clock)
+{
+    struct clocks set_forward = {.now_ms = 2000, .wall_ms = boot.wall_ms + 4 * 86400000LL};
+    struct clocks restarted = {.now_ms = 50, .wall_ms = set_forward.wall_ms + 3000};
+    size_t count;
+
+    make_directory();
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
+    assert_int_equal(add(suspensions, "{\"domain\":\"a.example\",\"for_s\":60}", 1000), 1);
+    assert_int_equal(suspension_file_save(suspensions, set_forward), 0);
+    json_t *told = suspension_to_json(suspension_file_rules(suspensions, &count), set_forward);
+    assert_string_equal(json_string_value(json_object_get(told, "until")),
+                        "2026-11-28T03:10:59.000Z");
+    json_decref(told);
+    assert_false(suspension_file_expire(suspensions, 60999));
+    suspension_file_free(&suspensions);
+
+    /* Another boot: 3 s later, 56 s are left. */
+    suspensions = suspension_file_load(directory, restarted, why, sizeof(why));
+    assert_int_equal(suspension_file_rules(suspensions, &count)->until_ms, 56050);
+    suspension_file_free(&suspensions);
+
+    /* What was over before the machine started is over, not without an end. */
+    restarted.wall_ms += 86400000;
+    suspensions = suspension_file_load(directory, restarted, why, sizeof(why));
+    assert_true(suspension_file_expire(suspensions, restarted.now_ms));
+    suspension_file_free(&suspensions);
+    remove_directory();
+}
+
 TEST(suspensions_that_went_can_be_told_until_the_next_change)
 {
     size_t count, removed_count;
 
     make_directory();
-    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     assert_int_equal(add(suspensions, "{\"domain\":\"a.example\",\"for_s\":60}", 1000), 1);
     assert_int_equal(add(suspensions, "{\"domain\":\"b.example\"}", 1000), 2);
     assert_int_equal(add(suspensions, "{\"sender\":\"c@c.example\",\"for_s\":30}", 1000), 3);
@@ -224,7 +257,7 @@ TEST(suspensions_add_can_be_taken_back)
     size_t count;
 
     make_directory();
-    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     assert_int_equal(add(suspensions, "{\"domain\":\"a.example\",\"for_s\":60}", 1000), 1);
     assert_int_equal(add(suspensions, "{\"domain\":\"b.example\"}", 1000), 2);
     suspension_file_undo_add(suspensions);
@@ -250,11 +283,11 @@ TEST(suspensions_numbers_are_unique_and_positive)
     make_directory();
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         write_file("suspensions.json", refused[i]);
-        expect_row(i, suspension_file_load(directory, why, sizeof(why)) == NULL);
+        expect_row(i, suspension_file_load(directory, boot, why, sizeof(why)) == NULL);
     }
     write_file("suspensions.json", "[{\"number\":2147483647,\"domain\":\"a\"},"
                                    "{\"number\":1,\"domain\":\"b\"}]");
-    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     assert_non_null(suspensions);
     assert_int_equal(add(suspensions, "{\"domain\":\"c\"}", 1000), 2);
     suspension_file_free(&suspensions);
@@ -265,14 +298,14 @@ TEST(suspensions_numbers_are_unique_and_positive)
 TEST(suspensions_end_at_a_date_that_can_be_read_back)
 {
     make_directory();
-    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":9223372036854775807}", 1000),
                      -EINVAL);
     assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":999999999999}", 1000), -EINVAL);
-    assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":3153600000}", 1795489800000), 1);
-    assert_int_equal(suspension_file_save(suspensions), 0);
+    assert_int_equal(add(suspensions, "{\"domain\":\"a\",\"for_s\":3153600000}", 1000), 1);
+    assert_int_equal(suspension_file_save(suspensions, boot), 0);
     suspension_file_free(&suspensions);
-    suspensions = suspension_file_load(directory, why, sizeof(why));
+    suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     assert_non_null(suspensions);
     suspension_file_free(&suspensions);
     remove_directory();
@@ -282,7 +315,7 @@ TEST(suspensions_damaged_file_is_refused)
 {
     make_directory();
     write_file("suspensions.json", "[{\"number\":");
-    assert_null(suspension_file_load(directory, why, sizeof(why)));
+    assert_null(suspension_file_load(directory, boot, why, sizeof(why)));
     assert_non_null(strstr(why, "damaged"));
     remove_directory();
 }
