@@ -492,7 +492,7 @@ static void answered(void *context, int status, int timeouts, struct bytes packe
     resolver->in_flight--;
     metric_dec(METRIC_DNS_IN_FLIGHT);
     metric_add(METRIC_DNS_TRIES_TIMED_OUT, timeouts);
-    metric_add(METRIC_DNS_LATENCY_US, clock_monotonic_us() - question->sent_us);
+    metric_observe_us(HISTOGRAM_DNS, clock_monotonic_us() - question->sent_us);
     question->answer = packet.len > 0 ? answer_of_packet(question, packet)
                                       : answer_without_packet(resolver, status);
     list_push_back(&resolver->answered, &question->place);

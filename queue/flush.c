@@ -293,6 +293,7 @@ static void launch(struct shard *shard)
     shard->flush_len = shard->flight.len;
     shard->flush_written = 0;
     shard->flush_stalls = 0;
+    shard->flush_begun_us = clock_monotonic_us();
     shard->is_flushing = true;
     segment_pin(shard->flush_segment);
     submit(shard);
@@ -425,6 +426,7 @@ static void succeed(struct shard *shard)
     uint64_t position = position_of(segment->sequence, segment->data_end);
 
     metric_inc(METRIC_SPOOL_FLUSHES);
+    metric_observe_us(HISTOGRAM_SYNC, clock_monotonic_us() - shard->flush_begun_us);
     metric_add(METRIC_SPOOL_FLUSHED_BYTES, (int64_t)shard->flush_len);
     if (shard->is_cutting)
         shard->cut_count = 0;

@@ -169,6 +169,7 @@ struct shard {
     bool is_cutting; /* the flight is a block of CUT records */
     struct op flush_op;
     struct segment *flush_segment;
+    int64_t flush_begun_us; /* monotonic */
     size_t flush_len, flush_written;
     unsigned flush_stalls;
     struct cut cuts[CUTS_MAX]; /* to be announced in the next segment */

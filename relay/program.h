@@ -68,5 +68,7 @@ struct program_status {
 /* Of one worker; any thread but the workers'. */
 void program_worker_status(struct worker *worker, struct program_status *out);
 void program_status(struct program *program, struct program_status *out);
+/* What the system says of this process, under Prometheus' usual names; false when `out` is full. */
+must_use bool program_process_metrics(const struct program *program, struct buf *out);
 /* Prometheus text: the metric table and what is counted on demand. */
 must_use bool program_metrics(struct program *program, struct buf *out);

@@ -103,7 +103,7 @@ bool program_metrics(struct program *program, struct buf *out)
          status.delivery.resting_sites},
     };
 
-    if (!metric_render(out))
+    if (!metric_render(out) || !program_process_metrics(program, out))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
         if (!buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", gauges[i].name,

@@ -15,20 +15,52 @@ static const struct {
 } metrics[] = {
 #define METRIC_COUNTER(id, name, help) [METRIC_##id] = {name, "counter", help},
 #define METRIC_GAUGE(id, name, help) [METRIC_##id] = {name, "gauge", help},
+#define METRIC_HISTOGRAM(id, name, help)
 #include "base/metric_table.h"
 #undef METRIC_COUNTER
 #undef METRIC_GAUGE
+#undef METRIC_HISTOGRAM
+};
+
+static const struct {
+    const char *name;
+    const char *help;
+} histograms[] = {
+#define METRIC_COUNTER(id, name, help)
+#define METRIC_GAUGE(id, name, help)
+#define METRIC_HISTOGRAM(id, name, help) [HISTOGRAM_##id] = {name, help},
+#include "base/metric_table.h"
+#undef METRIC_COUNTER
+#undef METRIC_GAUGE
+#undef METRIC_HISTOGRAM
+};
+
+static const struct {
+    int64_t us; /* at most */
+    const char *le;
+} buckets[] = {
+    {500, "0.0005"},    {1000, "0.001"},      {2500, "0.0025"},    {5000, "0.005"},
+    {10000, "0.01"},    {25000, "0.025"},     {50000, "0.05"},     {100000, "0.1"},
+    {250000, "0.25"},   {500000, "0.5"},      {1000000, "1"},      {2500000, "2.5"},
+    {5000000, "5"},     {10000000, "10"},     {30000000, "30"},    {60000000, "60"},
+    {300000000, "300"}, {3600000000, "3600"}, {INT64_MAX, "+Inf"},
+};
+
+/* A row holds the metrics, then for each histogram its buckets and the sum of its times. */
+enum {
+    HISTOGRAM_VALUES = ARRAY_LEN(buckets) + 1,
+    VALUE_COUNT = METRIC_COUNT + HISTOGRAM_COUNT * HISTOGRAM_VALUES,
 };
 
 /* Aligned and padded to whole cache lines: no two threads write to the same one. */
 struct row {
     struct list_node node;
-    _Alignas(64) int64_t values[METRIC_COUNT];
+    _Alignas(64) int64_t values[VALUE_COUNT];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of rows and ended */
 static struct list rows = {{&rows.head, &rows.head}};
-static int64_t ended[METRIC_COUNT]; /* what threads that are gone have left */
+static int64_t ended[VALUE_COUNT]; /* what threads that are gone have left */
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key; /* only for its destructor */
 static _Thread_local struct row *own;
@@ -38,7 +70,7 @@ static void row_retire(void *value)
     struct row *row = value;
 
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < METRIC_COUNT; i++)
+    for (size_t i = 0; i < VALUE_COUNT; i++)
         ended[i] += row->values[i];
     list_remove(&row->node);
     pthread_mutex_unlock(&lock);
@@ -71,23 +103,44 @@ static struct row *row_register(void)
     return row;
 }
 
-void metric_add(enum metric metric, int64_t amount)
+static void value_add(size_t number, int64_t amount)
 {
     struct row *row = own != NULL ? own : row_register();
-    int64_t *value = &row->values[metric];
+    int64_t *value = &row->values[number];
 
     /* Only this thread writes here, so load and store will do where others need a locked add. */
     __atomic_store_n(value, __atomic_load_n(value, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
 }
 
-static int64_t sum_locked(enum metric metric)
+void metric_add(enum metric metric, int64_t amount)
 {
-    int64_t sum = ended[metric];
+    value_add(metric, amount);
+}
+
+static size_t first_value(enum histogram histogram)
+{
+    return METRIC_COUNT + histogram * HISTOGRAM_VALUES;
+}
+
+void metric_observe_us(enum histogram histogram, int64_t us)
+{
+    size_t bucket = 0;
+
+    us = MAX(us, (int64_t)0);
+    while (us > buckets[bucket].us)
+        bucket++; /* the last one takes any */
+    value_add(first_value(histogram) + bucket, 1);
+    value_add(first_value(histogram) + ARRAY_LEN(buckets), us);
+}
+
+static int64_t sum_locked(size_t number)
+{
+    int64_t sum = ended[number];
 
     list_for_each(node, &rows) {
         const struct row *row = container_of(node, struct row, node);
 
-        sum += __atomic_load_n(&row->values[metric], __ATOMIC_RELAXED);
+        sum += __atomic_load_n(&row->values[number], __ATOMIC_RELAXED);
     }
     return sum;
 }
@@ -116,13 +169,31 @@ static struct bytes family(size_t metric)
     return bytes_slice(name, 0, bytes_find(name, '{', 0));
 }
 
+static bool render_histogram(enum histogram histogram, const int64_t *values, struct buf *out)
+{
+    const char *name = histograms[histogram].name;
+    int64_t count = 0;
+
+    if (!buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, histograms[histogram].help,
+                    name))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(buckets); i++) {
+        count += values[i];
+        if (!buf_printf(out, "%s_bucket{le=\"%s\"} %" PRId64 "\n", name, buckets[i].le, count))
+            return false;
+    }
+    int64_t us = values[ARRAY_LEN(buckets)];
+    return buf_printf(out, "%s_sum %" PRId64 ".%06" PRId64 "\n%s_count %" PRId64 "\n", name,
+                      us / 1000000, us % 1000000, name, count);
+}
+
 bool metric_render(struct buf *out)
 {
-    int64_t sums[METRIC_COUNT];
+    int64_t sums[VALUE_COUNT];
 
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < METRIC_COUNT; i++)
-        sums[i] = sum_locked((enum metric)i);
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        sums[i] = sum_locked(i);
     pthread_mutex_unlock(&lock);
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         struct bytes name = family(i);
@@ -134,5 +205,8 @@ bool metric_render(struct buf *out)
         if (!buf_printf(out, "%s %" PRId64 "\n", metrics[i].name, sums[i]))
             return false;
     }
+    for (size_t i = 0; i < HISTOGRAM_COUNT; i++)
+        if (!render_histogram((enum histogram)i, sums + first_value((enum histogram)i), out))
+            return false;
     return true;
 }

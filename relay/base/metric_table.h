@@ -44,8 +44,7 @@ METRIC_COUNTER(SMTPD_TOO_MANY_ERRORS, "ringpost_smtp_too_many_errors_total",
 METRIC_COUNTER(DNS_QUERIES, "ringpost_dns_queries_total",
                "DNS queries sent, without tries over and over")
 METRIC_GAUGE(DNS_IN_FLIGHT, "ringpost_dns_in_flight", "DNS queries waiting for an answer")
-METRIC_COUNTER(DNS_LATENCY_US, "ringpost_dns_latency_microseconds_total",
-               "Time DNS queries took, all together")
+METRIC_HISTOGRAM(DNS, "ringpost_dns_latency_seconds", "Time that DNS questions took to be answered")
 METRIC_COUNTER(DNS_FAILURES, "ringpost_dns_failures_total",
                "DNS questions that ended without an answer, for any reason")
 METRIC_COUNTER(DNS_TIMEOUTS, "ringpost_dns_timeouts_total",
@@ -172,3 +171,8 @@ METRIC_COUNTER(LOG_INFO, "ringpost_log_lines_total{level=\"info\"}", "")
 METRIC_COUNTER(LOG_DEBUG, "ringpost_log_lines_total{level=\"debug\"}", "")
 METRIC_COUNTER(LOG_DROPPED, "ringpost_log_dropped_total",
                "Lines of these that nobody took: the log was read too slowly, or a write failed")
+METRIC_HISTOGRAM(ACCEPT, "ringpost_accept_latency_seconds",
+                 "Time from MAIL to the message's 250, content and commit included")
+METRIC_HISTOGRAM(SYNC, "ringpost_spool_sync_latency_seconds", "Time of a write with its sync")
+METRIC_HISTOGRAM(DELIVERY, "ringpost_delivery_latency_seconds",
+                 "Time from accepting to delivered, waits between attempts included")

@@ -342,6 +342,8 @@ static void commit_done(struct commit *done, int result)
     message_id_format(message->id, id);
     if (result == 0) {
         metric_inc(METRIC_SUBMISSION_MESSAGES);
+        metric_observe_us(HISTOGRAM_ACCEPT,
+                          (engine_now_ms(intake->home->engine) - intake->opened_ms) * 1000);
         metric_add(METRIC_SUBMISSION_RECIPIENTS, (int64_t)message->recipient_count);
         metric_add(METRIC_SUBMISSION_BYTES, (int64_t)message->content.size);
         log_info("id=%s from=%s to_count=%zu size=%llu client=%.*s ms=%lld", id,

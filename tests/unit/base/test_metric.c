@@ -82,3 +82,30 @@ TEST(names_follow_the_prometheus_conventions)
     for (size_t i = 0; i < METRIC_COUNT; i++)
         expect_row(i, strncmp(metric_name((enum metric)i), "ringpost_", 9) == 0);
 }
+
+TEST(histogram_counts_what_is_at_most_each_bound)
+{
+    static const int64_t times_us[] = {-5, 0, 500, 501, 1000, 999999, 1000000, 1000001};
+    struct buf after;
+
+    buf_init(&after, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(times_us); i++)
+        metric_observe_us(HISTOGRAM_ACCEPT, times_us[i]);
+    metric_observe_us(HISTOGRAM_ACCEPT, INT64_C(4000000000000));
+    assert_true(metric_render(&after));
+    static const char *const lines[] = {
+        "# TYPE ringpost_accept_latency_seconds histogram\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"0.0005\"} 3\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"0.001\"} 5\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"0.5\"} 5\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"1\"} 7\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"2.5\"} 8\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"3600\"} 8\n",
+        "ringpost_accept_latency_seconds_bucket{le=\"+Inf\"} 9\n",
+        "ringpost_accept_latency_seconds_sum 4000003.002001\n",
+        "ringpost_accept_latency_seconds_count 9\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        expect_row(i, bytes_find_bytes(buf_bytes(&after), bytes_of(lines[i]), 0) < buf_len(&after));
+    buf_free(&after);
+}
