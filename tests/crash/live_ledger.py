@@ -1,6 +1,6 @@
 """live_ledger.py - the witnesses of ledger.py, compared while they are being written.
 
-What the load was promised, what the sink took and what the events tell are read as they grow. A
+What the load was promised, what the sinks took and what the events tell are read as they grow. A
 recipient is kept while something about it is open and forgotten once the three agree; what can
 never be right is a problem at once, what takes too long is one when its patience is over.
 """
@@ -40,9 +40,9 @@ class Growing:
 class LiveLedger:
     """`now` is wall seconds, given by the caller at each step."""
 
-    def __init__(self, load, sink, patience_s):
+    def __init__(self, load, sinks, patience_s):
         self.load = Growing(load)
-        self.sink = Growing(sink)
+        self.sinks = [Growing(sink) for sink in sinks]
         self.patience_s = patience_s
         self.problems = []
         self.numbers = collections.Counter()
@@ -67,7 +67,7 @@ class LiveLedger:
     def read(self, event_lines, now):
         for line in self.load.lines():
             self._on_answer(*line.decode().split(), now)
-        for line in self.sink.lines():
+        for line in (line for sink in self.sinks for line in sink.lines()):
             fields = line.decode().split()
             self._on_copy(fields[-2], int(fields[-1]), now)
         for line in event_lines:

@@ -2,9 +2,11 @@
 """soak.py - a relay at work for as long as asked, with everything that happens to one, verified as
 it goes.
 
-Mail pours in at a steady rate; the sink answers 2xx, 4xx, 5xx, drops connections and dawdles; an
-operator retries, cancels, suspends, lists and reloads; the process is stopped and killed. All the
-time the load's ledger, the sink's ledger and the events are compared: nothing that got a 250 is
+Mail pours in at a steady rate; the sink answers 2xx, 4xx, 5xx, drops connections and dawdles,
+another lets one connection in at a time; an operator retries, cancels, suspends, lists and reloads;
+the process is stopped and killed, its wall clock set both ways, its disk filled by others and
+emptied again, and a client drips into a message that it never ends. All the
+time the load's ledger, the sinks' ledgers and the events are compared: nothing that got a 250 is
 lost or stuck, everything ends once, duplicates have a reason, memory, descriptors and disk stay
 bounded. The seed is printed; --seed repeats the moments.
 """
@@ -27,9 +29,11 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 sys.dont_write_bytecode = True
 
 import verdict  # noqa: E402
+from trouble import Disk, Dripper  # noqa: E402
 from verdict import say  # noqa: E402
 
 DOMAINS = 50
+TROUBLE = frozenset(("clock", "disk", "drip", "narrow"))
 PATIENCE_S = 120  # for a recipient that nobody holds back: retries are 1 to 10 s apart
 
 
@@ -43,6 +47,8 @@ def parse_arguments():
     add("--size", type=int, default=4096)
     add("--engines", type=int, default=2)
     add("--kill-every", type=float, default=60, metavar="S", help="on average (default 60; 0: never)")
+    add("--without", default="", metavar="LIST",
+        help="leave trouble out: clock,disk,drip,narrow (disk also where one may not mount)")
     add("--report-every", type=float, default=30, metavar="S", help="default 30")
     add("--build", help="where the programs are (default build/release)")
     add("--keep", action="store_true", help="keep the directory")
@@ -77,8 +83,10 @@ class Follower:
 class Operator:
     """What people do to a relay, at random moments."""
 
-    def __init__(self, relay, moments, live):
+    def __init__(self, relay, moments, live, clock, disk):
         self.relay, self.moments, self.live = relay, moments, live
+        self.clock, self.disk = clock, disk  # each None where left out
+        self.empty_at = 0
         self.counts = collections.Counter()
         self.held = {}  # domain: when it is let go
         self.level = "info"
@@ -89,6 +97,9 @@ class Operator:
     def queue(self, *args):
         done = self.relay.cli("queue", *args, "--json", check=False)
         self.counts[f"queue {args[0]}"] += 1
+        if done.returncode != 0 and args[0] in ("suspend", "resume") and self.disk_is_full():
+            self.counts["not saved on a full disk"] += 1
+            return {}
         if done.returncode != 0:
             self.live.problem(f"queue {args} ended with {done.returncode}: {done.stderr}")
             return {}
@@ -108,8 +119,8 @@ class Operator:
         domain = self.domain()
         if domain in self.held or len(self.held) >= 3:
             return
-        self.held[domain] = now + self.moments.uniform(5, 30)
-        self.queue("suspend", "--domain", domain)
+        if self.queue("suspend", "--domain", domain):
+            self.held[domain] = now + self.moments.uniform(5, 30)
 
     def resume_due(self, now, everything=False):
         for domain, until in list(self.held.items()):
@@ -136,6 +147,26 @@ class Operator:
         if done.returncode == 0:
             self.live.problem("a configuration with a mistake was taken over")
         self.relay.write_config(retry=good)
+
+    def disk_is_full(self):
+        return self.disk is not None and self.disk.is_full
+
+    def set_clock(self, now):
+        """Days, hours or seconds, before or behind."""
+        if self.clock is not None:
+            self.clock.set(self.moments.choice((0, -1, 1)) *
+                           self.moments.choice((4 * 86400, 3600, 30)))
+            self.counts["clock set"] += 1
+
+    def fill_disk(self, now):
+        if self.disk is not None and not self.disk.is_full:
+            self.disk.fill(self.moments.choice((0, 1 << 20, 16 << 20, 128 << 20)))
+            self.counts["disk filled"] += 1
+            self.empty_at = now + self.moments.uniform(3, 15)
+
+    def empty_disk_if_due(self, now):
+        if self.disk_is_full() and now >= self.empty_at:
+            self.disk.empty()
 
     def kill(self, now):
         self.relay.kill()
@@ -197,6 +228,7 @@ def step(options, relay, live, follower, operator, moments, due, now):
     if not relay.running():
         raise AssertionError(f"ringpost ended by itself:\n{relay.tail()}")
     operator.resume_due(now)
+    operator.empty_disk_if_due(now)
     for name, every_s in PERIODS.items():
         if name == "kill":
             every_s = options.kill_every
@@ -209,7 +241,9 @@ def step(options, relay, live, follower, operator, moments, due, now):
 
 #: Seconds between, on average.
 PERIODS = {"retry": 5, "list": 7, "cancel": 11, "suspend": 13, "reload": 17, "reload_bad": 41,
-           "kill": None, "restart": 97}
+           "kill": None, "restart": 97, "set_clock": 19, "fill_disk": 43}
+#: These go to the receiver that lets one connection in at a time.
+NARROW_DOMAINS = 2
 
 
 def start_load(options, directory, relay):
@@ -223,6 +257,8 @@ def start_load(options, directory, relay):
 
 def drain(relay, live, follower, operator):
     """Until everything is final and every witness was read."""
+    if operator.disk is not None:
+        operator.disk.empty()
     operator.resume_due(0, everything=True)
     relay.cli("queue", "retry", "--domain", "*")
     relay.wait_empty(patience=PATIENCE_S * 2)
@@ -246,55 +282,120 @@ def check_end(relay, live, operator):
     rig.check_spool(live, checked.stdout, checked.returncode, checked.stderr)
 
 
-def run(options, directory):
-    moments = random.Random(options.seed)
-    sink = parts.Sink(directory / "sink", "--ledger-at-once", "--seed", options.seed % 2**31,
+def start_sinks(options, directory, trouble):
+    """The receiver with every answer, and one that lets one connection in; the routes to them."""
+    wide = parts.Sink(directory / "sink", "--ledger-at-once", "--seed", options.seed % 2**31,
                       "--reject", "rcpt:450:10%", "--reject", "rcpt:550:2%", "--reject",
                       "dot:451:5%", "--reject", "dot:554:1%", "--reject", "connect:421:2%",
                       "--latency", "dot=0ms-20ms").start()
+    sinks = [wide]
+    routes = []
+    if "narrow" in trouble:
+        narrow = parts.Sink(directory / "narrow", "--ledger-at-once", "--sessions-max", 1).start()
+        sinks.append(narrow)
+        routes += [f'{{match: "d{i}.bench.example", to: ["127.0.0.1:{narrow.port}"]}}'
+                   for i in range(NARROW_DOMAINS)]
+    routes.append(f'{{match: "*", to: ["127.0.0.1:{wide.port}"]}}')
+    return sinks, f"[{', '.join(routes)}]"
+
+
+def make_relay(options, directory, routes, disk):
     relay = parts.Ringpost(
-        directory / "ringpost", engines=str(options.engines), log="{level: info}",
-        routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+        directory / "ringpost", engines=str(options.engines), log="{level: info}", routes=routes,
         retry="{first: 1s, factor: 2, max: 10s, jitter: 20%, max_age: 1h}",
-        events="{file_size: 16MiB, retention: 10m}", spool="{segment_size: 8MiB}")
-    live = live_ledger.LiveLedger(directory / "load.ledger", sink.ledger, PATIENCE_S)
+        events="{file_size: 16MiB, retention: 10m}", spool="{segment_size: 8MiB}",
+        limits="{content_deadline: 20s, content_timeout: 10s}")  # what the dripper runs into
+    if disk is not None:
+        relay.state_dir = disk.root / "state"
+        relay.write_config(state_dir=str(relay.state_dir))
+    return relay
+
+
+def watch(options, relay, live, follower, load, operator, moments):
+    """Until the time is over, or too much is wrong."""
+    bounds = Bounds(relay)
+    begun = told = time.time()
+    due = {}
+    while (now := time.time()) - begun < options.minutes * 60 and len(live.problems) < 20:
+        step(options, relay, live, follower, operator, moments, due, now)
+        assert load.running(), f"the load ended:\n{load.tail()}"
+        if now - told >= options.report_every:
+            told = now
+            status = relay.status()
+            bounds.sample(now - begun, status)
+            if status["unheld"]:
+                live.problem(f"{status['unheld']} recipients are held by nothing")
+            report(now - begun, live, status, operator, bounds, now)
+            trim_log(relay)
+            free = shutil.disk_usage(relay.directory).free
+            assert free > 2 << 30, "less than 2 GiB of disk is left"
+        time.sleep(0.2)
+    if operator.disk is not None:
+        operator.disk.empty()
+    code = load.end(patience=120)
+    if code not in (0, 2):
+        live.problem(f"the load ended with {code}:\n{load.tail()}")
+    bounds.sample(time.time() - begun, relay.status())
+    return bounds
+
+
+def run(options, directory, trouble, disk):
+    moments = random.Random(options.seed)
+    sinks, routes = start_sinks(options, directory, trouble)
+    relay = make_relay(options, directory, routes, disk)
+    clock = parts.WallClock(relay) if "clock" in trouble else None
+    dripper = Dripper(relay.port) if "drip" in trouble else None
+    live = live_ledger.LiveLedger(directory / "load.ledger", [s.ledger for s in sinks], PATIENCE_S)
     load = follower = None
     try:
         relay.start()
         follower = Follower(relay)
         load = start_load(options, directory, relay)
-        operator = Operator(relay, moments, live)
-        bounds = Bounds(relay)
-        begun = told = time.time()
-        due = {}
-        while (now := time.time()) - begun < options.minutes * 60 and len(live.problems) < 20:
-            step(options, relay, live, follower, operator, moments, due, now)
-            assert load.running(), f"the load ended:\n{load.tail()}"
-            if now - told >= options.report_every:
-                told = now
-                status = relay.status()
-                bounds.sample(now - begun, status)
-                if status["unheld"]:
-                    live.problem(f"{status['unheld']} recipients are held by nothing")
-                report(now - begun, live, status, operator, bounds, now)
-                trim_log(relay)
-                assert shutil.disk_usage(directory).free > 2 << 30, "less than 2 GiB of disk is left"
-            time.sleep(0.2)
-        code = load.end(patience=120)
-        if code not in (0, 2):
-            live.problem(f"the load ended with {code}:\n{load.tail()}")
-        bounds.sample(time.time() - begun, relay.status())
+        if dripper is not None:
+            dripper.start()
+        operator = Operator(relay, moments, live, clock, disk)
+        bounds = watch(options, relay, live, follower, load, operator, moments)
+        if dripper is not None:
+            dripper.stop()
+            say(f"the dripping client began {dripper.begun} times, was told 421 {dripper.cut_off}")
+            if options.minutes > 2 and dripper.cut_off == 0:
+                live.problem("the dripping client was never cut off")
         drain(relay, live, follower, operator)
         check_end(relay, live, operator)
         bounds.tell(live)
-        sink.stop()
+        for sink in sinks:
+            sink.stop()
         return live, operator
     finally:
+        if dripper is not None:
+            dripper.is_over.set()
         if follower is not None:
             follower.stop()
-        for part in (load, relay, sink):
+        for part in (load, relay, *sinks):
             if part is not None and part.child is not None:
                 part.end(parts.signal.SIGKILL)
+
+
+def choose_trouble(options):
+    left_out = set(filter(None, options.without.split(",")))
+    unknown = left_out - TROUBLE
+    if unknown:
+        raise SystemExit(f"--without: no such trouble: {', '.join(sorted(unknown))}")
+    return TROUBLE - left_out
+
+
+def run_in(options, directory):
+    """With a disk of the relay's own, where one may mount it."""
+    trouble = choose_trouble(options)
+    disk = Disk(directory) if "disk" in trouble else None
+    if disk is not None and not disk.mount():
+        say("left out: disk (an image may not be mounted here)")
+        disk = None
+    try:
+        return run(options, directory, trouble, disk)
+    finally:
+        if disk is not None:
+            disk.unmount()
 
 
 def trim_log(relay):
@@ -313,7 +414,7 @@ def main():
     say(f"seed {options.seed}, {options.minutes} minutes, {options.rate} messages a second")
 
     def is_well(directory):
-        live, operator = run(options, directory)
+        live, operator = run_in(options, directory)
         for name, number in sorted(live.numbers.items()):
             say(f"{name}: {number}")
         say("operator: " + ", ".join(f"{k} {n}" for k, n in sorted(operator.counts.items())))
