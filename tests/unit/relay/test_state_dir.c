@@ -13,6 +13,9 @@
 #include "relay/suspension_file.h"
 #include "support/unit.h"
 
+/* Times of suspensions count from here. */
+static const struct clocks boot = {.now_ms = 0, .wall_ms = 1795489800000};
+
 static char directory[64];
 static char why[STATE_DIR_WHY_MAX];
 
@@ -111,9 +114,9 @@ TEST(state_dir_names_are_synced_with_their_directory)
     expect_sync_with("node");
     assert_int_equal(state_dir_open(directory, &state_dir, why), 0);
     assert_true(directory_syncs > 0);
-    struct suspension_file *suspensions = suspension_file_load(directory, why, sizeof(why));
+    struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     expect_sync_with("suspensions.json");
-    assert_int_equal(suspension_file_save(suspensions), 0);
+    assert_int_equal(suspension_file_save(suspensions, boot), 0);
     assert_true(directory_syncs > 0);
     suspension_file_free(&suspensions);
     state_dir_close(&state_dir);
@@ -141,9 +144,6 @@ TEST(state_dir_damaged_node_is_refused_not_replaced)
     assert_non_null(strstr(why, "backup"));
     remove_directory();
 }
-
-/* Times below count from here. */
-static const struct clocks boot = {.now_ms = 0, .wall_ms = 1795489800000};
 
 static int add(struct suspension_file *suspensions, const char *request, int64_t now_ms)
 {
