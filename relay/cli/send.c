@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "relay/cli/cli.h"
 #include "smtp/content.h"
+#include "smtp/encoded_word.h"
 #include "smtp/reply.h"
 
 enum {
@@ -18,6 +20,7 @@ enum {
     SEND_SIZE_MAX = 64 << 20,
     SEND_TIMEOUT_S = 60,
     HOST_MAX = 256,
+    SUBJECT_PLAIN_MAX = 900,             /* longer ones would not fit on a line */
     REPLY_MAX = 4 * SMTP_REPLY_TEXT_MAX, /* with line ends made visible */
 };
 
@@ -26,6 +29,8 @@ struct submitter {
     int fd;
     struct buf input;
     struct smtp_reply_reader reader;
+    struct smtp_extensions extensions;
+    bool needs_smtputf8, is_8bit;
     const char *from, *subject, *body, *server, *file, *count;
     size_t recipient_count;
     const char *recipients[SEND_RECIPIENTS_MAX];
@@ -216,19 +221,49 @@ static bool ask(struct submitter *s, unsigned wanted, const char *command, const
     return expect(s, wanted, line, reply);
 }
 
+static bool put_subject(const char *subject, struct buf *content)
+{
+    struct bytes text = bytes_of(subject);
+    bool is_plain = !bytes_has_8bit(text) && text.len <= SUBJECT_PLAIN_MAX;
+
+    return buf_append(content, BYTES("Subject: ")) &&
+           (is_plain ? buf_append(content, text) : encoded_words_write(text, content)) &&
+           buf_append(content, BYTES("\r\n"));
+}
+
+/* Only CRLF ends a line in SMTP. */
+static bool put_lines(struct bytes text, struct buf *content)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; is_good && i < text.len; i++) {
+        if (text.ptr[i] == '\n' && (i == 0 || text.ptr[i - 1] != '\r'))
+            is_good = buf_append_byte(content, '\r');
+        is_good = is_good && buf_append_byte(content, text.ptr[i]);
+    }
+    return is_good;
+}
+
+static bool write_content(const struct submitter *s, struct buf *content)
+{
+    struct bytes body = bytes_of(s->body);
+    char date[CLOCK_TEXT_MAX];
+
+    clock_format_rfc5322(clock_wall_ms(), date);
+    return buf_printf(content, "From: <%s>\r\nTo: <%s>\r\n", s->from, s->recipients[0]) &&
+           put_subject(s->subject, content) &&
+           buf_printf(content,
+                      "Date: %s\r\nMIME-Version: 1.0\r\n"
+                      "Content-Type: text/plain; charset=utf-8\r\n%s\r\n",
+                      date, bytes_has_8bit(body) ? "Content-Transfer-Encoding: 8bit\r\n" : "") &&
+           put_lines(body, content) && buf_append(content, BYTES("\r\n"));
+}
+
 /* A file's or stdin's bytes with LF made CRLF, or a message made of subject and body. */
 static bool read_content(struct submitter *s, struct buf *content)
 {
-    char date[CLOCK_TEXT_MAX];
-
-    if (s->file == NULL) {
-        clock_format_rfc5322(clock_wall_ms(), date);
-        return buf_printf(content,
-                          "From: <%s>\r\nTo: <%s>\r\nSubject: %s\r\nDate: %s\r\n"
-                          "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
-                          "%s\r\n",
-                          s->from, s->recipients[0], s->subject, date, s->body);
-    }
+    if (s->file == NULL)
+        return write_content(s, content);
     FILE *file = strcmp(s->file, "-") == 0 ? stdin : fopen(s->file, "re");
     bool is_good = file != NULL;
     int previous = 0;
@@ -244,6 +279,23 @@ static bool read_content(struct submitter *s, struct buf *content)
     return is_good;
 }
 
+/* RFC 6531 section 3.4, RFC 6152: what MAIL has to say of addresses and content. */
+static bool look_at(struct submitter *s, struct bytes content)
+{
+    size_t header_len = bytes_find_bytes(content, BYTES("\r\n\r\n"), 0);
+
+    s->is_8bit = bytes_has_8bit(content);
+    s->needs_smtputf8 =
+        bytes_has_8bit(bytes_of(s->from)) || bytes_has_8bit(bytes_slice(content, 0, header_len));
+    for (size_t i = 0; i < s->recipient_count; i++)
+        s->needs_smtputf8 |= bytes_has_8bit(bytes_of(s->recipients[i]));
+    if (!s->needs_smtputf8 || s->extensions.smtputf8)
+        return true;
+    cli_fail(EXIT_FAILED, "an address or a header field is not ASCII, and the server does not "
+                          "offer SMTPUTF8");
+    return false;
+}
+
 static bool send_one(struct submitter *s, struct bytes content)
 {
     struct smtp_reply reply;
@@ -251,7 +303,9 @@ static bool send_one(struct submitter *s, struct bytes content)
     struct buf wire;
     char path[512];
 
-    snprintf(path, sizeof(path), "%s>", s->from);
+    snprintf(path, sizeof(path), "%s>%s%s", s->from,
+             s->is_8bit && s->extensions.eightbitmime ? " BODY=8BITMIME" : "",
+             s->needs_smtputf8 ? " SMTPUTF8" : "");
     if (!ask(s, 2, "MAIL FROM:<", path, &reply))
         return false;
     for (size_t i = 0; i < s->recipient_count; i++) {
@@ -271,6 +325,11 @@ static bool send_one(struct submitter *s, struct bytes content)
     return is_good;
 }
 
+static bool is_address(const char *text)
+{
+    return utf8_is_printable(bytes_of(text)) && strpbrk(text, "<>") == NULL;
+}
+
 static int submit(struct submitter *s, uint64_t count)
 {
     struct smtp_reply reply;
@@ -284,8 +343,10 @@ static int submit(struct submitter *s, uint64_t count)
     buf_init(&content, SEND_SIZE_MAX);
     smtp_reply_reader_init(&s->reader);
     gethostname(host, sizeof(host) - 1);
-    bool is_good = read_content(s, &content) && expect(s, 2, "greeting", &reply) &&
-                   ask(s, 2, "EHLO ", host, &reply);
+    bool is_good = read_content(s, &content) && expect(s, 2, "greeting", &reply);
+    s->reader.extensions = &s->extensions;
+    is_good = is_good && ask(s, 2, "EHLO ", host, &reply) && look_at(s, buf_bytes(&content));
+    s->reader.extensions = NULL;
     for (uint64_t i = 0; is_good && i < count; i++)
         is_good = send_one(s, buf_bytes(&content));
     if (is_good)
@@ -293,6 +354,19 @@ static int submit(struct submitter *s, uint64_t count)
     buf_free(&content);
     buf_free(&s->input);
     return is_good ? EXIT_GOOD : EXIT_FAILED;
+}
+
+/* What stands in a command or a field is one line: else it would be read as more of them. */
+static int check_texts(const struct submitter *s)
+{
+    if (!is_address(s->from))
+        return cli_misuse(s->cli, "--from: expected an address, in one line and without < and >");
+    for (size_t i = 0; i < s->recipient_count; i++)
+        if (!is_address(s->recipients[i]))
+            return cli_misuse(s->cli, "--to: expected an address, in one line and without < and >");
+    if (!utf8_is_printable(bytes_of(s->subject)))
+        return cli_misuse(s->cli, "--subject: expected one line of UTF-8 text");
+    return EXIT_GOOD;
 }
 
 static int run_send(struct cli *cli)
@@ -331,6 +405,8 @@ static int run_send(struct cli *cli)
     if (code == EXIT_GOOD && s->count != NULL &&
         (!bytes_to_u64(bytes_of(s->count), &count) || count == 0))
         code = cli_misuse(cli, "--count %s: expected a number", s->count);
+    if (code == EXIT_GOOD)
+        code = check_texts(s);
     if (code == EXIT_GOOD)
         code = submit(s, count);
     if (s->fd >= 0)

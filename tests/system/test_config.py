@@ -1,6 +1,8 @@
 """The configuration: reloaded again and again, refused with reasons, checked before it is used."""
 
 import ctypes
+import email
+import email.policy
 import json
 import os
 import re
@@ -184,6 +186,38 @@ def test_send_prints_whatever_a_server_replies(stage):
     for wrong in ("[::1", "localhost:", "localhost:smtp", ":25"):
         done = relay.cli("send", "--server", wrong, "--to", "a@example.com", check=False)
         assert done.returncode == 64 and "HOST:PORT" in done.stderr, wrong
+
+
+def test_send_encodes_a_subject_and_says_what_addresses_need(stage):
+    server = stage.receiver(extensions=("8BITMIME", "SMTPUTF8"))
+    relay = stage.unstarted_ringpost()
+    named = f"127.0.0.1:{server.port}"
+    relay.cli("send", "--server", named, "--to", "a@example.com", "--subject", "Grüße, " + "é" * 60,
+              "--body", "one\ntwo\nthrée")
+    relay.cli("send", "--server", named, "--to", "bjørn@example.com", "--subject", "plain")
+    first, second = server.messages
+    header, _, body = first.content.partition(b"\r\n\r\n")
+    assert header.isascii() and max(map(len, header.split(b"\r\n"))) < 80
+    parsed = email.message_from_bytes(first.content, policy=email.policy.SMTP)
+    assert parsed["Subject"] == "Grüße, " + "é" * 60
+    assert body == "one\r\ntwo\r\nthrée\r\n".encode()
+    assert "BODY=8BITMIME" in first.sender_parameters
+    assert "SMTPUTF8" not in first.sender_parameters
+    assert "SMTPUTF8" in second.sender_parameters and b"Subject: plain\r\n" in second.content
+
+
+def test_send_takes_no_line_breaks_into_commands_and_fields(stage):
+    server = stage.receiver(extensions=("8BITMIME",))
+    relay = stage.unstarted_ringpost()
+    to = ("--server", f"127.0.0.1:{server.port}", "--to", "a@example.com")
+    for name, value in (("--from", "a@b.example>\r\nRCPT TO:<x@example.com"),
+                        ("--from", "a@b.example\n"), ("--to", "a\r@example.com"),
+                        ("--subject", "x\r\nBcc: y@example.com"), ("--subject", "caf\udce9")):
+        done = relay.cli("send", *to, name, value, check=False)
+        assert done.returncode == 64 and name in done.stderr, (name, value)
+    plain = relay.cli("send", *to, "--from", "é@b.example", check=False)
+    assert plain.returncode == 1 and "SMTPUTF8" in plain.stderr  # not offered
+    assert not server.messages
 
 
 def test_init_overwrites_a_good_file_with_none_but_a_good_one(stage):

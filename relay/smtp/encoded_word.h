@@ -1,0 +1,11 @@
+/*
+ * encoded_word.h - UTF-8 text in a header field of printable ASCII (RFC 2047).
+ */
+#pragma once
+
+#include "base/buf.h"
+
+/* Appends `text` as encoded words in base64, each of whole characters, parted by folds: lines
+ * stay within the 76 characters of RFC 2047 section 2 if no more than 12 stand before the first. What is no UTF-8 is taken byte by byte. False past
+ * the buffer's cap, with a part of it appended. */
+must_use bool encoded_words_write(struct bytes text, struct buf *out);
