@@ -123,9 +123,6 @@ static void tell_user(const struct program *program, const struct privilege *pri
                  "as root, serving as this user; only the open ports are kept\"",
                  privilege->user, (unsigned)privilege->uid, (unsigned)privilege->gid,
                  program->listeners_open, program->metrics_fd >= 0);
-    else if (geteuid() == 0 && privilege->user == NULL)
-        log_warn("what=\"serving as root, which nothing here needs: name a user in the "
-                 "configuration, such as user: ringpost\"");
     if (privilege->is_dropping && access(config->path, R_OK) < 0)
         log_warn("config=%s user=%s what=\"a reload will not be able to read it: %s\"",
                  config->path, privilege->user, strerror(errno));

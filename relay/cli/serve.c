@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "relay/cli/cli.h"
+#include "relay/preflight.h"
 
 static void print_error(void *context, const char *text)
 {
@@ -21,6 +22,12 @@ static struct config *usable_config(const struct cli *cli)
     return config;
 }
 
+static void log_warning(void *context, const char *text)
+{
+    (void)context;
+    log_warn("what=%s", LOG_STRING(text));
+}
+
 static int run_serve(struct cli *cli)
 {
     if (cli->argc > 1)
@@ -35,6 +42,7 @@ static int run_serve(struct cli *cli)
         config_release(&config);
         return EXIT_OS;
     }
+    preflight_warn(config, log_warning, NULL);
     int code = program_run(config);
     log_stop();
     return code;
@@ -52,6 +60,37 @@ const struct cli_command cli_serve = {
     run_serve,
 };
 
+static void print_warning(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "warning: %s\n", text);
+}
+
+static void add_warning(void *context, const char *text)
+{
+    json_array_append_new(context, json_text_of(text));
+}
+
+static void print_checked(const struct cli *cli, const struct config *config)
+{
+    if (!cli->json) {
+        preflight_warn(config, print_warning, NULL);
+        printf("%s is good: hostname %s, %u engines, %zu listeners, %zu routes, state in %s\n",
+               config->path, config->hostname, config->engines, config->listener_count,
+               config->delivery.route_count, config->state_dir);
+        return;
+    }
+    json_t *warnings = json_array();
+
+    check(warnings != NULL);
+    preflight_warn(config, add_warning, warnings);
+    cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o,s:o}", "config", json_text_of(config->path),
+                             "hostname", json_text_of(config->hostname), "engines",
+                             (int)config->engines, "listeners", (json_int_t)config->listener_count,
+                             "routes", (json_int_t)config->delivery.route_count, "state_dir",
+                             json_text_of(config->state_dir), "warnings", warnings));
+}
+
 static int run_check(struct cli *cli)
 {
     const char *why;
@@ -65,27 +104,23 @@ static int run_check(struct cli *cli)
     if (engine_probe(&why) < 0) {
         cli_complain(EXIT_CONFIG, why);
         code = EXIT_CONFIG;
-    } else if (cli->json) {
-        cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o}", "config", json_text_of(config->path),
-                                 "hostname", json_text_of(config->hostname), "engines",
-                                 (int)config->engines, "listeners",
-                                 (json_int_t)config->listener_count, "routes",
-                                 (json_int_t)config->delivery.route_count, "state_dir",
-                                 json_text_of(config->state_dir)));
-    } else {
-        printf("%s is good: hostname %s, %u engines, %zu listeners, %zu routes, state in %s\n",
-               config->path, config->hostname, config->engines, config->listener_count,
-               config->delivery.route_count, config->state_dir);
     }
+    if (!preflight_try(config, print_error, NULL))
+        code = EXIT_CONFIG;
+    if (code == EXIT_GOOD)
+        print_checked(cli, config);
     config_release(&config);
     return code;
 }
 
 const struct cli_command cli_check = {
     "check",
-    "check the configuration and this kernel",
+    "check the configuration, and what serve will meet on this machine",
     "usage: ringpost [-c FILE] check [--json]\n\n"
-    "Names every error as file:line: key: what is wrong; expected what. Exit code 0 or 78.\n",
+    "Names every error as file:line: key: what is wrong; expected what. Then tries what serve\n"
+    "will: the kernel, the user, state_dir's owner and mode, the control socket's path, the ports\n"
+    "(bound for a moment, unless the daemon of this state_dir has them). Run it as who serves.\n"
+    "Warns of what is legal and dangerous. Exit code 0, also with warnings, or 78.\n",
     run_check,
 };
 

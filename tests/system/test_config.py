@@ -6,6 +6,7 @@ import email.policy
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import threading
@@ -179,7 +180,7 @@ def test_send_prints_whatever_a_server_replies(stage):
     relay = stage.unstarted_ringpost()
     named = f"localhost:{server.port}"
     sent = relay.cli("send", "--server", named, "--to", "a@example.com", "--json")
-    assert json.loads(sent.stdout) == {"code": 250, "enhanced": "2.0.0", "reply": 'taken\n"as" \\ ?'}
+    assert json.loads(sent.stdout) == {"code": 250, "enhanced": "2.0.0", "reply": 'taken\n"as" \\ \ufffd'}
     refused = relay.cli("send", "--server", named, "--to", "b@example.com", check=False)
     assert refused.returncode == 1
     assert "RCPT TO:<b@example.com>: 550 5.7.1 first line / second" in refused.stderr
@@ -218,6 +219,84 @@ def test_send_takes_no_line_breaks_into_commands_and_fields(stage):
     plain = relay.cli("send", *to, "--from", "é@b.example", check=False)
     assert plain.returncode == 1 and "SMTPUTF8" in plain.stderr  # not offered
     assert not server.messages
+
+
+def checked(relay, *expected):
+    """What `check` says where `serve` would end."""
+    check = relay.cli("check", check=False)
+    serve = relay.cli("serve", check=False)
+    assert check.returncode == 78 and serve.returncode in (71, 78), (check, serve)
+    for text in expected:
+        assert text in check.stderr, check.stderr
+
+
+def test_check_tries_what_serve_will(stage):
+    relay = stage.unstarted_ringpost()
+    good = relay.config_file.read_text()
+    relay.cli("check")
+    assert not relay.state_dir.exists()  # it leaves nothing behind
+    relay.state_dir.mkdir(mode=0o755)
+    checked(relay, "chmod 700")
+    relay.state_dir.chmod(0o700)
+    (relay.state_dir / "spool").mkdir(mode=0o750)
+    checked(relay, "spool can be read by others")
+    shutil.rmtree(relay.state_dir)
+    relay.state_dir.write_text("a file")
+    checked(relay, "is no directory")
+    relay.state_dir.unlink()
+    for state_dir, why in ((relay.directory / "none" / "state", "cannot be made"),
+                           (relay.directory / ("s" * 120), "control.sock would have a path")):
+        relay.config_file.write_text(good.replace(str(relay.state_dir), str(state_dir)))
+        checked(relay, why)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        relay.config_file.write_text(
+            re.sub("metrics: .*", f'metrics: {{listen: "127.0.0.1:{port}"}}', good))
+        checked(relay, f"127.0.0.1:{port}", "another program has this port")
+
+
+def test_check_beside_the_daemon_finds_its_ports_taken_by_it(stage):
+    relay = stage.ringpost()
+    assert "is good" in relay.cli("check").stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a start by root needs root")
+def test_check_looks_as_the_user_who_will_serve(stage):
+    relay = stage.unstarted_ringpost()
+    relay.config_file.write_text(relay.config_file.read_text() + "user: nobody\n")
+    relay.state_dir.mkdir(mode=0o700)  # root's
+    checked(relay, "state_dir: ")
+
+
+def test_check_warns_of_what_is_legal_and_dangerous(stage):
+    relay = stage.unstarted_ringpost()
+    good = relay.config_file.read_text()
+    quiet = json.loads(relay.cli("check", "--json").stdout)["warnings"]
+    assert not [w for w in quiet if not w.startswith("user:")]
+    port = socket.create_server(("0.0.0.0", 0))
+    number = port.getsockname()[1]
+    port.close()
+    relay.config_file.write_text(
+        re.sub("metrics: .*", f'metrics: {{listen: "0.0.0.0:{number}"}}',
+               re.sub("hostname: .*", "hostname: localhost", good)))
+    warned = relay.cli("check").stderr
+    assert "warning: hostname: localhost" in warned and "warning: metrics: 0.0.0.0:" in warned
+    for wide, is_warned in (("0.0.0.0/0", True), ("0.0.0.0/1", True), ("::/0", True),
+                            ("10.0.0.0/8", False), ("2001:db8::/32", False)):
+        relay.config_file.write_text(
+            f'hostname: relay\nstate_dir: {relay.state_dir}\nlisteners:\n  - {{address: '
+            f'"0.0.0.0:{number}", service: submission, trust: ["{wide}"]}}\n')
+        warned = relay.cli("check").stderr
+        assert ("trusts the whole internet" in warned) == is_warned, wide
+        assert "hostname: relay has no domain" in warned
+
+
+def test_init_says_what_is_left_to_be_set(stage):
+    relay = stage.unstarted_ringpost()
+    state_dir = relay.directory / "missing" / "state"
+    done = relay.cli("init", "--force", "--hostname", "relay", "--state-dir", state_dir)
+    assert "note: hostname: relay has no domain" in done.stderr
+    assert f"note: state_dir: {state_dir} cannot be made" in done.stderr
 
 
 def test_init_overwrites_a_good_file_with_none_but_a_good_one(stage):

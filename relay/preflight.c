@@ -1,0 +1,249 @@
+/* preflight.c - tries what program_open.c and control.c will do. */
+#include "relay/preflight.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "io/listener.h"
+#include "relay/privilege.h"
+#include "relay/state_dir.h"
+
+enum { PATH_LEN_MAX = 4096, PORTS_MAX = 256 };
+
+struct preflight {
+    const struct config *config;
+    preflight_tell *tell;
+    void *context;
+    bool is_good;
+    bool is_served; /* a daemon of this state_dir runs */
+};
+
+__attribute__((format(printf, 2, 3))) static void fail(struct preflight *p, const char *format, ...)
+{
+    char text[PATH_LEN_MAX + 512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args); /* a long path is cut */
+    va_end(args);
+    p->tell(p->context, text);
+    p->is_good = false;
+}
+
+/* --- the state directory --------------------------------------------------------------------- */
+
+/* As who will serve, who has just become the effective user. */
+static void try_directory(struct preflight *p, const char *path, const struct stat *status)
+{
+    if (!S_ISDIR(status->st_mode))
+        fail(p, "state_dir: %s is no directory", path);
+    else if ((status->st_mode & 077) != 0)
+        fail(p, "state_dir: %s can be read by others, and mail lies in it; chmod 700 it", path);
+    else if (euidaccess(path, R_OK | W_OK | X_OK) < 0)
+        fail(p,
+             "state_dir: %s belongs to user %u and cannot be written by user %u, who would serve",
+             path, (unsigned)status->st_uid, (unsigned)geteuid());
+}
+
+/* One that is not there is made in its parent: by root where a start by root makes it. */
+static void try_parent(struct preflight *p, const char *path, const struct privilege *privilege)
+{
+    char parent[PATH_LEN_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+
+    if (slash != NULL)
+        snprintf(parent, sizeof(parent), "%.*s", (int)MAX(slash - path, (ptrdiff_t)1), path);
+    if (access(parent, F_OK) < 0)
+        fail(p, "state_dir: %s cannot be made: %s: %s; make it, or name another state_dir", path,
+             parent, strerror(errno));
+    else if (!privilege->is_dropping && euidaccess(parent, W_OK | X_OK) < 0)
+        fail(p,
+             "state_dir: %s cannot be made: %s cannot be written by user %u; make it for this "
+             "user with mode 700, or name another state_dir",
+             path, parent, (unsigned)geteuid());
+}
+
+static void try_parts(struct preflight *p, const char *state_dir)
+{
+    static const char *const parts[] = {"spool", "events"};
+    char path[PATH_LEN_MAX];
+    struct stat status;
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (state_dir_file(state_dir, parts[i], path, sizeof(path)) && stat(path, &status) == 0)
+            try_directory(p, path, &status);
+}
+
+static void try_state_dir(struct preflight *p, const struct privilege *privilege)
+{
+    const char *path = p->config->state_dir;
+    struct stat status;
+
+    if (stat(path, &status) == 0) {
+        try_directory(p, path, &status);
+        if (p->is_good)
+            try_parts(p, path);
+    } else if (errno == ENOENT) {
+        try_parent(p, path, privilege);
+    } else {
+        fail(p, "state_dir: %s: %s", path, strerror(errno));
+    }
+}
+
+/* Whether somebody answers behind it. */
+static void try_socket(struct preflight *p)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (!state_dir_file(p->config->state_dir, "control.sock", address.sun_path,
+                        sizeof(address.sun_path))) {
+        fail(p,
+             "state_dir: %s is too long: its control.sock would have a path of more than %zu "
+             "bytes",
+             p->config->state_dir, sizeof(address.sun_path) - 1);
+        return;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    p->is_served = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+}
+
+/* --- ports ----------------------------------------------------------------------------------- */
+
+/* The descriptor, so that two listeners on one port meet each other; -1 for none. */
+static int try_port(struct preflight *p, const char *key, const char *text,
+                    const struct address *address)
+{
+    int fd = listener_bind(address, 1);
+
+    if (fd >= 0 || (fd == -EADDRINUSE && p->is_served))
+        return MAX(fd, -1);
+    fail(p, "%s: %s: cannot listen: %s%s", key, text, strerror(-fd),
+         fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
+         : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
+                           : "");
+    return -1;
+}
+
+static void try_ports(struct preflight *p)
+{
+    const struct config *config = p->config;
+    int fds[PORTS_MAX];
+    size_t count = 0;
+    char text[ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < config->listener_count && count < PORTS_MAX - 1; i++)
+        fds[count++] = try_port(p, "listeners", config->listeners[i].address_text,
+                                &config->listeners[i].address);
+    if (config->has_metrics) {
+        address_format_port(&config->metrics_address, text);
+        fds[count++] = try_port(p, "metrics", text, &config->metrics_address);
+    }
+    while (count > 0)
+        if (fds[--count] >= 0)
+            close(fds[count]);
+}
+
+bool preflight_try(const struct config *config, preflight_tell *error, void *context)
+{
+    struct preflight p = {.config = config, .tell = error, .context = context, .is_good = true};
+    char why[PRIVILEGE_WHY_MAX] = "";
+    struct privilege privilege;
+
+    if (privilege_plan(config->user, &privilege, why) < 0) {
+        fail(&p, "%s", why);
+        return false;
+    }
+    if (privilege_lower(&privilege) < 0) {
+        fail(&p, "user: cannot become %s: %s", config->user, strerror(errno));
+        return false;
+    }
+    try_socket(&p);
+    try_state_dir(&p, &privilege);
+    if (privilege_raise(&privilege) < 0) {
+        fail(&p, "user: cannot be root again: %s", strerror(errno));
+        return false;
+    }
+    try_ports(&p);
+    return p.is_good;
+}
+
+/* --- what is legal and dangerous --------------------------------------------------------------- */
+
+static bool is_loopback(const struct address *address)
+{
+    if (address->any.sa_family == AF_INET)
+        return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
+    return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+}
+
+/* More than anybody has: a /7 of IPv4 or a /15 of IPv6 and wider. */
+static bool is_wide(const struct network *network)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool is_v4 = network->prefix_len >= 96 && memcmp(network->bytes, mapped, 12) == 0;
+
+    return is_v4 ? network->prefix_len < 96 + 8 : network->prefix_len < 16;
+}
+
+static bool any_is_wide(const struct network *networks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_wide(&networks[i]))
+            return true;
+    return false;
+}
+
+static void warn_of_hostname(const struct config *config, preflight_tell *warning, void *context)
+{
+    char text[512];
+    bool is_local = strcasecmp(config->hostname, "localhost") == 0 ||
+                    strncasecmp(config->hostname, "localhost.", strlen("localhost.")) == 0;
+
+    if (!is_local && strchr(config->hostname, '.') != NULL)
+        return;
+    snprintf(text, sizeof(text),
+             "hostname: %s %s: many servers refuse mail from it, and bounces cannot be "
+             "answered; set it to this host's full name in DNS, such as mail.example.org",
+             config->hostname, is_local ? "is every host's own name" : "has no domain");
+    warning(context, text);
+}
+
+void preflight_warn(const struct config *config, preflight_tell *warning, void *context)
+{
+    char text[512];
+
+    warn_of_hostname(config, warning, context);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+
+        if (is_loopback(&listener->address) || !any_is_wide(listener->trust, listener->trust_count))
+            continue;
+        snprintf(text, sizeof(text),
+                 "listeners: %s trusts the whole internet: whoever reaches this port sends mail "
+                 "through it without a login (an open relay); name your own networks in trust",
+                 listener->address_text);
+        warning(context, text);
+    }
+    if (any_is_wide(config->delivery.mx.allow_private, config->delivery.mx.allow_private_count))
+        warning(context, "delivery.allow_private: it allows every address: whoever has a domain "
+                         "can direct connections of ours into your own network");
+    if (config->has_metrics && !is_loopback(&config->metrics_address)) {
+        size_t len = (size_t)snprintf(text, sizeof(text), "metrics: ");
+
+        len += address_format_port(&config->metrics_address, text + len);
+        snprintf(text + len, sizeof(text) - len,
+                 " answers whoever reaches it, without a login; a firewall should know");
+        warning(context, text);
+    }
+    if (geteuid() == 0 && config->user == NULL)
+        warning(context, "user: serving as root, which nothing here needs; name a user, such as "
+                         "user: ringpost");
+}

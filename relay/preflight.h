@@ -1,0 +1,22 @@
+/*
+ * preflight.h - what a start will meet on this machine, tried without starting.
+ *
+ * `ringpost check` must not call a configuration good with which `serve` ends at once. Nothing is
+ * left behind: no directory is made, no lock taken, no socket replaced; ports are bound for a
+ * moment, unless a daemon of this state_dir holds them already.
+ * Thread: the only one; it becomes the user to serve as for a while.
+ */
+#pragma once
+
+#include "relay/config.h"
+
+/* Takes one sentence. */
+typedef void preflight_tell(void *context, const char *text);
+
+/* The user to serve as, state_dir and what is in it, the control socket's path, the ports. False
+ * after each that would end `serve` was told. */
+must_use bool preflight_try(const struct config *config, preflight_tell *error, void *context);
+
+/* Tells what is legal and dangerous: networks so wide that strangers are trusted, a hostname that
+ * peers do not take, metrics for everybody, serving as root. */
+void preflight_warn(const struct config *config, preflight_tell *warning, void *context);
