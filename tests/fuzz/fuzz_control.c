@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
         char path[128];
         snprintf(path, sizeof(path), "%s/suspensions.json", fuzz_directory);
         unlink(path);
-        program.suspensions = suspension_file_load(fuzz_directory, why, sizeof(why));
+        program.suspensions = suspension_file_load(fuzz_directory, clocks_read(), why, sizeof(why));
         check(program.suspensions != NULL);
     }
     rest = bytes_slice(rest, 0, 60000); /* what a socket takes without a reader */
