@@ -175,7 +175,7 @@ bool preflight_try(const struct config *config, preflight_tell *error, void *con
     return p.is_good;
 }
 
-/* --- what is legal and dangerous --------------------------------------------------------------- */
+/* --- what is legal and dangerous ------------------------------------------------------------- */
 
 static bool is_loopback(const struct address *address)
 {

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 
-/* Appends `text` as encoded words in base64, each of whole characters, parted by folds: lines
- * stay within the 76 characters of RFC 2047 section 2 if no more than 12 stand before the first. What is no UTF-8 is taken byte by byte. False past
- * the buffer's cap, with a part of it appended. */
+/* Appends `text` as encoded words in base64, each of whole characters, parted by folds: lines stay
+ * within the 76 characters of RFC 2047 section 2 if no more than 12 stand before the first. What is
+ * no UTF-8 is taken byte by byte. False past the buffer's cap, with a part of it appended. */
 must_use bool encoded_words_write(struct bytes text, struct buf *out);
