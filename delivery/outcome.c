@@ -118,7 +118,7 @@ static void decide(struct settlement *s, struct settled *r)
         r->kind = EVENT_DELIVERED;
         metric_inc(METRIC_DELIVERY_DELIVERED);
         metric_observe_us(HISTOGRAM_DELIVERY,
-                          (engine_wall_ms(s->delivery->engine) - accepted) * 1000);
+                          (engine_now_ms(s->delivery->engine) - accepted) * 1000);
         return;
     case VERDICT_BOUNCED:
         r->kind = EVENT_BOUNCED;
