@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "delivery/cancel.h"
 #include "delivery/clearing.h"
 #include "delivery/destination.h"
 #include "delivery/gathering.h"
@@ -178,23 +179,6 @@ void delivery_domain_idle(void *context, struct domain *domain)
 
 /* --- driving --------------------------------------------------------------------------------- */
 
-static void no_callback(void *context, struct pending *pending)
-{
-    (void)context;
-    pending_release(pending); /* clearing_start() occupies it again */
-}
-
-static void drive_cancelled(struct delivery *delivery)
-{
-    struct verdict verdict = verdict_of_ours(VERDICT_CANCELLED, 7, 0, "cancelled", "operator",
-                                             bytes_of(delivery->cancel_reason));
-    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
-
-    while (!list_is_empty(&delivery->cancelled) && clearing_has_room(delivery))
-        clearing_start(delivery, &delivery->cancelled, CLEARING_RECIPIENTS_MAX, &verdict, &facts,
-                       no_callback, NULL);
-}
-
 static void drive_starved(struct delivery *delivery)
 {
     struct list_node *node;
@@ -220,7 +204,7 @@ static void on_drive(struct turn_end *turn_end)
         tell_stopped(delivery);
         return;
     }
-    drive_cancelled(delivery);
+    cancel_drive(delivery);
     drive_starved(delivery);
     /* What becomes dirty from here on is for the next turn: no loop without end. */
     list_init(&dirty);
@@ -311,7 +295,7 @@ static void drop_waiting(struct delivery *delivery)
     struct list_node *node;
 
     drop(&delivery->held);
-    drop(&delivery->cancelled);
+    cancel_drop(delivery);
     clearing_drop_waiting(delivery);
     while ((node = list_first(&delivery->all_destinations)) != NULL) {
         struct destination *destination = container_of(node, struct destination, in_all);
@@ -421,10 +405,7 @@ bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pend
         destination_remove(destination_of(pending), pending);
     else if ((pending->flags & PENDING_HELD) != 0)
         suspend_unhold(delivery, pending);
-    pending_occupy(pending);
-    snprintf(delivery->cancel_reason, sizeof(delivery->cancel_reason), "%s", reason);
-    list_push_back(&delivery->cancelled, &pending->link);
-    delivery_drive_later(delivery);
+    cancel_add(delivery, pending, reason);
     return true;
 }
 

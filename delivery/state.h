@@ -83,8 +83,7 @@ struct delivery {
     size_t held_count;
     size_t held_to_check; /* of the front of `held`: rules changed */
 
-    struct list cancelled; /* recipients whose cancelling waits for room among the clearings */
-    char cancel_reason[256];
+    struct list cancelled; /* cancel.c's batches, which wait for room among the clearings */
     struct pending *pulled[PULL_MAX]; /* of the message being pulled */
     struct buf scratch;               /* of content being stuffed */
 
