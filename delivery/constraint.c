@@ -195,10 +195,14 @@ static void constraint_of_scheduled(const struct delivery *delivery, const struc
     const struct site *site = d != NULL ? d->site : NULL;
     int64_t due_ms = (int64_t)pending->due_s * 1000;
 
+    /* Due before the rest is over it would only be given back: the rest is what holds it. */
     if (site != NULL && site->resting_until_ms > engine_now_ms(delivery->engine) &&
-        due_ms >= site->resting_until_ms && due_ms <= site->resting_until_ms + POSTPONED_SLACK_MS) {
+        due_ms <= site->resting_until_ms + POSTPONED_SLACK_MS) {
         constraint_of_site(site, out);
-    } else if (pending->attempts > 0) {
+        out->until_ms = MAX(out->until_ms, due_wall_ms(delivery, pending));
+        return;
+    }
+    if (pending->attempts > 0) {
         out->name = "retry-delay";
         name_retry(delivery, pending, out);
     } else {
