@@ -4,7 +4,6 @@
  * A message is not UTF-8 as a whole: one recipient of it may be, and the header may not. What a
  * peer without SMTPUTF8 cannot be told is the local part; a domain has its A-labels (RFC 5890).
  */
-#include "base/utf8.h"
 #include "delivery/transaction.h"
 
 /* The domain has no "@", a quoted local part may. */
@@ -23,7 +22,7 @@ static bool to_ascii(struct arena *arena, struct bytes address, struct bytes *as
     size_t at = find_domain(address);
     struct bytes domain;
 
-    if (at == 0 || !utf8_is_ascii(bytes_slice(address, 0, at)))
+    if (at == 0 || bytes_has_8bit(bytes_slice(address, 0, at)))
         return false;
     if (!smtp_domain_normalise(arena, bytes_slice(address, at, address.len), &domain))
         return false;
@@ -57,16 +56,16 @@ const struct verdict *transaction_check_utf8(struct transaction *t)
     if (!m->needs_smtputf8)
         return NULL;
     if (t->client->extensions.smtputf8) {
-        t->uses_utf8 = header_is_utf8(m) || !utf8_is_ascii(m->reverse_path);
+        t->uses_utf8 = header_is_utf8(m) || bytes_has_8bit(m->reverse_path);
         for (uint32_t i = 0; i < t->count && !t->uses_utf8; i++)
-            t->uses_utf8 = !utf8_is_ascii(address_of(t, i));
+            t->uses_utf8 = bytes_has_8bit(address_of(t, i));
         return NULL;
     }
     /* RFC 6531 section 3.5 */
     if (header_is_utf8(m))
         return cannot(t, BYTES("a header field needs SMTPUTF8, which the receiving server does not "
                                "offer"));
-    if (!utf8_is_ascii(m->reverse_path) &&
+    if (bytes_has_8bit(m->reverse_path) &&
         !to_ascii(&t->client->arena, m->reverse_path, &t->reverse_path))
         return cannot(t,
                       BYTES("the sender's address needs SMTPUTF8, which the receiving server does "
@@ -86,7 +85,7 @@ void transaction_refuse_utf8(struct transaction *t)
         struct transaction_recipient *recipient = &t->recipients[i];
         struct bytes address = address_of(t, i);
 
-        if (utf8_is_ascii(address) || to_ascii(&t->client->arena, address, &recipient->address)) {
+        if (!bytes_has_8bit(address) || to_ascii(&t->client->arena, address, &recipient->address)) {
             struct transaction_recipient asked_one = *recipient;
 
             *recipient = t->recipients[asked]; /* who is asked stands in front */

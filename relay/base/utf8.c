@@ -49,12 +49,3 @@ bool utf8_is_printable(struct bytes b)
     }
     return true;
 }
-
-bool utf8_is_ascii(struct bytes b)
-{
-    uint8_t all = 0;
-
-    for (size_t i = 0; i < b.len; i++)
-        all |= b.ptr[i];
-    return all < 0x80;
-}

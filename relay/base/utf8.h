@@ -11,7 +11,5 @@
 
 /* Length (2..4) of the non-ASCII character at the front; 0 when there is none or it is no UTF-8. */
 size_t utf8_character(struct bytes b);
-/* No byte beyond 127. */
-bool utf8_is_ascii(struct bytes b);
 /* Whether all of `b` is printable: 32..126 and characters as above. */
 bool utf8_is_printable(struct bytes b);

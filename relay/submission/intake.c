@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/slab.h"
-#include "base/utf8.h"
 
 enum {
     HELD_BACK_MAX = HEADER_GROWTH_MAX + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
@@ -393,7 +392,7 @@ static bool build_prefix(struct intake *intake)
         .with = with_of(intake),
         .id = bytes_of(id),
         /* A UTF-8 address here would make an ASCII header need SMTPUTF8. */
-        .for_path = utf8_is_ascii(recipient) ? recipient : BYTES_NONE,
+        .for_path = bytes_has_8bit(recipient) ? BYTES_NONE : recipient,
         .wall_ms = wall_ms,
     };
     bool fits = received_format(&received, &prefix);

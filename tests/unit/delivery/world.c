@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "base/utf8.h"
 #include "support/chat.h"
 
 enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000 };
@@ -771,7 +770,7 @@ struct message_id world_submit(struct world *world, const struct world_message *
     message->body = from->is_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
     message->has_ascii_header = !from->is_utf8;
     message->needs_smtputf8 =
-        from->is_utf8 || !utf8_is_ascii(bytes_of(from->from)) || !utf8_is_ascii(bytes_of(from->to));
+        from->is_utf8 || bytes_has_8bit(bytes_of(from->from)) || bytes_has_8bit(bytes_of(from->to));
     message->smtputf8 = message->needs_smtputf8;
     message->header_message_id = BYTES("<1@client.example>");
     fill_recipients(message, from);
