@@ -1,6 +1,9 @@
 /*
  * event_cursor.c - reads and replaces the cursor file.
  *
+ * Two files take turns and change names, so that a cursor can be written on a disk without a single
+ * free block: without it nothing that the event file took would count.
+ *
  *   ringpost-events 1
  *   file 17 48213 1795489800123
  *   shard 0 7 74560            segment and offset
@@ -17,7 +20,7 @@
 enum { TEXT_MAX = 16384, VERSION = 1 };
 
 static const char NAME[] = "cursor";
-static const char TMP_NAME[] = "cursor.tmp";
+static const char SPARE_NAME[] = "cursor.spare";
 
 /* Takes " <number>". */
 static bool take_number(struct bytes *line, uint64_t *value_out)
@@ -111,31 +114,47 @@ static bool print(const struct event_cursor *cursor, struct buf *out)
     return fits && buf_printf(out, "check %llu\n", (unsigned long long)bytes_hash(buf_bytes(out)));
 }
 
-static int write_tmp(int directory_fd, struct bytes text)
+static int write_spare(int directory_fd, struct bytes text)
 {
-    int fd = openat(directory_fd, TMP_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd = openat(directory_fd, SPARE_NAME, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 
     if (fd < 0)
         return -errno;
+    /* Once it has its blocks this takes none; what fails here fails again below, if it matters. */
+    (void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, TEXT_MAX);
     errno = ENOSPC; /* what a short write means */
-    bool is_written = write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    bool is_written = pwrite(fd, text.ptr, text.len, 0) == (ssize_t)text.len &&
+                      ftruncate(fd, (off_t)text.len) == 0 && fsync(fd) == 0;
     int error = is_written ? 0 : -errno;
     close(fd);
     return error;
 }
 
+/* The spare becomes the cursor, and the cursor the spare where the file system knows how. */
+static int swap_names(int directory_fd, bool *has_spare_out)
+{
+    *has_spare_out = renameat2(directory_fd, SPARE_NAME, directory_fd, NAME, RENAME_EXCHANGE) == 0;
+    if (*has_spare_out)
+        return 0;
+    return renameat(directory_fd, SPARE_NAME, directory_fd, NAME) < 0 ? -errno : 0;
+}
+
 int event_cursor_write(int directory_fd, const struct event_cursor *cursor)
 {
     struct buf text;
+    bool has_spare = true;
 
     buf_init(&text, TEXT_MAX);
     bool fits = print(cursor, &text);
     check(fits);
-    int error = write_tmp(directory_fd, buf_bytes(&text));
+    int error = write_spare(directory_fd, buf_bytes(&text));
+    if (error == 0)
+        error = swap_names(directory_fd, &has_spare);
+    if (error == 0 && fsync(directory_fd) < 0)
+        error = -errno;
+    /* The first time: while there is room. Should there be none already, the next write says so. */
+    if (error == 0 && !has_spare)
+        (void)!write_spare(directory_fd, buf_bytes(&text));
     buf_free(&text);
-    if (error < 0)
-        return error;
-    if (renameat(directory_fd, TMP_NAME, directory_fd, NAME) < 0 || fsync(directory_fd) < 0)
-        return -errno;
-    return 0;
+    return error;
 }

@@ -22,6 +22,7 @@
 #include "event/event_age.h"
 #include "event/event_archive.h"
 #include "event/event_cursor.h"
+#include "event/event_room.h"
 
 enum { RETAIN_EVERY_MS = 60000 };
 
@@ -35,6 +36,8 @@ struct event_file {
     struct event_cursor marked;  /* what the next commit makes of it */
     uint64_t written_len;        /* bytes the kernel has */
     struct buf unwritten;
+    struct event_room room; /* of the file behind `fd` */
+    bool is_failing;        /* the last write or commit did */
     struct event_packer *packer;
     bool needs_name;     /* the file behind `fd` is not called current.jsonl yet */
     bool may_have_plain; /* closed files that are not compressed */
@@ -62,7 +65,10 @@ static int last_number(int directory_fd, uint64_t *number_out)
 static int open_current(struct event_file *file)
 {
     file->fd = openat(file->directory_fd, EVENT_CURRENT_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    return file->fd < 0 ? -errno : 0;
+    if (file->fd < 0)
+        return -errno;
+    event_room_init(&file->room, file->fd);
+    return 0;
 }
 
 /* Gives the open current.jsonl the name of a closed file. */
@@ -116,6 +122,7 @@ static int cut_to_cursor(struct event_file *file)
         if (ftruncate(file->fd, (off_t)file->marked.len) < 0)
             return -errno;
     }
+    event_room_keep(&file->room, file->fd, file->marked.len);
     return fsync(file->fd) < 0 ? -errno : 0;
 }
 
@@ -254,7 +261,7 @@ void event_file_mark(struct event_file *file, unsigned shard, uint64_t position)
     file->marked.len = total_len(file);
 }
 
-int event_file_flush(struct event_file *file)
+static int write_unwritten(struct event_file *file)
 {
     while (buf_len(&file->unwritten) > 0) {
         struct bytes bytes = buf_bytes(&file->unwritten);
@@ -268,6 +275,16 @@ int event_file_flush(struct event_file *file)
         }
     }
     return 0;
+}
+
+int event_file_flush(struct event_file *file)
+{
+    int error = write_unwritten(file);
+
+    if (error == 0)
+        event_room_keep(&file->room, file->fd, file->written_len);
+    file->is_failing = file->is_failing || error < 0;
+    return error;
 }
 
 static bool is_committed(const struct event_file *file)
@@ -286,7 +303,7 @@ static int take_name(struct event_file *file)
     return 0;
 }
 
-int event_file_commit(struct event_file *file, struct event_cursors *durable_out)
+static int make_durable(struct event_file *file)
 {
     int error = event_file_flush(file);
 
@@ -302,8 +319,22 @@ int event_file_commit(struct event_file *file, struct event_cursors *durable_out
             return error;
         file->durable = file->marked;
     }
-    *durable_out = file->durable.cursors;
     return 0;
+}
+
+int event_file_commit(struct event_file *file, struct event_cursors *durable_out)
+{
+    int error = make_durable(file);
+
+    file->is_failing = error < 0;
+    if (error == 0)
+        *durable_out = file->durable.cursors;
+    return error;
+}
+
+bool event_file_has_room(const struct event_file *file)
+{
+    return !file->is_failing && event_room_is_enough(&file->room, file->written_len);
 }
 
 size_t event_file_unwritten(const struct event_file *file)
@@ -331,21 +362,29 @@ static bool is_due(const struct event_file *file, int64_t now_ms)
            age_ms >= (int64_t)file->settings.rotate_age_s * 1000;
 }
 
-/* The next file exists before the old one gets its closed name: on a full disk nothing happens. */
+/* The next file exists, with its room, before the old one gets its closed name: on a full disk
+ * nothing happens. */
 static int rotate(struct event_file *file, int64_t wall_ms)
 {
     int next = openat(file->directory_fd, NEXT_NAME, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    struct event_room room;
     int error;
 
     if (next < 0)
         return -errno;
-    error = put_away(file, file->durable.number, wall_ms);
+    event_room_init(&room, next);
+    event_room_keep(&room, next, 0);
+    error =
+        event_room_is_enough(&room, 0) ? put_away(file, file->durable.number, wall_ms) : -ENOSPC;
     if (error < 0) {
+        (void)unlinkat(file->directory_fd, NEXT_NAME, 0);
         close(next);
         return error;
     }
     /* From here on the old file is closed, whatever fails; a restart would see it the same way. */
+    event_room_release(file->fd, file->written_len);
     close(file->fd);
+    file->room = room;
     file->fd = next;
     file->written_len = 0;
     file->marked.number++;

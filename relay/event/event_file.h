@@ -4,7 +4,8 @@
  *   current.jsonl                       being appended
  *   events-<UTC time>-<number>.jsonl    closed at that time, not compressed yet
  *   events-<UTC time>-<number>.jsonl.zst
- *   cursor                              up to where current.jsonl holds what, see event_file.c
+ *   cursor, cursor.spare                up to where current.jsonl holds what, see event_file.c;
+ *                                       two files that change names
  *
  * Events come from the spool's journal in the order of each shard's positions. A mark says that
  * everything of a shard before a position was appended; a commit makes the marks durable together
@@ -53,6 +54,9 @@ must_use int event_file_flush(struct event_file *file);
 /* Flushes, then makes everything up to the last mark durable. After -EIO the kernel may have
  * dropped what was written: close the file, open it again and continue from its cursors. */
 must_use int event_file_commit(struct event_file *file, struct event_cursors *durable_out);
+/* What is told now will find room, whoever fills the disk meanwhile: blocks are set aside for it
+ * (event_room.h), and the last write and commit did not fail. Flush or commit look for more. */
+bool event_file_has_room(const struct event_file *file);
 /* Bytes that readers cannot see yet, and bytes appended or marks set since the last commit. */
 size_t event_file_unwritten(const struct event_file *file);
 bool event_file_has_uncommitted(const struct event_file *file, uint64_t *bytes_out);

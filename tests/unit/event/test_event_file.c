@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "event/event_age.h"
 #include "event/event_archive.h"
 #include "event/event_cursor.h"
+#include "event/event_room.h"
 #include "event/event_tail.h"
 #include "support/unit.h"
 
@@ -614,6 +616,114 @@ TEST(event_file_full_disk_loses_nothing)
     assert_int_equal(count_lines(f.directory), appended);
     close(saved);
     close(full);
+    fixture_remove(&f);
+}
+
+/* --- room ------------------------------------------------------------------------------------ */
+
+static struct stat status_of(const struct fixture *f, const char *name)
+{
+    char path[128];
+    struct stat status;
+
+    snprintf(path, sizeof(path), "%s/%s", f->directory, name);
+    assert_int_equal(stat(path, &status), 0);
+    return status;
+}
+
+TEST(event_file_has_blocks_before_it_needs_them)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    assert_true(event_file_has_room(f.file));
+    struct stat status = status_of(&f, "current.jsonl");
+    assert_int_equal(status.st_size, 0);
+    assert_true(status.st_blocks * 512 >= EVENT_ROOM_MIN);
+    append(&f, 0);
+    event_file_mark(f.file, 7, 1);
+    commit(&f);
+    assert_true(status_of(&f, "current.jsonl").st_size > 0);
+    assert_true(status_of(&f, "current.jsonl").st_blocks * 512 >= EVENT_ROOM_MIN);
+    /* A closed file gives back what it did not use, the next has its own. */
+    event_file_close(&f.file);
+    f.settings.rotate_size = 1;
+    fixture_open(&f);
+    while (event_file_rotate_if_due(f.file, later(0)))
+        ;
+    assert_true(event_file_has_room(f.file));
+    assert_int_equal(status_of(&f, "current.jsonl").st_size, 0);
+    assert_true(status_of(&f, "current.jsonl").st_blocks * 512 >= EVENT_ROOM_MIN);
+    fixture_remove(&f);
+}
+
+/* In the place of libc's: from now on nothing more is set aside. */
+static bool is_disk_full;
+
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    if (!is_disk_full)
+        return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+    errno = ENOSPC;
+    return -1;
+}
+
+TEST(event_file_says_when_half_of_its_room_is_used_on_a_full_disk)
+{
+    struct fixture f;
+    char line[1024];
+    unsigned lines = 0;
+
+    fixture_make(&f);
+    int len = snprintf(line, sizeof(line), "{\"text\":\"%0900u\"}\n", 1);
+    is_disk_full = true;
+    for (; event_file_has_room(f.file) && lines < 100000; lines++) {
+        assert_int_equal(event_file_append(f.file, bytes_range(line, (size_t)len)), 0);
+        event_file_mark(f.file, 7, lines + 1);
+    }
+    assert_true(lines < 100000);
+    commit(&f);
+    assert_false(event_file_has_room(f.file));
+    assert_in_range(status_of(&f, "current.jsonl").st_size, EVENT_ROOM_MIN / 2,
+                    EVENT_ROOM_MAX / 2 + 2 * EVENT_FILE_UNWRITTEN_MAX);
+    /* It does not rotate into a file without room either. */
+    event_file_close(&f.file);
+    f.settings.rotate_size = 1;
+    fixture_open(&f);
+    (void)event_file_rotate_if_due(f.file, later(0));
+    assert_true(status_of(&f, "current.jsonl").st_size > 0);
+    is_disk_full = false;
+    commit(&f);
+    assert_true(event_file_has_room(f.file));
+    (void)event_file_rotate_if_due(f.file, later(0));
+    assert_int_equal(status_of(&f, "current.jsonl").st_size, 0);
+    fixture_remove(&f);
+}
+
+/* On a disk without a free block no new file would get one. */
+TEST(event_cursor_is_written_without_a_new_file)
+{
+    struct fixture f;
+    ino_t first, second;
+
+    fixture_make(&f);
+    for (unsigned i = 0; i < 3; i++) {
+        append(&f, i);
+        event_file_mark(f.file, 7, i + 1);
+        commit(&f);
+    }
+    first = status_of(&f, "cursor").st_ino;
+    second = status_of(&f, "cursor.spare").st_ino;
+    for (unsigned i = 3; i < 8; i++) {
+        append(&f, i);
+        event_file_mark(f.file, 7, i + 1);
+        commit(&f);
+        assert_int_equal(status_of(&f, "cursor").st_ino, i % 2 == 1 ? second : first);
+        assert_int_equal(status_of(&f, "cursor.spare").st_ino, i % 2 == 1 ? first : second);
+    }
+    event_file_close(&f.file);
+    fixture_open(&f);
+    assert_int_equal(f.cursors.positions[7], 8);
     fixture_remove(&f);
 }
 
