@@ -137,6 +137,9 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
     } else if (strcmp(out->name, "outcomes-unwritten") == 0) {
         set_rule(out, "built in: no attempts while the outcomes of %d wait for the disk",
                  COMMITS_MAX);
+    } else if (strcmp(out->name, "disk-full") == 0) {
+        set_rule(out, "built in: no attempts without room for their outcomes in the spool and for "
+                      "their events in the event files");
     } else if (strcmp(out->name, "message-rate") == 0) {
         name_egress_rule(site, site->limits.rate, out);
         set_rule(out, " rate %g/s", limits_rate(&site->limits));

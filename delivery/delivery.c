@@ -182,9 +182,12 @@ void delivery_domain_idle(void *context, struct domain *domain)
 static void drive_starved(struct delivery *delivery)
 {
     struct list_node *node;
+    size_t taken = delivery->in_attempt_count + delivery->settled_count;
+    size_t room = shard_outcome_room(delivery->home);
 
+    /* Half of it at least, or all of them would wake for one that gets on. */
     if (delivery->clearings.count > CLEARINGS_MAX / 2 ||
-        delivery->settlements.count > COMMITS_MAX / 2)
+        delivery->settlements.count > COMMITS_MAX / 2 || room == 0 || taken > room / 2)
         return;
     while ((node = list_pop_front(&delivery->starved_sites)) != NULL)
         site_dirty(container_of(node, struct site, in_starved));
@@ -246,6 +249,8 @@ static void on_tick(struct timeout *timeout)
     suspend_tick(delivery);
     destinations_expire_waiting(delivery);
     destinations_free_idle(delivery);
+    if (delivery_is_starved(delivery)) /* the disk may have room again, which tells nobody */
+        delivery_drive_later(delivery);
     if (++delivery->ticks % UNHELD_TICKS == 0)
         look_for_unheld(delivery);
 }

@@ -177,6 +177,7 @@ void settlement_add(struct settlement *s, struct pending *pending, const struct 
     r->verdict = *verdict;
     r->verdict.text = keep_text(s, verdict->text);
     s->count++;
+    s->delivery->settled_count++;
     decide(s, r);
 }
 
@@ -290,10 +291,12 @@ static void settlement_free(struct settlement *s)
         message_release(&s->notice);
     if (s->message != NULL)
         message_release(&s->message);
+    check(delivery->settled_count >= s->count);
+    delivery->settled_count -= s->count;
     arena_free(&s->arena);
     slab_release(&delivery->settlements, &s);
-    /* Half of those that waited are written: whoever waited for that goes on. */
-    if (delivery->settlements.count == COMMITS_MAX / 2)
+    /* Whoever waited for room perhaps goes on. */
+    if (delivery_is_starved(delivery))
         delivery_drive_later(delivery);
     delivery_check_stopped(delivery);
 }

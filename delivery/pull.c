@@ -110,7 +110,13 @@ bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
         if ((destination = first_turn(site)) == NULL)
             return false;
         struct pending *pending = first_waiting(destination);
+        size_t room = delivery_room(delivery, delivery_shard(delivery, pending_stub(pending)));
 
+        if (room == 0) {
+            site_starve(site);
+            return false;
+        }
+        pull->count_max = MIN(pull->count_max, room);
         if (is_taken_aside(delivery, destination, pending))
             continue;
         int64_t wait_ms = egress_rate_take(client->egress->egress, now_ms);
@@ -254,7 +260,8 @@ const char *site_constraint(const struct site *site, int64_t *until_ms_out)
     if (site->waiting_count == 0)
         return "nothing-waits";
     if (list_is_linked(&site->in_starved))
-        return "outcomes-unwritten";
+        return site->delivery->settlements.count < COMMITS_MAX / 2 ? "disk-full"
+                                                                   : "outcomes-unwritten";
     if (site->rate_until_ms > now_ms) {
         *until_ms_out = site->rate_until_ms;
         return "message-rate";

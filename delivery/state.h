@@ -88,7 +88,8 @@ struct delivery {
     struct buf scratch;               /* of content being stuffed */
 
     size_t site_count, destination_count, waiting_count, in_attempt_count, client_count;
-    uint64_t unheld; /* as of the last look */
+    size_t settled_count; /* recipients whose outcomes are not durable yet */
+    uint64_t unheld;      /* as of the last look */
     unsigned ticks;
     int64_t started_ms; /* monotonic */
 
@@ -116,10 +117,28 @@ static inline int64_t delivery_wall_ms(const struct delivery *delivery, int64_t 
     return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
 }
 
-/* Outcomes do not wait to be durable in such a number that more must not be made. */
+/* Recipients that may get into attempts now, of mail in `shard`: as many as have room for what will
+ * become of them, in the spool and in the event files, also should the disk be full meanwhile. What
+ * other shards' attempts need is counted as if it were this one's. */
+static inline size_t delivery_room(const struct delivery *delivery, const struct shard *shard)
+{
+    size_t taken = delivery->in_attempt_count + delivery->settled_count;
+    size_t room = shard_outcome_room(shard);
+
+    return room > taken ? room - taken : 0;
+}
+
+/* Outcomes do not wait to be durable in such a number that more must not be made, and what they say
+ * has room. */
 static inline bool delivery_may_begin(const struct delivery *delivery)
 {
-    return delivery->settlements.count < COMMITS_MAX;
+    return delivery->settlements.count < COMMITS_MAX && delivery_room(delivery, delivery->home) > 0;
+}
+
+static inline bool delivery_is_starved(const struct delivery *delivery)
+{
+    return !list_is_empty(&delivery->starved_sites) ||
+           !list_is_empty(&delivery->starved_destinations) || !list_is_empty(&delivery->cancelled);
 }
 
 /* Into a transaction or clearing, and out of it. */

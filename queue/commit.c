@@ -46,7 +46,7 @@ static int admit(const struct shard *shard, const struct commit *commit)
     const struct message *messages[] = {commit->message, commit->second};
     uint64_t memory = 0;
 
-    if (shard->is_closing)
+    if (shard->is_closing || shard->is_broken_off)
         return -ESHUTDOWN;
     for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
         int error = messages[i] == NULL ? 0 : admit_message(shard, messages[i]);
@@ -59,7 +59,7 @@ static int admit(const struct shard *shard, const struct commit *commit)
         return 0;
     if (shard->is_adopted && !commit->message->is_dsn)
         return -ESHUTDOWN;
-    if (shard->is_full)
+    if (shard_is_full(shard))
         return -ENOSPC;
     uint64_t used = (uint64_t)budget_used();
     if (shard->memory_max != 0 && used + memory > shard->memory_max)
@@ -251,12 +251,18 @@ void shard_commit(struct shard *shard, struct commit *commit)
     flush_wanted(shard);
 }
 
-/* What peers can cause leaves room for what an operator or the disk did. */
+/* What peers can cause leaves room for what an operator or the disk did; and none of it, without
+ * end, may take what is kept for outcomes. */
 static bool has_room_for_note(const struct shard *shard, const struct event *event)
 {
-    size_t len_max = event->kind == EVENT_REJECTED ? NOTES_LEN_MAX / 2 : NOTES_LEN_MAX;
+    bool is_peers = event->kind == EVENT_REJECTED;
+    size_t len_max = is_peers ? NOTES_LEN_MAX / 2 : NOTES_LEN_MAX;
+    uint64_t left_min = shard->segment_size / 4 * (is_peers ? 3 : 1);
 
-    return !shard->is_closing && (!shard->is_full || shard->filling.len <= len_max);
+    if (shard->is_closing || shard->is_broken_off)
+        return false;
+    return !shard_is_full(shard) ||
+           (shard->filling.len <= len_max && supply_reserve_bytes(shard) >= left_min);
 }
 
 static struct batch *stage_note(struct shard *shard, const struct event *event)

@@ -19,6 +19,7 @@
 
 enum {
     SEGMENTS_MIN = 4,        /* not worth it with fewer */
+    SEGMENTS_MIN_FULL = 2,   /* where it is what makes room for mail again */
     COPIES_MAX = 16,         /* under way at a time */
     STAGED_MAX = 256 * 1024, /* copies do not make a flush longer than this for others */
     REST_MS = 200,           /* after a round that could not move everything */
@@ -63,7 +64,9 @@ void compact_stop(struct shard *shard)
 
 bool compact_is_worth(const struct shard *shard)
 {
-    return shard->segment_count >= SEGMENTS_MIN &&
+    size_t segments_min = shard_is_full(shard) ? SEGMENTS_MIN_FULL : SEGMENTS_MIN;
+
+    return shard->segment_count >= segments_min &&
            shard->bytes_live * 100 < shard->bytes_used * shard->compact_live_percent &&
            supply_may_empty(shard, shard->segments[0]);
 }
@@ -318,6 +321,7 @@ static void start_mover(struct shard *shard, struct message *message)
     mover->read.done = on_piece_read;
     mover->write.done = on_piece_written;
     mover->write.message = message;
+    mover->write.is_copy = true;
     mover->extents =
         arena_alloc(&message->arena, message->content.extent_count * sizeof(struct extent));
     if (mover->extents == NULL) {

@@ -20,7 +20,7 @@ void shard_write_content(struct shard *shard, struct content_write *write, struc
     check(chunk.len > 0);
     check(chunk.len <= CONTENT_CHUNK_MAX);
     message_keep(write->message);
-    if (shard->is_closing || shard->is_full ||
+    if (shard->is_closing || shard->is_broken_off || (shard_is_full(shard) && !write->is_copy) ||
         !shard_batch_fits(shard, record_size(chunk.len), 0)) {
         list_push_back(&shard->failed_writes, &write->node);
         engine_turn_again(shard->engine);

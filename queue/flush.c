@@ -498,7 +498,8 @@ static bool keep_with_content(const struct shard *shard, const struct batch *bat
 static bool keep_without_space(const struct shard *shard, const struct batch *batch)
 {
     (void)shard;
-    return must_stand(batch) || batch->kind == BATCH_MOVE;
+    return must_stand(batch) || batch->kind == BATCH_MOVE ||
+           (batch->write != NULL && batch->write->is_copy);
 }
 
 static bool keep_none(const struct shard *shard, const struct batch *batch)
@@ -523,7 +524,8 @@ static void fail(struct shard *shard, int error)
         shard->cut_count--;
     shard->cuts[shard->cut_count++] = (struct cut){segment->sequence, segment->data_end};
     if (!shard->is_cutting)
-        restage(shard, &shard->flight, &kept, keep_after_failure, error);
+        restage(shard, &shard->flight, &kept, shard->is_broken_off ? keep_none : keep_after_failure,
+                shard->is_broken_off ? -ESHUTDOWN : error);
     restage(shard, &shard->filling, &kept, keep_with_content, -EIO);
     staging_free(&shard->filling);
     shard->filling = kept;

@@ -175,7 +175,7 @@ void shard_status(struct shard *shard, struct shard_status *out)
         .resident_bytes = shard->resident_bytes,
         .resident_messages = shard->resident_messages,
         .overdue = shard->recipients > held ? shard->recipients - held : 0,
-        .is_full = shard->is_full,
+        .is_full = shard_is_full(shard),
         .is_recovering = shard->recovering != NULL,
     };
 }
@@ -277,6 +277,13 @@ void shard_close(struct shard *shard, void (*closed)(void *context), void *conte
     engine_turn_again(shard->engine);
 }
 
+void shard_break_off(struct shard *shard)
+{
+    shard->is_broken_off = true;
+    flush_drop_all(shard);
+    engine_turn_again(shard->engine);
+}
+
 static void free_visited(void *context, struct stub *stub)
 {
     struct shard *shard = context;
@@ -320,20 +327,32 @@ void shard_free(struct shard **shard)
     free(freed);
 }
 
-static bool apply_settings(struct shard *shard, const struct spool_settings *settings)
+uint32_t shard_segment_size(const struct spool_settings *settings)
 {
     uint64_t size = settings->segment_size == 0 ? 64 << 20 : settings->segment_size;
+
+    size = MAX(size, (uint64_t)SEGMENT_SIZE_MIN);
+    size = MIN(size, (uint64_t)1 << 30); /* offsets have 32 bits */
+    return (uint32_t)(size / SPOOL_BLOCK * SPOOL_BLOCK);
+}
+
+unsigned shard_spares(const struct spool_settings *settings)
+{
     unsigned spares = settings->spare_segments == 0 ? 2 : settings->spare_segments;
+
+    return MIN(spares, (unsigned)SPARES_MAX / 2) + 1;
+}
+
+static bool apply_settings(struct shard *shard, const struct spool_settings *settings)
+{
     size_t len = strlen(settings->directory);
 
     if (len >= sizeof(shard->spool))
         return false;
     memcpy(shard->spool, settings->directory, len + 1);
     memcpy(shard->supply.spool, settings->directory, len + 1);
-    size = MAX(size, (uint64_t)SEGMENT_SIZE_MIN);
-    size = MIN(size, (uint64_t)1 << 30); /* offsets have 32 bits */
-    shard->segment_size = (uint32_t)(size / SPOOL_BLOCK * SPOOL_BLOCK);
-    shard->spares_wanted = MIN(spares, (unsigned)SPARES_MAX / 2) + 1;
+    shard->segment_size = shard_segment_size(settings);
+    shard->spares_wanted = shard_spares(settings);
     shard->resident_max = settings->resident_max == 0 ? 256 << 20 : settings->resident_max;
     shard->memory_max = settings->memory_max;
     shard->compact_live_percent =
@@ -353,6 +372,7 @@ static struct shard *shard_new(const struct shard_setup *setup)
     shard->number = setup->index;
     shard->is_adopted = setup->is_adopted;
     shard->sink_count = setup->sink_count;
+    shard->space = setup->space;
     shard->lock_fd = -1;
     shard->next_sequence = 1;
     shard->due_armed_ms = INT64_MAX;

@@ -12,8 +12,11 @@
  * All commits of a loop turn are one aligned O_DIRECT write that is durable when it completes.
  * Effects in memory come after it: a pending leaves COMMITTING when its outcome is durable. A
  * failed write is final for its segment: waiting accepts fail (the session says 451), outcomes
- * are written again to a new segment until they stand. A full disk fails accepts with -ENOSPC
- * (452) and keeps a reserve for outcomes, so that delivery goes on and frees space.
+ * are written again to a new segment until they stand. Where less is free than spool.min_free
+ * (space.h), and where no segment can be made, accepts fail with -ENOSPC (452); the last spare
+ * segment is never theirs. shard_outcome_room() says how many outcomes find room whatever happens
+ * to the disk; who keeps to it when beginning attempts loses none, and what they finish frees
+ * space.
  *
  * Thread: the owning engine.
  */
@@ -21,6 +24,7 @@
 
 #include "io/blocking.h"
 #include "queue/message.h"
+#include "queue/space.h"
 #include "queue/stub.h"
 
 struct shard;
@@ -34,6 +38,9 @@ struct spool_settings {
     uint64_t memory_max;           /* all memory of the process that mail may use; 0: no cap */
     unsigned compact_live_percent; /* compact while less than this of the spool lives; 0: 50 */
 };
+
+/* Bytes of spare segments that a shard gives back when space is low and makes again afterwards. */
+uint64_t spool_taken_back(const struct spool_settings *settings);
 
 struct shard_hooks {
     void *context;
@@ -58,6 +65,7 @@ struct shard_setup {
     bool is_adopted;     /* its engine is gone: deliver from it, accept nothing new */
     unsigned sink_count; /* event sinks whose cursors hold segments back */
     const struct spool_settings *settings;
+    const struct space *space; /* NULL: there is always room but for what the disk says */
     struct shard_hooks hooks;
     bool recovers_later; /* shard_open() leaves most of the work to the engine's turns */
 };
@@ -76,6 +84,9 @@ must_use int shard_open(const struct shard_setup *setup, struct shard **shard_ou
                         struct recovery *recovery_out, char *why_out);
 /* Flushes what is buffered, then calls closed(); commits after this fail with -ESHUTDOWN. */
 void shard_close(struct shard *shard, void (*closed)(void *context), void *context);
+/* The time to stop is over: what waits for the disk fails with -ESHUTDOWN, as does what comes. Only
+ * a write that the kernel has is still waited for. Before or after shard_close(). */
+void shard_break_off(struct shard *shard);
 void shard_free(struct shard **shard);          /* after closed() */
 bool shard_is_whole(const struct shard *shard); /* everything is in memory that is unfinished */
 unsigned shard_index(const struct shard *shard);
@@ -94,6 +105,7 @@ struct content_write {
     struct list_node node;
     struct message *message; /* referenced until done() */
     struct extent extent;
+    bool is_copy; /* of what was accepted before: compaction's, also on a full disk */
     void (*done)(struct content_write *write, int result); /* 0, -ENOSPC, -EIO */
 };
 void shard_write_content(struct shard *shard, struct content_write *write, struct bytes chunk);
@@ -133,6 +145,12 @@ void shard_commit(struct shard *shard, struct commit *commit);
 /* Records an event that is no outcome: EVENT_REJECTED, an operator's command. Not waited for. False
  * if it is left out: the disk is full and too many wait, or the shard closes. */
 must_use bool shard_note(struct shard *shard, const struct event *event);
+
+/* Accepting is refused for want of space. */
+bool shard_is_full(const struct shard *shard);
+/* Recipients whose outcomes will find room, in the spool and in the event files, also if the disk
+ * is full from now on. Who has so many attempts and settlements under way begins no more. */
+size_t shard_outcome_room(const struct shard *shard);
 
 /* --- delivery's side ------------------------------------------------------------------------- */
 

@@ -30,6 +30,10 @@ enum {
     PREPARE_RETRY_MS = 1000,
     STUB_REACH_MAX = (1 << 12) - 1,
     SEGMENT_SIZE_MIN = 64 * 1024,
+    /* Set aside for what becomes of a recipient. Its record is some 350 bytes, and 2 KiB with long
+     * addresses and replies, but in a flush of its own it takes a block. A notification now and
+     * then is in what most leave over. */
+    OUTCOME_ROOM = SPOOL_BLOCK,
 };
 
 /* --- staging --------------------------------------------------------------------------------- */
@@ -88,8 +92,8 @@ struct batch_writer {
 
 struct supply {
     struct chore chore;
-    enum { SUPPLY_IDLE, SUPPLY_MAKE, SUPPLY_RECYCLE, SUPPLY_REMOVE } doing;
-    struct segment *segment;      /* recycled or removed */
+    enum { SUPPLY_IDLE, SUPPLY_MAKE, SUPPLY_RECYCLE, SUPPLY_REMOVE, SUPPLY_TRIM } doing;
+    struct segment *segment;      /* recycled, removed, or a spare that is trimmed */
     struct segment_header header; /* of the one to come */
     char spool[SPOOL_PATH_MAX];
     int result;       /* fd or 0, or -errno */
@@ -145,6 +149,7 @@ struct shard {
     unsigned spares_wanted; /* with the reserve */
     uint64_t resident_max, memory_max;
     unsigned compact_live_percent;
+    const struct space *space;
 
     int lock_fd;
     struct segment **segments; /* oldest first; the open one, if any, last */
@@ -194,6 +199,7 @@ struct shard {
     struct recovery recovery;
     char why[256];
     bool is_closing, is_closed;
+    bool is_broken_off; /* nothing is written any more */
     void (*closed)(void *context);
     void *closed_context;
 
@@ -204,6 +210,8 @@ struct shard {
 
 /* shard.c */
 int64_t shard_wall_offset_ms(const struct shard *shard); /* wall minus monotonic */
+uint32_t shard_segment_size(const struct spool_settings *settings);
+unsigned shard_spares(const struct spool_settings *settings); /* with the reserve */
 
 /* commit.c */
 /* done() is told from the turn's hook. */
@@ -260,6 +268,10 @@ void shard_append_segment(struct shard *shard, struct segment *segment);
 /* Closes the open segment and opens the next spare; false: there is none (yet). */
 bool supply_roll(struct shard *shard);
 void supply_close_segment(struct shard *shard, struct segment *segment);
+/* Less is free on the disk than there should be. */
+bool supply_is_low(const struct shard *shard);
+/* Bytes that outcomes can be written to whatever happens to the disk; at most a segment's. */
+uint64_t supply_reserve_bytes(const struct shard *shard);
 bool supply_is_dead(const struct shard *shard, const struct segment *segment);
 /* What still stands in it may be moved: its records have no other use any more. */
 bool supply_may_empty(const struct shard *shard, const struct segment *segment);

@@ -11,7 +11,7 @@
 #include "queue/stub.h"
 
 struct stub_index {
-    struct stub ***chunks; /* of STUB_CHUNK buckets */
+    struct stub ***chunks; /* of 8,192 buckets each: CHUNK in the .c file */
     size_t chunk_capacity;
     size_t bucket_count; /* 0 before the first insert */
     size_t count;

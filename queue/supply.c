@@ -2,7 +2,8 @@
  * supply.c - segments: prepared ahead, rolled over, closed with a footer, reclaimed.
  *
  * One chore at a time is with the blocking thread, so segments die strictly in order. One spare is
- * a reserve: accepts leave it to outcomes, whose writing is what frees space on a full disk.
+ * a reserve: accepts leave it to outcomes, whose writing is what frees space on a full disk. While
+ * less is free than there should be no more spares are kept than outcomes need.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ enum {
     /* Dead files kept as spares beyond what is wanted: at a steady pace the next one dies only
      * after the last was opened, and a file of zeros would be written for every one removed. */
     RECYCLED_EXTRA = 2,
+    SPARES_WHEN_LOW = 2, /* the reserve, and one to go on in */
 };
 
 static void on_chore_done(struct letter *letter, struct engine *engine);
@@ -181,6 +183,60 @@ void supply_close_segment(struct shard *shard, struct segment *segment)
     submit_footer(write);
 }
 
+/* --- room ------------------------------------------------------------------------------------ */
+
+bool supply_is_low(const struct shard *shard)
+{
+    return shard->space != NULL && atomic_load(&shard->space->is_low);
+}
+
+bool shard_is_full(const struct shard *shard)
+{
+    return shard->is_full || supply_is_low(shard);
+}
+
+uint64_t supply_reserve_bytes(const struct shard *shard)
+{
+    /* A first block of CUT records, a PAD, and the footer of as many outcomes. */
+    uint64_t whole = shard->segment_size - 4 * SPOOL_BLOCK;
+    uint64_t usable = whole - MIN(whole, footer_room(whole / OUTCOME_ROOM * FOOTER_OUTCOME_LEN));
+    uint64_t bytes = shard->spare_count * usable;
+
+    /* Accepts may take all but one spare. At a start the first is on its way, and counts as there:
+     * more than enough is free, and no mail shall wait for a file of zeros. */
+    bool is_first = shard->spare_count == 0 && shard->supply.doing == SUPPLY_MAKE;
+    if (!shard_is_full(shard) && !is_first)
+        return MIN(bytes, usable);
+    if (shard->open != NULL) {
+        uint64_t end = shard->open->data_end + SPOOL_BLOCK + footer_room(shard->open->index_len);
+
+        bytes += shard->open->size - MIN((uint64_t)shard->open->size, end);
+    }
+    return MIN(bytes, usable);
+}
+
+size_t shard_outcome_room(const struct shard *shard)
+{
+    if (shard->space != NULL && atomic_load(&shard->space->events_are_full))
+        return 0;
+    return supply_reserve_bytes(shard) / OUTCOME_ROOM;
+}
+
+uint64_t spool_taken_back(const struct spool_settings *settings)
+{
+    unsigned wanted = shard_spares(settings);
+
+    return wanted > SPARES_WHEN_LOW
+               ? (wanted - SPARES_WHEN_LOW) * (uint64_t)shard_segment_size(settings)
+               : 0;
+}
+
+static unsigned spares_wanted(const struct shard *shard)
+{
+    return supply_is_low(shard) ? MIN(shard->spares_wanted, (unsigned)SPARES_WHEN_LOW)
+                                : shard->spares_wanted;
+}
+
 /* Whether the last spare may be taken. */
 static bool may_take_reserve(struct shard *shard)
 {
@@ -257,6 +313,7 @@ static void work(struct chore *chore)
                                          supply->segment->sequence, &supply->header);
         break;
     case SUPPLY_REMOVE:
+    case SUPPLY_TRIM:
         supply->result =
             segment_remove(supply->spool, supply->header.shard, supply->segment->sequence);
         break;
@@ -313,6 +370,8 @@ static void on_failure(struct shard *shard)
     metric_inc(METRIC_SPOOL_PREPARE_FAILURES);
     if (supply->doing == SUPPLY_RECYCLE)
         supply->segment->state = SEGMENT_FAILED; /* to be removed instead */
+    if (supply->doing == SUPPLY_TRIM)
+        segment_free(&supply->segment); /* whether it has its name still is not known */
     supply->failed = true;
     supply->retry_ms = engine_now_ms(shard->engine) + PREPARE_RETRY_MS;
     if (shard->spare_count == 0) {
@@ -334,6 +393,8 @@ static void on_chore_done(struct letter *letter, struct engine *engine)
         on_failure(shard);
     } else if (supply->doing == SUPPLY_MAKE) {
         add_spare(shard, supply->result);
+    } else if (supply->doing == SUPPLY_TRIM) {
+        segment_free(&supply->segment);
     } else {
         int fd = segment->fd;
 
@@ -360,27 +421,44 @@ static void on_retry(struct timeout *timeout)
     supply_check(shard);
 }
 
+static void start(struct shard *shard, int what, struct segment *segment)
+{
+    supply_reserve_header(shard, &shard->supply.header);
+    shard->supply.doing = what;
+    shard->supply.segment = segment;
+    start_chore(shard);
+}
+
+/* Gives the last spare back to the file system. Its number is free again: should its file still be
+ * there when the next is made, that one takes its place. */
+static void trim(struct shard *shard)
+{
+    struct segment *spare = shard->spares[--shard->spare_count];
+
+    check(shard->next_sequence == spare->sequence + 1);
+    shard->next_sequence = spare->sequence;
+    start(shard, SUPPLY_TRIM, spare);
+}
+
 void supply_check(struct shard *shard)
 {
     struct supply *supply = &shard->supply;
     struct segment *oldest = shard->segment_count > 0 ? shard->segments[0] : NULL;
-    bool is_wanted = shard->spare_count < shard->spares_wanted;
+    unsigned wanted = spares_wanted(shard);
+    bool may_try = !supply->failed || engine_now_ms(shard->engine) >= supply->retry_ms;
 
     if (supply->doing != SUPPLY_IDLE || shard->is_closing)
         return;
     if (oldest != NULL && shard->recovering == NULL && supply_is_dead(shard, oldest)) {
-        bool can_recycle = shard->spare_count < shard->spares_wanted + RECYCLED_EXTRA &&
-                           oldest->state == SEGMENT_CLOSED && oldest->size == shard->segment_size;
+        unsigned spares_max = supply_is_low(shard) ? wanted : wanted + RECYCLED_EXTRA;
+        bool can_recycle = shard->spare_count < spares_max && oldest->state == SEGMENT_CLOSED &&
+                           oldest->size == shard->segment_size;
 
-        if (!can_recycle && supply->failed && engine_now_ms(shard->engine) < supply->retry_ms)
-            return;
-        supply_reserve_header(shard, &supply->header);
-        supply->doing = can_recycle ? SUPPLY_RECYCLE : SUPPLY_REMOVE;
-        supply->segment = oldest;
-        start_chore(shard);
-    } else if (is_wanted && (!supply->failed || engine_now_ms(shard->engine) >= supply->retry_ms)) {
-        supply_reserve_header(shard, &supply->header);
-        supply->doing = SUPPLY_MAKE;
-        start_chore(shard);
+        if (can_recycle || may_try)
+            start(shard, can_recycle ? SUPPLY_RECYCLE : SUPPLY_REMOVE, oldest);
+    } else if (supply_is_low(shard) && shard->spare_count > wanted && may_try) {
+        trim(shard);
+    } else if (shard->spare_count < wanted && may_try) {
+        start(shard, SUPPLY_MAKE, NULL);
     }
 }

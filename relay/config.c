@@ -142,6 +142,10 @@ static const struct config_key spool_keys[] = {
      .min = 1,
      .max = 64},
     {.name = "resident", .kind = CONFIG_SIZE, .offset = AT(spool.resident_max), .min = 1 << 20},
+    {.name = "min_free",
+     .kind = CONFIG_SIZE,
+     .offset = AT(min_free_bytes),
+     .max = INT64_C(1) << 50},
     {.name = "compact_live",
      .kind = CONFIG_PERCENT,
      .offset = AT(spool.compact_live_percent),
@@ -268,6 +272,7 @@ static void set_defaults(struct config *config)
         .resident_max = 256 << 20,
         .compact_live_percent = 50,
     };
+    config->min_free_bytes = 256 << 20;
     config->delivery.mx.use_ipv4 = true;
     config->delivery.mx.use_ipv6 = true;
     config->delivery.mx.port = 25;

@@ -48,6 +48,7 @@ struct config {
     uint64_t memory_max;
     struct dns_settings dns;
     struct spool_settings spool;
+    uint64_t min_free_bytes; /* on the spool's and the events' file systems, or no mail is taken */
     struct delivery_settings delivery;
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;

@@ -63,6 +63,15 @@ static void command_status(struct control_client *client, const json_t *request)
     for (int metric = 0; metric < METRIC_COUNT; metric++)
         json_object_set_new(counters, metric_name((enum metric)metric),
                             json_integer(metric_sum((enum metric)metric)));
+    struct space_state space;
+    space_watch_state(program->space_watch, &space);
+    json_object_set_new(line, "space",
+                        json_pack("{s:I, s:I, s:I, s:b, s:b}", "spool_free_bytes",
+                                  (json_int_t)space.spool_free_bytes, "events_free_bytes",
+                                  (json_int_t)space.events_free_bytes, "min_free_bytes",
+                                  (json_int_t)space.min_free_bytes, "low", (int)space.is_low,
+                                  "events_full",
+                                  (int)atomic_load(&program->shared.space.events_are_full)));
     json_object_set_new(line, "version", json_string(RINGPOST_VERSION));
     json_object_set_new(line, "hostname",
                         json_text_of(atomic_load(&program->shared.config)->hostname));

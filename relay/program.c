@@ -19,6 +19,9 @@
 #include "relay/control.h"
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
+#include "relay/stop_guard.h"
+
+enum { STOP_STAGE_MS_MIN = 1000, STOP_HANG_MS = 3000 };
 
 /* --- start ------------------------------------------------------------------------------------ */
 
@@ -41,7 +44,7 @@ static unsigned count_shards(const char *spool, unsigned at_least)
     return count;
 }
 
-static int start_publisher(struct program *program, const struct config *config)
+static int start_files(struct program *program, const struct config *config)
 {
     char directory[4096], why[512] = "";
 
@@ -49,6 +52,7 @@ static int start_publisher(struct program *program, const struct config *config)
     struct publisher_settings settings = {
         .spool_directory = config->spool.directory,
         .shard_count = program->shared.shard_count,
+        .space = &program->shared.space,
         .file =
             {
                 .directory = directory,
@@ -58,6 +62,14 @@ static int start_publisher(struct program *program, const struct config *config)
                 .retention_bytes = config->events.retention_bytes,
             },
     };
+    program->space_watch =
+        space_watch_start(config->spool.directory, directory, config->min_free_bytes,
+                          spool_taken_back(&config->spool) * program->shared.shard_count,
+                          &program->shared.space);
+    if (program->space_watch == NULL) {
+        log_error("what=\"no thread to watch free space: %s\"", strerror(errno));
+        return -errno;
+    }
     program->shared.publisher = publisher_start(&settings, why, sizeof(why));
     if (program->shared.publisher != NULL)
         return 0;
@@ -82,7 +94,7 @@ static int start_workers(struct program *program, const struct config *config)
         log_error("what=\"no thread for blocking work: %s\"", strerror(errno));
         return -errno;
     }
-    int error = start_publisher(program, config);
+    int error = start_files(program, config);
     if (error < 0)
         return error;
     /* Side by side: with a long queue most of a start is reading. */
@@ -193,6 +205,7 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     program->config = next;
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
+    space_watch_set(program->space_watch, next->min_free_bytes);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_call(&program->workers[i], configure, next);
     config_release(&old);
@@ -306,16 +319,38 @@ static bool all_stopped(const struct program *program)
     return true;
 }
 
+/* Who may wait until when (monotonic): each stage leaves the next some time, so that all of them
+ * together keep stop_timeout. With one of a second or two it takes as much longer as they need. */
+struct stop_times {
+    int64_t attempts_ms; /* sessions and attempts */
+    int64_t disk_ms;     /* outcomes that are being written */
+    int64_t files_ms;    /* their events */
+    int64_t end_ms;      /* threads that do not come back */
+};
+
+static struct stop_times stop_times(unsigned timeout_s)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t timeout_ms = (int64_t)timeout_s * 1000;
+    int64_t stage_ms = MIN(MAX(timeout_ms / 10, (int64_t)STOP_STAGE_MS_MIN), (int64_t)2000);
+    struct stop_times times;
+
+    times.attempts_ms = now_ms + timeout_ms - MIN(2 * stage_ms, timeout_ms / 2);
+    times.disk_ms = times.attempts_ms + stage_ms;
+    times.files_ms = MAX(now_ms + timeout_ms, times.disk_ms + stage_ms);
+    times.end_ms = times.files_ms + STOP_HANG_MS;
+    return times;
+}
+
 /* Waits for the workers; a second signal breaks off what they wait for. */
-static void drain(struct program *program, const sigset_t *signals, unsigned timeout_s)
+static void drain(struct program *program, const sigset_t *signals, const struct stop_times *times)
 {
     const struct timespec moment = {.tv_nsec = 20 * 1000000};
-    int64_t deadline_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000;
     bool is_aborted = false;
 
     worker_call(&program->workers[0], stop_listeners, program);
     for (unsigned i = 0; i < program->worker_count; i++)
-        worker_stop(&program->workers[i], deadline_ms);
+        worker_stop(&program->workers[i], times->attempts_ms, times->disk_ms);
     while (!all_stopped(program)) {
         int signal_number = sigtimedwait(signals, NULL, &moment);
 
@@ -328,12 +363,14 @@ static void drain(struct program *program, const sigset_t *signals, unsigned tim
     }
 }
 
-static void free_all(struct program *program)
+static void free_all(struct program *program, int64_t files_ms)
 {
     if (program->shared.publisher != NULL)
-        publisher_stop(&program->shared.publisher);
+        publisher_stop(&program->shared.publisher, files_ms);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_join(&program->workers[i]);
+    if (program->space_watch != NULL)
+        space_watch_stop(&program->space_watch);
     if (program->shared.blocking != NULL)
         blocking_stop(&program->shared.blocking);
     if (program->shared.egresses != NULL)
@@ -359,7 +396,8 @@ static void stop_workers(struct program *program)
 {
     for (unsigned i = 0; i < program->worker_count; i++)
         if (program->workers[i].start_error == 0)
-            worker_stop(&program->workers[i], clock_monotonic_ms());
+            worker_stop(&program->workers[i], clock_monotonic_ms(),
+                        clock_monotonic_ms() + STOP_STAGE_MS_MIN);
     for (unsigned i = 0; i < program->worker_count; i++)
         while (!atomic_load(&program->workers[i].is_stopped))
             usleep(1000);
@@ -444,15 +482,18 @@ int program_run(struct config *config)
                  stop_timeout_s);
         sd_notify(0, "STOPPING=1");
     }
+    const struct stop_times times = stop_times(stop_timeout_s);
+    struct stop_guard *guard = stop_guard_start(times.end_ms, EXIT_OS);
     atomic_store(&program->is_stopping, true);
     if (control != NULL)
         control_stop(&control);
     if (metrics != NULL)
         metrics_http_stop(&metrics);
     if (program->worker_count > 0 && program->workers[0].start_error == 0 && !all_stopped(program))
-        drain(program, &signals, stop_timeout_s);
-    free_all(program);
+        drain(program, &signals, &times);
+    free_all(program, times.files_ms);
     free(program);
+    stop_guard_cancel(&guard);
     if (code == EXIT_GOOD)
         log_info("what=stopped");
     return code;

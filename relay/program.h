@@ -4,12 +4,14 @@
  * Order of start: configuration, io_uring, state directory, ports, the user to serve as
  * (privilege.h), workers (recovery), listeners, control socket, metrics. Stop is the reverse: the
  * ports close first, sessions get 421 at a command boundary, attempts in flight end within
- * stop_timeout, the spool is flushed. A second signal breaks off what is left.
+ * stop_timeout, the spool is flushed. A second signal breaks off what is left. The disk
+ * is not waited for beyond stop_timeout either.
  */
 #pragma once
 
 #include <jansson.h>
 
+#include "relay/space_watch.h"
 #include "relay/state_dir.h"
 #include "relay/suspension_file.h"
 #include "relay/worker.h"
@@ -29,6 +31,7 @@ struct program {
     struct shared shared;
     struct config *config; /* the newest; under `change`. The first is kept by shared */
     struct state_dir state_dir;
+    struct space_watch *space_watch;
     struct suspension_file *suspensions;
     bool has_unsaved_suspensions; /* under `change` */
     unsigned worker_count;

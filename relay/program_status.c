@@ -79,8 +79,10 @@ struct gauge {
 bool program_metrics(struct program *program, struct buf *out)
 {
     struct program_status status;
+    struct space_state space;
 
     program_status(program, &status);
+    space_watch_state(program->space_watch, &space);
     const struct gauge gauges[] = {
         {"ringpost_queue_scheduled", "Recipients that wait for their due time",
          status.spool.scheduled},
@@ -93,6 +95,15 @@ bool program_metrics(struct program *program, struct buf *out)
         {"ringpost_queue_domains", "Recipient domains of unfinished mail", status.domains},
         {"ringpost_spool_full", "1 while accepting is refused for want of space",
          status.spool.is_full ? 1 : 0},
+        {"ringpost_spool_low", "1 while it is refused because less than spool.min_free is free",
+         space.is_low ? 1 : 0},
+        {"ringpost_spool_free_bytes", "Free on the file system of the spool",
+         space.spool_free_bytes},
+        {"ringpost_events_free_bytes", "Free on the file system of the event files",
+         space.events_free_bytes},
+        {"ringpost_spool_min_free_bytes", "spool.min_free, for both", space.min_free_bytes},
+        {"ringpost_events_full", "1 while no attempts begin for want of room in the event files",
+         atomic_load(&program->shared.space.events_are_full) ? 1 : 0},
         {"ringpost_delivery_waiting", "Recipients that wait for a connection",
          status.delivery.waiting},
         {"ringpost_delivery_in_attempt", "Recipients in an attempt", status.delivery.in_attempt},

@@ -33,7 +33,6 @@ enum {
     COMMIT_BYTES = 16 * 1024 * 1024,
     RETRY_MS = 1000,
     IDLE_MS = 5000, /* rotation by age is looked at that often */
-    GIVE_UP_MS = 5000,
     TICK_RECORDS = 64,
     KEEP_CAPACITY = 1024 * 1024, /* larger hand-over buffers are given back after a burst */
 };
@@ -75,6 +74,8 @@ struct publisher {
     pthread_cond_t wake;
     _Atomic bool is_waiting; /* a push has to wake the thread */
     _Atomic bool is_stopping;
+    int64_t give_up_ms; /* monotonic; set before is_stopping */
+    struct space *space;
 
     /* the thread's own */
     struct event_file *file; /* NULL while it cannot be opened again */
@@ -85,8 +86,7 @@ struct publisher {
     unsigned ticks;
     bool is_broken; /* stop telling: the file is to be opened again, or we give up */
     bool has_given_up;
-    int64_t give_up_ms; /* monotonic; 0: not stopping yet */
-    int64_t flush_ms;   /* monotonic: the last of each */
+    int64_t flush_ms; /* monotonic: the last of each */
     int64_t commit_ms;
 };
 
@@ -196,10 +196,13 @@ static void wait_for_work(struct publisher *p, int64_t ms)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* After a failure, or to gather pushes. Stopping cuts it short only once. */
+/* After a failure, or to gather pushes. Stopping cuts it short only once, but it never lasts longer
+ * than the time to stop. */
 static void pause_ms(struct publisher *p, int64_t ms)
 {
     pthread_mutex_lock(&p->lock);
+    if (atomic_load(&p->is_stopping))
+        ms = MIN(ms, MAX(p->give_up_ms - clock_monotonic_ms(), (int64_t)1));
     wait_locked(p, ms);
     pthread_mutex_unlock(&p->lock);
 }
@@ -213,20 +216,30 @@ static void report(struct publisher *p, const char *what, int error)
                 p->file_directory, strerror(-error), what);
 }
 
-/* False: stopping for so long that what is left is for the next start. */
-static bool may_try_again(struct publisher *p)
+/* False: the time to stop is over; what is left is for the next start. */
+static bool may_go_on(struct publisher *p)
 {
-    int64_t now_ms = clock_monotonic_ms();
-
-    if (!atomic_load(&p->is_stopping))
-        p->give_up_ms = 0;
-    else if (p->give_up_ms == 0)
-        p->give_up_ms = now_ms + GIVE_UP_MS;
-    if (p->give_up_ms == 0 || now_ms < p->give_up_ms)
+    if (!atomic_load(&p->is_stopping) || clock_monotonic_ms() < p->give_up_ms)
         return true;
     p->is_broken = true;
     p->has_given_up = true;
     return false;
+}
+
+/* Without room in the files no attempt begins: of what could not be told nothing must be done. */
+static void tell_room(struct publisher *p)
+{
+    bool is_full = p->file == NULL || !event_file_has_room(p->file);
+
+    if (p->space == NULL || is_full == atomic_load(&p->space->events_are_full))
+        return;
+    atomic_store(&p->space->events_are_full, is_full);
+    if (is_full)
+        log_warn("events=%s what=\"no room in the event files: no attempts begin\"",
+                 p->file_directory);
+    else
+        log_info("events=%s what=\"room in the event files again: attempts go on\"",
+                 p->file_directory);
 }
 
 /* Every lane continues where the files say. What was told since is read from the journal again. */
@@ -255,10 +268,12 @@ static void reopen(struct publisher *p)
     if (error == 0) {
         set_cursors(p, &cursors);
         p->is_broken = false;
+        tell_room(p);
         return;
     }
     report(p, "the event files do not open", error);
-    if (may_try_again(p))
+    tell_room(p);
+    if (may_go_on(p))
         pause_ms(p, RETRY_MS);
 }
 
@@ -288,11 +303,13 @@ static int commit(struct publisher *p)
     if (error < 0) {
         report(p, "the event files do not take more", error);
         p->is_broken = p->is_broken || error == -EIO;
+        tell_room(p);
         return error;
     }
     p->flush_ms = p->commit_ms = clock_monotonic_ms();
     tell_passed(p, &durable);
     (void)event_file_rotate_if_due(p->file, clocks_read());
+    tell_room(p);
     return 0;
 }
 
@@ -312,6 +329,7 @@ static void keep_pace(struct publisher *p)
         p->flush_ms = now_ms;
         if (error < 0)
             report(p, "the event files do not take more", error);
+        tell_room(p);
     }
     if (error < 0) /* not again before some time has passed */
         p->commit_ms = p->flush_ms = now_ms;
@@ -323,7 +341,8 @@ static void append(struct publisher *p, struct bytes line)
 
     while ((error = event_file_append(p->file, line)) < 0) {
         report(p, "the event files do not take more", error);
-        if (!may_try_again(p))
+        tell_room(p);
+        if (!may_go_on(p))
             return;
         pause_ms(p, RETRY_MS);
     }
@@ -341,8 +360,10 @@ static void on_event(void *context, const struct event *event)
         /* Between two records everything before the second is whole, so it may be committed. */
         event_file_mark(p->file, p->lane, event->position);
         p->record = event->position;
-        if (++p->ticks % TICK_RECORDS == 0)
+        if (++p->ticks % TICK_RECORDS == 0) {
             keep_pace(p);
+            (void)may_go_on(p);
+        }
         if (p->is_broken)
             return;
     }
@@ -380,7 +401,7 @@ static bool catch_up(struct publisher *p, struct lane *lane, uint64_t until, uin
     report(p, "the journal does not read back", error);
     /* What was told of it comes again after the files were cut to the last commit. */
     p->is_broken = true;
-    if (may_try_again(p))
+    if (may_go_on(p))
         pause_ms(p, RETRY_MS);
     return false;
 }
@@ -467,7 +488,7 @@ static void finish(struct publisher *p)
             return;
         if (p->is_broken)
             reopen(p);
-        else if (may_try_again(p))
+        else if (may_go_on(p))
             pause_ms(p, RETRY_MS);
     }
 }
@@ -478,7 +499,16 @@ static int64_t idle_ms(struct publisher *p)
 
     if (event_file_unwritten(p->file) > 0)
         return FLUSH_EVERY_MS;
+    if (!event_file_has_room(p->file))
+        return RETRY_MS;
     return event_file_has_uncommitted(p->file, &uncommitted) ? COMMIT_EVERY_MS : IDLE_MS;
+}
+
+/* Nothing may be left to write, so nothing else would find out that there is room again. */
+static void look_for_room(struct publisher *p)
+{
+    if (commit(p) < 0)
+        p->commit_ms = clock_monotonic_ms();
 }
 
 static void *run_thread(void *context)
@@ -504,6 +534,8 @@ static void *run_thread(void *context)
             pause_ms(p, BATCH_MS);
         else if (bytes == 0 && !is_packing)
             wait_for_work(p, idle_ms(p));
+        if (!event_file_has_room(p->file) && clock_monotonic_ms() >= p->commit_ms + RETRY_MS)
+            look_for_room(p);
     }
     finish(p);
     if (p->has_given_up)
@@ -548,6 +580,7 @@ static struct publisher *publisher_make(const struct publisher_settings *setting
     p->file_directory = strdup(settings->file.directory);
     check(p->spool_directory != NULL && p->file_directory != NULL);
     p->file_settings = settings->file;
+    p->space = settings->space;
     p->file_settings.directory = p->file_directory;
     p->lane_count = settings->shard_count;
     p->lanes = calloc(p->lane_count, sizeof(*p->lanes));
@@ -581,6 +614,7 @@ struct publisher *publisher_start(const struct publisher_settings *settings, cha
         goto fail;
     }
     set_cursors(p, &cursors);
+    tell_room(p);
     error = pthread_create(&p->thread, NULL, run_thread, p);
     if (error != 0) {
         (void)snprintf(why, why_len, "no thread for the event files: %s", strerror(error));
@@ -594,8 +628,9 @@ fail:
     return NULL;
 }
 
-void publisher_stop(struct publisher **publisher)
+void publisher_stop(struct publisher **publisher, int64_t deadline_ms)
 {
+    (*publisher)->give_up_ms = deadline_ms;
     atomic_store(&(*publisher)->is_stopping, true);
     wake_up(*publisher);
     pthread_join((*publisher)->thread, NULL);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "event/event_file.h"
+#include "queue/space.h"
 
 struct publisher;
 
@@ -19,6 +20,7 @@ struct publisher_settings {
     const char *spool_directory; /* copied */
     unsigned shard_count;        /* shards 00 .. shard_count-1, at most EVENT_SHARDS_MAX */
     size_t hand_over_max;        /* bytes waiting a shard; 0: 16 MiB */
+    struct space *space;         /* events_are_full is the publisher's to say; NULL: nobody asks */
     struct event_file_settings file;
 };
 
@@ -37,6 +39,7 @@ void publisher_attach(struct publisher *publisher, unsigned shard, publisher_pas
  * Thread: the engine that owns the shard. */
 void publisher_push(struct publisher *publisher, unsigned shard, uint64_t position,
                     struct bytes records);
-/* Takes what was pushed, commits, ends the thread. While the files cannot be written it gives up
- * after some seconds: the next start continues from the journal. passed() is not called after. */
-void publisher_stop(struct publisher **publisher);
+/* Takes what was pushed, commits, ends the thread. What is not in the files at deadline_ms
+ * (monotonic), because they cannot be written or there is so much of it, is left to the next start,
+ * which continues from the journal. passed() is not called after. */
+void publisher_stop(struct publisher **publisher, int64_t deadline_ms);

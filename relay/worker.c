@@ -93,6 +93,7 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
         .is_adopted = is_adopted,
         .sink_count = 1,
         .settings = &config->spool,
+        .space = &worker->shared->space,
         .hooks = {worker, on_due, on_journaled, on_domain_idle, on_delay_max},
         .recovers_later = true,
     };
@@ -296,17 +297,31 @@ static void part_stopped(void *context)
         part_stopped(worker);
         return;
     }
+    engine_timeout_cancel(worker->engine, &worker->break_off);
     engine_stop(worker->engine);
+}
+
+/* A disk that takes nothing: its outcomes are not waited for any longer. */
+static void on_break_off(struct timeout *timeout)
+{
+    struct worker *worker = container_of(timeout, struct worker, break_off);
+
+    log_warn("engine=%u what=\"the disk is not waited for any longer: the time to stop is over\"",
+             worker->index);
+    for (unsigned i = 0; i < worker->shard_count; i++)
+        shard_break_off(worker->shards[i]);
 }
 
 static void open_stop(struct letter *letter, struct engine *engine)
 {
     struct worker *worker = container_of(letter, struct worker, stop_letter);
 
-    (void)engine;
     check(worker->stop_phase == STOP_NONE);
     worker->stop_phase = STOP_SERVICES;
     worker->stop_waits = 2;
+    timeout_init(&worker->break_off, on_break_off);
+    engine_timeout(engine, &worker->break_off,
+                   MAX(worker->break_off_ms - engine_now_ms(engine), (int64_t)1));
     submission_stop(worker->submission, worker->stop_deadline_ms, part_stopped, worker);
     delivery_stop(worker->delivery, worker->stop_deadline_ms, part_stopped, worker);
 }
@@ -320,8 +335,9 @@ static void open_abort(struct letter *letter, struct engine *engine)
     delivery_abort(worker->delivery);
 }
 
-void worker_stop(struct worker *worker, int64_t deadline_ms)
+void worker_stop(struct worker *worker, int64_t deadline_ms, int64_t break_off_ms)
 {
+    worker->break_off_ms = break_off_ms;
     worker->stop_deadline_ms = deadline_ms;
     worker->stop_letter.open = open_stop;
     engine_post(worker->engine, &worker->stop_letter);

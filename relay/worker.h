@@ -40,6 +40,7 @@ struct shared {
     struct dns_cache *dns_cache;
     struct publisher *publisher;
     struct blocking *blocking;
+    struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
     unsigned worker_count;
     unsigned shard_count; /* directories 00 .. shard_count-1; the first worker_count are owned */
@@ -67,7 +68,8 @@ struct worker {
     _Atomic bool is_stopped; /* everything it held has ended */
     /* stopping */
     struct letter stop_letter, abort_letter;
-    int64_t stop_deadline_ms;
+    int64_t stop_deadline_ms, break_off_ms;
+    struct timeout break_off;
     unsigned stop_waits; /* parts that have not ended */
     unsigned stop_phase;
 };
@@ -77,8 +79,9 @@ void worker_start(struct worker *worker, struct shared *shared, unsigned index);
 /* Until they stand; or -errno and worker->why. */
 must_use int worker_wait_started(struct worker *worker);
 /* Any thread, once, later answered by is_stopped: sessions 421, attempts until the deadline, then
- * the spool is flushed and the engine's loop ends. */
-void worker_stop(struct worker *worker, int64_t deadline_ms);
+ * the spool is flushed and the engine's loop ends. What waits for the disk at break_off_ms is given
+ * up. */
+void worker_stop(struct worker *worker, int64_t deadline_ms, int64_t break_off_ms);
 void worker_abort(struct worker *worker); /* second signal; once, at any time before the join */
 void worker_join(struct worker *worker);  /* frees what it had */
 

@@ -40,6 +40,14 @@ static void print_status(void *context, const json_t *s)
            json_is_true(json_object_get(json_object_get(s, "spool"), "full"))
                ? " - FULL: mail is refused with 452"
                : "");
+    printf("free       %.1f MiB for the spool, %.1f MiB for event files, mail is refused below "
+           "%.1f MiB%s\n",
+           (double)number(s, "space", "spool_free_bytes") / 1048576,
+           (double)number(s, "space", "events_free_bytes") / 1048576,
+           (double)number(s, "space", "min_free_bytes") / 1048576,
+           json_is_true(json_object_get(json_object_get(s, "space"), "events_full"))
+               ? " - EVENT FILES FULL: no attempts begin"
+               : "");
     printf("unheld     %lld (must be 0)\n", number(s, NULL, "unheld"));
 }
 

@@ -60,6 +60,8 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         return refusal(530, "5.7.0", "Authentication required", "trust");
     if (pressure_is_high(generation->submission))
         return out_of_memory();
+    if (shard_is_full(generation->submission->shard)) /* before the content comes for nothing */
+        return refusal(452, "4.3.1", "The spool is full, try again later", "spool-full");
     struct intake *intake = intake_open(&generation->submission->home, mail, &client, &answer);
     if (intake == NULL)
         return out_of_memory();

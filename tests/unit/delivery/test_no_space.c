@@ -2,6 +2,7 @@
 #include "delivery/constraint.h"
 #include "delivery/state.h"
 #include "support/chat.c"
+#include "support/engine_fake.h"
 #include "support/unit.h"
 #include "tests/unit/delivery/world.c"
 
@@ -63,6 +64,43 @@ TEST(delivery_waits_while_outcomes_cannot_be_written)
     for (unsigned i = 0; i < 100 && world_pending(&world, id, 0)->attempts == 0; i++)
         turns(&world);
     assert_int_equal(world_pending(&world, id, 0)->attempts, 1);
+    struct engine *engine = world.engine;
+
+    assert_true(world_free(&world));
+    engine_destroy(&engine);
+}
+
+/* Recipients that no attempt may be begun for wait, and go on by themselves. */
+TEST(delivery_begins_no_more_attempts_than_their_outcomes_have_room)
+{
+    enum { ROOM = 3, COUNT = 40 };
+    struct engine_settings settings = {0};
+    struct world world;
+    struct world_message gone = {.from = "", .to = "a@gone.example", .content = "x"};
+    struct message_id last = {0};
+
+    world_init(&world, engine_create(&settings), NULL);
+    world.port = 1;
+    assert_true(world_mx(&world, BYTES("gone.example nxdomain")));
+    world_start(&world);
+    world.outcome_room = 0;
+    for (unsigned i = 0; i < COUNT; i++)
+        last = world_submit(&world, &gone);
+    turns(&world);
+    assert_int_equal(status_of(&world).in_attempt + status_of(&world).committing, 0);
+    assert_int_equal(status_of(&world).unheld, 0);
+    assert_int_equal(world_pending(&world, last, 0)->state, PENDING_READY);
+    /* As many as there is room for are settled, one after the other while nothing is durable. */
+    world.has_no_space = true;
+    world.outcome_room = ROOM;
+    fake_advance_ms(world.engine, 2 * TICK_MS);
+    turns(&world);
+    assert_in_range(status_of(&world).committing, 1, ROOM);
+    assert_int_equal(world_unfinished(&world), COUNT);
+    world.has_no_space = false;
+    for (unsigned i = 0; i < COUNT && world_unfinished(&world) > 0; i++)
+        turns(&world);
+    assert_int_equal(world_unfinished(&world), 0);
     struct engine *engine = world.engine;
 
     assert_true(world_free(&world));

@@ -93,6 +93,11 @@ bool shard_is_adopted(const struct shard *shard)
     return shard->world->is_adopted;
 }
 
+size_t shard_outcome_room(const struct shard *shard)
+{
+    return shard->world->outcome_room;
+}
+
 struct message_id shard_next_id(struct shard *shard)
 {
     return (struct message_id){shard->next_serial++};
@@ -658,7 +663,7 @@ bool world_mx(struct world *world, struct bytes text)
 
 void world_init(struct world *world, struct engine *engine, struct buf *facts)
 {
-    *world = (struct world){.engine = engine, .facts = facts, .port = 25};
+    *world = (struct world){.engine = engine, .facts = facts, .port = 25, .outcome_room = SIZE_MAX};
     list_init(&world->mx);
     list_init(&world->lookups);
     arena_init(&world->arena, 1 << 20);

@@ -46,6 +46,7 @@ struct world {
     unsigned load_error; /* the next load fails with it */
     unsigned read_error; /* so does reading content */
     bool has_no_space;   /* commits wait */
+    size_t outcome_room; /* recipients; as much as anybody asks for at first */
     size_t outcomes_max; /* a commit with more is too large; 0: none is */
     struct message *last_dsn;
     struct arena arena; /* of texts in the settings */

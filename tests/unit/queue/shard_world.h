@@ -32,6 +32,7 @@ struct world {
     struct spool_settings settings;
     char directory[64];
     unsigned sink_count;
+    const struct space *space; /* NULL: there is always room */
     bool is_adopted, recovers_later;
     bool with_blocking; /* chores on a thread, as in the program */
     struct blocking *blocking;
@@ -135,6 +136,7 @@ WORLD_MAY int world_open(struct world *world)
         .is_adopted = world->is_adopted,
         .sink_count = world->sink_count,
         .settings = &world->settings,
+        .space = world->space,
         .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle,
                   world_on_delay_max},
         .recovers_later = world->recovers_later,

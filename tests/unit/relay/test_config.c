@@ -53,6 +53,7 @@ TEST(config_smallest_file_has_every_default)
     assert_int_equal(config->delivery.source_count, 1);
     assert_string_equal(config->delivery.sources[0].ehlo, "mta1.example.net");
     assert_string_equal(config->spool.directory, "/tmp/x/spool");
+    assert_int_equal(config->min_free_bytes, 256 << 20);
     assert_null(config->dns.servers);
     config_release(&config);
 }
@@ -226,6 +227,7 @@ TEST(config_reload_refuses_what_needs_a_restart)
         {"engines: 7\n", "engines"},
         {"delivery: {connections: 77}\n", "delivery.connections"},
         {"limits: {memory: 77MiB}\n", "limits.memory"},
+        {"spool: {min_free: 3GiB}\n", NULL},
         {"spool: {segment_size: 8MiB}\n", "spool"},
         {"spool: {spare_segments: 7}\n", "spool"},
         {"spool: {resident: 77MiB}\n", "spool"},

@@ -12,7 +12,7 @@
 #include "tests/unit/event/event_sample.h"
 #include "tests/unit/queue/spool_build.h"
 
-enum { SHARDS = 2, WAIT_MS = 20000 };
+enum { SHARDS = 2, WAIT_MS = 20000, STOP_MS = 5000 };
 
 /* In the place of libc's: a disk that is slow, then fails. Only the publisher's thread calls them
  * while they are set. */
@@ -45,6 +45,7 @@ struct fixture {
     struct build builds[SHARDS]; /* each in a spool of its own, see fixture_make() */
     struct publisher *publisher;
     size_t hand_over_max;
+    struct space space;
     _Atomic uint64_t passed[SHARDS];
     uint32_t seq[SHARDS];      /* of the next outcome */
     _Atomic uint64_t expected; /* events */
@@ -64,6 +65,7 @@ static struct publisher *start(struct fixture *f, char *why)
         .spool_directory = f->builds[0].spool,
         .shard_count = SHARDS,
         .hand_over_max = f->hand_over_max,
+        .space = &f->space,
         .file = {.directory = f->events},
     };
 
@@ -106,12 +108,17 @@ static void fixture_make(struct fixture *f)
     fixture_start(f);
 }
 
+static void stop(struct fixture *f)
+{
+    publisher_stop(&f->publisher, clock_monotonic_ms() + STOP_MS);
+}
+
 static void fixture_remove(struct fixture *f)
 {
     char command[128];
 
     if (f->publisher != NULL)
-        publisher_stop(&f->publisher);
+        stop(f);
     free(f->builds[1].bytes);
     build_remove(&f->builds[0]);
     snprintf(command, sizeof(command), "rm -rf '%s'", f->events);
@@ -212,7 +219,7 @@ TEST(publisher_writes_what_is_pushed)
         push(&f, i % SHARDS, 3);
     expect_all_passed(&f);
     expect_files(&f);
-    publisher_stop(&f.publisher);
+    stop(&f);
     assert_null(f.publisher);
     assert_int_equal(metric_sum(METRIC_EVENTS_DEFERRED) - written, 60);
     assert_int_equal(metric_sum(METRIC_EVENTS_LAG_BYTES), 0);
@@ -226,7 +233,7 @@ TEST(publisher_stop_writes_what_is_left)
     fixture_make(&f);
     for (unsigned i = 0; i < 50; i++)
         push(&f, 1, 4);
-    publisher_stop(&f.publisher);
+    stop(&f);
     expect_files(&f);
     fixture_remove(&f);
 }
@@ -238,7 +245,7 @@ TEST(publisher_catches_up_at_a_start)
 
     fixture_make(&f);
     push(&f, 0, 3);
-    publisher_stop(&f.publisher);
+    stop(&f);
     /* Durable, and never handed over: the program was killed. */
     (void)flush(&f, 0, 5, &position);
     next_segment(&f, 0);
@@ -292,7 +299,7 @@ TEST(publisher_drops_hand_overs_without_room_and_reads_them_back)
     int64_t dropped = metric_sum(METRIC_EVENTS_DROPPED_RUNS);
 
     fixture_make(&f);
-    publisher_stop(&f.publisher);
+    stop(&f);
     f.hand_over_max = 3000;
     fixture_start(&f);
     /* Some runs find no room only when the publisher is behind; every tenth is larger than all of
@@ -354,9 +361,14 @@ TEST(publisher_waits_for_a_full_disk_and_loses_nothing)
         sleep_ms(5);
     assert_true(metric_sum(METRIC_EVENTS_ERRORS) > errors);
     assert_int_equal(atomic_load(&f.passed[0]), before);
+    assert_true(atomic_load(&f.space.events_are_full)); /* no attempts meanwhile */
     assert_int_equal(dup2(saved, fd), fd);
     close(saved);
     expect_all_passed(&f);
+    until_ms = clock_monotonic_ms() + WAIT_MS;
+    while (atomic_load(&f.space.events_are_full) && clock_monotonic_ms() < until_ms)
+        sleep_ms(5);
+    assert_false(atomic_load(&f.space.events_are_full));
     expect_files(&f);
     fixture_remove(&f);
 }
@@ -412,9 +424,28 @@ TEST(publisher_stop_gives_up_on_a_full_disk_and_the_next_start_goes_on)
     for (unsigned i = 0; i < 10; i++)
         push(&f, 0, 2);
     int64_t start_ms = clock_monotonic_ms();
-    publisher_stop(&f.publisher);
+    stop(&f);
     assert_in_range(clock_monotonic_ms() - start_ms, 0, 15000);
     close(saved);
+    fixture_start(&f);
+    expect_all_passed(&f);
+    expect_files(&f);
+    fixture_remove(&f);
+}
+
+/* Much may be left to write to a disk that is well. */
+TEST(publisher_stop_ends_in_time_with_much_left)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    for (unsigned i = 0; i < 60; i++) {
+        push(&f, 0, 1000);
+        if (i % 4 == 3)
+            next_segment(&f, 0);
+    }
+    publisher_stop(&f.publisher, clock_monotonic_ms()); /* now */
+    assert_true(atomic_load(&f.passed[0]) < durable(&f, 0));
     fixture_start(&f);
     expect_all_passed(&f);
     expect_files(&f);
@@ -427,7 +458,7 @@ TEST(publisher_start_says_why_it_cannot)
     char why[256] = "";
 
     fixture_make(&f);
-    publisher_stop(&f.publisher);
+    stop(&f);
     struct fixture other = f;
     snprintf(other.events, sizeof(other.events), "/nonexistent/events");
     assert_null(start(&other, why));
@@ -461,7 +492,7 @@ TEST(publisher_takes_pushes_of_several_engines)
     struct pusher pushers[SHARDS];
 
     fixture_make(&f);
-    publisher_stop(&f.publisher);
+    stop(&f);
     f.hand_over_max = 20000; /* now and then too little */
     fixture_start(&f);
     for (unsigned i = 0; i < SHARDS; i++) {
@@ -535,7 +566,7 @@ TEST(publisher_is_cheap)
         publisher_push(f.publisher, 0, position_of(b->sequence, SPOOL_BLOCK), run);
         sleep_ms(1);
     }
-    publisher_stop(&f.publisher);
+    stop(&f);
     int64_t event_ns = (cpu_ns() - began_ns) / (PER_RUN * RUNS);
 
     printf("event_ns=%lld json_ns=%lld writes=%u events=%d\n", (long long)event_ns,
