@@ -17,7 +17,7 @@ static const char *const kind_expected[] = {
     [CONFIG_MILLISECONDS] = "a duration with a unit, such as 250ms or 2s",
     [CONFIG_PERCENT] = "a percentage, such as 20%",
     [CONFIG_NUMBER] = "a number",
-    [CONFIG_RATE] = "a rate, such as 10/s or 600/m",
+    [CONFIG_RATE] = "a rate, such as 10/s or 600/m, or none",
     [CONFIG_SECTION] = "a mapping",
     [CONFIG_CUSTOM] = "a value",
 };
@@ -211,7 +211,9 @@ static void read_scalar(struct config_reader *reader, const struct config_key *k
             expected_error(reader, node, text, kind_expected[key->kind]);
         return;
     case CONFIG_RATE:
-        if (!value_rate(text, field))
+        if (bytes_equal(text, BYTES("none")))
+            *(double *)field = 0;
+        else if (!value_rate(text, field))
             expected_error(reader, node, text, kind_expected[key->kind]);
         return;
     case CONFIG_COUNT:

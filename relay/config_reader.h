@@ -21,7 +21,7 @@ enum config_kind {
     CONFIG_MILLISECONDS, /* unsigned */
     CONFIG_PERCENT,      /* unsigned */
     CONFIG_NUMBER,       /* double */
-    CONFIG_RATE,         /* double, a second */
+    CONFIG_RATE,         /* double, a second; "none" is 0 */
     CONFIG_SECTION,      /* a mapping; `keys` says which */
     CONFIG_CUSTOM,       /* `read` does it */
 };

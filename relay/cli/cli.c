@@ -155,11 +155,11 @@ static void print_help(FILE *to)
                 "usage: ringpost [-c FILE] COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(to,
-            "\n  -c FILE  the configuration; else $RINGPOST_CONFIG, else\n"
-            "           /etc/ringpost/ringpost.yaml\n"
-            "  --json   print JSON lines, complaints too\n\n"
-            "`ringpost COMMAND --help` tells more; ringpost(8) and ringpost.yaml(5) tell all.\n");
+    fprintf(to, "\n  -c FILE  the configuration; else $RINGPOST_CONFIG, else\n"
+                "           /etc/ringpost/ringpost.yaml\n"
+                "  --json   print JSON lines, complaints too\n"
+                "  --version\n\n"
+                "`ringpost help COMMAND` tells more; ringpost(8) and ringpost.yaml(5) tell all.\n");
 }
 
 static const struct cli_command *find_command(const char *name)
@@ -191,39 +191,75 @@ static void take_common(struct cli *cli)
     cli->argv[kept] = NULL;
 }
 
+/* The options before the command; the index of the command, or -1 with an exit code where it ends
+ * here. */
+static int take_front(struct cli *cli, int argc, char **argv, int *code_out)
+{
+    int i = 1;
+
+    *code_out = EXIT_GOOD;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "-c") == 0) {
+            if (++i == argc) {
+                *code_out = cli_fail(EXIT_USAGE, "-c needs a value, the configuration file");
+                return -1;
+            }
+            cli->config_path = argv[i];
+        } else if (strcmp(argv[i], "--json") == 0) {
+            cli->json = json_wanted = true;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            puts("ringpost " RINGPOST_VERSION);
+            return -1;
+        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help(stdout);
+            return -1;
+        } else {
+            *code_out =
+                cli_fail(EXIT_USAGE, "unknown option %s; `ringpost help` lists them", argv[i]);
+            return -1;
+        }
+    }
+    if (i < argc)
+        return i;
+    print_help(stderr);
+    *code_out = EXIT_USAGE;
+    return -1;
+}
+
+/* Not in the table, which it reads. */
+static int run_help(const struct cli *cli)
+{
+    if (cli->argc == 1) {
+        print_help(stdout);
+        return EXIT_GOOD;
+    }
+    const struct cli_command *command = find_command(cli->argv[1]);
+    if (command == NULL || cli->argc > 2)
+        return cli_fail(EXIT_USAGE, "%s %s; `ringpost help` lists the commands",
+                        command == NULL ? "unknown command" : "help takes one command, but got",
+                        cli->argv[command == NULL ? 1 : 2]);
+    printf("%s", command->usage);
+    return EXIT_GOOD;
+}
+
 int cli_main(int argc, char **argv)
 {
     struct cli cli = {.config_path = getenv("RINGPOST_CONFIG")};
-    int i = 1;
+    int code;
+    int first = take_front(&cli, argc, argv, &code);
 
-    for (; i < argc && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
-            cli.config_path = argv[++i];
-        } else if (strcmp(argv[i], "--json") == 0) {
-            cli.json = json_wanted = true;
-        } else if (strcmp(argv[i], "--version") == 0) {
-            puts("ringpost " RINGPOST_VERSION);
-            return EXIT_GOOD;
-        } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_help(stdout);
-            return EXIT_GOOD;
-        } else {
-            return cli_fail(EXIT_USAGE, "unknown option %s; `ringpost help` lists them", argv[i]);
-        }
-    }
+    if (first < 0)
+        return code;
     if (cli.config_path == NULL)
         cli.config_path = "/etc/ringpost/ringpost.yaml";
-    if (i == argc || strcmp(argv[i], "help") == 0) {
-        print_help(i == argc ? stderr : stdout);
-        return i == argc ? EXIT_USAGE : EXIT_GOOD;
-    }
-    const char *name = argv[i];
-    const struct cli_command *command = find_command(name);
-    cli.argc = argc - i;
-    cli.argv = argv + i;
+    cli.argc = argc - first;
+    cli.argv = argv + first;
     take_common(&cli);
+    if (strcmp(argv[first], "help") == 0)
+        return run_help(&cli);
+    const struct cli_command *command = find_command(argv[first]);
     if (command == NULL)
-        return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists them", name);
+        return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists them", argv[first]);
     if (cli.help && cli.argc == 1) {
         printf("%s", command->usage);
         return EXIT_GOOD;

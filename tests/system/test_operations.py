@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import urllib.request
@@ -195,3 +197,43 @@ def test_metrics_and_health(stage):
     assert len(names) == len(set(names)), "a series is told twice"
     with urllib.request.urlopen(f"{base}/health") as reply:
         assert reply.read() == b"ok\n"
+
+
+MANUAL = pathlib.Path(__file__).parents[2] / "docs" / "man"
+
+
+def options_by_command(manual):
+    """What the manual page says behind each command's name, its subcommands' together."""
+    found = {}
+    for line in re.findall(r"^\.It Cm (.*)$", manual, re.MULTILINE):
+        found.setdefault(line.split()[0], set()).update(re.findall(r"Fl (-[a-z-]+)", line))
+    return {name: {f"-{option}" for option in options} for name, options in found.items()}
+
+
+def test_manual_and_help_tell_the_same_commands_and_options(stage):
+    relay = stage.unstarted_ringpost()
+    told = options_by_command((MANUAL / "ringpost.8").read_text())
+    general = relay.cli("help").stdout
+    listed = set(re.findall(r"^  ([a-z]+) +\S", general, re.MULTILINE))
+    assert listed | {"help"} == set(told)
+    for command in listed:
+        usage = relay.cli("help", command).stdout
+        assert usage == relay.cli(command, "--help").stdout and usage.startswith("usage: ringpost ")
+        # The manual tells of these once, behind all commands, as `which`.
+        which = {"--domain", "--sender", "--recipient"} if command == "queue" else set()
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", usage)) - {"--json", "--help"} \
+            == told[command] | which, command
+    assert relay.cli("help", "--json").stdout == general
+    for words in (["frobnicate"], ["queue", "list"]):
+        refused = relay.cli("help", *words, check=False)
+        assert refused.returncode == 64 and words[-1] in refused.stderr and not refused.stdout
+    without = subprocess.run([parts.PROGRAM, "-c"], capture_output=True, text=True)
+    assert without.returncode == 64 and "-c needs a value" in without.stderr
+
+
+def test_rules_of_sites_are_taken_as_the_manual_writes_them(stage):
+    line = re.search(r"^\.Li (\{match: PATTERN, connections.*\}) ;$",
+                     (MANUAL / "ringpost.yaml.5").read_text(), re.MULTILINE)
+    relay = stage.unstarted_ringpost()
+    relay.write_config(delivery=f'{{sites: [{line[1].replace("PATTERN", "a.example")}]}}')
+    relay.cli("check")

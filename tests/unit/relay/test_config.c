@@ -75,7 +75,8 @@ TEST(config_every_section_is_read)
                  "cher.example\", to: [\"mx:other.example\"]}\n"
                  "sources: [{name: a, address: 192.0.2.1, ehlo: out1.example.net, weight: 3}]\n"
                  "delivery: {allow_private: [\"10.0.0.0/8\"], ipv6: false,\n"
-                 "           sites: [{match: example.org, connections: 2, rate: 600/m}]}\n"
+                 "           sites: [{match: example.org, connections: 2, rate: 600/m},\n"
+                 "                   {match: example.net, rate: none}]}\n"
                  "metrics: {listen: \"127.0.0.1:9925\"}\n"
                  "log: {to: syslog, level: debug}\n");
 
@@ -95,8 +96,9 @@ TEST(config_every_section_is_read)
     assert_true(config->delivery.routes[1].use_mx);
     assert_string_equal(config->delivery.routes[1].targets[0], "other.example");
     assert_int_equal(config->delivery.sources[0].weight, 3);
-    assert_int_equal(config->delivery.egress_rule_count, 2);
+    assert_int_equal(config->delivery.egress_rule_count, 3);
     assert_true(config->delivery.egress_rules[0].messages_per_s == 10.0);
+    assert_true(config->delivery.egress_rules[1].messages_per_s == 0.0);
     assert_false(config->delivery.mx.use_ipv6);
     assert_true(config->has_metrics);
     config_release(&config);
@@ -121,6 +123,8 @@ static const struct {
     {SMALLEST "limits: {strict_syntax: 1}\n", "expected true or false\n"},
     {SMALLEST "limits: {recipients: 1}\n", "is out of bounds; expected from 100 to "},
     {SMALLEST "limits: {errors: 5000000000}\n", "expected from 1 to 4294967295\n"},
+    {SMALLEST "delivery: {sites: [{match: a.example, rate: never}]}\n",
+     "\"never\" found; expected a rate, such as 10/s or 600/m, or none\n"},
     {SMALLEST "dns: {timeout: 10ms}\n", "is out of bounds; expected from 50ms to 60s\n"},
     {SMALLEST "stop_timeout: 2h\n", "is out of bounds; expected at most 1h\n"},
     {SMALLEST "limits:\n  recipients: many\n",
