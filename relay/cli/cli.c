@@ -29,6 +29,26 @@ void cli_print_json(json_t *object)
     print_line(stdout, object);
 }
 
+/* Peers write some of these texts: what a terminal might obey is shown escaped. */
+void cli_print_text(const char *text)
+{
+    bool is_plain = true;
+
+    for (const char *c = text; *c != '\0'; c++)
+        is_plain = is_plain && (uint8_t)*c >= ' ' && *c != 0x7f &&
+                   !((uint8_t)c[0] == 0xc2 && (uint8_t)c[1] < 0xa0);
+    if (is_plain) {
+        fputs(text, stdout);
+        return;
+    }
+    json_t *value = json_string(text);
+    char *quoted = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+
+    fputs(quoted == NULL ? "-" : quoted, stdout);
+    free(quoted);
+    json_decref(value);
+}
+
 static void complain(int code, const char *prefix, const char *text, const char *hint)
 {
     if (json_wanted)

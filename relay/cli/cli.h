@@ -41,6 +41,9 @@ int cli_misuse(const struct cli *cli, const char *format, ...)
 void cli_complain(int code, const char *text);
 /* A result: one line of JSON on stdout. Takes `object` over. */
 void cli_print_json(json_t *object);
+/* UTF-8 as it is, or as a JSON string in ASCII where a terminal might obey something in it: peers
+ * write some of these texts. */
+void cli_print_text(const char *text);
 /* The configuration, or NULL after every error was told on stderr. */
 struct config *cli_config(const struct cli *cli);
 /* Only its state_dir, also while the rest of the file is wrong; false after a complaint. */

@@ -1,14 +1,11 @@
 /* explain.c - the daemon's explanation, with the last outcome out of the event files. */
 #include "relay/cli/explain.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "event/event.h"
-#include "event/event_tail.h"
+#include "relay/cli/last_outcome.h"
 
 struct explanation {
     const struct cli *cli;
@@ -22,51 +19,10 @@ static const char *text_of(const json_t *object, const char *key)
 
 /* --- the last outcome ------------------------------------------------------------------------- */
 
-/* What of a deferred event tells why it was not delivered. */
-static json_t *outcome_of(const json_t *event)
+static void keep_outcome(void *context, const char *id, const char *recipient, json_t *outcome)
 {
-    static const char *const keys[] = {"time", "recipient", "reply", "class", "rule"};
-    static const char *const of_egress[] = {"mx_host", "mx_ip", "source"};
-    json_t *egress = json_object_get(event, "egress");
-    json_t *outcome = json_object();
-
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-        json_object_set(outcome, keys[i], json_object_get(event, keys[i]));
-    json_object_set(outcome, "attempt",
-                    json_object_get(json_object_get(event, "attempt"), "number"));
-    for (size_t i = 0; i < ARRAY_LEN(of_egress); i++)
-        json_object_set(outcome, of_egress[i], json_object_get(egress, of_egress[i]));
-    return outcome;
-}
-
-/* The last deferral of each recipient that the filter means, as an object by address. */
-static int read_outcomes(const char *directory, const struct event_filter *filter, json_t *outcomes)
-{
-    struct event_tail *tail;
-    struct bytes line;
-    int got = event_tail_open(directory, filter, false, &tail);
-
-    if (got < 0)
-        return got;
-    while ((got = event_tail_next(tail, &line)) > 0) {
-        json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
-        const char *kind = text_of(event, "kind");
-        const char *recipient = text_of(event, "recipient");
-
-        if (kind != NULL && recipient != NULL && strcmp(kind, "deferred") == 0)
-            json_object_set_new(outcomes, recipient, outcome_of(event));
-        json_decref(event);
-    }
-    event_tail_close(&tail);
-    return got;
-}
-
-static int64_t wall_ms_of(const json_t *line, const char *key)
-{
-    const char *text = text_of(line, key);
-    int64_t wall_ms;
-
-    return text != NULL && clock_parse_rfc3339(bytes_of(text), &wall_ms) ? wall_ms : 0;
+    (void)id; /* of the message asked for, or of any of the domain */
+    json_object_set(context, recipient, outcome);
 }
 
 static json_t *latest(json_t *outcomes)
@@ -98,7 +54,7 @@ static void set_outcome(json_t *line, json_t *outcome)
  * failure leaves them as they are: the explanation is good without. */
 static void add_outcomes(const struct explanation *e, const char *id, const char *domain)
 {
-    char state_dir[CLI_PATH_MAX], directory[CLI_PATH_MAX], at_domain[300];
+    char at_domain[300];
     const json_t *first = json_array_get(e->lines, 0);
     struct event_filter filter = {.id = id};
     json_t *outcomes = json_object(), *line;
@@ -107,17 +63,9 @@ static void add_outcomes(const struct explanation *e, const char *id, const char
     snprintf(at_domain, sizeof(at_domain), "@%s", domain != NULL ? domain : "");
     if (id == NULL)
         filter.recipient = at_domain;
-    filter.since_ms = wall_ms_of(first, id != NULL ? "accepted" : "oldest_accepted");
-    if (!cli_state_dir(e->cli, state_dir) ||
-        !state_dir_file(state_dir, "events", directory, sizeof(directory)))
+    filter.since_ms = last_outcome_wall_ms(first, id != NULL ? "accepted" : "oldest_accepted");
+    if (!last_outcomes_read(e->cli, &filter, keep_outcome, outcomes))
         goto out;
-    int error = read_outcomes(directory, &filter, outcomes);
-
-    if (error < 0) {
-        fprintf(stderr, "ringpost: last outcomes cannot be read from %s: %s\n", directory,
-                strerror(-error));
-        goto out;
-    }
     json_array_foreach(e->lines, i, line)
     {
         const char *recipient = text_of(line, "recipient");
@@ -132,26 +80,6 @@ out:
 }
 
 /* --- for people ------------------------------------------------------------------------------- */
-
-/* Peers write some of these texts: what a terminal might obey is shown escaped. */
-static void print_text(const char *text)
-{
-    bool is_plain = true;
-
-    for (const char *c = text; *c != '\0'; c++)
-        is_plain = is_plain && (uint8_t)*c >= ' ' && *c != 0x7f &&
-                   !((uint8_t)c[0] == 0xc2 && (uint8_t)c[1] < 0xa0);
-    if (is_plain) {
-        fputs(text, stdout);
-        return;
-    }
-    json_t *value = json_string(text);
-    char *quoted = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-
-    fputs(quoted == NULL ? "-" : quoted, stdout);
-    free(quoted);
-    json_decref(value);
-}
 
 static void print_members(const json_t *object, int indent);
 
@@ -176,7 +104,7 @@ static void print_value(const json_t *value, int indent)
     }
     putchar(' ');
     if (json_is_string(value))
-        print_text(json_string_value(value));
+        cli_print_text(json_string_value(value));
     else if (json_is_integer(value))
         printf("%lld", (long long)json_integer_value(value));
     else

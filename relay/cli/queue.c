@@ -5,6 +5,7 @@
 
 #include "relay/cli/cli.h"
 #include "relay/cli/explain.h"
+#include "relay/cli/list.h"
 #include "relay/config_value.h"
 
 /* --- how lines look --------------------------------------------------------------------------- */
@@ -14,17 +15,6 @@ static const char *text(const json_t *line, const char *key)
     const char *value = json_string_value(json_object_get(line, key));
 
     return value == NULL ? "-" : value;
-}
-
-static void print_recipient(void *context, const json_t *line)
-{
-    (void)context;
-    printf("%s %-10s attempts=%lld size=%lld accepted=%s due=%s from=<%s> to=<%s>\n",
-           text(line, "id"), text(line, "state"),
-           (long long)json_integer_value(json_object_get(line, "attempts")),
-           (long long)json_integer_value(json_object_get(line, "size")), text(line, "accepted"),
-           text(line, "due"), json_string_value(json_object_get(line, "sender")),
-           text(line, "recipient"));
 }
 
 static void print_domain(void *context, const json_t *line)
@@ -96,7 +86,7 @@ struct queue_command {
 };
 
 static const struct queue_command subcommands[] = {
-    {"list", "queue.list", TAKES_FILTER | TAKES_AGE | TAKES_LIMIT, print_recipient, NULL},
+    {"list", "queue.list", TAKES_FILTER | TAKES_AGE | TAKES_LIMIT, NULL, NULL}, /* cli_list() */
     {"domains", "queue.domains", 0, print_domain, NULL},
     {"show", "queue.show", TAKES_FILTER, print_object, NULL},
     {"explain", "queue.explain", TAKES_FILTER, NULL, NULL}, /* cli_explain() */
@@ -235,7 +225,9 @@ static int run_sub(struct cli *cli, const struct queue_command *sub)
         return EXIT_USAGE;
     if (strcmp(sub->name, "explain") == 0)
         return cli_explain(cli, request);
-    int code = cli_control(cli, request, sub->line, &is_later, &done);
+    int code = strcmp(sub->name, "list") == 0
+                   ? cli_list(cli, request, &done)
+                   : cli_control(cli, request, sub->line, &is_later, &done);
     if (code == EXIT_GOOD && (sub->verb != NULL || cli->json))
         print_total(cli, sub, done);
     else if (code == EXIT_GOOD && strcmp(sub->name, "resume") == 0)
@@ -261,7 +253,8 @@ const struct cli_command cli_queue = {
     "queue",
     "look at unfinished mail: list, explain, retry, cancel, suspend ...",
     "usage: ringpost [-c FILE] queue SUBCOMMAND [WHICH] [--json]\n\n"
-    "  list        [WHICH] [--older-than AGE] [--limit N]   a line for each recipient\n"
+    "  list        [WHICH] [--older-than AGE] [--limit N]   a line for each recipient,\n"
+    "                                                       with its last reply\n"
     "  domains                                              how many wait for each domain\n"
     "  show        ID                                       one message's recipients\n"
     "  explain     ID | --domain NAME       what it waits for, which rule, until when, and what\n"

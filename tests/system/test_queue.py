@@ -220,6 +220,7 @@ class FakeDaemon:
 
     def __init__(self, relay, lines):
         relay.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (relay.state_dir / "events").mkdir(exist_ok=True)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(relay.state_dir / "control.sock"))
         self.socket.listen(1)
@@ -282,3 +283,55 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(stage, command, option
         assert "progress" not in out and "70000" not in out
         if options:
             assert json.loads(out.splitlines()[-1]) == done
+
+
+def test_list_tells_the_last_reply_of_each_recipient(stage):
+    replies = {"a": b"451 4.7.1 later\r\n", "b": b"450-4.2.1 first\r\n450 4.2.1 second\r\n"}
+    refuser = stage.receiver(lambda session, where, line:
+                             replies.get(line.partition("<")[2][:1]) if where == "rcpt" else None)
+    relay = stage.ringpost(routes=route_to(refuser.port), retry="{first: 1h, max: 2h}")
+    first = relay.submit(["a@told.example", "b@told.example"])
+    second = relay.submit("a@told.example")
+    relay.wait_events(3, kind="deferred")
+    replies["a"] = b"452 4.3.1 full\r\n"
+    relay.cli("queue", "retry", "--id", second)
+    relay.wait_events(4, kind="deferred")
+    relay.cli("queue", "suspend", "--domain", "new.example")
+    untried = relay.submit("c@new.example")
+
+    rows = {(row["id"], row["recipient"]): row for row in rows_of(relay.cli("queue", "list", "--json"))}
+    assert len(rows) == 4
+    told = {key: row["last_outcome"] and row["last_outcome"]["reply"] for key, row in rows.items()}
+    assert told[first, "a@told.example"]["text"] == "later"
+    assert told[first, "b@told.example"]["code"] == 450
+    assert told[second, "a@told.example"]["text"] == "full"  # the last one, of this message
+    assert rows[second, "a@told.example"]["last_outcome"]["attempt"] == 2
+    assert told[untried, "c@new.example"] is None
+
+    text = relay.cli("queue", "list").stdout
+    assert text.count("\n") == 4
+    assert "to=<a@told.example> last=452 4.3.1 full" in text
+    untold, = [line for line in text.splitlines() if line.startswith(untried)]
+    assert "last=" not in untold
+
+
+def test_list_of_a_long_queue_tells_replies_of_its_front_only(stage):
+    relay = stage.unstarted_ringpost()
+    count = 10005
+    row = {"id": "a3f100-5f3a9c1b2d4e7", "sender": "", "state": "scheduled", "attempts": 1, "size": 1,
+           "accepted": "2026-11-24T03:10:00.000Z"}
+    daemon = FakeDaemon(relay, [{**row, "recipient": f"u{i}@long.example"} for i in range(count)]
+                        + [{"done": True, "matched": count}])
+    with open(relay.state_dir / "events" / "current.jsonl", "w", encoding="ascii") as current:
+        for i in range(count):
+            print(json.dumps({"v": 1, "time": "2026-11-24T03:11:00.000Z", "kind": "deferred",
+                              "id": row["id"], "recipient": f"u{i}@long.example",
+                              "reply": {"code": 451, "text": f"reply \x1b[3{i}"}}, separators=(",", ":")),
+                  file=current)
+    listed = relay.cli("queue", "list")
+    daemon.close()
+    lines = listed.stdout.splitlines()
+    assert len(lines) == count and "first 10000" in listed.stderr
+    for i, line in enumerate(lines):
+        assert f"to=<u{i}@long.example>" in line
+        assert line.endswith(f'last=451 "reply \\u001B[3{i}"') if i < 10000 else "last=" not in line
