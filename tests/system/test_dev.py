@@ -1,0 +1,94 @@
+"""./dev: what it installs, and what it leaves behind when it is ended meanwhile."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import parts
+import pytest
+
+FAKES = {
+    "dpkg-query": "exit 1",  # nothing is installed
+    "sudo": 'exec "$@"',
+    "apt-get": 'echo "$@" >>"$FAKES/apt-get.log"\n'
+               'case $1 in install) "$DEV_POLICY"; echo $? >"$FAKES/policy.said";'
+               ' touch "$FAKES/installing"; sleep "${APT_SECONDS:-0}"; exit "${APT_STATUS:-0}" ;; esac',
+}
+
+
+@pytest.fixture
+def dev(tmp_path):
+    """A copy of ./dev in a folder of its own, with an apt-get that only says what it was told."""
+    shutil.copy(parts.ROOT / "dev", tmp_path / "dev")
+    fakes = tmp_path / "fakes"
+    fakes.mkdir()
+    for name, text in FAKES.items():
+        (fakes / name).write_text(f"#!/bin/sh\n{text}\n")
+        (fakes / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{fakes}:{os.environ['PATH']}", "FAKES": str(fakes),
+                   "DEV_POLICY": str(tmp_path / "policy-rc.d")}
+
+    class Dev:
+        policy = tmp_path / "policy-rc.d"
+        said = fakes / "policy.said"
+        installing = fakes / "installing"
+        log = fakes / "apt-get.log"
+
+        def start(self, **more):
+            return subprocess.Popen([tmp_path / "dev", "packages", "alpha", "beta"],
+                                    env={**environment, **more}, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    return Dev()
+
+
+def test_no_service_is_started_while_packages_are_installed_and_the_policy_goes(dev):
+    child = dev.start()
+    output, _ = child.communicate(timeout=parts.PATIENCE)
+    assert child.returncode == 0, output
+    assert "installing alpha beta" in output
+    assert dev.log.read_text().splitlines()[-1].endswith("alpha beta")
+    assert dev.said.read_text() == "101\n"
+    assert not dev.policy.exists()
+
+
+def test_a_failed_installation_is_told_and_leaves_no_policy(dev):
+    child = dev.start(APT_STATUS="100")
+    output, _ = child.communicate(timeout=parts.PATIENCE)
+    assert child.returncode == 1 and "apt-get could not install: alpha beta" in output
+    assert not dev.policy.exists()
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ended_meanwhile_it_takes_the_policy_away(dev, sig):
+    child = dev.start(APT_SECONDS="1")
+    parts.wait_for(dev.installing.exists, "the installation")
+    assert dev.policy.exists()
+    os.killpg(child.pid, sig)
+    child.communicate(timeout=parts.PATIENCE)
+    assert child.returncode != 0
+    assert not dev.policy.exists()
+
+
+def test_killed_meanwhile_its_policy_counts_no_more_and_the_next_call_removes_it(dev):
+    child = dev.start(APT_SECONDS="600")
+    parts.wait_for(dev.installing.exists, "the installation")
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate(timeout=parts.PATIENCE)
+    assert dev.policy.exists()
+    assert subprocess.run([dev.policy], check=False).returncode == 0  # services may be started
+    again = dev.start()
+    again.communicate(timeout=parts.PATIENCE)
+    assert again.returncode == 0
+    assert dev.said.read_text() == "101\n"
+    assert not dev.policy.exists()
+
+
+def test_the_policy_of_somebody_else_stays(dev):
+    dev.policy.write_text("#!/bin/sh\nexit 0\n")
+    dev.policy.chmod(0o755)
+    child = dev.start()
+    child.communicate(timeout=parts.PATIENCE)
+    assert child.returncode == 0
+    assert dev.policy.read_text() == "#!/bin/sh\nexit 0\n"
