@@ -68,8 +68,7 @@ def fill(relay, size, count):
                 if said[:1] in "23":
                     said = raw.say(command)
             if said.startswith("354"):
-                raw.tell(content)
-                said = raw.say(b".")
+                said = raw.say(content + b".")  # in one piece: no delayed ACK in between
             if not said.startswith("250"):
                 return ids, said
             ids.append(said.split()[-1])
