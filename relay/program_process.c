@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "relay/program.h"
 
 /* Pages of memory; zero where /proc does not tell. */
@@ -74,5 +75,5 @@ bool program_process_metrics(const struct program *program, struct buf *out)
            put(out, "process_max_fds", "gauge", "File descriptors there may be",
                (double)limit.rlim_cur) &&
            put(out, "process_start_time_seconds", "gauge", "When it started, since 1970",
-               (double)program->started_ms / 1000);
+               (double)clocks_to_wall(clocks_read(), program->started_ms) / 1000);
 }

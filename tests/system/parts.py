@@ -189,6 +189,10 @@ class Ringpost(Process):
             assert code == 0, f"ringpost ended with {code}:\n{self.tail()}"
         return code
 
+    def wait_log(self, text):
+        """Until the log has it: lines are written by a thread of their own."""
+        wait_for(lambda: text in self.log.read_text(errors="replace"), f"a line with {text!r}")
+
     def memory(self):
         """Bytes it has in memory now."""
         with open(f"/proc/{self.child.pid}/statm", encoding="ascii") as statm:

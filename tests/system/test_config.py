@@ -322,7 +322,7 @@ def test_default_limits_follow_the_limit_of_open_files(stage):
     relay.stop()
     relay.write_config(limits="{sessions: 5000}")
     relay.start()
-    assert "open_files=3000 wanted=6200" in relay.tail()
+    relay.wait_log("open_files=3000 wanted=6200")
 
 
 CLONE_NEWNS = 0x00020000
@@ -360,4 +360,4 @@ def test_log_goes_to_syslog_and_back(stage, dev_log):
     assert "what=ready" not in relay.tail()
     relay.write_config(log="{to: stderr}")
     reload(relay)
-    assert "what=reloaded" in relay.tail()
+    relay.wait_log("what=reloaded")

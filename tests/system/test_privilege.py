@@ -90,14 +90,14 @@ def test_a_configuration_that_the_user_cannot_read_is_told_at_the_start(open_sta
     relay = open_stage.unstarted_ringpost(user="nobody")
     relay.config_file.chmod(0o600)
     relay.start()
-    assert "a reload will not be able to read it" in relay.log.read_text()
+    relay.wait_log("a reload will not be able to read it")
     relay.stop()
 
 
 @needs_root
 def test_root_without_a_user_is_warned_of(stage):
     relay = stage.ringpost()
-    assert "serving as root" in relay.log.read_text()
+    relay.wait_log("serving as root")
     relay.write_config(user="nobody")
     refused = relay.cli("reload", check=False)
     assert refused.returncode == 1 and "user changed: that needs a restart" in refused.stderr
