@@ -24,7 +24,6 @@ enum {
     CLEARINGS_SLAB_MAX = 2 * CLEARINGS_MAX,
     SCRATCH_MAX = 64 * 1024,
     NO_MEMORY_MS = 60 * 1000,
-    UNHELD_TICKS = 10, /* between two looks for broken invariants */
 };
 
 static void on_drive(struct turn_end *turn_end);
@@ -221,24 +220,6 @@ static void on_drive(struct turn_end *turn_end)
         delivery_drive_later(delivery);
 }
 
-/* Looks for mail that nothing would wake; should there be any, it is woken and complained about. */
-static void look_for_unheld(struct delivery *delivery)
-{
-    struct delivery_status status;
-
-    delivery_status(delivery, &status);
-    delivery->unheld = status.unheld;
-    if (status.unheld == 0)
-        return;
-    log_limited(LOG_LEVEL_ERROR, "unheld=%llu what=\"mail waits that nothing would have woken\"",
-                (unsigned long long)status.unheld);
-    metric_inc(METRIC_DELIVERY_UNHELD_HEALED);
-    list_for_each(node, &delivery->all_sites)
-        site_dirty(container_of(node, struct site, in_all));
-    list_for_each(node, &delivery->all_destinations)
-        destination_dirty(container_of(node, struct destination, in_all));
-}
-
 static void on_tick(struct timeout *timeout)
 {
     struct delivery *delivery = container_of(timeout, struct delivery, tick);
@@ -251,8 +232,7 @@ static void on_tick(struct timeout *timeout)
     destinations_free_idle(delivery);
     if (delivery_is_starved(delivery)) /* the disk may have room again, which tells nobody */
         delivery_drive_later(delivery);
-    if (++delivery->ticks % UNHELD_TICKS == 0)
-        look_for_unheld(delivery);
+    unheld_tick(delivery);
 }
 
 static void on_idle_timeout(struct timeout *timeout)

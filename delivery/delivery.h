@@ -172,6 +172,8 @@ void delivery_sites(struct delivery *delivery, void (*line)(void *context, struc
 
 struct delivery_status {
     uint64_t waiting, in_attempt, committing, connections, sites, destinations, resting_sites;
-    uint64_t unheld; /* broken invariant: waiting with nothing that will wake it; must stay 0 */
+    uint64_t unheld; /* broken invariant: waiting with nothing that will wake it, as found by the
+                        last look (unheld.h); must stay 0 */
 };
-void delivery_status(struct delivery *delivery, struct delivery_status *out);
+/* Counts only, whatever the number of sites and destinations: to be asked at any time. */
+void delivery_status(const struct delivery *delivery, struct delivery_status *out);

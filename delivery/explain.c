@@ -286,10 +286,8 @@ void delivery_sites(struct delivery *delivery, void (*line)(void *context, struc
     buf_free(&out);
 }
 
-void delivery_status(struct delivery *delivery, struct delivery_status *out)
+void delivery_status(const struct delivery *delivery, struct delivery_status *out)
 {
-    int64_t now_ms = engine_now_ms(delivery->engine);
-
     *out = (struct delivery_status){
         .waiting = delivery->waiting_count + delivery->held_count,
         .in_attempt = delivery->in_attempt_count,
@@ -297,18 +295,7 @@ void delivery_status(struct delivery *delivery, struct delivery_status *out)
         .connections = delivery->client_count,
         .sites = delivery->site_count,
         .destinations = delivery->destination_count,
+        .resting_sites = delivery->resting_count,
+        .unheld = unheld_count(delivery),
     };
-    list_for_each(node, &delivery->all_sites) {
-        const struct site *site = container_of(node, struct site, in_all);
-
-        out->resting_sites += site->resting_until_ms > now_ms;
-        out->unheld += site_is_unheld(site) ? site->waiting_count : 0;
-    }
-    list_for_each(node, &delivery->all_destinations) {
-        const struct destination *d = container_of(node, struct destination, in_all);
-
-        if (d->waiting_count > 0 && d->site == NULL && d->lookup == NULL &&
-            !list_is_linked(&d->in_dirty) && !list_is_linked(&d->in_starved))
-            out->unheld += d->waiting_count;
-    }
 }

@@ -233,7 +233,7 @@ void site_postpone_some(struct site *site)
 void site_wake(struct site *site)
 {
     hosts_wake(site->hosts);
-    site->resting_until_ms = 0;
+    site_rest(site, 0);
     for (size_t i = 0; i < site->egress_count; i++) {
         egress_succeeded(site->egresses[i].egress);
         egress_forget_allowed(site->egresses[i].egress);
@@ -271,21 +271,4 @@ const char *site_constraint(const struct site *site, int64_t *until_ms_out)
             return is_limited_by_peer(&site->egresses[i]) ? "peer-refuses-more-connections"
                                                           : "connection-limit";
     return site->opening_count > 0 ? "connecting" : "connections-busy";
-}
-
-bool site_is_unheld(const struct site *site)
-{
-    if (site->waiting_count == 0 || site->delivery->is_stopping)
-        return false;
-    if (list_is_linked(&site->in_dirty) || list_is_linked(&site->in_starved) ||
-        site->timeout_at_ms != 0)
-        return false;
-    for (size_t i = 0; i < site->egress_count; i++)
-        if (site->egresses[i].is_waiting)
-            return false;
-    size_t idle = 0;
-
-    list_for_each(node, &site->idle)
-        idle++;
-    return site->client_count == idle; /* a busy connection pulls when it is done */
 }

@@ -20,6 +20,7 @@ enum {
 
 static void on_woken(struct egress_waiter *waiter);
 static void on_timeout(struct timeout *timeout);
+static void on_rest_over(struct timeout *timeout);
 
 /* --- life ------------------------------------------------------------------------------------ */
 
@@ -100,6 +101,7 @@ static struct site *site_new(struct delivery *delivery, struct bytes name)
     list_node_init(&site->in_dirty);
     list_node_init(&site->in_starved);
     timeout_init(&site->timeout, on_timeout);
+    timeout_init(&site->rest_timeout, on_rest_over);
     struct egress_limits limits = {
         .connections_max = limits_connections(&site->limits),
         .messages_per_s = limits_rate(&site->limits),
@@ -179,6 +181,7 @@ void site_check_unused(struct site *site)
         return;
     check(site->waiting_count == 0);
     engine_timeout_cancel(delivery->engine, &site->timeout);
+    site_rest(site, 0);
     site_abandon(site);
     list_remove(&site->in_all);
     list_remove(&site->in_dirty);
@@ -231,6 +234,28 @@ static void on_timeout(struct timeout *timeout)
 
     site->timeout_at_ms = 0;
     site_dirty(site);
+}
+
+void site_rest(struct site *site, int64_t until_ms)
+{
+    struct delivery *delivery = site->delivery;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+
+    check(until_ms == 0 || until_ms > now_ms);
+    if (site->resting_until_ms != 0) {
+        engine_timeout_cancel(delivery->engine, &site->rest_timeout);
+        delivery->resting_count--;
+    }
+    site->resting_until_ms = until_ms;
+    if (until_ms == 0)
+        return;
+    engine_timeout(delivery->engine, &site->rest_timeout, until_ms - now_ms);
+    delivery->resting_count++;
+}
+
+static void on_rest_over(struct timeout *timeout)
+{
+    site_rest(container_of(timeout, struct site, rest_timeout), 0);
 }
 
 void site_wake_at(struct site *site, int64_t at_ms)
@@ -296,7 +321,7 @@ static void exhausted(struct site *site, int64_t until_ms)
         until_ms = now_ms + NO_FAMILY_MS;
     }
     until_ms = until_ms == INT64_MAX ? now_ms + NO_FAMILY_MS : MAX(until_ms, now_ms + 1000);
-    site->resting_until_ms = until_ms;
+    site_rest(site, until_ms);
     site->spread_ms = MAX((until_ms - now_ms) / SPREAD_PART, (int64_t)1000);
     site->has_scout = false;
     if (site->has_failed) {

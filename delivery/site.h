@@ -66,10 +66,11 @@ struct site {
     struct timeout timeout;
     int64_t timeout_at_ms;    /* 0: not armed */
     int64_t rate_until_ms;    /* the message rate allows the next one then */
-    int64_t resting_until_ms; /* no host can be reached until then */
-    int64_t spread_ms;        /* over which what waited for that is spread behind it */
-    bool has_scout;           /* one recipient is due at once then */
-    int64_t took_ms;          /* a recipient was accepted last; 0: never */
+    int64_t resting_until_ms; /* no host can be reached until then; 0: it does not rest */
+    struct timeout rest_timeout;
+    int64_t spread_ms; /* over which what waited for that is spread behind it */
+    bool has_scout;    /* one recipient is due at once then */
+    int64_t took_ms;   /* a recipient was accepted last; 0: never */
     enum site_codes codes;
     unsigned domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
     unsigned fruitless;           /* connections, since a message last came to an end on one */
@@ -102,6 +103,10 @@ void site_starve(struct site *site);
 void site_drive(struct site *site);
 /* Frees sites that nothing uses; the one given may be gone after it. */
 void site_check_unused(struct site *site);
+
+/* No host can be reached until then; 0: there is no rest (any more). The only way to say so, as the
+ * sites that rest are counted. */
+void site_rest(struct site *site, int64_t until_ms);
 
 /* Wakes it at that time, unless something earlier does. */
 void site_wake_at(struct site *site, int64_t at_ms);
@@ -150,8 +155,6 @@ void site_requeue(struct delivery *delivery, struct pending *pending);
 
 /* For explain and status. */
 const char *site_constraint(const struct site *site, int64_t *until_ms_out);
-/* Waiting mail that nothing will wake. */
-bool site_is_unheld(const struct site *site);
 void site_wake(struct site *site);
 /* Lets go of everything, for the end. */
 void site_abandon(struct site *site);

@@ -28,7 +28,7 @@ static void forgive(struct site *site, struct smtp_client *client)
     struct host *host = hosts_find(site->hosts, &client->address);
 
     site->has_failed = false;
-    site->resting_until_ms = 0;
+    site_rest(site, 0);
     if (host != NULL)
         host_succeeded(host);
     egress_succeeded(client->egress->egress);

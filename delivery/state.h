@@ -14,6 +14,7 @@
 #include "base/slab.h"
 #include "delivery/delivery.h"
 #include "delivery/egress.h"
+#include "delivery/unheld.h"
 
 enum {
     PENDING_AT_DESTINATION = 1 << 4,
@@ -89,8 +90,8 @@ struct delivery {
 
     size_t site_count, destination_count, waiting_count, in_attempt_count, client_count;
     size_t settled_count; /* recipients whose outcomes are not durable yet */
-    uint64_t unheld;      /* as of the last look */
-    unsigned ticks;
+    size_t resting_count; /* sites */
+    struct unheld_round unheld;
     int64_t started_ms; /* monotonic */
 
     bool is_stopping, has_stopped;

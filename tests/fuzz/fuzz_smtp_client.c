@@ -197,7 +197,7 @@ static void check_held(struct run *run)
         for (uint32_t i = 0; i < record->stub.recipient_count; i++)
             busy += record->stub.pendings[i].state == PENDING_READY;
     }
-    delivery_status(run->world.delivery, &status);
+    world_status(&run->world, &status);
     check(status.unheld == 0);
     check(status.waiting + status.in_attempt == busy);
 }

@@ -378,7 +378,7 @@ static void tell_status(struct chat_client *chat)
 {
     struct delivery_status s;
 
-    delivery_status(chat->world.delivery, &s);
+    world_status(&chat->world, &s);
     chat_fact(&chat->facts,
               "status waiting=%llu in_attempt=%llu connections=%llu sites=%llu resting=%llu "
               "unheld=%llu unfinished=%zu",

@@ -178,7 +178,7 @@ static bool is_settled(const struct herd *herd)
 {
     struct delivery_status status;
 
-    delivery_status(herd->world.delivery, &status);
+    world_status(&herd->world, &status);
     assert_int_equal(status.unheld, 0);
     return status.waiting == 0 && status.in_attempt == 0 && status.committing == 0;
 }

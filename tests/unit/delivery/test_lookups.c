@@ -27,7 +27,7 @@ static uint64_t unheld(struct world *world)
 {
     struct delivery_status status;
 
-    delivery_status(world->delivery, &status);
+    world_status(world, &status);
     return status.unheld;
 }
 

@@ -18,7 +18,7 @@ static struct delivery_status status_of(struct world *world)
 {
     struct delivery_status status;
 
-    delivery_status(world->delivery, &status);
+    world_status(world, &status);
     return status;
 }
 

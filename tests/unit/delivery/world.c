@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "delivery/destination.h"
 #include "support/chat.h"
 
 enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000 };
@@ -795,6 +796,34 @@ struct message_id world_submit(struct world *world, const struct world_message *
         find_at_start(world, record, from->found_age_s);
     engine_turn_again(world->engine);
     return record->stub.id;
+}
+
+void world_status(const struct world *world, struct delivery_status *out)
+{
+    const struct delivery *delivery = world->delivery;
+    size_t sites = 0, resting = 0, destinations = 0, waiting = delivery->held_count;
+    size_t unheld = 0;
+
+    list_for_each(node, &delivery->all_sites) {
+        const struct site *site = container_of(node, struct site, in_all);
+
+        sites++;
+        resting += site->resting_until_ms != 0;
+        unheld += site_is_unheld(site);
+    }
+    list_for_each(node, &delivery->all_destinations) {
+        const struct destination *d = container_of(node, struct destination, in_all);
+
+        destinations++;
+        waiting += d->waiting_count;
+        unheld += destination_is_unheld(d);
+    }
+    delivery_status(delivery, out);
+    check(out->sites == sites);
+    check(out->resting_sites == resting);
+    check(out->destinations == destinations);
+    check(out->waiting == waiting);
+    check(unheld == 0);
 }
 
 size_t world_unfinished(const struct world *world)

@@ -67,6 +67,8 @@ bool world_mx(struct world *world, struct bytes line);
 struct message_id world_submit(struct world *world, const struct world_message *message);
 /* Those that waited; and later ones are answered at once again. */
 void world_answer_lookups(struct world *world);
+/* As delivery_status(), whose counts must agree with what a walk over everything finds. */
+void world_status(const struct world *world, struct delivery_status *out);
 /* Recipients that are not final yet. */
 size_t world_unfinished(const struct world *world);
 /* The n-th recipient of a message; NULL when it is finished. */
