@@ -33,6 +33,7 @@ struct control {
     int wake[2]; /* a pipe that ends the accept loop */
     char path[108];
     pthread_t thread;
+    bool has_thread;
     struct client_slot slots[CONTROL_CLIENTS_MAX];
 };
 
@@ -212,6 +213,37 @@ static int bind_socket(struct control *control, const char *state_dir)
     return 0;
 }
 
+static int begin_thread(struct control *control)
+{
+    if (pipe2(control->wake, O_CLOEXEC) < 0)
+        return -errno;
+    int error = pthread_create(&control->thread, NULL, control_main, control);
+    control->has_thread = error == 0;
+    if (error != 0) {
+        close(control->wake[0]);
+        close(control->wake[1]);
+    }
+    return -error;
+}
+
+/* And every client's. */
+static void end_threads(struct control *control)
+{
+    if (!control->has_thread)
+        return;
+    close(control->wake[1]);
+    pthread_join(control->thread, NULL);
+    close(control->wake[0]);
+    control->has_thread = false;
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        if (atomic_load(&control->slots[i].state) == SLOT_FREE)
+            continue;
+        /* Its next write fails, its walk ends. */
+        shutdown(control->slots[i].client.fd, SHUT_RDWR);
+        free_slot(&control->slots[i]);
+    }
+}
+
 struct control *control_start(struct program *program)
 {
     struct control *control = calloc(1, sizeof(*control));
@@ -220,13 +252,8 @@ struct control *control_start(struct program *program)
     control->program = program;
     if (bind_socket(control, program->state_dir.path) < 0)
         goto fail;
-    if (pipe2(control->wake, O_CLOEXEC) < 0)
+    if (begin_thread(control) < 0)
         goto fail;
-    if (pthread_create(&control->thread, NULL, control_main, control) != 0) {
-        close(control->wake[0]);
-        close(control->wake[1]);
-        goto fail;
-    }
     return control;
 fail:
     if (control->fd > 0)
@@ -235,19 +262,19 @@ fail:
     return NULL;
 }
 
+void control_cut_off(struct control *control)
+{
+    end_threads(control);
+    int error = begin_thread(control); /* connections wait meanwhile */
+    if (error < 0)
+        log_warn("what=\"no status while stopping: %s\"", strerror(-error));
+}
+
 void control_stop(struct control **control)
 {
     struct control *c = *control;
 
-    close(c->wake[1]);
-    pthread_join(c->thread, NULL);
-    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-        if (atomic_load(&c->slots[i].state) == SLOT_FREE)
-            continue;
-        shutdown(c->slots[i].client.fd, SHUT_RDWR); /* its next write fails, its walk ends */
-        free_slot(&c->slots[i]);
-    }
-    close(c->wake[0]);
+    end_threads(c);
     close(c->fd);
     unlink(c->path);
     free(c);

@@ -19,6 +19,9 @@ struct program;
 
 /* NULL when the socket cannot be had; that is logged. */
 struct control *control_start(struct program *program);
+/* Once the program is_stopping: cuts clients off at their next line and waits for them, so that
+ * none calls a worker any more. The socket stays; who comes from now on can ask for the status. */
+void control_cut_off(struct control *control);
 /* Cuts clients off at their next line and ends every thread. */
 void control_stop(struct control **control);
 

@@ -46,12 +46,51 @@ static json_t *status_json(const struct program_status *status)
         "unheld", (json_int_t)spool->overdue + (json_int_t)delivery->unheld);
 }
 
+/* What is told whether the workers answer or not. */
+static void add_process(const struct program *program, json_t *line)
+{
+    json_t *counters = json_object();
+
+    for (int metric = 0; metric < METRIC_COUNT; metric++)
+        json_object_set_new(counters, metric_name((enum metric)metric),
+                            json_integer(metric_sum((enum metric)metric)));
+    json_object_set_new(line, "version", json_string(RINGPOST_VERSION));
+    json_object_set_new(line, "hostname",
+                        json_text_of(atomic_load(&program->shared.config)->hostname));
+    json_object_set_new(line, "pid", json_integer(getpid()));
+    json_object_set_new(line, "uptime_s",
+                        json_integer((clock_monotonic_ms() - program->started_ms) / 1000));
+    json_object_set_new(line, "metrics", counters);
+}
+
+/* In place of every command while the program stops: workers are not to be asked any more. */
+static void answer_stopping(struct control_client *client, const char *name)
+{
+    char until[CLOCK_TEXT_MAX];
+    struct program_left left;
+
+    program_left(client->program, &left);
+    clock_format_rfc3339(left.until_ms, until);
+    if (strcmp(name, "status") != 0) {
+        control_fail(client,
+                     "ringpost is stopping, until %s: %llu sessions and %llu attempts are left; "
+                     "only `ringpost status` is answered now",
+                     until, (unsigned long long)left.sessions, (unsigned long long)left.attempts);
+        return;
+    }
+    json_t *line =
+        json_pack("{s:{s:I, s:I, s:s}}", "stopping", "sessions", (json_int_t)left.sessions,
+                  "attempts", (json_int_t)left.attempts, "until", until);
+    add_process(client->program, line);
+    if (control_line(client, line))
+        (void)control_line(client, json_pack("{s:b}", "done", 1));
+}
+
 static void command_status(struct control_client *client, const json_t *request)
 {
     struct program *program = client->program;
     struct program_status status;
     json_t *engines = json_array();
-    json_t *counters = json_object();
 
     (void)request;
     for (unsigned i = 0; i < program->worker_count; i++) {
@@ -60,9 +99,7 @@ static void command_status(struct control_client *client, const json_t *request)
     }
     program_status(program, &status);
     json_t *line = status_json(&status);
-    for (int metric = 0; metric < METRIC_COUNT; metric++)
-        json_object_set_new(counters, metric_name((enum metric)metric),
-                            json_integer(metric_sum((enum metric)metric)));
+    add_process(program, line);
     struct space_state space;
     space_watch_state(program->space_watch, &space);
     json_object_set_new(line, "space",
@@ -72,14 +109,7 @@ static void command_status(struct control_client *client, const json_t *request)
                                   (json_int_t)space.min_free_bytes, "low", (int)space.is_low,
                                   "events_full",
                                   (int)atomic_load(&program->shared.space.events_are_full)));
-    json_object_set_new(line, "version", json_string(RINGPOST_VERSION));
-    json_object_set_new(line, "hostname",
-                        json_text_of(atomic_load(&program->shared.config)->hostname));
-    json_object_set_new(line, "pid", json_integer(getpid()));
-    json_object_set_new(line, "uptime_s",
-                        json_integer((clock_monotonic_ms() - program->started_ms) / 1000));
     json_object_set_new(line, "engines", engines);
-    json_object_set_new(line, "metrics", counters);
     if (control_line(client, line))
         (void)control_line(client, json_pack("{s:b}", "done", 1));
 }
@@ -509,7 +539,9 @@ void control_dispatch(struct control_client *client, const json_t *request)
 
     for (size_t i = 0; name != NULL && i < ARRAY_LEN(commands); i++) {
         if (strcmp(commands[i].name, name) == 0) {
-            if (!commands[i].of_queue || wait_whole(client))
+            if (atomic_load(&client->program->is_stopping))
+                answer_stopping(client, name);
+            else if (!commands[i].of_queue || wait_whole(client))
                 commands[i].run(client, request);
             return;
         }

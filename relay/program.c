@@ -342,11 +342,14 @@ static struct stop_times stop_times(unsigned timeout_s)
     return times;
 }
 
+enum { COUNT_MOMENTS = 10 }; /* between counts of what is left, for `status` */
+
 /* Waits for the workers; a second signal breaks off what they wait for. */
 static void drain(struct program *program, const sigset_t *signals, const struct stop_times *times)
 {
     const struct timespec moment = {.tv_nsec = 20 * 1000000};
     bool is_aborted = false;
+    unsigned moments = 0;
 
     worker_call(&program->workers[0], stop_listeners, program);
     for (unsigned i = 0; i < program->worker_count; i++)
@@ -354,6 +357,9 @@ static void drain(struct program *program, const sigset_t *signals, const struct
     while (!all_stopped(program)) {
         int signal_number = sigtimedwait(signals, NULL, &moment);
 
+        for (unsigned i = 0; i < program->worker_count && moments % COUNT_MOMENTS == 0; i++)
+            worker_count_left(&program->workers[i]);
+        moments++;
         if ((signal_number == SIGTERM || signal_number == SIGINT) && !is_aborted) {
             log_warn("what=\"second signal: breaking off sessions and attempts\"");
             is_aborted = true;
@@ -484,13 +490,16 @@ int program_run(struct config *config)
     }
     const struct stop_times times = stop_times(stop_timeout_s);
     struct stop_guard *guard = stop_guard_start(times.end_ms, EXIT_OS);
+    atomic_store(&program->stop_until_ms, times.attempts_ms);
     atomic_store(&program->is_stopping, true);
     if (control != NULL)
-        control_stop(&control);
+        control_cut_off(control);
     if (metrics != NULL)
         metrics_http_stop(&metrics);
     if (program->worker_count > 0 && program->workers[0].start_error == 0 && !all_stopped(program))
         drain(program, &signals, &times);
+    if (control != NULL)
+        control_stop(&control);
     free_all(program, times.files_ms);
     free(program);
     stop_guard_cancel(&guard);

@@ -5,7 +5,8 @@
  * (privilege.h), workers (recovery), listeners, control socket, metrics. Stop is the reverse: the
  * ports close first, sessions get 421 at a command boundary, attempts in flight end within
  * stop_timeout, the spool is flushed. A second signal breaks off what is left. The disk
- * is not waited for beyond stop_timeout either.
+ * is not waited for beyond stop_timeout either. The control socket stays open until the workers
+ * have ended, and answers `status`.
  */
 #pragma once
 
@@ -41,10 +42,11 @@ struct program {
     int metrics_fd;    /* -1: none, or metrics_http has it */
     char refusal[512]; /* of the listeners, for want of descriptors */
     unsigned listeners_open;
-    int64_t started_ms;       /* monotonic */
-    struct clock_watch clock; /* the main thread's */
-    _Atomic bool is_stopping;
-    pthread_mutex_t change; /* reload and suspensions: one at a time */
+    int64_t started_ms;            /* monotonic */
+    struct clock_watch clock;      /* the main thread's */
+    _Atomic int64_t stop_until_ms; /* monotonic; set before is_stopping */
+    _Atomic bool is_stopping;      /* workers may be gone: no worker_call() from now on */
+    pthread_mutex_t change;        /* reload and suspensions: one at a time */
 };
 
 /* Serves until a signal; the exit code. `config` is the program's from here on. */
@@ -71,6 +73,12 @@ struct program_status {
 /* Of one worker; any thread but the workers'. */
 void program_worker_status(struct worker *worker, struct program_status *out);
 void program_status(struct program *program, struct program_status *out);
+/* What a stop still waits for. Asks no worker: theirs were counted a moment ago. Any thread. */
+struct program_left {
+    uint64_t sessions, attempts;
+    int64_t until_ms; /* wall */
+};
+void program_left(struct program *program, struct program_left *out);
 /* What the system says of this process, under Prometheus' usual names; false when `out` is full. */
 must_use bool program_process_metrics(const struct program *program, struct buf *out);
 /* Prometheus text: the metric table and what is counted on demand. */

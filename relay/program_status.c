@@ -1,6 +1,7 @@
 /* program_status.c - numbers that are counted on demand, summed over the workers. */
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/metric.h"
 #include "queue/domain.h"
 #include "relay/program.h"
@@ -67,6 +68,21 @@ void program_status(struct program *program, struct program_status *out)
         add_delivery(&out->delivery, &part.delivery);
         out->sessions += part.sessions;
         out->domains += part.domains;
+    }
+}
+
+void program_left(struct program *program, struct program_left *out)
+{
+    int64_t left_ms = atomic_load(&program->stop_until_ms) - clock_monotonic_ms();
+
+    *out = (struct program_left){.until_ms = clock_wall_ms() + left_ms};
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        struct worker *worker = &program->workers[i];
+
+        if (atomic_load(&worker->is_stopped))
+            continue;
+        out->sessions += atomic_load(&worker->left.sessions);
+        out->attempts += atomic_load(&worker->left.attempts);
     }
 }
 

@@ -350,6 +350,27 @@ void worker_abort(struct worker *worker)
     engine_post(worker->engine, &worker->abort_letter);
 }
 
+static void open_count_left(struct letter *letter, struct engine *engine)
+{
+    struct worker *worker = container_of(letter, struct worker, left.letter);
+    struct delivery_status delivery;
+
+    (void)engine;
+    atomic_store(&worker->left.is_posted, false);
+    delivery_status(worker->delivery, &delivery);
+    atomic_store(&worker->left.attempts, delivery.in_attempt);
+    atomic_store(&worker->left.sessions, submission_sessions(worker->submission));
+}
+
+/* As with an abort: a letter that is never opened lies in the worker itself. */
+void worker_count_left(struct worker *worker)
+{
+    if (atomic_exchange(&worker->left.is_posted, true))
+        return;
+    worker->left.letter.open = open_count_left;
+    engine_post(worker->engine, &worker->left.letter);
+}
+
 void worker_join(struct worker *worker)
 {
     if (!worker->is_threadless)

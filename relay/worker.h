@@ -46,6 +46,13 @@ struct shared {
     unsigned shard_count; /* directories 00 .. shard_count-1; the first worker_count are owned */
 };
 
+/* What a stop still waits for, as the worker's thread counted it last. */
+struct worker_left {
+    struct letter letter;
+    _Atomic bool is_posted;
+    _Atomic uint64_t sessions, attempts;
+};
+
 struct worker {
     struct shared *shared;
     struct config *config; /* the newest it was given */
@@ -68,6 +75,7 @@ struct worker {
     _Atomic bool is_stopped; /* everything it held has ended */
     /* stopping */
     struct letter stop_letter, abort_letter;
+    struct worker_left left;
     int64_t stop_deadline_ms, break_off_ms;
     struct timeout break_off;
     unsigned stop_waits; /* parts that have not ended */
@@ -83,7 +91,9 @@ must_use int worker_wait_started(struct worker *worker);
  * up. */
 void worker_stop(struct worker *worker, int64_t deadline_ms, int64_t break_off_ms);
 void worker_abort(struct worker *worker); /* second signal; once, at any time before the join */
-void worker_join(struct worker *worker);  /* frees what it had */
+/* Has worker->left counted soon, or never where the loop ended. One thread, before the join. */
+void worker_count_left(struct worker *worker);
+void worker_join(struct worker *worker); /* frees what it had */
 
 /* Runs `run` on the worker's thread; the caller (any other thread) waits. */
 void worker_call(struct worker *worker, void (*run)(struct worker *worker, void *context),

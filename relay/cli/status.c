@@ -17,6 +17,14 @@ static void print_status(void *context, const json_t *s)
     const char *version = json_string_value(json_object_get(s, "version"));
 
     (void)context;
+    if (json_object_get(s, "stopping") != NULL) {
+        printf("%s: ringpost %s, pid %lld, up %lld s, stopping: %lld sessions and %lld attempts "
+               "are left, until %s\n",
+               hostname, version, number(s, NULL, "pid"), number(s, NULL, "uptime_s"),
+               number(s, "stopping", "sessions"), number(s, "stopping", "attempts"),
+               json_string_value(json_object_get(json_object_get(s, "stopping"), "until")));
+        return;
+    }
     printf("%s: ringpost %s, pid %lld, up %lld s, %zu engines\n", hostname, version,
            number(s, NULL, "pid"), number(s, NULL, "uptime_s"),
            json_array_size(json_object_get(s, "engines")));
@@ -83,6 +91,7 @@ const struct cli_command cli_status = {
     "what the daemon is doing now",
     "usage: ringpost [-c FILE] status [--sites] [--json]\n\n"
     "Sessions, queue, deliveries, spool; --sites: a line for each site mail goes to. With --json\n"
-    "every counter and every engine's own numbers too.\n",
+    "every counter and every engine's own numbers too. While ringpost stops: what is left and\n"
+    "until when.\n",
     run_status,
 };

@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
+import threading
 import urllib.request
 
 import parts
@@ -237,3 +239,33 @@ def test_rules_of_sites_are_taken_as_the_manual_writes_them(stage):
     relay = stage.unstarted_ringpost()
     relay.write_config(delivery=f'{{sites: [{line[1].replace("PATTERN", "a.example")}]}}')
     relay.cli("check")
+
+
+def test_status_answers_while_a_stop_drains(stage):
+    silent = threading.Event()
+    receiver = stage.receiver(lambda session, where, line:
+                              silent.wait(parts.PATIENCE) and None if where == "content" else None)
+    relay = stage.ringpost(routes=route_to(receiver.port), stop_timeout="60s")
+    before = relay.status()
+    relay.submit("a@slow.example")
+    parts.wait_for(lambda: relay.status()["delivery"]["in_attempt"] == 1, "an attempt")
+    with socket.socket(socket.AF_UNIX) as idle:  # is cut off and holds nothing up
+        idle.settimeout(parts.PATIENCE)
+        idle.connect(str(relay.state_dir / "control.sock"))
+        relay.child.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b""
+    status = relay.status()
+    assert "queue" not in status and status["pid"] == before["pid"]
+    parts.wait_for(lambda: relay.status()["stopping"]["attempts"] == 1, "the attempt to be counted")
+    assert status["stopping"]["until"] > "20" and status["metrics"]
+    text = relay.cli("status").stdout
+    assert "stopping: 0 sessions and 1 attempts are left, until 2" in text
+    for command in (["queue", "list"], ["status", "--sites"], ["reload"], ["queue", "suspensions"]):
+        refused = relay.cli(*command, check=False)
+        assert refused.returncode == 1 and "ringpost is stopping, until 2" in refused.stderr
+    assert relay.running()
+    silent.set()
+    assert relay.child.wait(parts.PATIENCE) == 0  # before end(), which would signal again
+    assert relay.end() == 0
+    assert relay.cli("status", check=False).returncode == 69
+    assert relay.events(kind="delivered")
