@@ -22,7 +22,7 @@ enum step handle_data(struct smtp_server *server, struct bytes argument __attrib
     struct verdict verdict = service->policy->content_begin(service->context, server);
 
     if (verdict.code != 0) {
-        server_note(server, SMTP_DATA, &verdict, BYTES_NONE);
+        server_note(server, SMTP_DATA, &verdict, BYTES_NONE, BYTES_NONE);
         enum step next = server_say(server, verdict);
         server_reset(server);
         return next;
@@ -261,7 +261,7 @@ static void judge(struct smtp_server *server)
 static void refuse_content(struct smtp_server *server, struct verdict verdict)
 {
     if (server->transaction.is_open)
-        server_note(server, SMTP_DATA, &verdict, BYTES_NONE);
+        server_note(server, SMTP_DATA, &verdict, BYTES_NONE, BYTES_NONE);
     else
         server_count(server, SMTP_BDAT, &verdict);
     server_reset(server);

@@ -82,9 +82,10 @@ enum step server_reply(struct smtp_server *server, unsigned code, const char *en
 enum step server_say(struct smtp_server *server, struct verdict verdict);
 /* Counts and logs a refusal that server_say() says now or later. */
 void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict);
-/* The same for something of a transaction: the service is told as well. */
+/* The same for something of a transaction: the service is told as well. `said` is what MAIL or RCPT
+ * was given, for the log where no address could be read from it. */
 void server_note(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
-                 struct bytes address);
+                 struct bytes address, struct bytes said);
 /* Counts and says. */
 enum step server_refuse(struct smtp_server *server, enum smtp_verb verb, struct verdict verdict);
 /* "421 ..." by our own will, ends the session. */

@@ -50,30 +50,46 @@ enum step server_leave(struct smtp_server *server, const char *enhanced, const c
     return STEP_CLOSE;
 }
 
-void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict)
+/* Whom it concerned, as one more pair of the line: the address, or what could not be read as one. */
+static const char *concerned_key(enum smtp_verb verb, struct bytes address, struct bytes said)
+{
+    if (address.ptr != NULL)
+        return verb == SMTP_MAIL ? " from=" : " to=";
+    return said.len > 0 ? " argument=" : "";
+}
+
+static void count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
+                  struct bytes address, struct bytes said)
 {
     static const char *const names[] = {
         [SMTP_MAIL] = "MAIL", [SMTP_RCPT] = "RCPT",       [SMTP_DATA] = "DATA",
         [SMTP_BDAT] = "BDAT", [SMTP_VERB_UNKNOWN] = NULL,
     };
+    const char *key = concerned_key(verb, address, said);
 
     metric_inc(metric_of(verdict));
     if (verdict->code >= 500)
         server->error_count++;
     log_limited(LOG_LEVEL_INFO,
-                "session=%u.%" PRIu64 " client=%s refused=\"%u %s %s\" at=%s rule=%s",
+                "session=%u.%" PRIu64 " client=%s refused=\"%u %s %s\" at=%s rule=%s%s%s",
                 engine_index(server->conn.engine), server->serial, server->peer, verdict->code,
                 verdict->enhanced, verdict->text, names[verb] != NULL ? names[verb] : "command",
-                verdict->rule != NULL ? verdict->rule : "service");
+                verdict->rule != NULL ? verdict->rule : "service", key,
+                key[0] == '\0' ? "" : LOG_TEXT(address.ptr != NULL ? address : said));
+}
+
+void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict)
+{
+    count(server, verb, verdict, BYTES_NONE, BYTES_NONE);
 }
 
 void server_note(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
-                 struct bytes address)
+                 struct bytes address, struct bytes said)
 {
     const struct smtp_service *service = server->service;
     struct smtp_refused refused = {verb, *verdict, address};
 
-    server_count(server, verb, verdict);
+    count(server, verb, verdict, address, said);
     service->policy->refused(service->context, server, &refused);
 }
 

@@ -280,7 +280,7 @@ static enum step handle_mail(struct smtp_server *server, struct bytes argument)
     if (verdict.code == 0)
         verdict = service->policy->mail(service->context, server, &mail);
     if (verdict.code != 0) {
-        server_note(server, SMTP_MAIL, &verdict, mail.reverse_path.text);
+        server_note(server, SMTP_MAIL, &verdict, mail.reverse_path.text, argument);
         return say_for_now(server, verdict);
     }
     server->transaction.is_open = true;
@@ -320,7 +320,7 @@ static enum step handle_rcpt(struct smtp_server *server, struct bytes argument)
         verdict = service->policy->rcpt(service->context, server, &rcpt);
     if (verdict.code != 0) {
         server->transaction.refused_count++;
-        server_note(server, SMTP_RCPT, &verdict, rcpt.forward_path.text);
+        server_note(server, SMTP_RCPT, &verdict, rcpt.forward_path.text, argument);
         /* Clients that do not know the limit are let run past it: they send the rest later. */
         if (server->transaction.refused_count > RECIPIENTS_PAST_MAX)
             return say_for_now(server, verdict);

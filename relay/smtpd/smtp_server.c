@@ -69,7 +69,7 @@ void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd
     conn_accept(&server->conn, engine, fd, server_wake, server->is_stranger ? &stranger : &known);
     address_format(&server->conn.peer, server->peer);
     log_debug("session=%u.%" PRIu64 " client=%s service=%s", engine_index(engine), server->serial,
-              server->peer, service->name);
+              server->peer, LOG_STRING(service->name));
     server_run(server);
 }
 
@@ -116,7 +116,7 @@ void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, co
         server->idle_count = 0;
         next = server_reply(server, 250, "2.0.0", text);
     } else {
-        server_note(server, SMTP_DATA, &verdict, BYTES_NONE);
+        server_note(server, SMTP_DATA, &verdict, BYTES_NONE, BYTES_NONE);
         next = server_say(server, verdict);
     }
     server_reset(server);

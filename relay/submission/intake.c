@@ -2,6 +2,7 @@
 #include "submission/intake.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/budget.h"
@@ -76,6 +77,7 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
     struct message *message = intake->message;
 
     intake->client.is_esmtp = client->is_esmtp;
+    intake->client.session = client->session;
     if (!arena_copy(&message->arena, client->ip, &message->client_ip) ||
         !arena_copy(&message->arena, client->ehlo, &message->client_ehlo) ||
         !arena_copy(&message->arena, client->service, &message->service))
@@ -345,7 +347,8 @@ static void commit_done(struct commit *done, int result)
                           (engine_now_ms(intake->home->engine) - intake->opened_ms) * 1000);
         metric_add(METRIC_SUBMISSION_RECIPIENTS, (int64_t)message->recipient_count);
         metric_add(METRIC_SUBMISSION_BYTES, (int64_t)message->content.size);
-        log_info("id=%s from=%s to_count=%zu size=%llu client=%.*s ms=%lld", id,
+        log_info("id=%s session=%u.%" PRIu64 " from=%s to_count=%zu size=%llu client=%.*s ms=%lld",
+                 id, engine_index(intake->home->engine), intake->client.session,
                  LOG_TEXT(message->reverse_path), message->recipient_count,
                  (unsigned long long)message->content.size, BYTES_ARG(message->client_ip),
                  (long long)(engine_now_ms(intake->home->engine) - intake->opened_ms));

@@ -45,6 +45,7 @@ struct intake_home {
 struct intake_client {
     struct bytes ip, ehlo, service, hostname;
     bool is_esmtp;
+    uint64_t session; /* its serial: "session=" in the log */
 };
 
 struct intake_answer {

@@ -53,6 +53,7 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         .service = bytes_of(session->listener->name),
         .hostname = bytes_of(generation->hostname),
         .is_esmtp = server->is_esmtp,
+        .session = server->serial,
     };
     struct intake_answer answer = {server, on_resume, on_done};
 

@@ -77,13 +77,13 @@ static bool is_trusted(const struct submission_listener *listener, const struct 
 }
 
 static void turn_away(struct submission *submission, int fd, const struct address *client,
-                      const char *enhanced, const char *text)
+                      const char *enhanced, const char *text, const char *rule)
 {
     char peer[ADDRESS_TEXT_MAX];
 
     address_format(client, peer);
-    log_limited(LOG_LEVEL_WARN, "client=%s refused=\"421 %s %s\" sessions=%u", peer, enhanced, text,
-                submission->session_count);
+    log_limited(LOG_LEVEL_WARN, "client=%s refused=\"421 %s %s\" rule=%s sessions=%u", peer,
+                enhanced, text, rule, submission->session_count);
     smtp_server_turn_away(submission->engine, fd, submission->generation->hostname, enhanced, text);
 }
 
@@ -101,18 +101,20 @@ void submission_accept(struct submission *submission, int fd,
         return;
     }
     if (submission->is_stopping) {
-        turn_away(submission, fd, &client, "4.3.2", "is shutting down");
+        turn_away(submission, fd, &client, "4.3.2", "is shutting down", "shutdown");
         return;
     }
     struct admission_key key = admission_key_of(&client);
     if (!admission_enter(&key, generation->settings.sessions_per_client_max)) {
-        turn_away(submission, fd, &client, "4.7.0", "has too many sessions of your address");
+        turn_away(submission, fd, &client, "4.7.0", "has too many sessions of your address",
+                  "limits.sessions_per_client");
         return;
     }
     struct session *session = slab_alloc(&submission->sessions);
     if (session == NULL) {
         admission_leave(&key);
-        turn_away(submission, fd, &client, "4.3.2", "has too many sessions, try again later");
+        turn_away(submission, fd, &client, "4.3.2", "has too many sessions, try again later",
+                  "limits.sessions");
         return;
     }
     session->listener = listener;
