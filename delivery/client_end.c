@@ -92,7 +92,7 @@ void client_lost(struct smtp_client *c, int error)
 
             snprintf(text, sizeof(text), "source %s: %s", source, strerrordesc_np(-error));
             log_limited(LOG_LEVEL_WARN, "source=%s site=%s what=\"cannot send from it: %s\"",
-                        source, LOG_TEXT(c->site->name), strerrordesc_np(-error));
+                        LOG_STRING(source), LOG_TEXT(c->site->name), strerrordesc_np(-error));
             client_fail_ours(c, 4, 1, "connection", FAILED_SOURCE, text);
             return;
         }

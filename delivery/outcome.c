@@ -235,16 +235,16 @@ static void log_outcome(const struct settlement *s, const struct event *event)
         return;
     message_id_format(event->id, id);
     if (event->kind == EVENT_DELIVERED)
-        log_info("id=%s to=%s outcome=delivered host=%.*s[%.*s] attempt=%u ms=%" PRId64
+        log_info("id=%s to=%s outcome=delivered host=%s ip=%.*s attempt=%u ms=%" PRId64
                  " code=%u reply=%s",
-                 id, LOG_TEXT(event->recipient), BYTES_ARG(event->mx_host), BYTES_ARG(event->mx_ip),
+                 id, LOG_TEXT(event->recipient), LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip),
                  event->attempt, ms, event->reply_code,
                  LOG_TEXT(bytes_slice(event->reply_text, 0, 120)));
     else
-        log_info("id=%s to=%s outcome=%s host=%.*s[%.*s] attempt=%u class=%.*s rule=%.*s code=%u "
+        log_info("id=%s to=%s outcome=%s host=%s ip=%.*s attempt=%u class=%.*s rule=%.*s code=%u "
                  "status=%u.%u.%u next_s=%" PRId64 " reply=%s",
                  id, LOG_TEXT(event->recipient), event_kind_name(event->kind),
-                 BYTES_ARG(event->mx_host), BYTES_ARG(event->mx_ip), event->attempt,
+                 LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip), event->attempt,
                  BYTES_ARG(event->class), BYTES_ARG(event->rule), event->reply_code,
                  event->enhanced_class, event->enhanced_subject, event->enhanced_detail,
                  event->next_attempt_ms != 0

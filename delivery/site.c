@@ -332,7 +332,7 @@ static void exhausted(struct site *site, int64_t until_ms)
         for (size_t i = 0; i < site->egress_count; i++)
             if (site->egresses[i].source == failure->source)
                 egress_failed(site->egresses[i].egress, now_ms);
-        log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s[%s] why=%s",
+        log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s ip=%s why=%s",
                     LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000,
                     LOG_TEXT(failure->host), LOG_TEXT(failure->ip),
                     LOG_TEXT(failure->verdict.text));

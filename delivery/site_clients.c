@@ -110,8 +110,8 @@ static bool has_enough(const struct site *site, const struct smtp_client *client
 static void tell_enough(struct site *site, const struct smtp_client *client,
                         const struct verdict *verdict)
 {
-    log_limited(LOG_LEVEL_INFO, "site=%s source=%s connections_allowed=%u why=\"%s\"",
-                LOG_TEXT(site->name), client->egress->source->name,
+    log_limited(LOG_LEVEL_INFO, "site=%s source=%s connections_allowed=%u why=%s",
+                LOG_TEXT(site->name), LOG_STRING(client->egress->source->name),
                 egress_allowed(client->egress->egress), LOG_TEXT(verdict->text));
     site_dirty(site);
 }

@@ -388,7 +388,8 @@ static struct channel *use_channel(struct resolver *resolver)
         struct channel *fresh = channel_open(resolver->engine, &resolver->settings, answered, &why);
 
         if (fresh == NULL) {
-            log_limited(LOG_LEVEL_WARN, "what=\"cannot open a DNS channel\" why=\"%s\"", why);
+            log_limited(LOG_LEVEL_WARN, "what=\"cannot open a DNS channel\" why=%s",
+                        LOG_STRING(why));
             break;
         }
         channels[i] = channels[0];
@@ -508,8 +509,9 @@ static void question_settle(struct question *question)
 
     if (learned->status == DNS_FAILED) {
         metric_inc(METRIC_DNS_FAILURES);
-        log_limited(LOG_LEVEL_INFO, "dns=%s type=%d outcome=failed why=\"%s\" ms=%lld",
-                    LOG_TEXT(question_name(question)), (int)question->type, learned->why,
+        log_limited(LOG_LEVEL_INFO, "dns=%s type=%d outcome=failed why=%s ms=%lld",
+                    LOG_TEXT(question_name(question)), (int)question->type,
+                    LOG_STRING(learned->why),
                     (long long)(engine_now_ms(resolver->engine) - question->asked_ms));
     }
     const struct dns_answer *told =

@@ -389,8 +389,8 @@ static void on_read(struct op *op, int result, uint32_t flags)
     shard->reads_in_flight--;
     if (result < 0)
         log_limited(LOG_LEVEL_ERROR,
-                    "spool=%02x segment=%x offset=%u what=\"read failed\" error=%s", shard->number,
-                    segment->sequence, read->offset, strerror(-result));
+                    "spool=%02x segment=%x offset=%u what=\"read failed\" error=\"%s\"",
+                    shard->number, segment->sequence, read->offset, strerror(-result));
     if (read->is_message)
         finish_message_read(read, MIN(result, 0));
     else

@@ -130,8 +130,9 @@ void damage_open(struct shard *shard)
         return;
     int error = disk_list(path, on_name, shard);
     if (error < 0 && error != -ENOENT)
-        log_warn("spool=%02x what=\"%s cannot be listed: damage may be told again\" error=%s",
-                 shard->number, path, strerror(-error));
+        log_warn(
+            "spool=%02x path=%s what=\"cannot be listed: damage may be told again\" error=\"%s\"",
+            shard->number, LOG_STRING(path), strerror(-error));
 }
 
 /* --- the copy -------------------------------------------------------------------------------- */
@@ -201,7 +202,7 @@ static void on_copied(struct letter *letter, struct engine *engine)
 
     if (damage->result < 0)
         log_error("spool=%02x segment=%x offset=%u what=\"damaged record not copied aside\" "
-                  "error=%s",
+                  "error=\"%s\"",
                   shard->number, damage->sequence, damage->offset, strerror(-damage->result));
     damage_free(&damage);
     check(shard->damage.copying > 0);
@@ -278,10 +279,11 @@ static bool has_room(struct shard *shard, uint32_t len)
     if (d->copied.count < FILES_MAX && d->copied_bytes + len <= BYTES_MAX)
         return true;
     if (!d->is_full)
-        log_error("spool=%02x files=%zu bytes=%ju what=\"enough damaged records were copied to "
-                  "%s/damaged: more are counted and logged only, until files are taken away from "
-                  "there and ringpost is started again\"",
-                  shard->number, d->copied.count, (uintmax_t)d->copied_bytes, shard->spool);
+        log_error(
+            "spool=%02x files=%zu bytes=%ju path=%s what=\"enough damaged records were copied "
+            "to damaged/ there: more are counted and logged only, until files are taken away "
+            "from it and ringpost is started again\"",
+            shard->number, d->copied.count, (uintmax_t)d->copied_bytes, LOG_STRING(shard->spool));
     d->is_full = true;
     return false;
 }

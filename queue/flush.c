@@ -515,7 +515,7 @@ static void fail(struct shard *shard, int error)
     struct staging kept = {0};
 
     log_error("spool=%02x segment=%x offset=%u what=\"write failed, the segment is closed\" "
-              "error=%s",
+              "error=\"%s\"",
               shard->number, segment->sequence, segment->data_end, strerror(-error));
     metric_inc(METRIC_SPOOL_WRITE_FAILURES);
     segment->state = SEGMENT_FAILED;

@@ -100,7 +100,7 @@ static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
     if (error < 0)
         return fail(r, error, "has no header and cannot be moved aside", sequence);
     log_error("spool=%02x segment=%x what=\"header damaged, moved aside\" to=%s", shard->number,
-              sequence, to);
+              sequence, LOG_STRING(to));
     damage_found(shard, &(struct damage_spot){.kind = DAMAGE_SEGMENT, .sequence = sequence});
     return 0;
 }
@@ -351,7 +351,7 @@ static void take_spares(struct recovering *r)
         }
         error = segment_remove(shard->spool, shard->number, segment->sequence);
         if (error < 0) {
-            log_warn("spool=%02x segment=%x what=\"cannot be removed\" error=%s", shard->number,
+            log_warn("spool=%02x segment=%x what=\"cannot be removed\" error=\"%s\"", shard->number,
                      segment->sequence, strerror(-error));
             /* Its number must not be given out again while it is there. */
             shard->next_sequence = MAX(shard->next_sequence, segment->sequence + 1);

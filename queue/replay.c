@@ -384,7 +384,7 @@ void replay_write_footer(struct recovering *r)
         segment_forget_index(segment);
         return;
     }
-    log_warn("spool=%02x segment=%x what=\"footer not written\" error=%s", r->shard->number,
+    log_warn("spool=%02x segment=%x what=\"footer not written\" error=\"%s\"", r->shard->number,
              segment->sequence, strerror(-error));
     segment->footer_offset = 0;
 }

@@ -241,7 +241,7 @@ static void recover_more(struct shard *shard)
     int more = recover_step(shard);
 
     if (more < 0)
-        log_error("spool=%02x what=\"%s\"", shard->number, shard->why);
+        log_error("spool=%02x what=%s", shard->number, LOG_STRING(shard->why));
     check(more >= 0); /* no memory: what was accepted before would be lost from sight */
     engine_turn_again(shard->engine);
 }

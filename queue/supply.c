@@ -144,7 +144,7 @@ static void on_footer_written(struct op *op, int result, uint32_t flags)
         segment_forget_index(segment);
     } else {
         /* Its records are durable all the same: the next start reads them instead. */
-        log_warn("spool=%02x segment=%x what=\"footer not written\" error=%s", shard->number,
+        log_warn("spool=%02x segment=%x what=\"footer not written\" error=\"%s\"", shard->number,
                  segment->sequence, strerror(result < 0 ? -result : EIO));
         segment->footer_offset = 0;
     }
@@ -365,7 +365,8 @@ static void on_failure(struct shard *shard)
 {
     struct supply *supply = &shard->supply;
 
-    log_limited(LOG_LEVEL_WARN, "spool=%02x what=\"cannot prepare or remove a segment\" error=%s",
+    log_limited(LOG_LEVEL_WARN,
+                "spool=%02x what=\"cannot prepare or remove a segment\" error=\"%s\"",
                 shard->number, strerror(-supply->result));
     metric_inc(METRIC_SPOOL_PREPARE_FAILURES);
     if (supply->doing == SUPPLY_RECYCLE)

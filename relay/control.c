@@ -199,7 +199,7 @@ static int bind_socket(struct control *control, const char *state_dir)
 
     if (!state_dir_file(state_dir, "control.sock", control->path, sizeof(control->path))) {
         log_error("state_dir=%s what=\"the path is too long for a unix socket (107 bytes)\"",
-                  state_dir);
+                  LOG_STRING(state_dir));
         return -ENAMETOOLONG;
     }
     memcpy(address.sun_path, control->path, sizeof(address.sun_path));
@@ -207,7 +207,7 @@ static int bind_socket(struct control *control, const char *state_dir)
     control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (control->fd < 0 || bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         chmod(control->path, 0600) < 0 || listen(control->fd, CONTROL_CLIENTS_MAX) < 0) {
-        log_error("control=%s what=\"%s\"", control->path, strerror(errno));
+        log_error("control=%s what=\"%s\"", LOG_STRING(control->path), strerror(errno));
         return -errno;
     }
     return 0;

@@ -74,7 +74,7 @@ static int start_files(struct program *program, const struct config *config)
     if (program->shared.publisher != NULL)
         return 0;
     int error = -errno;
-    log_error("events=%s what=\"%s\"", directory, why);
+    log_error("events=%s what=%s", LOG_STRING(directory), LOG_STRING(why));
     return error;
 }
 
@@ -105,7 +105,7 @@ static int start_workers(struct program *program, const struct config *config)
         int worker_error = worker_wait_started(&program->workers[i]);
 
         if (worker_error < 0)
-            log_error("engine=%u what=\"%s\"", i, program->workers[i].why);
+            log_error("engine=%u what=%s", i, LOG_STRING(program->workers[i].why));
         error = error < 0 ? error : worker_error;
     }
     return error;
@@ -209,7 +209,7 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_call(&program->workers[i], configure, next);
     config_release(&old);
-    log_info("config=%s what=reloaded", next->path);
+    log_info("config=%s what=reloaded", LOG_STRING(next->path));
     return true;
 }
 
@@ -225,7 +225,7 @@ bool program_reload(struct program *program, void (*error)(void *context, const 
 static void log_reload_error(void *context, const char *text)
 {
     (void)context;
-    log_error("what=\"reload refused: %s\"", text);
+    log_error("what=\"reload refused\" why=%s", LOG_STRING(text));
 }
 
 /* Nobody waits for an answer: what was wrong is in the log. */
@@ -427,7 +427,7 @@ static int start(struct program *program, const struct config *config)
     const char *kernel_why = NULL;
 
     if (engine_probe(&kernel_why) < 0) {
-        log_error("what=\"%s\"", kernel_why);
+        log_error("what=%s", LOG_STRING(kernel_why));
         return EXIT_CONFIG;
     }
     int code = program_open(program, config);
@@ -479,8 +479,9 @@ int program_run(struct config *config)
             code = EXIT_OS; /* said where it failed */
     }
     if (code == EXIT_GOOD) {
-        log_info("hostname=%s state_dir=%s engines=%u pid=%d what=ready", config->hostname,
-                 config->state_dir, program->worker_count, (int)getpid());
+        log_info("hostname=%s state_dir=%s engines=%u pid=%d what=ready",
+                 LOG_STRING(config->hostname), LOG_STRING(config->state_dir), program->worker_count,
+                 (int)getpid());
         sd_notify(0, "READY=1");
         serve(program, &signals);
         stop_timeout_s = stop_timeout(program);

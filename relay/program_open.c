@@ -95,12 +95,12 @@ static int open_state(struct program *program, const struct config *config)
 
     int error = state_dir_open(config->state_dir, &program->state_dir, why);
     if (error < 0) {
-        log_error("state_dir=%s what=\"%s\"", config->state_dir, why);
+        log_error("state_dir=%s what=%s", LOG_STRING(config->state_dir), LOG_STRING(why));
         return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
     }
     program->suspensions = suspension_file_load(config->state_dir, clocks_read(), why, sizeof(why));
     if (program->suspensions == NULL) {
-        log_error("what=\"%s\"", why);
+        log_error("what=%s", LOG_STRING(why));
         return EXIT_CONFIG;
     }
     return EXIT_GOOD;
@@ -110,7 +110,8 @@ static int privilege_failed(const struct privilege *privilege, int error)
 {
     if (error == 0)
         return EXIT_GOOD;
-    log_error("user=%s what=\"cannot become this user: %s\"", privilege->user, strerror(-error));
+    log_error("user=%s what=\"cannot become this user: %s\"", LOG_STRING(privilege->user),
+              strerror(-error));
     return EXIT_OS;
 }
 
@@ -121,11 +122,11 @@ static void tell_user(const struct program *program, const struct privilege *pri
     if (privilege->is_dropping)
         log_info("user=%s uid=%u gid=%u listeners=%u metrics=%d capabilities=none what=\"started "
                  "as root, serving as this user; only the open ports are kept\"",
-                 privilege->user, (unsigned)privilege->uid, (unsigned)privilege->gid,
+                 LOG_STRING(privilege->user), (unsigned)privilege->uid, (unsigned)privilege->gid,
                  program->listeners_open, program->metrics_fd >= 0);
     if (privilege->is_dropping && access(config->path, R_OK) < 0)
         log_warn("config=%s user=%s what=\"a reload will not be able to read it: %s\"",
-                 config->path, privilege->user, strerror(errno));
+                 LOG_STRING(config->path), LOG_STRING(privilege->user), strerror(errno));
 }
 
 /* Ports below 1024 are root's to bind. */
@@ -147,13 +148,13 @@ int program_open(struct program *program, const struct config *config)
 
     raise_descriptor_limit(config);
     if (privilege_plan(config->user, &privilege, why) < 0) {
-        log_error("config=%s what=\"%s\"", config->path, why);
+        log_error("config=%s what=%s", LOG_STRING(config->path), LOG_STRING(why));
         return EXIT_CONFIG;
     }
     int error = privilege_make_directory(&privilege, config->state_dir);
     if (error < 0) {
-        log_error("state_dir=%s what=\"cannot be made for user %s: %s\"", config->state_dir,
-                  privilege.user, strerror(-error));
+        log_error("state_dir=%s user=%s what=\"cannot be made for this user: %s\"",
+                  LOG_STRING(config->state_dir), LOG_STRING(privilege.user), strerror(-error));
         return EXIT_CONFIG;
     }
     int code = privilege_failed(&privilege, privilege_lower(&privilege));

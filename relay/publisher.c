@@ -213,7 +213,7 @@ static void report(struct publisher *p, const char *what, int error)
 {
     metric_inc(METRIC_EVENTS_ERRORS);
     log_limited(LOG_LEVEL_WARN, "events=%s error=\"%s\" what=\"%s; nothing is lost, trying again\"",
-                p->file_directory, strerror(-error), what);
+                LOG_STRING(p->file_directory), strerror(-error), what);
 }
 
 /* False: the time to stop is over; what is left is for the next start. */
@@ -236,10 +236,10 @@ static void tell_room(struct publisher *p)
     atomic_store(&p->space->events_are_full, is_full);
     if (is_full)
         log_warn("events=%s what=\"no room in the event files: no attempts begin\"",
-                 p->file_directory);
+                 LOG_STRING(p->file_directory));
     else
         log_info("events=%s what=\"room in the event files again: attempts go on\"",
-                 p->file_directory);
+                 LOG_STRING(p->file_directory));
 }
 
 /* Every lane continues where the files say. What was told since is read from the journal again. */
@@ -540,7 +540,7 @@ static void *run_thread(void *context)
     finish(p);
     if (p->has_given_up)
         log_warn("events=%s what=\"stopped with events unwritten; the next start writes them\"",
-                 p->file_directory);
+                 LOG_STRING(p->file_directory));
     return NULL;
 }
 

@@ -33,7 +33,7 @@ static uint64_t free_bytes(const char *path, uint64_t *size_out)
 
     if (statvfs(path, &status) < 0) {
         log_limited(LOG_LEVEL_ERROR, "path=%s error=\"%s\" what=\"free space cannot be read\"",
-                    path, strerror(errno));
+                    LOG_STRING(path), strerror(errno));
         *size_out = 0;
         return 0;
     }

@@ -170,8 +170,8 @@ int event_archive_retain(int directory_fd, const struct event_age *age, struct c
         if (age_ms <= age_max_ms && bytes <= bytes_max)
             continue;
         if (unlinkat(directory_fd, name, 0) == 0)
-            log_info("event_file=%s bytes=%lld age_s=%lld what=\"removed by retention\"", name,
-                     (long long)status.st_size, (long long)age_ms / 1000);
+            log_info("event_file=%s bytes=%lld age_s=%lld what=\"removed by retention\"",
+                     LOG_STRING(name), (long long)status.st_size, (long long)age_ms / 1000);
         else if (error == 0)
             error = -errno;
     }

@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import re
 
 import parts
+import rawsmtp
 
 F_SETPIPE_SZ = 1031
 
@@ -68,3 +70,59 @@ def test_log_that_is_read_late_says_what_is_missing(stage):
         assert b"what=stopped\n" in text  # the last line comes out, too
     finally:
         os.close(reader)
+
+
+# time level key=value...; a quoted value that was cut has dots behind it
+WORD = r'[^\s"=\\]*'
+QUOTED = r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?'
+LINE = re.compile(rf'\S+Z (?:error|warn|info|debug)(?: [\w.]+=(?:{QUOTED}|{WORD}))+')
+PAIR = re.compile(rf' ([\w.]+)=({QUOTED}|{WORD})')
+
+
+def parsed(relay):
+    """The log's lines as dicts; each is logfmt from its first to its last byte."""
+    lines = relay.log.read_bytes().decode("utf-8").splitlines()  # UTF-8 as a whole
+    assert [line for line in lines if not LINE.fullmatch(line)] == []
+    return [dict(PAIR.findall(line)) for line in lines]
+
+
+def test_every_line_is_logfmt_and_names_whom_it_concerns(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(log="{level: debug}",
+                           routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]')
+    with rawsmtp.Raw(relay.port) as raw:
+        def say(command, code):
+            raw.tell(command.encode() + b"\r\n")
+            assert raw.reply().startswith(code), command
+        say('EHLO a"b=c', "")
+        say("EHLO client.example", "250")
+        say("MAIL FROM:<no-domain>", "5")
+        say('MAIL FROM:<"odd \\" =name"@send.example> SIZE=99999999999', "5")
+        say("MAIL FROM:<gr\u00fc\u00dfe@send.example> SMTPUTF8 AUTH=<>", "5")
+        say('MAIL FROM:<"a b"@send.example> SMTPUTF8', "250")
+        say("RCPT TO:<x what=\"forged\" \u00e9>", "5")
+        say("RCPT TO:<gr\u00fc\u00dfe@rcpt.example>", "250")
+        say("RCPT TO:<b@rcpt.example> ORCPT=\x01\x02", "5")
+        say("DATA", "354")
+        say("Subject: x\r\n\r\nbody\r\n.", "250")
+        relay.wait_empty()
+        relay.wait_events(5, kind="rejected")
+        say("NOOP", "250")
+    assert relay.stop() == 0
+    lines = parsed(relay)
+    refused = [line for line in lines if "refused" in line]
+    assert len(refused) >= 5
+    session, = {line["session"] for line in refused}
+    assert all(line.get("rule") and line.get("client") == "127.0.0.1" for line in refused)
+    concerned = [line.get("from") or line.get("to") or line.get("argument")
+                 for line in refused if line["at"] in ("MAIL", "RCPT")]
+    assert None not in concerned
+    assert '"gr\u00fc\u00dfe@send.example"' in concerned
+    assert any("what=" in text and "forged" in text for text in concerned), concerned
+    accepted, = [line for line in lines if "to_count" in line]
+    assert accepted["session"] == session
+    ended = [line for line in lines if line.get("outcome") in ("delivered", "bounced")]
+    assert '"gr\u00fc\u00dfe@rcpt.example"' in {line["to"] for line in ended}
+    assert all("host" in line and "ip" in line for line in ended)
+    senders = {event["sender"] for event in relay.events(kind="rejected")}
+    assert "gr\u00fc\u00dfe@send.example" in senders
