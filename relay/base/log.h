@@ -7,8 +7,8 @@
  * Lines go to stderr with the priority prefix journald understands ("<6>") when stderr is the
  * journal, plainly with a time otherwise, or to syslog. Text that came from outside is passed
  * through LOG_TEXT(), which quotes it and escapes control characters (tests/lint/log.py holds every
- * %s to that); credentials and content never. What a peer can trigger goes through log_limited(), which passes a bounded number a second
- * and says how many it held back. Any thread.
+ * %s to that); credentials and content never. What a peer can trigger goes through log_limited(),
+ * which passes a bounded number a second and says how many it held back. Any thread.
  *
  * Between log_start() and log_stop() no line waits for whoever reads the log: it is put, with the
  * time it was logged, into its thread's bounded queue, and one thread writes (log_queue.h). What

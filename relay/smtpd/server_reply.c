@@ -50,7 +50,7 @@ enum step server_leave(struct smtp_server *server, const char *enhanced, const c
     return STEP_CLOSE;
 }
 
-/* Whom it concerned, as one more pair of the line: the address, or what could not be read as one. */
+/* Whom it concerned, as one more pair of the line: the address, or what was no address. */
 static const char *concerned_key(enum smtp_verb verb, struct bytes address, struct bytes said)
 {
     if (address.ptr != NULL)
