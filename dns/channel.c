@@ -42,6 +42,7 @@ struct channel {
     size_t server_count;
     int64_t opened_ms;
     bool is_closing;
+    int more_flags; /* of c-ares */
 };
 
 struct exchange {
@@ -208,11 +209,11 @@ static void library_open(void)
     library_status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-static int ares_open(struct channel *channel, const struct dns_settings *settings, int more_flags)
+static int ares_open(struct channel *channel, const struct dns_settings *settings)
 {
     /* EDNS: larger answers by UDP. NOSEARCH and NOALIASES: the name as it is. */
     struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS | more_flags,
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS | channel->more_flags,
         .timeout = (int)channel->try_ms,
         .tries = settings->tries != 0 ? (int)settings->tries : TRIES,
         .ednspsz = EDNS_SIZE,
@@ -248,16 +249,17 @@ static int ares_open(struct channel *channel, const struct dns_settings *setting
  * server that would be the same server at once, again and again: then the packet is passed on. */
 static int ares_open_by_count(struct channel *channel, const struct dns_settings *settings)
 {
-    int status = ares_open(channel, settings, 0);
+    int status = ares_open(channel, settings);
 
     if (status != ARES_SUCCESS || channel->server_count > 1)
         return status;
     ares_destroy(channel->ares);
-    return ares_open(channel, settings, ARES_FLAG_NOCHECKRESP);
+    channel->more_flags |= ARES_FLAG_NOCHECKRESP;
+    return ares_open(channel, settings);
 }
 
 struct channel *channel_open(struct engine *engine, const struct dns_settings *settings,
-                             channel_answered *answered, const char **why_out)
+                             bool is_tcp, channel_answered *answered, const char **why_out)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct channel *channel = calloc(1, sizeof(*channel));
@@ -266,6 +268,7 @@ struct channel *channel_open(struct engine *engine, const struct dns_settings *s
     check(channel != NULL);
     channel->engine = engine;
     channel->answered = answered;
+    channel->more_flags = is_tcp ? ARES_FLAG_USEVC : 0;
     channel->try_ms = settings->timeout_ms != 0 ? (int64_t)settings->timeout_ms : TIMEOUT_MS;
     channel->timeout_at_ms = INT64_MAX;
     channel->opened_ms = engine_now_ms(engine);

@@ -10,6 +10,8 @@
  * it reads resolv.conf only once, and it stops using EDNS for good at the first FORMERR (larger
  * answers then cost a TCP connection each).
  *
+ * One that is opened for TCP sends all its queries so.
+ *
  * Thread: the engine's.
  */
 #pragma once
@@ -24,7 +26,8 @@ typedef void channel_answered(void *context, int status, int timeouts, struct by
 
 /* NULL with one sentence in *why_out (static string). */
 must_use struct channel *channel_open(struct engine *engine, const struct dns_settings *settings,
-                                      channel_answered *answered, const char **why_out);
+                                      bool is_tcp, channel_answered *answered,
+                                      const char **why_out);
 /* Queries in flight are answered with ARES_EDESTRUCTION before this returns. */
 void channel_close(struct channel **channel);
 /* `name` as dns_name_parse() makes it. */

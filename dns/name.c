@@ -101,6 +101,23 @@ enum dns_name_verdict dns_name_take(struct bytes packet, size_t *position, struc
     return is_odd ? DNS_NAME_ODD : DNS_NAME_GOOD;
 }
 
+void dns_name_mix_case(struct dns_name *name, uint64_t bits)
+{
+    unsigned letters = 0;
+
+    for (size_t i = 0; i < name->len; i++) {
+        char *c = &name->text[i];
+        bool is_upper = *c >= 'A' && *c <= 'Z';
+
+        if (!is_upper && (*c < 'a' || *c > 'z'))
+            continue;
+        bool wants_upper = (bits >> (letters++ % 64) & 1) != 0;
+
+        if (wants_upper != is_upper)
+            *c ^= 0x20;
+    }
+}
+
 bool dns_name_is_below(struct bytes name, struct bytes ancestor)
 {
     if (ancestor.len == 0)

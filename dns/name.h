@@ -36,6 +36,9 @@ enum dns_name_verdict {
 must_use enum dns_name_verdict dns_name_take(struct bytes packet, size_t *position,
                                              struct dns_name *out);
 
+/* Each letter in the case that `bits` say, so that an answer must repeat them (resolver.h). */
+void dns_name_mix_case(struct dns_name *name, uint64_t bits);
+
 /* `name` is `ancestor` or below it. */
 bool dns_name_is_below(struct bytes name, struct bytes ancestor);
 /* A name that a host can have: letters, digits, hyphens and (seen in real zones) underscores, and

@@ -419,6 +419,22 @@ static bool read_packet(struct reader *reader, struct bytes name, unsigned chain
     return true;
 }
 
+bool dns_packet_repeats(struct bytes packet, struct bytes name)
+{
+    size_t at = HEADER_LEN;
+
+    while (name.len > 0) {
+        size_t len = bytes_find(name, '.', 0);
+
+        if (packet.len < at + 1 + len || packet.ptr[at] != len ||
+            memcmp(packet.ptr + at + 1, name.ptr, len) != 0)
+            return false;
+        at += 1 + len;
+        name = bytes_slice(name, MIN(len + 1, name.len), name.len);
+    }
+    return packet.len > at && packet.ptr[at] == 0;
+}
+
 void dns_packet_parse(struct dns_packet *out, struct bytes packet, struct bytes name,
                       enum dns_type type, unsigned chain_max, struct arena *arena)
 {

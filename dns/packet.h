@@ -35,6 +35,10 @@ enum {
     DNS_PACKET_ARENA_MAX = 512 * 1024, /* what the arena must hold */
 };
 
+/* The question of the packet holds `name` byte by byte: case counts, and there is no compression.
+ * Whether the answer is good is dns_packet_parse()'s to say, without case. */
+bool dns_packet_repeats(struct bytes packet, struct bytes name);
+
 /* `name` as dns_name_parse() makes it; `chain_max`: CNAMEs that may be followed. */
 void dns_packet_parse(struct dns_packet *out, struct bytes packet, struct bytes name,
                       enum dns_type type, unsigned chain_max, struct arena *arena);

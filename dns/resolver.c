@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metric.h"
+#include "base/random.h"
 #include "dns/answer.h"
 #include "dns/cache.h"
 #include "dns/channel.h"
@@ -30,6 +31,7 @@ enum {
     CHANNELS_MAX = 4,           /* the one in use and those that finish their queries */
     QUESTIONS_PER_FLIGHT = 64,  /* questions kept for each that may be in flight; then DNS_FAILED */
     LINE_MS_MAX = 30000,        /* in line this long: the servers are dead or far too slow */
+    PLAIN_MS = 600 * 1000,      /* servers that do not copy case are asked without it this long */
     KEY_TYPE_LEN = 2,
     KEY_MAX = KEY_TYPE_LEN + DNS_NAME_MAX,
 };
@@ -43,6 +45,9 @@ struct question {
     int64_t asked_ms;
     int64_t sent_us;
     struct dns_name asked; /* where the CNAME chain has led */
+    uint64_t case_bits;    /* of the letters, as they were sent */
+    bool is_mixed;
+    bool is_tcp; /* an answer to `asked` came in the wrong case */
     unsigned chain_len;
     uint32_t chain_ttl_s;
     const struct dns_answer *answer; /* NULL while ANSWERED: ask for `asked` */
@@ -55,6 +60,8 @@ struct resolver {
     struct dns_settings settings; /* defaults filled in */
     char *servers;
     struct channel *channels[CHANNELS_MAX]; /* the first is in use */
+    struct channel *tcp;                    /* NULL while nothing is asked there */
+    int64_t plain_until_ms;                 /* questions are asked in lower case */
     struct dns_cache *cache;
     struct map questions;
     struct list line; /* oldest first */
@@ -125,7 +132,7 @@ struct resolver *resolver_create(struct engine *engine, struct dns_cache *cache,
     arena_init(&resolver->arena, DNS_PACKET_ARENA_MAX);
     turn_end_init(&resolver->turn_end, turn_ends);
     timeout_init(&resolver->line_timeout, line_timed_out);
-    resolver->channels[0] = channel_open(engine, &resolver->settings, answered, why_out);
+    resolver->channels[0] = channel_open(engine, &resolver->settings, false, answered, why_out);
     if (resolver->channels[0] == NULL)
         resolver_destroy(&resolver);
     return resolver;
@@ -198,6 +205,7 @@ static void tell_all_failed(struct resolver *resolver)
 
     for (size_t i = 0; i < CHANNELS_MAX; i++)
         channel_close(&resolver->channels[i]);
+    channel_close(&resolver->tcp);
     map_for_each(&resolver->questions, end_question, (void *)answer);
     list_for_each(node, &resolver->told) {
         struct dns_query *query = container_of(node, struct dns_query, node);
@@ -385,7 +393,8 @@ static struct channel *use_channel(struct resolver *resolver)
     for (size_t i = 1; i < CHANNELS_MAX; i++) {
         if (channels[i] != NULL)
             continue;
-        struct channel *fresh = channel_open(resolver->engine, &resolver->settings, answered, &why);
+        struct channel *fresh =
+            channel_open(resolver->engine, &resolver->settings, false, answered, &why);
 
         if (fresh == NULL) {
             log_limited(LOG_LEVEL_WARN, "what=\"cannot open a DNS channel\" why=%s",
@@ -404,6 +413,30 @@ static void close_idle_channels(struct resolver *resolver)
     for (size_t i = 1; i < CHANNELS_MAX; i++)
         if (resolver->channels[i] != NULL && channel_in_flight(resolver->channels[i]) == 0)
             channel_close(&resolver->channels[i]);
+    if (resolver->tcp != NULL && channel_in_flight(resolver->tcp) == 0)
+        channel_close(&resolver->tcp);
+}
+
+/* For a question that must not be forged; NULL if there is none. */
+static struct channel *use_tcp(struct resolver *resolver)
+{
+    const char *why;
+
+    if (resolver->tcp == NULL)
+        resolver->tcp = channel_open(resolver->engine, &resolver->settings, true, answered, &why);
+    if (resolver->tcp == NULL)
+        log_limited(LOG_LEVEL_WARN, "what=\"cannot open a DNS channel\" why=\"%s\"", why);
+    return resolver->tcp;
+}
+
+/* As the question is sent. */
+static struct dns_name name_sent(const struct question *question)
+{
+    struct dns_name name = question->asked;
+
+    if (question->is_mixed)
+        dns_name_mix_case(&name, question->case_bits);
+    return name;
 }
 
 static void question_send(struct question *question)
@@ -414,7 +447,15 @@ static void question_send(struct question *question)
     metric_inc(METRIC_DNS_QUERIES);
     metric_inc(METRIC_DNS_IN_FLIGHT);
     question->sent_us = clock_monotonic_us();
-    channel_ask(use_channel(resolver), question->asked.text, question->type, question);
+    question->is_mixed = engine_now_ms(resolver->engine) >= resolver->plain_until_ms;
+    question->case_bits = random_u64();
+    struct dns_name name = name_sent(question);
+    struct channel *channel = question->is_tcp ? use_tcp(resolver) : use_channel(resolver);
+
+    if (channel == NULL)
+        answered(question, ARES_ENOMEM, 0, BYTES_NONE);
+    else
+        channel_ask(channel, name.text, question->type, question);
 }
 
 static int64_t expiry(const struct resolver *resolver, const struct dns_packet *packet)
@@ -462,17 +503,46 @@ static const struct dns_answer *answer_without_packet(struct resolver *resolver,
     }
 }
 
-/* What the packet says; NULL if it only says to ask for another name, now in `asked`. */
+/* An answer that is right but for its case; true if it is to be asked for over TCP. */
+static bool suspect_case(struct question *question)
+{
+    struct resolver *resolver = question->resolver;
+
+    if (question->is_tcp) { /* nobody forged this: the servers do so */
+        resolver->plain_until_ms = engine_now_ms(resolver->engine) + PLAIN_MS;
+        log_limited(LOG_LEVEL_INFO,
+                    "dns=%s plain_s=%d what=\"the servers do not repeat the case of "
+                    "questions\"",
+                    LOG_TEXT(question_name(question)), PLAIN_MS / 1000);
+        return false;
+    }
+    metric_inc(METRIC_DNS_CASE_MISMATCHES);
+    log_limited(LOG_LEVEL_INFO,
+                "dns=%s type=%d what=\"an answer in another case than its question, "
+                "which may be forged: asked again over TCP\"",
+                LOG_TEXT(question_name(question)), (int)question->type);
+    question->is_tcp = true;
+    return true;
+}
+
+/* What the packet says; NULL if it only says to ask again, perhaps for another name: `asked`. */
 static const struct dns_answer *answer_of_packet(struct question *question, struct bytes bytes)
 {
     struct resolver *resolver = question->resolver;
     struct dns_packet packet;
     const struct dns_answer *answer = NULL;
+    struct dns_name sent = name_sent(question);
 
     dns_packet_parse(&packet, bytes, dns_name_bytes(&question->asked), question->type,
                      DNS_CNAME_CHAIN_MAX - question->chain_len, &resolver->arena);
     packet.ttl_s = MIN(packet.ttl_s, question->chain_ttl_s);
-    if (packet.is_unfinished) {
+    bool is_odd = packet.status != DNS_FAILED && question->is_mixed &&
+                  !dns_packet_repeats(bytes, dns_name_bytes(&sent));
+
+    if (is_odd && suspect_case(question)) {
+        check(answer == NULL); /* nothing of it counts */
+    } else if (packet.is_unfinished) {
+        question->is_tcp = false;
         question->chain_len += packet.chain_len;
         question->chain_ttl_s = packet.ttl_s;
         question->asked = packet.owner;

@@ -6,6 +6,14 @@
  * type, CNAME chains and the SOA of negative answers are needed. One resolver an engine; each
  * (name, type) has one query in flight however many ask.
  *
+ * Letters of a question are sent in random case, and an answer must repeat them byte by byte
+ * ("0x20"): who forges one has to guess them besides id and port, a bit for each letter. One that
+ * is right but for the case is not believed and asked for again over TCP, where nothing can be
+ * forged blindly. If that answer repeats the case the first was a forgery; if not, the servers do
+ * not copy it: then questions are asked in lower case for the next ten minutes, and such servers
+ * cost one question more in that time, not each. They need TCP, as for long answers. Failures
+ * (SERVFAIL and others) are believed in any case: they only postpone mail.
+ *
  * Cache, one for all resolvers: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as
  * the SOA says, at most negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for
  * ttl_min; SERVFAIL and time-outs are remembered for failure_ttl_s so that a dead zone is not asked

@@ -63,6 +63,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     arena_init(&arena, DNS_PACKET_ARENA_MAX);
     dns_packet_parse(&packet, bytes, dns_name_bytes(&name), type, chain_max, &arena);
     check_packet(&packet, type, chain_max);
+    struct dns_name mixed = name;
+
+    dns_name_mix_case(&mixed, len > 0 ? input[len - 1] : 0);
+    check(!dns_packet_repeats(bytes, dns_name_bytes(&name)) ||
+          dns_packet_repeats(bytes, dns_name_bytes(&mixed)) ==
+              bytes_equal(dns_name_bytes(&name), dns_name_bytes(&mixed)));
     const struct dns_answer *answer = dns_answer_from_packet(&packet, 1000);
     const struct dns_answer *stale = dns_answer_stale(answer, "SERVFAIL", 2000);
 

@@ -25,6 +25,8 @@ enum behaviour {
     SAYS_GARBAGE,    /* a record that ends past the packet */
     SAYS_BARE_CNAME, /* only the first CNAME, no SOA */
     SAYS_NO_SOA,     /* negative answers without SOA */
+    LOWERS_CASE,     /* of the question, over UDP and TCP */
+    SAYS_WRONG_CASE, /* over UDP: a forged answer that has one letter wrong; TCP: the truth */
 };
 
 enum { SERVER_RECORDS_MAX = 1024, SERVER_RULES_MAX = 32, SERVER_NAME_MAX = 256, TCP_MAX = 16 };
@@ -55,7 +57,8 @@ struct dns_server {
     unsigned queries;
     unsigned tcp_queries;
     unsigned edns_queries;
-    unsigned others; /* queries for names that it never heard of */
+    unsigned upper_letters; /* in all names asked for */
+    unsigned others;        /* queries for names that it never heard of */
     char last_name[SERVER_NAME_MAX];
     struct wire query;
     struct wire reply;
@@ -234,8 +237,8 @@ static inline void server_write_truth(struct dns_server *server, const char *nam
         wire_soa(&server->reply, "", 60, 60);
 }
 
-/* Reads name and type of the query. */
-static inline unsigned server_read_question(const struct wire *query, char *name)
+/* Reads name, as it was sent, and type of the query. */
+static inline unsigned server_read_sent(const struct wire *query, char *name)
 {
     size_t at = 12;
     size_t len = 0;
@@ -251,6 +254,16 @@ static inline unsigned server_read_question(const struct wire *query, char *name
     return wire_get_u16(query, at + 1);
 }
 
+/* The name is in lower case, as those of records and rules are. */
+static inline unsigned server_read_question(const struct wire *query, char *name)
+{
+    unsigned type = server_read_sent(query, name);
+
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c | 0x20 : *c);
+    return type;
+}
+
 /* What to send for server->query, in server->reply. False: nothing. */
 static inline bool server_answer(struct dns_server *server, bool is_tcp)
 {
@@ -258,7 +271,11 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
     unsigned type = server_read_question(&server->query, name);
     enum behaviour behaviour = server_behaviour(server, name, type);
     unsigned id = wire_get_u16(&server->query, 0);
+    char sent[SERVER_NAME_MAX];
 
+    server_read_sent(&server->query, sent);
+    for (const char *c = sent; *c != '\0'; c++)
+        server->upper_letters += *c >= 'A' && *c <= 'Z';
     snprintf(server->last_name, sizeof(server->last_name), "%s", name);
     server->queries++;
     server->tcp_queries += is_tcp;
@@ -286,9 +303,19 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
         server->reply.len -= 2;
         return true;
     case SAYS_TRUNCATED:
-        wire_begin(&server->reply, id, WIRE_ANSWER | (is_tcp ? 0 : 0x200), name, type);
+        wire_begin(&server->reply, id, WIRE_ANSWER | (is_tcp ? 0 : 0x200), sent, type);
         if (is_tcp)
             server_write_truth(server, name, type, behaviour);
+        return true;
+    case LOWERS_CASE:
+        memcpy(sent, name, sizeof(sent));
+        break;
+    case SAYS_WRONG_CASE:
+        if (is_tcp)
+            break;
+        sent[0] ^= 0x20;
+        wire_begin(&server->reply, id, WIRE_ANSWER, sent, type);
+        wire_a(&server->reply, sent, 300, "192.0.2.66");
         return true;
     case BEHAVES:
     case SAYS_WRONG_ID:
@@ -296,11 +323,11 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
     case SAYS_NO_SOA:
         break;
     }
-    wire_begin(&server->reply, id, WIRE_ANSWER, name, type);
+    wire_begin(&server->reply, id, WIRE_ANSWER, sent, type);
     server_write_truth(server, name, type, behaviour);
     /* As real servers do: what does not fit is asked again over TCP. */
     if (!is_tcp && server->reply.len > 1232) {
-        wire_begin(&server->reply, id, WIRE_ANSWER | 0x200, name, type);
+        wire_begin(&server->reply, id, WIRE_ANSWER | 0x200, sent, type);
         return true;
     }
     return true;

@@ -177,6 +177,77 @@ TEST(forged_id_is_not_believed)
     fixture_close(&f);
 }
 
+static uint64_t mismatches(void)
+{
+    return metric_sum(METRIC_DNS_CASE_MISMATCHES);
+}
+
+TEST(questions_have_random_case_and_servers_that_repeat_it_are_believed)
+{
+    char name[64];
+    uint64_t before = mismatches();
+
+    fixture_open(&f);
+    for (unsigned i = 0; i < 20; i++) { /* 26 letters each: 260 of 520 are upper, give or take */
+        snprintf(name, sizeof(name), "abcdefghijklmnopqrs%u.example", i);
+        assert_int_equal(fixture_status(&f, name, DNS_TYPE_A), DNS_NXDOMAIN);
+        assert_string_equal(f.server.last_name, name);
+    }
+    assert_in_range(f.server.upper_letters, 130, 390);
+    assert_int_equal(f.server.queries, 20);
+    assert_int_equal(f.server.tcp_queries, 0);
+    assert_int_equal(mismatches(), before);
+    fixture_close(&f);
+}
+
+/* It has guessed id and port, and all letters but one. */
+TEST(forged_case_is_not_believed)
+{
+    uint64_t before = mismatches();
+
+    fixture_open(&f);
+    server_add(&f.server, "mail.example 300 A 192.0.2.1");
+    server_add(&f.server, "more.example 300 A 192.0.2.2");
+    server_behave(&f.server, "mail.example", 0, SAYS_WRONG_CASE);
+    server_behave(&f.server, "more.example", 0, SAYS_WRONG_CASE);
+    const struct dns_answer *answer = fixture_answer(&f, "mail.example", DNS_TYPE_A);
+
+    expect_address(answer, "192.0.2.1");
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.tcp_queries, 1);
+    answer = fixture_answer(&f, "more.example", DNS_TYPE_A); /* nor does it make the next easier */
+    expect_address(answer, "192.0.2.2");
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.tcp_queries, 2);
+    assert_int_equal(mismatches(), before + 2);
+    fixture_close(&f);
+}
+
+/* The first name has too many letters to be sent in lower case by chance. */
+TEST(servers_that_lower_case_cost_one_question_more_in_ten_minutes)
+{
+    char name[64];
+    uint64_t before = mismatches();
+
+    fixture_open(&f);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "abcdefghijklmnopqrs%u.example", i);
+        server_behave(&f.server, name, 0, LOWERS_CASE);
+        assert_int_equal(fixture_status(&f, name, DNS_TYPE_A), DNS_NXDOMAIN);
+    }
+    assert_int_equal(f.server.queries, 21);
+    assert_int_equal(f.server.tcp_queries, 1);
+    assert_int_equal(mismatches(), before + 1);
+#ifdef DNS_FIXTURE_FAKE
+    fixture_advance(&f, 601 * 1000);
+    server_behave(&f.server, "abcdefghijklmnopqrs-late.example", 0, LOWERS_CASE);
+    assert_int_equal(fixture_status(&f, "abcdefghijklmnopqrs-late.example", DNS_TYPE_A),
+                     DNS_NXDOMAIN);
+    assert_int_equal(f.server.tcp_queries, 2);
+#endif
+    fixture_close(&f);
+}
+
 TEST(truncated_answer_is_asked_for_over_tcp)
 {
     fixture_open(&f);

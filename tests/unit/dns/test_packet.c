@@ -55,6 +55,37 @@ TEST(parse_takes_addresses)
     expect_bytes(dns_name_bytes(&packet.owner), "mail.example");
 }
 
+TEST(repeats_compares_byte_by_byte)
+{
+    static const struct {
+        const char *asked, *name;
+        bool repeats;
+    } rows[] = {
+        {"mAil.exAMple", "mAil.exAMple", true},
+        {"mAil.exAMple", "mail.exAMple", false},
+        {"mAil.exAMple", "mAil.exAMplE", false},
+        {"mAil.exAMple", "mAil", false},
+        {"mAil", "mAil.exAMple", false},
+        {"a-b.exAMple", "a.b.exAMple", false},
+        {"x", "x", true},
+        {"", "x", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        wire_begin(&wire, 1, WIRE_ANSWER, rows[i].asked, DNS_TYPE_A);
+        expect_row(i, dns_packet_repeats(bytes_range(wire.bytes, wire.len),
+                                         bytes_of(rows[i].name)) == rows[i].repeats);
+    }
+    wire_begin(&wire, 1, WIRE_ANSWER, "mAil.exAMple", DNS_TYPE_A);
+    for (size_t len = 0; len < 12 + 14; len++) { /* cut: exactly as large as it says */
+        uint8_t *exact = malloc(len + 1);
+
+        memcpy(exact, wire.bytes, len);
+        expect_row(len, !dns_packet_repeats(bytes_range(exact, len), BYTES("mAil.exAMple")));
+        free(exact);
+    }
+}
+
 TEST(parse_takes_mx_with_compressed_names)
 {
     wire_begin(&wire, 1, WIRE_ANSWER, "example", DNS_TYPE_MX);
