@@ -425,7 +425,7 @@ static struct channel *use_tcp(struct resolver *resolver)
     if (resolver->tcp == NULL)
         resolver->tcp = channel_open(resolver->engine, &resolver->settings, true, answered, &why);
     if (resolver->tcp == NULL)
-        log_limited(LOG_LEVEL_WARN, "what=\"cannot open a DNS channel\" why=\"%s\"", why);
+        log_limited(LOG_LEVEL_WARN, "what=\"cannot open a DNS channel\" why=%s", LOG_STRING(why));
     return resolver->tcp;
 }
 
