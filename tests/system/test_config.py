@@ -356,7 +356,7 @@ def test_log_goes_to_syslog_and_back(stage, dev_log):
     while b"what=ready" not in line:
         line = dev_log.recv(65536)
     mail_info = 2 << 3 | 6
-    assert re.match(rb"<%d>.* ringpost\[%d\]: hostname="mta1" % (mail_info, relay.child.pid), line)
+    assert re.match(rb'<%d>.* ringpost\[%d\]: hostname="mta1' % (mail_info, relay.child.pid), line)
     assert "what=ready" not in relay.tail()
     relay.write_config(log="{to: stderr}")
     reload(relay)

@@ -68,7 +68,7 @@ def test_root_binds_and_nobody_serves(open_stage):
     assert relay.metrics()
     relay.cli("reload")
     log = relay.log.read_text()
-    assert 'user=nobody' in log and "capabilities=none" in log
+    assert 'user="nobody"' in log and "capabilities=none" in log
     relay.stop()
     relay.start()  # over what the user left
     relay.submit("u@b.example")

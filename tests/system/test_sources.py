@@ -72,4 +72,4 @@ def test_an_address_that_goes_rests_its_source_and_not_the_host(stage):
         events = relay.wait_events(2, id=message_id)
         assert [e["kind"] for e in events] == ["accepted", "delivered"]
         assert events[1]["egress"]["source"] == "here"
-    relay.wait_log("source=gone")
+    relay.wait_log('source="gone"')
