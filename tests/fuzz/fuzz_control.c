@@ -3,7 +3,8 @@
 /*
  * fuzz_control.c - any bytes as a request on the control socket of a program without engines. Each
  * line of the answer is JSON, and exactly the last one ends it. The first byte: bit 0 hands the
- * request over without a line end, bit 1 leaves a rule in force that an input before has made.
+ * request over without a line end, bit 1 leaves a rule in force that an input before has made, bit
+ * 2 asks while the program stops.
  */
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -55,6 +56,9 @@ static void set_up(void)
     config_keep(program.config); /* a reload releases one */
     atomic_store(&program.shared.config, program.config);
     pthread_mutex_init(&program.change, NULL);
+    program.space_watch =
+        space_watch_start(fuzz_directory, fuzz_directory, 0, 0, &program.shared.space);
+    check(program.space_watch != NULL);
 }
 
 static void check_answer(struct bytes answer)
@@ -87,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     if (program.config == NULL)
         set_up();
     unsigned flags = fuzz_byte(&rest);
+    atomic_store(&program.is_stopping, (flags & 4) != 0);
     if (program.suspensions == NULL || (flags & 2) == 0) {
         if (program.suspensions != NULL)
             suspension_file_free(&program.suspensions);
