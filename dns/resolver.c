@@ -448,7 +448,8 @@ static void question_send(struct question *question)
     metric_inc(METRIC_DNS_IN_FLIGHT);
     question->sent_us = clock_monotonic_us();
     question->is_mixed = engine_now_ms(resolver->engine) >= resolver->plain_until_ms;
-    question->case_bits = random_u64();
+    /* Not random_u64(): who sees enough of its numbers can tell the next. */
+    arc4random_buf(&question->case_bits, sizeof(question->case_bits));
     struct dns_name name = name_sent(question);
     struct channel *channel = question->is_tcp ? use_tcp(resolver) : use_channel(resolver);
 

@@ -7,7 +7,8 @@
  * Started as anybody else there is nothing to drop: each step then does nothing. Nothing is kept
  * but descriptors that are open: no capability, no group of root's, and no way back (a reload reads
  * the configuration as the user, too).
- * Thread: the only one, before any other is made; engines would keep root's credentials.
+ * Thread: the first, before engines are made; rings keep the credentials they were made with. Of
+ * other threads only the writer of the log may run: it has no privileges to gain (log_queue.c).
  */
 #pragma once
 
