@@ -168,7 +168,7 @@ chroot "$root/system" /bin/sh -e -c '
     rm -f /etc/ringpost/ringpost.yaml
     ringpost init --hostname mta1.ringpost.example --listen 127.0.0.1:'"$2"'
     sed -i "/^metrics:/d" /etc/ringpost/ringpost.yaml
-    echo "user: ringpost" >>/etc/ringpost/ringpost.yaml
+    grep -q "^user: ringpost" /etc/ringpost/ringpost.yaml
     ringpost check
     ringpost serve & relay=$!
     trap "kill $relay" EXIT
