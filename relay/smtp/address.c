@@ -15,7 +15,6 @@ static bool take_domain(struct bytes *input, struct bytes *domain_out);
 static bool take_name(struct bytes *input, struct bytes *name_out);
 static bool take_mailbox(struct bytes *input, struct smtp_address *out);
 static bool take_source_route(struct bytes *input);
-static bool has_8bit(struct bytes b);
 
 bool smtp_take_path(struct bytes *input, struct smtp_address *out)
 {
@@ -63,7 +62,7 @@ bool smtp_domain_is_valid(struct bytes domain, bool *is_utf8_out)
 
     if (!take_domain(&rest, &taken) || rest.len != 0)
         return false;
-    *is_utf8_out = has_8bit(domain);
+    *is_utf8_out = bytes_has_8bit(domain);
     return true;
 }
 
@@ -118,14 +117,6 @@ static bool take_byte(struct bytes *input, uint8_t byte)
     return true;
 }
 
-static bool has_8bit(struct bytes b)
-{
-    for (size_t i = 0; i < b.len; i++)
-        if (b.ptr[i] > 127)
-            return true;
-    return false;
-}
-
 /* "local@domain", or "postmaster" alone (RFC 5321 section 4.1.1.3). */
 static bool take_mailbox(struct bytes *input, struct smtp_address *out)
 {
@@ -141,7 +132,7 @@ static bool take_mailbox(struct bytes *input, struct smtp_address *out)
         return false;
     }
     address.text = bytes_slice(*input, 0, input->len - rest.len);
-    address.is_utf8 = has_8bit(address.text);
+    address.is_utf8 = bytes_has_8bit(address.text);
     *out = address;
     *input = rest;
     return true;
