@@ -32,12 +32,14 @@ function(relay_add_library TARGET)
     set(scope ${scope} PARENT_SCOPE)
 endfunction()
 
-# relay_module(<name> DIR <folder> [DEPENDS <module>...] [LIBRARIES <pkg-config name>...])
+# relay_module(<name> DIR <folder> [FOLDERS <name>...] [DEPENDS <module>...]
+#     [LIBRARIES <pkg-config name>...])
 #
+# FOLDERS are those below DIR that hold its sources, where DIR itself does not.
 # DEPENDS names modules declared before, so there are no cycles and the declaration order is a
 # topological order.
 function(relay_module NAME)
-    cmake_parse_arguments(ARG "" "DIR" "DEPENDS;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(ARG "" "DIR" "FOLDERS;DEPENDS;LIBRARIES" ${ARGN})
     get_property(modules GLOBAL PROPERTY RELAY_MODULES)
     set(closure ${ARG_DEPENDS})
     foreach(dependency IN LISTS ARG_DEPENDS)
@@ -53,7 +55,8 @@ function(relay_module NAME)
     list(JOIN ARG_DEPENDS " " depends)
     set_property(GLOBAL APPEND_STRING PROPERTY RELAY_LAYERS "${NAME} ${ARG_DIR} ${depends}\n")
 
-    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.c)
+    list(TRANSFORM ARG_FOLDERS REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/${ARG_DIR}/\\1/*.c")
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.c ${ARG_FOLDERS})
     set(targets ${NAME})
     if(NAME STREQUAL "io")
         set(shared ${sources})

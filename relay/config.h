@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "delivery/delivery.h"
+#include "delivery/line/delivery.h"
 #include "dns/resolver.h"
 #include "queue/shard.h"
 #include "submission/submission.h"

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/log.h"
-#include "delivery/source.h"
+#include "delivery/line/source.h"
 #include "smtp/address.h"
 
 const struct retry_rule config_default_retry = {

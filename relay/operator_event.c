@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "delivery/constraint.h"
+#include "delivery/line/constraint.h"
 #include "event/event.h"
 
 /* More than an event keeps of it (4 KiB). */

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "delivery/egress.h"
+#include "delivery/line/egress.h"
 #include "dns/cache.h"
 #include "relay/control.h"
 #include "relay/metrics_http.h"

@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "base/clock.h"
-#include "delivery/delivery.h"
+#include "delivery/line/delivery.h"
 
 enum { SUSPENSIONS_MAX = 10000 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "delivery/egress.h"
+#include "delivery/line/egress.h"
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 

@@ -6,11 +6,11 @@
  * The input: two bytes that choose, then by NULs: what stands behind MAIL, behind RCPT, the host's
  * name, its reply's text, the content.
  */
-#include "delivery/dsn.h"
+#include "delivery/outcome/dsn.h"
 
 #include "base/buf.h"
 #include "base/random.h"
-#include "delivery/dsn_7bit.h"
+#include "delivery/outcome/dsn_7bit.h"
 #include "dns/name.h"
 #include "support/fuzz_files.h"
 

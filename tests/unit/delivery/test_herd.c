@@ -19,7 +19,7 @@
 #include "unit/delivery/world.c"
 
 #include "base/log.h"
-#include "delivery/state.h"
+#include "delivery/line/state.h"
 #include "support/unit.h"
 
 enum {

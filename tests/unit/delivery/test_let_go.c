@@ -1,6 +1,6 @@
 /* test_let_go.c - which of those that wait keep their messages in memory: what is tried soon. */
-#include "delivery/site.h"
-#include "delivery/state.h"
+#include "delivery/line/site.h"
+#include "delivery/line/state.h"
 #include "support/chat.c"
 #include "support/unit.h"
 #include "tests/unit/delivery/world.c"

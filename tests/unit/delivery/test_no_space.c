@@ -1,6 +1,6 @@
 /* test_no_space.c - outcomes that cannot be written: delivery waits, with a bounded number. */
-#include "delivery/constraint.h"
-#include "delivery/state.h"
+#include "delivery/line/constraint.h"
+#include "delivery/line/state.h"
 #include "support/chat.c"
 #include "support/engine_fake.h"
 #include "support/unit.h"

@@ -1,6 +1,6 @@
 /* test_status.c - counts of delivery_status(), and the look for mail that nothing would wake. */
-#include "delivery/destination.h"
-#include "delivery/state.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/state.h"
 #include "support/chat.c"
 #include "support/engine_fake.h"
 #include "support/unit.h"

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "delivery/destination.h"
+#include "delivery/line/destination.h"
 #include "support/chat.h"
 
 enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000 };

@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "delivery/delivery.h"
-#include "delivery/egress.h"
+#include "delivery/line/delivery.h"
+#include "delivery/line/egress.h"
 
 struct world_message {
     const char *from; /* reverse-path, "" for the null one */

@@ -1,0 +1,185 @@
+/* client_end.c - every way in which a connection ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/client/transaction.h"
+
+/* The peer ended it, with 421 (RFC 5321 section 3.8) or without. */
+static bool is_ended(const struct verdict *verdict)
+{
+    return verdict->code == 421 ||
+           (verdict->is_ours && strcmp(verdict->rule, "connection-lost") == 0);
+}
+
+/*
+ * Whether it is the connection that failed, not this message, so that it is not even an attempt:
+ * the next try is on a new connection. Peers close idle connections just when we use them again,
+ * some say 421 to one message too many, some lose count of their own replies. A fresh connection
+ * has no such excuse, unless the peer serves others and says that they are enough.
+ */
+static bool is_of_connection(struct smtp_client *c, const struct verdict *verdict)
+{
+    const struct transaction *t = c->transaction;
+    bool is_of_content = t->sent > 0 || (t->is_all_written && pipeline_is_empty(&c->pipeline));
+
+    if (c->messages_done == 0)
+        return verdict->code == 421 && !is_of_content &&
+               site_client_is_surplus(c->site, c, verdict);
+    if (verdict->code == 421)
+        return !is_of_content;
+    if (is_ended(verdict))
+        return !t->was_answered;
+    return verdict->is_ours && strcmp(verdict->class, "protocol") == 0 && t->sent == 0 &&
+           !t->is_all_written;
+}
+
+/* For the site to learn from: nothing became of a connection that it had let in. */
+static void tell_site(struct smtp_client *c, const struct verdict *verdict, bool was_innocent)
+{
+    if (c->messages_done > 0 || was_innocent)
+        return;
+    if (c->transaction->mail_ms == 0) /* not even one message was tried on it */
+        site_client_useless(c->site, c, verdict);
+    else if (is_ended(verdict))
+        site_client_fruitless(c->site, c, verdict);
+}
+
+bool client_fail(struct smtp_client *c, const struct verdict *verdict)
+{
+    if (c->state == CLIENT_CLOSING)
+        return false;
+    log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(c->site->name),
+              LOG_TEXT(verdict->text));
+    if (!c->has_greeted)
+        site_client_failed(c->site, c, verdict);
+    if (c->transaction != NULL) {
+        bool is_innocent = is_of_connection(c, verdict);
+
+        transaction_break(c, verdict, is_innocent);
+        tell_site(c, verdict, is_innocent);
+    }
+    smtp_client_abort(c);
+    return true;
+}
+
+bool client_fail_ours(struct smtp_client *c, uint16_t subject, uint16_t detail, const char *class,
+                      const char *rule, const char *text)
+{
+    struct verdict verdict =
+        verdict_of_ours(VERDICT_DEFERRED, subject, detail, class, rule, bytes_of(text));
+
+    return client_fail(c, &verdict);
+}
+
+void client_lost(struct smtp_client *c, int error)
+{
+    char text[192];
+
+    switch ((enum client_state)c->state) {
+    case CLIENT_READY:
+    case CLIENT_QUIT:
+    case CLIENT_CLOSING:
+    case CLIENT_STATE_COUNT:
+        smtp_client_abort(c);
+        return;
+    case CLIENT_CONNECT:
+        /* Of our own address: it is gone from this machine, or has no port left. */
+        if (error == -EADDRNOTAVAIL) {
+            const char *source = c->egress->source->name;
+
+            snprintf(text, sizeof(text), "source %s: %s", source, strerrordesc_np(-error));
+            log_limited(LOG_LEVEL_WARN, "source=%s site=%s what=\"cannot send from it: %s\"",
+                        LOG_STRING(source), LOG_TEXT(c->site->name), strerrordesc_np(-error));
+            client_fail_ours(c, 4, 1, "connection", FAILED_SOURCE, text);
+            return;
+        }
+        snprintf(text, sizeof(text), "could not connect: %s", strerrordesc_np(-error));
+        client_fail_ours(c, 4, 1, "connection", "connect-failed", text);
+        return;
+    case CLIENT_GREETING:
+    case CLIENT_EHLO:
+    case CLIENT_TRANSACTION:
+        break;
+    }
+    struct sent sent;
+    const char *when =
+        pipeline_first(&c->pipeline, &sent) ? client_commands[sent.command].name : "the content";
+
+    snprintf(text, sizeof(text), "the peer closed the connection before it answered %s%s%s", when,
+             error != 0 ? ": " : "", error != 0 ? strerrordesc_np(-error) : "");
+    client_fail_ours(c, 4, 2, "connection", "connection-lost", text);
+}
+
+void client_lost_unused(struct smtp_client *c, const struct verdict *said)
+{
+    struct verdict lost =
+        verdict_of_ours(VERDICT_DEFERRED, 4, 2, "connection", "connection-lost",
+                        BYTES("the peer closed the connection before it was sent any message"));
+    struct verdict unasked =
+        verdict_of_ours(VERDICT_DEFERRED, 5, 0, "protocol", "reply-unexpected",
+                        BYTES("the peer sent a reply that answers no command"));
+    bool has_said = !c->conn.eof && conn_is_open(&c->conn);
+
+    if (said == NULL)
+        said = has_said ? &unasked : &lost;
+    if (c->messages_done == 0)
+        site_client_useless(c->site, c, said);
+    smtp_client_abort(c);
+}
+
+void client_quit(struct smtp_client *c)
+{
+    list_remove(&c->in_idle);
+    client_enter(c, CLIENT_QUIT);
+    if (!perform_quit(c)) {
+        smtp_client_abort(c);
+        return;
+    }
+    client_arm_deadline(c);
+}
+
+void smtp_client_leave(struct smtp_client *c)
+{
+    if (c->state == CLIENT_READY)
+        client_quit(c);
+    else if (!c->has_greeted)
+        smtp_client_abort(c);
+    /* TRANSACTION: next_message() sees that the program stops. */
+}
+
+void smtp_client_abort(struct smtp_client *c)
+{
+    if (c->state == CLIENT_CLOSING)
+        return;
+    list_remove(&c->in_idle);
+    if (c->is_opening)
+        site_client_given_up(c->site, c);
+    if (c->transaction != NULL)
+        transaction_abandon(c);
+    client_enter(c, CLIENT_CLOSING);
+    conn_close(&c->conn);
+}
+
+void client_check_free(struct smtp_client *c)
+{
+    struct delivery *delivery = c->delivery;
+    struct site *site = c->site;
+
+    if (!c->is_closed)
+        return;
+    if (c->transaction != NULL && (c->transaction->is_loading || c->transaction->is_reading))
+        return;
+    check(c->state == CLIENT_CLOSING);
+    metric_dec(METRIC_CLIENT_CLOSING);
+    if (c->transaction != NULL && c->transaction->message != NULL)
+        message_release(&c->transaction->message);
+    arena_free(&c->arena);
+    hosts_release(&c->hosts);
+    delivery->client_count--;
+    site_client_gone(site, c);
+    slab_release(&delivery->clients, &c);
+    delivery_check_stopped(delivery);
+}

@@ -1,0 +1,103 @@
+/*
+ * client_replies.c - the reading half: which command a reply answers, and what answers none.
+ *
+ * A peer that says one reply too many (a second one to the end of data, most often) shifts every
+ * later reply by one command. With BDAT the 250 to a RCPT would then be taken for the word on the
+ * content: the message is told delivered, whatever the peer says of it a moment later. So nothing
+ * is sent while input waits that answers no command, no reply is taken for an answer to what the
+ * kernel was not even given, and BDAT is used only where the peer's enhanced codes show which
+ * step a reply belongs to (struct site, `codes`). With DATA the 354 shows it.
+ */
+#include <stdio.h>
+
+#include "delivery/client/transaction.h"
+
+bool client_out_of_step(struct smtp_client *c)
+{
+    c->site->codes = SITE_CODES_DO_NOT_TELL;
+    return client_fail_ours(c, 5, 0, "protocol", "reply-unexpected",
+                            "the peer sent a reply that answers no command");
+}
+
+/* What was said goes to whoever wonders what became of the mail. */
+static bool fail_broken(struct smtp_client *c)
+{
+    struct bytes line = bytes_slice(smtp_reply_broken_line(&c->reader), 0, BROKEN_LINE_MAX);
+    char text[BROKEN_LINE_MAX + 80];
+
+    snprintf(text, sizeof(text), "the peer sent something that is no SMTP reply: %.*s",
+             BYTES_ARG(line));
+    return client_fail_ours(c, 5, 0, "protocol", "reply-broken", text);
+}
+
+/* A refusal of the content before all of it was sent: the peer has heard enough. It may read the
+ * rest or not: the connection is of no use any more. */
+static bool is_early_refusal(const struct smtp_client *c, const struct smtp_reply *reply)
+{
+    return c->transaction != NULL && c->transaction->walk == WALK_CONTENT && reply->code >= 400;
+}
+
+static bool take_unasked(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    struct verdict verdict = verdict_of_reply(reply);
+
+    if (c->state == CLIENT_READY) {
+        /* An idle connection may be ended by the peer, with or without a 421. */
+        if (c->messages_done > 0 || list_is_linked(&c->in_idle))
+            smtp_client_abort(c);
+        else if (reply->code == 421)
+            client_lost_unused(c, &verdict);
+        else
+            client_lost_unused(c, NULL);
+        return true;
+    }
+    if (reply->code == 421 || is_early_refusal(c, reply)) /* RFC 5321 section 3.8 */
+        return client_fail(c, &verdict);
+    return client_out_of_step(c);
+}
+
+/* The kernel was not yet given the whole command. */
+static bool is_premature(const struct smtp_client *c, const struct sent *sent)
+{
+    return sent->end > conn_output_begun(&c->conn);
+}
+
+bool client_take_reply(struct smtp_client *c)
+{
+    struct bytes before = conn_input(&c->conn);
+    struct bytes input = before;
+    struct smtp_reply reply;
+    struct sent sent;
+
+    if (before.len == 0 || c->state == CLIENT_CLOSING)
+        return false;
+    enum smtp_reply_state result = smtp_reply_read(&c->reader, &input, &reply);
+
+    conn_consume(&c->conn, before.len - input.len);
+    if (result == SMTP_REPLY_PARTIAL)
+        return false;
+    if (result == SMTP_REPLY_BROKEN)
+        return fail_broken(c);
+    if (!pipeline_pop(&c->pipeline, &sent))
+        return take_unasked(c, &reply);
+    bool is_421 = reply.code == 421 && sent.command != COMMAND_QUIT; /* RFC 5321 section 3.8 */
+    bool is_premature_end = (sent.command == COMMAND_DOT || sent.command == COMMAND_BDAT) &&
+                            reply.code >= 400 && is_premature(c, &sent);
+
+    if (c->transaction != NULL)
+        c->transaction->was_answered = c->transaction->was_answered || !is_421;
+    if (is_421 || is_premature_end) {
+        struct verdict verdict = verdict_of_reply(&reply);
+
+        return client_fail(c, &verdict);
+    }
+    if (is_premature(c, &sent))
+        return client_out_of_step(c);
+    return client_commands[sent.command].on_reply(c, &reply, sent.recipient);
+}
+
+bool client_has_unasked_input(const struct smtp_client *c)
+{
+    return pipeline_is_empty(&c->pipeline) &&
+           (conn_input(&c->conn).len > 0 || smtp_reply_has_begun(&c->reader));
+}

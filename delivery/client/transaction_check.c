@@ -1,0 +1,64 @@
+/* transaction_check.c - what a peer's extensions say it cannot take. */
+#include "delivery/client/transaction.h"
+#include "delivery/outcome/dsn_7bit.h"
+
+/* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
+bool transaction_is_8bit(const struct transaction *t)
+{
+    const struct message *m = t->message;
+
+    if (m->body != SMTP_BODY_8BITMIME)
+        return false;
+    if (t->client->extensions.eightbitmime || m->content.memory.ptr == NULL)
+        return true;
+    return bytes_has_8bit(m->prefix) || bytes_has_8bit(m->content.memory);
+}
+
+void transaction_fit(struct transaction *t)
+{
+    const struct smtp_extensions *e = &t->client->extensions;
+    bool needs_utf8 = t->message->needs_smtputf8 && !e->smtputf8;
+    bool needs_7bit = !e->eightbitmime && transaction_is_8bit(t);
+
+    if (!t->message->is_dsn || (!needs_utf8 && !needs_7bit))
+        return;
+    struct message *plain = dsn_as_7bit(t->message);
+
+    if (plain == NULL)
+        return;
+    message_release(&t->message);
+    t->message = plain;
+}
+
+static const struct verdict *cannot(struct transaction *t, uint16_t subject, uint16_t detail,
+                                    const char *class, const char *rule, struct bytes text)
+{
+    struct verdict verdict = verdict_of_ours(VERDICT_BOUNCED, subject, detail, class, rule, text);
+
+    return transaction_keep(t, &verdict);
+}
+
+const struct verdict *transaction_check(struct transaction *t)
+{
+    const struct smtp_extensions *e = &t->client->extensions;
+    struct bytes text;
+
+    /* RFC 1870 section 6.1 */
+    if (e->has_size && e->size_max > 0 && t->size > e->size_max) {
+        if (!arena_printf(&t->client->arena, &text,
+                          "the message has %llu bytes, the receiving server takes at most %llu",
+                          (unsigned long long)t->size, (unsigned long long)e->size_max))
+            text = BYTES("the message is larger than the receiving server takes");
+        return cannot(t, 3, 4, "message-too-large", "peer-size", text);
+    }
+    const struct verdict *verdict = transaction_check_utf8(t);
+
+    if (verdict != NULL)
+        return verdict;
+    /* RFC 6152 section 3: convert or return; converting would break signatures. */
+    if (!e->eightbitmime && transaction_is_8bit(t))
+        return cannot(t, 6, 3, "content", "peer-8bitmime",
+                      BYTES("the message has 8-bit content, which the receiving server does not "
+                            "take (no 8BITMIME)"));
+    return NULL;
+}

@@ -1,0 +1,246 @@
+/* constraint.c - finds what a recipient waits for, and names the rule as the operator knows it. */
+#include "delivery/line/constraint.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/router.h"
+#include "delivery/line/suspend.h"
+#include "delivery/outcome/retry.h"
+#include "queue/message.h"
+
+/* A recipient whose site was at rest is given back until a random moment after the rest. */
+enum { POSTPONED_SLACK_MS = 2000 };
+
+static void set_rule(struct constraint *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void set_rule(struct constraint *c, const char *format, ...)
+{
+    size_t len = strlen(c->rule);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(c->rule + len, sizeof(c->rule) - len, format, args);
+    va_end(args);
+}
+
+static void set_detail(struct constraint *c, struct bytes text)
+{
+    snprintf(c->detail, sizeof(c->detail), "%.*s", BYTES_ARG(text));
+}
+
+static int64_t to_wall(const struct delivery *delivery, int64_t monotonic_ms)
+{
+    if (monotonic_ms == 0)
+        return 0;
+    return delivery_wall_ms(delivery, monotonic_ms);
+}
+
+static int64_t due_wall_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    return to_wall(delivery, (int64_t)pending->due_s * 1000);
+}
+
+/* --- rules ------------------------------------------------------------------------------------ */
+
+/* The last one is the section's own values. */
+static void name_retry(const struct delivery *delivery, const struct pending *pending,
+                       struct constraint *out)
+{
+    const struct delivery_settings *settings = delivery->settings;
+    const struct retry_rule *rule = router_retry(settings, domain_name(pending->domain));
+    size_t number = (size_t)(rule - settings->retries);
+
+    if (number + 1 == settings->retry_count)
+        set_rule(out, "retry");
+    else
+        set_rule(out, "retry.destinations[%zu] (match %s)", number, rule->match);
+}
+
+/* The last one stands in no file. */
+static void name_egress_rule(const struct site *site, const struct egress_rule *rule,
+                             struct constraint *out)
+{
+    const struct delivery_settings *settings = site->use->settings;
+    size_t number = 0;
+
+    while (number + 1 < settings->egress_rule_count && &settings->egress_rules[number] != rule)
+        number++;
+    if (number + 1 < settings->egress_rule_count)
+        set_rule(out, "delivery.sites[%zu] (match %s)", number, rule->match);
+    else
+        set_rule(out, "delivery.sites (default)");
+}
+
+void constraint_name_suspension(const struct suspension *rule, struct constraint *out)
+{
+    char id[MESSAGE_ID_TEXT_MAX] = "";
+    const char *before = " (";
+
+    set_rule(out, "suspension %" PRIu32, rule->number);
+    if (rule->message != 0)
+        message_id_format((struct message_id){rule->message}, id);
+    const struct {
+        const char *key, *value;
+    } parts[] = {
+        {"domain", rule->domain},
+        {"sender", rule->sender},
+        {"recipient", rule->recipient},
+        {"id", id[0] != '\0' ? id : NULL},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (parts[i].value == NULL)
+            continue;
+        set_rule(out, "%s%s %s", before, parts[i].key, parts[i].value);
+        before = ", ";
+    }
+    if (before[0] == ',')
+        set_rule(out, ")");
+}
+
+/* --- sites ------------------------------------------------------------------------------------ */
+
+/* Some egress waits: for a slot of its own, or for one of the process. */
+static void name_connection_limit(const struct site *site, struct constraint *out)
+{
+    const struct delivery_settings *settings = site->delivery->settings;
+    unsigned max = limits_connections(&site->limits);
+
+    for (size_t i = 0; i < site->egress_count; i++) {
+        const struct site_egress *e = &site->egresses[i];
+
+        if (!e->is_waiting || egress_connections(e->egress) >= max)
+            continue;
+        set_rule(out, "delivery.connections %u",
+                 settings->connections_max != 0 ? settings->connections_max : 5000);
+        return;
+    }
+    name_egress_rule(site, site->limits.connections, out);
+    set_rule(out, " connections %u", max);
+}
+
+static void constraint_of_site(const struct site *site, struct constraint *out)
+{
+    int64_t until_ms;
+
+    out->name = site_constraint(site, &until_ms);
+    out->until_ms = to_wall(site->delivery, until_ms);
+    if (strcmp(out->name, "site-resting") == 0) {
+        set_rule(out, "built in: a site that cannot be reached rests");
+        set_detail(out, site_failure_text(site));
+    } else if (strcmp(out->name, "outcomes-unwritten") == 0) {
+        set_rule(out, "built in: no attempts while the outcomes of %d wait for the disk",
+                 COMMITS_MAX);
+    } else if (strcmp(out->name, "disk-full") == 0) {
+        set_rule(out, "built in: no attempts without room for their outcomes in the spool and for "
+                      "their events in the event files");
+    } else if (strcmp(out->name, "message-rate") == 0) {
+        name_egress_rule(site, site->limits.rate, out);
+        set_rule(out, " rate %g/s", limits_rate(&site->limits));
+    } else if (strcmp(out->name, "connection-limit") == 0) {
+        name_connection_limit(site, out);
+    } else if (strcmp(out->name, "peer-refuses-more-connections") == 0) {
+        set_rule(out, "built in: no more connections than the peer lets in");
+    } else if (strcmp(out->name, "connections-busy") == 0) {
+        name_egress_rule(site, site->limits.connections, out);
+        set_rule(out, " connections %u", limits_connections(&site->limits));
+    } else if (site->has_failed) {
+        set_detail(out, site_failure_text(site)); /* of the host before the one that is tried now */
+    }
+}
+
+void constraint_of_destination(const struct destination *d, struct constraint *out)
+{
+    *out = (struct constraint){.name = "nothing-waits"};
+    if (d == NULL || d->waiting_count == 0)
+        return;
+    if (d->site != NULL) {
+        constraint_of_site(d->site, out);
+        return;
+    }
+    if (d->lookup == NULL && d->state == DESTINATION_REFUSED) {
+        out->name = "no-route";
+        out->until_ms = to_wall(d->delivery, d->expires_ms);
+        set_rule(out, "%s", d->verdict.rule);
+        set_detail(out, d->verdict.text);
+        return;
+    }
+    out->name = "looking-up";
+    set_rule(out, "dns");
+}
+
+/* --- recipients ------------------------------------------------------------------------------- */
+
+static void constraint_of_suspension(const struct delivery *delivery, const struct suspension *rule,
+                                     bool has_envelope, struct constraint *out)
+{
+    out->name = "suspended";
+    if (rule != NULL) {
+        constraint_name_suspension(rule, out);
+        out->until_ms = to_wall(delivery, rule->until_ms);
+    } else if (!has_envelope) {
+        set_rule(out, "suspension of its sender or recipient");
+    } else { /* the rule went; what it held is looked at in turn */
+        set_detail(out, BYTES("its suspension is over; it gets in line again"));
+    }
+}
+
+static void constraint_of_scheduled(const struct delivery *delivery, const struct pending *pending,
+                                    struct constraint *out)
+{
+    const struct destination *d = destination_of(pending);
+    const struct site *site = d != NULL ? d->site : NULL;
+    int64_t due_ms = (int64_t)pending->due_s * 1000;
+
+    /* Due before the rest is over it would only be given back: the rest is what holds it. */
+    if (site != NULL && site->resting_until_ms > engine_now_ms(delivery->engine) &&
+        due_ms <= site->resting_until_ms + POSTPONED_SLACK_MS) {
+        constraint_of_site(site, out);
+        out->until_ms = MAX(out->until_ms, due_wall_ms(delivery, pending));
+        return;
+    }
+    if (pending->attempts > 0) {
+        out->name = "retry-delay";
+        name_retry(delivery, pending, out);
+    } else {
+        out->name = "postponed";
+        set_detail(out, BYTES("given back untried, mostly because its site was at rest"));
+    }
+    out->until_ms = due_wall_ms(delivery, pending);
+}
+
+void constraint_of_pending(const struct delivery *delivery, const struct pending *pending,
+                           const struct message *message, struct constraint *out)
+{
+    const struct suspension *rule = suspensions_match(delivery->suspensions, pending, message);
+
+    *out = (struct constraint){.name = "in-attempt"};
+    switch ((enum pending_state)pending->state) {
+    case PENDING_SCHEDULED:
+        if (rule != NULL &&
+            (rule->until_ms == 0 || rule->until_ms > (int64_t)pending->due_s * 1000))
+            constraint_of_suspension(delivery, rule, message != NULL, out);
+        else
+            constraint_of_scheduled(delivery, pending, out);
+        return;
+    case PENDING_COMMITTING:
+        out->name = "outcome-being-written";
+        return;
+    case PENDING_FINAL:
+        out->name = "finished";
+        return;
+    case PENDING_READY:
+        break;
+    }
+    if ((pending->flags & PENDING_HELD) != 0 ||
+        (rule != NULL && (pending->flags & PENDING_AT_DESTINATION) != 0))
+        constraint_of_suspension(delivery, rule, message != NULL, out);
+    else if ((pending->flags & PENDING_AT_DESTINATION) != 0)
+        constraint_of_destination(destination_of(pending), out);
+}

@@ -1,0 +1,416 @@
+/*
+ * delivery.c - puts the parts together: what is due gets in line, what is dirty is driven.
+ */
+#include "delivery/line/delivery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/client/smtp_client.h"
+#include "delivery/line/cancel.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/reload.h"
+#include "delivery/line/router.h"
+#include "delivery/line/suspend.h"
+#include "delivery/outcome/clearing.h"
+#include "delivery/outcome/gathering.h"
+#include "delivery/outcome/retry.h"
+
+enum {
+    SETTLEMENTS_MAX = 1000000,
+    CLEARINGS_SLAB_MAX = 2 * CLEARINGS_MAX,
+    SCRATCH_MAX = 64 * 1024,
+    NO_MEMORY_MS = 60 * 1000,
+};
+
+static void on_drive(struct turn_end *turn_end);
+static void on_tick(struct timeout *timeout);
+static void on_idle_timeout(struct timeout *timeout);
+static void on_stop_deadline(struct timeout *timeout);
+
+static void use_settings(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    delivery->use = calloc(1, sizeof(*delivery->use));
+    check(delivery->use != NULL);
+    *delivery->use = (struct settings_use){.settings = settings, .references = 1};
+    delivery->settings = settings;
+}
+
+static void settings_unused(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    if (delivery->settings_unused != NULL)
+        delivery->settings_unused(delivery->context, settings);
+}
+
+void settings_release(struct delivery *delivery, struct settings_use **use)
+{
+    struct settings_use *u = *use;
+
+    *use = NULL;
+    check(u->references > 0);
+    if (--u->references > 0)
+        return;
+    settings_unused(delivery, u->settings);
+    free(u);
+}
+
+struct delivery *delivery_create(const struct delivery_setup *setup)
+{
+    struct delivery *d = calloc(1, sizeof(*d));
+
+    check(d != NULL);
+    d->engine = setup->engine;
+    d->resolver = setup->resolver;
+    d->domains = setup->domains;
+    d->egresses = setup->egresses;
+    d->home = setup->home;
+    d->settings_unused = setup->settings_unused;
+    d->context = setup->context;
+    use_settings(d, setup->settings);
+    d->started_ms = engine_now_ms(setup->engine);
+    slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
+    slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
+    slab_init(&d->clearings, clearing_size(), CLEARINGS_SLAB_MAX);
+    buf_init(&d->scratch, SCRATCH_MAX);
+    map_init(&d->sites);
+    list_init(&d->all_sites);
+    list_init(&d->all_destinations);
+    list_init(&d->idle_destinations);
+    list_init(&d->waiting_destinations);
+    list_init(&d->dirty_sites);
+    list_init(&d->dirty_destinations);
+    list_init(&d->starved_sites);
+    list_init(&d->starved_destinations);
+    list_init(&d->unresolved);
+    list_init(&d->waiting_clearings);
+    list_init(&d->held);
+    list_init(&d->cancelled);
+    gathering_init(d);
+    d->suspensions = suspensions_create();
+    turn_end_init(&d->drive, on_drive);
+    timeout_init(&d->tick, on_tick);
+    timeout_init(&d->idle_timeout, on_idle_timeout);
+    timeout_init(&d->stop_deadline, on_stop_deadline);
+    engine_timeout(d->engine, &d->tick, TICK_MS);
+    return d;
+}
+
+void delivery_set_home(struct delivery *delivery, struct shard *home)
+{
+    delivery->home = home;
+}
+
+void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    struct settings_use *old = delivery->use;
+
+    if (delivery->is_stopping) {
+        settings_unused(delivery, settings);
+        return;
+    }
+    use_settings(delivery, settings);
+    delivery->generation++;
+    reload_apply(delivery, old->settings);
+    settings_release(delivery, &old);
+}
+
+/* --- hooks of the shard ---------------------------------------------------------------------- */
+
+static void clear_damaged(struct delivery *delivery, struct pending *pending)
+{
+    struct verdict verdict = clearing_damaged();
+    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+
+    clearing_start_one(delivery, pending, &verdict, &facts);
+}
+
+void delivery_due(void *context, struct shard *shard, struct pending *pending)
+{
+    struct delivery *delivery = context;
+
+    check(pending->state == PENDING_READY);
+    check(!list_is_linked(&pending->link));
+    check((pending->flags & PENDING_PLACES) == 0);
+    delivery->shards[message_id_shard(pending_stub(pending)->id)] = shard;
+    if (delivery->is_stopping)
+        return;
+    /* Before anything that could hold it: what is damaged keeps its segment until it ends. */
+    if (shard_is_damaged(shard, pending_stub(pending)) && clearing_has_room(delivery)) {
+        clear_damaged(delivery, pending);
+        return;
+    }
+    if (!suspensions_is_empty(delivery->suspensions) &&
+        suspensions_match(delivery->suspensions, pending, stub_message(pending_stub(pending))) !=
+            NULL) {
+        suspend_hold(delivery, pending);
+        return;
+    }
+    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery)) {
+        destination_expire(delivery, pending, "waited until its time was over");
+        return;
+    }
+    struct destination *destination = destination_get(delivery, pending->domain);
+
+    if (destination == NULL) {
+        metric_inc(METRIC_DELIVERY_POSTPONED);
+        shard_postpone(shard, pending, engine_now_ms(delivery->engine) + NO_MEMORY_MS);
+        return;
+    }
+    destination_add(destination, pending, false);
+}
+
+int64_t delivery_delay_max_ms(void *context, const struct domain *domain)
+{
+    const struct delivery *delivery = context;
+
+    return retry_delay_max_ms(router_retry(delivery->settings, domain_name(domain)));
+}
+
+void delivery_domain_idle(void *context, struct domain *domain)
+{
+    /* Its destination, if there is one, is idle already and frees the domain when it goes. */
+    (void)context;
+    (void)domain;
+}
+
+/* --- driving --------------------------------------------------------------------------------- */
+
+static void drive_starved(struct delivery *delivery)
+{
+    struct list_node *node;
+    size_t taken = delivery->in_attempt_count + delivery->settled_count;
+    size_t room = shard_outcome_room(delivery->home);
+
+    /* Half of it at least, or all of them would wake for one that gets on. */
+    if (delivery->clearings.count > CLEARINGS_MAX / 2 ||
+        delivery->settlements.count > COMMITS_MAX / 2 || room == 0 || taken > room / 2)
+        return;
+    while ((node = list_pop_front(&delivery->starved_sites)) != NULL)
+        site_dirty(container_of(node, struct site, in_starved));
+    while ((node = list_pop_front(&delivery->starved_destinations)) != NULL)
+        destination_dirty(container_of(node, struct destination, in_starved));
+}
+
+static void tell_stopped(struct delivery *delivery);
+
+static void on_drive(struct turn_end *turn_end)
+{
+    struct delivery *delivery = container_of(turn_end, struct delivery, drive);
+    struct list dirty;
+    struct list_node *node;
+
+    if (delivery->is_stopping) {
+        tell_stopped(delivery);
+        return;
+    }
+    cancel_drive(delivery);
+    drive_starved(delivery);
+    /* What becomes dirty from here on is for the next turn: no loop without end. */
+    list_init(&dirty);
+    list_splice(&dirty, &delivery->dirty_destinations);
+    while ((node = list_pop_front(&dirty)) != NULL)
+        destination_drive(container_of(node, struct destination, in_dirty));
+    list_splice(&dirty, &delivery->dirty_sites);
+    while ((node = list_pop_front(&dirty)) != NULL)
+        site_drive(container_of(node, struct site, in_dirty));
+    if (delivery->held_to_check > 0 && suspend_check_some(delivery))
+        delivery_drive_later(delivery);
+}
+
+static void on_tick(struct timeout *timeout)
+{
+    struct delivery *delivery = container_of(timeout, struct delivery, tick);
+
+    if (delivery->is_stopping)
+        return;
+    engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
+    suspend_tick(delivery);
+    destinations_expire_waiting(delivery);
+    destinations_free_idle(delivery);
+    if (delivery_is_starved(delivery)) /* the disk may have room again, which tells nobody */
+        delivery_drive_later(delivery);
+    unheld_tick(delivery);
+}
+
+static void on_idle_timeout(struct timeout *timeout)
+{
+    destinations_free_idle(container_of(timeout, struct delivery, idle_timeout));
+}
+
+/* --- stop ------------------------------------------------------------------------------------ */
+
+static bool holds_nothing(const struct delivery *delivery)
+{
+    return delivery->client_count == 0 && delivery->site_count == 0 &&
+           delivery->settlements.count == 0 && delivery->clearings.count == 0;
+}
+
+void delivery_check_stopped(struct delivery *delivery)
+{
+    if (delivery->is_stopping && !delivery->has_stopped && holds_nothing(delivery))
+        delivery_drive_later(delivery);
+}
+
+static void tell_stopped(struct delivery *delivery)
+{
+    if (delivery->has_stopped || !holds_nothing(delivery))
+        return;
+    delivery->has_stopped = true;
+    engine_timeout_cancel(delivery->engine, &delivery->stop_deadline);
+    delivery->stopped(delivery->stopped_context);
+}
+
+static void drop(struct list *pendings)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_front(pendings)) != NULL) {
+        struct pending *pending = container_of(node, struct pending, link);
+
+        pending->flags &= (uint8_t)~PENDING_PLACES;
+    }
+}
+
+/* What only waits stays unfinished on disk. */
+static void drop_waiting(struct delivery *delivery)
+{
+    struct list_node *node;
+
+    drop(&delivery->held);
+    cancel_drop(delivery);
+    clearing_drop_waiting(delivery);
+    while ((node = list_first(&delivery->all_destinations)) != NULL) {
+        struct destination *destination = container_of(node, struct destination, in_all);
+
+        drop(&destination->waiting);
+        delivery->waiting_count -= destination->waiting_count;
+        if (destination->site != NULL)
+            destination->site->waiting_count -= destination->waiting_count;
+        destination->waiting_count = 0;
+        destination_free(&destination);
+    }
+    delivery->held_count = 0;
+}
+
+static void for_each_client(struct delivery *delivery, void (*visit)(struct smtp_client *client))
+{
+    list_for_each(site_node, &delivery->all_sites) {
+        struct site *site = container_of(site_node, struct site, in_all);
+
+        list_for_each(node, &site->clients)
+            visit(container_of(node, struct smtp_client, in_site));
+    }
+}
+
+void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stopped)(void *context),
+                   void *context)
+{
+    int64_t left_ms = deadline_ms - engine_now_ms(delivery->engine);
+
+    check(!delivery->is_stopping);
+    delivery->is_stopping = true;
+    delivery->stopped = stopped;
+    delivery->stopped_context = context;
+    engine_timeout_cancel(delivery->engine, &delivery->tick);
+    engine_timeout_cancel(delivery->engine, &delivery->idle_timeout);
+    gathering_commit_all(delivery);
+    for_each_client(delivery, smtp_client_leave);
+    drop_waiting(delivery);
+    engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
+    delivery_drive_later(delivery);
+}
+
+void delivery_abort(struct delivery *delivery)
+{
+    for_each_client(delivery, smtp_client_abort);
+}
+
+static void on_stop_deadline(struct timeout *timeout)
+{
+    struct delivery *delivery = container_of(timeout, struct delivery, stop_deadline);
+
+    log_warn("connections=%zu what=\"attempts broken off: the time to stop is over\"",
+             delivery->client_count);
+    delivery_abort(delivery);
+}
+
+void delivery_free(struct delivery **delivery)
+{
+    struct delivery *d = *delivery;
+
+    *delivery = NULL;
+    if (d == NULL)
+        return;
+    if (!d->is_stopping) { /* nothing ever ran */
+        d->is_stopping = true;
+        d->has_stopped = true;
+        drop_waiting(d);
+    }
+    check(holds_nothing(d));
+    settings_release(d, &d->use);
+    engine_timeout_cancel(d->engine, &d->tick);
+    engine_timeout_cancel(d->engine, &d->idle_timeout);
+    engine_timeout_cancel(d->engine, &d->gathering_timeout);
+    engine_timeout_cancel(d->engine, &d->stop_deadline);
+    engine_turn_end_cancel(d->engine, &d->drive);
+    suspensions_free(&d->suspensions);
+    map_free(&d->sites);
+    buf_free(&d->scratch);
+    slab_free_all(&d->clients);
+    check(d->destination_count == 0);
+    slab_free_all(&d->settlements);
+    slab_free_all(&d->clearings);
+    free(d);
+}
+
+/* --- the operator's side --------------------------------------------------------------------- */
+
+void delivery_suspend(struct delivery *delivery, size_t count, const struct suspension *rules)
+{
+    suspensions_set(delivery->suspensions, count, rules);
+    if (!delivery->is_stopping)
+        suspend_check_all(delivery);
+}
+
+bool delivery_is_busy(const struct pending *pending)
+{
+    return pending->state == PENDING_READY && (pending->flags & PENDING_BUSY) != 0;
+}
+
+bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
+                     const char *reason)
+{
+    if (pending->state != PENDING_READY || delivery_is_busy(pending) || delivery->is_stopping)
+        return false;
+    delivery->shards[message_id_shard(pending_stub(pending)->id)] = shard;
+    if ((pending->flags & PENDING_AT_DESTINATION) != 0)
+        destination_remove(destination_of(pending), pending);
+    else if ((pending->flags & PENDING_HELD) != 0)
+        suspend_unhold(delivery, pending);
+    cancel_add(delivery, pending, reason);
+    return true;
+}
+
+void delivery_wake(struct delivery *delivery, struct domain *domain)
+{
+    struct destination *destination =
+        delivery->is_stopping ? NULL : destination_get(delivery, domain);
+
+    if (destination == NULL)
+        return;
+    if (destination->site != NULL) {
+        site_wake(destination->site);
+        return;
+    }
+    if (destination->wants_wake && list_is_linked(&destination->in_dirty))
+        return; /* by another recipient just now */
+    destination->wants_wake = true;
+    if (destination->lookup == NULL) {
+        resolver_flush(delivery->resolver, domain_name(domain));
+        destination->expires_ms = 0;
+    }
+    destination_dirty(destination);
+}

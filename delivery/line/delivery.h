@@ -1,0 +1,179 @@
+/*
+ * delivery.h - one engine's outbound side: from a due recipient to its outcome.
+ *
+ *   pending --> destination (domain; route or MX set) --> site (same MX set) --> egress (site from
+ *   one source; limits, back-off, health; shared by all engines) --> smtp_client (a connection)
+ *
+ * A due recipient waits at its destination. A site with waiting recipients opens connections as its
+ * egresses' limits allow; a ready connection pulls the next message of the site (destinations in
+ * turn), takes along every waiting recipient of that message which belongs to the site, loads
+ * it, and sends. Each recipient's outcome goes to the shard in one commit with the DSN it causes.
+ *
+ * Thread: the engine's; egress.h is the only shared thing.
+ */
+#pragma once
+
+#include "delivery/line/constraint.h"
+#include "dns/mx.h"
+#include "queue/domain.h"
+#include "queue/shard.h"
+
+/* What a 0 in the settings below means. */
+enum {
+    DELIVERY_CONNECTIONS_DEFAULT = 5000, /* of the process */
+    DELIVERY_CONNECT_S_DEFAULT = 30,
+    DELIVERY_DSN_SIZE_DEFAULT = 64 << 10,
+    DELIVERY_NOTICE_WAIT_S_DEFAULT = 5, /* of the configuration: 0 below means 0 */
+    EGRESS_CONNECTIONS_DEFAULT = 20,
+    EGRESS_MESSAGES_DEFAULT = 1000, /* of a connection */
+    EGRESS_IDLE_S_DEFAULT = 5,
+    EGRESS_RECIPIENTS_DEFAULT = 100,
+};
+
+struct source {
+    const char *name;        /* "default" */
+    struct address address4; /* zeroed: any */
+    struct address address6;
+    bool has_address4, has_address6; /* neither: any address, both families */
+    const char *ehlo;                /* config `hostname` unless given */
+    unsigned weight;                 /* of the pool */
+};
+
+struct route {
+    const char *match; /* domain, or "*.suffix", or "*" ; lower case */
+    size_t target_count;
+    const char **targets; /* "host", "host:port", "10.0.0.9:2500", "[::1]:2500": tried in order */
+    bool use_mx;          /* false: the targets; true: MX of the first target's name */
+};
+
+/* How recipients that failed for now are tried again. */
+struct retry_rule {
+    const char *match; /* destination domain pattern as in routes; "*" is the default rule */
+    unsigned first_s;  /* after the first failure */
+    double factor;
+    unsigned max_s;
+    unsigned jitter_percent;
+    unsigned max_age_s;      /* from acceptance; then a bounce */
+    unsigned delay_notice_s; /* a delay DSN where asked for after this long; 0: never */
+};
+
+/* What one egress may do: limits.h says which rules count for a site. */
+struct egress_rule {
+    const char *match;     /* domain, host or site pattern; "*" */
+    unsigned connections;  /* at once, of the whole process */
+    double messages_per_s; /* 0: no limit */
+    unsigned messages_per_connection;
+    unsigned idle_s;     /* a ready connection is kept this long */
+    unsigned recipients; /* in one transaction */
+};
+
+struct delivery_settings {
+    const char *hostname;
+    size_t source_count;
+    const struct source *sources; /* at least one */
+    size_t route_count;
+    const struct route *routes;
+    size_t retry_count;
+    const struct retry_rule *retries; /* at least one; last is "*" */
+    size_t egress_rule_count;
+    const struct egress_rule *egress_rules; /* at least one; last is "*" */
+    struct mx_rules mx;
+    unsigned connections_max; /* of the whole process */
+    unsigned connect_timeout_s;
+    unsigned dsn_size_max;  /* bytes of the original returned */
+    unsigned notice_wait_s; /* a failure waits for others of its message; 0: not at all */
+};
+
+struct delivery;
+struct egress_table; /* shared by all engines (egress.h) */
+
+struct delivery_setup {
+    struct engine *engine;
+    struct resolver *resolver;
+    struct domains *domains;
+    struct egress_table *egresses;
+    struct shard *home; /* the engine's own; NULL until set: delivery_set_home().
+                                  Notifications go to the shard of the message they are about, in
+                                  one commit with its outcome, also where that one is adopted */
+    const struct delivery_settings *settings;
+    /* Nothing uses these settings any more, nor what they point to. Once for each that was given;
+     * may be NULL. */
+    void (*settings_unused)(void *context, const struct delivery_settings *settings);
+    void *context;
+};
+
+struct delivery *delivery_create(const struct delivery_setup *setup);
+void delivery_set_home(struct delivery *delivery, struct shard *home);
+/* New attempts use these (reload.h says what a change concerns); attempts under way keep theirs,
+ * until settings_unused() says that the last has ended. */
+void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings);
+/* shard_hooks: */
+void delivery_due(void *delivery, struct shard *shard, struct pending *pending);
+void delivery_domain_idle(void *delivery, struct domain *domain);
+int64_t delivery_delay_max_ms(void *delivery, const struct domain *domain);
+
+/* Stop: no new attempts; those in flight finish until deadline_ms (monotonic), then are broken off
+ * (their recipients stay unfinished on disk). stopped() is called once nothing is held. */
+void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stopped)(void *context),
+                   void *context);
+void delivery_abort(struct delivery *delivery);
+void delivery_free(struct delivery **delivery);
+
+/* --- the operator's side --------------------------------------------------------------------- */
+
+/* A rule that holds mail back; kept by the program in state_dir, the same on every engine. */
+struct suspension {
+    uint32_t number;       /* shown, and named by resume */
+    const char *domain;    /* pattern, or NULL: any */
+    const char *sender;    /* address or "@domain", or NULL */
+    const char *recipient; /* address, or NULL */
+    uint64_t message;      /* id value, or 0 */
+    int64_t until_ms;      /* monotonic; 0: until resumed */
+};
+/* Replaces all rules. Held recipients are looked at again: at once where a rule went. */
+void delivery_suspend(struct delivery *delivery, size_t count, const struct suspension *rules);
+
+/* Ends a READY recipient that only waits, or one taken with shard_take(), as cancelled (event with
+ * `reason`). False if an attempt holds it. done may be NULL. */
+bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
+                     const char *reason);
+/* An attempt, or what ends it without one, holds a READY recipient. */
+bool delivery_is_busy(const struct pending *pending);
+/* Lets a resting destination/site be tried at once (queue retry). */
+void delivery_wake(struct delivery *delivery, struct domain *domain);
+
+/* What one recipient waits for: state, constraint, rule, until when; one JSON object. `message` may
+ * be its envelope only, or NULL: then its address is null. */
+must_use bool delivery_explain_pending(struct delivery *delivery, const struct pending *pending,
+                                       const struct message *message, struct buf *json_out);
+/* What this engine knows of a domain: its route, its site, what stands in line; one JSON object, or
+ * nothing where it has no mail for it. */
+must_use bool delivery_explain_domain(struct delivery *delivery, struct bytes domain,
+                                      struct buf *json_out);
+
+/* A domain's unfinished recipients, counted one by one, on engine after engine. */
+struct delivery_survey {
+    uint64_t unfinished, scheduled, ready, in_attempt, held, committing;
+    int64_t due_ms;      /* wall; of the next that is scheduled; 0: none is */
+    int64_t accepted_ms; /* wall; of the oldest; 0: none */
+    int64_t expires_ms;  /* wall; of the one whose time is over first */
+    unsigned weight;     /* of the one that `constraint` is of: in line before scheduled */
+    struct constraint constraint;
+};
+void delivery_survey_add(struct delivery *delivery, const struct pending *pending,
+                         struct delivery_survey *survey);
+/* As a JSON object; `engines` is a JSON array to put in it. */
+must_use bool delivery_survey_explain(const struct delivery_survey *survey, struct bytes domain,
+                                      struct bytes engines, struct buf *json_out);
+
+/* Per site: one JSON object {"site":..,"waiting":..,"connections":..,"resting_until":..}. */
+void delivery_sites(struct delivery *delivery, void (*line)(void *context, struct bytes json),
+                    void *context);
+
+struct delivery_status {
+    uint64_t waiting, in_attempt, committing, connections, sites, destinations, resting_sites;
+    uint64_t unheld; /* broken invariant: waiting with nothing that will wake it, as found by the
+                        last look (unheld.h); must stay 0 */
+};
+/* Counts only, whatever the number of sites and destinations: to be asked at any time. */
+void delivery_status(const struct delivery *delivery, struct delivery_status *out);

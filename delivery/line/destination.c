@@ -1,0 +1,449 @@
+/* destination.c - recipients in line, and the lookup that says where they go. */
+#include "delivery/line/destination.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "delivery/line/lookup.h"
+#include "delivery/line/router.h"
+#include "delivery/outcome/clearing.h"
+#include "delivery/outcome/retry.h"
+
+enum {
+    FAILED_TTL_MS = 30 * 1000,
+    REFUSED_TTL_MIN_MS = 5 * 1000,
+    FREES_MAX = 200, /* idle destinations at a time, each with its site perhaps */
+    FREES_PAUSE_MS = 5,
+    EXPIRY_LOOKS_MAX = 10000, /* a second: about a millisecond */
+    SOON_MS = 2000,           /* what will be tried within this keeps its message in memory */
+    SOON_COUNT = 256,         /* at a site that has not taken anything for so long */
+};
+
+/* What each answer without hosts means to a recipient. */
+static const struct {
+    enum verdict_kind kind;
+    uint16_t subject, detail; /* RFC 3463, RFC 7505 section 4.1 */
+    const char *class;
+    const char *rule;
+} refusals[] = {
+    [MX_OK] = {VERDICT_DEFERRED, 4, 4, "routing", "dns"},
+    [MX_NXDOMAIN] = {VERDICT_BOUNCED, 1, 2, "bad-domain", "dns-nxdomain"},
+    [MX_NULL] = {VERDICT_BOUNCED, 1, 10, "null-mx", "dns-null-mx"},
+    [MX_NO_ADDRESS] = {VERDICT_BOUNCED, 4, 4, "routing", "dns-no-address"},
+    [MX_LOOP] = {VERDICT_BOUNCED, 4, 6, "routing", "dns-loop"},
+    [MX_UNROUTABLE] = {VERDICT_BOUNCED, 4, 4, "routing", "dns-unroutable"},
+    [MX_FAILED] = {VERDICT_DEFERRED, 4, 3, "dns", "dns-failed"},
+};
+
+static void go_idle(struct destination *d)
+{
+    d->idle_since_ms = engine_now_ms(d->delivery->engine);
+    list_push_back(&d->delivery->idle_destinations, &d->in_idle);
+}
+
+struct destination *destination_get(struct delivery *delivery, struct domain *domain)
+{
+    struct destination *d = domain->destination;
+    struct list_node *node;
+
+    if (d != NULL)
+        return d;
+    if (delivery->destination_count >= DESTINATIONS_MAX &&
+        (node = list_first(&delivery->idle_destinations)) != NULL) {
+        struct destination *oldest = container_of(node, struct destination, in_idle);
+
+        destination_free(&oldest);
+    }
+    /* Not of a slab: of very many a few stay for long, and would keep the chunks of all. */
+    d = delivery->destination_count < DESTINATIONS_MAX ? calloc(1, sizeof(*d)) : NULL;
+    if (d == NULL)
+        return NULL;
+    d->delivery = delivery;
+    d->domain = domain;
+    d->generation = delivery->generation;
+    list_init(&d->waiting);
+    d->look = &d->waiting.head;
+    list_node_init(&d->in_waiting);
+    list_node_init(&d->in_all);
+    list_node_init(&d->in_idle);
+    list_node_init(&d->in_dirty);
+    list_node_init(&d->in_starved);
+    list_node_init(&d->in_turns);
+    list_push_back(&delivery->all_destinations, &d->in_all);
+    delivery->destination_count++;
+    domain->destination = d;
+    go_idle(d);
+    return d;
+}
+
+static void resolve_next(struct delivery *delivery)
+{
+    struct list_node *node = list_pop_front(&delivery->unresolved);
+
+    if (node != NULL)
+        destination_dirty(container_of(node, struct destination, in_starved));
+}
+
+static void lookup_over(struct delivery *delivery)
+{
+    check(delivery->lookup_count > 0);
+    delivery->lookup_count--;
+    resolve_next(delivery);
+}
+
+static void cancel_lookup(struct destination *d)
+{
+    if (d->lookup == NULL)
+        return;
+    lookup_cancel(&d->lookup);
+    lookup_over(d->delivery);
+}
+
+static void detach(struct destination *d)
+{
+    if (d->site == NULL)
+        return;
+    list_remove(&d->in_turns);
+    d->site->waiting_count -= d->waiting_count;
+    site_put(&d->site);
+}
+
+void destination_free(struct destination **destination)
+{
+    struct destination *d = *destination;
+    struct delivery *delivery = d->delivery;
+    struct domain *domain = d->domain;
+
+    *destination = NULL;
+    check(d->waiting_count == 0);
+    cancel_lookup(d);
+    detach(d);
+    list_remove(&d->in_waiting);
+    list_remove(&d->in_all);
+    list_remove(&d->in_idle);
+    list_remove(&d->in_dirty);
+    list_remove(&d->in_starved);
+    free(d->note);
+    domain->destination = NULL;
+    delivery->destination_count--;
+    free(d);
+    if (!delivery->is_stopping)
+        domain_forget(delivery->domains, &domain);
+}
+
+/* --- in line --------------------------------------------------------------------------------- */
+
+/* How many of those in line are expected to be tried within SOON_MS. */
+static size_t soon_max(const struct destination *d)
+{
+    const struct site *site = d->site;
+
+    if (site == NULL)
+        return SOON_COUNT;
+    if (limits_rate(&site->limits) != 0)
+        return (size_t)(limits_rate(&site->limits) * SOON_MS / 1000);
+    if (site->took_ms != 0 && engine_now_ms(d->delivery->engine) - site->took_ms < SOON_MS)
+        return SIZE_MAX;
+    return SOON_COUNT;
+}
+
+static size_t in_line(const struct destination *d)
+{
+    return d->site != NULL ? d->site->waiting_count : d->waiting_count;
+}
+
+void destination_add(struct destination *d, struct pending *pending, bool in_front)
+{
+    check(pending->state == PENDING_READY);
+    check((pending->flags & PENDING_PLACES) == 0);
+    pending->flags |= PENDING_AT_DESTINATION;
+    list_remove(&d->in_idle);
+    if (in_front)
+        list_push_front(&d->waiting, &pending->link);
+    else
+        list_push_back(&d->waiting, &pending->link);
+    if (!list_is_linked(&d->in_waiting))
+        list_push_back(&d->delivery->waiting_destinations, &d->in_waiting);
+    d->waiting_count++;
+    d->delivery->waiting_count++;
+    if (d->site != NULL) {
+        d->site->waiting_count++;
+        if (!list_is_linked(&d->in_turns))
+            list_push_back(&d->site->turns, &d->in_turns);
+        site_dirty(d->site);
+    }
+    if (!in_front && in_line(d) > soon_max(d))
+        shard_let_go(delivery_shard(d->delivery, pending_stub(pending)), pending);
+    if (d->state != DESTINATION_ROUTED || engine_now_ms(d->delivery->engine) >= d->expires_ms)
+        destination_dirty(d);
+}
+
+void destination_remove(struct destination *d, struct pending *pending)
+{
+    check((pending->flags & PENDING_AT_DESTINATION) != 0);
+    check(d->waiting_count > 0);
+    pending->flags &= (uint8_t)~PENDING_AT_DESTINATION;
+    if (d->look == &pending->link)
+        d->look = pending->link.next;
+    list_remove(&pending->link);
+    d->waiting_count--;
+    d->delivery->waiting_count--;
+    if (d->site != NULL)
+        d->site->waiting_count--;
+    if (d->waiting_count > 0)
+        return;
+    list_remove(&d->in_turns);
+    list_remove(&d->in_starved);
+    list_remove(&d->in_waiting);
+    go_idle(d);
+}
+
+void destination_dirty(struct destination *d)
+{
+    if (list_is_linked(&d->in_dirty))
+        return;
+    list_push_back(&d->delivery->dirty_destinations, &d->in_dirty);
+    delivery_drive_later(d->delivery);
+}
+
+/* --- routing --------------------------------------------------------------------------------- */
+
+static void refuse(struct destination *d, enum mx_status status, const char *note,
+                   int64_t expires_ms)
+{
+    int64_t now_ms = engine_now_ms(d->delivery->engine);
+
+    detach(d);
+    free(d->note);
+    d->note = strdup(note);
+    check(d->note != NULL);
+    d->state = DESTINATION_REFUSED;
+    d->verdict =
+        verdict_of_ours(refusals[status].kind, refusals[status].subject, refusals[status].detail,
+                        refusals[status].class, refusals[status].rule, bytes_of(d->note));
+    d->expires_ms = MAX(expires_ms, now_ms + REFUSED_TTL_MIN_MS);
+    if (status == MX_FAILED)
+        d->expires_ms = MIN(d->expires_ms, now_ms + FAILED_TTL_MS);
+}
+
+static void route_to(struct destination *d, const struct mx_set *set)
+{
+    struct site *site = site_get(d->delivery, set, domain_name(d->domain));
+
+    if (d->wants_wake)
+        site_wake(site);
+    d->wants_wake = false;
+    d->state = DESTINATION_ROUTED;
+    d->expires_ms = set->expires_ms;
+    free(d->note);
+    d->note = NULL;
+    if (site == d->site) {
+        site_put(&site); /* it was referenced already */
+        site_dirty(d->site);
+        return;
+    }
+    detach(d);
+    d->site = site;
+    site->waiting_count += d->waiting_count;
+    if (d->waiting_count > 0)
+        list_push_back(&site->turns, &d->in_turns);
+    site_dirty(site);
+}
+
+static void on_looked_up(void *context, const struct mx_set *set)
+{
+    struct destination *d = context;
+    int64_t now_ms = engine_now_ms(d->delivery->engine);
+
+    d->lookup = NULL;
+    lookup_over(d->delivery);
+    d->lookup_ms = now_ms - d->lookup_began_ms;
+    destination_dirty(d);
+    if (set->status == MX_OK && set->host_count > 0) {
+        route_to(d, set);
+        return;
+    }
+    /* Where mail went a moment ago it may still go while DNS is in trouble. */
+    if (set->status == MX_FAILED && d->state == DESTINATION_ROUTED) {
+        d->expires_ms = now_ms + FAILED_TTL_MS;
+        return;
+    }
+    refuse(d, set->status, set->note != NULL ? set->note : "no host takes mail for this domain",
+           set->expires_ms);
+}
+
+static void on_taken(void *context, struct pending *pending)
+{
+    destination_remove(context, pending);
+}
+
+static void refuse_waiting(struct destination *d)
+{
+    struct delivery *delivery = d->delivery;
+    struct attempt_facts facts = {
+        .is_attempt = true,
+        .started_ms = engine_wall_ms(delivery->engine) - d->lookup_ms,
+        .times = {-1, (int32_t)MIN(d->lookup_ms, (int64_t)INT32_MAX), -1, -1, -1, -1},
+    };
+
+    while (d->waiting_count > 0) {
+        if (!clearing_has_room(delivery)) {
+            if (!list_is_linked(&d->in_starved))
+                list_push_back(&delivery->starved_destinations, &d->in_starved);
+            return;
+        }
+        clearing_start(delivery, &d->waiting, CLEARING_RECIPIENTS_MAX, &d->verdict, &facts,
+                       on_taken, d);
+    }
+}
+
+/* As many at a time as keep the resolver busy: a queue's destinations may all be due at once. */
+static void start_lookup(struct destination *d)
+{
+    struct delivery *delivery = d->delivery;
+
+    if (delivery->lookup_count >= LOOKUPS_MAX) {
+        if (!list_is_linked(&d->in_starved))
+            list_push_back(&delivery->unresolved, &d->in_starved);
+        return;
+    }
+    list_remove(&d->in_starved);
+    delivery->lookup_count++;
+    d->route = router_route(delivery->settings, domain_name(d->domain));
+    d->lookup_began_ms = engine_now_ms(delivery->engine);
+    d->lookup = lookup_start(delivery, d->route, domain_name(d->domain), on_looked_up, d);
+}
+
+void destination_drive(struct destination *d)
+{
+    struct delivery *delivery = d->delivery;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    bool is_current = d->state != DESTINATION_NEW && now_ms < d->expires_ms;
+
+    if (delivery->is_stopping)
+        return;
+    if (d->waiting_count == 0) {
+        if (delivery->lookup_count < LOOKUPS_MAX)
+            resolve_next(delivery); /* it may have been this one's turn */
+        return;
+    }
+    if (!is_current && d->lookup == NULL) {
+        start_lookup(d);
+        return;
+    }
+    if (d->state == DESTINATION_REFUSED && d->lookup == NULL)
+        refuse_waiting(d);
+}
+
+void destination_reroute(struct destination *d)
+{
+    cancel_lookup(d);
+    detach(d);
+    d->state = DESTINATION_NEW;
+    d->route = NULL; /* of settings that may go now */
+    d->generation = d->delivery->generation;
+    destination_dirty(d);
+}
+
+void destination_keep_route(struct destination *d, const struct route *route)
+{
+    bool was_looking_up = d->lookup != NULL;
+
+    check(d->state != DESTINATION_NEW);
+    cancel_lookup(d); /* by a route of settings that may go now */
+    d->route = route;
+    d->generation = d->delivery->generation;
+    if (d->site != NULL)
+        site_add_domain(d->site, domain_name(d->domain));
+    if (was_looking_up)
+        destination_dirty(d);
+}
+
+/* --- its end --------------------------------------------------------------------------------- */
+
+void destinations_free_idle(struct delivery *delivery)
+{
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    struct list_node *node;
+
+    for (unsigned i = 0; i < FREES_MAX; i++) {
+        if ((node = list_first(&delivery->idle_destinations)) == NULL)
+            return;
+        struct destination *d = container_of(node, struct destination, in_idle);
+
+        if (now_ms - d->idle_since_ms < (int64_t)DESTINATION_KEPT_S * 1000)
+            return;
+        destination_free(&d);
+    }
+    engine_timeout(delivery->engine, &delivery->idle_timeout, FREES_PAUSE_MS);
+}
+
+bool destination_is_overdue(const struct delivery *delivery, const struct pending *pending)
+{
+    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    int64_t accepted_ms = stub_accepted_ms(pending_stub(pending), now_ms);
+
+    /* The age of what the start found is the wall clock's word, which may have been set since:
+     * before a try only the time since then counts. */
+    if ((pending->flags & PENDING_UNTRIED) != 0)
+        accepted_ms = MAX(accepted_ms, delivery->started_ms);
+    return retry_is_overdue(rule, accepted_ms, now_ms);
+}
+
+int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+
+    return retry_end_ms(rule,
+                        stub_accepted_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
+}
+
+static void expire_waiting(struct destination *d, unsigned *looks_left)
+{
+    struct delivery *delivery = d->delivery;
+
+    if (d->look == &d->waiting.head)
+        d->look = d->waiting.head.next;
+    while (d->look != &d->waiting.head && *looks_left > 0 && clearing_has_room(delivery)) {
+        struct pending *pending = container_of(d->look, struct pending, link);
+
+        (*looks_left)--;
+        d->look = d->look->next;
+        if (!destination_is_overdue(delivery, pending))
+            continue;
+        destination_remove(d, pending);
+        destination_expire(delivery, pending, "waited for its site until its time was over");
+    }
+}
+
+/* A site whose few connections are busy for hours pulls nothing, and so finds nothing too old. */
+void destinations_expire_waiting(struct delivery *delivery)
+{
+    struct list *list = &delivery->waiting_destinations;
+    struct list_node *first = list_first(list);
+    unsigned left = EXPIRY_LOOKS_MAX;
+
+    while (left > 0 && clearing_has_room(delivery) && list_first(list) != NULL) {
+        struct destination *d = container_of(list_first(list), struct destination, in_waiting);
+
+        expire_waiting(d, &left);
+        if (d->look != &d->waiting.head)
+            return; /* it goes on here */
+        list_remove(&d->in_waiting);
+        if (d->waiting_count > 0)
+            list_push_back(list, &d->in_waiting);
+        if (list_first(list) == first)
+            return; /* everything was looked at once */
+    }
+}
+
+void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)
+{
+    struct verdict verdict =
+        verdict_of_ours(VERDICT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
+    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+
+    clearing_start_one(delivery, pending, &verdict, &facts);
+}

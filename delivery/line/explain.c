@@ -1,0 +1,301 @@
+/* explain.c - what mail waits for, on which rule, until when: JSON for operators. */
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/router.h"
+#include "delivery/outcome/retry.h"
+#include "event/json_text.h"
+
+/* `"key": ` before a value; the first one of an object opens it. */
+static bool put_key(struct buf *out, char before, const char *key)
+{
+    return buf_printf(out, "%c\"%s\":", before, key);
+}
+
+/* What came from outside may hold any bytes; empty: null. */
+static bool put_text(struct buf *out, char before, const char *key, struct bytes text)
+{
+    bool ok = put_key(out, before, key);
+
+    if (text.len == 0)
+        return ok && buf_append(out, BYTES("null"));
+    return ok && json_text_append(out, text);
+}
+
+static bool put_number(struct buf *out, char before, const char *key, uint64_t number)
+{
+    return put_key(out, before, key) && buf_printf(out, "%" PRIu64, number);
+}
+
+/* Wall time; 0: null. */
+static bool put_time(struct buf *out, char before, const char *key, int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_MAX];
+
+    if (wall_ms == 0)
+        return put_text(out, before, key, BYTES_NONE);
+    size_t len = clock_format_rfc3339(wall_ms, text);
+
+    return put_text(out, before, key, bytes_range(text, len));
+}
+
+static int64_t to_wall(const struct delivery *delivery, int64_t monotonic_ms)
+{
+    if (monotonic_ms == 0)
+        return 0;
+    return delivery_wall_ms(delivery, monotonic_ms);
+}
+
+/* As the envelope says; without it as its age says, which is the same unless the clock was set. */
+static int64_t accepted_wall_ms(const struct delivery *delivery, const struct stub *stub,
+                                const struct message *message)
+{
+    if (message != NULL)
+        return message->accepted_ms;
+    return delivery_wall_ms(delivery, stub_accepted_ms(stub, engine_now_ms(delivery->engine)));
+}
+
+static int64_t expires_wall_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    return delivery_wall_ms(delivery, destination_end_ms(delivery, pending));
+}
+
+static bool put_constraint(struct buf *out, const struct constraint *c)
+{
+    return put_text(out, ',', "constraint", bytes_of(c->name)) &&
+           put_text(out, ',', "rule", bytes_of(c->rule)) &&
+           put_text(out, ',', "detail", bytes_of(c->detail)) &&
+           put_time(out, ',', "until", c->until_ms);
+}
+
+/* --- recipients ------------------------------------------------------------------------------- */
+
+/* Where delivery has it, which is what operators mean by its state. */
+static const char *state_name(const struct pending *pending)
+{
+    switch ((enum pending_state)pending->state) {
+    case PENDING_SCHEDULED:
+        return "scheduled";
+    case PENDING_COMMITTING:
+        return "committing";
+    case PENDING_FINAL:
+        return "final";
+    case PENDING_READY:
+        break;
+    }
+    if ((pending->flags & PENDING_HELD) != 0)
+        return "held";
+    return (pending->flags & PENDING_AT_DESTINATION) != 0 ? "ready" : "in-attempt";
+}
+
+static int64_t due_ms(const struct delivery *delivery, const struct pending *pending)
+{
+    if (pending->state != PENDING_SCHEDULED)
+        return 0;
+    return to_wall(delivery, (int64_t)pending->due_s * 1000);
+}
+
+bool delivery_explain_pending(struct delivery *delivery, const struct pending *pending,
+                              const struct message *message, struct buf *out)
+{
+    const struct stub *stub = pending_stub(pending);
+    const struct destination *d = destination_of(pending);
+    uint32_t number = pending_number(pending);
+    struct constraint c;
+    char id[MESSAGE_ID_TEXT_MAX];
+
+    constraint_of_pending(delivery, pending, message, &c);
+    message_id_format(stub->id, id);
+    return put_text(out, '{', "id", bytes_of(id)) && put_number(out, ',', "number", number) &&
+           put_text(out, ',', "recipient",
+                    message != NULL ? message->recipients[number].address : BYTES_NONE) &&
+           put_text(out, ',', "domain", domain_name(pending->domain)) &&
+           put_text(out, ',', "state", bytes_of(state_name(pending))) &&
+           put_number(out, ',', "attempts", pending->attempts) && put_constraint(out, &c) &&
+           put_time(out, ',', "due", due_ms(delivery, pending)) &&
+           put_text(out, ',', "site", d != NULL && d->site != NULL ? d->site->name : BYTES_NONE) &&
+           put_time(out, ',', "accepted", accepted_wall_ms(delivery, stub, message)) &&
+           put_time(out, ',', "expires", expires_wall_ms(delivery, pending)) &&
+           buf_append_byte(out, '}');
+}
+
+/* --- domains ---------------------------------------------------------------------------------- */
+
+/* Counts it; how much what it waits for says of the whole domain. */
+static unsigned count(const struct pending *pending, struct delivery_survey *survey)
+{
+    survey->unfinished++;
+    if (pending->state == PENDING_SCHEDULED) {
+        survey->scheduled++;
+        return 3;
+    }
+    if (pending->state == PENDING_COMMITTING) {
+        survey->committing++;
+        return 1;
+    }
+    if ((pending->flags & PENDING_AT_DESTINATION) != 0) {
+        survey->ready++;
+        return 5;
+    }
+    if ((pending->flags & PENDING_HELD) != 0) {
+        survey->held++;
+        return 4;
+    }
+    survey->in_attempt++;
+    return 2;
+}
+
+static int64_t earlier(int64_t time_ms, int64_t other_ms)
+{
+    return time_ms == 0 || (other_ms != 0 && other_ms < time_ms) ? other_ms : time_ms;
+}
+
+void delivery_survey_add(struct delivery *delivery, const struct pending *pending,
+                         struct delivery_survey *survey)
+{
+    const struct stub *stub = pending_stub(pending);
+    int64_t due = due_ms(delivery, pending);
+
+    if (pending->state == PENDING_FINAL)
+        return;
+    unsigned weight = count(pending, survey);
+    bool is_next = due != 0 && (survey->due_ms == 0 || due < survey->due_ms);
+
+    survey->due_ms = earlier(survey->due_ms, due);
+    survey->accepted_ms =
+        earlier(survey->accepted_ms, accepted_wall_ms(delivery, stub, stub_message(stub)));
+    survey->expires_ms = earlier(survey->expires_ms, expires_wall_ms(delivery, pending));
+    if (weight < survey->weight || (weight == survey->weight && !is_next))
+        return;
+    survey->weight = weight;
+    constraint_of_pending(delivery, pending, stub_message(stub), &survey->constraint);
+}
+
+bool delivery_survey_explain(const struct delivery_survey *survey, struct bytes domain,
+                             struct bytes engines, struct buf *out)
+{
+    return put_text(out, '{', "domain", domain) &&
+           put_number(out, ',', "unfinished", survey->unfinished) &&
+           put_number(out, ',', "scheduled", survey->scheduled) &&
+           put_number(out, ',', "ready", survey->ready) &&
+           put_number(out, ',', "in_attempt", survey->in_attempt) &&
+           put_number(out, ',', "held", survey->held) &&
+           put_number(out, ',', "committing", survey->committing) &&
+           put_constraint(out, &survey->constraint) &&
+           put_time(out, ',', "next_due", survey->due_ms) &&
+           put_time(out, ',', "oldest_accepted", survey->accepted_ms) &&
+           put_time(out, ',', "next_expires", survey->expires_ms) && put_key(out, ',', "engines") &&
+           buf_append(out, engines) && buf_append_byte(out, '}');
+}
+
+/* --- sites ------------------------------------------------------------------------------------ */
+
+static bool put_hosts(const struct site *site, struct buf *out)
+{
+    char address[ADDRESS_TEXT_MAX];
+    bool ok = put_key(out, ',', "hosts") && buf_append_byte(out, '[');
+
+    for (size_t i = 0; ok && i < site->hosts->count; i++) {
+        const struct host *host = &site->hosts->host[i];
+        size_t len = address_format_port(&host->address, address);
+
+        ok = (i == 0 || buf_append_byte(out, ',')) && put_text(out, '{', "host", host->name) &&
+             put_text(out, ',', "address", bytes_range(address, len)) &&
+             put_number(out, ',', "preference", host->preference) &&
+             put_number(out, ',', "failures", host->failures) &&
+             put_time(out, ',', "resting_until", to_wall(site->delivery, host->resting_until_ms)) &&
+             buf_append_byte(out, '}');
+    }
+    return ok && buf_append_byte(out, ']');
+}
+
+static bool put_egresses(const struct site *site, struct buf *out)
+{
+    bool ok = put_key(out, ',', "sources") && buf_append_byte(out, '[');
+
+    for (size_t i = 0; ok && i < site->egress_count; i++) {
+        const struct site_egress *e = &site->egresses[i];
+
+        ok = (i == 0 || buf_append_byte(out, ',')) &&
+             put_text(out, '{', "source", bytes_of(e->source->name)) &&
+             put_number(out, ',', "connections", egress_connections(e->egress)) &&
+             put_number(out, ',', "connections_max", limits_connections(&site->limits)) &&
+             put_time(out, ',', "resting_until",
+                      to_wall(site->delivery, egress_resting_until_ms(e->egress))) &&
+             buf_append_byte(out, '}');
+    }
+    return ok && buf_append_byte(out, ']');
+}
+
+static bool put_site(const struct site *site, struct buf *out)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    int64_t resting_ms = site->resting_until_ms > now_ms ? site->resting_until_ms : 0;
+    int64_t until_ms;
+
+    return put_text(out, '{', "site", site->name) &&
+           put_number(out, ',', "waiting", site->waiting_count) &&
+           put_number(out, ',', "connections", site->client_count) &&
+           put_text(out, ',', "constraint", bytes_of(site_constraint(site, &until_ms))) &&
+           put_time(out, ',', "resting_until", to_wall(site->delivery, resting_ms)) &&
+           put_text(out, ',', "last_failure", site_failure_text(site)) &&
+           put_text(out, ',', "last_failure_host",
+                    site->failure == NULL ? BYTES_NONE : site->failure->host) &&
+           put_hosts(site, out) && put_egresses(site, out) && buf_append_byte(out, '}');
+}
+
+bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struct buf *out)
+{
+    struct domain *domain = domain_find(delivery->domains, name);
+
+    if (domain == NULL)
+        return true;
+    const struct destination *d = domain->destination;
+    bool is_refused = d != NULL && d->state == DESTINATION_REFUSED;
+    struct constraint c;
+
+    constraint_of_destination(d, &c);
+    if (!put_text(out, '{', "domain", domain_name(domain)) ||
+        !put_number(out, ',', "unfinished", domain->pending_count) ||
+        !put_number(out, ',', "waiting", d != NULL ? d->waiting_count : 0) ||
+        !put_constraint(out, &c) ||
+        !put_text(out, ',', "route",
+                  d != NULL && d->route != NULL ? bytes_of(d->route->match) : BYTES_NONE) ||
+        !put_text(out, ',', "no_route", is_refused ? d->verdict.text : BYTES_NONE))
+        return false;
+    if (d != NULL && d->site != NULL && (!put_key(out, ',', "site") || !put_site(d->site, out)))
+        return false;
+    return buf_append_byte(out, '}');
+}
+
+void delivery_sites(struct delivery *delivery, void (*line)(void *context, struct bytes json),
+                    void *context)
+{
+    enum { LINE_MAX_LEN = 256 * 1024 };
+    struct buf out;
+
+    buf_init(&out, LINE_MAX_LEN);
+    list_for_each(node, &delivery->all_sites) {
+        const struct site *site = container_of(node, struct site, in_all);
+
+        buf_clear(&out);
+        if (put_site(site, &out))
+            line(context, buf_bytes(&out));
+    }
+    buf_free(&out);
+}
+
+void delivery_status(const struct delivery *delivery, struct delivery_status *out)
+{
+    *out = (struct delivery_status){
+        .waiting = delivery->waiting_count + delivery->held_count,
+        .in_attempt = delivery->in_attempt_count,
+        .committing = delivery->settlements.count,
+        .connections = delivery->client_count,
+        .sites = delivery->site_count,
+        .destinations = delivery->destination_count,
+        .resting_sites = delivery->resting_count,
+        .unheld = unheld_count(delivery),
+    };
+}

@@ -1,0 +1,274 @@
+/* pull.c - taking waiting recipients out of a site: to send, to tell of a failure, to give back. */
+#include "base/metric.h"
+#include "base/random.h"
+#include "delivery/client/smtp_client.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/suspend.h"
+#include "delivery/outcome/clearing.h"
+
+enum {
+    SKIPS_MAX = 1000, /* recipients that turn out not to be sent, in one pull */
+    NO_MEMORY_MS = 60 * 1000,
+    GATHER_MAX = 4096, /* recipients of a message that are looked at for one transaction */
+    DOMAINS_MAX = 32,  /* in one transaction, where their number is limited at all */
+};
+
+static struct destination *first_turn(const struct site *site)
+{
+    struct list_node *node = list_first(&site->turns);
+
+    return node != NULL ? container_of(node, struct destination, in_turns) : NULL;
+}
+
+static struct pending *first_waiting(const struct destination *destination)
+{
+    struct list_node *node = list_first(&destination->waiting);
+
+    check(node != NULL);
+    return container_of(node, struct pending, link);
+}
+
+/* Held back by an operator, or too old: out of line without being sent. */
+static bool is_taken_aside(struct delivery *delivery, struct destination *destination,
+                           struct pending *pending)
+{
+    if (!suspensions_is_empty(delivery->suspensions) &&
+        suspensions_match(delivery->suspensions, pending, stub_message(pending_stub(pending))) !=
+            NULL) {
+        destination_remove(destination, pending);
+        suspend_hold(delivery, pending);
+        return true;
+    }
+    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery)) {
+        destination_remove(destination, pending);
+        destination_expire(delivery, pending,
+                           "waited for a connection to its site until its time was over");
+        return true;
+    }
+    return false;
+}
+
+/* The domains of a transaction that must not have many. */
+struct domains_seen {
+    size_t count, count_max; /* 0: any number */
+    const struct destination *seen[DOMAINS_MAX];
+};
+
+static bool admit_domain(struct domains_seen *domains, const struct destination *destination)
+{
+    if (domains->count_max == 0)
+        return true;
+    for (size_t i = 0; i < domains->count; i++)
+        if (domains->seen[i] == destination)
+            return true;
+    if (domains->count == domains->count_max)
+        return false;
+    domains->seen[domains->count++] = destination;
+    return true;
+}
+
+/* Everything of this message that waits for this site, whatever the domain unless the peer takes
+ * only so many. */
+static void gather(struct site *site, struct pending *first, struct pull *pull)
+{
+    struct stub *stub = pending_stub(first);
+    uint32_t number = pending_number(first);
+    uint32_t end = MIN((uint32_t)stub->recipient_count, number + GATHER_MAX);
+
+    struct domains_seen domains = {.count_max = MIN(pull->domains_max, (size_t)DOMAINS_MAX)};
+
+    pull->stub = stub;
+    pull->count = 0;
+    for (; number < end && pull->count < pull->count_max; number++) {
+        struct pending *pending = &stub->pendings[number];
+
+        if (pending->state != PENDING_READY || (pending->flags & PENDING_AT_DESTINATION) == 0)
+            continue;
+        struct destination *destination = destination_of(pending);
+
+        if (destination->site != site || !admit_domain(&domains, destination))
+            continue;
+        destination_remove(destination, pending);
+        pull->pendings[pull->count++] = pending;
+    }
+    check(pull->count > 0);
+}
+
+bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
+{
+    struct delivery *delivery = site->delivery;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    struct destination *destination;
+
+    if (delivery->is_stopping || site->fail_left > 0)
+        return false;
+    if (!delivery_may_begin(delivery)) {
+        site_starve(site);
+        return false;
+    }
+    for (unsigned i = 0; i < SKIPS_MAX; i++) {
+        if ((destination = first_turn(site)) == NULL)
+            return false;
+        struct pending *pending = first_waiting(destination);
+        size_t room = delivery_room(delivery, delivery_shard(delivery, pending_stub(pending)));
+
+        if (room == 0) {
+            site_starve(site);
+            return false;
+        }
+        pull->count_max = MIN(pull->count_max, room);
+        if (is_taken_aside(delivery, destination, pending))
+            continue;
+        int64_t wait_ms = egress_rate_take(client->egress->egress, now_ms);
+
+        if (wait_ms > 0) {
+            site->rate_until_ms = now_ms + wait_ms;
+            site_wake_at(site, site->rate_until_ms);
+            return false;
+        }
+        list_remove(&destination->in_turns); /* its turn is over: to the end of the line */
+        list_push_back(&site->turns, &destination->in_turns);
+        pull->destination = destination;
+        gather(site, pending, pull);
+        return true;
+    }
+    site_dirty(site);
+    return false;
+}
+
+void site_requeue(struct delivery *delivery, struct pending *pending)
+{
+    pending_release(pending);
+    /* What is in line when the program stops is just left: it is unfinished on disk. */
+    if (delivery->is_stopping)
+        return;
+    struct destination *destination = destination_get(delivery, pending->domain);
+
+    if (destination == NULL) {
+        metric_inc(METRIC_DELIVERY_POSTPONED);
+        shard_postpone(delivery_shard(delivery, pending_stub(pending)), pending,
+                       engine_now_ms(delivery->engine) + NO_MEMORY_MS);
+        return;
+    }
+    destination_add(destination, pending, true);
+}
+
+static void on_taken(void *context, struct pending *pending)
+{
+    (void)context;
+    destination_remove(destination_of(pending), pending);
+}
+
+void site_fail_some(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+    const struct site_failure *failure = site->failure; /* there was one: fail_left is its */
+    struct destination *destination;
+    struct attempt_facts facts = {
+        .is_attempt = true,
+        .started_ms = failure->began_ms,
+        .times = {-1, -1, -1, -1, -1, -1},
+        .source = failure->source != NULL ? bytes_of(failure->source->name) : BYTES_NONE,
+        .site = site->name,
+        .mx_host = failure->host,
+        .mx_ip = failure->ip,
+    };
+
+    while (site->fail_left > 0 && (destination = first_turn(site)) != NULL) {
+        if (!clearing_has_room(delivery)) {
+            site_starve(site);
+            return;
+        }
+        site->fail_left -= clearing_start(delivery, &destination->waiting, site->fail_left,
+                                          &failure->verdict, &facts, on_taken, NULL);
+    }
+    site->fail_left = 0;
+    site_dirty(site);
+}
+
+/* One recipient finds out whether the site is back; the others follow one by one, instead of all
+ * in the first second after an hour. */
+static int64_t spread(struct site *site)
+{
+    if (site->has_scout)
+        return (int64_t)random_below((uint64_t)site->spread_ms);
+    site->has_scout = true;
+    return 0;
+}
+
+/* Until the site's rest is over, or the recipient's time: a rest may be longer than that. */
+static void postpone_or_expire(struct site *site, struct pending *pending)
+{
+    struct delivery *delivery = site->delivery;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    int64_t end_ms = destination_end_ms(delivery, pending);
+
+    if (now_ms >= end_ms && clearing_has_room(delivery)) {
+        destination_expire(delivery, pending,
+                           "no host of its site could be reached until its time was over");
+        return;
+    }
+    int64_t due_ms = site->resting_until_ms + spread(site);
+
+    metric_inc(METRIC_DELIVERY_POSTPONED);
+    if (end_ms > now_ms)
+        due_ms = MIN(due_ms, end_ms);
+    shard_postpone(delivery_shard(delivery, pending_stub(pending)), pending, due_ms);
+}
+
+void site_postpone_some(struct site *site)
+{
+    struct destination *destination;
+
+    for (unsigned i = 0; i < DRIVE_MAX && (destination = first_turn(site)) != NULL; i++) {
+        struct pending *pending = first_waiting(destination);
+
+        destination_remove(destination, pending);
+        postpone_or_expire(site, pending);
+    }
+    if (site->waiting_count > 0)
+        site_dirty(site);
+}
+
+void site_wake(struct site *site)
+{
+    hosts_wake(site->hosts);
+    site_rest(site, 0);
+    for (size_t i = 0; i < site->egress_count; i++) {
+        egress_succeeded(site->egresses[i].egress);
+        egress_forget_allowed(site->egresses[i].egress);
+    }
+    site_dirty(site);
+}
+
+static bool is_limited_by_peer(const struct site_egress *e)
+{
+    unsigned allowed = egress_allowed(e->egress);
+
+    return allowed != 0 && egress_connections(e->egress) >= allowed;
+}
+
+const char *site_constraint(const struct site *site, int64_t *until_ms_out)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+
+    *until_ms_out = 0;
+    if (site->resting_until_ms > now_ms) {
+        *until_ms_out = site->resting_until_ms;
+        return "site-resting";
+    }
+    if (site->waiting_count == 0)
+        return "nothing-waits";
+    if (list_is_linked(&site->in_starved))
+        return site->delivery->settlements.count < COMMITS_MAX / 2 ? "disk-full"
+                                                                   : "outcomes-unwritten";
+    if (site->rate_until_ms > now_ms) {
+        *until_ms_out = site->rate_until_ms;
+        return "message-rate";
+    }
+    for (size_t i = 0; i < site->egress_count; i++)
+        if (site->egresses[i].is_waiting)
+            return is_limited_by_peer(&site->egresses[i]) ? "peer-refuses-more-connections"
+                                                          : "connection-limit";
+    return site->opening_count > 0 ? "connecting" : "connections-busy";
+}

@@ -1,0 +1,77 @@
+/* router.c - which rule is for a domain, and where a route leads. */
+#include "delivery/line/router.h"
+
+#include <string.h>
+
+#include "smtp/address.h"
+
+bool router_matches(const char *pattern, struct bytes domain)
+{
+    struct bytes p = bytes_of(pattern);
+
+    if (p.len == 1 && p.ptr[0] == '*')
+        return true;
+    if (p.len < 2 || p.ptr[0] != '*' || p.ptr[1] != '.')
+        return bytes_equal_nocase(p, domain);
+    struct bytes suffix = bytes_slice(p, 1, p.len); /* with its dot */
+
+    return domain.len > suffix.len && bytes_ends_nocase(domain, suffix);
+}
+
+const struct route *router_route(const struct delivery_settings *settings, struct bytes domain)
+{
+    for (size_t i = 0; i < settings->route_count; i++)
+        if (router_matches(settings->routes[i].match, domain))
+            return &settings->routes[i];
+    return NULL;
+}
+
+const struct retry_rule *router_retry(const struct delivery_settings *settings, struct bytes domain)
+{
+    check(settings->retry_count > 0);
+    for (size_t i = 0; i < settings->retry_count; i++)
+        if (router_matches(settings->retries[i].match, domain))
+            return &settings->retries[i];
+    return &settings->retries[settings->retry_count - 1];
+}
+
+const struct egress_rule *router_egress_rule(const struct delivery_settings *settings,
+                                             struct bytes name)
+{
+    const struct egress_rule *rules = settings->egress_rules;
+
+    for (size_t i = 0; i < settings->egress_rule_count; i++)
+        if (strcmp(rules[i].match, "*") != 0 && router_matches(rules[i].match, name))
+            return &rules[i];
+    return NULL;
+}
+
+bool router_parse_target(struct bytes text, uint16_t port_default, struct route_target *out)
+{
+    struct route_target target = {.port = port_default};
+    uint64_t port;
+
+    if (address_parse(text, port_default, &target.address)) {
+        target.is_numeric = true;
+        target.port = address_port(&target.address);
+        *out = target;
+        return true;
+    }
+    size_t colon = bytes_find(text, ':', 0);
+
+    target.host = bytes_slice(text, 0, colon);
+    if (colon < text.len) {
+        if (!bytes_to_u64(bytes_slice(text, colon + 1, text.len), &port) || port == 0 ||
+            port > UINT16_MAX)
+            return false;
+        target.port = (uint16_t)port;
+    }
+    bool is_utf8;
+
+    /* A literal in brackets that did not parse is no name either. */
+    if (target.host.len == 0 || target.host.ptr[0] == '[' ||
+        !smtp_domain_is_valid(target.host, &is_utf8))
+        return false;
+    *out = target;
+    return true;
+}

@@ -1,0 +1,31 @@
+/*
+ * router.h - domain patterns, the rules they pick, and the targets of routes.
+ *
+ * Patterns are lower case: "example.org" is that domain, "*.example.org" every domain below it (not
+ * itself), "*" any. The first rule that matches wins. Pure functions.
+ */
+#pragma once
+
+#include "delivery/line/delivery.h"
+
+bool router_matches(const char *pattern, struct bytes domain);
+
+/* NULL: the domain's MX. */
+const struct route *router_route(const struct delivery_settings *settings, struct bytes domain);
+/* The last rule is "*", so there always is one. */
+const struct retry_rule *router_retry(const struct delivery_settings *settings,
+                                      struct bytes domain);
+/* Of a domain, a host or a site's name; "*" is left out. NULL: none. */
+const struct egress_rule *router_egress_rule(const struct delivery_settings *settings,
+                                             struct bytes name);
+
+struct route_target {
+    bool is_numeric;
+    struct address address; /* numeric */
+    struct bytes host;      /* else, as written */
+    uint16_t port;
+};
+
+/* "host", "host:port", "192.0.2.1", "192.0.2.1:2500", "[2001:db8::1]:2500"; slices of `text`. */
+must_use bool router_parse_target(struct bytes text, uint16_t port_default,
+                                  struct route_target *out);

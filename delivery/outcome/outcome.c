@@ -1,0 +1,409 @@
+/*
+ * outcome.c - settlements: verdicts become outcomes, notifications and one commit.
+ *
+ *   begin -> add... -> commit: (failures may wait for others of the message: gathering.h)
+ *         -> (read the beginning of content that a notification returns)
+ *         -> shard_commit() -> durable
+ */
+#include "delivery/outcome/outcome.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/line/router.h"
+#include "delivery/outcome/classify.h"
+#include "delivery/outcome/gathering.h"
+#include "delivery/outcome/retry.h"
+#include "delivery/outcome/settlement.h"
+
+enum { ARENA_MAX = 16 * 1024 * 1024 };
+
+struct verdict verdict_of_reply(const struct smtp_reply *reply)
+{
+    struct classification c = classify_reply(reply->code, reply->enhanced, reply->text);
+    enum verdict_kind kind = reply->code < 300   ? VERDICT_DELIVERED
+                             : reply->code < 500 ? VERDICT_DEFERRED
+                                                 : VERDICT_BOUNCED;
+
+    return (struct verdict){
+        .kind = kind,
+        .code = (uint16_t)reply->code,
+        .enhanced = reply->enhanced,
+        .text = reply->text,
+        .class = c.class,
+        .rule = c.rule,
+    };
+}
+
+struct verdict verdict_of_ours(enum verdict_kind kind, uint16_t subject, uint16_t detail,
+                               const char *class, const char *rule, struct bytes text)
+{
+    return (struct verdict){
+        .kind = kind,
+        .is_ours = true,
+        .enhanced = {kind == VERDICT_BOUNCED || kind == VERDICT_CANCELLED ? 5 : 4, subject, detail},
+        .text = text,
+        .class = class,
+        .rule = rule,
+    };
+}
+
+static struct bytes keep(struct settlement *s, struct bytes text)
+{
+    struct bytes copy;
+
+    return text.len > 0 && arena_copy(&s->arena, text, &copy) ? copy : BYTES_NONE;
+}
+
+static struct attempt_facts copy_facts(struct settlement *s, const struct attempt_facts *facts)
+{
+    struct attempt_facts copy = *facts;
+
+    copy.source = keep(s, facts->source);
+    copy.source_ip = keep(s, facts->source_ip);
+    copy.site = keep(s, facts->site);
+    copy.mx_host = keep(s, facts->mx_host);
+    copy.mx_ip = keep(s, facts->mx_ip);
+    return copy;
+}
+
+const struct attempt_facts *settlement_keep_facts(struct settlement *s,
+                                                  const struct attempt_facts *facts)
+{
+    struct attempt_facts *kept = arena_alloc(&s->arena, sizeof(*kept));
+
+    if (kept == NULL)
+        return &s->facts;
+    *kept = copy_facts(s, facts);
+    return kept;
+}
+
+struct settlement *settlement_begin(struct delivery *delivery, struct shard *shard,
+                                    struct message *message, const struct attempt_facts *facts,
+                                    size_t recipient_max)
+{
+    struct settlement *s = slab_alloc(&delivery->settlements);
+
+    check(s != NULL); /* its maximum is beyond what transactions and clearings can have */
+    check(recipient_max > 0);
+    arena_init(&s->arena, ARENA_MAX);
+    s->delivery = delivery;
+    s->shard = shard;
+    s->message = message != NULL ? message_keep(message) : NULL;
+    s->facts = copy_facts(s, facts);
+    s->count_max = recipient_max;
+    s->recipients = arena_alloc(&s->arena, recipient_max * sizeof(*s->recipients));
+    check(s->recipients != NULL);
+    list_node_init(&s->commit.node);
+    list_node_init(&s->in_gatherings);
+    return s;
+}
+
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
+{
+    return stub_accepted_ms(pending_stub(r->pending), engine_now_ms(s->delivery->engine));
+}
+
+static void decide(struct settlement *s, struct settled *r)
+{
+    const struct retry_rule *rule =
+        router_retry(s->delivery->settings, domain_name(r->pending->domain));
+    int64_t accepted = settled_accepted_ms(s, r);
+
+    r->retry_end_ms = retry_end_ms(rule, accepted);
+    switch (r->verdict.kind) {
+    case VERDICT_DELIVERED:
+        r->kind = EVENT_DELIVERED;
+        metric_inc(METRIC_DELIVERY_DELIVERED);
+        metric_observe_us(HISTOGRAM_DELIVERY,
+                          (engine_now_ms(s->delivery->engine) - accepted) * 1000);
+        return;
+    case VERDICT_BOUNCED:
+        r->kind = EVENT_BOUNCED;
+        metric_inc(METRIC_DELIVERY_BOUNCED);
+        return;
+    case VERDICT_EXPIRED:
+        r->kind = EVENT_EXPIRED;
+        metric_inc(METRIC_DELIVERY_EXPIRED);
+        return;
+    case VERDICT_CANCELLED:
+        r->kind = EVENT_CANCELLED;
+        metric_inc(METRIC_DELIVERY_CANCELLED);
+        return;
+    case VERDICT_DEFERRED:
+        break;
+    }
+    r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
+                                       engine_now_ms(s->delivery->engine));
+    r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
+    if (r->kind == EVENT_EXPIRED)
+        r->verdict.rule = "retry.max_age";
+    metric_inc(r->kind == EVENT_DEFERRED ? METRIC_DELIVERY_DEFERRED : METRIC_DELIVERY_EXPIRED);
+}
+
+/* Recipients that were told the same share the copy. */
+static struct bytes keep_text(struct settlement *s, struct bytes text)
+{
+    const struct settled *last = s->count > 0 ? &s->recipients[s->count - 1] : NULL;
+    bool is_same = last != NULL && bytes_equal(last->verdict.text, text);
+
+    return is_same ? last->verdict.text : keep(s, text);
+}
+
+void settlement_move(struct settlement *to, const struct settled *r,
+                     const struct attempt_facts *facts)
+{
+    struct settled *moved = &to->recipients[to->count];
+
+    check(to->count < to->count_max);
+    *moved = *r;
+    moved->facts = facts;
+    moved->verdict.text = keep_text(to, r->verdict.text);
+    to->count++;
+}
+
+void settlement_add(struct settlement *s, struct pending *pending, const struct verdict *verdict)
+{
+    check(s->count < s->count_max);
+    check(pending->state == PENDING_READY);
+    check(!list_is_linked(&pending->link));
+    pending_release(pending);
+    struct settled *r = &s->recipients[s->count];
+
+    r->pending = pending;
+    r->facts = &s->facts;
+    r->verdict = *verdict;
+    r->verdict.text = keep_text(s, verdict->text);
+    s->count++;
+    s->delivery->settled_count++;
+    decide(s, r);
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+static void fill_event(const struct settlement *s, const struct settled *r, struct event *event)
+{
+    const struct attempt_facts *f = r->facts;
+    const struct message *m = s->message;
+    const struct recipient *recipient = settled_recipient(s, r);
+
+    *event = (struct event){
+        .kind = r->kind,
+        .id = pending_stub(r->pending)->id,
+        .attempt_ms = f->is_attempt ? f->started_ms : 0,
+        .next_attempt_ms =
+            r->kind == EVENT_DEFERRED ? delivery_wall_ms(s->delivery, r->next_attempt_ms) : 0,
+        .attempt = f->is_attempt ? r->pending->attempts + 1U : r->pending->attempts,
+        .times = f->times,
+        .source = f->source,
+        .source_ip = f->source_ip,
+        .site = f->site,
+        .mx_host = f->mx_host,
+        .mx_ip = f->mx_ip,
+        .reply_is_ours = r->verdict.is_ours,
+        .reply_code = r->verdict.code,
+        .enhanced_class = r->verdict.enhanced.class,
+        .enhanced_subject = r->verdict.enhanced.subject,
+        .enhanced_detail = r->verdict.enhanced.detail,
+        .reply_text = r->verdict.text,
+        .class = bytes_of(r->verdict.class),
+        .rule = bytes_of(r->verdict.rule),
+    };
+    if (m == NULL)
+        return;
+    event->accepted_ms = m->accepted_ms;
+    event->recipient = recipient->address;
+    event->orcpt = recipient->orcpt;
+    event->sender = m->reverse_path.ptr != NULL ? m->reverse_path : BYTES("");
+    event->message_header_id = m->header_message_id;
+    event->tenant = m->tenant;
+    event->campaign = m->campaign;
+    event->tags = m->tags;
+    event->envid = m->envid;
+    event->size = m->content.size;
+}
+
+static void log_outcome(const struct settlement *s, const struct event *event)
+{
+    char id[MESSAGE_ID_TEXT_MAX];
+    const struct attempt_times *t = &event->times;
+    int64_t ms = MAX(t->envelope_ms, 0) + MAX(t->content_ms, 0) + MAX(t->connect_ms, 0);
+
+    if (!log_enabled(LOG_LEVEL_INFO))
+        return;
+    message_id_format(event->id, id);
+    if (event->kind == EVENT_DELIVERED)
+        log_info("id=%s to=%s outcome=delivered host=%s ip=%.*s attempt=%u ms=%" PRId64
+                 " code=%u reply=%s",
+                 id, LOG_TEXT(event->recipient), LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip),
+                 event->attempt, ms, event->reply_code,
+                 LOG_TEXT(bytes_slice(event->reply_text, 0, 120)));
+    else
+        log_info("id=%s to=%s outcome=%s host=%s ip=%.*s attempt=%u class=%.*s rule=%.*s code=%u "
+                 "status=%u.%u.%u next_s=%" PRId64 " reply=%s",
+                 id, LOG_TEXT(event->recipient), event_kind_name(event->kind),
+                 LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip), event->attempt,
+                 BYTES_ARG(event->class), BYTES_ARG(event->rule), event->reply_code,
+                 event->enhanced_class, event->enhanced_subject, event->enhanced_detail,
+                 event->next_attempt_ms != 0
+                     ? (event->next_attempt_ms - engine_wall_ms(s->delivery->engine)) / 1000
+                     : (int64_t)-1,
+                 LOG_TEXT(event->reply_text));
+}
+
+/* A delay notice is an event of its own, before the deferral it belongs to. */
+static void fill_outcomes(struct settlement *s)
+{
+    struct outcome *outcomes = arena_alloc(&s->arena, 2 * s->count * sizeof(*outcomes));
+    enum dsn_action action;
+    size_t count = 0;
+
+    check(outcomes != NULL);
+    for (size_t i = 0; i < s->count; i++) {
+        struct settled *r = &s->recipients[i];
+        struct outcome *outcome = &outcomes[count++];
+
+        outcome->pending = r->pending;
+        if (r->kind == EVENT_DEFERRED && s->notice != NULL && settled_wants_notice(s, r, &action)) {
+            fill_event(s, r, &outcome->event);
+            outcome->event.kind = EVENT_DELAYED;
+            outcome = &outcomes[count++];
+            outcome->pending = r->pending;
+        }
+        fill_event(s, r, &outcome->event);
+        log_outcome(s, &outcome->event);
+    }
+    s->commit.outcomes = outcomes;
+    s->commit.outcome_count = count;
+}
+
+/* --- the commit ------------------------------------------------------------------------------ */
+
+static void settlement_free(struct settlement *s)
+{
+    struct delivery *delivery = s->delivery;
+
+    if (s->failure != NULL)
+        message_release(&s->failure);
+    if (s->notice != NULL)
+        message_release(&s->notice);
+    if (s->message != NULL)
+        message_release(&s->message);
+    check(delivery->settled_count >= s->count);
+    delivery->settled_count -= s->count;
+    arena_free(&s->arena);
+    slab_release(&delivery->settlements, &s);
+    /* Whoever waited for room perhaps goes on. */
+    if (delivery_is_starved(delivery))
+        delivery_drive_later(delivery);
+    delivery_check_stopped(delivery);
+}
+
+/* False: nothing is left of it to be tried. */
+static bool commit_again(struct settlement *s, int result)
+{
+    struct commit *commit = &s->commit;
+
+    if (result == -ESHUTDOWN)
+        return false;
+    if (result < 0 && commit->message != NULL) {
+        /* An outcome weighs more than its notification, should only both together be too large. */
+        log_limited(LOG_LEVEL_ERROR, "shard=%u notification=lost error=%d", shard_index(s->shard),
+                    result);
+        commit->message = NULL;
+        commit->second = NULL;
+    } else if (result == -EMSGSIZE && commit->outcome_count > 1) {
+        /* More than a segment holds: one part after the other. */
+        size_t count = commit->outcome_count / 2;
+
+        s->behind_count += commit->outcome_count - count;
+        commit->outcome_count = count;
+    } else if (result == 0 && s->behind_count > 0) {
+        commit->outcomes += commit->outcome_count;
+        commit->outcome_count = s->behind_count;
+        s->behind_count = 0;
+    } else {
+        return false;
+    }
+    shard_commit(s->shard, commit);
+    return true;
+}
+
+static void on_committed(struct commit *commit, int result)
+{
+    struct settlement *s = container_of(commit, struct settlement, commit);
+
+    if (commit_again(s, result))
+        return;
+    /* A shard that is being closed refuses; the recipients stay unfinished there. */
+    if (result < 0)
+        log_limited(LOG_LEVEL_WARN, "shard=%u outcomes=%zu not_written=%d", shard_index(s->shard),
+                    commit->outcome_count + s->behind_count, result);
+    settlement_free(s);
+}
+
+static void finish(struct settlement *s)
+{
+    struct delivery *delivery = s->delivery;
+    const struct stub *stub = pending_stub(s->recipients[0].pending);
+
+    if (settlement_has_notice(s)) {
+        s->failure = settlement_write_notice(s, true);
+        s->notice = settlement_write_notice(s, false);
+    }
+    if (s->is_reading)
+        shard_read_content_end(s->shard, &s->read);
+    s->commit.message = s->failure != NULL ? s->failure : s->notice;
+    s->commit.second = s->failure != NULL ? s->notice : NULL;
+    s->commit.done = on_committed;
+    fill_outcomes(s);
+    shard_commit(s->shard, &s->commit);
+    gathering_ripen(delivery, stub);
+}
+
+static void on_head_read(struct content_read *read, int result, struct bytes piece)
+{
+    struct settlement *s = container_of(read, struct settlement, read);
+
+    /* Without it the notification still says what matters. */
+    s->head = result > 0 ? piece : BYTES_NONE;
+    finish(s);
+}
+
+void settlement_give(struct settlement *s)
+{
+    check(s->count > 0);
+    if (s->message != NULL && s->message->content.memory.ptr == NULL &&
+        s->message->content.size > 0 && settlement_has_notice(s)) {
+        list_node_init(&s->read.node);
+        s->read.done = on_head_read;
+        s->is_reading = true;
+        shard_read_content(s->shard, s->message, &s->read);
+        return;
+    }
+    finish(s);
+}
+
+void settlement_commit(struct settlement **settlement)
+{
+    struct settlement *s = *settlement;
+    struct delivery *delivery = s->delivery;
+    const struct stub *stub = pending_stub(s->recipients[0].pending);
+
+    *settlement = NULL;
+    check(s->count > 0);
+    gathering_take(s);
+    if (s->count > 0) {
+        settlement_give(s);
+        return;
+    }
+    settlement_free(s);
+    gathering_ripen(delivery, stub);
+}
+
+size_t settlement_size(void)
+{
+    return sizeof(struct settlement);
+}

@@ -1,0 +1,62 @@
+/*
+ * outcome.h - from a reply, or a failure of ours, to each recipient's durable outcome.
+ *
+ * A verdict is what was said; an outcome is what becomes of one recipient because of it: delivered,
+ * deferred until the next try, bounced, expired. A settlement collects the recipients of one
+ * message that came to an end together, writes the notifications they cause (dsn.h) and gives all
+ * of it to the shard in one commit, so that no failure is told twice and none is forgotten.
+ *
+ * Thread: the engine's.
+ */
+#pragma once
+
+#include "delivery/line/delivery.h"
+#include "smtp/reply.h"
+
+enum verdict_kind {
+    VERDICT_DELIVERED,
+    VERDICT_DEFERRED, /* for now; the retry rule says when again, or that its time is over */
+    VERDICT_BOUNCED,
+    VERDICT_EXPIRED,   /* too old, without another try */
+    VERDICT_CANCELLED, /* by an operator */
+};
+
+struct verdict {
+    enum verdict_kind kind;
+    bool is_ours; /* nobody replied this: we say it */
+    uint16_t code;
+    struct smtp_enhanced enhanced;
+    struct bytes text;
+    const char *class;
+    const char *rule;
+};
+
+/* The text is the reply's: copy it to keep it. */
+struct verdict verdict_of_reply(const struct smtp_reply *reply);
+/* A sentence of ours. The enhanced code's class follows from the kind. */
+struct verdict verdict_of_ours(enum verdict_kind kind, uint16_t subject, uint16_t detail,
+                               const char *class, const char *rule, struct bytes text);
+
+/* What the recipients of one attempt share. Text is copied. */
+struct attempt_facts {
+    bool is_attempt;    /* false: an end without a try */
+    int64_t started_ms; /* wall */
+    struct attempt_times times;
+    struct bytes source, source_ip, site, mx_host, mx_ip;
+    bool peer_has_dsn; /* success notices are the next hop's business (RFC 3461 section 5.2.2) */
+};
+
+struct settlement;
+
+/* Takes a reference of its own to the message, which may be NULL if it cannot be read any more. */
+struct settlement *settlement_begin(struct delivery *delivery, struct shard *shard,
+                                    struct message *message, const struct attempt_facts *facts,
+                                    size_t recipient_max);
+/* The pending is READY, busy, unlinked and of the message; it is the shard's from here on. */
+void settlement_add(struct settlement *settlement, struct pending *pending,
+                    const struct verdict *verdict);
+/* Frees the settlement once everything is durable. A failure may wait some seconds for others of
+ * its message (gathering.h). */
+void settlement_commit(struct settlement **settlement);
+
+size_t settlement_size(void); /* for the slab */

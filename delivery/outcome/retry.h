@@ -1,0 +1,33 @@
+/*
+ * retry.h - when a recipient that failed for now is tried again, and when its time is over.
+ *
+ * Exponential back-off with jitter from the destination's retry_rule. The last try is made when
+ * max_age is reached, so the age is used in full; what fails then expires. Pure but for the jitter.
+ */
+#pragma once
+
+#include "delivery/line/delivery.h"
+
+/* When a message of this age limit is over. Times are all of one clock: delivery's are monotonic,
+ * so that no message grows old because somebody set the wall clock. */
+static inline int64_t retry_end_ms(const struct retry_rule *rule, int64_t accepted_ms)
+{
+    return accepted_ms + (int64_t)rule->max_age_s * 1000;
+}
+
+/* Back-off before the try that follows `attempts` failed ones (at least 1), without jitter. */
+int64_t retry_delay_ms(const struct retry_rule *rule, unsigned attempts);
+
+/* The longest that retry_next_ms() puts a try off. */
+int64_t retry_delay_max_ms(const struct retry_rule *rule);
+
+/* Time of the next try after the attempts-th failed at now_ms; 0: its time is over. */
+int64_t retry_next_ms(const struct retry_rule *rule, unsigned attempts, int64_t accepted_ms,
+                      int64_t now_ms);
+
+/* The last try, due when max_age is reached, may have to wait for a connection: a tenth of max_age,
+ * within these. */
+enum { RETRY_GRACE_MS_MIN = 5 * 1000, RETRY_GRACE_MS_MAX = 10 * 60 * 1000 };
+int64_t retry_grace_ms(const struct retry_rule *rule);
+/* Too old to be tried at all: what sat somewhere else than in the back-off. */
+bool retry_is_overdue(const struct retry_rule *rule, int64_t accepted_ms, int64_t now_ms);

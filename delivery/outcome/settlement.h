@@ -1,0 +1,56 @@
+/*
+ * settlement.h - what outcome.c and outcome_notice.c share of a settlement. Private to them.
+ */
+#pragma once
+
+#include "delivery/line/state.h"
+#include "delivery/outcome/dsn.h"
+#include "delivery/outcome/outcome.h"
+
+struct settled {
+    struct pending *pending;
+    const struct attempt_facts *facts; /* the settlement's, or of where it was moved from */
+    struct verdict verdict;
+    enum event_kind kind;
+    int64_t next_attempt_ms; /* monotonic; 0: none */
+    int64_t retry_end_ms;    /* monotonic */
+};
+
+struct settlement {
+    struct commit commit;
+    struct content_read read;
+    struct arena arena;
+    struct delivery *delivery;
+    struct shard *shard;
+    struct message *message;
+    struct attempt_facts facts;
+    size_t count, count_max;
+    struct settled *recipients;
+    size_t behind_count; /* outcomes that follow those of the commit */
+    struct bytes head;   /* of content that is not in memory */
+    bool is_reading;
+    struct list_node in_gatherings; /* waits there for other failures of its message */
+    int64_t ripe_ms;                /* monotonic: no longer than this */
+    struct message *failure;        /* notifications; ours until committed */
+    struct message *notice;
+};
+
+/* To the shard, with the notifications it causes. Frees the settlement once it is durable. */
+void settlement_give(struct settlement *s);
+/* A copy that lives as long as the settlement. */
+const struct attempt_facts *settlement_keep_facts(struct settlement *s,
+                                                  const struct attempt_facts *facts);
+/* Copies a recipient with what was decided of it; `facts` were kept. */
+void settlement_move(struct settlement *to, const struct settled *r,
+                     const struct attempt_facts *facts);
+
+/* Which RCPT a recipient was; NULL when the message cannot be read. */
+const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r); /* monotonic */
+
+/* What, if anything, the sender is to be told of this recipient. */
+bool settled_wants_notice(const struct settlement *s, const struct settled *r,
+                          enum dsn_action *action_out);
+bool settlement_has_notice(const struct settlement *s);
+/* The notification of failures, or of everything else; NULL when nobody is to be told. */
+struct message *settlement_write_notice(struct settlement *s, bool of_failure);
