@@ -16,22 +16,9 @@
 #include "smtp/command.h"
 #include "smtp/content.h"
 #include "smtp/reply.h"
+#include "smtp/verdict.h"
 
 struct smtp_server;
-
-/*
- * A reply of the service's. code 0: go on, the session gives its own 250. `text` is one line of
- * printable ASCII, without what a client sent; it must live until the call that hands it over has
- * returned (of content_begin: as long as the service, because the reply comes after the chunk).
- */
-struct verdict {
-    unsigned code;
-    const char *enhanced; /* "5.7.1" */
-    const char *text;
-    const char *rule; /* which rule decided: for the log and the rejected event */
-    bool close;       /* say it and close: with 421, and where going on would be unsafe */
-};
-#define VERDICT_OK ((struct verdict){0})
 
 /* Something of a transaction was refused, by the session (syntax, limits) or by the service. */
 struct smtp_refused {
@@ -47,7 +34,8 @@ struct smtp_policy {
     /* MAIL: may this client send, and from this reverse-path? Yes opens a transaction. */
     struct verdict (*mail)(void *context, struct smtp_server *server, const struct smtp_mail *mail);
     struct verdict (*rcpt)(void *context, struct smtp_server *server, const struct smtp_rcpt *rcpt);
-    /* DATA or the first BDAT: content begins. */
+    /* DATA or the first BDAT: content begins. The verdict's strings live as long as the service:
+     * to a BDAT the reply comes after the chunk. */
     struct verdict (*content_begin)(void *context, struct smtp_server *server);
     /* How many bytes of content the service can take now. 0: none, it will call
      * smtp_server_resume() when it can, never from inside a call of this table. */

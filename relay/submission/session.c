@@ -1,7 +1,6 @@
 /* session.c - what submission says to an SMTP session's questions (smtpd/policy.h). */
 #include "submission/session.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -9,7 +8,7 @@
 #include "submission/pressure.h"
 
 static void on_resume(void *context);
-static void on_done(void *context, int result, const char *id);
+static void on_done(void *context, struct verdict verdict, const char *id);
 
 static struct session *session_of(struct smtp_server *server)
 {
@@ -21,17 +20,6 @@ size_t session_memory(const struct session *session)
     const struct intake *intake = session->server.transaction.of_service;
 
     return smtp_server_memory(&session->server) + (intake != NULL ? intake_memory(intake) : 0);
-}
-
-static struct verdict refusal(unsigned code, const char *enhanced, const char *text,
-                              const char *rule)
-{
-    return (struct verdict){code, enhanced, text, rule, code == 421};
-}
-
-static struct verdict out_of_memory(void)
-{
-    return refusal(452, "4.3.0", "Out of memory for mail, try again later", "limits.memory");
 }
 
 /* submission_accept() has turned away whom it had to before there was a session. */
@@ -57,32 +45,22 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
     };
     struct intake_answer answer = {server, on_resume, on_done};
 
+    struct intake *intake = NULL;
+
     if (!session->is_trusted) /* RFC 4954 section 6 */
-        return refusal(530, "5.7.0", "Authentication required", "trust");
+        return verdict_refuse(530, "5.7.0", "Authentication required", "trust");
     if (pressure_is_high(generation->submission))
-        return out_of_memory();
-    if (shard_is_full(generation->submission->shard)) /* before the content comes for nothing */
-        return refusal(452, "4.3.1", "The spool is full, try again later", "spool-full");
-    struct intake *intake = intake_open(&generation->submission->home, mail, &client, &answer);
-    if (intake == NULL)
-        return out_of_memory();
+        return intake_out_of_memory();
+    struct verdict verdict =
+        intake_open(&generation->submission->home, mail, &client, &answer, &intake);
     server->transaction.of_service = intake;
-    return VERDICT_OK;
+    return verdict;
 }
 
 static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp_server *server,
                               const struct smtp_rcpt *rcpt)
 {
-    switch (intake_add_recipient(server->transaction.of_service, rcpt)) {
-    case 0:
-        return VERDICT_OK;
-    case -ENOBUFS:
-        return refusal(452, "4.5.3", "Too many recipients", "recipients");
-    case -EINVAL:
-        return refusal(553, "5.1.2", "That domain is no domain", "syntax");
-    default:
-        return out_of_memory();
-    }
+    return intake_add_recipient(server->transaction.of_service, rcpt);
 }
 
 static struct verdict on_content_begin(void *context,
@@ -90,7 +68,7 @@ static struct verdict on_content_begin(void *context,
 {
     const struct generation *generation = context;
 
-    return pressure_is_high(generation->submission) ? out_of_memory() : VERDICT_OK;
+    return pressure_is_high(generation->submission) ? intake_out_of_memory() : VERDICT_OK;
 }
 
 static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)
@@ -110,7 +88,7 @@ static void on_content_end(void *context, struct smtp_server *server,
     const struct generation *generation = context;
     unsigned received_max = generation->settings.received_max;
 
-    intake_end(server->transaction.of_service, reader,
+    intake_end(server->transaction.of_service, reader->has_8bit,
                received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
 }
 
@@ -119,41 +97,9 @@ static void on_resume(void *context)
     smtp_server_resume(context);
 }
 
-static void on_done(void *context, int result, const char *id)
+static void on_done(void *context, struct verdict verdict, const char *id)
 {
-    struct smtp_server *server = context;
-    struct verdict verdict;
-
-    switch (result) {
-    case 0:
-        verdict = VERDICT_OK;
-        break;
-    case INTAKE_LOOP: /* RFC 5321 section 6.3 */
-        verdict = refusal(554, "5.4.6", "Too many hops: this mail is going in circles",
-                          "limits.received");
-        break;
-    case INTAKE_HEADER: /* RFC 5322 section 2.1 */
-        verdict = refusal(554, "5.6.0", "A line before the first empty line is no header field",
-                          "header");
-        break;
-    case -ENOSPC:
-        verdict = refusal(452, "4.3.1", "The spool is full, try again later", "spool-full");
-        break;
-    case -ENOMEM:
-        verdict = out_of_memory();
-        break;
-    case -EMSGSIZE:
-        verdict = refusal(552, "5.3.4", "The message does not fit into the spool", "segment_size");
-        break;
-    case -ESHUTDOWN:
-        verdict = refusal(421, "4.3.2", "Service is shutting down, closing", "shutdown");
-        break;
-    default:
-        verdict = refusal(451, "4.3.0", "The message could not be stored, try again later",
-                          "spool-error");
-        break;
-    }
-    smtp_server_accepted(server, verdict, id);
+    smtp_server_accepted(context, verdict, id);
 }
 
 static void on_reset(void *context __attribute__((unused)), struct smtp_server *server)

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "base/slab.h"
+#include "intake/intake.h"
 #include "submission/admission.h"
-#include "submission/intake.h"
 #include "submission/note_budget.h"
 #include "submission/submission.h"
 

@@ -38,6 +38,9 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
     submission->home = (struct intake_home){.engine = engine,
                                             .shard = shard,
                                             .intakes = &submission->intakes,
+                                            .messages = METRIC_SUBMISSION_MESSAGES,
+                                            .recipients = METRIC_SUBMISSION_RECIPIENTS,
+                                            .bytes = METRIC_SUBMISSION_BYTES,
                                             .gone = intake_gone};
     timeout_init(&submission->deadline, deadline_passed);
     turn_end_init(&submission->stop_end, stop_ended);

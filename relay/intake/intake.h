@@ -1,5 +1,5 @@
 /*
- * intake.h - one message on its way from a session into the spool.
+ * intake.h - one message on its way from whoever hands it in into the spool.
  *
  *   OPEN --content--> FILLING --end of content--> [WRITING] --> COMMITTING --> answered, gone
  *     \                  \                            \              \
@@ -24,10 +24,12 @@
  */
 #pragma once
 
+#include "base/metric.h"
 #include "base/slab.h"
 #include "queue/shard.h"
-#include "smtp/content.h"
+#include "smtp/command.h"
 #include "smtp/header.h"
+#include "smtp/verdict.h"
 
 struct intake;
 
@@ -36,12 +38,14 @@ struct intake_home {
     struct engine *engine;
     struct shard *shard;
     struct slab *intakes;
+    /* Where the service counts what became durable. */
+    enum metric messages, recipients, bytes;
     /* Commits and writes that no session waits for any more count too. */
     unsigned count;
     void (*gone)(struct intake_home *home); /* after count went down; may be NULL */
 };
 
-/* Who submits, for Received and events; copied. */
+/* Who hands it in, for Received and events; copied. */
 struct intake_client {
     struct bytes ip, ehlo, service, hostname;
     bool is_esmtp;
@@ -50,21 +54,21 @@ struct intake_client {
 
 struct intake_answer {
     void *context;
-    void (*resume)(void *context);                           /* there is room for content again */
-    void (*done)(void *context, int result, const char *id); /* 0, -errno, INTAKE_* */
-};
-enum {
-    INTAKE_LOOP = -1000,   /* more Received fields than received_max */
-    INTAKE_HEADER = -1001, /* a line before the empty one is no header field */
+    void (*resume)(void *context); /* there is room for content again */
+    /* OK: durable, and known by `id`. Else nothing was kept of it; id may be NULL. */
+    void (*done)(void *context, struct verdict verdict, const char *id);
 };
 
 size_t intake_size(void); /* of the objects in intake_home.intakes */
 
-/* NULL: no memory. */
-struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mail,
-                           const struct intake_client *client, const struct intake_answer *answer);
-/* 0, -ENOMEM, -ENOBUFS (more than MESSAGE_RECIPIENTS_MAX), -EINVAL (no domain to route to). */
-must_use int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt);
+/* No memory for mail: 452, here and wherever a service finds the same. */
+struct verdict intake_out_of_memory(void);
+/* Refuses without memory, and with a full spool: before the content comes for nothing. */
+must_use struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mail,
+                                    const struct intake_client *client,
+                                    const struct intake_answer *answer, struct intake **intake_out);
+/* Refuses without memory, more than MESSAGE_RECIPIENTS_MAX, and what has no domain to route to. */
+must_use struct verdict intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt);
 /* Bytes that ending it gives back: 0 while it is being committed. Counted in base/budget.h. */
 size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);
@@ -72,7 +76,10 @@ struct bytes intake_reverse_path(const struct intake *intake);
 struct bytes intake_recipient(const struct intake *intake);
 size_t intake_room(const struct intake *intake);
 void intake_content(struct intake *intake, struct bytes run); /* at most intake_room() bytes */
-/* Ends in done(), later or before it returns. */
-void intake_end(struct intake *intake, const struct dot_reader *reader, unsigned received_max);
-/* The session has no use for it any more, also after done(). What is in flight completes. */
+/*
+ * All content was given; has_8bit: bytes above 127 were among it. More Received fields than
+ * received_max are a loop (RFC 5321 section 6.3). Ends in done(), later or before it returns.
+ */
+void intake_end(struct intake *intake, bool has_8bit, unsigned received_max);
+/* Nobody asks after it any more, also after done(). What is in flight completes. */
 void intake_let_go(struct intake **intake);

@@ -1,5 +1,5 @@
 /* intake.c - builds a message and hands it to the shard; the drawing is in intake.h. */
-#include "submission/intake.h"
+#include "intake/intake.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,8 +8,6 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metric.h"
-#include "base/slab.h"
 
 enum {
     HELD_BACK_MAX = HEADER_GROWTH_MAX + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
@@ -17,6 +15,12 @@ enum {
     PREFIX_MAX = 4096,
     RECIPIENTS_MIN = 2, /* first size of the array; doubled */
     EXTENTS_MIN = 8,
+};
+
+/* What ends an intake beside a -errno of the shard. */
+enum {
+    INTAKE_LOOP = -1000,   /* more Received fields than received_max */
+    INTAKE_HEADER = -1001, /* a line before the empty one is no header field */
 };
 
 struct intake {
@@ -30,7 +34,7 @@ struct intake {
     bool is_utf8;       /* an address is */
     bool has_ended;     /* all content is here */
     bool is_writing, is_committing;
-    int error; /* of a write: content is dropped from then on */
+    int error; /* of a write, or INTAKE_*: content is dropped from then on */
     int64_t opened_ms;
     size_t counted; /* bytes that the budget knows of */
     struct content_write write;
@@ -43,6 +47,7 @@ static void finish(struct intake *intake);
 static void commit(struct intake *intake);
 static void commit_done(struct commit *done, int result);
 static void answer(struct intake *intake, int result, const char *id);
+static struct verdict verdict_of(int result);
 static bool build_prefix(struct intake *intake);
 static void intake_free(struct intake *intake);
 
@@ -85,13 +90,22 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
     return arena_copy(&message->arena, client->hostname, &intake->client.hostname);
 }
 
-struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mail,
-                           const struct intake_client *client, const struct intake_answer *answer)
+struct verdict intake_out_of_memory(void)
 {
-    struct intake *intake = slab_alloc(home->intakes);
+    return verdict_of(-ENOMEM);
+}
 
+struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mail,
+                           const struct intake_client *client, const struct intake_answer *answer,
+                           struct intake **intake_out)
+{
+    struct intake *intake;
+
+    if (shard_is_full(home->shard))
+        return verdict_of(-ENOSPC);
+    intake = slab_alloc(home->intakes);
     if (intake == NULL)
-        return NULL;
+        return verdict_of(-ENOMEM);
     home->count++;
     intake->home = home;
     intake->answer = *answer;
@@ -104,13 +118,14 @@ struct intake *intake_open(struct intake_home *home, const struct smtp_mail *mai
         !arena_copy(&message->arena, mail->reverse_path.text, &message->reverse_path) ||
         !arena_copy(&message->arena, mail->envid, &message->envid)) {
         intake_free(intake);
-        return NULL;
+        return verdict_of(-ENOMEM);
     }
     message->ret = mail->ret;
     message->smtputf8 = mail->smtputf8;
     intake->is_utf8 = mail->reverse_path.is_utf8;
     count_memory(intake);
-    return intake;
+    *intake_out = intake;
+    return VERDICT_OK;
 }
 
 /* An array in the arena that doubles; the old one is dead weight until the message goes. */
@@ -131,7 +146,7 @@ static void *grow(struct arena *arena, void *old, size_t count, size_t *capacity
     return array;
 }
 
-int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt)
+struct verdict intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt)
 {
     struct message *message = intake->message;
     struct arena *arena = &message->arena;
@@ -141,26 +156,26 @@ int intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt)
 
     check(!intake->has_ended);
     if (message->recipient_count == MESSAGE_RECIPIENTS_MAX)
-        return -ENOBUFS;
+        return verdict_refuse(452, "4.5.3", "Too many recipients", "recipients");
     /* "<postmaster>" is ours (RFC 5321 section 4.5.1): with our name it can be routed. */
     struct bytes domain = has_domain ? path->domain : intake->client.hostname;
     if (!smtp_domain_normalise(arena, domain, &recipient.domain))
-        return -EINVAL;
+        return verdict_refuse(553, "5.1.2", "That domain is no domain", "syntax");
     bool fits = has_domain ? arena_copy(arena, path->text, &recipient.address)
                            : arena_printf(arena, &recipient.address, "%.*s@%.*s",
                                           BYTES_ARG(path->text), BYTES_ARG(domain));
     if (!fits || !arena_copy(arena, rcpt->orcpt, &recipient.orcpt))
-        return -ENOMEM;
+        return verdict_of(-ENOMEM);
     struct recipient *recipients =
         grow(arena, message->recipients, message->recipient_count, &intake->recipient_capacity,
              sizeof(recipient), RECIPIENTS_MIN);
     if (recipients == NULL)
-        return -ENOMEM;
+        return verdict_of(-ENOMEM);
     message->recipients = recipients;
     message->recipients[message->recipient_count++] = recipient;
     intake->is_utf8 |= path->is_utf8;
     count_memory(intake);
-    return 0;
+    return VERDICT_OK;
 }
 
 struct bytes intake_reverse_path(const struct intake *intake)
@@ -211,11 +226,11 @@ void intake_content(struct intake *intake, struct bytes run)
         write_content(intake);
 }
 
-void intake_end(struct intake *intake, const struct dot_reader *reader, unsigned received_max)
+void intake_end(struct intake *intake, bool has_8bit, unsigned received_max)
 {
     check(!intake->has_ended);
     intake->has_ended = true;
-    intake->message->body = reader->has_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
+    intake->message->body = has_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
     if (intake->error == 0) {
         bool fits = header_scan_finish(&intake->scan, &intake->content);
         check(fits);
@@ -342,11 +357,13 @@ static void commit_done(struct commit *done, int result)
     intake->is_committing = false;
     message_id_format(message->id, id);
     if (result == 0) {
-        metric_inc(METRIC_SUBMISSION_MESSAGES);
+        const struct intake_home *home = intake->home;
+
+        metric_inc(home->messages);
         metric_observe_us(HISTOGRAM_ACCEPT,
-                          (engine_now_ms(intake->home->engine) - intake->opened_ms) * 1000);
-        metric_add(METRIC_SUBMISSION_RECIPIENTS, (int64_t)message->recipient_count);
-        metric_add(METRIC_SUBMISSION_BYTES, (int64_t)message->content.size);
+                          (engine_now_ms(home->engine) - intake->opened_ms) * 1000);
+        metric_add(home->recipients, (int64_t)message->recipient_count);
+        metric_add(home->bytes, (int64_t)message->content.size);
         log_info("id=%s session=%u.%" PRIu64 " from=%s to_count=%zu size=%llu client=%.*s ms=%lld",
                  id, engine_index(intake->home->engine), intake->client.session,
                  LOG_TEXT(message->reverse_path), message->recipient_count,
@@ -359,11 +376,38 @@ static void commit_done(struct commit *done, int result)
         answer(intake, result, id);
 }
 
-/* The session lets go of it meanwhile. */
+static struct verdict verdict_of(int result)
+{
+    switch (result) {
+    case 0:
+        return VERDICT_OK;
+    case INTAKE_LOOP: /* RFC 5321 section 6.3 */
+        return verdict_refuse(554, "5.4.6", "Too many hops: this mail is going in circles",
+                              "limits.received");
+    case INTAKE_HEADER: /* RFC 5322 section 2.1 */
+        return verdict_refuse(554, "5.6.0", "A line before the first empty line is no header field",
+                              "header");
+    case -ENOSPC:
+        return verdict_refuse(452, "4.3.1", "The spool is full, try again later", "spool-full");
+    case -ENOMEM:
+        return verdict_refuse(452, "4.3.0", "Out of memory for mail, try again later",
+                              "limits.memory");
+    case -EMSGSIZE:
+        return verdict_refuse(552, "5.3.4", "The message does not fit into the spool",
+                              "segment_size");
+    case -ESHUTDOWN:
+        return verdict_refuse(421, "4.3.2", "Service is shutting down, closing", "shutdown");
+    default:
+        return verdict_refuse(451, "4.3.0", "The message could not be stored, try again later",
+                              "spool-error");
+    }
+}
+
+/* Who is answered lets go of it meanwhile. */
 static void answer(struct intake *intake, int result, const char *id)
 {
     check(intake->answer.context != NULL);
-    intake->answer.done(intake->answer.context, result, id);
+    intake->answer.done(intake->answer.context, verdict_of(result), id);
 }
 
 /* RFC 3848 and RFC 6531 section 4.3: what was spoken. */
