@@ -24,38 +24,13 @@ enum {
     CLEARINGS_SLAB_MAX = 2 * CLEARINGS_MAX,
     SCRATCH_MAX = 64 * 1024,
     NO_MEMORY_MS = 60 * 1000,
+    CHECKS_MAX = 1000, /* of what is held, in a turn */
 };
 
 static void on_drive(struct turn_end *turn_end);
 static void on_tick(struct timeout *timeout);
 static void on_idle_timeout(struct timeout *timeout);
 static void on_stop_deadline(struct timeout *timeout);
-
-static void use_settings(struct delivery *delivery, const struct delivery_settings *settings)
-{
-    delivery->use = calloc(1, sizeof(*delivery->use));
-    check(delivery->use != NULL);
-    *delivery->use = (struct settings_use){.settings = settings, .references = 1};
-    delivery->settings = settings;
-}
-
-static void settings_unused(struct delivery *delivery, const struct delivery_settings *settings)
-{
-    if (delivery->settings_unused != NULL)
-        delivery->settings_unused(delivery->context, settings);
-}
-
-void settings_release(struct delivery *delivery, struct settings_use **use)
-{
-    struct settings_use *u = *use;
-
-    *use = NULL;
-    check(u->references > 0);
-    if (--u->references > 0)
-        return;
-    settings_unused(delivery, u->settings);
-    free(u);
-}
 
 struct delivery *delivery_create(const struct delivery_setup *setup)
 {
@@ -69,7 +44,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->home = setup->home;
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;
-    use_settings(d, setup->settings);
+    settings_use(d, setup->settings);
     d->started_ms = engine_now_ms(setup->engine);
     slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
     slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
@@ -108,10 +83,10 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
     struct settings_use *old = delivery->use;
 
     if (delivery->is_stopping) {
-        settings_unused(delivery, settings);
+        settings_give_back(delivery, settings);
         return;
     }
-    use_settings(delivery, settings);
+    settings_use(delivery, settings);
     delivery->generation++;
     reload_apply(delivery, old->settings);
     settings_release(delivery, &old);
@@ -194,6 +169,17 @@ static void drive_starved(struct delivery *delivery)
         destination_dirty(container_of(node, struct destination, in_starved));
 }
 
+/* A slice of what is held: which holds again what a rule still does. */
+static void check_held(struct delivery *delivery)
+{
+    struct pending *pending;
+
+    for (size_t i = 0; i < CHECKS_MAX && (pending = suspend_next(delivery)) != NULL; i++)
+        delivery_due(delivery, delivery_shard(delivery, pending_stub(pending)), pending);
+    if (delivery->held_to_check > 0)
+        delivery_drive_later(delivery);
+}
+
 static void tell_stopped(struct delivery *delivery);
 
 static void on_drive(struct turn_end *turn_end)
@@ -216,8 +202,7 @@ static void on_drive(struct turn_end *turn_end)
     list_splice(&dirty, &delivery->dirty_sites);
     while ((node = list_pop_front(&dirty)) != NULL)
         site_drive(container_of(node, struct site, in_dirty));
-    if (delivery->held_to_check > 0 && suspend_check_some(delivery))
-        delivery_drive_later(delivery);
+    check_held(delivery);
 }
 
 static void on_tick(struct timeout *timeout)
@@ -242,21 +227,9 @@ static void on_idle_timeout(struct timeout *timeout)
 
 /* --- stop ------------------------------------------------------------------------------------ */
 
-static bool holds_nothing(const struct delivery *delivery)
-{
-    return delivery->client_count == 0 && delivery->site_count == 0 &&
-           delivery->settlements.count == 0 && delivery->clearings.count == 0;
-}
-
-void delivery_check_stopped(struct delivery *delivery)
-{
-    if (delivery->is_stopping && !delivery->has_stopped && holds_nothing(delivery))
-        delivery_drive_later(delivery);
-}
-
 static void tell_stopped(struct delivery *delivery)
 {
-    if (delivery->has_stopped || !holds_nothing(delivery))
+    if (delivery->has_stopped || !delivery_holds_nothing(delivery))
         return;
     delivery->has_stopped = true;
     engine_timeout_cancel(delivery->engine, &delivery->stop_deadline);
@@ -349,7 +322,7 @@ void delivery_free(struct delivery **delivery)
         d->has_stopped = true;
         drop_waiting(d);
     }
-    check(holds_nothing(d));
+    check(delivery_holds_nothing(d));
     settings_release(d, &d->use);
     engine_timeout_cancel(d->engine, &d->tick);
     engine_timeout_cancel(d->engine, &d->idle_timeout);

@@ -1,24 +1,11 @@
-/* site.c - the life of a site, and the decision to open connections. */
+/* site.c - the life of a site: who holds it, what it may do, when it rests. */
 #include "delivery/line/site.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "base/metric.h"
-#include "delivery/client/smtp_client.h"
+enum { FAILURE_TEXT_MAX = 255 };
 
-enum {
-    RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
-    NO_MEMORY_MS = 1000,
-    FAILURE_TEXT_MAX = 255,
-    SPREAD_PART = 4,       /* of a rest: as much longer some of what waited may wait */
-    URGENT_MS = 60 * 1000, /* since a site took a recipient */
-    NO_FAMILY_MS = 5 * 60 * 1000,
-};
-
-static void on_woken(struct egress_waiter *waiter);
 static void on_timeout(struct timeout *timeout);
 static void on_rest_over(struct timeout *timeout);
 
@@ -115,7 +102,6 @@ static struct site *site_new(struct delivery *delivery, struct bytes name)
         e->source = &settings->sources[i];
         e->egress = egress_get(delivery->egresses, name, bytes_of(e->source->name), &limits);
         e->waiter.engine = delivery->engine;
-        e->waiter.woken = on_woken;
         list_node_init(&e->waiter.node);
     }
     map_insert(&delivery->sites, &site->node, site->name);
@@ -158,8 +144,7 @@ void site_abandon(struct site *site)
     site->is_current = false;
 }
 
-/* True when no letter is on its way. */
-static bool cancel_waiters(struct site *site)
+bool site_cancel_waiters(struct site *site)
 {
     bool all = true;
 
@@ -177,7 +162,7 @@ void site_check_unused(struct site *site)
 {
     struct delivery *delivery = site->delivery;
 
-    if (site->destination_count > 0 || site->client_count > 0 || !cancel_waiters(site))
+    if (site->destination_count > 0 || site->client_count > 0 || !site_cancel_waiters(site))
         return;
     check(site->waiting_count == 0);
     engine_timeout_cancel(delivery->engine, &site->timeout);
@@ -268,194 +253,45 @@ void site_wake_at(struct site *site, int64_t at_ms)
     engine_timeout(site->delivery->engine, &site->timeout, MAX(at_ms - now_ms, (int64_t)1));
 }
 
-/* --- connections ----------------------------------------------------------------------------- */
-
-static void open_client(struct site *site, struct site_egress *e, size_t number)
+void site_wake(struct site *site)
 {
-    struct host *host = &site->hosts->host[number];
-
-    /* The slot is ours; every way out of here gives it back or to the connection. */
-    if (!smtp_client_open(site, e, host)) {
-        egress_connect_end(e->egress);
-        site_wake_at(site, engine_now_ms(site->delivery->engine) + NO_MEMORY_MS);
-        return;
-    }
-    host->opening++;
-    site->opening_count++;
-}
-
-static void on_woken(struct egress_waiter *waiter)
-{
-    struct site_egress *e = container_of(waiter, struct site_egress, waiter);
-    struct site *site = e->site;
-    int64_t retry_ms;
-
-    e->is_waiting = false;
-    int host = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
-                          engine_now_ms(site->delivery->engine), &retry_ms);
-
-    if (site->waiting_count == 0 || site->delivery->is_stopping || host < 0) {
-        egress_connect_end(e->egress);
-        site_dirty(site);
-        site_check_unused(site);
-        return;
-    }
-    open_client(site, e, (size_t)host);
-    site_dirty(site);
-}
-
-/* Nobody can be reached: what waits is told, then the site rests. */
-static void exhausted(struct site *site, int64_t until_ms)
-{
-    int64_t now_ms = engine_now_ms(site->delivery->engine);
-
-    if (!site->has_failed && until_ms == INT64_MAX) {
-        struct site_failure failure = {
-            .verdict = verdict_of_ours(
-                VERDICT_DEFERRED, 4, 4, "connection", "no-source",
-                BYTES("none of the site's addresses can be reached from our source addresses")),
-            .began_ms = engine_wall_ms(site->delivery->engine),
-        };
-
-        site_set_failure(site, &failure);
-        until_ms = now_ms + NO_FAMILY_MS;
-    }
-    until_ms = until_ms == INT64_MAX ? now_ms + NO_FAMILY_MS : MAX(until_ms, now_ms + 1000);
-    site_rest(site, until_ms);
-    site->spread_ms = MAX((until_ms - now_ms) / SPREAD_PART, (int64_t)1000);
-    site->has_scout = false;
-    if (site->has_failed) {
-        struct site_failure *failure = site->failure;
-
-        failure->verdict.kind = site->is_refused ? VERDICT_BOUNCED : VERDICT_DEFERRED;
-        site->fail_left = MIN(site->waiting_count, (size_t)FAIL_MAX);
-        for (size_t i = 0; i < site->egress_count; i++)
-            if (site->egresses[i].source == failure->source)
-                egress_failed(site->egresses[i].egress, now_ms);
-        log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s ip=%s why=%s",
-                    LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000,
-                    LOG_TEXT(failure->host), LOG_TEXT(failure->ip),
-                    LOG_TEXT(failure->verdict.text));
-    }
-    site->has_failed = false;
-    site_dirty(site);
-}
-
-/* Opens one connection or finds out why not; false: nothing more to try now. */
-static bool open_one(struct site *site)
-{
-    int64_t now_ms = engine_now_ms(site->delivery->engine);
-    int64_t until_ms = INT64_MAX;
-    uint64_t usable = 0;
-    bool is_waiting = false;
-    int hosts[SOURCES_MAX];
-
+    hosts_wake(site->hosts);
+    site_rest(site, 0);
     for (size_t i = 0; i < site->egress_count; i++) {
-        struct site_egress *e = &site->egresses[i];
-        int64_t resting_ms = egress_resting_until_ms(e->egress);
-        int64_t retry_ms;
-
-        is_waiting = is_waiting || e->is_waiting;
-        if (resting_ms > now_ms) {
-            until_ms = MIN(until_ms, resting_ms);
-            continue;
-        }
-        hosts[i] = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
-                              now_ms, &retry_ms);
-        if (hosts[i] >= 0 && !e->is_waiting)
-            usable |= 1ULL << i;
-        else if (hosts[i] < 0)
-            until_ms = MIN(until_ms, retry_ms);
+        egress_succeeded(site->egresses[i].egress);
+        egress_forget_allowed(site->egresses[i].egress);
     }
-    int pick = source_pick(site->use->settings->sources, site->egress_count, usable);
-
-    if (pick < 0) {
-        /* Every connection's end drives the site again, and so does a slot. */
-        if (site->client_count == 0 && !is_waiting)
-            exhausted(site, until_ms);
-        return false;
-    }
-    struct site_egress *e = &site->egresses[pick];
-
-    /* Where thousands of sites wait for a slot because a backlog became due, one that takes mail
-     * must not stand in line with them whenever a connection of it ends. */
-    e->waiter.is_urgent = site->took_ms != 0 && now_ms - site->took_ms < URGENT_MS;
-    if (!egress_connect_begin(e->egress, &e->waiter)) {
-        e->is_waiting = true;
-        return true; /* another source may have one */
-    }
-    size_t before = site->client_count;
-
-    open_client(site, e, (size_t)hosts[pick]);
-    return site->client_count > before;
+    site_dirty(site);
 }
 
-static bool wants_more(struct site *site)
+static bool is_limited_by_peer(const struct site_egress *e)
+{
+    unsigned allowed = egress_allowed(e->egress);
+
+    return allowed != 0 && egress_connections(e->egress) >= allowed;
+}
+
+const char *site_constraint(const struct site *site, int64_t *until_ms_out)
 {
     int64_t now_ms = engine_now_ms(site->delivery->engine);
-    size_t wanted = (site->waiting_count + RECIPIENTS_PER_OPENING - 1) / RECIPIENTS_PER_OPENING;
 
-    if (site->opening_count >= wanted || !list_is_empty(&site->idle))
-        return false;
+    *until_ms_out = 0;
+    if (site->resting_until_ms > now_ms) {
+        *until_ms_out = site->resting_until_ms;
+        return "site-resting";
+    }
+    if (site->waiting_count == 0)
+        return "nothing-waits";
+    if (list_is_linked(&site->in_starved))
+        return site->delivery->settlements.count < COMMITS_MAX / 2 ? "disk-full"
+                                                                   : "outcomes-unwritten";
     if (site->rate_until_ms > now_ms) {
-        site_wake_at(site, site->rate_until_ms);
-        return false;
+        *until_ms_out = site->rate_until_ms;
+        return "message-rate";
     }
-    return true;
-}
-
-/* The peer may allow one more than it did: somebody has to ask now and then. */
-static void probe_limits(struct site *site)
-{
-    for (size_t i = 0; i < site->egress_count; i++) {
-        struct site_egress *e = &site->egresses[i];
-
-        if (!e->is_waiting)
-            continue;
-        int64_t at_ms = egress_probe(e->egress, engine_now_ms(site->delivery->engine));
-
-        if (at_ms != 0)
-            site_wake_at(site, at_ms);
-    }
-}
-
-static void wake_idle(struct site *site)
-{
-    struct list ready;
-    struct list_node *node;
-
-    list_init(&ready);
-    list_splice(&ready, &site->idle); /* who finds nothing to send goes back */
-    while (site->waiting_count > 0 && (node = list_pop_front(&ready)) != NULL)
-        smtp_client_wake(container_of(node, struct smtp_client, in_idle));
-    list_splice(&site->idle, &ready);
-}
-
-void site_drive(struct site *site)
-{
-    struct delivery *delivery = site->delivery;
-
-    if (delivery->is_stopping)
-        return;
-    if (site->fail_left > 0) {
-        site_fail_some(site);
-        return;
-    }
-    if (site->waiting_count == 0) {
-        (void)cancel_waiters(site);
-        return;
-    }
-    if (site->resting_until_ms > engine_now_ms(delivery->engine)) {
-        site_postpone_some(site);
-        return;
-    }
-    if (!delivery_may_begin(delivery)) {
-        site_starve(site);
-        return;
-    }
-    wake_idle(site);
-    while (site->waiting_count > 0 && wants_more(site))
-        if (!open_one(site))
-            break;
-    probe_limits(site);
+    for (size_t i = 0; i < site->egress_count; i++)
+        if (site->egresses[i].is_waiting)
+            return is_limited_by_peer(&site->egresses[i]) ? "peer-refuses-more-connections"
+                                                          : "connection-limit";
+    return site->opening_count > 0 ? "connecting" : "connections-busy";
 }

@@ -100,7 +100,10 @@ void site_dirty(struct site *site);
 void site_set_failure(struct site *site, const struct site_failure *failure);
 /* Driven again when there is room among clearings and commits. */
 void site_starve(struct site *site);
+/* site_drive.c */
 void site_drive(struct site *site);
+/* Out of every line for a slot. True when no letter is on its way. */
+bool site_cancel_waiters(struct site *site);
 /* Frees sites that nothing uses; the one given may be gone after it. */
 void site_check_unused(struct site *site);
 

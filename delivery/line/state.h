@@ -161,7 +161,13 @@ static inline void delivery_drive_later(struct delivery *delivery)
     engine_at_turn_end(delivery->engine, &delivery->drive);
 }
 
-/* delivery.c: one that used these settings is gone. */
+/* These are the newest from now on. */
+void settings_use(struct delivery *delivery, const struct delivery_settings *settings);
+/* One that used these is gone. */
 void settings_release(struct delivery *delivery, struct settings_use **use);
+/* Nobody uses them. */
+void settings_give_back(struct delivery *delivery, const struct delivery_settings *settings);
+
+bool delivery_holds_nothing(const struct delivery *delivery);
 /* Something that delivery_stop() waits for has gone. */
 void delivery_check_stopped(struct delivery *delivery);

@@ -134,17 +134,15 @@ void suspend_check_all(struct delivery *delivery)
     delivery_drive_later(delivery);
 }
 
-bool suspend_check_some(struct delivery *delivery)
+struct pending *suspend_next(struct delivery *delivery)
 {
-    for (size_t i = 0; i < CHECKS_MAX && delivery->held_to_check > 0; i++) {
-        struct pending *pending = container_of(list_first(&delivery->held), struct pending, link);
+    if (delivery->held_to_check == 0)
+        return NULL;
+    struct pending *pending = container_of(list_first(&delivery->held), struct pending, link);
 
-        delivery->held_to_check--;
-        suspend_unhold(delivery, pending);
-        /* Which holds it again if a rule still does. */
-        delivery_due(delivery, delivery_shard(delivery, pending_stub(pending)), pending);
-    }
-    return delivery->held_to_check > 0;
+    delivery->held_to_check--;
+    suspend_unhold(delivery, pending);
+    return pending;
 }
 
 static void expire_first(struct delivery *delivery)

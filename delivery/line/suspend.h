@@ -29,7 +29,7 @@ void suspend_hold(struct delivery *delivery, struct pending *pending);
 void suspend_unhold(struct delivery *delivery, struct pending *pending);
 /* Rules changed: everything held gets in line again, some of it a turn. */
 void suspend_check_all(struct delivery *delivery);
-/* A slice of that; called from the drive. True: there is more. */
-bool suspend_check_some(struct delivery *delivery);
+/* The next of these, out of the held list; NULL: all have been. */
+struct pending *suspend_next(struct delivery *delivery);
 /* Once a second: rules that are over, held recipients that became too old. */
 void suspend_tick(struct delivery *delivery);

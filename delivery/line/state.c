@@ -1,0 +1,42 @@
+/* state.c - who still needs these settings, and what a stop waits for. */
+#include "delivery/line/state.h"
+
+#include <stdlib.h>
+
+void settings_use(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    delivery->use = calloc(1, sizeof(*delivery->use));
+    check(delivery->use != NULL);
+    *delivery->use = (struct settings_use){.settings = settings, .references = 1};
+    delivery->settings = settings;
+}
+
+void settings_give_back(struct delivery *delivery, const struct delivery_settings *settings)
+{
+    if (delivery->settings_unused != NULL)
+        delivery->settings_unused(delivery->context, settings);
+}
+
+void settings_release(struct delivery *delivery, struct settings_use **use)
+{
+    struct settings_use *u = *use;
+
+    *use = NULL;
+    check(u->references > 0);
+    if (--u->references > 0)
+        return;
+    settings_give_back(delivery, u->settings);
+    free(u);
+}
+
+bool delivery_holds_nothing(const struct delivery *delivery)
+{
+    return delivery->client_count == 0 && delivery->site_count == 0 &&
+           delivery->settlements.count == 0 && delivery->clearings.count == 0;
+}
+
+void delivery_check_stopped(struct delivery *delivery)
+{
+    if (delivery->is_stopping && !delivery->has_stopped && delivery_holds_nothing(delivery))
+        delivery_drive_later(delivery);
+}
