@@ -4,6 +4,9 @@
  * One chore at a time is with the blocking thread, so segments die strictly in order. One spare is
  * a reserve: accepts leave it to outcomes, whose writing is what frees space on a full disk. While
  * less is free than there should be no more spares are kept than outcomes need.
+ *
+ * An adopted shard takes no new mail: it keeps what outcomes need while it has mail, and then a
+ * single file, which knows the numbers that were given out.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +22,7 @@ enum {
     /* Dead files kept as spares beyond what is wanted: at a steady pace the next one dies only
      * after the last was opened, and a file of zeros would be written for every one removed. */
     RECYCLED_EXTRA = 2,
-    SPARES_WHEN_LOW = 2, /* the reserve, and one to go on in */
+    SPARES_MIN = 2, /* for outcomes alone: the reserve, and one to go on in */
 };
 
 static void on_chore_done(struct letter *letter, struct engine *engine);
@@ -226,15 +229,32 @@ uint64_t spool_taken_back(const struct spool_settings *settings)
 {
     unsigned wanted = shard_spares(settings);
 
-    return wanted > SPARES_WHEN_LOW
-               ? (wanted - SPARES_WHEN_LOW) * (uint64_t)shard_segment_size(settings)
-               : 0;
+    return wanted > SPARES_MIN ? (wanted - SPARES_MIN) * (uint64_t)shard_segment_size(settings) : 0;
 }
 
+/* Adopted and empty: nothing will be written but events that others may want told. */
+static bool is_vacant(const struct shard *shard)
+{
+    return shard->is_adopted && shard->index.count == 0 && shard->filling.batch_count == 0 &&
+           !shard->is_flushing;
+}
+
+/* Spares to be made. */
 static unsigned spares_wanted(const struct shard *shard)
 {
-    return supply_is_low(shard) ? MIN(shard->spares_wanted, (unsigned)SPARES_WHEN_LOW)
-                                : shard->spares_wanted;
+    if (is_vacant(shard)) /* numbers were given out, and no file knows of it */
+        return shard->segment_count == 0 && shard->next_sequence > 1 ? 1 : 0;
+    return supply_is_low(shard) || shard->is_adopted
+               ? MIN(shard->spares_wanted, (unsigned)SPARES_MIN)
+               : shard->spares_wanted;
+}
+
+/* Spares to be kept where there are more, once `segment_count` segments are left. */
+static unsigned spares_kept(const struct shard *shard, size_t segment_count)
+{
+    if (is_vacant(shard)) /* without any file the shard would count from 1 again */
+        return segment_count == 0 ? 1 : 0;
+    return spares_wanted(shard) + (supply_is_low(shard) || shard->is_adopted ? 0 : RECYCLED_EXTRA);
 }
 
 /* Whether the last spare may be taken. */
@@ -436,30 +456,38 @@ static void trim(struct shard *shard)
 {
     struct segment *spare = shard->spares[--shard->spare_count];
 
-    check(shard->next_sequence == spare->sequence + 1);
-    shard->next_sequence = spare->sequence;
+    /* Else recovery could not remove a file behind it. */
+    if (shard->next_sequence == spare->sequence + 1)
+        shard->next_sequence = spare->sequence;
     start(shard, SUPPLY_TRIM, spare);
+}
+
+/* Recycles or removes the oldest segment. */
+static void bury(struct shard *shard, struct segment *segment, bool may_try)
+{
+    bool is_last = shard->segment_count + shard->spare_count == 1;
+    bool can_recycle = shard->spare_count < spares_kept(shard, shard->segment_count - 1) &&
+                       segment->state == SEGMENT_CLOSED && segment->size == shard->segment_size;
+
+    if (can_recycle)
+        start(shard, SUPPLY_RECYCLE, segment);
+    else if (may_try && !(is_last && is_vacant(shard)))
+        start(shard, SUPPLY_REMOVE, segment);
 }
 
 void supply_check(struct shard *shard)
 {
     struct supply *supply = &shard->supply;
     struct segment *oldest = shard->segment_count > 0 ? shard->segments[0] : NULL;
-    unsigned wanted = spares_wanted(shard);
     bool may_try = !supply->failed || engine_now_ms(shard->engine) >= supply->retry_ms;
+    bool may_trim = supply_is_low(shard) || (shard->is_adopted && shard->recovering == NULL);
 
     if (supply->doing != SUPPLY_IDLE || shard->is_closing)
         return;
-    if (oldest != NULL && shard->recovering == NULL && supply_is_dead(shard, oldest)) {
-        unsigned spares_max = supply_is_low(shard) ? wanted : wanted + RECYCLED_EXTRA;
-        bool can_recycle = shard->spare_count < spares_max && oldest->state == SEGMENT_CLOSED &&
-                           oldest->size == shard->segment_size;
-
-        if (can_recycle || may_try)
-            start(shard, can_recycle ? SUPPLY_RECYCLE : SUPPLY_REMOVE, oldest);
-    } else if (supply_is_low(shard) && shard->spare_count > wanted && may_try) {
+    if (oldest != NULL && shard->recovering == NULL && supply_is_dead(shard, oldest))
+        bury(shard, oldest, may_try);
+    else if (may_trim && may_try && shard->spare_count > spares_kept(shard, shard->segment_count))
         trim(shard);
-    } else if (shard->spare_count < wanted && may_try) {
+    else if (may_try && shard->spare_count < spares_wanted(shard))
         start(shard, SUPPLY_MAKE, NULL);
-    }
 }

@@ -705,11 +705,46 @@ static void open_at_work(struct life *life)
     close_shard(life);
 }
 
+/* Its engine is gone: another delivers what it has, or some of it. Nothing new comes. */
+static void live_adopted(struct life *life)
+{
+    struct shard_status status;
+
+    life->world.is_adopted = true;
+    open_shard(life);
+    for (uint64_t steps = below(life, 60); steps > 0; steps--) {
+        attempt(life);
+        if (below(life, 4) == 0)
+            advance(life, (int64_t)below(life, 1500000));
+        if (below(life, 4) == 0)
+            sink_passes(life, false);
+        for (uint64_t turns = below(life, 4); turns > 0; turns--)
+            turn(life);
+    }
+    settle(life);
+    sink_passes(life, true);
+    for (unsigned i = 0; i < 40; i++) {
+        advance(life, 1100); /* what failed is tried every second */
+        turn(life);
+    }
+    shard_status(life->world.shard, &status);
+    uint64_t most = status.messages > 0 ? 2 : status.segments == 0 ? 1 : 0;
+    if (status.spare_segments > most && !disk_sim_has_failed(life->disk))
+        broken(life, "an adopted shard of %ju messages keeps %ju spares",
+               (uintmax_t)status.messages, (uintmax_t)status.spare_segments);
+    if (status.messages == 0)
+        life->counts->vacant++;
+    close_shard(life);
+    life->world.is_adopted = false;
+}
+
 static void reopen(struct life *life)
 {
     settle(life);
     close_shard(life);
     life->counts->reopened++;
+    if (below(life, 3) == 0)
+        live_adopted(life);
     open_shard(life);
     /* Only from here, where the model knows what a failed write left: before, that is in doubt. */
     if (below(life, 2) == 0 && !disk_sim_has_failed(life->disk)) {

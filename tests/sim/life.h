@@ -10,6 +10,7 @@ struct life_counts {
     uint64_t histories, cuts, recovery_cuts; /* of these cuts, in the middle of a recovery */
     uint64_t faults, failed_starts; /* histories in which one struck; starts it prevented */
     uint64_t accepted, refused, outcomes, finished, compared, reopened; /* compared: contents */
+    uint64_t vacant; /* lives without an engine of its own that ended without mail */
 };
 
 struct life_plan {

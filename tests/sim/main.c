@@ -208,14 +208,14 @@ static void show_totals(void)
     printf("rounds %ju: histories %ju, cuts %ju (%ju in recoveries), "
            "histories with a fault %ju (%ju starts prevented)\n"
            "accepted %ju, refused %ju, outcomes %ju, messages finished %ju, contents compared %ju, "
-           "orderly restarts %ju\n"
+           "orderly restarts %ju, adopted until empty %ju\n"
            "flushes %ju, failed %ju; segments reclaimed %ju, messages moved %ju, bytes torn %ju\n",
            (uintmax_t)totals.rounds, (uintmax_t)t->histories, (uintmax_t)t->cuts,
            (uintmax_t)t->recovery_cuts, (uintmax_t)t->faults, (uintmax_t)t->failed_starts,
            (uintmax_t)t->accepted, (uintmax_t)t->refused, (uintmax_t)t->outcomes,
            (uintmax_t)t->finished, (uintmax_t)t->compared, (uintmax_t)t->reopened,
-           (uintmax_t)totals.flushes, (uintmax_t)totals.failures, (uintmax_t)totals.reclaimed,
-           (uintmax_t)totals.moved, (uintmax_t)totals.torn_bytes);
+           (uintmax_t)t->vacant, (uintmax_t)totals.flushes, (uintmax_t)totals.failures,
+           (uintmax_t)totals.reclaimed, (uintmax_t)totals.moved, (uintmax_t)totals.torn_bytes);
 }
 
 /* --- command --------------------------------------------------------------------------------- */

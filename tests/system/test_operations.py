@@ -183,6 +183,48 @@ def test_engines_may_change_between_starts(stage):
     assert len({e["recipient"] for e in relay.wait_events(12, kind="delivered")}) == 12
 
 
+def segment_files(relay, shard):
+    return sorted(path.name for path in relay.state_dir.glob(f"spool/{shard:02x}/*.seg"))
+
+
+def test_shards_without_an_engine_give_their_files_back(stage):
+    refuser = stage.sink("--reject", "rcpt:451:100%")
+    relay = stage.ringpost(routes=route_to(refuser.port), engines="3",
+                           spool="{segment_size: 1MiB, spare_segments: 4}",
+                           retry="{first: 2s, max: 2s}")
+    for i in range(12):
+        relay.submit(f"u{i}@many.example")
+    relay.wait_events(12, kind="deferred")
+    relay.stop()
+    adopted = [shard for shard in (1, 2) if len(segment_files(relay, shard)) > 4]
+    assert adopted == [1, 2]
+    relay.write_config(engines="1")
+    relay.start()
+    for shard in adopted:  # with mail: what was read, what is written, two spares
+        parts.wait_for(lambda shard=shard: len(segment_files(relay, shard)) <= 4, "spares to go")
+    refuser.stop()
+    stage.sink(port=refuser.port)
+    relay.wait_empty()
+    for shard in adopted:
+        parts.wait_for(lambda shard=shard: len(segment_files(relay, shard)) == 1, "one file")
+    last = {shard: segment_files(relay, shard)[0] for shard in adopted}
+    for _ in range(2):
+        relay.stop()
+        relay.start()
+        for shard in adopted:
+            parts.wait_for(lambda shard=shard: len(segment_files(relay, shard)) == 1, "one file")
+            assert segment_files(relay, shard)[0] >= last[shard]
+    relay.stop()
+    relay.write_config(engines="3")  # and they go on where they were
+    relay.start()
+    for i in range(12):
+        relay.submit(f"v{i}@many.example")
+    relay.wait_empty()
+    ids = [event["event_id"] for event in relay.events()]
+    assert len(ids) == len(set(ids))
+    assert len(relay.events(kind="delivered")) == 24
+
+
 def test_metrics_and_health(stage):
     sink = stage.sink()
     relay = stage.ringpost(routes=route_to(sink.port))
