@@ -254,6 +254,10 @@ static void client_wake(struct conn *conn, enum conn_wake reason)
         c->is_closed = true;
         client_check_free(c);
         return;
+    case CONN_SECURED: /* never asked for */
+    case CONN_DETACHED:
+        check(false);
+        return;
     }
 }
 

@@ -3,26 +3,30 @@
  *
  * A conn owns the fd, the only receive op (multishot, provided buffers) and the only send op (one
  * buffer being filled, one owned by the kernel). Protocol code embeds a conn, is woken with a
- * reason, looks at conn_input(), writes with conn_write(), and decides. TLS will sit between the
- * ops and these functions and stay invisible above them.
+ * reason, looks at conn_input(), writes with conn_write(), and decides. A layer (conn_layer.h) may
+ * stand between the ops and these functions; above them nothing of it is seen.
  *
  * Back-pressure is by not reading: when input_max bytes wait unread, the receive is cancelled and
  * armed again once the owner consumed below half of it. What the kernel received before the cancel
  * reached it still arrives, and that is 32 provided buffers (512 KiB) for each connection on the
  * kernels of today. A careful connection therefore asks for each receive by itself, and for no more
- * than is missing to input_max: what waits unread never passes it, of one or of all together.
+ * than is missing to input_max: what waits unread never passes it, of one or of all together (with
+ * a layer, by no more than one of its records).
  * Whoever may be anybody's is to be careful; it costs a submission for each piece that arrives.
  *
  * Addresses are `struct address` (io/address.h, 28 bytes), not sockaddr_storage.
  *
  *   (new) --conn_accept--------------> OPEN --conn_finish--> DRAINING --sent, EOF---> CLOSING
- *   (new) --conn_connect--> CONNECTING --^       \--conn_close, error after report----^   |
- *                                                              no op in flight: OVER <----'
+ *   (new) --conn_connect--> CONNECTING --^  \  \--conn_close, error after report-----^   |
+ *   (new) --conn_attach--------------> OPEN   \               no op in flight: OVER <----'
+ *                                              '--conn_detach--> DETACHING --no op in flight: OVER
  *
  * DRAINING sends what is left, says so to the peer (FIN) and discards what it still sends until its
  * end, so that unread input does not turn the last reply into a reset. CLOSING waits for every op
  * in flight; then wake(CONN_CLOSED) is called exactly once, last, and only there may the owner free
  * itself. After conn_close() and conn_finish() no other reason is delivered.
+ * DETACHING waits for every op in flight as well, which are cancelled; then wake(CONN_DETACHED) is
+ * called, once and last, in place of CONN_CLOSED.
  * wake() is only called from the loop, never from inside a conn_* call; owners may call any conn_*
  * function from inside wake().
  *
@@ -36,17 +40,28 @@
 
 enum conn_wake {
     CONN_CONNECTED, /* connect finished well */
+    CONN_SECURED,   /* the layer's handshake is over: room to write */
     CONN_DATA,      /* new input arrived */
     CONN_DRAINED,   /* output fell to nothing, or below half of its cap: room to write */
     CONN_EOF,       /* the peer sent its last byte; input may still wait unread */
     CONN_TIMEOUT,   /* the deadline passed; it is disarmed */
     CONN_ERROR,     /* connect, receive or send failed: conn->error; closes when wake() returns */
+    CONN_DETACHED,  /* nothing is in flight any more; conn_take(), then free the owner */
     CONN_CLOSED,    /* nothing is in flight any more; free the owner now or later */
 };
 
-enum conn_state { CONN_NEW, CONN_CONNECTING, CONN_OPEN, CONN_DRAINING, CONN_CLOSING, CONN_OVER };
+enum conn_state {
+    CONN_NEW,
+    CONN_CONNECTING,
+    CONN_OPEN,
+    CONN_DRAINING,
+    CONN_DETACHING,
+    CONN_CLOSING,
+    CONN_OVER
+};
 
 struct conn;
+struct conn_layer;
 typedef void conn_wake_fn(struct conn *conn, enum conn_wake reason);
 
 struct conn_settings { /* NULL stands for both defaults */
@@ -73,8 +88,9 @@ struct conn {
     uint32_t output_max;
     uint64_t written; /* bytes of all output so far, sent or not */
     struct buf input;
-    struct buf filling; /* output the owner is adding to */
-    struct buf sending; /* output the kernel owns; front = not sent yet */
+    struct buf filling;       /* output the owner is adding to */
+    struct buf sending;       /* output the kernel owns; front = not sent yet */
+    struct conn_layer *layer; /* NULL: what is written is what is sent */
     struct op receive;
     struct op send; /* the connect as well: nothing is sent before that is over */
     struct timeout deadline;
@@ -92,12 +108,43 @@ void conn_connect(struct conn *conn, struct engine *engine, const struct address
                   const struct address *source, conn_wake_fn *wake,
                   const struct conn_settings *settings);
 
+/* What there is of a connection while no engine has it. */
+struct conn_parcel {
+    int fd;
+    int error; /* -errno that its owner has not been told */
+    bool eof;
+    bool is_secured_untold; /* CONN_SECURED is owed */
+    uint32_t counted;
+    uint64_t written;
+    struct buf input, filling, sending;
+    struct conn_layer *layer;
+    struct address peer, local;
+};
+
+/* Of an OPEN connection: leaves the engine, with what is unread and what is unsent. */
+void conn_detach(struct conn *conn);
+/* In CONN_DETACHED, and has to be called there. Any thread may have the parcel then, one at a time;
+ * it ends in conn_attach() or conn_parcel_discard(). */
+void conn_take(struct conn *conn, struct conn_parcel *parcel_out);
+/* As conn_accept(), where conn_detach() left off. What is unread, the peer's end or an error is
+ * announced by the loop. Clears the parcel. */
+void conn_attach(struct conn *conn, struct engine *engine, struct conn_parcel *parcel,
+                 conn_wake_fn *wake, const struct conn_settings *settings);
+/* Closes the connection and clears the parcel. */
+void conn_parcel_discard(struct conn_parcel *parcel);
+
+/* Puts a layer on an OPEN connection that has none. What was written goes out as it is; nothing
+ * may be written until CONN_SECURED. False, and nothing was done, where the peer already sent
+ * something behind what asked for it: who goes on then takes an attacker's plain text for the
+ * peer's (RFC 3207 section 4.2). On true the layer is the connection's. */
+must_use bool conn_secure(struct conn *conn, struct conn_layer *layer);
+
 struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
 void conn_consume(struct conn *conn, size_t len);
 /* The peer has sent something that is not in conn_input() yet, as far as the kernel knows now. */
 bool conn_has_unread(const struct conn *conn);
-/* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max and
- * when the connection is not open. */
+/* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max,
+ * when the connection is not open, and while a layer is not secured. */
 must_use bool conn_write(struct conn *conn, struct bytes b);
 must_use bool conn_printf(struct conn *conn, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -236,8 +236,10 @@ static void server_wake(struct conn *conn, enum conn_wake reason)
     case CONN_CLOSED:
         on_closed(server);
         break;
-    case CONN_CONNECTED: /* servers do not connect */
-        check(reason != CONN_CONNECTED);
+    case CONN_CONNECTED: /* servers do not connect, nor ask for the others */
+    case CONN_SECURED:
+    case CONN_DETACHED:
+        check(false);
         break;
     }
 }
