@@ -88,10 +88,9 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
     stub->id = message->id;
     stub_set_accepted_ms(stub, engine_now_ms(shard->engine));
     stub->next_seq = count; /* the accepted events were 0 to count - 1 */
-    for (uint32_t i = 0; i < count; i++) {
-        stub->pendings[i].domain = domain_get(shard->domains, message->recipients[i].domain);
-        shard_domain_up(stub->pendings[i].domain);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        shard_flow_join(shard, &stub->pendings[i], message->tenant, message->class,
+                        message->recipients[i].domain);
     batch_add_message(writer, message, count, NULL);
     list_remove(&message->arriving); /* from here on its pieces stand where the record says */
     struct accepting *accepting = &writer->batch->accepting[writer->batch->accepting_count - 1];

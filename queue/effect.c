@@ -39,26 +39,30 @@ void stub_free(struct shard *shard, struct stub *stub)
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct pending *pending = &stub->pendings[i];
 
-        if (pending->state != PENDING_FINAL && pending->domain != NULL)
-            shard_domain_down(shard, pending->domain);
+        if (pending->state != PENDING_FINAL && pending->flow != NULL)
+            shard_flow_leave(shard, pending);
     }
     budget_add(-(int64_t)stub_size(stub->recipient_count) - INDEX_SHARE);
     free(stub);
 }
 
-void shard_domain_up(struct domain *domain)
+void shard_flow_join(struct shard *shard, struct pending *pending, struct bytes tenant,
+                     enum mail_class class, struct bytes domain)
 {
-    domain->pending_count++;
+    pending->flow = flow_get(shard->flows, tenant, class, domain);
+    flow_up(pending->flow);
 }
 
-void shard_domain_down(struct shard *shard, struct domain *domain)
+void shard_flow_leave(struct shard *shard, struct pending *pending)
 {
-    check(domain->pending_count > 0);
-    if (--domain->pending_count > 0)
+    struct domain *idle;
+
+    flow_down(shard->flows, &pending->flow, &idle);
+    if (idle == NULL)
         return;
     if (shard->hooks.domain_idle != NULL && !shard->is_closed && shard->recovering == NULL)
-        shard->hooks.domain_idle(shard->hooks.context, domain);
-    domain_forget(shard->domains, &domain);
+        shard->hooks.domain_idle(shard->hooks.context, idle);
+    domain_forget(shard->flows, &idle);
 }
 
 uint32_t stub_first_sequence(const struct stub *stub)
@@ -272,8 +276,7 @@ static void finish_pending(struct shard *shard, struct pending *pending)
     shard->recipients--;
     metric_dec(METRIC_SPOOL_RECIPIENTS);
     pending_unhold(shard, pending);
-    shard_domain_down(shard, pending->domain);
-    pending->domain = NULL;
+    shard_flow_leave(shard, pending);
 }
 
 static void apply_effect(struct shard *shard, const struct effect *effect)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "queue/bytes_le.h"
+#include "queue/flow.h"
 #include "queue/segment.h"
 
 enum {
@@ -51,7 +52,7 @@ static bool add_recipient(struct footer_writer *writer, const struct pending *pe
                           int64_t wall_offset_ms)
 {
     bool is_final = pending->state == PENDING_FINAL;
-    struct bytes domain = is_final ? BYTES_NONE : pending->domain->node.key;
+    struct bytes domain = is_final ? BYTES_NONE : domain_name(pending_domain(pending));
     uint8_t *at = extend(writer, RECIPIENT_LEN + domain.len);
     int64_t due_ms = 0;
 

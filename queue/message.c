@@ -9,6 +9,15 @@
  * memory; what a session may really take is its service's limit. */
 enum { MESSAGE_ARENA_MAX = 256 * 1024 * 1024 };
 
+const char *mail_class_name(enum mail_class class)
+{
+    static const char *const names[] = {
+        [MAIL_NORMAL] = "normal", [MAIL_HIGH] = "high", [MAIL_BULK] = "bulk"};
+
+    check((unsigned)class < ARRAY_LEN(names));
+    return names[class];
+}
+
 uint32_t content_first_segment(const struct content *content)
 {
     check(content->extent_count > 0);

@@ -16,6 +16,12 @@
 #include "event/event.h"
 #include "smtp/command.h"
 
+/* Who is served first of those that wait for the same. On disk: never renumbered. */
+enum mail_class { MAIL_NORMAL, MAIL_HIGH, MAIL_BULK };
+enum { MAIL_CLASSES = MAIL_BULK + 1 };
+
+const char *mail_class_name(enum mail_class class); /* "normal" */
+
 struct recipient {
     struct bytes address; /* as given: "local@domain" */
     struct bytes domain;  /* normalised for routing; "[192.0.2.1]" for a literal */
@@ -75,6 +81,7 @@ struct message {
     /* where it came from, for events and Received */
     struct bytes client_ip, client_ehlo, service;
     struct bytes tenant, campaign, tags;
+    enum mail_class class;
     struct bytes header_message_id;
     /* what is sent: prefix then content */
     struct bytes prefix; /* header fields we add: Received, Message-ID, Date; DKIM later */

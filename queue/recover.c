@@ -383,7 +383,7 @@ static int64_t recover_due_ms(const struct recovering *r, const struct pending *
 
     if (pending->due_s == 0 || due_ms <= now_ms)
         return 0;
-    return MIN(due_ms, now_ms + hooks->delay_max_ms(hooks->context, pending->domain));
+    return MIN(due_ms, now_ms + hooks->delay_max_ms(hooks->context, pending_domain(pending)));
 }
 
 static void schedule_stub(void *context, struct stub *stub)

@@ -1,4 +1,4 @@
-/* replay.c - a segment's records and footers, applied to stubs and domains. */
+/* replay.c - a segment's records and footers, applied to stubs and flows. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,14 @@ static void forget_stub(struct shard *shard, struct stub *stub)
     stub_free(shard, stub);
 }
 
-static void recover_pending(struct shard *shard, struct pending *pending, struct bytes domain,
+/* What the flows of a message's recipients have in common. */
+struct flow_part {
+    struct bytes tenant;
+    enum mail_class class;
+};
+
+static void recover_pending(struct shard *shard, struct pending *pending,
+                            const struct flow_part *part, struct bytes domain,
                             const struct recipient_state *state)
 {
     pending->attempts = state->attempts;
@@ -38,8 +45,7 @@ static void recover_pending(struct shard *shard, struct pending *pending, struct
         return;
     }
     pending->state = PENDING_SCHEDULED;
-    pending->domain = domain_get(shard->domains, domain);
-    shard_domain_up(pending->domain);
+    shard_flow_join(shard, pending, part->tenant, part->class, domain);
 }
 
 /* Content that was found damaged before its accept record: whose it is. */
@@ -81,6 +87,7 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
         entry->offset < SPOOL_BLOCK || entry->offset % RECORD_ALIGN != 0 ||
         entry->len > r->segment->size || entry->offset > r->segment->size - entry->len)
         return false;
+    const struct flow_part part = {.tenant = BYTES_NONE, .class = MAIL_NORMAL};
     struct stub *stub = stub_new(entry->recipient_count);
     check(stub != NULL);
     stub->id.value = entry->id;
@@ -100,7 +107,7 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
             stub_free(r->shard, stub);
             return false;
         }
-        recover_pending(r->shard, &stub->pendings[i], domain, &state);
+        recover_pending(r->shard, &stub->pendings[i], &part, domain, &state);
     }
     replace_stub(r, stub);
     return true;
@@ -125,8 +132,7 @@ static void recover_outcome(struct recovering *r, const struct outcome_entry *en
         pending->due_s = entry->due_ms <= 0 ? 0 : (uint32_t)((entry->due_ms + 999) / 1000);
     } else {
         pending->state = PENDING_FINAL;
-        shard_domain_down(shard, pending->domain);
-        pending->domain = NULL;
+        shard_flow_leave(shard, pending);
         if (--stub->live_count == 0)
             forget_stub(shard, stub);
     }
@@ -206,6 +212,7 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     /* A copy that lost its content to damage: the original is better, where it still is. */
     if (is_alone && accept.is_moved && stub_index_find(&shard->index, accept.id) != NULL)
         return;
+    const struct flow_part part = {.tenant = accept.tenant, .class = MAIL_NORMAL};
     struct stub *stub = stub_new(accept.recipient_count);
     check(stub != NULL);
     stub->id = accept.id;
@@ -234,7 +241,7 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
             stub_free(shard, stub);
             return;
         }
-        recover_pending(shard, &stub->pendings[i], recipient.domain, &state);
+        recover_pending(shard, &stub->pendings[i], &part, recipient.domain, &state);
         r->segment->index_len += (uint32_t)(16 + recipient.domain.len);
     }
     r->segment->index_len += 64;

@@ -367,7 +367,7 @@ static struct shard *shard_new(const struct shard_setup *setup)
     check(shard != NULL);
     shard->engine = setup->engine;
     shard->blocking = setup->blocking;
-    shard->domains = setup->domains;
+    shard->flows = setup->flows;
     shard->hooks = setup->hooks;
     shard->number = setup->index;
     shard->is_adopted = setup->is_adopted;

@@ -28,7 +28,7 @@
 #include "queue/stub.h"
 
 struct shard;
-struct domains; /* an engine's interned recipient domains (domain.h) */
+struct flows; /* an engine's interned flows and domains (flow.h) */
 
 struct spool_settings {
     const char *directory;         /* state_dir/spool */
@@ -60,7 +60,7 @@ struct shard_hooks {
 struct shard_setup {
     struct engine *engine;
     struct blocking *blocking; /* prepares and unlinks segment files */
-    struct domains *domains;
+    struct flows *flows;
     unsigned index;      /* of the shard: directory name and id prefix */
     bool is_adopted;     /* its engine is gone: deliver from it, accept nothing new */
     unsigned sink_count; /* event sinks whose cursors hold segments back */

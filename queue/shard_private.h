@@ -16,7 +16,7 @@
  */
 #pragma once
 
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "queue/schedule.h"
 #include "queue/segment.h"
 #include "queue/shard.h"
@@ -139,7 +139,7 @@ struct damaged {
 struct shard {
     struct engine *engine;
     struct blocking *blocking; /* NULL: chores are done at once, where they arise */
-    struct domains *domains;
+    struct flows *flows;
     struct shard_hooks hooks;
     unsigned number;
     bool is_adopted;
@@ -225,8 +225,10 @@ void pending_hold(struct pending *pending);
 void pending_unhold(struct shard *shard, struct pending *pending);
 struct stub *stub_new(uint32_t recipient_count); /* NULL: no memory */
 void stub_free(struct shard *shard, struct stub *stub);
-void shard_domain_up(struct domain *domain);
-void shard_domain_down(struct shard *shard, struct domain *domain);
+/* Every pending that is not final is of a flow; the last one of a domain ends that. */
+void shard_flow_join(struct shard *shard, struct pending *pending, struct bytes tenant,
+                     enum mail_class class, struct bytes domain);
+void shard_flow_leave(struct shard *shard, struct pending *pending);
 uint32_t stub_first_sequence(const struct stub *stub);
 uint64_t stub_bytes(const struct stub *stub);
 /* Its bytes stand there from now on, or no longer. */

@@ -19,12 +19,8 @@
 #include "base/map.h"
 #include "queue/message.h"
 
-/* A recipient domain that unfinished recipients share; interned once an engine. */
-struct domain {
-    struct map_node node; /* key: normalised name */
-    size_t pending_count; /* unfinished recipients of it */
-    void *destination;    /* delivery's; freed through the hook when pending_count falls to 0 */
-};
+struct domain;
+struct flow;
 
 enum { STUB_COUNT_BITS = 17 };
 _Static_assert(MESSAGE_RECIPIENTS_MAX < 1 << STUB_COUNT_BITS, "all of them are counted");
@@ -41,7 +37,7 @@ enum {
 
 struct pending {
     struct list_node link;
-    struct domain *domain;
+    struct flow *flow; /* flow.h; NULL once it is FINAL */
     uint32_t due_s;    /* SCHEDULED: monotonic seconds; see schedule.h */
     uint16_t attempts; /* made so far */
     uint8_t flags;

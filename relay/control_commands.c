@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "event/json_text.h"
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "relay/control.h"
 #include "relay/operator_event.h"
 #include "relay/program.h"
@@ -184,7 +184,7 @@ static void add_domain(void *context, struct domain *domain)
 
 static void read_domains(struct worker *worker, void *context)
 {
-    domains_for_each(worker->domains, add_domain, context);
+    domains_for_each(worker->flows, add_domain, context);
 }
 
 static void command_queue_domains(struct control_client *client, const json_t *request)

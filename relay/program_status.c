@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/metric.h"
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "relay/program.h"
 
 static void add_spool(struct shard_status *sum, const struct shard_status *part)
@@ -48,7 +48,7 @@ static void read_worker(struct worker *worker, void *context)
     }
     delivery_status(worker->delivery, &out->delivery);
     out->sessions = submission_sessions(worker->submission);
-    out->domains = domains_count(worker->domains);
+    out->domains = domains_count(worker->flows);
 }
 
 void program_worker_status(struct worker *worker, struct program_status *out)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "queue/domain.h"
+#include "queue/flow.h"
 
 /* Copies a text key, in lower case; false with why if it does not fit. */
 static bool take_text(const json_t *request, const char *key, char *out, size_t out_size,
@@ -80,7 +80,7 @@ bool queue_filter_matches_pending(const struct queue_filter *filter, const struc
         filter->now_ms - stub_accepted_ms(stub, filter->now_ms) < filter->older_than_s * 1000)
         return false;
     return filter->domain[0] == '\0' ||
-           domain_matches(filter->domain, domain_name(pending->domain));
+           domain_matches(filter->domain, domain_name(pending_domain(pending)));
 }
 
 static bool address_matches(const char *wanted, struct bytes address)

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "event/json_text.h"
-#include "queue/domain.h"
+#include "queue/flow.h"
 
 enum {
     SLICE_US = 4000,                /* after this long the engine sees to its mail again */
@@ -57,7 +57,7 @@ static void list_pending(struct queue_walk *walk, struct pending *pending,
     char id[MESSAGE_ID_TEXT_MAX], accepted[CLOCK_TEXT_MAX], due[CLOCK_TEXT_MAX];
     struct engine *engine = walk->worker->engine;
     const struct recipient *recipient = &message->recipients[pending_number(pending)];
-    struct bytes domain = domain_name(pending->domain);
+    struct bytes domain = domain_name(pending_domain(pending));
 
     message_id_format(pending_stub(pending)->id, id);
     clock_format_rfc3339(message->accepted_ms, accepted);
@@ -117,7 +117,7 @@ static void act(struct queue_walk *walk, struct shard *shard, struct pending *pe
         return;
     case QUEUE_RETRY:
         done = shard_retry_now(shard, pending);
-        delivery_wake(walk->worker->delivery, pending->domain);
+        delivery_wake(walk->worker->delivery, pending_domain(pending));
         done = done || (pending->state == PENDING_READY && !delivery_is_busy(pending));
         break;
     case QUEUE_CANCEL:

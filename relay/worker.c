@@ -88,7 +88,7 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
     struct shard_setup setup = {
         .engine = worker->engine,
         .blocking = worker->shared->blocking,
-        .domains = worker->domains,
+        .flows = worker->flows,
         .index = index,
         .is_adopted = is_adopted,
         .sink_count = 1,
@@ -157,11 +157,11 @@ static int build(struct worker *worker)
         snprintf(worker->why, sizeof(worker->why), "dns: %s", why == NULL ? "no memory" : why);
         return -EINVAL;
     }
-    worker->domains = domains_create();
+    worker->flows = flows_create();
     struct delivery_setup setup = {
         .engine = worker->engine,
         .resolver = worker->resolver,
-        .domains = worker->domains,
+        .flows = worker->flows,
         .egresses = worker->shared->egresses,
         .settings = &config->delivery,
         .settings_unused = on_settings_unused,
@@ -384,8 +384,8 @@ void worker_join(struct worker *worker)
         shard_free(&worker->shards[i]);
     if (worker->resolver != NULL)
         resolver_destroy(&worker->resolver);
-    if (worker->domains != NULL)
-        domains_free(&worker->domains);
+    if (worker->flows != NULL)
+        flows_free(&worker->flows);
     free(worker->listeners);
     config_release(&worker->config);
     if (worker->engine != NULL)

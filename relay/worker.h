@@ -60,7 +60,7 @@ struct worker {
     pthread_t thread;
     struct engine *engine;
     struct resolver *resolver;
-    struct domains *domains;
+    struct flows *flows;
     struct delivery *delivery;
     struct submission *submission;
     struct submission_listener *listeners; /* one a config listener; trust follows reloads */

@@ -287,7 +287,8 @@ static unsigned count_domains(const struct transaction *t)
         if (t->recipients[i].status != RECIPIENT_ACCEPTED)
             continue;
         while (t->recipients[same].status != RECIPIENT_ACCEPTED ||
-               t->recipients[same].pending->domain != t->recipients[i].pending->domain)
+               pending_domain(t->recipients[same].pending) !=
+                   pending_domain(t->recipients[i].pending))
             same++;
         count += same == i ? 1 : 0;
     }
@@ -300,7 +301,8 @@ static bool is_too_many_domains(const struct transaction *t, const struct verdic
                                 uint32_t number)
 {
     return strcmp(verdict->class, CLASS_TOO_MANY_DOMAINS) == 0 &&
-           t->recipients[number].pending->domain != t->recipients[0].pending->domain;
+           pending_domain(t->recipients[number].pending) !=
+               pending_domain(t->recipients[0].pending);
 }
 
 /* Its next transactions have no more than it took of this one. */

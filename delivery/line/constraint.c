@@ -53,7 +53,7 @@ static void name_retry(const struct delivery *delivery, const struct pending *pe
                        struct constraint *out)
 {
     const struct delivery_settings *settings = delivery->settings;
-    const struct retry_rule *rule = router_retry(settings, domain_name(pending->domain));
+    const struct retry_rule *rule = router_retry(settings, domain_name(pending_domain(pending)));
     size_t number = (size_t)(rule - settings->retries);
 
     if (number + 1 == settings->retry_count)

@@ -39,7 +39,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     check(d != NULL);
     d->engine = setup->engine;
     d->resolver = setup->resolver;
-    d->domains = setup->domains;
+    d->flows = setup->flows;
     d->egresses = setup->egresses;
     d->home = setup->home;
     d->settings_unused = setup->settings_unused;
@@ -127,7 +127,7 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
         destination_expire(delivery, pending, "waited until its time was over");
         return;
     }
-    struct destination *destination = destination_get(delivery, pending->domain);
+    struct destination *destination = destination_get(delivery, pending_domain(pending));
 
     if (destination == NULL) {
         metric_inc(METRIC_DELIVERY_POSTPONED);

@@ -15,7 +15,7 @@
 
 #include "delivery/line/constraint.h"
 #include "dns/mx.h"
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "queue/shard.h"
 
 /* What a 0 in the settings below means. */
@@ -90,7 +90,7 @@ struct egress_table; /* shared by all engines (egress.h) */
 struct delivery_setup {
     struct engine *engine;
     struct resolver *resolver;
-    struct domains *domains;
+    struct flows *flows;
     struct egress_table *egresses;
     struct shard *home; /* the engine's own; NULL until set: delivery_set_home().
                                   Notifications go to the shard of the message they are about, in

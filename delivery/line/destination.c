@@ -128,7 +128,7 @@ void destination_free(struct destination **destination)
     delivery->destination_count--;
     free(d);
     if (!delivery->is_stopping)
-        domain_forget(delivery->domains, &domain);
+        domain_forget(delivery->flows, &domain);
 }
 
 /* --- in line --------------------------------------------------------------------------------- */
@@ -380,7 +380,8 @@ void destinations_free_idle(struct delivery *delivery)
 
 bool destination_is_overdue(const struct delivery *delivery, const struct pending *pending)
 {
-    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+    const struct retry_rule *rule =
+        router_retry(delivery->settings, domain_name(pending_domain(pending)));
 
     int64_t now_ms = engine_now_ms(delivery->engine);
     int64_t accepted_ms = stub_accepted_ms(pending_stub(pending), now_ms);
@@ -394,7 +395,8 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
 
 int64_t destination_end_ms(const struct delivery *delivery, const struct pending *pending)
 {
-    const struct retry_rule *rule = router_retry(delivery->settings, domain_name(pending->domain));
+    const struct retry_rule *rule =
+        router_retry(delivery->settings, domain_name(pending_domain(pending)));
 
     return retry_end_ms(rule,
                         stub_accepted_ms(pending_stub(pending), engine_now_ms(delivery->engine)));

@@ -51,7 +51,7 @@ void destination_add(struct destination *destination, struct pending *pending, b
 void destination_remove(struct destination *destination, struct pending *pending);
 static inline struct destination *destination_of(const struct pending *pending)
 {
-    return pending->domain->destination;
+    return pending_domain(pending)->destination;
 }
 
 void destination_dirty(struct destination *destination);

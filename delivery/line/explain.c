@@ -110,7 +110,7 @@ bool delivery_explain_pending(struct delivery *delivery, const struct pending *p
     return put_text(out, '{', "id", bytes_of(id)) && put_number(out, ',', "number", number) &&
            put_text(out, ',', "recipient",
                     message != NULL ? message->recipients[number].address : BYTES_NONE) &&
-           put_text(out, ',', "domain", domain_name(pending->domain)) &&
+           put_text(out, ',', "domain", domain_name(pending_domain(pending))) &&
            put_text(out, ',', "state", bytes_of(state_name(pending))) &&
            put_number(out, ',', "attempts", pending->attempts) && put_constraint(out, &c) &&
            put_time(out, ',', "due", due_ms(delivery, pending)) &&
@@ -247,7 +247,7 @@ static bool put_site(const struct site *site, struct buf *out)
 
 bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struct buf *out)
 {
-    struct domain *domain = domain_find(delivery->domains, name);
+    struct domain *domain = domain_find(delivery->flows, name);
 
     if (domain == NULL)
         return true;

@@ -142,7 +142,7 @@ void site_requeue(struct delivery *delivery, struct pending *pending)
     /* What is in line when the program stops is just left: it is unfinished on disk. */
     if (delivery->is_stopping)
         return;
-    struct destination *destination = destination_get(delivery, pending->domain);
+    struct destination *destination = destination_get(delivery, pending_domain(pending));
 
     if (destination == NULL) {
         metric_inc(METRIC_DELIVERY_POSTPONED);

@@ -50,7 +50,7 @@ struct settings_use {
 struct delivery {
     struct engine *engine;
     struct resolver *resolver;
-    struct domains *domains;
+    struct flows *flows;
     struct egress_table *egresses;
     struct shard *home;
     const struct delivery_settings *settings;

@@ -92,7 +92,8 @@ const struct suspension *suspensions_match(const struct suspensions *s,
     for (size_t i = 0; i < s->count; i++) {
         const struct suspension *rule = &s->rules[i];
 
-        if (rule->domain != NULL && !router_matches(rule->domain, domain_name(pending->domain)))
+        if (rule->domain != NULL &&
+            !router_matches(rule->domain, domain_name(pending_domain(pending))))
             continue;
         if (rule->message != 0 && rule->message != pending_stub(pending)->id.value)
             continue;

@@ -109,7 +109,7 @@ int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
 static void decide(struct settlement *s, struct settled *r)
 {
     const struct retry_rule *rule =
-        router_retry(s->delivery->settings, domain_name(r->pending->domain));
+        router_retry(s->delivery->settings, domain_name(pending_domain(r->pending)));
     int64_t accepted = settled_accepted_ms(s, r);
 
     r->retry_end_ms = retry_end_ms(rule, accepted);

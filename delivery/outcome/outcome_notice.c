@@ -17,7 +17,7 @@ const struct recipient *settled_recipient(const struct settlement *s, const stru
 static bool is_delay_due(const struct settlement *s, const struct settled *r)
 {
     const struct retry_rule *rule =
-        router_retry(s->delivery->settings, domain_name(r->pending->domain));
+        router_retry(s->delivery->settings, domain_name(pending_domain(r->pending)));
     int64_t age_ms = engine_now_ms(s->delivery->engine) - settled_accepted_ms(s, r);
 
     return rule->delay_notice_s != 0 && (r->pending->flags & PENDING_DELAY_TOLD) == 0 &&

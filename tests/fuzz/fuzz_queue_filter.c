@@ -3,7 +3,7 @@
  * fuzz_queue_filter.c - any request of an operator's for a part of the queue. Asking for exactly
  * what a recipient is must find it, whatever bytes that is; and an empty request finds everything.
  */
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "relay/queue_filter.h"
 #include "support/fuzz_files.h"
 
@@ -30,13 +30,13 @@ static void check_finds(const struct queue_filter *filter)
         .recipient_count = 1,
         .recipients = &recipient,
     };
-    struct domain domain = {.node.key = bytes_of(filter->domain)};
+    struct domain domain = {.node.key = bytes_of(filter->domain), .own.is_own = true};
     struct stub *stub = calloc(1, sizeof(*stub) + sizeof(struct pending));
 
     check(stub != NULL);
     stub->id = filter->id;
     pending_place(stub, 0);
-    stub->pendings[0].domain = &domain;
+    stub->pendings[0].flow = &domain.own;
     if (domain.node.key.len > 0 && domain.node.key.ptr[0] == '*' && domain.node.key.len > 1)
         domain.node.key = bytes_slice(domain.node.key, 1, SIZE_MAX);
     /* "<>" is the null path, which no recipient has. */

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "queue/journal.h"
 #include "queue/shard.h"
 #include "submission/submission.h"
@@ -30,7 +30,7 @@ struct real_service {
     struct engine *engine;
     struct buf *facts;
     struct blocking *blocking;
-    struct domains *domains;
+    struct flows *flows;
     struct shard *shard;
     struct submission *submission;
     struct submission_settings settings;
@@ -273,11 +273,11 @@ static bool start(void *context)
     char why[256] = "";
 
     service->blocking = blocking_start();
-    service->domains = domains_create();
+    service->flows = flows_create();
     struct shard_setup setup = {
         .engine = service->engine,
         .blocking = service->blocking,
-        .domains = service->domains,
+        .flows = service->flows,
         .settings = &service->spool,
         .hooks = {service, on_due, on_journaled, on_domain_idle, on_delay_max},
     };
@@ -380,8 +380,8 @@ static void free_service(void *context)
     }
     if (service->blocking != NULL)
         blocking_stop(&service->blocking);
-    if (service->domains != NULL)
-        domains_free(&service->domains);
+    if (service->flows != NULL)
+        flows_free(&service->flows);
     nftw(service->directory, remove_path, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
     free(service);
 }

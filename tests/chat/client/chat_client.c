@@ -401,7 +401,7 @@ static bool operate(struct chat_client *chat, struct bytes word, struct bytes ar
         return true;
     }
     if (bytes_equal(word, BYTES("WAKE"))) {
-        struct domain *domain = domain_find(world->domains, argument);
+        struct domain *domain = domain_find(world->flows, argument);
 
         if (domain != NULL)
             delivery_wake(world->delivery, domain);

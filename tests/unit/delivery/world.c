@@ -237,8 +237,9 @@ static struct record *accept_message(struct shard *shard, struct message *messag
 
         list_node_init(&pending->link);
         pending_place(&record->stub, (uint32_t)i);
-        pending->domain = domain_get(shard->world->domains, message->recipients[i].domain);
-        pending->domain->pending_count++;
+        pending->flow = flow_get(shard->world->flows, message->tenant, message->class,
+                                 message->recipients[i].domain);
+        flow_up(pending->flow);
         schedule(shard, pending, engine_now_ms(shard->world->engine));
     }
     return record;
@@ -255,12 +256,13 @@ static void record_free(struct record *record)
 static void finish_pending(struct shard *shard, struct pending *pending)
 {
     struct stub *stub = pending_stub(pending);
-    struct domain *domain = pending->domain;
+    struct domain *idle;
 
     pending->state = PENDING_FINAL;
-    if (--domain->pending_count == 0) {
-        delivery_domain_idle(shard->world->delivery, domain);
-        domain_forget(shard->world->domains, &domain);
+    flow_down(shard->world->flows, &pending->flow, &idle);
+    if (idle != NULL) {
+        delivery_domain_idle(shard->world->delivery, idle);
+        domain_forget(shard->world->flows, &idle);
     }
     if (--stub->live_count == 0)
         record_free(record_of(stub));
@@ -668,7 +670,7 @@ void world_init(struct world *world, struct engine *engine, struct buf *facts)
     list_init(&world->mx);
     list_init(&world->lookups);
     arena_init(&world->arena, 1 << 20);
-    world->domains = domains_create();
+    world->flows = flows_create();
     world->sources[0] = (struct source){.name = "default", .ehlo = "relay.example", .weight = 1};
     world->retry = (struct retry_rule){
         .match = "*", .first_s = 300, .factor = 2, .max_s = 14400, .max_age_s = 259200};
@@ -708,7 +710,7 @@ void world_start(struct world *world)
     struct delivery_setup setup = {
         .engine = world->engine,
         .resolver = (struct resolver *)(void *)world,
-        .domains = world->domains,
+        .flows = world->flows,
         .egresses = world->egresses,
         .home = world->shard,
         .settings = &world->settings,
@@ -902,18 +904,20 @@ bool world_free(struct world *world)
 
         for (uint32_t i = 0; i < record->stub.recipient_count; i++) {
             struct pending *pending = &record->stub.pendings[i];
-            struct domain *domain = pending->domain;
+            struct domain *idle;
 
             list_remove(&pending->link);
-            if (pending->state == PENDING_FINAL || --domain->pending_count > 0)
+            if (pending->state == PENDING_FINAL)
                 continue;
-            domain_forget(world->domains, &domain);
+            flow_down(world->flows, &pending->flow, &idle);
+            if (idle != NULL)
+                domain_forget(world->flows, &idle);
         }
         record_free(record);
     }
     if (world->last_dsn != NULL)
         message_release(&world->last_dsn);
-    domains_free(&world->domains);
+    flows_free(&world->flows);
     arena_free(&world->arena);
     free(shard);
     return true;

@@ -32,7 +32,7 @@ struct world_message {
 struct world {
     struct engine *engine;
     struct delivery *delivery;
-    struct domains *domains;
+    struct flows *flows;
     struct egress_table *egresses;
     struct shard *shard;
     struct delivery_settings settings;

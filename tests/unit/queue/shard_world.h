@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "queue/domain.h"
+#include "queue/flow.h"
 #include "queue/record.h"
 #include "queue/shard.h"
 #include "support/unit.h"
@@ -27,7 +27,7 @@ enum { WORLD_DUE_MAX = 8192 };
 
 struct world {
     struct engine *engine;
-    struct domains *domains;
+    struct flows *flows;
     struct shard *shard;
     struct spool_settings settings;
     char directory[64];
@@ -131,7 +131,7 @@ WORLD_MAY int64_t world_on_delay_max(void *context, const struct domain *domain)
 WORLD_MAY int world_open(struct world *world)
 {
     struct shard_setup setup = {
-        .domains = world->domains = domains_create(),
+        .flows = world->flows = flows_create(),
         .index = 7,
         .is_adopted = world->is_adopted,
         .sink_count = world->sink_count,
@@ -150,7 +150,7 @@ WORLD_MAY int world_open(struct world *world)
     setup.engine = world->engine;
     int result = shard_open(&setup, &world->shard, &world->recovery, world->why);
     if (result < 0) {
-        domains_free(&world->domains);
+        flows_free(&world->flows);
         engine_destroy(&world->engine);
     }
     return result;
@@ -182,8 +182,8 @@ WORLD_MAY void world_close(struct world *world)
     assert_true(world_until(world, &closed));
     shard_free(&world->shard);
     /* Every pending gave its domain back. */
-    assert_int_equal(domains_count(world->domains), 0);
-    domains_free(&world->domains);
+    assert_int_equal(domains_count(world->flows), 0);
+    flows_free(&world->flows);
     if (world->with_blocking)
         blocking_stop(&world->blocking);
     engine_destroy(&world->engine);

@@ -1,0 +1,96 @@
+/*
+ * flow.h - flows: (tenant, priority class, recipient domain) of unfinished mail, interned once an
+ * engine. What is of one flow stands in one line and is served fairly against other flows.
+ *
+ * Each unfinished recipient points to its flow, a flow knows its tenant and its domain; the same
+ * names give the same pointers. A domain's first flow stands in the domain's own allocation, so
+ * that flows of a domain each cost hardly more than the domains do; the others have a map. Without
+ * a tenant the name is empty.
+ *
+ * A flow lives while recipients count in it or its `line` is set, a tenant while it has flows, a
+ * domain while it has flows or its `destination` is set.
+ *
+ * Thread: the engine's.
+ */
+#pragma once
+
+#include "queue/stub.h"
+
+struct tenant {
+    struct map_node node; /* key: its name */
+    size_t flow_count;
+};
+
+struct flow {
+    struct tenant *tenant;  /* in a domain's own flow NULL while that is not in use */
+    void *line;             /* delivery's; whoever clears it calls flow_forget() */
+    uint32_t pending_count; /* unfinished recipients */
+    uint8_t class;          /* enum mail_class */
+    bool is_own;            /* stands in its domain: flow_domain() */
+};
+
+struct domain {
+    struct map_node node;   /* key: normalised name */
+    void *destination;      /* delivery's; freed through the hook when pending_count falls to 0 */
+    uint32_t pending_count; /* of all its flows */
+    uint32_t flow_count;
+    struct flow own;
+};
+
+/* A flow that its domain has besides its own. */
+struct other_flow {
+    struct flow flow;
+    struct map_node node;
+    struct flow_key {
+        struct domain *domain;
+        struct tenant *tenant;
+        uint64_t class; /* as wide as the rest: no padding in what is hashed */
+    } key;
+};
+
+struct flows;
+
+struct flows *flows_create(void);
+void flows_free(struct flows **flows);
+
+/* Made if new, never NULL. It has no recipients then: count one (flow_up()) or forget it. */
+struct flow *flow_get(struct flows *flows, struct bytes tenant, enum mail_class class,
+                      struct bytes domain);
+/* A recipient more. */
+void flow_up(struct flow *flow);
+/* A recipient less. *idle_out: the domain where that was its last one, else NULL; the domain stays
+ * until domain_forget(). The flow may be gone afterwards. */
+void flow_down(struct flows *flows, struct flow **flow, struct domain **idle_out);
+/* Frees a flow that nothing uses: no recipients, no line. Otherwise it stays. Its domain stays. */
+void flow_forget(struct flows *flows, struct flow **flow);
+size_t flows_count(const struct flows *flows);
+
+static inline struct domain *flow_domain(const struct flow *flow)
+{
+    if (flow->is_own)
+        return container_of(flow, struct domain, own);
+    return container_of(flow, struct other_flow, flow)->key.domain;
+}
+
+static inline struct domain *pending_domain(const struct pending *pending)
+{
+    return flow_domain(pending->flow);
+}
+
+static inline struct bytes flow_tenant(const struct flow *flow)
+{
+    return flow->tenant->node.key;
+}
+
+struct domain *domain_get(struct flows *flows, struct bytes name);  /* made if new; never NULL */
+struct domain *domain_find(struct flows *flows, struct bytes name); /* NULL when absent */
+struct bytes domain_name(const struct domain *domain);
+/* Frees a domain that nothing uses: no flow, no destination. Otherwise it stays. Without this every
+ * domain ever seen would stay in memory: to be called when the last recipient is gone, after the
+ * hook, and by delivery when it frees a destination it kept longer. */
+void domain_forget(struct flows *flows, struct domain **domain);
+/* visit may forget the domain it is given, and no other. */
+void domains_for_each(struct flows *flows, void (*visit)(void *context, struct domain *domain),
+                      void *context);
+size_t domains_count(const struct flows *flows);
+size_t tenants_count(const struct flows *flows); /* with flows */

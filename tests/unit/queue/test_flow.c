@@ -1,0 +1,204 @@
+/* test_flow.c - flows, tenants and domains: interned, counted, forgotten. */
+#include "queue/flow.h"
+
+#include <stdio.h>
+
+#include "support/unit.h"
+
+TEST(domain_get_interns_by_name)
+{
+    struct flows *flows = flows_create();
+    char name[] = "a.example";
+    struct domain *a = domain_get(flows, bytes_of(name));
+
+    name[0] = 'b'; /* the name is the domain's own copy */
+    struct domain *b = domain_get(flows, bytes_of(name));
+    assert_ptr_not_equal(a, b);
+    assert_true(bytes_equal(domain_name(a), BYTES("a.example")));
+    assert_ptr_equal(domain_get(flows, BYTES("a.example")), a);
+    assert_ptr_equal(domain_find(flows, BYTES("b.example")), b);
+    assert_null(domain_find(flows, BYTES("c.example")));
+    assert_int_equal(domains_count(flows), 2);
+    assert_int_equal(a->pending_count, 0);
+    assert_null(a->destination);
+    flows_free(&flows);
+    assert_null(flows);
+}
+
+TEST(domain_find_in_an_empty_set_is_null)
+{
+    struct flows *flows = flows_create();
+
+    assert_null(domain_find(flows, BYTES("")));
+    struct domain *nameless = domain_get(flows, BYTES(""));
+    assert_ptr_equal(domain_find(flows, BYTES("")), nameless);
+    flows_free(&flows);
+}
+
+TEST(domain_forget_keeps_what_is_used)
+{
+    struct flows *flows = flows_create();
+    struct domain *used = domain_get(flows, BYTES("used.example"));
+    struct domain *routed = domain_get(flows, BYTES("routed.example"));
+    struct domain *idle = domain_get(flows, BYTES("idle.example"));
+    struct domain *kept_used = used;
+
+    flow_up(flow_get(flows, BYTES_NONE, MAIL_NORMAL, BYTES("used.example")));
+    routed->destination = &idle;
+    domain_forget(flows, &used);
+    domain_forget(flows, &routed);
+    domain_forget(flows, &idle);
+    assert_null(used);
+    assert_null(idle);
+    assert_ptr_equal(domain_find(flows, BYTES("used.example")), kept_used);
+    assert_non_null(domain_find(flows, BYTES("routed.example")));
+    assert_null(domain_find(flows, BYTES("idle.example")));
+    assert_int_equal(domains_count(flows), 2);
+    flows_free(&flows);
+}
+
+static void forget_even(void *context, struct domain *domain)
+{
+    size_t *visited = context;
+
+    (*visited)++;
+    if ((domain_name(domain).ptr[0] - '0') % 2 == 0) {
+        struct flows *flows = domain->destination;
+
+        domain->destination = NULL;
+        domain_forget(flows, &domain);
+    }
+}
+
+TEST(domains_for_each_visits_all_and_lets_forget)
+{
+    struct flows *flows = flows_create();
+    size_t visited = 0;
+
+    for (unsigned i = 0; i < 10000; i++) {
+        char name[32];
+        int len = snprintf(name, sizeof(name), "%u.%u.example", i % 10, i);
+
+        domain_get(flows, bytes_range(name, (size_t)len))->destination = flows;
+    }
+    domains_for_each(flows, forget_even, &visited);
+    assert_int_equal(visited, 10000);
+    assert_int_equal(domains_count(flows), 5000);
+    assert_non_null(domain_find(flows, BYTES("3.4443.example")));
+    flows_free(&flows);
+}
+
+/* --- flows ----------------------------------------------------------------------------------- */
+
+TEST(flow_get_interns_by_tenant_class_and_domain)
+{
+    struct flows *flows = flows_create();
+    struct flow *all[2][MAIL_CLASSES][2];
+    static const char *const tenants[] = {"", "shop"};
+    static const char *const domains[] = {"a.example", "b.example"};
+
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned t = 0; t < 2; t++)
+            for (unsigned c = 0; c < MAIL_CLASSES; c++)
+                for (unsigned d = 0; d < 2; d++) {
+                    struct flow *flow =
+                        flow_get(flows, bytes_of(tenants[t]), c, bytes_of(domains[d]));
+
+                    assert_true(bytes_equal(flow_tenant(flow), bytes_of(tenants[t])));
+                    assert_int_equal(flow->class, c);
+                    assert_ptr_equal(flow_domain(flow), domain_find(flows, bytes_of(domains[d])));
+                    if (round == 1)
+                        assert_ptr_equal(flow, all[t][c][d]);
+                    all[t][c][d] = flow;
+                }
+    assert_int_equal(flows_count(flows), 2 * MAIL_CLASSES * 2);
+    assert_int_equal(domains_count(flows), 2);
+    assert_int_equal(tenants_count(flows), 2);
+    assert_ptr_equal(all[0][0][0]->tenant, all[0][MAIL_BULK][1]->tenant);
+    assert_ptr_not_equal(all[0][0][0]->tenant, all[1][0][0]->tenant);
+    flows_free(&flows);
+}
+
+TEST(flow_down_tells_when_a_domain_has_no_recipient_left)
+{
+    struct flows *flows = flows_create();
+    struct flow *first = flow_get(flows, BYTES("shop"), MAIL_NORMAL, BYTES("a.example"));
+    struct flow *second = flow_get(flows, BYTES("shop"), MAIL_HIGH, BYTES("a.example"));
+    struct domain *domain = flow_domain(first);
+    struct domain *idle = domain;
+
+    flow_up(first);
+    flow_up(second);
+    flow_up(second);
+    assert_int_equal(domain->pending_count, 3);
+    flow_down(flows, &first, &idle);
+    assert_null(first);
+    assert_null(idle);
+    assert_int_equal(flows_count(flows), 1);
+    struct flow *left = second;
+    flow_down(flows, &left, &idle);
+    assert_null(idle);
+    domain_forget(flows, &(struct domain *){domain}); /* in use: stays */
+    assert_ptr_equal(domain_find(flows, BYTES("a.example")), domain);
+    flow_down(flows, &second, &idle);
+    assert_ptr_equal(idle, domain);
+    assert_int_equal(flows_count(flows), 0);
+    assert_int_equal(tenants_count(flows), 0);
+    domain_forget(flows, &idle);
+    assert_int_equal(domains_count(flows), 0);
+    flows_free(&flows);
+}
+
+TEST(flow_with_a_line_outlives_its_recipients_and_keeps_its_domain)
+{
+    struct flows *flows = flows_create();
+
+    for (unsigned class = MAIL_NORMAL; class < MAIL_CLASSES; class ++) {
+        struct flow *flow = flow_get(flows, BYTES("shop"), class, BYTES("a.example"));
+        struct flow *kept = flow;
+        struct domain *idle;
+
+        flow_up(flow);
+        flow->line = flows;
+        flow_down(flows, &flow, &idle);
+        assert_non_null(idle);
+        domain_forget(flows, &idle);
+        assert_ptr_equal(flow_get(flows, BYTES("shop"), class, BYTES("a.example")), kept);
+        assert_int_equal(flow_domain(kept)->flow_count, class + 1);
+    }
+    for (unsigned class = MAIL_NORMAL; class < MAIL_CLASSES; class ++) {
+        struct flow *flow = flow_get(flows, BYTES("shop"), class, BYTES("a.example"));
+
+        flow->line = NULL;
+        flow_forget(flows, &flow);
+    }
+    assert_int_equal(flows_count(flows), 0);
+    struct domain *domain = domain_find(flows, BYTES("a.example"));
+    domain_forget(flows, &domain);
+    assert_int_equal(domains_count(flows), 0);
+    flows_free(&flows);
+}
+
+TEST(flow_of_a_domain_takes_the_place_that_is_free_in_it)
+{
+    struct flows *flows = flows_create();
+    struct flow *own = flow_get(flows, BYTES("one"), MAIL_NORMAL, BYTES("a.example"));
+    struct flow *other = flow_get(flows, BYTES("two"), MAIL_NORMAL, BYTES("a.example"));
+
+    assert_true(own->is_own);
+    assert_false(other->is_own);
+    flow_up(other);
+    flow_forget(flows, &own);
+    /* What is there already is found, whatever place is free. */
+    assert_ptr_equal(flow_get(flows, BYTES("two"), MAIL_NORMAL, BYTES("a.example")), other);
+    assert_true(flow_get(flows, BYTES("three"), MAIL_BULK, BYTES("a.example"))->is_own);
+    assert_int_equal(tenants_count(flows), 2);
+    flows_free(&flows);
+}
+
+/* What 100,000 domains of one flow each cost: no second allocation, and little in the first. */
+TEST(flow_of_a_domain_of_its_own_costs_24_bytes)
+{
+    assert_int_equal(sizeof(struct flow), 24);
+    assert_int_equal(sizeof(struct domain), sizeof(struct map_node) + 16 + sizeof(struct flow));
+}
