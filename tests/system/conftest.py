@@ -1,7 +1,10 @@
-"""conftest.py - every part a test starts is stopped at its end, whatever happened."""
+"""conftest.py - every part a test starts is stopped at its end, whatever happened; what only root may
+do is done by root, and what was not run is told with its reason."""
 
 import contextlib
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import names  # noqa: E402
+import needs  # noqa: E402
 import parts  # noqa: E402
 import postfix  # noqa: E402
 import receiver  # noqa: E402
@@ -76,3 +80,37 @@ def stage(tmp_path):
     stage = Stage(tmp_path)
     yield stage
     stage.stack.close()
+
+
+not_run = {}  # {node id: reason}
+
+
+def pytest_runtest_logreport(report):
+    if report.skipped:
+        not_run[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
+
+
+def run_as_root(config, nodes):
+    """The tests again that root alone may run; the exit code of that run."""
+    kept = [f"{key}={value}" for key, value in os.environ.items()
+            if key.startswith(("RINGPOST_", "PYTHON")) or key == "PATH"]
+    # Nobody but root can end what runs as root, so it has a time of its own.
+    done = subprocess.run(
+        ["sudo", "-n", "env", *kept, "timeout", "-k", "10", "800", sys.executable, "-m", "pytest",
+         "-q", "-p", "no:cacheprovider", "--rootdir", config.rootpath, *nodes],
+        cwd=config.rootpath, capture_output=True, text=True, check=False)
+    print(f"\nas root: {len(nodes)} tests\n{done.stdout}{done.stderr}")
+    return done.returncode
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """`./dev test` sets RINGPOST_TEST_SUDO: nobody becomes root by running pytest."""
+    nodes = [node for node, reason in not_run.items() if reason.startswith(needs.ROOT)]
+    if nodes and os.environ.get("RINGPOST_TEST_SUDO") and needs.succeeds("sudo", "-n", "true"):
+        for node in nodes:
+            del not_run[node]  # the other run tells of those that it left out too
+        if run_as_root(session.config, nodes) != 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    for node, reason in not_run.items():
+        print(f"not run: {node}: {reason}")

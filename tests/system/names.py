@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 
+import needs
 import parts
 
 
@@ -20,10 +21,9 @@ def loopback_block():
             try:
                 probe.bind((f"{block}.0.1", 25))
             except PermissionError:
-                raise AssertionError(
-                    "these tests deliver to port 25 of loopback addresses, and this user may not "
-                    "bind it: run them as root, or set the sysctl net.ipv4.ip_unprivileged_port_start"
-                    " to 25 or less") from None
+                needs.root("receivers on port 25 of loopback addresses (or set the sysctl "
+                           "net.ipv4.ip_unprivileged_port_start to 25 or less)")
+                raise
             except OSError:
                 continue
         return block

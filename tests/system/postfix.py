@@ -11,6 +11,7 @@ import pwd
 import shutil
 import tempfile
 
+import needs
 import parts
 
 MAIN = """\
@@ -86,7 +87,7 @@ class Postfix(parts.Process):
     """`services`: {name: {option: value}}, a port each; `self.ports[name]`."""
 
     def __init__(self, services=None):
-        assert os.getuid() == 0, "Postfix needs root to start a master; run the system tests as root"
+        needs.root("Postfix's master starts as root alone")
         # Searched by Postfix's own users, so not below a directory of mode 0700.
         super().__init__(tempfile.mkdtemp(prefix="ringpost-postfix-"), "postfix")
         self.directory.chmod(0o755)

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 
+import needs
 import parts
 import pytest
 from receiver import SILENT
@@ -260,7 +261,7 @@ def test_check_beside_the_daemon_finds_its_ports_taken_by_it(stage):
     assert "is good" in relay.cli("check").stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a start by root needs root")
+@needs.root_mark("a start by root")
 def test_check_looks_as_the_user_who_will_serve(stage):
     relay = stage.unstarted_ringpost()
     relay.config_file.write_text(relay.config_file.read_text() + "user: nobody\n")
@@ -325,16 +326,10 @@ def test_default_limits_follow_the_limit_of_open_files(stage):
     relay.wait_log("open_files=3000 wanted=6200")
 
 
-CLONE_NEWNS = 0x00020000
-
-
 @pytest.fixture
 def dev_log(stage):
     """A socket that is /dev/log for this process and its children alone."""
-    assert os.getuid() == 0, "a /dev of its own is only root's to make"
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.unshare(CLONE_NEWNS) == 0, f"unshare: {os.strerror(ctypes.get_errno())}"
-    parts.run(["mount", "--make-rprivate", "/"])
+    needs.own_mounts("a /dev with a socket of the test's")
     place = stage.directory / "dev"
     place.mkdir()
     parts.run(["mount", "-t", "tmpfs", "tmpfs", place])

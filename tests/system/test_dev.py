@@ -1,4 +1,4 @@
-"""./dev: what it installs, and what it leaves behind when it is ended meanwhile."""
+"""./dev: what it installs, what it leaves behind when it is ended meanwhile, what it tells of tests."""
 
 import os
 import shutil
@@ -14,6 +14,10 @@ FAKES = {
     "apt-get": 'echo "$@" >>"$FAKES/apt-get.log"\n'
                'case $1 in install) "$DEV_POLICY"; echo $? >"$FAKES/policy.said";'
                ' touch "$FAKES/installing"; sleep "${APT_SECONDS:-0}"; exit "${APT_STATUS:-0}" ;; esac',
+    "cmake": "exit 0",
+    "ctest": 'mkdir -p "$2/Testing/Temporary"\n'
+             '[ -n "$RINGPOST_TEST_SUDO" ] && cp "$FAKES/log" "$2/Testing/Temporary/LastTest.log"\n'
+             'exit "${CTEST_STATUS:-0}"',
 }
 
 
@@ -34,9 +38,10 @@ def dev(tmp_path):
         said = fakes / "policy.said"
         installing = fakes / "installing"
         log = fakes / "apt-get.log"
+        tests_log = fakes / "log"
 
-        def start(self, **more):
-            return subprocess.Popen([tmp_path / "dev", "packages", "alpha", "beta"],
+        def start(self, *command, **more):
+            return subprocess.Popen([tmp_path / "dev", *(command or ("packages", "alpha", "beta"))],
                                     env={**environment, **more}, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
@@ -92,3 +97,19 @@ def test_the_policy_of_somebody_else_stays(dev):
     child.communicate(timeout=parts.PATIENCE)
     assert child.returncode == 0
     assert dev.policy.read_text() == "#!/bin/sh\nexit 0\n"
+
+
+@pytest.mark.parametrize("status", [0, 8])
+def test_what_was_not_run_is_told_at_the_end_with_its_reason(dev, status):
+    dev.tests_log.write_text("1 passed\nnot run: test_a.py::test_b: needs root: why\n")
+    child = dev.start("test", "-R", "system/a", CTEST_STATUS=str(status))
+    output, _ = child.communicate(timeout=parts.PATIENCE)
+    assert (child.returncode == 0) == (status == 0)
+    assert "== not run:\ndev: test_a.py::test_b: needs root: why\n" in output
+
+
+def test_nothing_is_told_where_all_was_run(dev):
+    dev.tests_log.write_text("1 passed\n")
+    child = dev.start("test", "-R", "system/a")
+    output, _ = child.communicate(timeout=parts.PATIENCE)
+    assert child.returncode == 0 and "not run" not in output

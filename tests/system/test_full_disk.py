@@ -6,7 +6,7 @@ and when there is room again everything goes on by itself."""
 import os
 import time
 
-import fulldisk
+import needs
 import parts
 import pytest
 from fulldisk import Switch, check_all_arrived, fill, free, mount, submits_again, take_all
@@ -18,7 +18,7 @@ RETRY = "{first: 1h, factor: 1, max: 1h}"  # what is tried again is so when a te
 
 @pytest.fixture(scope="module", autouse=True)
 def own_mounts():
-    fulldisk.own_mounts()
+    needs.own_mounts("a small file system that fills")
 
 
 def relay_on(stage, place, switch, min_free, **config):

@@ -4,14 +4,11 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 
+import needs
 import parts
 import pytest
-
-pytestmark = pytest.mark.skipif(parts.is_sanitized(),
-                                reason="a sanitized build is not one to install")
 
 CONFIG = "/etc/ringpost/ringpost.yaml"
 
@@ -138,16 +135,6 @@ def test_the_program_is_hardened(tmp_path):
     assert re.search(r"__(snprintf|vsnprintf|memcpy|read)_chk", symbols), "buffers are unchecked"
 
 
-def can_overlay():
-    """May we lay a throw-away file system over this machine's?"""
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c",
-         "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/m &&"
-         " mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"],
-        capture_output=True, check=False)
-    return done.returncode == 0
-
-
 TRIED = """
 set -e
 root=$(mktemp -d /tmp/ringpost-package-XXXXXX)
@@ -190,8 +177,8 @@ exit $status
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root installs packages")
-@pytest.mark.skipif(os.getuid() == 0 and not can_overlay(),
+@needs.root_mark("only root installs packages")
+@pytest.mark.skipif(os.getuid() == 0 and not needs.can_overlay(),
                     reason="no overlay may be mounted here to install the package in")
 def test_the_package_installs_serves_and_goes(tmp_path):
     parts.run(["cpack", "--config", parts.BUILD / "CPackConfig.cmake", "-B", tmp_path, "-G", "DEB"],

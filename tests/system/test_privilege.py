@@ -8,10 +8,11 @@ import signal
 import socket
 import tempfile
 
+import needs
 import parts
 import pytest
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+needs_root = needs.root_mark("only root can become another user")
 
 
 def privileged_port():

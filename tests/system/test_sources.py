@@ -1,14 +1,12 @@
 """Addresses to send from, in a network of the test's own: they come and go there."""
 
-import ctypes
 import fcntl
-import os
 import socket
 import struct
 
+import needs
 import pytest
 
-CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, SIOCSIFADDR = 0x8914, 0x8916
 IFF_UP_LOOPBACK_RUNNING = 0x1 | 0x8 | 0x40
 GONE = "192.0.2.77"
@@ -17,9 +15,7 @@ GONE = "192.0.2.77"
 @pytest.fixture(scope="module", autouse=True)
 def own_network():
     """Seen by this process and its children alone; it goes with them."""
-    assert os.getuid() == 0, "a network of its own is only root's to make"
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.unshare(CLONE_NEWNET) == 0, f"unshare: {os.strerror(ctypes.get_errno())}"
+    needs.own_network("addresses come and go")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP_LOOPBACK_RUNNING))
 
