@@ -42,6 +42,7 @@ static void start(struct world *world)
 
     world_init(world, engine_create(&settings), NULL);
     world->port = 1; /* nobody listens there */
+    world_start(world);
 }
 
 static void submit_to_domains(struct world *world, unsigned count)
@@ -53,6 +54,14 @@ static void submit_to_domains(struct world *world, unsigned count)
         snprintf(to, sizeof(to), "a@d%u.example", i);
         world_submit(world, &message);
     }
+}
+
+/* SITES of them, of which none takes a connection. */
+static void let_sites_rest(struct world *world)
+{
+    submit_to_domains(world, SITES);
+    for (unsigned i = 0; i < 5000 && status_of(world).resting_sites < SITES; i++)
+        turns(world, 1);
 }
 
 static void end(struct world *world)
@@ -70,10 +79,7 @@ TEST(sites_that_rest_are_counted_until_their_rest_is_over)
     struct world world;
 
     start(&world);
-    world_start(&world);
-    submit_to_domains(&world, SITES);
-    for (unsigned i = 0; i < 5000 && status_of(&world).resting_sites < SITES; i++)
-        turns(&world, 1);
+    let_sites_rest(&world);
     world_status(&world, &status);
     assert_int_equal(status.resting_sites, SITES);
     assert_int_equal(status.sites, SITES);
@@ -99,10 +105,7 @@ TEST(sites_that_go_while_they_rest_are_not_counted)
     struct world world;
 
     start(&world);
-    world_start(&world);
-    submit_to_domains(&world, SITES);
-    for (unsigned i = 0; i < 5000 && status_of(&world).resting_sites < SITES; i++)
-        turns(&world, 1);
+    let_sites_rest(&world);
     turns(&world, 100); /* what waited has been told */
     while (!list_is_empty(&world.delivery->all_destinations)) {
         struct destination *d =
@@ -121,7 +124,6 @@ TEST(mail_of_a_destination_that_nothing_wakes_is_found_in_slices)
     struct world world;
 
     start(&world);
-    world_start(&world);
     world.lookups_wait = true;
     submit_to_domains(&world, MANY);
     turns(&world, 100);
@@ -148,10 +150,7 @@ TEST(mail_of_a_site_that_nothing_wakes_is_found)
     struct world world;
 
     start(&world);
-    world_start(&world);
-    submit_to_domains(&world, SITES);
-    for (unsigned i = 0; i < 5000 && status_of(&world).resting_sites < SITES; i++)
-        turns(&world, 1);
+    let_sites_rest(&world);
     turns(&world, 100); /* what waited has been told */
     struct site *site = container_of(world.delivery->all_sites.head.prev, struct site, in_all);
 

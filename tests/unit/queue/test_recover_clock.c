@@ -5,6 +5,18 @@
 
 enum { SEGMENT = 256 * 1024, DAY_MS = 24 * 3600 * 1000 };
 
+static void start(struct world *w)
+{
+    world_init_in_memory(w, SEGMENT);
+    assert_int_equal(world_open(w), 0);
+}
+
+static void end(struct world *w)
+{
+    world_close(w);
+    world_free(w);
+}
+
 static struct stub *accept_one(struct world *w, struct message_id *id_out)
 {
     assert_int_equal(world_accept(w, world_message(1, 100, 1), id_out), 0);
@@ -51,8 +63,7 @@ TEST(mail_is_due_by_its_retry_rule_where_the_clock_was_set_back)
     struct world w;
     struct message_id id;
 
-    world_init_in_memory(&w, SEGMENT);
-    assert_int_equal(world_open(&w), 0);
+    start(&w);
     struct stub *stub = accept_one(&w, &id);
 
     fake_advance_ms(w.engine, 10LL * DAY_MS);
@@ -62,8 +73,7 @@ TEST(mail_is_due_by_its_retry_rule_where_the_clock_was_set_back)
     (void)restart(&w, id);
     assert_false(is_due_after(&w, 19000));
     assert_true(is_due_after(&w, 2000));
-    world_close(&w);
-    world_free(&w);
+    end(&w);
 }
 
 TEST(mail_is_due_as_it_was_told_where_nobody_set_the_clock)
@@ -71,15 +81,13 @@ TEST(mail_is_due_as_it_was_told_where_nobody_set_the_clock)
     struct world w;
     struct message_id id;
 
-    world_init_in_memory(&w, SEGMENT);
-    assert_int_equal(world_open(&w), 0);
+    start(&w);
     defer(&w, accept_one(&w, &id), 15000);
     w.delay_max_ms = 20000;
     (void)restart(&w, id);
     assert_false(is_due_after(&w, 14000));
     assert_true(is_due_after(&w, 2000));
-    world_close(&w);
-    world_free(&w);
+    end(&w);
 }
 
 TEST(mail_that_a_start_finds_is_untried_until_it_was_deferred)
@@ -87,8 +95,7 @@ TEST(mail_that_a_start_finds_is_untried_until_it_was_deferred)
     struct world w;
     struct message_id id;
 
-    world_init_in_memory(&w, SEGMENT);
-    assert_int_equal(world_open(&w), 0);
+    start(&w);
     fake_step_wall_ms(w.engine, -4LL * DAY_MS);
     world_turns(&w, 1);
     struct stub *stub = accept_one(&w, &id);
@@ -101,8 +108,7 @@ TEST(mail_that_a_start_finds_is_untried_until_it_was_deferred)
     assert_int_equal(stub->pendings[0].flags & PENDING_UNTRIED, PENDING_UNTRIED);
     defer(&w, stub, 1000);
     assert_int_equal(stub->pendings[0].flags & PENDING_UNTRIED, 0);
-    world_close(&w);
-    world_free(&w);
+    end(&w);
 }
 
 TEST(mail_of_the_future_ages_from_the_start_on)
@@ -110,8 +116,7 @@ TEST(mail_of_the_future_ages_from_the_start_on)
     struct world w;
     struct message_id id;
 
-    world_init_in_memory(&w, SEGMENT);
-    assert_int_equal(world_open(&w), 0);
+    start(&w);
     fake_step_wall_ms(w.engine, 4LL * DAY_MS);
     world_turns(&w, 1);
     (void)accept_one(&w, &id);
@@ -121,8 +126,7 @@ TEST(mail_of_the_future_ages_from_the_start_on)
     fake_advance_ms(w.engine, 100000);
     world_turns(&w, 1);
     assert_in_range(age_ms(&w, stub), 100000, 102000);
-    world_close(&w);
-    world_free(&w);
+    end(&w);
 }
 
 TEST(mail_ages_by_the_monotonic_clock)
@@ -131,8 +135,7 @@ TEST(mail_ages_by_the_monotonic_clock)
     struct world w;
     struct message_id id;
 
-    world_init_in_memory(&w, SEGMENT);
-    assert_int_equal(world_open(&w), 0);
+    start(&w);
     struct stub *stub = accept_one(&w, &id);
 
     for (unsigned i = 0; i < ARRAY_LEN(steps_ms); i++) {
@@ -143,8 +146,7 @@ TEST(mail_ages_by_the_monotonic_clock)
 
         expect_row(i, age >= (i + 1) * 100000 && age <= (i + 1) * 100000 + 2000);
     }
-    world_close(&w);
-    world_free(&w);
+    end(&w);
 }
 
 /* What a start finds is as old as it was, if the clock is left alone from then on: the footer of
@@ -154,8 +156,7 @@ TEST(footer_keeps_the_age_over_a_clock_that_was_set)
     struct world w;
     struct message_id id, other;
 
-    world_init_in_memory(&w, SEGMENT);
-    assert_int_equal(world_open(&w), 0);
+    start(&w);
     struct stub *stub = accept_one(&w, &id);
     uint32_t sequence = stub->sequence;
 
@@ -167,6 +168,5 @@ TEST(footer_keeps_the_age_over_a_clock_that_was_set)
     world_turns(&w, 20);
     stub = restart(&w, id); /* the clock goes forward by four days again */
     assert_in_range(age_ms(&w, stub), 4LL * DAY_MS - 2000, 4LL * DAY_MS + 2000);
-    world_close(&w);
-    world_free(&w);
+    end(&w);
 }
