@@ -73,7 +73,8 @@ def test_commands_without_a_daemon_say_so(stage):
 def test_init_writes_what_check_accepts(stage):
     relay = stage.unstarted_ringpost()
     config = relay.directory / "new" / "ringpost.yaml"
-    init = subprocess.run([parts.PROGRAM, "-c", config, "init", "--hostname", "a.example"],
+    init = subprocess.run([parts.PROGRAM, "-c", config, "init", "--hostname", "a.example",
+                           "--state-dir", relay.directory / "state"],  # not root's /var/lib
                           capture_output=True, text=True)
     assert init.returncode == 0, init.stderr
     assert subprocess.run([parts.PROGRAM, "-c", config, "check"]).returncode == 0
