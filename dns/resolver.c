@@ -25,6 +25,7 @@
 #include "dns/answer.h"
 #include "dns/cache.h"
 #include "dns/channel.h"
+#include "dns/vote.h"
 
 enum {
     CHANNEL_AGE_MS_MAX = 60000, /* channel.h says why */
@@ -32,6 +33,7 @@ enum {
     QUESTIONS_PER_FLIGHT = 64,  /* questions kept for each that may be in flight; then DNS_FAILED */
     LINE_MS_MAX = 30000,        /* in line this long: the servers are dead or far too slow */
     PLAIN_MS = 600 * 1000,      /* servers that do not copy case are asked without it this long */
+    NO_TCP_MS = 600 * 1000,     /* those that do not answer over TCP either, without that */
     KEY_TYPE_LEN = 2,
     KEY_MAX = KEY_TYPE_LEN + DNS_NAME_MAX,
 };
@@ -47,7 +49,9 @@ struct question {
     struct dns_name asked; /* where the CNAME chain has led */
     uint64_t case_bits;    /* of the letters, as they were sent */
     bool is_mixed;
-    bool is_tcp; /* an answer to `asked` came in the wrong case */
+    bool is_tcp;          /* an answer to `asked` came in the wrong case */
+    bool is_voting;       /* and TCP does not tell */
+    struct dns_vote vote; /* of such answers */
     unsigned chain_len;
     uint32_t chain_ttl_s;
     const struct dns_answer *answer; /* NULL while ANSWERED: ask for `asked` */
@@ -62,6 +66,8 @@ struct resolver {
     struct channel *channels[CHANNELS_MAX]; /* the first is in use */
     struct channel *tcp;                    /* NULL while nothing is asked there */
     int64_t plain_until_ms;                 /* questions are asked in lower case */
+    int64_t no_tcp_until_ms;                /* answers in the wrong case are voted on at once */
+    struct siphash_key vote_key;
     struct dns_cache *cache;
     struct map questions;
     struct list line; /* oldest first */
@@ -130,6 +136,7 @@ struct resolver *resolver_create(struct engine *engine, struct dns_cache *cache,
     list_init(&resolver->answered);
     list_init(&resolver->told);
     arena_init(&resolver->arena, DNS_PACKET_ARENA_MAX);
+    arc4random_buf(&resolver->vote_key, sizeof(resolver->vote_key));
     turn_end_init(&resolver->turn_end, turn_ends);
     timeout_init(&resolver->line_timeout, line_timed_out);
     resolver->channels[0] = channel_open(engine, &resolver->settings, false, answered, why_out);
@@ -504,26 +511,77 @@ static const struct dns_answer *answer_without_packet(struct resolver *resolver,
     }
 }
 
-/* An answer that is right but for its case; true if it is to be asked for over TCP. */
-static bool suspect_case(struct question *question)
+enum suspicion { BELIEVE, ASK_AGAIN, REFUSE };
+
+static void start_vote(struct question *question)
+{
+    question->is_tcp = false;
+    question->is_voting = true;
+    question->vote = (struct dns_vote){0};
+}
+
+static void learn_plain(struct question *question)
+{
+    question->resolver->plain_until_ms = engine_now_ms(question->resolver->engine) + PLAIN_MS;
+    log_limited(LOG_LEVEL_INFO,
+                "dns=%s plain_s=%d what=\"the servers do not repeat the case of questions\"",
+                LOG_TEXT(question_name(question)), PLAIN_MS / 1000);
+}
+
+static void learn_no_tcp(struct question *question)
+{
+    question->resolver->no_tcp_until_ms = engine_now_ms(question->resolver->engine) + NO_TCP_MS;
+    log_limited(
+        LOG_LEVEL_INFO,
+        "dns=%s answers=%d what=\"the servers neither repeat the case of questions nor answer "
+        "over TCP: answers that agree are believed\"",
+        LOG_TEXT(question_name(question)), DNS_VOTES);
+}
+
+static enum suspicion count_vote(struct question *question, const struct dns_packet *packet)
+{
+    question->chain_ttl_s = packet->ttl_s; /* the least of all that is believed */
+    switch (dns_vote_take(&question->vote, &question->resolver->vote_key, packet)) {
+    case DNS_VOTE_OPEN:
+        return ASK_AGAIN;
+    case DNS_VOTE_PASSED:
+        learn_no_tcp(question);
+        return BELIEVE;
+    case DNS_VOTE_SPLIT:
+        break;
+    }
+    return REFUSE;
+}
+
+/* What becomes of an answer that does not repeat the case of its question. */
+static enum suspicion suspect_case(struct question *question, const struct dns_packet *packet)
 {
     struct resolver *resolver = question->resolver;
 
     if (question->is_tcp) { /* nobody forged this: the servers do so */
-        resolver->plain_until_ms = engine_now_ms(resolver->engine) + PLAIN_MS;
-        log_limited(LOG_LEVEL_INFO,
-                    "dns=%s plain_s=%d what=\"the servers do not repeat the case of "
-                    "questions\"",
-                    LOG_TEXT(question_name(question)), PLAIN_MS / 1000);
-        return false;
+        learn_plain(question);
+        return BELIEVE;
     }
     metric_inc(METRIC_DNS_CASE_MISMATCHES);
+    if (!question->is_voting && engine_now_ms(resolver->engine) < resolver->no_tcp_until_ms)
+        start_vote(question);
+    if (question->is_voting)
+        return count_vote(question, packet);
     log_limited(LOG_LEVEL_INFO,
                 "dns=%s type=%d what=\"an answer in another case than its question, "
                 "which may be forged: asked again over TCP\"",
                 LOG_TEXT(question_name(question)), (int)question->type);
     question->is_tcp = true;
-    return true;
+    return ASK_AGAIN;
+}
+
+static void follow_chain(struct question *question, const struct dns_packet *packet)
+{
+    question->is_tcp = false;
+    question->is_voting = false;
+    question->chain_len += packet->chain_len;
+    question->chain_ttl_s = packet->ttl_s;
+    question->asked = packet->owner;
 }
 
 /* What the packet says; NULL if it only says to ask again, perhaps for another name: `asked`. */
@@ -533,25 +591,30 @@ static const struct dns_answer *answer_of_packet(struct question *question, stru
     struct dns_packet packet;
     const struct dns_answer *answer = NULL;
     struct dns_name sent = name_sent(question);
+    enum suspicion suspicion = BELIEVE;
 
     dns_packet_parse(&packet, bytes, dns_name_bytes(&question->asked), question->type,
                      DNS_CNAME_CHAIN_MAX - question->chain_len, &resolver->arena);
     packet.ttl_s = MIN(packet.ttl_s, question->chain_ttl_s);
-    bool is_odd = packet.status != DNS_FAILED && question->is_mixed &&
-                  !dns_packet_repeats(bytes, dns_name_bytes(&sent));
-
-    if (is_odd && suspect_case(question)) {
-        check(answer == NULL); /* nothing of it counts */
-    } else if (packet.is_unfinished) {
-        question->is_tcp = false;
-        question->chain_len += packet.chain_len;
-        question->chain_ttl_s = packet.ttl_s;
-        question->asked = packet.owner;
-    } else {
+    if (question->is_mixed && !dns_packet_repeats(bytes, dns_name_bytes(&sent)))
+        suspicion = suspect_case(question, &packet);
+    if (suspicion == REFUSE)
+        answer = failure(resolver, "answers that may be forged, and do not agree");
+    else if (suspicion == BELIEVE && packet.is_unfinished)
+        follow_chain(question, &packet);
+    else if (suspicion == BELIEVE)
         answer = dns_answer_from_packet(&packet, expiry(resolver, &packet));
-    }
     arena_clear(&resolver->arena);
     return answer;
+}
+
+/* The same without a packet. A question that TCP was to decide is asked by UDP again. */
+static const struct dns_answer *answer_of_status(struct question *question, int status)
+{
+    if (!question->is_tcp || status == ARES_EDESTRUCTION)
+        return answer_without_packet(question->resolver, status);
+    start_vote(question);
+    return NULL;
 }
 
 static void answered(void *context, int status, int timeouts, struct bytes packet)
@@ -565,8 +628,8 @@ static void answered(void *context, int status, int timeouts, struct bytes packe
     metric_dec(METRIC_DNS_IN_FLIGHT);
     metric_add(METRIC_DNS_TRIES_TIMED_OUT, timeouts);
     metric_observe_us(HISTOGRAM_DNS, clock_monotonic_us() - question->sent_us);
-    question->answer = packet.len > 0 ? answer_of_packet(question, packet)
-                                      : answer_without_packet(resolver, status);
+    question->answer =
+        packet.len > 0 ? answer_of_packet(question, packet) : answer_of_status(question, status);
     list_push_back(&resolver->answered, &question->place);
     engine_at_turn_end(resolver->engine, &resolver->turn_end);
 }

@@ -11,8 +11,10 @@
  * is right but for the case is not believed and asked for again over TCP, where nothing can be
  * forged blindly. If that answer repeats the case the first was a forgery; if not, the servers do
  * not copy it: then questions are asked in lower case for the next ten minutes, and such servers
- * cost one question more in that time, not each. They need TCP, as for long answers. Failures
- * (SERVFAIL and others) are believed in any case: they only postpone mail.
+ * cost one question more in that time, not each. Where TCP does not answer, DNS_VOTES answers in a
+ * row that agree (vote.h) are believed in the wrong case too, and for ten minutes TCP is not tried
+ * first; ones that disagree are DNS_FAILED. A failure (SERVFAIL and others) in the wrong case is
+ * doubted as well, as far as it gets here: with several servers c-ares goes on to the next at once.
  *
  * Cache, one for all resolvers: TTL clipped to [ttl_min, ttl_max]; NXDOMAIN and empty answers as
  * the SOA says, at most negative_ttl_max (RFC 2308 section 5), a negative answer without SOA for

@@ -52,7 +52,7 @@ METRIC_COUNTER(DNS_TIMEOUTS, "ringpost_dns_timeouts_total",
 METRIC_COUNTER(DNS_TRIES_TIMED_OUT, "ringpost_dns_tries_timed_out_total",
                "Single tries of DNS queries that no server answered in time")
 METRIC_COUNTER(DNS_CASE_MISMATCHES, "ringpost_dns_case_mismatches_total",
-               "DNS answers that did not repeat the case of their question: asked again over TCP")
+               "DNS answers that did not repeat the case of their question: asked for again")
 METRIC_COUNTER(DNS_CACHE_HITS, "ringpost_dns_cache_hits_total",
                "DNS questions answered from memory, negative and stale answers included")
 METRIC_COUNTER(DNS_NEGATIVE_HITS, "ringpost_dns_cache_negative_hits_total",

@@ -19,14 +19,18 @@ enum behaviour {
     SAYS_REFUSED,
     SAYS_FORMERR, /* as old servers do to EDNS */
     IS_SILENT,
-    SAYS_WRONG_ID,   /* then the truth */
-    SAYS_WRONG_NAME, /* another question's answer, then nothing */
-    SAYS_TRUNCATED,  /* over UDP */
-    SAYS_GARBAGE,    /* a record that ends past the packet */
-    SAYS_BARE_CNAME, /* only the first CNAME, no SOA */
-    SAYS_NO_SOA,     /* negative answers without SOA */
-    LOWERS_CASE,     /* of the question, over UDP and TCP */
-    SAYS_WRONG_CASE, /* over UDP: a forged answer that has one letter wrong; TCP: the truth */
+    SAYS_WRONG_ID,         /* then the truth */
+    SAYS_WRONG_NAME,       /* another question's answer, then nothing */
+    SAYS_TRUNCATED,        /* over UDP */
+    SAYS_GARBAGE,          /* a record that ends past the packet */
+    SAYS_BARE_CNAME,       /* only the first CNAME, no SOA */
+    SAYS_NO_SOA,           /* negative answers without SOA */
+    LOWERS_CASE,           /* of the question, over UDP and TCP */
+    SAYS_WRONG_CASE,       /* over UDP: a forged answer that has one letter wrong; TCP: the truth */
+    SAYS_WRONG_CASE_ONCE,  /* then the truth */
+    SAYS_SERVFAIL_FORGED,  /* over UDP, one letter wrong; TCP: the truth */
+    SAYS_SERVFAIL_LOWERED, /* over UDP and TCP */
+    SAYS_ANOTHER_EACH_TIME, /* address, in lower case */
 };
 
 enum { SERVER_RECORDS_MAX = 1024, SERVER_RULES_MAX = 32, SERVER_NAME_MAX = 256, TCP_MAX = 16 };
@@ -58,6 +62,7 @@ struct dns_server {
     unsigned tcp_queries;
     unsigned edns_queries;
     unsigned upper_letters; /* in all names asked for */
+    unsigned forged;        /* answers */
     unsigned others;        /* queries for names that it never heard of */
     char last_name[SERVER_NAME_MAX];
     struct wire query;
@@ -104,7 +109,15 @@ static inline void server_close(struct dns_server *server)
         if (server->tcp[i] >= 0)
             close(server->tcp[i]);
     close(server->udp);
+    if (server->listener >= 0)
+        close(server->listener);
+}
+
+/* From now on it answers over UDP alone. */
+static inline void server_close_tcp(struct dns_server *server)
+{
     close(server->listener);
+    server->listener = -1;
 }
 
 static inline unsigned server_type(const char *name)
@@ -272,6 +285,7 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
     enum behaviour behaviour = server_behaviour(server, name, type);
     unsigned id = wire_get_u16(&server->query, 0);
     char sent[SERVER_NAME_MAX];
+    char forged[32];
 
     server_read_sent(&server->query, sent);
     for (const char *c = sent; *c != '\0'; c++)
@@ -285,7 +299,7 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
         return false;
     case SAYS_SERVFAIL:
     case SAYS_REFUSED:
-        wire_begin(&server->reply, id, WIRE_ANSWER | (behaviour == SAYS_SERVFAIL ? 2 : 5), name,
+        wire_begin(&server->reply, id, WIRE_ANSWER | (behaviour == SAYS_SERVFAIL ? 2 : 5), sent,
                    type);
         return true;
     case SAYS_FORMERR:
@@ -298,7 +312,7 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
         wire_a(&server->reply, "wrong.example", 300, "192.0.2.66");
         return true;
     case SAYS_GARBAGE:
-        wire_begin(&server->reply, id, WIRE_ANSWER, name, type);
+        wire_begin(&server->reply, id, WIRE_ANSWER, sent, type);
         wire_a(&server->reply, name, 300, "192.0.2.66");
         server->reply.len -= 2;
         return true;
@@ -310,9 +324,25 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
     case LOWERS_CASE:
         memcpy(sent, name, sizeof(sent));
         break;
-    case SAYS_WRONG_CASE:
+    case SAYS_SERVFAIL_FORGED:
         if (is_tcp)
             break;
+        sent[0] ^= 0x20;
+        wire_begin(&server->reply, id, WIRE_ANSWER | 2, sent, type);
+        return true;
+    case SAYS_SERVFAIL_LOWERED:
+        wire_begin(&server->reply, id, WIRE_ANSWER | 2, name, type);
+        return true;
+    case SAYS_ANOTHER_EACH_TIME:
+        wire_begin(&server->reply, id, WIRE_ANSWER, name, type);
+        snprintf(forged, sizeof(forged), "192.0.2.%u", 60 + server->forged++);
+        wire_a(&server->reply, name, 300, forged);
+        return true;
+    case SAYS_WRONG_CASE:
+    case SAYS_WRONG_CASE_ONCE:
+        if (is_tcp || (behaviour == SAYS_WRONG_CASE_ONCE && server->forged > 0))
+            break;
+        server->forged++;
         sent[0] ^= 0x20;
         wire_begin(&server->reply, id, WIRE_ANSWER, sent, type);
         wire_a(&server->reply, sent, 300, "192.0.2.66");
@@ -365,7 +395,7 @@ static inline void server_step_tcp(struct dns_server *server)
     for (size_t i = 0; i < TCP_MAX; i++) {
         uint8_t head[2];
 
-        if (server->tcp[i] < 0)
+        if (server->tcp[i] < 0 && server->listener >= 0)
             server->tcp[i] = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (server->tcp[i] < 0)
             continue;

@@ -248,6 +248,122 @@ TEST(servers_that_lower_case_cost_one_question_more_in_ten_minutes)
     fixture_close(&f);
 }
 
+/* One in mixed case, then TCP refuses, then three that agree; three are enough from then on. */
+TEST(servers_that_lower_case_and_lack_tcp_are_believed_when_they_agree)
+{
+    uint64_t before = mismatches();
+
+    fixture_open(&f);
+    server_close_tcp(&f.server);
+    server_add(&f.server, "abcdefghijklmnopqrstuvwxyz.example 300 A 192.0.2.1");
+    server_behave(&f.server, "abcdefghijklmnopqrstuvwxyz.example", 0, LOWERS_CASE);
+    server_behave(&f.server, "abcdefghijklmnopqrstuvwx2.example", 0, LOWERS_CASE);
+    const struct dns_answer *answer =
+        fixture_answer(&f, "abcdefghijklmnopqrstuvwxyz.example", DNS_TYPE_A);
+
+    expect_address(answer, "192.0.2.1");
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.queries, 4);
+    assert_int_equal(fixture_status(&f, "abcdefghijklmnopqrstuvwx2.example", DNS_TYPE_A),
+                     DNS_NXDOMAIN);
+    assert_int_equal(f.server.queries, 4 + 3);
+    assert_int_equal(mismatches(), before + 4 + 3);
+    server_add(&f.server, "abcdefghijklmnopqrstuvwx3.example 300 A 192.0.2.3");
+    answer = fixture_answer(&f, "abcdefghijklmnopqrstuvwx3.example", DNS_TYPE_A);
+    expect_address(answer, "192.0.2.3"); /* another server, which repeats the case: one will do */
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.queries, 4 + 3 + 1);
+#ifdef DNS_FIXTURE_FAKE
+    fixture_advance(&f, 601 * 1000);
+    server_behave(&f.server, "abcdefghijklmnopqrstuvwx4.example", 0, LOWERS_CASE);
+    assert_int_equal(fixture_status(&f, "abcdefghijklmnopqrstuvwx4.example", DNS_TYPE_A),
+                     DNS_NXDOMAIN);
+    assert_int_equal(f.server.queries, 4 + 3 + 1 + 4);
+#endif
+    fixture_close(&f);
+}
+
+TEST(chains_are_followed_by_answers_that_agree)
+{
+    fixture_open(&f);
+    server_close_tcp(&f.server);
+    server_add(&f.server,
+               "abcdefghijklmnopqrstuvw.example 300 CNAME bcdefghijklmnopqrstuvwx.example");
+    server_add(&f.server, "bcdefghijklmnopqrstuvwx.example 300 A 192.0.2.1");
+    server_behave(&f.server, "abcdefghijklmnopqrstuvw.example", 0, LOWERS_CASE);
+    server_behave(&f.server, "bcdefghijklmnopqrstuvwx.example", 0, LOWERS_CASE);
+    const struct dns_answer *answer =
+        fixture_answer(&f, "abcdefghijklmnopqrstuvw.example", DNS_TYPE_A);
+
+    expect_address(answer, "192.0.2.1");
+    dns_answer_release(&answer);
+    fixture_close(&f);
+}
+
+TEST(answers_in_the_wrong_case_that_disagree_are_not_believed)
+{
+    fixture_open(&f);
+    server_close_tcp(&f.server);
+    server_behave(&f.server, "abcdefghijklmnopqrstuvw.example", 0, SAYS_ANOTHER_EACH_TIME);
+    const struct dns_answer *answer =
+        fixture_answer(&f, "abcdefghijklmnopqrstuvw.example", DNS_TYPE_A);
+
+    assert_int_equal(answer->status, DNS_FAILED);
+    assert_string_equal(answer->why, "answers that may be forged, and do not agree");
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.queries, 3); /* the second one disagrees with the first */
+    fixture_close(&f);
+}
+
+/* Without TCP too the truth comes from a server that repeats the case. */
+TEST(forged_case_without_tcp_is_not_believed)
+{
+    fixture_open(&f);
+    server_close_tcp(&f.server);
+    server_add(&f.server, "mail.example 300 A 192.0.2.1");
+    server_behave(&f.server, "mail.example", 0, SAYS_WRONG_CASE_ONCE);
+    const struct dns_answer *answer = fixture_answer(&f, "mail.example", DNS_TYPE_A);
+
+    expect_address(answer, "192.0.2.1");
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.queries, 2);
+    fixture_close(&f);
+}
+
+TEST(forged_failure_is_not_believed)
+{
+    uint64_t before = mismatches();
+
+    fixture_open(&f);
+    server_add(&f.server, "mail.example 300 A 192.0.2.1");
+    server_behave(&f.server, "mail.example", 0, SAYS_SERVFAIL_FORGED);
+    const struct dns_answer *answer = fixture_answer(&f, "mail.example", DNS_TYPE_A);
+
+    expect_address(answer, "192.0.2.1");
+    dns_answer_release(&answer);
+    assert_int_equal(f.server.tcp_queries, 1);
+    assert_int_equal(mismatches(), before + 1);
+    fixture_close(&f);
+}
+
+TEST(failure_of_servers_that_lower_case_is_told)
+{
+    for (unsigned has_tcp = 0; has_tcp < 2; has_tcp++) {
+        fixture_open(&f);
+        if (has_tcp == 0)
+            server_close_tcp(&f.server);
+        server_behave(&f.server, "abcdefghijklmnopqrstuvw.example", 0, SAYS_SERVFAIL_LOWERED);
+        const struct dns_answer *answer =
+            fixture_answer(&f, "abcdefghijklmnopqrstuvw.example", DNS_TYPE_A);
+
+        assert_int_equal(answer->status, DNS_FAILED);
+        assert_string_equal(answer->why, "SERVFAIL");
+        dns_answer_release(&answer);
+        assert_int_equal(f.server.queries, has_tcp != 0 ? 2 : 1 + 3);
+        fixture_close(&f);
+    }
+}
+
 TEST(truncated_answer_is_asked_for_over_tcp)
 {
     fixture_open(&f);
