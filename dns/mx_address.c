@@ -191,12 +191,9 @@ static void add_host(struct mx_lookup *lookup, const struct candidate *candidate
 /* Of the candidates those that have addresses, best first. False when the arena is full. */
 static bool add_hosts(struct mx_lookup *lookup)
 {
-    if (lookup->set.hosts == NULL) {
-        size_t count_max = lookup->exchange_next < lookup->exchange_count ? (size_t)MX_HOSTS_MAX
-                                                                          : lookup->candidate_count;
-
-        lookup->set.hosts = arena_alloc(&lookup->arena, count_max * sizeof(struct mx_host));
-    }
+    if (lookup->set.hosts == NULL) /* the first candidates are MX_HOSTS_MAX, or all there are */
+        lookup->set.hosts =
+            arena_alloc(&lookup->arena, lookup->candidate_count * sizeof(struct mx_host));
     if (lookup->set.hosts == NULL)
         return false;
     find_ours(lookup);

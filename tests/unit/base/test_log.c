@@ -371,7 +371,8 @@ TEST(log_that_nobody_reads_makes_nobody_wait_and_is_told_what_is_missing)
     alarm(60); /* where a line waits for its reader, this ends the program */
     for (int i = 0; i < LINES; i++)
         log_info("n=%d %s", i, filler);
-    log_error("last words"); /* what is important still has room */
+    log_warn("careful"); /* what is important still has room */
+    log_error("last words");
     assert_false(log_flush(20));
     alarm(0);
     char *text = read_all();
@@ -380,8 +381,73 @@ TEST(log_that_nobody_reads_makes_nobody_wait_and_is_told_what_is_missing)
     assert_true(written > 1000 && written < LINES);
     assert_int_equal(sum_dropped(text), LINES - written);
     assert_int_equal(metric_sum(METRIC_LOG_DROPPED) - dropped_before, LINES - written);
+    assert_non_null(strstr(text, " warn careful\n"));
     assert_non_null(strstr(text, " error last words\n"));
     free(text);
+}
+
+/* What has come through the pipe so far, until `wanted` is in it; NULL after `timeout_ms`. */
+static const char *read_until(const char *wanted, unsigned timeout_ms)
+{
+    size_t len = 0;
+
+    for (unsigned ms = 0;; ms++) {
+        ssize_t got = read(capture.read_end, capture.text + len, sizeof(capture.text) - 1 - len);
+
+        len += got > 0 ? (size_t)got : 0;
+        capture.text[len] = '\0';
+        if (strstr(capture.text, wanted) != NULL)
+            return capture.text;
+        if (ms >= timeout_ms)
+            return NULL;
+        usleep(1000);
+    }
+}
+
+TEST(line_wakes_a_writer_that_sleeps)
+{
+    block_begin();
+    usleep(50 * 1000); /* many pauses of its own: it sleeps */
+    log_info("good morning");
+    assert_non_null(read_until("good morning", 10000));
+    free(read_all());
+}
+
+TEST(flushed_lines_have_been_written)
+{
+    char text[32];
+
+    block_begin();
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(text, sizeof(text), "round=%u.", i);
+        log_info("%s", text);
+        assert_true(log_flush(10000));
+        assert_non_null(read_until(text, 0));
+    }
+    free(read_all());
+}
+
+/* Several times round the ring, lines of many lengths: one of them is cut by its end each time. */
+TEST(lines_are_whole_where_the_ring_begins_anew)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    static char long_text[1000];
+    size_t logged = 0;
+
+    for (size_t i = 0; i < sizeof(long_text) - 1; i++)
+        long_text[i] = alphabet[(i * i + i / 62) % 62];
+    block_begin();
+    for (int i = 0; logged < 4 * (size_t)LOG_QUEUE_BYTES; i++) {
+        int len = 100 + i * 37 % 900;
+        char wanted[1100];
+
+        snprintf(wanted, sizeof(wanted), "n=%d %.*s end\n", i, len, long_text);
+        log_info("n=%d %.*s end", i, len, long_text);
+        logged += (size_t)len;
+        assert_true(log_flush(10000));
+        assert_non_null(read_until(wanted, 0));
+    }
+    free(read_all());
 }
 
 TEST(line_has_the_time_it_was_logged_not_written)

@@ -45,6 +45,54 @@ TEST(rows_of_ended_threads_stay_in_the_sum)
     assert_int_equal(metric_sum(METRIC_SESSIONS), open);
 }
 
+static void *observe_once(void *context)
+{
+    metric_observe_us(HISTOGRAM_DELIVERY, 2000);
+    return context;
+}
+
+static bool renders(const char *text)
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    assert_true(metric_render(&out));
+    bool found = bytes_find_bytes(buf_bytes(&out), bytes_of(text), 0) < buf_len(&out);
+
+    buf_free(&out);
+    return found;
+}
+
+TEST(times_of_ended_threads_stay_in_the_histogram)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, observe_once, NULL), 0);
+    pthread_join(thread, NULL);
+    assert_true(renders("ringpost_delivery_latency_seconds_count 1\n"));
+    assert_true(renders("ringpost_delivery_latency_seconds_sum 0.002000\n"));
+}
+
+/* Values that differ in labels alone are one metric: said twice, a scrape is refused as a whole. */
+TEST(render_tells_of_each_metric_once)
+{
+    struct buf out;
+    struct bytes rest, line, other;
+
+    buf_init(&out, 1 << 20);
+    assert_true(metric_render(&out));
+    rest = buf_bytes(&out);
+    while (bytes_take_until(&rest, '\n', &line)) {
+        struct bytes behind = rest;
+
+        if (line.ptr[0] != '#')
+            continue;
+        while (bytes_take_until(&behind, '\n', &other))
+            assert_false(bytes_equal(line, other));
+    }
+    buf_free(&out);
+}
+
 TEST(render_has_help_type_and_value_of_every_metric)
 {
     struct buf out;

@@ -456,7 +456,37 @@ TEST(our_address_ends_the_search_for_more)
     assert_true(address_parse(BYTES("192.0.2.9"), 25, &ours[rules.ours_count++]));
     for (unsigned i = 1; i <= 40; i++)
         add_numbered(i, i, i == 9 || i == 30);
+    unsigned queries = f.server.queries;
+
     assert_string_equal(look_up("example"), "loop");
+    /* The MX, and two of each of the first names: what comes behind us is not asked for. */
+    assert_in_range(f.server.queries - queries, 1, 2 + 2 * MX_HOSTS_MAX);
+    fixture_close(&f);
+}
+
+/* What fails now may be there later: a set whose other hosts have no address is not refused. */
+TEST(host_that_fails_is_remembered_while_more_names_are_looked_up)
+{
+    mx_open();
+    for (unsigned i = 1; i <= 40; i++)
+        add_numbered(i, i, false);
+    server_behave(&f.server, "m3.example", 0, SAYS_SERVFAIL);
+    assert_string_equal(look_up("example"), "failed");
+    fixture_close(&f);
+}
+
+TEST(host_named_twice_counts_where_it_is_better)
+{
+    mx_open();
+    server_add(&f.server, "example 300 MX 30 a.example");
+    server_add(&f.server, "example 300 MX 20 b.example");
+    server_add(&f.server, "example 300 MX 10 a.example");
+    server_add(&f.server, "example 300 MX 40 b.example");
+    server_add(&f.server, "a.example 300 A 192.0.2.1");
+    server_add(&f.server, "b.example 300 A 192.0.2.2");
+    assert_string_equal(look_up("example"),
+                        "ok 10 a.example=192.0.2.1:25 20 b.example=192.0.2.2:25");
+    assert_string_equal(site, "(a>b).example");
     fixture_close(&f);
 }
 
