@@ -611,7 +611,7 @@ static const struct dns_answer *answer_of_packet(struct question *question, stru
 /* The same without a packet. A question that TCP was to decide is asked by UDP again. */
 static const struct dns_answer *answer_of_status(struct question *question, int status)
 {
-    if (!question->is_tcp || status == ARES_EDESTRUCTION)
+    if (!question->is_tcp)
         return answer_without_packet(question->resolver, status);
     start_vote(question);
     return NULL;

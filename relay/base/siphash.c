@@ -53,11 +53,11 @@ uint64_t siphash(const struct siphash_key *key, struct bytes text)
         key->k[0] ^ 0x6c7967656e657261,
         key->k[1] ^ 0x7465646279746573,
     };
-    size_t whole = text.len - text.len % WORD;
+    struct bytes rest = text;
 
-    for (size_t i = 0; i < whole; i += WORD)
-        absorb(&s, word_of(text.ptr + i, WORD));
-    absorb(&s, word_of(text.ptr + whole, text.len - whole) | (uint64_t)text.len << 56);
+    for (; rest.len >= WORD; rest = bytes_slice(rest, WORD, rest.len))
+        absorb(&s, word_of(rest.ptr, WORD));
+    absorb(&s, word_of(rest.ptr, rest.len) | (uint64_t)text.len << 56);
     s.c ^= 0xff;
     mix(&s, ROUNDS_AT_END);
     return s.a ^ s.b ^ s.c ^ s.d;

@@ -122,4 +122,4 @@ def pytest_sessionfinish(session):
         if run_as_root(session.config, nodes) != 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
     for node, reason in not_run.items():
-        print(f"not run: {node}: {reason}")
+        print(f"\nnot run: {node}: {reason}", end="", flush=True)  # pytest is still in a line of dots

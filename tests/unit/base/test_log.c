@@ -371,7 +371,7 @@ TEST(log_that_nobody_reads_makes_nobody_wait_and_is_told_what_is_missing)
     alarm(60); /* where a line waits for its reader, this ends the program */
     for (int i = 0; i < LINES; i++)
         log_info("n=%d %s", i, filler);
-    log_warn("careful"); /* what is important still has room */
+    log_warn("careful %s%s", filler, filler); /* what is important still has room */
     log_error("last words");
     assert_false(log_flush(20));
     alarm(0);
@@ -381,7 +381,7 @@ TEST(log_that_nobody_reads_makes_nobody_wait_and_is_told_what_is_missing)
     assert_true(written > 1000 && written < LINES);
     assert_int_equal(sum_dropped(text), LINES - written);
     assert_int_equal(metric_sum(METRIC_LOG_DROPPED) - dropped_before, LINES - written);
-    assert_non_null(strstr(text, " warn careful\n"));
+    assert_non_null(strstr(text, " warn careful "));
     assert_non_null(strstr(text, " error last words\n"));
     free(text);
 }
@@ -424,6 +424,27 @@ TEST(flushed_lines_have_been_written)
         assert_true(log_flush(10000));
         assert_non_null(read_until(text, 0));
     }
+    free(read_all());
+}
+
+static void fill_pipe(void)
+{
+    char zeros[4096] = {0};
+
+    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+    for (size_t len = sizeof(zeros); len > 0; len /= 2)
+        while (write(STDERR_FILENO, zeros, len) > 0)
+            ;
+    fcntl(STDERR_FILENO, F_SETFL, 0);
+}
+
+TEST(line_that_cannot_be_written_is_not_flushed)
+{
+    block_begin();
+    usleep(50 * 1000); /* the writer sleeps, and is at the beginning of a round when it is woken */
+    fill_pipe();
+    log_info("here");
+    assert_false(log_flush(200));
     free(read_all());
 }
 

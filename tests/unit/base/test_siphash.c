@@ -22,3 +22,10 @@ TEST(siphash_gives_the_published_numbers)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         expect_row(i, siphash(&key, bytes_range(text, rows[i].len)) == rows[i].hash);
 }
+
+TEST(siphash_of_nothing_does_not_depend_on_where_it_is)
+{
+    static const struct siphash_key key = {{1, 2}};
+
+    assert_int_equal(siphash(&key, BYTES_NONE), siphash(&key, bytes_range("x", 0)));
+}

@@ -26,6 +26,7 @@ enum behaviour {
     SAYS_BARE_CNAME,       /* only the first CNAME, no SOA */
     SAYS_NO_SOA,           /* negative answers without SOA */
     LOWERS_CASE,           /* of the question, over UDP and TCP */
+    LOWERS_CASE_OF_CNAME,  /* only the first one, as SAYS_BARE_CNAME */
     SAYS_WRONG_CASE,       /* over UDP: a forged answer that has one letter wrong; TCP: the truth */
     SAYS_WRONG_CASE_ONCE,  /* then the truth */
     SAYS_SERVFAIL_FORGED,  /* over UDP, one letter wrong; TCP: the truth */
@@ -239,7 +240,7 @@ static inline void server_write_truth(struct dns_server *server, const char *nam
     for (unsigned i = 0; i < 20 && alias != NULL; i++) {
         if (server_write_records(server, alias, type, &alias, &is_known) > 0)
             return;
-        if (behaviour == SAYS_BARE_CNAME && alias != NULL)
+        if ((behaviour == SAYS_BARE_CNAME || behaviour == LOWERS_CASE_OF_CNAME) && alias != NULL)
             return;
     }
     if (!is_known) {
@@ -322,6 +323,7 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
             server_write_truth(server, name, type, behaviour);
         return true;
     case LOWERS_CASE:
+    case LOWERS_CASE_OF_CNAME:
         memcpy(sent, name, sizeof(sent));
         break;
     case SAYS_SERVFAIL_FORGED:
