@@ -85,11 +85,52 @@ static void check_xtext(struct bytes text)
     arena_free(&arena);
 }
 
+/* `argument` without the spaces behind its label, in `copy`. */
+static struct bytes without_spaces(struct bytes argument, size_t label_len, uint8_t *copy)
+{
+    size_t rest = label_len;
+
+    while (rest < argument.len && argument.ptr[rest] == ' ')
+        rest++;
+    check(argument.len <= LINE_MAX_FUZZED);
+    memcpy(copy, argument.ptr, label_len);
+    memcpy(copy + label_len, argument.ptr + rest, argument.len - rest);
+    return bytes_range(copy, label_len + argument.len - rest);
+}
+
 static void check_refusal(const struct smtp_refusal *why)
 {
     check(why->code >= 500 && why->code <= 599);
     check(why->enhanced != NULL && why->enhanced[0] == '5');
     check(why->text != NULL && why->text[0] != '\0');
+}
+
+/* Lax is what has spaces behind its colon, and without them it says the same. */
+static void check_lax_mail(const struct smtp_mail *mail, struct bytes argument, uint8_t *copy)
+{
+    struct bytes strict = without_spaces(argument, strlen("FROM:"), copy);
+    struct smtp_refusal why;
+    struct smtp_mail again;
+
+    check(mail->is_lax == (strict.len < argument.len));
+    check(smtp_mail_parse(strict, &again, &why));
+    check(!again.is_lax);
+    check(bytes_equal(again.reverse_path.text, mail->reverse_path.text));
+    check(again.size == mail->size && again.body == mail->body && again.ret == mail->ret);
+    check(bytes_equal(again.envid, mail->envid) && again.smtputf8 == mail->smtputf8);
+}
+
+static void check_lax_rcpt(const struct smtp_rcpt *rcpt, struct bytes argument, uint8_t *copy)
+{
+    struct bytes strict = without_spaces(argument, strlen("TO:"), copy);
+    struct smtp_refusal why;
+    struct smtp_rcpt again;
+
+    check(rcpt->is_lax == (strict.len < argument.len));
+    check(smtp_rcpt_parse(strict, &again, &why));
+    check(!again.is_lax);
+    check(bytes_equal(again.forward_path.text, rcpt->forward_path.text));
+    check(again.notify == rcpt->notify && bytes_equal(again.orcpt, rcpt->orcpt));
 }
 
 static void check_argument(enum smtp_verb verb, struct bytes argument)
@@ -98,12 +139,14 @@ static void check_argument(enum smtp_verb verb, struct bytes argument)
     struct smtp_rcpt rcpt;
     struct smtp_refusal why = {0};
     struct bytes name;
+    uint8_t copy[LINE_MAX_FUZZED];
     uint64_t size;
     bool flag;
 
     if (verb == SMTP_MAIL) {
         if (smtp_mail_parse(argument, &mail, &why)) {
             check_address(&mail.reverse_path, argument);
+            check_lax_mail(&mail, argument, copy);
             check(mail.envid.len <= 100 && smtp_xtext_is_valid(mail.envid));
             check(!mail.reverse_path.is_utf8 || mail.smtputf8);
         } else {
@@ -112,6 +155,7 @@ static void check_argument(enum smtp_verb verb, struct bytes argument)
     } else if (verb == SMTP_RCPT) {
         if (smtp_rcpt_parse(argument, &rcpt, &why)) {
             check_address(&rcpt.forward_path, argument);
+            check_lax_rcpt(&rcpt, argument, copy);
             check(rcpt.forward_path.text.len > 0);
             check(rcpt.orcpt.len <= 500);
             check_no_controls(rcpt.orcpt);
