@@ -1,10 +1,10 @@
 /*
  * config.h - the configuration file, read into one immutable tree (ringpost.yaml(5)).
  *
- * Every key has a default; unknown keys, wrong types, bad units are errors that name file, line,
- * key and what was expected. A config is never changed once loaded: reload makes another and swaps
- * it whole or not at all. All memory is the config's arena, which goes with the last reference: the
- * program has one of the newest, a worker of each that it still uses.
+ * Every key is declared by a row (config_key.h). Unknown keys, wrong types, bad units are errors
+ * that name file, line, key and what was expected. A config is never changed once loaded: reload
+ * makes another and swaps it whole or not at all. All memory is the config's arena, which goes with
+ * the last reference: the program has one of the newest, a worker of each that it still uses.
  */
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "delivery/line/delivery.h"
 #include "dns/resolver.h"
 #include "queue/shard.h"
+#include "relay/config_key.h"
 #include "submission/submission.h"
 
 enum config_service { SERVICE_SUBMISSION };
@@ -23,6 +24,13 @@ struct config_listener {
     enum config_service service;
     size_t trust_count;
     struct network *trust;
+};
+
+/* As read; config_retry.c makes delivery.retries of it. */
+struct config_retry {
+    struct retry_rule base;
+    size_t destination_count;
+    struct retry_rule *destinations;
 };
 
 struct config_events {
@@ -46,9 +54,14 @@ struct config {
     unsigned sessions_max;        /* of the whole process */
     bool is_short_of_descriptors; /* so that default counts are lower than they would be */
     uint64_t memory_max;
+    size_t dns_server_count;
+    struct address *dns_servers; /* as read; the resolver has them as dns.servers */
     struct dns_settings dns;
     struct spool_settings spool;
     uint64_t min_free_bytes; /* on the spool's and the events' file systems, or no mail is taken */
+    struct config_retry retry;
+    size_t site_count;
+    struct egress_rule *sites; /* as read; with the rule for all they are delivery.egress_rules */
     struct delivery_settings delivery;
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;
@@ -62,20 +75,18 @@ struct config {
 /* Of so many open files, those that are not for sessions and connections. */
 uint64_t config_descriptors_other(uint64_t limit);
 
-/* May `next` take over without a restart? False with the key that forbids it in *key_out. */
+/* The rows of all keys (config_key.h). */
+const struct config_key *config_keys(void);
+
+/* May `next` take over without a restart? False with a key that forbids it in key_out. */
 must_use bool config_can_follow(const struct config *old, const struct config *next,
-                                const char **key_out);
+                                char key_out[static CONFIG_PATH_MAX]);
 
 /* Reads and checks. NULL on errors, each told as "file:line: key: what is wrong; expected ..." */
 struct config *config_load(const char *path, void (*error)(void *context, const char *text),
                            void *context);
 void config_keep(struct config *config);
 void config_release(struct config **config); /* any thread */
-
-/* Has this machine every address that `sources` send from? False after each that it has not was
- * told. Apart from config_load(): a file may be read elsewhere. */
-must_use bool config_check_sources(const struct config *config,
-                                   void (*error)(void *context, const char *text), void *context);
 
 /* Only state_dir, for commands that talk to the daemon: they must work while the file is being
  * edited and wrong elsewhere. False after the error was told. */

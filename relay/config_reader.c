@@ -5,49 +5,35 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "relay/config_value.h"
-
-static const char *const kind_expected[] = {
-    [CONFIG_STRING] = "text",
-    [CONFIG_BOOL] = "true or false",
-    [CONFIG_COUNT] = "a whole number",
-    [CONFIG_SIZE] = "a size with a unit, such as 25MiB",
-    [CONFIG_SIZE_SMALL] = "a size with a unit, such as 64KiB",
-    [CONFIG_SECONDS] = "a duration with a unit, such as 30s, 5m, 4h or 3d",
-    [CONFIG_MILLISECONDS] = "a duration with a unit, such as 250ms or 2s",
-    [CONFIG_PERCENT] = "a percentage, such as 20%",
-    [CONFIG_NUMBER] = "a number",
-    [CONFIG_RATE] = "a rate, such as 10/s or 600/m, or none",
-    [CONFIG_SECTION] = "a mapping",
-    [CONFIG_CUSTOM] = "a value",
-};
+#include "relay/config_scalar.h"
+#include "relay/config_suggest.h"
 
 void config_error(struct config_reader *reader, const yaml_node_t *node, const char *format, ...)
 {
     char text[1024], what[640], line[24] = "";
     va_list args;
 
+    if (reader->error_count > CONFIG_ERRORS_MAX)
+        return;
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
     if (node != NULL)
         snprintf(line, sizeof(line), ":%zu", node->start_mark.line + 1);
-    snprintf(text, sizeof(text), "%s%s: %s%s%s", reader->path, line, reader->key_path,
-             reader->key_path[0] == '\0' ? "" : ": ", what);
+    if (reader->error_count == CONFIG_ERRORS_MAX)
+        snprintf(text, sizeof(text), "%s%s: more than %d errors; the rest was not read",
+                 reader->path, line, CONFIG_ERRORS_MAX);
+    else
+        snprintf(text, sizeof(text), "%s%s: %s%s%s", reader->path, line, reader->key_path,
+                 reader->key_path[0] == '\0' ? "" : ": ", what);
     reader->error_count++;
     reader->error(reader->context, text);
 }
 
-bool config_scalar(struct config_reader *reader, yaml_node_t *node, const char *expected,
-                   struct bytes *text_out)
+/* There is no use in going on. */
+static bool is_over(const struct config_reader *reader)
 {
-    if (node->type != YAML_SCALAR_NODE) {
-        config_error(reader, node, "%s found; expected %s",
-                     node->type == YAML_MAPPING_NODE ? "a mapping" : "a list", expected);
-        return false;
-    }
-    *text_out = bytes_range(node->data.scalar.value, node->data.scalar.length);
-    return true;
+    return reader->is_full || reader->error_count > CONFIG_ERRORS_MAX;
 }
 
 void *config_alloc(struct config_reader *reader, size_t size)
@@ -55,9 +41,9 @@ void *config_alloc(struct config_reader *reader, size_t size)
     void *memory = arena_alloc(reader->arena, size);
 
     if (memory == NULL && !reader->is_full) {
-        reader->is_full = true;
         config_error(reader, NULL, "too much for one configuration; expected no more than %zu MiB",
                      reader->arena->used_max >> 20);
+        reader->is_full = true;
     }
     return memory;
 }
@@ -73,227 +59,294 @@ const char *config_string(struct config_reader *reader, struct bytes text)
     return copy;
 }
 
-/* Text to a number in the key's unit; false when it is not of its kind. */
-static bool scalar_number(enum config_kind kind, struct bytes text, uint64_t *value_out)
+static struct bytes node_text(const yaml_node_t *node)
 {
-    int64_t ms;
-    unsigned percent;
+    return bytes_range(node->data.scalar.value, node->data.scalar.length);
+}
 
-    switch (kind) {
-    case CONFIG_COUNT:
-        return bytes_to_u64(text, value_out);
-    case CONFIG_SIZE:
-    case CONFIG_SIZE_SMALL:
-        return value_size(text, value_out);
-    case CONFIG_SECONDS:
-        if (!value_duration(text, &ms) || ms % 1000 != 0)
-            return false;
-        *value_out = (uint64_t)ms / 1000;
-        return true;
-    case CONFIG_MILLISECONDS:
-        if (!value_duration(text, &ms))
-            return false;
-        *value_out = (uint64_t)ms;
-        return true;
-    case CONFIG_PERCENT:
-        if (!value_percent(text, &percent))
-            return false;
-        *value_out = percent;
-        return true;
-    case CONFIG_STRING:
-    case CONFIG_BOOL:
-    case CONFIG_NUMBER:
-    case CONFIG_RATE:
-    case CONFIG_SECTION:
-    case CONFIG_CUSTOM:
-        break;
+static const char *node_said(const yaml_node_t *node)
+{
+    return node->type == YAML_MAPPING_NODE    ? "a mapping"
+           : node->type == YAML_SEQUENCE_NODE ? "a list"
+                                              : "a value";
+}
+
+/* --- the place of what is read, for messages -------------------------------------------------- */
+
+static size_t path_enter_key(struct config_reader *reader, struct bytes name)
+{
+    size_t outer_len = strlen(reader->key_path);
+
+    snprintf(reader->key_path + outer_len, sizeof(reader->key_path) - outer_len, "%s%.*s",
+             outer_len == 0 ? "" : ".", BYTES_ARG(bytes_slice(name, 0, 64)));
+    return outer_len;
+}
+
+static size_t path_enter_item(struct config_reader *reader, size_t number)
+{
+    size_t outer_len = strlen(reader->key_path);
+
+    snprintf(reader->key_path + outer_len, sizeof(reader->key_path) - outer_len, "[%zu]", number);
+    return outer_len;
+}
+
+static void path_leave(struct config_reader *reader, size_t outer_len)
+{
+    reader->key_path[outer_len] = '\0';
+}
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+void config_set_standards(struct config_reader *reader, const struct config_key *keys, void *object)
+{
+    for (const struct config_key *key = keys; key->kind != CONFIG_END; key++) {
+        void *field = config_at(object, key->at);
+
+        if (key->kind == CONFIG_SECTION || key->kind == CONFIG_PART) {
+            config_set_standards(reader, key->keys, field);
+        } else if (key->standard != NULL) {
+            unsigned errors_before = reader->error_count;
+
+            config_take_scalar(reader, key, NULL, bytes_of(key->standard), field);
+            check(reader->error_count == errors_before); /* a row is wrong */
+        }
     }
-    check(false); /* a kind that is no number */
-    return false;
-}
-
-static void expected_error(struct config_reader *reader, yaml_node_t *node, struct bytes text,
-                           const char *expected)
-{
-    config_error(reader, node, "\"%.*s\" found; expected %s", BYTES_ARG(bytes_slice(text, 0, 80)),
-                 expected);
-}
-
-struct unit {
-    uint64_t factor;
-    const char *name;
-};
-
-/* In the largest unit that leaves no rest, as one would write it. */
-static const char *format_value(enum config_kind kind, uint64_t value, char text[static 32])
-{
-    static const struct unit sizes[] = {{1 << 30, "GiB"},
-                                        {1 << 20, "MiB"},
-                                        {1 << 10, "KiB"},
-                                        {1, "B"}};
-    static const struct unit seconds[] = {{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}};
-    static const struct unit milliseconds[] = {{1000, "s"}, {1, "ms"}};
-    static const struct unit percent[] = {{1, "%"}}, count[] = {{1, ""}};
-    const struct unit *unit = kind == CONFIG_SIZE || kind == CONFIG_SIZE_SMALL ? sizes
-                              : kind == CONFIG_SECONDS                         ? seconds
-                              : kind == CONFIG_MILLISECONDS                    ? milliseconds
-                              : kind == CONFIG_PERCENT                         ? percent
-                                                                               : count;
-
-    while (unit->factor > 1 && (value == 0 || value % unit->factor != 0))
-        unit++;
-    snprintf(text, 32, "%llu%s", (unsigned long long)(value / unit->factor), unit->name);
-    return text;
-}
-
-static void bounds_error(struct config_reader *reader, const struct config_key *key,
-                         yaml_node_t *node, struct bytes text, uint64_t max, bool is_above)
-{
-    char low[32], high[32];
-
-    format_value(key->kind, key->min, low);
-    format_value(key->kind, max, high);
-    if (key->max == 0 && key->min > 0 && !is_above)
-        config_error(reader, node, "\"%.*s\" is out of bounds; expected at least %s",
-                     BYTES_ARG(text), low);
-    else if (key->min == 0)
-        config_error(reader, node, "\"%.*s\" is out of bounds; expected at most %s",
-                     BYTES_ARG(text), high);
-    else
-        config_error(reader, node, "\"%.*s\" is out of bounds; expected from %s to %s",
-                     BYTES_ARG(text), low, high);
-}
-
-static void read_number(struct config_reader *reader, const struct config_key *key,
-                        yaml_node_t *node, struct bytes text, void *field)
-{
-    uint64_t value;
-    uint64_t max = key->max == 0 ? (key->kind == CONFIG_SIZE ? INT64_MAX : UINT32_MAX) : key->max;
-
-    if (!scalar_number(key->kind, text, &value)) {
-        expected_error(reader, node, text, kind_expected[key->kind]);
-        return;
-    }
-    if (value < key->min || value > max) {
-        bounds_error(reader, key, node, text, max, value > max);
-        return;
-    }
-    if (key->kind == CONFIG_SIZE)
-        *(uint64_t *)field = value;
-    else
-        *(unsigned *)field = (unsigned)value;
-}
-
-static void read_scalar(struct config_reader *reader, const struct config_key *key,
-                        yaml_node_t *node, void *field)
-{
-    struct bytes text;
-
-    if (!config_scalar(reader, node, kind_expected[key->kind], &text))
-        return;
-    switch (key->kind) {
-    case CONFIG_STRING:
-        if (text.len == 0)
-            expected_error(reader, node, text, kind_expected[key->kind]);
-        else
-            *(const char **)field = config_string(reader, text);
-        return;
-    case CONFIG_BOOL:
-        if (bytes_equal(text, BYTES("true")) || bytes_equal(text, BYTES("yes")))
-            *(bool *)field = true;
-        else if (bytes_equal(text, BYTES("false")) || bytes_equal(text, BYTES("no")))
-            *(bool *)field = false;
-        else
-            expected_error(reader, node, text, kind_expected[key->kind]);
-        return;
-    case CONFIG_NUMBER:
-        if (!value_number(text, field))
-            expected_error(reader, node, text, kind_expected[key->kind]);
-        return;
-    case CONFIG_RATE:
-        if (bytes_equal(text, BYTES("none")))
-            *(double *)field = 0;
-        else if (!value_rate(text, field))
-            expected_error(reader, node, text, kind_expected[key->kind]);
-        return;
-    case CONFIG_COUNT:
-    case CONFIG_SIZE:
-    case CONFIG_SIZE_SMALL:
-    case CONFIG_SECONDS:
-    case CONFIG_MILLISECONDS:
-    case CONFIG_PERCENT:
-        read_number(reader, key, node, text, field);
-        return;
-    case CONFIG_SECTION:
-    case CONFIG_CUSTOM:
-        break;
-    }
-    check(false); /* a kind that is no scalar */
 }
 
 static void read_value(struct config_reader *reader, const struct config_key *key,
-                       yaml_node_t *node, void *object)
+                       yaml_node_t *node, void *object);
+
+static bool is_in_mapping(const struct config_reader *reader, const yaml_node_t *mapping,
+                          const char *name)
 {
-    void *field = (char *)object + key->offset;
+    for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+         pair < mapping->data.mapping.pairs.top; pair++) {
+        yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
 
-    if (key->kind == CONFIG_SECTION)
-        config_read_mapping(reader, node, key->keys, object);
-    else if (key->kind == CONFIG_CUSTOM)
-        key->read(reader, node, field);
-    else
-        read_scalar(reader, key, node, field);
-}
-
-static void unknown_key(struct config_reader *reader, yaml_node_t *node,
-                        const struct config_key *keys)
-{
-    char names[400] = "";
-    size_t len = 0;
-
-    for (const struct config_key *key = keys; key->name != NULL && len < sizeof(names); key++)
-        len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len == 0 ? "" : ", ",
-                                key->name);
-    config_error(reader, node, "unknown key; expected one of %s", names);
-}
-
-static bool is_repeated(struct config_reader *reader, yaml_node_t *mapping, yaml_node_pair_t *pair,
-                        struct bytes name)
-{
-    for (yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier < pair; earlier++) {
-        yaml_node_t *key = yaml_document_get_node(reader->document, earlier->key);
-
-        if (key->type == YAML_SCALAR_NODE &&
-            bytes_equal(bytes_range(key->data.scalar.value, key->data.scalar.length), name))
+        if (key->type == YAML_SCALAR_NODE && bytes_equal(node_text(key), bytes_of(name)))
             return true;
     }
     return false;
 }
 
+static void check_required(struct config_reader *reader, const yaml_node_t *mapping,
+                           const struct config_key *keys)
+{
+    for (const struct config_key *key = keys; key->kind != CONFIG_END; key++)
+        if (key->is_required && !is_in_mapping(reader, mapping, key->name))
+            config_error(reader, mapping, "no %s; expected %s: %s", key->name, key->name,
+                         key->example);
+}
+
+static void read_section(struct config_reader *reader, const struct config_key *key,
+                         yaml_node_t *node, void *object)
+{
+    unsigned errors_before = reader->error_count;
+
+    config_read_mapping(reader, node, key->keys, object);
+    if (node->type == YAML_MAPPING_NODE)
+        check_required(reader, node, key->keys);
+    if (reader->error_count == errors_before && key->verify != NULL)
+        key->verify(reader, node, object);
+}
+
+static void read_item(struct config_reader *reader, const struct config_key *key, yaml_node_t *node,
+                      const void *base, void *element)
+{
+    const struct config_key *item = key->item;
+
+    if (base != NULL)
+        memcpy(element, base, item->at.size);
+    else if (item->kind == CONFIG_SECTION)
+        config_set_standards(reader, item->keys, element);
+    read_value(reader, item, node, element);
+}
+
+/* Names that must be unique: at most key->max items, so that looking at all pairs takes no time. */
+static void check_unique(struct config_reader *reader, const struct config_key *key,
+                         const yaml_node_t *list, const char *items, size_t count)
+{
+    for (const struct config_key *part = key->item->keys;
+         key->item->kind == CONFIG_SECTION && part->kind != CONFIG_END; part++) {
+        for (size_t i = 0; part->is_unique && i < count; i++) {
+            const char *const *name = config_const_at(items + i * key->item->at.size, part->at);
+
+            check(part->kind == CONFIG_TEXT && key->max > 0);
+            for (size_t k = 0; *name != NULL && k < i; k++) {
+                const char *const *earlier =
+                    config_const_at(items + k * key->item->at.size, part->at);
+
+                if (*earlier != NULL && strcmp(*earlier, *name) == 0)
+                    config_error(reader, config_item(reader, list, i),
+                                 "the %s \"%s\" stands in %s[%zu] too; expected each once",
+                                 part->name, *name, key->name, k);
+            }
+        }
+    }
+}
+
+static bool list_has_a_good_length(struct config_reader *reader, const struct config_key *key,
+                                   const yaml_node_t *node, size_t count)
+{
+    if (count == 0 && key->min > 0)
+        config_error(reader, node, "an empty list; expected at least one");
+    else if (key->max > 0 && count > key->max)
+        config_error(reader, node, "%zu found; expected at most %llu", count,
+                     (unsigned long long)key->max);
+    else
+        return true;
+    return false;
+}
+
+static void read_list(struct config_reader *reader, const struct config_key *key, yaml_node_t *node,
+                      void *object)
+{
+    const void *base = key->base_at.size == 0 ? NULL : config_at(object, key->base_at);
+    size_t item_size = key->item->at.size;
+
+    check(key->at.size == sizeof(void *) && key->count_at.size == sizeof(size_t) && item_size > 0);
+    if (node->type != YAML_SEQUENCE_NODE) {
+        config_error(reader, node, "%s found; expected a list", node_said(node));
+        return;
+    }
+    size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    if (!list_has_a_good_length(reader, key, node, count))
+        return;
+    char *items = config_alloc(reader, (count == 0 ? 1 : count) * item_size);
+    if (items == NULL)
+        return;
+    for (size_t i = 0; i < count && !is_over(reader); i++) {
+        size_t outer_len = path_enter_item(reader, i);
+
+        read_item(reader, key,
+                  yaml_document_get_node(reader->document, node->data.sequence.items.start[i]),
+                  base, items + i * item_size);
+        path_leave(reader, outer_len);
+    }
+    if (!is_over(reader))
+        check_unique(reader, key, node, items, count);
+    memcpy(config_at(object, key->at), &items, sizeof(items));
+    memcpy(config_at(object, key->count_at), &count, sizeof(count));
+}
+
+static void read_value(struct config_reader *reader, const struct config_key *key,
+                       yaml_node_t *node, void *object)
+{
+    const bool is_given = true;
+    char expected[CONFIG_FACT_MAX];
+    void *field = config_at(object, key->at);
+
+    if (key->kind == CONFIG_SECTION) {
+        read_section(reader, key, node, field);
+    } else if (key->kind == CONFIG_LIST) {
+        read_list(reader, key, node, object);
+    } else if (node->type != YAML_SCALAR_NODE) {
+        config_error(reader, node, "%s found; expected %s", node_said(node),
+                     config_expected(key, expected));
+    } else {
+        config_take_scalar(reader, key, node, node_text(node), field);
+        if (key->text_at.size != 0) {
+            const char *text = config_string(reader, node_text(node));
+
+            memcpy(config_at(object, key->text_at), &text, sizeof(text));
+        }
+    }
+    if (key->given_at.size != 0)
+        memcpy(config_at(object, key->given_at), &is_given, sizeof(is_given));
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* The row of a key, and the struct that its fields are of. NULL: there is none. */
+static const struct config_key *find_key(const struct config_key *keys, struct bytes name,
+                                         void *object, void **object_out)
+{
+    for (const struct config_key *key = keys; key->kind != CONFIG_END; key++) {
+        const struct config_key *found = NULL;
+
+        if (key->kind == CONFIG_PART)
+            found = find_key(key->keys, name, config_at(object, key->at), object_out);
+        if (found != NULL)
+            return found;
+        if (key->kind != CONFIG_PART && bytes_equal(name, bytes_of(key->name))) {
+            *object_out = object;
+            return key;
+        }
+    }
+    return NULL;
+}
+
+static void unknown_key(struct config_reader *reader, const yaml_node_t *node, struct bytes name,
+                        const struct config_key *keys)
+{
+    char names[400], meant[CONFIG_PATH_MAX];
+
+    config_list_names(keys, names, sizeof(names));
+    if (config_suggest(keys, reader->root, name, meant))
+        config_error(reader, node, "unknown key; did you mean %s? expected one of %s", meant,
+                     names);
+    else
+        config_error(reader, node, "unknown key; expected one of %s", names);
+}
+
+static bool is_repeated(const struct config_reader *reader, const yaml_node_t *mapping,
+                        const yaml_node_pair_t *pair, struct bytes name)
+{
+    for (yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier < pair; earlier++) {
+        yaml_node_t *key = yaml_document_get_node(reader->document, earlier->key);
+
+        if (key->type == YAML_SCALAR_NODE && bytes_equal(node_text(key), name))
+            return true;
+    }
+    return false;
+}
+
+/* Lists whose items start as what stands beside them are read when that was read. */
+enum pass { PASS_OTHERS, PASS_WITH_BASE };
+
 static void read_pair(struct config_reader *reader, yaml_node_t *mapping, yaml_node_pair_t *pair,
-                      const struct config_key *keys, void *object)
+                      const struct config_key *keys, void *object, enum pass pass)
 {
     yaml_node_t *key_node = yaml_document_get_node(reader->document, pair->key);
     yaml_node_t *value_node = yaml_document_get_node(reader->document, pair->value);
-    size_t outer_len = strlen(reader->key_path);
-    struct bytes name;
 
-    if (!config_scalar(reader, key_node, "a key", &name))
+    if (key_node->type != YAML_SCALAR_NODE) {
+        if (pass == PASS_OTHERS)
+            config_error(reader, key_node, "%s found; expected a key", node_said(key_node));
         return;
-    snprintf(reader->key_path + outer_len, sizeof(reader->key_path) - outer_len, "%s%.*s",
-             outer_len == 0 ? "" : ".", BYTES_ARG(bytes_slice(name, 0, 64)));
-    const struct config_key *key = keys;
-    while (key->name != NULL && !bytes_equal(name, bytes_of(key->name)))
-        key++;
-    if (key->name == NULL && reader->ignores_others)
-        ; /* the whole file is checked by whoever reads all of it */
-    else if (key->name == NULL)
-        unknown_key(reader, key_node, keys);
+    }
+    struct bytes name = node_text(key_node);
+    void *owner = NULL;
+    if (reader->only != NULL && !bytes_equal(name, bytes_of(reader->only)))
+        return; /* the whole file is checked by whoever reads all of it */
+    const struct config_key *key = find_key(keys, name, object, &owner);
+    bool has_base = key != NULL && key->base_at.size != 0;
+    if (has_base != (pass == PASS_WITH_BASE))
+        return;
+    size_t outer_len = path_enter_key(reader, name);
+    if (key == NULL)
+        unknown_key(reader, key_node, name, keys);
     else if (is_repeated(reader, mapping, pair, name))
         config_error(reader, key_node, "given twice");
     else
-        read_value(reader, key, value_node, object);
-    reader->key_path[outer_len] = '\0';
+        read_value(reader, key, value_node, owner);
+    path_leave(reader, outer_len);
 }
+
+void config_read_mapping(struct config_reader *reader, yaml_node_t *node,
+                         const struct config_key *keys, void *object)
+{
+    if (node->type != YAML_MAPPING_NODE) {
+        config_error(reader, node, "%s found; expected a mapping of keys", node_said(node));
+        return;
+    }
+    for (enum pass pass = PASS_OTHERS; pass <= PASS_WITH_BASE; pass++)
+        for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+             pair < node->data.mapping.pairs.top && !is_over(reader); pair++)
+            read_pair(reader, node, pair, keys, object, pass);
+}
+
+/* --- for cross checks ------------------------------------------------------------------------- */
 
 const yaml_node_t *config_item(const struct config_reader *reader, const yaml_node_t *list,
                                size_t number)
@@ -311,54 +364,8 @@ const yaml_node_t *config_node(const struct config_reader *reader, const char *k
          pair < root->data.mapping.pairs.top; pair++) {
         const yaml_node_t *name = yaml_document_get_node(reader->document, pair->key);
 
-        if (name->type == YAML_SCALAR_NODE &&
-            bytes_equal(bytes_range(name->data.scalar.value, name->data.scalar.length),
-                        bytes_of(key)))
+        if (name->type == YAML_SCALAR_NODE && bytes_equal(node_text(name), bytes_of(key)))
             return yaml_document_get_node(reader->document, pair->value);
     }
     return NULL;
-}
-
-void config_read_mapping(struct config_reader *reader, yaml_node_t *node,
-                         const struct config_key *keys, void *object)
-{
-    if (node->type != YAML_MAPPING_NODE) {
-        config_error(reader, node, "%s found; expected a mapping of keys",
-                     node->type == YAML_SEQUENCE_NODE ? "a list" : "a value");
-        return;
-    }
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         pair < node->data.mapping.pairs.top; pair++)
-        read_pair(reader, node, pair, keys, object);
-}
-
-void *config_read_list(struct config_reader *reader, yaml_node_t *node, size_t size,
-                       const void *defaults,
-                       void (*element)(struct config_reader *reader, yaml_node_t *item,
-                                       void *element),
-                       size_t *count_out)
-{
-    size_t outer_len = strlen(reader->key_path);
-
-    if (node->type != YAML_SEQUENCE_NODE) {
-        config_error(reader, node, "%s found; expected a list",
-                     node->type == YAML_MAPPING_NODE ? "a mapping" : "a value");
-        return NULL;
-    }
-    size_t count = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-    char *array = config_alloc(reader, (count == 0 ? 1 : count) * size);
-    if (array == NULL)
-        return NULL;
-    for (size_t i = 0; i < count; i++) {
-        yaml_node_t *item =
-            yaml_document_get_node(reader->document, node->data.sequence.items.start[i]);
-
-        if (defaults != NULL)
-            memcpy(array + i * size, defaults, size);
-        snprintf(reader->key_path + outer_len, sizeof(reader->key_path) - outer_len, "[%zu]", i);
-        element(reader, item, array + i * size);
-        reader->key_path[outer_len] = '\0';
-    }
-    *count_out = count;
-    return array;
 }

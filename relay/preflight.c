@@ -115,13 +115,27 @@ static void try_socket(struct preflight *p)
     close(fd);
 }
 
-/* --- ports ----------------------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------------------------- */
 
-/* The descriptor, so that two listeners on one port meet each other; -1 for none. */
+/* Takes an address of this machine for a moment: a port to listen on, or with port 0 any port, as
+ * an attempt to send does. The descriptor, so that two who want one port meet each other; else
+ * -errno. */
+static int hold_address(const struct address *address)
+{
+    return listener_bind(address, 1);
+}
+
+static void let_go(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* -1 where it is not held. */
 static int try_port(struct preflight *p, const char *key, const char *text,
                     const struct address *address)
 {
-    int fd = listener_bind(address, 1);
+    int fd = hold_address(address);
 
     if (fd >= 0 || (fd == -EADDRINUSE && p->is_served))
         return MAX(fd, -1);
@@ -147,8 +161,36 @@ static void try_ports(struct preflight *p)
         fds[count++] = try_port(p, "metrics", text, &config->metrics_address);
     }
     while (count > 0)
-        if (fds[--count] >= 0)
-            close(fds[count]);
+        let_go(fds[--count]);
+}
+
+static void try_source(struct preflight *p, size_t number, const char *key,
+                       const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int fd = hold_address(address);
+
+    let_go(fd);
+    if (fd >= 0)
+        return;
+    address_format(address, text);
+    fail(p, "%s:%zu: sources[%zu].%s: this machine cannot send from %s: %s", p->config->path,
+         p->config->source_lines[number], number, key, text, strerror(-fd));
+}
+
+bool preflight_sources(const struct config *config, preflight_tell *error, void *context)
+{
+    struct preflight p = {.config = config, .tell = error, .context = context, .is_good = true};
+
+    for (size_t i = 0; config->source_lines != NULL && i < config->delivery.source_count; i++) {
+        const struct source *source = &config->delivery.sources[i];
+
+        if (source->has_address4)
+            try_source(&p, i, "address", &source->address4);
+        if (source->has_address6)
+            try_source(&p, i, "address6", &source->address6);
+    }
+    return p.is_good;
 }
 
 bool preflight_try(const struct config *config, preflight_tell *error, void *context)

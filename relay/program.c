@@ -19,6 +19,7 @@
 #include "relay/control.h"
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
+#include "relay/preflight.h"
 #include "relay/stop_guard.h"
 
 enum { STOP_STAGE_MS_MIN = 1000, STOP_HANG_MS = 3000 };
@@ -185,17 +186,16 @@ static bool reload(struct program *program, void (*error)(void *context, const c
                    void *context)
 {
     struct config *old = program->config;
-    const char *key;
-    char text[256];
+    char key[CONFIG_PATH_MAX], text[4096];
 
     struct config *next = config_load(old->path, error, context);
     if (next == NULL)
         return false;
-    if (!config_check_sources(next, error, context)) {
+    if (!preflight_sources(next, error, context)) {
         config_release(&next);
         return false;
     }
-    if (!config_can_follow(old, next, &key)) {
+    if (!config_can_follow(old, next, key)) {
         snprintf(text, sizeof(text), "%s: %s changed: that needs a restart; nothing was changed",
                  next->path, key);
         error(context, text);

@@ -10,25 +10,10 @@
 #include <unistd.h>
 
 #include "relay/cli/cli.h"
+#include "relay/config_describe.h"
 #include "relay/preflight.h"
 
-enum { HOST_NAME_SIZE = 256 };
-
-static const char starter[] =
-    "# ringpost's configuration; ringpost.yaml(5) tells every key. `ringpost check` checks it.\n"
-    "hostname: %s          # the name in EHLO and Received: make it this host's full name\n"
-    "state_dir: %s\n"
-    "%suser: ringpost                        # whom a start by root serves as\n"
-    "listeners:\n"
-    "  # Clients of the trusted networks hand in mail without a login.\n"
-    "  - {address: \"%s\", service: submission, trust: [\"127.0.0.0/8\", \"::1/128\"]}\n"
-    "metrics: {listen: \"127.0.0.1:9925\"}   # GET /metrics, /health\n"
-    "# limits: {message_size: 25MiB, recipients: 1000, sessions: 20000, memory: 2GiB}\n"
-    "# dns: {servers: [\"127.0.0.1:53\"]}    # default: the system's\n"
-    "# retry: {first: 5m, factor: 2, max: 4h, jitter: 20%%, max_age: 3d}\n"
-    "# routes:                               # default: the MX of the recipient's domain\n"
-    "#   - {match: \"*.lab.example\", to: [\"10.0.0.9:2500\"]}\n"
-    "# delivery: {allow_private: [\"10.0.0.0/8\"]}  # private targets: refused unless named\n";
+enum { HOST_NAME_SIZE = 256, STARTER_MAX = 64 << 10 };
 
 /* The directory of `path` must exist for open(); /etc/ringpost is ours to make. */
 static void make_parent(const char *path)
@@ -58,10 +43,38 @@ static bool is_good_config(const char *path)
     return is_good;
 }
 
-/* The package makes the user. */
-static const char *user_comment(void)
+/* What a starter file sets; the package makes the user. False where it is longer than any file. */
+static bool make_starter(struct buf *text, const char *hostname, const char *state_dir,
+                         const char *listen)
 {
-    return geteuid() == 0 && getpwnam("ringpost") != NULL ? "" : "# ";
+    struct buf name, directory, listener;
+    struct config_starter_value values[] = {
+        {"hostname", NULL},   {"state_dir", NULL},
+        {"listeners", NULL},  {"metrics.listen", "\"127.0.0.1:9925\""},
+        {"user", "ringpost"},
+    };
+    bool has_user = geteuid() == 0 && getpwnam("ringpost") != NULL;
+
+    buf_init(&name, STARTER_MAX);
+    buf_init(&directory, STARTER_MAX);
+    buf_init(&listener, STARTER_MAX);
+    bool is_good = config_quote(&name, hostname) && buf_append_byte(&name, '\0') &&
+                   config_quote(&directory, state_dir) && buf_append_byte(&directory, '\0') &&
+                   buf_append(&listener, BYTES("{address: ")) && config_quote(&listener, listen) &&
+                   buf_append(&listener, BYTES(", service: submission, "
+                                               "trust: [\"127.0.0.0/8\", \"::1/128\"]}")) &&
+                   buf_append_byte(&listener, '\0');
+    if (is_good) {
+        values[0].yaml = (const char *)buf_bytes(&name).ptr;
+        values[1].yaml = (const char *)buf_bytes(&directory).ptr;
+        values[2].yaml = (const char *)buf_bytes(&listener).ptr;
+        is_good = config_write_starter(text, config_keys(), values,
+                                       ARRAY_LEN(values) - (has_user ? 0 : 1));
+    }
+    buf_free(&name);
+    buf_free(&directory);
+    buf_free(&listener);
+    return is_good;
 }
 
 /* The full name, as `hostname -f` finds it: the system's name, with a domain from its resolver
@@ -101,9 +114,20 @@ static void tell_what_is_left(const char *path)
     config_release(&config);
 }
 
+static bool write_all(int fd, struct bytes text)
+{
+    while (text.len > 0) {
+        ssize_t written = write(fd, text.ptr, text.len);
+
+        if (written <= 0)
+            return false;
+        text = bytes_slice(text, (size_t)written, text.len);
+    }
+    return true;
+}
+
 /* In a file beside it first: one that does not do must not take the place of one that does. */
-static int write_checked(const char *path, bool force, const char *hostname, const char *state_dir,
-                         const char *listen)
+static int write_checked(const char *path, bool force, struct bytes text)
 {
     char draft[4096];
     int code = EXIT_GOOD;
@@ -116,8 +140,8 @@ static int write_checked(const char *path, bool force, const char *hostname, con
     int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return cli_fail(EXIT_FAILED, "%s: %s", draft, strerror(errno));
-    int written = dprintf(fd, starter, hostname, state_dir, user_comment(), listen);
-    if (close(fd) < 0 || written < 0)
+    bool is_written = write_all(fd, text);
+    if (close(fd) < 0 || !is_written)
         code = cli_fail(EXIT_FAILED, "%s: %s", draft, strerror(errno));
     else if (!is_good_config(draft))
         code = cli_fail(EXIT_CONFIG, "%s: not written, for it would be wrong as told above", path);
@@ -148,7 +172,12 @@ static int run_init(struct cli *cli)
         find_hostname(host);
         hostname = host;
     }
-    int code = write_checked(cli->config_path, force, hostname, state_dir, listen);
+    struct buf text;
+    buf_init(&text, STARTER_MAX);
+    int code = make_starter(&text, hostname, state_dir, listen)
+                   ? write_checked(cli->config_path, force, buf_bytes(&text))
+                   : cli_fail(EXIT_USAGE, "what is given is too long for a configuration");
+    buf_free(&text);
     if (code != EXIT_GOOD)
         return code;
     if (cli->json) {

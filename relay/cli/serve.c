@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "relay/cli/cli.h"
+#include "relay/config_describe.h"
 #include "relay/preflight.h"
 
 static void print_error(void *context, const char *text)
@@ -17,7 +18,7 @@ static struct config *usable_config(const struct cli *cli)
 {
     struct config *config = cli_config(cli);
 
-    if (config != NULL && !config_check_sources(config, print_error, NULL))
+    if (config != NULL && !preflight_sources(config, print_error, NULL))
         config_release(&config);
     return config;
 }
@@ -91,13 +92,42 @@ static void print_checked(const struct cli *cli, const struct config *config)
                              json_text_of(config->state_dir), "warnings", warnings));
 }
 
+static json_t *text_or_null(const char *text)
+{
+    return text == NULL ? json_null() : json_text_of(text);
+}
+
+static void print_key(void *context, const struct config_key *key, const char *path)
+{
+    const struct cli *cli = context;
+    char facts[CONFIG_FACTS_MAX];
+
+    if (!cli->json) {
+        printf("%s: %s %s\n", path, key->says, config_facts(key, facts));
+        return;
+    }
+    cli_print_json(json_pack("{s:o,s:s,s:o,s:b,s:b,s:o,s:o}", "key", json_text_of(path), "kind",
+                             config_kind_name(key), "default", text_or_null(key->standard),
+                             "required", (int)key->is_required, "needs_restart",
+                             (int)key->needs_restart, "says", json_text_of(key->says), "facts",
+                             json_text_of(config_facts(key, facts))));
+}
+
 static int run_check(struct cli *cli)
 {
     const char *why;
     int code = EXIT_GOOD;
+    bool wants_keys = false;
+    struct cli_walk walk = {0};
 
-    if (cli->argc > 1)
-        return cli_misuse(cli, "it takes no arguments, but got %s", cli->argv[1]);
+    while (cli_option(cli, &walk))
+        if (!cli_flag(&walk, "--keys", &wants_keys))
+            return cli_misuse(cli, "unknown argument %s",
+                              walk.name != NULL ? walk.name : walk.word);
+    if (wants_keys) {
+        config_each_key(config_keys(), print_key, cli);
+        return EXIT_GOOD;
+    }
     struct config *config = usable_config(cli);
     if (config == NULL)
         return EXIT_CONFIG;
@@ -116,11 +146,13 @@ static int run_check(struct cli *cli)
 const struct cli_command cli_check = {
     "check",
     "check the configuration, and what serve will meet on this machine",
-    "usage: ringpost [-c FILE] check [--json]\n\n"
+    "usage: ringpost [-c FILE] check [--json]\n"
+    "       ringpost check --keys [--json]\n\n"
     "Names every error as file:line: key: what is wrong; expected what. Then tries what serve\n"
     "will: the kernel, the user, state_dir's owner and mode, the control socket's path, the ports\n"
     "(bound for a moment, unless the daemon of this state_dir has them). Run it as who serves.\n"
-    "Warns of what is legal and dangerous. Exit code 0, also with warnings, or 78.\n",
+    "Warns of what is legal and dangerous. Exit code 0, also with warnings, or 78.\n"
+    "--keys looks at no file: a line for each key that there is, with its default and bounds.\n",
     run_check,
 };
 
@@ -144,7 +176,6 @@ const struct cli_command cli_reload = {
     "have the daemon read its configuration again",
     "usage: ringpost [-c FILE] reload [--json]\n\n"
     "Takes the file over whole or not at all; errors are named and the old one stays in force.\n"
-    "hostname, state_dir, user, engines, listener addresses, dns, spool, events, metrics,\n"
-    "limits.memory and delivery.connections need a restart.\n",
+    "ringpost.yaml(5) says which keys need a restart.\n",
     run_reload,
 };

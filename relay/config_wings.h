@@ -1,0 +1,27 @@
+/*
+ * config_wings.h - the rows of all keys, a wing a file: config_core.c, config_limits.c and so on.
+ *
+ * Each is a row of kind CONFIG_PART, whose keys stand at the top of the file, and CONFIG_END.
+ */
+#pragma once
+
+#include "relay/config.h"
+#include "relay/config_reader.h"
+
+/* A row's place in struct config. */
+#define AT(member) CONFIG_PLACE(struct config, member)
+
+enum { CONFIG_ENGINES_MAX = 64 };
+
+extern const struct config_key config_core[];
+extern const struct config_key config_listeners[];
+extern const struct config_key config_limits[];
+extern const struct config_key config_dns[];
+extern const struct config_key config_retry[];
+extern const struct config_key config_routes[];
+extern const struct config_key config_sources[];
+extern const struct config_key config_delivery[];
+extern const struct config_key config_spool[];
+extern const struct config_key config_events[];
+extern const struct config_key config_metrics[];
+extern const struct config_key config_log[];
