@@ -172,7 +172,8 @@ static int build(struct worker *worker)
     if ((error = open_shards(worker)) < 0)
         return error;
     delivery_set_home(worker->delivery, worker->shards[0]);
-    worker->submission = submission_create(worker->engine, worker->shards[0], &config->submission);
+    worker->submission = submission_create(worker->engine, worker->shards[0], &config->submission,
+                                           &worker->shared->loads[worker->index].sessions);
     worker->listener_count = (unsigned)config->listener_count;
     worker->listeners = calloc(config->listener_count, sizeof(*worker->listeners));
     check(worker->listeners != NULL);

@@ -50,6 +50,7 @@ struct smtp_policy {
     void (*reset)(void *context, struct smtp_server *server);
     /* For rejected events. Called before the transaction is reset. */
     void (*refused)(void *context, struct smtp_server *server, const struct smtp_refused *refused);
-    /* The session is over and nothing of it is in flight; it may be freed. */
+    /* The session is over and nothing of it is in flight; its memory goes when this returns. NULL:
+     * the service holds nothing for it. */
     void (*closed)(void *context, struct smtp_server *server);
 };

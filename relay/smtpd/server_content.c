@@ -30,7 +30,7 @@ enum step handle_data(struct smtp_server *server, struct bytes argument __attrib
     server->incoming = (struct smtp_incoming){.swallowed = server->incoming.swallowed};
     dot_reader_init(&server->incoming.reader);
     pace_begin(server);
-    server_enter(server, SERVER_CONTENT);
+    session_enter(&server->session, SERVER_CONTENT);
     return server_reply(server, 354, NULL, "End data with <CR><LF>.<CR><LF>");
 }
 
@@ -97,12 +97,14 @@ enum step handle_bdat(struct smtp_server *server, struct bytes argument)
         server->transaction.has_chunks = true;
     else if (incoming->broken.code == 0) /* a pipeline is one error, not one a chunk */
         refuse_content(server, verdict);
-    server_enter(server, SERVER_CONTENT);
+    session_enter(&server->session, SERVER_CONTENT);
     return STEP_AGAIN;
 }
 
-enum step content_step(struct smtp_server *server)
+enum step content_step(struct session *session)
 {
+    struct smtp_server *server = server_of(session);
+
     return server->incoming.is_chunk ? chunk_step(server) : data_step(server);
 }
 
@@ -124,12 +126,12 @@ static size_t content_take_max(struct smtp_server *server, size_t arrived, size_
 static enum step data_step(struct smtp_server *server)
 {
     struct smtp_incoming *incoming = &server->incoming;
-    struct bytes input = conn_input(&server->conn);
+    struct bytes input = conn_input(&server->session.conn);
 
     if (incoming->reader.done)
         return content_whole(server);
     if (input.len == 0)
-        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+        return server->session.conn.eof ? STEP_CLOSE : STEP_WAIT;
     /* One byte less than there is room: the reader may hand out a CR that it held back. */
     size_t len = content_take_max(server, input.len + 1, 2);
     if (len < 2)
@@ -138,7 +140,7 @@ static enum step data_step(struct smtp_server *server)
     bool is_refused = incoming->refusal.code != 0;
     dot_read(&incoming->reader, &rest, is_refused ? nowhere : content_out, server);
     size_t taken = len - 1 - rest.len;
-    conn_consume(&server->conn, taken);
+    conn_consume(&server->session.conn, taken);
     incoming->received += taken;
     if (is_refused)
         return swallow(server, taken);
@@ -150,12 +152,12 @@ static enum step data_step(struct smtp_server *server)
 static enum step chunk_step(struct smtp_server *server)
 {
     struct smtp_incoming *incoming = &server->incoming;
-    struct bytes input = conn_input(&server->conn);
+    struct bytes input = conn_input(&server->session.conn);
 
     if (incoming->chunk_left == 0)
         return chunk_end(server);
     if (input.len == 0)
-        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+        return server->session.conn.eof ? STEP_CLOSE : STEP_WAIT;
     if (input.len > incoming->chunk_left)
         input.len = (size_t)incoming->chunk_left;
     size_t len = content_take_max(server, input.len, 1);
@@ -166,7 +168,7 @@ static enum step chunk_step(struct smtp_server *server)
     chunk_read(&incoming->reader, run);
     if (!is_refused)
         content_out(server, run);
-    conn_consume(&server->conn, len);
+    conn_consume(&server->session.conn, len);
     incoming->chunk_left -= len;
     incoming->received += len;
     if (is_refused)
@@ -196,7 +198,7 @@ static enum step chunk_end(struct smtp_server *server)
     if (incoming->refusal.code == 0 && incoming->is_last)
         return content_whole(server);
     if (incoming->refusal.code == 0) {
-        server_enter(server, SERVER_COMMAND);
+        session_enter(&server->session, SERVER_COMMAND);
         return server_reply(server, 250, "2.0.0", "Chunk taken");
     }
     incoming->broken = VERDICT_OK;
@@ -216,7 +218,7 @@ static enum step content_whole(struct smtp_server *server)
         return STEP_WAIT;
     if (server->incoming.refusal.code != 0)
         return say_refusal(server);
-    server_enter(server, SERVER_COMMIT);
+    session_enter(&server->session, SERVER_COMMIT);
     service->policy->content_end(service->context, server, &server->incoming.reader);
     return STEP_AGAIN;
 }
@@ -229,7 +231,7 @@ static enum step say_refusal(struct smtp_server *server)
      * another end of its content than we do, and what follows would be run as commands. */
     verdict.close |= server->incoming.reader.has_bare || server->incoming.reader.ends_in_cr;
     server->incoming.refusal = VERDICT_OK;
-    server_enter(server, SERVER_COMMAND);
+    session_enter(&server->session, SERVER_COMMAND);
     return server_say(server, verdict);
 }
 

@@ -15,7 +15,7 @@ static const char too_long[] = "The content takes too long, closing";
 void pace_begin(struct smtp_server *server)
 {
     server->incoming.received = 0;
-    server->incoming.began_ms = engine_now_ms(server->conn.engine);
+    server->incoming.began_ms = engine_now_ms(server->session.conn.engine);
     server->incoming.waits_since_ms = 0;
 }
 
@@ -25,9 +25,9 @@ void pace_wait(struct smtp_server *server)
 
     if (incoming->waits_since_ms != 0)
         return;
-    incoming->waits_since_ms = MAX(engine_now_ms(server->conn.engine), (int64_t)1);
+    incoming->waits_since_ms = MAX(engine_now_ms(server->session.conn.engine), (int64_t)1);
     /* The deadline that runs may be that of the rate. */
-    conn_deadline(&server->conn, server_block_ms(server));
+    conn_deadline(&server->session.conn, server_block_ms(server));
 }
 
 void pace_go_on(struct smtp_server *server)
@@ -36,7 +36,7 @@ void pace_go_on(struct smtp_server *server)
 
     if (incoming->waits_since_ms == 0)
         return;
-    incoming->began_ms += engine_now_ms(server->conn.engine) - incoming->waits_since_ms;
+    incoming->began_ms += engine_now_ms(server->session.conn.engine) - incoming->waits_since_ms;
     incoming->waits_since_ms = 0;
 }
 
@@ -44,8 +44,8 @@ static bool is_under_way(const struct smtp_server *server)
 {
     bool is_between_chunks = server->transaction.has_chunks || server->incoming.broken.code != 0;
 
-    return server->state == SERVER_CONTENT ||
-           (server->state == SERVER_COMMAND && is_between_chunks);
+    return server->session.state == SERVER_CONTENT ||
+           (server->session.state == SERVER_COMMAND && is_between_chunks);
 }
 
 static int64_t deadline_ms(const struct smtp_server *server)
@@ -67,7 +67,7 @@ static int64_t paced_ms(const struct smtp_server *server)
 
 static int64_t taken_ms(const struct smtp_server *server)
 {
-    return engine_now_ms(server->conn.engine) - server->incoming.began_ms;
+    return engine_now_ms(server->session.conn.engine) - server->incoming.began_ms;
 }
 
 int64_t pace_left_ms(const struct smtp_server *server)

@@ -1,7 +1,7 @@
 /*
  * server_parts.h - what the files of an SMTP server session share; nobody else includes it.
  *
- * smtp_server.c drives, server_verbs.c takes commands, server_content.c takes content,
+ * smtp_server.c has the states, server_verbs.c takes commands, server_content.c takes content,
  * server_pace.c bounds the time that takes, server_reply.c words the replies and keeps account of
  * what was refused.
  */
@@ -17,17 +17,16 @@ enum {
     SWALLOW_DEFAULT = 1 << 30, /* smtp_service.swallow_max */
     STRANGER_OUTPUT_MAX = 4096,
     STRANGER_INPUT_MAX = 8192, /* commands; nobody takes mail from strangers */
+    STEPS_MAX = 256,           /* a turn: a group of commands, not a whole input full of them */
 };
 
-enum step {
-    STEP_AGAIN, /* progress was made, run the current state's step again */
-    STEP_WAIT,  /* nothing more to do until the connection or the service wakes us */
-    STEP_CLOSE, /* the session is over: send what was written, then close */
-};
+static inline struct smtp_server *server_of(struct session *session)
+{
+    return container_of(session, struct smtp_server, session);
+}
 
 /* --- smtp_server.c ---------------------------------------------------------------------------- */
 
-void server_enter(struct smtp_server *server, enum smtp_server_state state);
 /* For a block of content to arrive. */
 int64_t server_block_ms(const struct smtp_server *server);
 /* RSET, EHLO, refused content, commit, the end: every way out of a transaction. */
@@ -35,7 +34,7 @@ void server_reset(struct smtp_server *server);
 
 /* --- server_verbs.c --------------------------------------------------------------------------- */
 
-enum step command_step(struct smtp_server *server);
+enum step command_step(struct session *session);
 
 /* What must hold before a command; what does not is a 503. */
 enum {
@@ -55,7 +54,7 @@ enum step server_count_idle(struct smtp_server *server);
 
 /* --- server_content.c ------------------------------------------------------------------------- */
 
-enum step content_step(struct smtp_server *server);
+enum step content_step(struct session *session);
 enum step handle_data(struct smtp_server *server, struct bytes argument);
 enum step handle_bdat(struct smtp_server *server, struct bytes argument);
 

@@ -12,7 +12,7 @@ static enum metric metric_of(const struct verdict *verdict);
 
 bool server_can_reply(const struct smtp_server *server)
 {
-    return conn_output_room(&server->conn) >= REPLY_ROOM;
+    return conn_output_room(&server->session.conn) >= REPLY_ROOM;
 }
 
 enum step server_reply(struct smtp_server *server, unsigned code, const char *enhanced,
@@ -20,8 +20,8 @@ enum step server_reply(struct smtp_server *server, unsigned code, const char *en
 {
     /* Every command begins with REPLY_ROOM free, so this fails for want of memory only: a reply
      * cannot be left out, the session can. */
-    if (!conn_printf(&server->conn, "%03u %s%s%s\r\n", code, enhanced != NULL ? enhanced : "",
-                     enhanced != NULL ? " " : "", text))
+    if (!conn_printf(&server->session.conn, "%03u %s%s%s\r\n", code,
+                     enhanced != NULL ? enhanced : "", enhanced != NULL ? " " : "", text))
         return STEP_CLOSE;
     return STEP_AGAIN;
 }
@@ -43,8 +43,9 @@ enum step server_say(struct smtp_server *server, struct verdict verdict)
 enum step server_leave(struct smtp_server *server, const char *enhanced, const char *text)
 {
     log_limited(LOG_LEVEL_INFO, "session=%u.%" PRIu64 " client=%s left=\"421 %s %s\" state=%s",
-                engine_index(server->conn.engine), server->serial, server->peer, enhanced, text,
-                smtp_server_state_name((enum smtp_server_state)server->state));
+                engine_index(server->session.conn.engine), server->session.serial,
+                server->session.peer, enhanced, text,
+                smtp_server_state_name((enum smtp_server_state)server->session.state));
     /* Best effort: a peer that reads nothing gets nothing. */
     (void)server_reply(server, 421, enhanced, text);
     return STEP_CLOSE;
@@ -72,8 +73,9 @@ static void count(struct smtp_server *server, enum smtp_verb verb, const struct 
         server->error_count++;
     log_limited(LOG_LEVEL_INFO,
                 "session=%u.%" PRIu64 " client=%s refused=\"%u %s %s\" at=%s rule=%s%s%s",
-                engine_index(server->conn.engine), server->serial, server->peer, verdict->code,
-                verdict->enhanced, verdict->text, names[verb] != NULL ? names[verb] : "command",
+                engine_index(server->session.conn.engine), server->session.serial,
+                server->session.peer, verdict->code, verdict->enhanced, verdict->text,
+                names[verb] != NULL ? names[verb] : "command",
                 verdict->rule != NULL ? verdict->rule : "service", key,
                 key[0] == '\0' ? "" : LOG_TEXT(address.ptr != NULL ? address : said));
 }
@@ -101,7 +103,7 @@ enum step server_refuse(struct smtp_server *server, enum smtp_verb verb, struct 
 
 enum step server_reply_greeting(struct smtp_server *server)
 {
-    if (!conn_printf(&server->conn, "220 %s ESMTP ringpost\r\n", server->service->hostname))
+    if (!conn_printf(&server->session.conn, "220 %s ESMTP ringpost\r\n", server->service->hostname))
         return STEP_CLOSE;
     return STEP_AGAIN;
 }
@@ -125,7 +127,7 @@ enum step server_reply_ehlo(struct smtp_server *server)
     if (len > 0)
         snprintf(limits + len, sizeof(limits) - len, "\r\n");
     /* RFC 1870 section 4: 0 says that there is no fixed limit. */
-    if (!conn_printf(&server->conn,
+    if (!conn_printf(&server->session.conn,
                      "250-%s\r\n"
                      "250-PIPELINING\r\n"
                      "250-SIZE %" PRIu64 "\r\n"

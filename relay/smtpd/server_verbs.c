@@ -51,26 +51,25 @@ static const struct verb verbs[] = {
     [SMTP_VERB_UNKNOWN] = {"", 0, false, false, handle_unknown},
 };
 
-enum step command_step(struct smtp_server *server)
+enum step command_step(struct session *session)
 {
-    struct bytes input = conn_input(&server->conn);
+    struct smtp_server *server = server_of(session);
+    struct bytes input = conn_input(&server->session.conn);
     struct bytes rest = input;
     struct bytes line;
 
-    if (server->is_stopping) /* RFC 5321 section 3.8 */
-        return server_leave(server, "4.3.2", "Service is shutting down, closing");
     if (!server_can_reply(server))
         return STEP_WAIT; /* the peer does not read; its deadline runs */
     if (server->skips_line)
         return skip_line(server);
     switch (smtp_line_take(&rest, COMMAND_LINE_MAX, &line)) {
     case SMTP_LINE_PARTIAL:
-        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+        return server->session.conn.eof ? STEP_CLOSE : STEP_WAIT;
     case SMTP_LINE_TOO_LONG:
         server->skips_line = true;
         return STEP_AGAIN;
     case SMTP_LINE_BARE:
-        conn_consume(&server->conn, input.len - rest.len);
+        conn_consume(&server->session.conn, input.len - rest.len);
         return server_refuse(server, SMTP_VERB_UNKNOWN,
                              VERDICT(500, "5.5.2", "A bare CR or NUL stands in the command line",
                                      "bare-newline"));
@@ -80,7 +79,7 @@ enum step command_step(struct smtp_server *server)
         break;
     }
     enum step next = take_command(server, line, rest.len > 0);
-    conn_consume(&server->conn, input.len - rest.len);
+    conn_consume(&server->session.conn, input.len - rest.len);
     return next;
 }
 
@@ -88,7 +87,7 @@ enum step command_step(struct smtp_server *server)
  * follows is then that somebody's, not the application's: none of it is read as commands. */
 static enum step refuse_bare_lf(struct smtp_server *server)
 {
-    conn_consume(&server->conn, conn_input(&server->conn).len);
+    conn_consume(&server->session.conn, conn_input(&server->session.conn).len);
     (void)server_refuse(server, SMTP_VERB_UNKNOWN,
                         VERDICT(500, "5.5.2", "Lines end in CRLF, not in a bare LF; closing",
                                 "bare-newline"));
@@ -98,18 +97,18 @@ static enum step refuse_bare_lf(struct smtp_server *server)
 /* A line that is too long is dropped up to its end, then answered once. */
 static enum step skip_line(struct smtp_server *server)
 {
-    struct bytes input = conn_input(&server->conn);
+    struct bytes input = conn_input(&server->session.conn);
     size_t lf = bytes_find(input, '\n', 0);
 
     if (lf == input.len) {
         /* A CR at the end may be half of a CRLF. */
         bool ends_in_cr = input.len > 0 && input.ptr[input.len - 1] == '\r';
-        conn_consume(&server->conn, input.len - ends_in_cr);
-        return server->conn.eof ? STEP_CLOSE : STEP_WAIT;
+        conn_consume(&server->session.conn, input.len - ends_in_cr);
+        return server->session.conn.eof ? STEP_CLOSE : STEP_WAIT;
     }
     if (lf == 0 || input.ptr[lf - 1] != '\r')
         return refuse_bare_lf(server);
-    conn_consume(&server->conn, lf + 1);
+    conn_consume(&server->session.conn, lf + 1);
     server->skips_line = false;
     /* 5.5.6 looks fit but is registered for AUTH exchanges alone (RFC 4954 section 4). */
     return server_refuse(server, SMTP_VERB_UNKNOWN,
@@ -149,7 +148,7 @@ static enum step take_command(struct smtp_server *server, struct bytes line, boo
     metric_inc(METRIC_SMTPD_COMMANDS);
     const struct verb *verb = &verbs[command.verb];
     if (server->must_wait && ends_group(server, command.verb) &&
-        (has_more || conn_has_unread(&server->conn)))
+        (has_more || conn_has_unread(&server->session.conn)))
         return server_refuse_early(server);
     if (verb->is_idle && server_count_idle(server) == STEP_CLOSE)
         return STEP_CLOSE;

@@ -26,8 +26,10 @@
  */
 #pragma once
 
-#include "io/conn.h"
+#include "serve/session.h"
 #include "smtpd/policy.h"
+
+struct service;
 
 enum smtp_server_state {
     SERVER_GREET,
@@ -38,7 +40,7 @@ enum smtp_server_state {
     SERVER_STATE_COUNT,
 };
 
-/* One a listener and engine; replaced whole on reload, old sessions keep theirs. */
+/* One a generation of the service's settings (serve/generation.h), which its sessions keep. */
 enum {
     SMTP_SERVER_ERRORS_DEFAULT = 20, /* Postfix's smtpd_hard_error_limit */
     SMTP_SERVER_IDLE_DEFAULT = 100,  /* Postfix's smtpd_junk_command_limit */
@@ -64,7 +66,6 @@ struct smtp_service {
     unsigned content_rate_min;   /* bytes a second of content; 0: any */
     uint64_t swallow_max; /* bytes of refused content that a session may make us read; 0: 1 GiB */
     bool is_strict;       /* no spaces behind "FROM:" and "TO:" (RFC 5321 section 3.3) */
-    unsigned *references; /* sessions that use it; may be NULL */
 };
 
 /* One MAIL..DATA exchange (RFC 5321 section 3.3); cleared whole, in one place. */
@@ -91,13 +92,10 @@ struct smtp_incoming {
 };
 
 struct smtp_server {
-    struct conn conn;
+    struct session session; /* the driver's: connection, state, name */
     const struct smtp_service *service;
-    uint8_t state; /* written by server_enter() only */
-    bool is_running;
     bool has_greeted; /* EHLO or HELO was answered */
     bool is_esmtp;    /* it was EHLO */
-    bool is_stopping;
     bool is_stranger; /* set before the start: anybody may be behind it, so it gets small buffers */
     bool skips_line;  /* inside a line that was too long */
     bool must_wait;   /* has neither logged in nor is it trusted: talking out of turn ends it */
@@ -105,24 +103,17 @@ struct smtp_server {
     struct smtp_incoming incoming;
     unsigned mail_count, error_count, command_count, idle_count;
     char ehlo[256]; /* what the client said it is; empty before */
-    char peer[ADDRESS_TEXT_MAX];
-    struct list_node sessions; /* the service's list of sessions */
-    uint64_t serial;           /* "session=" in logs */
 };
 
-/* Takes over an accepted fd. The object is zeroed and comes from the caller's slab; policy->closed
- * gives it back. */
+/* Takes over an accepted fd. The object comes from service_admit() (serve/service.h) or is zeroed;
+ * policy->closed is told when it is over. session_stop() says 421 4.3.2 at the next command
+ * boundary (RFC 5321 section 3.8): content and commits under way finish. */
 void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd,
                        const struct smtp_service *service);
-/* Graceful stop: 421 4.3.2 at the next command boundary (RFC 5321 section 3.8); content and commits
- * under way finish. */
-void smtp_server_stop(struct smtp_server *server);
-void smtp_server_abort(struct smtp_server *server); /* at once; closed() comes later */
-
-/* Gives back the memory of a session that holds much of it: 421 and the end; at once if it does not
- * even read what it was answered. */
-void smtp_server_shed(struct smtp_server *server);
-/* What ending it gives back: its buffers; not what the service holds for it. */
+/* Whether ending it for want of memory gains anything: not one that ends already, nor one whose
+ * content is being answered. */
+bool smtp_server_can_be_shed(const struct smtp_server *server);
+/* What that gives back: its buffers, not what the service holds for it. */
 size_t smtp_server_memory(const struct smtp_server *server);
 
 /* The service's answers. */
@@ -131,7 +122,7 @@ void smtp_server_resume(struct smtp_server *server); /* there is room for conten
 void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, const char *id);
 /* Answers an fd that no session can be had for with 421, best effort, and closes it. `text` as a
  * verdict's. */
-void smtp_server_turn_away(struct engine *engine, int fd, const char *hostname,
+void smtp_server_turn_away(struct service *service, int fd, const char *hostname,
                            const char *enhanced, const char *text);
 
 const char *smtp_server_state_name(enum smtp_server_state state);

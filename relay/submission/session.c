@@ -5,21 +5,23 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "submission/pressure.h"
 
 static void on_resume(void *context);
 static void on_done(void *context, struct verdict verdict, const char *id);
 
-static struct session *session_of(struct smtp_server *server)
+static struct submission_session *session_of(struct smtp_server *server)
 {
-    return container_of(server, struct session, server);
+    return container_of(server, struct submission_session, server);
 }
 
-size_t session_memory(const struct session *session)
+size_t submission_held(const struct session *session)
 {
-    const struct intake *intake = session->server.transaction.of_service;
+    const struct smtp_server *server = container_of(session, struct smtp_server, session);
+    const struct intake *intake = server->transaction.of_service;
 
-    return smtp_server_memory(&session->server) + (intake != NULL ? intake_memory(intake) : 0);
+    if (!smtp_server_can_be_shed(server))
+        return 0;
+    return smtp_server_memory(server) + (intake != NULL ? intake_memory(intake) : 0);
 }
 
 /* submission_accept() has turned away whom it had to before there was a session. */
@@ -33,15 +35,15 @@ static struct verdict on_connected(void *context __attribute__((unused)),
 static struct verdict on_mail(void *context, struct smtp_server *server,
                               const struct smtp_mail *mail)
 {
-    struct generation *generation = context;
-    struct session *session = session_of(server);
+    struct settings_generation *generation = context;
+    struct submission_session *session = session_of(server);
     struct intake_client client = {
-        .ip = bytes_of(server->peer),
+        .ip = bytes_of(server->session.peer),
         .ehlo = bytes_of(server->ehlo),
         .service = bytes_of(session->listener->name),
         .hostname = bytes_of(generation->hostname),
         .is_esmtp = server->is_esmtp,
-        .session = server->serial,
+        .session = server->session.serial,
     };
     struct intake_answer answer = {server, on_resume, on_done};
 
@@ -49,7 +51,7 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
 
     if (!session->is_trusted) /* RFC 4954 section 6 */
         return verdict_refuse(530, "5.7.0", "Authentication required", "trust");
-    if (pressure_is_high(generation->submission))
+    if (pressure_is_high(&generation->submission->service.pressure))
         return intake_out_of_memory();
     struct verdict verdict =
         intake_open(&generation->submission->home, mail, &client, &answer, &intake);
@@ -66,9 +68,10 @@ static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp
 static struct verdict on_content_begin(void *context,
                                        struct smtp_server *server __attribute__((unused)))
 {
-    const struct generation *generation = context;
+    const struct settings_generation *generation = context;
 
-    return pressure_is_high(generation->submission) ? intake_out_of_memory() : VERDICT_OK;
+    return pressure_is_high(&generation->submission->service.pressure) ? intake_out_of_memory()
+                                                                       : VERDICT_OK;
 }
 
 static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)
@@ -85,7 +88,7 @@ static void on_content(void *context __attribute__((unused)), struct smtp_server
 static void on_content_end(void *context, struct smtp_server *server,
                            const struct dot_reader *reader)
 {
-    const struct generation *generation = context;
+    const struct settings_generation *generation = context;
     unsigned received_max = generation->settings.received_max;
 
     intake_end(server->transaction.of_service, reader->has_8bit,
@@ -110,9 +113,9 @@ static void on_reset(void *context __attribute__((unused)), struct smtp_server *
     intake_let_go(&intake);
 }
 
-static bool may_note(struct submission *submission, const struct session *session)
+static bool may_note(struct submission *submission, const struct submission_session *session)
 {
-    int64_t now_ms = engine_now_ms(submission->engine);
+    int64_t now_ms = engine_now_ms(submission->service.engine);
 
     if (!session->is_trusted && !note_budget_take(&submission->stranger_notes, now_ms)) {
         metric_inc(METRIC_SUBMISSION_STRANGERS_UNTOLD);
@@ -136,7 +139,7 @@ static const char *class_of(const struct smtp_enhanced *enhanced)
 static void on_refused(void *context, struct smtp_server *server,
                        const struct smtp_refused *refused)
 {
-    struct generation *generation = context;
+    struct settings_generation *generation = context;
     struct submission *submission = generation->submission;
     struct smtp_enhanced enhanced = {0};
     struct bytes enhanced_text = bytes_of(refused->verdict.enhanced);
@@ -150,8 +153,8 @@ static void on_refused(void *context, struct smtp_server *server,
     check(is_enhanced);
     struct event event = {
         .kind = EVENT_REJECTED,
-        .time_ms = engine_wall_ms(submission->engine),
-        .client_ip = bytes_of(server->peer),
+        .time_ms = engine_wall_ms(submission->service.engine),
+        .client_ip = bytes_of(server->session.peer),
         .client_ehlo = bytes_of(server->ehlo),
         .service = bytes_of(session_of(server)->listener->name),
         .times = {-1, -1, -1, -1, -1, -1},
@@ -176,13 +179,6 @@ static void on_refused(void *context, struct smtp_server *server,
         metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
 }
 
-static void on_closed(void *context, struct smtp_server *server)
-{
-    struct generation *generation = context;
-
-    submission_session_gone(generation->submission, session_of(server), generation);
-}
-
 const struct smtp_policy submission_policy = {
     .connected = on_connected,
     .mail = on_mail,
@@ -193,5 +189,4 @@ const struct smtp_policy submission_policy = {
     .content_end = on_content_end,
     .reset = on_reset,
     .refused = on_refused,
-    .closed = on_closed,
 };

@@ -28,7 +28,7 @@ struct submission_settings {
     unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
     unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
                                          421 4.7.0; 0: no limit */
-    uint64_t memory_max;              /* of the process: pressure.h; 0: no limit */
+    uint64_t memory_max;              /* of the process: serve/pressure.h; 0: no limit */
     size_t line_length_max;
     unsigned errors_max;
     unsigned idle_commands_max;
@@ -47,10 +47,9 @@ struct submission_listener {
 
 struct submission;
 
+/* `load`: where the listener looks for the number of sessions (listener_load.sessions). */
 struct submission *submission_create(struct engine *engine, struct shard *shard,
-                                     const struct submission_settings *settings);
-/* Keeps the number of sessions in *load from now on: listener_load.sessions of this engine. */
-void submission_count_in(struct submission *submission, _Atomic int *load);
+                                     const struct submission_settings *settings, _Atomic int *load);
 /* New sessions use these; sessions that run keep theirs. Copies what it needs. */
 void submission_configure(struct submission *submission,
                           const struct submission_settings *settings);

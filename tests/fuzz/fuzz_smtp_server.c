@@ -141,7 +141,7 @@ static void run_end(struct run *run, bool is_checked)
     chat_stub_release(&run->stub);
     if (run->fd >= 0)
         shutdown(run->fd, SHUT_WR);
-    while (run->stub.session_count > 0) {
+    while (chat_stub_sessions(&run->stub) > 0) {
         check(++turns < TURNS_MAX);
         run_turn(run);
         chat_stub_release(&run->stub);

@@ -20,16 +20,17 @@ SENTENCES = re.compile(r"^(?:strerror|strerrordesc_np)\(")
 SENTENCE_NAMES = {
     "relay/publisher.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
-    "relay/submission/submission.c": {"enhanced", "text"},
+    "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
-    r"^(?:id|peer|server->peer|event_kind_name\(.*\)|smtp_server_state_name\(.*\)"
+    r"^(?:id|peer|server->session\.peer|event_kind_name\(.*\)|smtp_server_state_name\(.*\)"
     r"|states\[.*\]\.name|kind_names\[.*\]|config->listeners\[i\]\.address_text"
     r"|listener->settings\.name|BYTES_ARG\((?:event->(?:mx_ip|class|rule)|message->client_ip)\))$")
 WORD_NAMES = {
     "relay/metrics_http.c": {"text"}, "relay/program_open.c": {"key", "text"},
-    "relay/submission/submission.c": {"rule"},
+    "relay/serve/session.c": {"from->name", "to->name"},
+    "relay/submission/submission.c": {"words[answer].rule"},
     "relay/smtpd/server_reply.c": {
         "key", 'names[verb] != NULL ? names[verb] : "command"',
         'verdict->rule != NULL ? verdict->rule : "service"',

@@ -164,7 +164,7 @@ static bool is_idle(void *context)
 {
     const struct stub_service *service = context;
 
-    return service->stub.session_count == 0;
+    return chat_stub_sessions(&service->stub) == 0;
 }
 
 static void free_service(void *context)

@@ -39,6 +39,7 @@ struct real_service {
     struct submission_listener listener;
     char directory[64];
     bool is_stopping, is_closing, is_closed;
+    _Atomic int load;
 };
 
 /* A message that is being read back. */
@@ -286,7 +287,8 @@ static bool start(void *context)
         fprintf(stderr, "shard_open: %d %s\n", error, why);
         return false;
     }
-    service->submission = submission_create(service->engine, service->shard, &service->settings);
+    service->submission =
+        submission_create(service->engine, service->shard, &service->settings, &service->load);
     return true;
 }
 
@@ -375,6 +377,7 @@ static void free_service(void *context)
 
     if (service->submission != NULL) {
         check(submission_sessions(service->submission) == 0);
+        check(service->load == 0);
         submission_free(&service->submission);
         shard_free(&service->shard);
     }

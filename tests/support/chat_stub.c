@@ -1,31 +1,29 @@
 /* chat_stub.c - see chat_stub.h. */
 #include "support/chat_stub.h"
 
-#include <stdlib.h>
-
 #include "support/chat.h"
 
-enum { CONTENT_MAX = 64 << 20 };
+enum { CONTENT_MAX = 64 << 20, SESSIONS_MAX = 100 };
 
-struct session {
-    struct smtp_server server; /* first: sessions are found by their server */
+struct stub_session {
+    struct smtp_server server;
     struct buf envelope, content;
     bool is_in_transaction;
     bool is_committing;
 };
 
-static struct session *session_of(struct smtp_server *server)
+static struct stub_session *session_of(struct smtp_server *server)
 {
-    return container_of(server, struct session, server);
+    return container_of(server, struct stub_session, server);
 }
 
 static struct verdict on_connected(void *context, struct smtp_server *server)
 {
     struct chat_stub *stub = context;
 
-    check(server->state == SERVER_GREET);
+    check(server->session.state == SERVER_GREET);
     if (stub->facts != NULL)
-        chat_fact(stub->facts, "connected %s", server->peer);
+        chat_fact(stub->facts, "connected %s", server->session.peer);
     server->must_wait = stub->rules.must_wait;
     return stub->rules.connected;
 }
@@ -34,7 +32,7 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
                               const struct smtp_mail *mail)
 {
     struct chat_stub *stub = context;
-    struct session *session = session_of(server);
+    struct stub_session *session = session_of(server);
 
     check(!session->is_in_transaction);
     if (stub->facts != NULL)
@@ -54,7 +52,7 @@ static struct verdict on_rcpt(void *context, struct smtp_server *server,
                               const struct smtp_rcpt *rcpt)
 {
     struct chat_stub *stub = context;
-    struct session *session = server->transaction.of_service;
+    struct stub_session *session = server->transaction.of_service;
 
     check(session->is_in_transaction);
     if (stub->facts != NULL)
@@ -74,7 +72,7 @@ static struct verdict on_rcpt(void *context, struct smtp_server *server,
 static struct verdict on_begin(void *context, struct smtp_server *server)
 {
     struct chat_stub *stub = context;
-    struct session *session = server->transaction.of_service;
+    struct stub_session *session = server->transaction.of_service;
 
     check(session->is_in_transaction);
     check(server->transaction.recipient_count > 0);
@@ -93,7 +91,7 @@ static size_t on_room(void *context, struct smtp_server *server __attribute__((u
 static void on_content(void *context, struct smtp_server *server, struct bytes run)
 {
     struct chat_stub *stub = context;
-    struct session *session = server->transaction.of_service;
+    struct stub_session *session = server->transaction.of_service;
 
     check(session->is_in_transaction);
     check(!session->is_committing);
@@ -103,7 +101,7 @@ static void on_content(void *context, struct smtp_server *server, struct bytes r
         stub->rules.room -= run.len;
 }
 
-static void answer(struct chat_stub *stub, struct session *session)
+static void answer(struct chat_stub *stub, struct stub_session *session)
 {
     session->is_committing = false;
     if (stub->rules.commit.code == 0 && stub->facts != NULL) {
@@ -129,9 +127,9 @@ static void check_is_clean(struct bytes content)
 static void on_end(void *context, struct smtp_server *server, const struct dot_reader *reader)
 {
     struct chat_stub *stub = context;
-    struct session *session = server->transaction.of_service;
+    struct stub_session *session = server->transaction.of_service;
 
-    check(server->state == SERVER_COMMIT);
+    check(server->session.state == SERVER_COMMIT);
     check(session->is_in_transaction);
     check(reader->size == buf_len(&session->content));
     check(!reader->has_bare && !reader->has_nul);
@@ -148,7 +146,7 @@ static void on_end(void *context, struct smtp_server *server, const struct dot_r
 static void on_reset(void *context, struct smtp_server *server)
 {
     struct chat_stub *stub = context;
-    struct session *session = server->transaction.of_service;
+    struct stub_session *session = server->transaction.of_service;
 
     check(session->is_in_transaction);
     session->is_in_transaction = false;
@@ -176,16 +174,13 @@ static void on_refused(void *context, struct smtp_server *server __attribute__((
 static void on_closed(void *context, struct smtp_server *server)
 {
     struct chat_stub *stub = context;
-    struct session *session = session_of(server);
+    struct stub_session *session = session_of(server);
 
     check(!session->is_in_transaction);
-    list_remove(&server->sessions);
-    stub->session_count--;
     if (stub->facts != NULL)
         chat_fact(stub->facts, "closed");
     buf_free(&session->envelope);
     buf_free(&session->content);
-    free(session);
 }
 
 static const struct smtp_policy policy = {
@@ -206,8 +201,20 @@ static void answer_all(struct turn_end *turn_end)
     chat_stub_release(container_of(turn_end, struct chat_stub, answer));
 }
 
+static size_t held(const struct session *session __attribute__((unused)))
+{
+    return 0;
+}
+
+static const struct service_kind kind = {
+    .session_size = sizeof(struct stub_session),
+    .pressure = {.held = held, .shed = session_shed},
+};
+
 void chat_stub_init(struct chat_stub *stub, struct engine *engine)
 {
+    struct service_limits limits = {.sessions_max = SESSIONS_MAX};
+
     *stub = (struct chat_stub){
         .engine = engine,
         .service = {.policy = &policy,
@@ -215,38 +222,43 @@ void chat_stub_init(struct chat_stub *stub, struct engine *engine)
                     .name = "stub",
                     .hostname = "relay.example",
                     .message_size_max = 1 << 20,
-                    .recipients_max = 1000,
-                    .references = &stub->references},
+                    .recipients_max = 1000},
         .rules = {.room = SIZE_MAX},
     };
-    list_init(&stub->sessions);
+    generation_init(&stub->generation, NULL);
+    service_init(&stub->serving, engine, &kind, &stub->load);
+    service_configure(&stub->serving, &limits, &stub->generation);
     turn_end_init(&stub->answer, answer_all);
 }
 
 void chat_stub_accept(struct chat_stub *stub, int fd)
 {
-    struct session *session = calloc(1, sizeof(*session));
+    struct address nobody = {0}; /* a socketpair's end has none */
+    struct session *admitted;
 
-    check(session != NULL);
+    check(service_admit(&stub->serving, &nobody, &admitted) == SERVICE_ADMITS);
+    struct stub_session *session = container_of(admitted, struct stub_session, server.session);
     buf_init(&session->envelope, 1 << 20);
     buf_init(&session->content, CONTENT_MAX);
-    list_node_init(&session->server.sessions);
-    list_push_back(&stub->sessions, &session->server.sessions);
-    stub->session_count++;
     smtp_server_start(&session->server, stub->engine, fd, &stub->service);
+}
+
+static struct smtp_server *server_at(struct list_node *node)
+{
+    return container_of(node, struct smtp_server, session.node);
 }
 
 void chat_stub_room(struct chat_stub *stub, size_t room)
 {
     stub->rules.room = room;
-    list_for_each(node, &stub->sessions)
-        smtp_server_resume(container_of(node, struct smtp_server, sessions));
+    list_for_each(node, &stub->serving.sessions)
+        smtp_server_resume(server_at(node));
 }
 
 void chat_stub_release(struct chat_stub *stub)
 {
-    list_for_each(node, &stub->sessions) {
-        struct session *session = session_of(container_of(node, struct smtp_server, sessions));
+    list_for_each(node, &stub->serving.sessions) {
+        struct stub_session *session = session_of(server_at(node));
         if (session->is_committing)
             answer(stub, session);
     }
@@ -254,19 +266,24 @@ void chat_stub_release(struct chat_stub *stub)
 
 void chat_stub_stop(struct chat_stub *stub)
 {
-    list_for_each(node, &stub->sessions)
-        smtp_server_stop(container_of(node, struct smtp_server, sessions));
+    list_for_each(node, &stub->serving.sessions)
+        session_stop(container_of(node, struct session, node));
 }
 
 void chat_stub_abort(struct chat_stub *stub)
 {
-    list_for_each(node, &stub->sessions)
-        smtp_server_abort(container_of(node, struct smtp_server, sessions));
+    service_abort(&stub->serving);
+}
+
+size_t chat_stub_sessions(const struct chat_stub *stub)
+{
+    return stub->serving.session_count;
 }
 
 void chat_stub_free(struct chat_stub *stub)
 {
-    check(stub->session_count == 0);
-    check(stub->references == 0);
+    check(stub->load == 0);
+    check(stub->generation.references == 1);
+    service_end(&stub->serving);
     engine_turn_end_cancel(stub->engine, &stub->answer);
 }

@@ -3,10 +3,11 @@
  *
  * It records what it is asked as facts: "connected", "mail a@b size=..", "rcpt ..", "begin",
  * "message from=.. to=a,b size=..", "content ..", "refused 552 5.3.4 rule=.. verb=MAIL address=..",
- * "reset", "closed". Sessions are malloc's, so that AddressSanitizer sees what outlives them.
+ * "reset", "closed". Sessions are a slab's, which AddressSanitizer knows of.
  */
 #pragma once
 
+#include "serve/service.h"
 #include "smtpd/smtp_server.h"
 
 /* What the stub does; a test may change it at any time. */
@@ -24,10 +25,10 @@ struct chat_stub {
     struct smtp_service service; /* policy and context are set; the rest is the test's */
     struct chat_stub_rules rules;
     struct buf *facts; /* NULL: none are recorded */
-    struct list sessions;
-    size_t session_count;
+    struct service serving;
+    struct generation generation;
+    _Atomic int load;
     struct turn_end answer;
-    unsigned references;
 };
 
 void chat_stub_init(struct chat_stub *stub, struct engine *engine);
@@ -36,4 +37,5 @@ void chat_stub_room(struct chat_stub *stub, size_t room); /* resumes sessions */
 void chat_stub_release(struct chat_stub *stub);           /* answers held commits */
 void chat_stub_stop(struct chat_stub *stub);
 void chat_stub_abort(struct chat_stub *stub);
+size_t chat_stub_sessions(const struct chat_stub *stub);
 void chat_stub_free(struct chat_stub *stub); /* no session may be left; before the engine ends */

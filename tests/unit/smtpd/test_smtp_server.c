@@ -153,22 +153,6 @@ TEST(refusals_are_counted_by_class)
     teardown(&f);
 }
 
-TEST(service_references_count_its_sessions)
-{
-    struct fixture f;
-
-    setup(&f);
-    connect_client(&f);
-    assert_int_equal(f.stub.references, 1);
-    int first = f.fd;
-    connect_client(&f);
-    assert_int_equal(f.stub.references, 2);
-    close(first);
-    turns(&f);
-    assert_int_equal(f.stub.references, 1);
-    teardown(&f);
-}
-
 TEST(turned_away_client_is_told_why)
 {
     struct fixture f;
@@ -177,7 +161,7 @@ TEST(turned_away_client_is_told_why)
     setup(&f);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     f.fd = fds[0];
-    smtp_server_turn_away(f.engine, fds[1], "relay.example", "4.3.2", "has no room");
+    smtp_server_turn_away(&f.stub.serving, fds[1], "relay.example", "4.3.2", "has no room");
     turns(&f);
     assert_string_equal(f.output, "421 4.3.2 relay.example has no room\r\n");
     teardown(&f);
@@ -191,11 +175,11 @@ TEST(idle_session_holds_no_buffer)
     setup(&f);
     connect_client(&f);
     say(&f, "EHLO c.example\r\nNOOP\r\n");
-    list_for_each(node, &f.stub.sessions) {
-        const struct smtp_server *server = container_of(node, struct smtp_server, sessions);
-        assert_null(server->conn.input.ptr);
-        assert_null(server->conn.filling.ptr);
-        assert_null(server->conn.sending.ptr);
+    list_for_each(node, &f.stub.serving.sessions) {
+        const struct smtp_server *server = container_of(node, struct smtp_server, session.node);
+        assert_null(server->session.conn.input.ptr);
+        assert_null(server->session.conn.filling.ptr);
+        assert_null(server->session.conn.sending.ptr);
     }
     teardown(&f);
 }
@@ -211,19 +195,19 @@ TEST(output_is_bounded_when_nobody_reads)
     f.stub.service.idle_commands_max = 1000000;
     connect_client(&f);
     turns(&f);
-    list_for_each(node, &f.stub.sessions) {
-        struct smtp_server *server = container_of(node, struct smtp_server, sessions);
-        setsockopt(server->conn.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    list_for_each(node, &f.stub.serving.sessions) {
+        struct smtp_server *server = container_of(node, struct smtp_server, session.node);
+        setsockopt(server->session.conn.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     }
     for (unsigned i = 0; i < 20000; i++) {
         if (send(f.fd, help, sizeof(help) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             engine_turn(f.engine, 0);
     }
-    list_for_each(node, &f.stub.sessions) {
-        struct smtp_server *server = container_of(node, struct smtp_server, sessions);
-        assert_int_equal(server->state, SERVER_COMMAND);
-        assert_true(conn_output_len(&server->conn) <= 16384);
-        assert_true(conn_input(&server->conn).len <= 64 * 1024 + 16 * 16384);
+    list_for_each(node, &f.stub.serving.sessions) {
+        struct smtp_server *server = container_of(node, struct smtp_server, session.node);
+        assert_int_equal(server->session.state, SERVER_COMMAND);
+        assert_true(conn_output_len(&server->session.conn) <= 16384);
+        assert_true(conn_input(&server->session.conn).len <= 64 * 1024 + 16 * 16384);
     }
     teardown(&f);
 }

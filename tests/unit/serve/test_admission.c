@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "submission/admission.h"
+#include "serve/admission.h"
 
 static struct admission_key key_of(const char *text)
 {

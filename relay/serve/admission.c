@@ -1,5 +1,5 @@
 /* admission.c - counts of sessions a client address, in stripes. */
-#include "submission/admission.h"
+#include "serve/admission.h"
 
 #include <pthread.h>
 #include <stdlib.h>

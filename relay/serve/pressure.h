@@ -1,0 +1,40 @@
+/*
+ * pressure.h - what gives when mail takes as much memory as it may (limits.memory).
+ *
+ * First, in the last sixteenth, new work: the service asks pressure_is_high() before it begins any
+ * and refuses it for now. When all of it is used, the sessions that hold most: their buffers and
+ * what the service holds for them go, and they are told so. Sessions with less than
+ * RELIEF_MEMORY_MIN are never ended for it, nor those that held() says nothing is gained from.
+ * Each engine looks at its own sessions, once a turn.
+ *
+ * Thread: the engine's.
+ */
+#pragma once
+
+#include "io/engine.h"
+
+struct session;
+
+enum { RELIEF_MEMORY_MIN = 4096 };
+
+struct pressure_kind {
+    /* What ending the session gives back; 0: it gives it back already, or an answer is to come. */
+    size_t (*held)(const struct session *session);
+    void (*shed)(struct session *session); /* ends it */
+};
+
+struct pressure {
+    struct engine *engine;
+    const struct pressure_kind *kind;
+    const struct list *sessions; /* of session.node */
+    uint64_t memory_max;         /* of the process; 0: no limit */
+    struct turn_hook hook;
+    int64_t rest_ms; /* not looked at before */
+};
+
+/* Looks at the end of each turn from now on; pressure_leave() before it is freed. */
+void pressure_watch(struct pressure *pressure, struct engine *engine,
+                    const struct pressure_kind *kind, const struct list *sessions);
+void pressure_leave(struct pressure *pressure);
+/* No more may begin. */
+bool pressure_is_high(const struct pressure *pressure);
