@@ -98,9 +98,10 @@ static void open_handover(struct letter *letter, struct engine *engine)
     struct listener_load *load = handover->load;
 
     check(load->engine == engine);
-    load->accepted(load->context, handover->fd, handover->listener_context);
-    /* accepted() counted its session; the one on its way has arrived. */
+    /* It has arrived, and accepted() counts its session. In this order: for a moment one too few is
+     * better than one too many, for which another engine with as many might be chosen. */
     atomic_fetch_sub_explicit(&load->sessions, 1, memory_order_relaxed);
+    load->accepted(load->context, handover->fd, handover->listener_context);
     free(handover);
 }
 

@@ -17,7 +17,7 @@
 
 struct listener;
 
-/* How many sessions each engine has; whoever opens or closes a session adds to its own cell. */
+/* How many sessions each engine has; its services add and take away (serve/service.h). */
 struct listener_load {
     struct engine *engine;
     _Atomic int sessions;

@@ -153,7 +153,7 @@ TEST(connections_are_balanced_over_two_engines)
     stop_and_wait(engine, listener);
     engine_stop(loads[1].engine);
     pthread_join(workers[1].thread, NULL);
-    /* While a letter is opened its connection counts twice for a moment, hence one either way. */
+    /* While a letter is opened its connection does not count for a moment: one either way. */
     assert_in_range(atomic_load(&workers[0].accepted), 14, 16);
     assert_in_range(atomic_load(&workers[1].accepted), 24, 26);
     assert_int_equal(atomic_load(&loads[0].sessions) + atomic_load(&loads[1].sessions),
