@@ -19,7 +19,8 @@ install(CODE "
     set(RINGPOST_CONFIG_FILE ${RINGPOST_CONFIG_FILE})
     configure_file(${PROJECT_SOURCE_DIR}/packaging/ringpost.service.in
         ${configured}/ringpost.service @ONLY)")
-install(FILES ${configured}/ringpost.service DESTINATION lib/systemd/system)
+install(FILES ${configured}/ringpost.service packaging/ringpost.socket
+    DESTINATION lib/systemd/system)
 install(FILES packaging/sysusers.conf DESTINATION lib/sysusers.d RENAME ringpost.conf)
 install(FILES ${configured}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME ringpost.conf)
 install(FILES docs/man/ringpost.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)

@@ -1,5 +1,6 @@
 /* config_listeners.c - the ports that clients come in by. */
 #include "relay/config_wings.h"
+#include "relay/listeners.h"
 
 #define LISTENER(member) CONFIG_PLACE(struct config_listener, member)
 
@@ -14,15 +15,13 @@ static const struct config_key listener_keys[] = {
      .at = LISTENER(address),
      .text_at = LISTENER(address_text),
      .is_required = true,
-     .needs_restart = true,
      .example = "\"127.0.0.1:2525\"",
-     .says = "Address and port, such as \"0.0.0.0:587\" or \"[::1]:2525\"."},
+     .says = "Address and port, such as \"0.0.0.0:587\" or \"[::1]:2525\"; IPv6 takes IPv6 only."},
     {.name = "service",
      .kind = CONFIG_NAME,
      .at = LISTENER(service),
      .names = services,
      .standard = "submission",
-     .needs_restart = true,
      .says = "What is spoken there: submission takes mail from applications."},
     {.name = "trust",
      .kind = CONFIG_LIST,
@@ -43,6 +42,7 @@ static const struct config_key listeners_keys[] = {
      .at = AT(listeners),
      .count_at = AT(listener_count),
      .item = &listener,
+     .max = LISTENERS_MAX,
      .default_said = "none, but there must be one",
      .says = "The ports that clients come in by."},
     {.kind = CONFIG_END},

@@ -112,46 +112,6 @@ static int start_workers(struct program *program, const struct config *config)
     return error;
 }
 
-/* On worker 0, which accepts for all. */
-static void start_listeners(struct worker *worker, void *context)
-{
-    struct program *program = context;
-    const struct config *config = atomic_load(&program->shared.config);
-    int len = snprintf(program->refusal, sizeof(program->refusal),
-                       "421 4.3.2 %s too many connections, try again later\r\n", config->hostname);
-
-    check(len > 0 && (size_t)len < sizeof(program->refusal)); /* a domain has 255 bytes at most */
-    for (unsigned i = 0; i < program->listeners_open; i++) {
-        struct listener_settings settings = {
-            .loads = program->shared.loads,
-            .load_count = program->worker_count,
-            .context = (void *)(uintptr_t)i,
-            .name = config->listeners[i].address_text,
-            .refusal = bytes_range(program->refusal, (size_t)len),
-        };
-
-        program->listeners[i] = listener_start(worker->engine, program->listener_fds[i], &settings);
-        log_info("listener=%s service=submission trusted_networks=%zu what=listening",
-                 config->listeners[i].address_text, config->listeners[i].trust_count);
-    }
-}
-
-static void listener_closed(void *context)
-{
-    struct program *program = context;
-
-    program->listeners_open--;
-}
-
-static void stop_listeners(struct worker *worker, void *context)
-{
-    struct program *program = context;
-
-    (void)worker;
-    for (unsigned i = 0, count = program->listeners_open; i < count; i++)
-        listener_stop(program->listeners[i], listener_closed, program);
-}
-
 /* --- reload ----------------------------------------------------------------------------------- */
 
 static void configure(struct worker *worker, void *context)
@@ -202,12 +162,18 @@ static bool reload(struct program *program, void (*error)(void *context, const c
         config_release(&next);
         return false;
     }
+    if (!listeners_add(&program->listeners, next, error, context)) {
+        config_release(&next);
+        return false;
+    }
     program->config = next;
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
     space_watch_set(program->space_watch, next->min_free_bytes);
+    listeners_leave(&program->listeners, &program->workers[0], next);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_call(&program->workers[i], configure, next);
+    listeners_start(&program->listeners, &program->workers[0]);
     config_release(&old);
     log_info("config=%s what=reloaded", LOG_STRING(next->path));
     return true;
@@ -351,7 +317,7 @@ static void drain(struct program *program, const sigset_t *signals, const struct
     bool is_aborted = false;
     unsigned moments = 0;
 
-    worker_call(&program->workers[0], stop_listeners, program);
+    listeners_leave(&program->listeners, &program->workers[0], NULL);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_stop(&program->workers[i], times->attempts_ms, times->disk_ms);
     while (!all_stopped(program)) {
@@ -386,8 +352,7 @@ static void free_all(struct program *program, int64_t files_ms)
         suspension_file_free(&program->suspensions);
     free(program->workers);
     free(program->shared.loads);
-    free(program->listeners);
-    free(program->listener_fds);
+    listeners_free(&program->listeners);
     if (program->metrics_fd >= 0)
         close(program->metrics_fd);
     state_dir_close(&program->state_dir);
@@ -439,7 +404,7 @@ static int start(struct program *program, const struct config *config)
         return exit_code_of(error);
     }
     program_spread_suspensions(program);
-    worker_call(&program->workers[0], start_listeners, program);
+    listeners_start(&program->listeners, &program->workers[0]);
     return EXIT_GOOD;
 }
 
@@ -468,6 +433,7 @@ int program_run(struct config *config)
     program->clock = clock_watch_begin(clocks_read());
     pthread_mutex_init(&program->change, NULL);
     atomic_store(&program->shared.config, config);
+    program->shared.listeners = &program->listeners;
     block_signals(&signals);
     int code = start(program, config);
     if (code == EXIT_GOOD) {

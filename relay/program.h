@@ -37,11 +37,8 @@ struct program {
     bool has_unsaved_suspensions; /* under `change` */
     unsigned worker_count;
     struct worker *workers;
-    struct listener **listeners;
-    int *listener_fds;
-    int metrics_fd;    /* -1: none, or metrics_http has it */
-    char refusal[512]; /* of the listeners, for want of descriptors */
-    unsigned listeners_open;
+    struct listeners listeners;    /* started; then under `change` */
+    int metrics_fd;                /* -1: none, or metrics_http has it */
     int64_t started_ms;            /* monotonic */
     struct clock_watch clock;      /* the main thread's */
     _Atomic int64_t stop_until_ms; /* monotonic; set before is_stopping */

@@ -11,8 +11,6 @@
 #include "relay/privilege.h"
 #include "relay/program.h"
 
-enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
-
 /* One descriptor a session and a connection: take what the hard limit gives. */
 static void raise_descriptor_limit(const struct config *config)
 {
@@ -35,31 +33,6 @@ static void raise_descriptor_limit(const struct config *config)
             config->delivery.connections_max);
 }
 
-/* After a crash the kernel takes the old ring apart in the background, and its listening sockets
- * with it: a port may be taken for a moment by a process that is gone. */
-static int bind_patiently(const struct address *address)
-{
-    int fd = listener_bind(address, 0);
-
-    for (int tries = 0; fd == -EADDRINUSE && tries < BIND_TRIES; tries++) {
-        usleep(BIND_PAUSE_US);
-        fd = listener_bind(address, 0);
-    }
-    return fd;
-}
-
-static int bind_port(const char *key, const char *text, const struct address *address)
-{
-    int fd = bind_patiently(address);
-
-    if (fd < 0)
-        log_error("%s=%s what=\"cannot listen: %s%s\"", key, text, strerror(-fd),
-                  fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
-                  : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
-                                    : "");
-    return fd;
-}
-
 static int bind_metrics(struct program *program, const struct config *config)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -67,25 +40,9 @@ static int bind_metrics(struct program *program, const struct config *config)
     if (!config->has_metrics)
         return 0;
     address_format_port(&config->metrics_address, text);
-    program->metrics_fd = bind_port("metrics", text, &config->metrics_address);
+    program->metrics_fd =
+        listeners_take(&program->listeners, "metrics", text, &config->metrics_address);
     return MIN(program->metrics_fd, 0);
-}
-
-static int bind_listeners(struct program *program, const struct config *config)
-{
-    program->listener_fds = calloc(config->listener_count, sizeof(int));
-    program->listeners = calloc(config->listener_count, sizeof(struct listener *));
-    check(program->listener_fds != NULL && program->listeners != NULL);
-    for (size_t i = 0; i < config->listener_count; i++) {
-        int fd =
-            bind_port("listener", config->listeners[i].address_text, &config->listeners[i].address);
-
-        if (fd < 0)
-            return fd;
-        program->listener_fds[i] = fd;
-        program->listeners_open++;
-    }
-    return 0;
 }
 
 /* The state directory: opened by who serves. */
@@ -123,7 +80,7 @@ static void tell_user(const struct program *program, const struct privilege *pri
         log_info("user=%s uid=%u gid=%u listeners=%u metrics=%d capabilities=none what=\"started "
                  "as root, serving as this user; only the open ports are kept\"",
                  LOG_STRING(privilege->user), (unsigned)privilege->uid, (unsigned)privilege->gid,
-                 program->listeners_open, program->metrics_fd >= 0);
+                 listeners_count(&program->listeners), program->metrics_fd >= 0);
     if (privilege->is_dropping && access(config->path, R_OK) < 0)
         log_warn("config=%s user=%s what=\"a reload will not be able to read it: %s\"",
                  LOG_STRING(config->path), LOG_STRING(privilege->user), strerror(errno));
@@ -137,8 +94,10 @@ static int open_ports(struct program *program, const struct privilege *privilege
 
     if (code != EXIT_GOOD)
         return code;
-    return bind_listeners(program, config) < 0 || bind_metrics(program, config) < 0 ? EXIT_OS
-                                                                                    : EXIT_GOOD;
+    if (listeners_open(&program->listeners, config) < 0 || bind_metrics(program, config) < 0)
+        return EXIT_OS;
+    listeners_drop_inherited(&program->listeners);
+    return EXIT_GOOD;
 }
 
 int program_open(struct program *program, const struct config *config)
@@ -147,6 +106,8 @@ int program_open(struct program *program, const struct config *config)
     struct privilege privilege;
 
     raise_descriptor_limit(config);
+    if (listeners_inherit(&program->listeners) < 0)
+        return EXIT_CONFIG;
     if (privilege_plan(config->user, &privilege, why) < 0) {
         log_error("config=%s what=%s", LOG_STRING(config->path), LOG_STRING(why));
         return EXIT_CONFIG;

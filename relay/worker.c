@@ -124,14 +124,19 @@ static int open_shards(struct worker *worker)
     return error;
 }
 
+/* Sessions may still point to a slot whose listener went. */
 static void set_listeners(struct worker *worker, const struct config *config)
 {
-    for (unsigned i = 0; i < worker->listener_count; i++)
-        worker->listeners[i] = (struct submission_listener){
-            .name = "submission",
-            .trust = config->listeners[i].trust,
-            .trust_count = config->listeners[i].trust_count,
-        };
+    for (unsigned i = 0; i < LISTENERS_MAX; i++)
+        worker->listeners[i] = (struct submission_listener){.name = "submission"};
+    for (unsigned i = 0; i < config->listener_count; i++) {
+        const struct config_listener *from = &config->listeners[i];
+        unsigned slot = listeners_slot(worker->shared->listeners, &from->address);
+
+        check(slot < LISTENERS_MAX);
+        worker->listeners[slot].trust = from->trust;
+        worker->listeners[slot].trust_count = from->trust_count;
+    }
 }
 
 /* One reference for the worker, one for its delivery, which may need it for longer. */
@@ -174,9 +179,6 @@ static int build(struct worker *worker)
     delivery_set_home(worker->delivery, worker->shards[0]);
     worker->submission = submission_create(worker->engine, worker->shards[0], &config->submission,
                                            &worker->shared->loads[worker->index].sessions);
-    worker->listener_count = (unsigned)config->listener_count;
-    worker->listeners = calloc(config->listener_count, sizeof(*worker->listeners));
-    check(worker->listeners != NULL);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
@@ -387,7 +389,6 @@ void worker_join(struct worker *worker)
         resolver_destroy(&worker->resolver);
     if (worker->flows != NULL)
         flows_free(&worker->flows);
-    free(worker->listeners);
     config_release(&worker->config);
     if (worker->engine != NULL)
         engine_destroy(&worker->engine);

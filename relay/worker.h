@@ -16,6 +16,7 @@
 #include "io/blocking.h"
 #include "io/listener.h"
 #include "relay/config.h"
+#include "relay/listeners.h"
 #include "relay/publisher.h"
 
 enum { WORKER_SHARDS_MAX = 256, WORKER_WHY_MAX = 512 };
@@ -42,6 +43,7 @@ struct shared {
     struct blocking *blocking;
     struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
+    const struct listeners *listeners;
     unsigned worker_count;
     unsigned shard_count; /* directories 00 .. shard_count-1; the first worker_count are owned */
 };
@@ -63,8 +65,7 @@ struct worker {
     struct flows *flows;
     struct delivery *delivery;
     struct submission *submission;
-    struct submission_listener *listeners; /* one a config listener; trust follows reloads */
-    unsigned listener_count;
+    struct submission_listener listeners[LISTENERS_MAX]; /* by slot; trust follows reloads */
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];

@@ -174,9 +174,7 @@ static void accept_done(struct op *op, int result, uint32_t flags)
     struct listener *listener = container_of(op, struct listener, accept);
     bool is_peer_gone = result == -ECONNABORTED || result == -EPROTO || result == -ECANCELED;
 
-    if (result >= 0 && listener->is_stopping) {
-        close(result);
-    } else if (result >= 0) {
+    if (result >= 0) { /* also of one that stops: the client was let in */
         listener->is_short = false;
         hand_over(listener, result);
     }

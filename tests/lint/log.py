@@ -18,17 +18,17 @@ LITERAL = re.compile(r'^(?:[^"?]*\?)?\s*"[^"\\]*"(?:\s*:[^"?]*\??\s*"[^"\\]*")*$
 # Text with spaces, but without quotes and backslashes: ours, or the C library's.
 SENTENCES = re.compile(r"^(?:strerror|strerrordesc_np)\(")
 SENTENCE_NAMES = {
-    "relay/publisher.c": {"what"}, "queue/journal.c": {"what"},
+    "relay/listeners.c": {"why"}, "relay/publisher.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
     r"^(?:id|peer|server->session\.peer|event_kind_name\(.*\)|smtp_server_state_name\(.*\)"
-    r"|states\[.*\]\.name|kind_names\[.*\]|config->listeners\[i\]\.address_text"
+    r"|states\[.*\]\.name|kind_names\[.*\]|listening->text|listeners->slots\[i\]\.text"
     r"|listener->settings\.name|BYTES_ARG\((?:event->(?:mx_ip|class|rule)|message->client_ip)\))$")
 WORD_NAMES = {
-    "relay/metrics_http.c": {"text"}, "relay/program_open.c": {"key", "text"},
+    "relay/metrics_http.c": {"text"}, "relay/listeners.c": {"key", "text"},
     "relay/serve/session.c": {"from->name", "to->name"},
     "relay/submission/submission.c": {"words[answer].rule"},
     "relay/smtpd/server_reply.c": {

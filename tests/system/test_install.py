@@ -32,7 +32,7 @@ def unit_lines(tree, key):
 def test_everything_is_there_and_names_the_same_paths(installed):
     prefix, tree = installed
     for name in ("sbin/ringpost", "lib/systemd/system/ringpost.service",
-                 "lib/sysusers.d/ringpost.conf", "lib/tmpfiles.d/ringpost.conf",
+                 "lib/systemd/system/ringpost.socket", "lib/sysusers.d/ringpost.conf", "lib/tmpfiles.d/ringpost.conf",
                  "share/man/man8/ringpost.8", "share/man/man5/ringpost.yaml.5",
                  "share/doc/ringpost/examples/ringpost.yaml", "share/doc/ringpost/copyright"):
         assert (tree / name).is_file(), name

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "relay/config.h"
+#include "relay/listeners.h"
 #include "support/unit.h"
 
 static char errors[4096];
@@ -222,6 +223,25 @@ TEST(config_missing_file_says_what_to_do)
 }
 
 /* A change that only a restart can make must not be taken for made. */
+TEST(config_bounds_the_number_of_listeners)
+{
+    for (unsigned count = LISTENERS_MAX; count <= LISTENERS_MAX + 1; count++) {
+        char yaml[8192];
+        size_t len = (size_t)snprintf(yaml, sizeof(yaml), "hostname: a.example\nlisteners:\n");
+
+        for (unsigned i = 0; i < count; i++)
+            len += (size_t)snprintf(yaml + len, sizeof(yaml) - len,
+                                    "  - {address: \"127.0.0.1:%u\"}\n", 1000 + i);
+        struct config *config = load(yaml);
+
+        assert_true((config != NULL) == (count == LISTENERS_MAX));
+        if (config != NULL)
+            config_release(&config);
+        else
+            assert_non_null(strstr(errors, ": 65 found; expected at most 64"));
+    }
+}
+
 TEST(config_reload_refuses_what_needs_a_restart)
 {
     static const struct {
@@ -229,6 +249,7 @@ TEST(config_reload_refuses_what_needs_a_restart)
         const char *key; /* NULL: a reload does it */
     } rows[] = {
         {"limits: {recipients: 500}\n", NULL},
+        {"metrics: {listen: \"127.0.0.1:9\"}\n", "metrics.listen"},
         {"delivery: {connect_timeout: 7s}\n", NULL},
         {"engines: 7\n", "engines"},
         {"delivery: {connections: 77}\n", "delivery.connections"},
@@ -260,19 +281,19 @@ TEST(config_reload_refuses_what_needs_a_restart)
 TEST(config_larger_than_its_memory_is_an_error)
 {
     enum { ARENA_MAX = 64 << 20 };
-    size_t count = ARENA_MAX / sizeof(struct config_listener) + 1;
+    size_t count = ARENA_MAX / sizeof(struct route) + 1;
     size_t len = 0;
     char *yaml = malloc(32 + 2 * count);
 
     assert_non_null(yaml);
-    len = (size_t)snprintf(yaml, 32, "listeners: [");
+    len = (size_t)snprintf(yaml, 32, "routes: [");
     for (size_t i = 0; i < count; i++) {
         yaml[len++] = '1';
         yaml[len++] = ',';
     }
     memcpy(yaml + len, "]\n", 3);
     assert_null(load(yaml));
-    assert_non_null(strstr(errors, "listeners: too much for one configuration; expected no more "
+    assert_non_null(strstr(errors, "routes: too much for one configuration; expected no more "
                                    "than 64 MiB\n"));
     free(yaml);
 }
