@@ -1,14 +1,19 @@
 /*
  * intake.h - one message on its way from whoever hands it in into the spool.
  *
- *   OPEN --content--> FILLING --end of content--> [WRITING] --> COMMITTING --> answered, gone
- *     \                  \                            \              \
- *      '------------------'-- intake_let_go() ---------'--------------'--> gone when nothing of it
- *                                                                          is in flight
+ *   OPEN --content--> FILLING --end--> ENDED --commit--> [WRITING] --> COMMITTING --> answered
+ *     \                  \             \                   \              \
+ *      '------------------'-------------'-- intake_let_go() --'--------------'--> gone when nothing
+ *                                                                                 is in flight
  *
- * Content goes through a header_scan, which takes Return-Path and Bcc out, and is kept in memory up
- * to CONTENT_CHUNK_MAX: then it is one record, written with the accept. What is larger is written
- * to the shard piece by piece while it arrives, never more than two pieces in memory.
+ * Content goes through a header_scan, which takes out and captures the fields that the service's
+ * table says, and is kept in memory up to CONTENT_CHUNK_MAX: then it is one record, written with
+ * the accept. What is larger is written to the shard piece by piece while it arrives, never more
+ * than two pieces in memory.
+ *
+ * The service may ask for fields as soon as the header is complete, while the body still arrives,
+ * and may take its time between the end of the content and the commit. Until then it adds fields
+ * of its own: they go before the message.
  *
  * A header section ends with an empty line or with the content. Were it ended by us, before a line
  * that is no field, fields behind that line would be text that every recipient reads, Bcc among
@@ -38,6 +43,7 @@ struct intake_home {
     struct engine *engine;
     struct shard *shard;
     struct slab *intakes;
+    const struct header_table *fields; /* from intake_fields_init(); as long as intakes live */
     /* Where the service counts what became durable. */
     enum metric messages, recipients, bytes;
     /* Commits and writes that no session waits for any more count too. */
@@ -59,7 +65,17 @@ struct intake_answer {
     void (*done)(void *context, struct verdict verdict, const char *id);
 };
 
-size_t intake_size(void); /* of the objects in intake_home.intakes */
+/* The rows that every intake needs come first; a service's own follow. */
+enum intake_field {
+    INTAKE_RECEIVED,    /* loop detection, RFC 5321 section 6.3 */
+    INTAKE_MESSAGE_ID,  /* the first one is captured; added where there is none */
+    INTAKE_DATE,        /* added where there is none */
+    INTAKE_RETURN_PATH, /* taken out */
+};
+enum { INTAKE_FIELDS_MAX = 8192 /* bytes of fields that a service adds */ };
+
+void intake_fields_init(struct header_table *fields);  /* these rows */
+size_t intake_size(const struct header_table *fields); /* of the objects in intake_home.intakes */
 
 /* No memory for mail: 452, here and wherever a service finds the same. */
 struct verdict intake_out_of_memory(void);
@@ -76,10 +92,24 @@ struct bytes intake_reverse_path(const struct intake *intake);
 struct bytes intake_recipient(const struct intake *intake);
 size_t intake_room(const struct intake *intake);
 void intake_content(struct intake *intake, struct bytes run); /* at most intake_room() bytes */
+/* Has every field come? Also once content ended: a message may have no body. What was refused
+ * or failed meanwhile may lack some; its commit says so. */
+bool intake_header_is_complete(const struct intake *intake);
+/* Fields by row of intake_home.fields, as header_scan_count() and header_scan_value() say. */
+uint32_t intake_field_count(const struct intake *intake, unsigned row);
+must_use bool intake_field_value(const struct intake *intake, unsigned row, unsigned occurrence,
+                                 struct header_value *value_out);
 /*
- * All content was given; has_8bit: bytes above 127 were among it. More Received fields than
- * received_max are a loop (RFC 5321 section 6.3). Ends in done(), later or before it returns.
+ * Adds "name: value" before the message, above our Received and below what was added before; any
+ * time before the commit. 0; -EINVAL: not one field (a line end that is no fold, a control
+ * character, bytes above 127 in a message without SMTPUTF8); -ENOBUFS: more than INTAKE_FIELDS_MAX
+ * bytes in all.
  */
-void intake_end(struct intake *intake, bool has_8bit, unsigned received_max);
+must_use int intake_add_field(struct intake *intake, struct bytes name, struct bytes value);
+/* All content was given; has_8bit: bytes above 127 were among it. */
+void intake_content_end(struct intake *intake, bool has_8bit);
+/* After the end of content: makes it durable. More Received fields than received_max are a loop
+ * (RFC 5321 section 6.3). Ends in done(), later or before it returns. */
+void intake_commit(struct intake *intake, unsigned received_max);
 /* Nobody asks after it any more, also after done(). What is in flight completes. */
 void intake_let_go(struct intake **intake);

@@ -38,11 +38,14 @@ static void take_empty_line(struct header_scan *scan, uint8_t byte);
 static bool take_value(struct header_scan *scan, struct bytes *input, struct buf *out);
 static bool take_body(struct bytes *input, struct buf *out);
 static void enter_field(struct header_scan *scan);
+static void end_capture(struct header_scan *scan);
+static void capture_value(struct header_scan *scan, struct bytes value);
 static void enter_body(struct header_scan *scan, bool has_separator);
 
-void header_scan_init(struct header_scan *scan, bool drop_bcc)
+void header_scan_init(struct header_scan *scan, const struct header_table *table, uint8_t *captured)
 {
-    *scan = (struct header_scan){.drop_bcc = drop_bcc, .state = HEADER_LINE};
+    check(captured != NULL || table->capture_size == 0);
+    *scan = (struct header_scan){.table = table, .captured = captured, .state = HEADER_LINE};
 }
 
 bool header_scan_feed(struct header_scan *scan, struct bytes *input, struct buf *out)
@@ -85,6 +88,7 @@ bool header_scan_finish(struct header_scan *scan, struct buf *out)
     /* A line that ends with the content before its colon is no field. */
     if (scan->state == HEADER_NAME || scan->state == HEADER_EMPTY_CR)
         enter_body(scan, false);
+    end_capture(scan);
     return send_kept(scan, out);
 }
 
@@ -133,18 +137,12 @@ static void enter_body(struct header_scan *scan, bool has_separator)
     scan->state = HEADER_BODY;
 }
 
-/* ftext of RFC 5322 section 2.2: printable ASCII without the colon. */
-static bool is_name_byte(uint8_t c)
-{
-    return c >= 33 && c <= 126 && c != ':';
-}
-
 static void take_line_start(struct header_scan *scan, uint8_t byte)
 {
     keep(scan, byte);
     if (byte == '\r') {
         scan->state = HEADER_EMPTY_CR;
-    } else if (is_name_byte(byte)) {
+    } else if (header_is_name_byte(byte)) {
         scan->state = HEADER_NAME;
         scan->name_len = 1;
     } else {
@@ -171,7 +169,6 @@ static void enter_mailbox_line(struct header_scan *scan)
     memcpy(scan->kept, field, HEADER_MAILBOX_LEN);
     scan->mailbox_count++;
     scan->dropping = false;
-    scan->in_message_id = false;
     scan->has_field = true;
     scan->state = HEADER_VALUE;
     release_kept(scan, 0, (size_t)HEADER_MAILBOX_LEN + scan->kept_len);
@@ -184,7 +181,7 @@ static void take_name(struct header_scan *scan, struct bytes *input)
     size_t len_max = MIN(input->len, (size_t)(HEADER_FIELD_KEPT - 1 - scan->kept_len));
     size_t len = 0;
 
-    while (!is_name_over && len < len_max && is_name_byte(input->ptr[len]))
+    while (!is_name_over && len < len_max && header_is_name_byte(input->ptr[len]))
         len++;
     memcpy(scan->kept + KEPT_AT + scan->kept_len, input->ptr, len);
     scan->kept_len += (uint16_t)len;
@@ -212,87 +209,108 @@ static void take_empty_line(struct header_scan *scan, uint8_t byte)
     enter_body(scan, byte == '\n');
 }
 
-static enum header_field field_of(struct bytes name)
+/* Where the value goes that now comes, if it is one that is wanted. */
+static void begin_capture(struct header_scan *scan, const struct header_row *row,
+                          uint32_t occurrence)
 {
-    static const struct {
-        struct bytes name;
-        enum header_field field;
-    } fields[] = {
-        {BYTES("Received"), HEADER_RECEIVED},
-        {BYTES("Message-ID"), HEADER_MESSAGE_ID},
-        {BYTES("Date"), HEADER_DATE},
-        {BYTES("From"), HEADER_FROM},
-        {BYTES("Return-Path"), HEADER_RETURN_PATH},
-        {BYTES("Bcc"), HEADER_BCC},
-        {BYTES("Resent-Bcc"), HEADER_RESENT_BCC},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (bytes_equal_nocase(name, fields[i].name))
-            return fields[i].field;
-    return HEADER_OTHER;
+    scan->capturing = occurrence < row->rule.capture_count;
+    if (!scan->capturing)
+        return;
+    scan->capture = (uint8_t)(row->capture_first + occurrence);
+    scan->capture_max = row->rule.capture_max;
+    scan->capture_at = row->capture_at + occurrence * row->rule.capture_max;
+    scan->space_pending = false;
+    scan->cr_pending = false;
 }
 
 /* The colon was seen: now it is known what the line is. */
 static void enter_field(struct header_scan *scan)
 {
-    bool is_first_id = false;
+    struct bytes name = bytes_range(scan->kept + KEPT_AT, scan->name_len);
+    int row = header_table_find(scan->table, name);
 
+    end_capture(scan);
     scan->dropping = false;
     scan->has_field = true;
     scan->has_real_field = true;
     scan->state = HEADER_VALUE;
-    switch (field_of(bytes_range(scan->kept + KEPT_AT, scan->name_len))) {
-    case HEADER_RECEIVED:
-        scan->received_count++;
-        break;
-    case HEADER_MESSAGE_ID:
-        is_first_id = !scan->has_message_id;
-        scan->has_message_id = true;
-        break;
-    case HEADER_DATE:
-        scan->has_date = true;
-        break;
-    case HEADER_FROM:
-        scan->has_from = true;
-        break;
-    case HEADER_RETURN_PATH: /* the final server's to write, RFC 5321 section 4.4 */
-        scan->dropping = true;
-        break;
-    case HEADER_BCC:
-    case HEADER_RESENT_BCC:
-        scan->dropping = scan->drop_bcc;
-        break;
-    case HEADER_OTHER:
-        break;
+    if (row >= 0) {
+        const struct header_row *found = &scan->table->rows[row];
+
+        scan->dropping = found->rule.drop;
+        begin_capture(scan, found, scan->counts[row]);
+        if (scan->counts[row] < UINT32_MAX)
+            scan->counts[row]++;
     }
-    scan->in_message_id = is_first_id;
     if (scan->dropping)
         scan->kept_len = 0;
     else
         release_kept(scan, KEPT_AT, scan->kept_len);
 }
 
-/* Keeps the value of Message-ID: unfolded, trimmed, runs of white space as one space. */
-static void keep_message_id(struct header_scan *scan, struct bytes value)
+uint32_t header_scan_count(const struct header_scan *scan, unsigned row)
 {
-    for (size_t i = 0; i < value.len; i++) {
+    check(row < scan->table->count);
+    return scan->counts[row];
+}
+
+bool header_scan_value(const struct header_scan *scan, unsigned row, unsigned occurrence,
+                       struct header_value *value_out)
+{
+    check(row < scan->table->count);
+    const struct header_row *found = &scan->table->rows[row];
+    check(occurrence < found->rule.capture_count);
+    const struct header_capture *capture = &scan->captures[found->capture_first + occurrence];
+    size_t at = found->capture_at + (size_t)occurrence * found->rule.capture_max;
+
+    if (occurrence >= scan->counts[row])
+        return false;
+    *value_out = (struct header_value){
+        .text = bytes_range(scan->captured + at, capture->len),
+        .is_cut = capture->is_cut,
+        .is_altered = capture->is_altered,
+    };
+    return true;
+}
+
+/* A field of a row is over, or the content is. */
+static void end_capture(struct header_scan *scan)
+{
+    if (scan->capturing && scan->cr_pending)
+        scan->captures[scan->capture].is_altered = true;
+    scan->capturing = false;
+}
+
+/* A byte of a value with the space before it; cut where they do not fit. */
+static void put_captured(struct header_scan *scan, struct header_capture *capture, uint8_t byte)
+{
+    uint8_t *at = scan->captured + scan->capture_at;
+
+    if (scan->capture_max - capture->len < (scan->space_pending ? 2 : 1)) {
+        capture->is_cut = true;
+        return;
+    }
+    if (scan->space_pending)
+        at[capture->len++] = ' ';
+    scan->space_pending = false;
+    at[capture->len++] = byte;
+}
+
+static void capture_value(struct header_scan *scan, struct bytes value)
+{
+    struct header_capture *capture = &scan->captures[scan->capture];
+
+    for (size_t i = 0; i < value.len && !capture->is_cut; i++) {
         uint8_t c = value.ptr[i];
-        if (c == ' ' || c == '\t') {
-            scan->space_pending = scan->message_id_len > 0;
+
+        if (c == '\n' ? !scan->cr_pending : scan->cr_pending || c == '\0')
+            capture->is_altered = true;
+        scan->cr_pending = c == '\r';
+        if (c == ' ' || c == '\t')
+            scan->space_pending = capture->len > 0;
+        if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\0')
             continue;
-        }
-        if (c == '\r' || c == '\n' || c == '\0')
-            continue;
-        size_t len = scan->space_pending ? 2 : 1;
-        if (sizeof(scan->message_id) - scan->message_id_len < len) {
-            scan->in_message_id = false;
-            return;
-        }
-        if (scan->space_pending)
-            scan->message_id[scan->message_id_len++] = ' ';
-        scan->message_id[scan->message_id_len++] = (char)c;
-        scan->space_pending = false;
+        put_captured(scan, capture, c);
     }
 }
 
@@ -309,11 +327,10 @@ static bool take_value(struct header_scan *scan, struct bytes *input, struct buf
         if (!buf_append(out, part))
             return false;
         scan->header_size += part.len;
-        for (size_t i = 0; i < part.len; i++)
-            scan->has_8bit |= part.ptr[i] > 127;
+        scan->has_8bit = scan->has_8bit || bytes_has_8bit(part);
     }
-    if (scan->in_message_id)
-        keep_message_id(scan, part);
+    if (scan->capturing)
+        capture_value(scan, part);
     bool cr_before_last =
         part.len > 1 ? part.ptr[part.len - 2] == '\r' : scan->state == HEADER_VALUE_CR;
     scan->state = HEADER_VALUE;

@@ -1,9 +1,9 @@
 /*
  * header.h - the header section of a message as it arrives, field by field (RFC 5322 section 2.2).
  *
- * A header_scan is fed content in any pieces, with what the relay must look at or take out told
- * field by field. Values are passed on as they come, of any length. Bodies are passed through
- * untouched. Bounded memory. Only CRLF ends a line here.
+ * A header_scan is fed content in any pieces. Which fields are counted, taken out or captured says
+ * a table (header_table.h). Values are passed on as they come, of any length. Bodies are passed
+ * through untouched. Bounded memory. Only CRLF ends a line here.
  *
  * What an mbox file puts before a message, a first line "From somebody date" (also with ">" before
  * it), is stored as the field X-Mailbox-Line, as Postfix does: taken for the end of the header
@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "smtp/header_table.h"
 
 enum {
     HEADER_FIELD_KEPT = 998, /* bytes held back: a name, spaces, colon; a line's maximum, RFC 5322
@@ -25,37 +26,43 @@ enum {
     HEADER_GROWTH_MAX = HEADER_SEPARATOR_LEN + HEADER_MAILBOX_COUNT * HEADER_MAILBOX_LEN,
 };
 
-enum header_field {
-    HEADER_OTHER,
-    HEADER_RECEIVED,
-    HEADER_MESSAGE_ID,
-    HEADER_DATE,
-    HEADER_FROM,
-    HEADER_RETURN_PATH,
-    HEADER_BCC,
-    HEADER_RESENT_BCC,
+/*
+ * The value of a field: unfolded (RFC 5322 section 2.2.3), trimmed, runs of white space as one
+ * space. Bytes that could end a value are left out: NUL, and a CR or LF that ends no line.
+ */
+struct header_value {
+    struct bytes text; /* lives as long as the scan's `captured` */
+    bool is_cut;       /* it goes on: longer than its row allows */
+    bool is_altered;   /* such bytes were left out */
+};
+
+struct header_capture {
+    uint16_t len;
+    bool is_cut, is_altered;
 };
 
 struct header_scan {
-    /* What a submission needs to know, valid any time, complete once in_body. */
-    unsigned received_count; /* loop detection, RFC 5321 section 6.3 */
-    bool has_message_id, has_date, has_from;
+    /* Valid any time, complete once in_body. */
     bool in_body;           /* the empty line was seen (or a line that is no field) */
     bool missing_separator; /* the body began without an empty line: one was put in */
     bool has_8bit;          /* in the header section as stored: needs SMTPUTF8 */
-    size_t message_id_len;
-    char message_id[512]; /* value of the first Message-ID, unfolded, trimmed, without NULs and
-                                  not ended by one; cut when longer */
-    uint64_t header_size; /* bytes of the header section as stored, with the empty line */
+    uint64_t header_size;   /* bytes of the header section as stored, with the empty line */
     /* private */
+    const struct header_table *table;
+    uint8_t *captured; /* table->capture_size bytes of the owner's */
+    uint32_t counts[HEADER_RULES_MAX];
+    struct header_capture captures[HEADER_CAPTURES_MAX];
     uint8_t state;
-    bool drop_bcc;
     bool has_field;      /* a continuation line has something to continue */
     bool has_real_field; /* one that is no mailbox line */
     uint8_t mailbox_count;
-    bool dropping;       /* that field is not passed on */
-    bool in_message_id;  /* that field is the first Message-ID */
-    bool space_pending;  /* white space inside its value */
+    bool dropping;   /* that field is not passed on */
+    bool capturing;  /* that field's value, into: */
+    uint8_t capture; /* of captures */
+    uint16_t capture_max;
+    uint32_t capture_at; /* of captured */
+    bool space_pending;  /* white space inside that value */
+    bool cr_pending;     /* its last byte was a CR: an LF makes it the end of a line */
     uint16_t kept_len;   /* undecided bytes, behind the place for what may be put before them */
     uint16_t name_len;   /* of these, the field name */
     uint16_t send_start; /* decided bytes of kept on their way out; end 0: none */
@@ -63,8 +70,10 @@ struct header_scan {
     uint8_t kept[HEADER_MAILBOX_LEN + HEADER_FIELD_KEPT];
 };
 
-/* drop_bcc: take Bcc and Resent-Bcc out as well as Return-Path (submission, RFC 6409 section 8). */
-void header_scan_init(struct header_scan *scan, bool drop_bcc);
+/* `captured` has table->capture_size bytes (NULL: the table captures nothing). Both outlive the
+ * scan. */
+void header_scan_init(struct header_scan *scan, const struct header_table *table,
+                      uint8_t *captured);
 /*
  * Feeds content; appends what is to be stored to `out`. False when `out` is full, with *input
  * advanced past what was taken: drain `out` and call again. Once in_body, the caller may bypass
@@ -74,6 +83,12 @@ must_use bool header_scan_feed(struct header_scan *scan, struct bytes *input, st
 /* End of content: sends what is held back; false when `out` is full: drain it and call again. A
  * message may have no body: then in_body stays false and no empty line is put in. */
 must_use bool header_scan_finish(struct header_scan *scan, struct buf *out);
+/* How many fields of that row there were so far. */
+uint32_t header_scan_count(const struct header_scan *scan, unsigned row);
+/* Occurrence 0, 1... of a row that captures so many. False: there was none so far. Of a field that
+ * is still arriving it is what came; whole once in_body or header_scan_finish(). */
+must_use bool header_scan_value(const struct header_scan *scan, unsigned row, unsigned occurrence,
+                                struct header_value *value_out);
 
 /* What a Received field says (RFC 5321 section 4.4, RFC 3848 "with" types). */
 struct received {

@@ -91,8 +91,9 @@ static void on_content_end(void *context, struct smtp_server *server,
     const struct settings_generation *generation = context;
     unsigned received_max = generation->settings.received_max;
 
-    intake_end(server->transaction.of_service, reader->has_8bit,
-               received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
+    intake_content_end(server->transaction.of_service, reader->has_8bit);
+    intake_commit(server->transaction.of_service,
+                  received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
 }
 
 static void on_resume(void *context)

@@ -30,6 +30,7 @@ struct submission {
     struct service service;
     struct shard *shard;
     struct slab intakes;
+    struct header_table fields; /* of the header, that intakes tell apart */
     struct intake_home home;
     /* Rejected events: of all, and of strangers, who must not push those of customers out of the
      * files. */

@@ -26,6 +26,21 @@ static const struct service_kind kind = {
     .is_idle = is_idle,
 };
 
+/* What only the sender is to know is taken out (RFC 6409 section 8). */
+static void fields_init(struct header_table *fields)
+{
+    static const struct header_rule rules[] = {
+        {.name = BYTES("Bcc"), .drop = true},
+        {.name = BYTES("Resent-Bcc"), .drop = true},
+    };
+
+    intake_fields_init(fields);
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        int row = header_table_add(fields, &rules[i]);
+        check(row >= 0);
+    }
+}
+
 struct submission *submission_create(struct engine *engine, struct shard *shard,
                                      const struct submission_settings *settings, _Atomic int *load)
 {
@@ -34,10 +49,12 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
     check(submission != NULL);
     service_init(&submission->service, engine, &kind, load);
     submission->shard = shard;
-    slab_init(&submission->intakes, intake_size(), settings->sessions_max);
+    fields_init(&submission->fields);
+    slab_init(&submission->intakes, intake_size(&submission->fields), settings->sessions_max);
     submission->home = (struct intake_home){.engine = engine,
                                             .shard = shard,
                                             .intakes = &submission->intakes,
+                                            .fields = &submission->fields,
                                             .messages = METRIC_SUBMISSION_MESSAGES,
                                             .recipients = METRIC_SUBMISSION_RECIPIENTS,
                                             .bytes = METRIC_SUBMISSION_BYTES,
