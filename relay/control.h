@@ -25,7 +25,7 @@ void control_cut_off(struct control *control);
 /* Cuts clients off at their next line and ends every thread. */
 void control_stop(struct control **control);
 
-/* --- for control_commands.c ------------------------------------------------------------------- */
+/* --- for commands (control_command.h) --------------------------------------------------------- */
 
 struct control_client {
     struct program *program;

@@ -171,11 +171,16 @@ static json_t *make_request(struct cli *cli, const struct queue_command *sub,
         json_decref(request);
         return NULL;
     }
-    json_object_set_new(request, "older_than_s", json_integer(age_s));
-    json_object_set_new(request, "for_s", json_integer(for_s));
-    json_object_set_new(request, "limit", json_integer((json_int_t)limit));
-    json_object_set_new(request, "dry_run", json_boolean(a->dry_run));
-    json_object_set_new(request, "all", json_boolean(a->all));
+    if (age_s > 0)
+        json_object_set_new(request, "older_than_s", json_integer(age_s));
+    if (for_s > 0)
+        json_object_set_new(request, "for_s", json_integer(for_s));
+    if (limit > 0)
+        json_object_set_new(request, "limit", json_integer((json_int_t)limit));
+    if (a->dry_run)
+        json_object_set_new(request, "dry_run", json_true());
+    if (a->all)
+        json_object_set_new(request, "all", json_true());
     return request;
 }
 
