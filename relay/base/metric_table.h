@@ -15,7 +15,7 @@ METRIC_GAUGE(SMTPD_GREET, "ringpost_smtp_session_states{state=\"greet\"}",
              "SMTP server sessions by state")
 METRIC_GAUGE(SMTPD_COMMAND, "ringpost_smtp_session_states{state=\"command\"}", "")
 METRIC_GAUGE(SMTPD_CONTENT, "ringpost_smtp_session_states{state=\"content\"}", "")
-METRIC_GAUGE(SMTPD_COMMIT, "ringpost_smtp_session_states{state=\"commit\"}", "")
+METRIC_GAUGE(SMTPD_ASKING, "ringpost_smtp_session_states{state=\"asking\"}", "")
 METRIC_GAUGE(SMTPD_CLOSING, "ringpost_smtp_session_states{state=\"closing\"}", "")
 METRIC_COUNTER(SMTPD_COMMANDS, "ringpost_smtp_commands_total", "Command lines taken")
 METRIC_COUNTER(SMTPD_CONTENT_BYTES, "ringpost_smtp_content_bytes_total",

@@ -3,8 +3,8 @@
  *
  * The session speaks the protocol (RFC 5321) and knows no spool, no accounts, no DNS. A service
  * (submission now, inbound later) implements this table; every answer is a verdict with the reply
- * to give. What needs time is answered later: content_end by smtp_server_accepted(), a lack of
- * room by smtp_server_resume().
+ * to give. Those that return one may answer later (smtp_server_later()); a lack of room is over
+ * with smtp_server_resume().
  *
  * A transaction is open from a MAIL that the service said yes to until reset. Slices handed in live
  * until the call returns.
@@ -20,6 +20,9 @@
 
 struct smtp_server;
 
+/* In place of a verdict: it comes later. Made by smtp_server_later() alone. */
+enum { VERDICT_CODE_LATER = 1 };
+
 /* Something of a transaction was refused, by the session (syntax, limits) or by the service. */
 struct smtp_refused {
     enum smtp_verb verb; /* SMTP_MAIL, SMTP_RCPT, or SMTP_DATA for content, also by BDAT */
@@ -29,9 +32,10 @@ struct smtp_refused {
 
 struct smtp_policy {
     /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. Sets
-     * server->must_wait for a client that nobody vouches for. */
+     * server->must_wait for a client that nobody vouches for, before it answers. */
     struct verdict (*connected)(void *context, struct smtp_server *server);
-    /* MAIL: may this client send, and from this reverse-path? Yes opens a transaction. */
+    /* MAIL: may this client send, and from this reverse-path? Yes opens a transaction: until then
+     * no reset is called for it, but cancel is for a question that was open. */
     struct verdict (*mail)(void *context, struct smtp_server *server, const struct smtp_mail *mail);
     struct verdict (*rcpt)(void *context, struct smtp_server *server, const struct smtp_rcpt *rcpt);
     /* DATA or the first BDAT: content begins. The verdict's strings live as long as the service:
@@ -42,10 +46,16 @@ struct smtp_policy {
     size_t (*content_room)(void *context, struct smtp_server *server);
     /* Content as it arrives, un-stuffed: at most content_room() bytes, in one or more runs. */
     void (*content)(void *context, struct smtp_server *server, struct bytes run);
-    /* Content is complete and well-formed. Answered with smtp_server_accepted(), now or later. */
-    void (*content_end)(void *context, struct smtp_server *server, const struct dot_reader *reader);
+    /* Content is complete and well-formed: is it taken? Yes may have code 250 and words of its own
+     * (smtp_server_accepted()). */
+    struct verdict (*content_end)(void *context, struct smtp_server *server,
+                                  const struct dot_reader *reader);
+    /* The question that is open is over without an answer: its deadline passed, or the session
+     * ends. Nothing waits for the answer any more. Comes before reset where both do. NULL: reset
+     * tells the service all it has to know. */
+    void (*cancel)(void *context, struct smtp_server *server);
     /* RSET, EHLO, refused content, disconnect: every way out of an open transaction comes through
-     * here, also after smtp_server_accepted(). The service forgets the transaction and does not
+     * here, also after content_end was answered. The service forgets the transaction and does not
      * answer it any more; a commit under way completes without the session. */
     void (*reset)(void *context, struct smtp_server *server);
     /* For rejected events. Called before the transaction is reset. */

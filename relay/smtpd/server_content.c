@@ -8,6 +8,8 @@ enum { IDLE_CHUNK_MAX = 1024 };
 static enum step data_step(struct smtp_server *server);
 static enum step chunk_step(struct smtp_server *server);
 static enum step chunk_end(struct smtp_server *server);
+static enum step take_chunk(struct smtp_server *server, uint64_t size, bool is_last,
+                            struct verdict verdict);
 static enum step content_whole(struct smtp_server *server);
 static enum step say_refusal(struct smtp_server *server);
 static void judge(struct smtp_server *server);
@@ -21,6 +23,13 @@ enum step handle_data(struct smtp_server *server, struct bytes argument __attrib
     const struct smtp_service *service = server->service;
     struct verdict verdict = service->policy->content_begin(service->context, server);
 
+    if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_CONTENT_BEGIN, &verdict))
+        return STEP_WAIT;
+    return data_answered(server, verdict);
+}
+
+enum step data_answered(struct smtp_server *server, struct verdict verdict)
+{
     if (verdict.code != 0) {
         server_note(server, SMTP_DATA, &verdict, BYTES_NONE, BYTES_NONE);
         enum step next = server_say(server, verdict);
@@ -67,7 +76,6 @@ static bool is_idle_chunk(const struct smtp_server *server, uint64_t size, bool 
 
 enum step handle_bdat(struct smtp_server *server, struct bytes argument)
 {
-    struct smtp_incoming *incoming = &server->incoming;
     uint64_t size;
     bool is_last;
 
@@ -83,12 +91,31 @@ enum step handle_bdat(struct smtp_server *server, struct bytes argument)
     }
     if (is_idle_chunk(server, size, is_last) && server_count_idle(server) == STEP_CLOSE)
         return STEP_CLOSE;
-    if (!server->transaction.has_chunks) {
-        dot_reader_init(&incoming->reader);
-        if (incoming->broken.code == 0)
-            pace_begin(server);
-    }
+    if (!server->transaction.has_chunks)
+        dot_reader_init(&server->incoming.reader);
     struct verdict verdict = judge_chunk(server, size);
+    if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_CONTENT_BEGIN, &verdict))
+        return STEP_WAIT;
+    return take_chunk(server, size, is_last, verdict);
+}
+
+enum step bdat_answered(struct smtp_server *server, struct bytes argument, struct verdict verdict)
+{
+    uint64_t size;
+    bool is_last;
+    bool is_good = smtp_bdat_parse(argument, &size, &is_last);
+
+    check(is_good);
+    return take_chunk(server, size, is_last, verdict);
+}
+
+static enum step take_chunk(struct smtp_server *server, uint64_t size, bool is_last,
+                            struct verdict verdict)
+{
+    struct smtp_incoming *incoming = &server->incoming;
+
+    if (!server->transaction.has_chunks && incoming->broken.code == 0)
+        pace_begin(server);
     incoming->is_chunk = true;
     incoming->is_last = is_last;
     incoming->chunk_left = size;
@@ -218,9 +245,28 @@ static enum step content_whole(struct smtp_server *server)
         return STEP_WAIT;
     if (server->incoming.refusal.code != 0)
         return say_refusal(server);
-    session_enter(&server->session, SERVER_COMMIT);
-    service->policy->content_end(service->context, server, &server->incoming.reader);
-    return STEP_AGAIN;
+    struct verdict verdict =
+        service->policy->content_end(service->context, server, &server->incoming.reader);
+    if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_CONTENT_END, &verdict))
+        return STEP_WAIT;
+    return content_answered(server, verdict);
+}
+
+enum step content_answered(struct smtp_server *server, struct verdict verdict)
+{
+    enum step next;
+
+    if (verdict.code < 400) {
+        server->error_count = 0; /* who gets mail through is no prober */
+        server->idle_count = 0;
+        next = server_reply(server, 250, "2.0.0", verdict.code == 0 ? "Ok" : verdict.text);
+    } else {
+        server_note(server, SMTP_DATA, &verdict, BYTES_NONE, BYTES_NONE);
+        next = server_say(server, verdict);
+    }
+    server_reset(server);
+    session_enter(&server->session, SERVER_COMMAND);
+    return next;
 }
 
 static enum step say_refusal(struct smtp_server *server)

@@ -2,7 +2,8 @@
  * server_parts.h - what the files of an SMTP server session share; nobody else includes it.
  *
  * smtp_server.c has the states, server_verbs.c takes commands, server_content.c takes content,
- * server_pace.c bounds the time that takes, server_reply.c words the replies and keeps account of
+ * server_pace.c bounds the time that takes, server_question.c waits for the service's answers,
+ * server_reply.c words the replies and keeps account of
  * what was refused.
  */
 #pragma once
@@ -32,9 +33,26 @@ int64_t server_block_ms(const struct smtp_server *server);
 /* RSET, EHLO, refused content, commit, the end: every way out of a transaction. */
 void server_reset(struct smtp_server *server);
 
+/* GREET goes on by the service's verdict; so do the next two. */
+enum step connected_answered(struct smtp_server *server, struct verdict verdict);
+
+/* --- server_question.c ------------------------------------------------------------------------ */
+
+enum step asking_step(struct session *session);
+/* To be called when a question returned VERDICT_CODE_LATER. True: ASKING, and the step waits.
+ * False: *verdict is the answer after all. */
+bool server_waits(struct smtp_server *server, enum smtp_question_kind kind,
+                  struct verdict *verdict);
+/* The open question, if there is one, is over without an answer. */
+void server_cancel(struct smtp_server *server);
+/* ... because its time is over: goes on by the verdict for that. */
+enum step server_overdue(struct smtp_server *server);
+
 /* --- server_verbs.c --------------------------------------------------------------------------- */
 
 enum step command_step(struct session *session);
+/* The command that stands in the input's first line_len bytes goes on by the service's verdict. */
+enum step command_answered(struct smtp_server *server, uint32_t line_len, struct verdict verdict);
 
 /* What must hold before a command; what does not is a 503. */
 enum {
@@ -57,6 +75,9 @@ enum step server_count_idle(struct smtp_server *server);
 enum step content_step(struct session *session);
 enum step handle_data(struct smtp_server *server, struct bytes argument);
 enum step handle_bdat(struct smtp_server *server, struct bytes argument);
+enum step data_answered(struct smtp_server *server, struct verdict verdict);
+enum step bdat_answered(struct smtp_server *server, struct bytes argument, struct verdict verdict);
+enum step content_answered(struct smtp_server *server, struct verdict verdict);
 
 /* --- server_pace.c ---------------------------------------------------------------------------- */
 

@@ -30,6 +30,10 @@ static enum step handle_unknown(struct smtp_server *server, struct bytes argumen
 static enum step refuse_bare_lf(struct smtp_server *server);
 static enum step skip_line(struct smtp_server *server);
 static enum step take_command(struct smtp_server *server, struct bytes line, bool has_more);
+static enum step mail_answered(struct smtp_server *server, const struct smtp_mail *mail,
+                               struct bytes argument, struct verdict verdict);
+static enum step rcpt_answered(struct smtp_server *server, const struct smtp_rcpt *rcpt,
+                               struct bytes argument, struct verdict verdict);
 
 static const struct verb verbs[] = {
     [SMTP_EHLO] = {"EHLO", 0, false, false, handle_ehlo},
@@ -79,7 +83,10 @@ enum step command_step(struct session *session)
         break;
     }
     enum step next = take_command(server, line, rest.len > 0);
-    conn_consume(&server->session.conn, input.len - rest.len);
+    if (session->state == SERVER_ASKING) /* the line waits for the answer */
+        server->question.line_len = (uint32_t)(input.len - rest.len);
+    else
+        conn_consume(&server->session.conn, input.len - rest.len);
     return next;
 }
 
@@ -139,6 +146,13 @@ enum step server_count_idle(struct smtp_server *server)
     return server_leave(server, "4.7.0", "Too many commands that move nothing, closing");
 }
 
+/* It has not waited for the answer to `verb`, and must have. */
+static bool talks_early(const struct smtp_server *server, enum smtp_verb verb, bool has_more)
+{
+    return server->must_wait && ends_group(server, verb) &&
+           (has_more || conn_has_unread(&server->session.conn));
+}
+
 static enum step take_command(struct smtp_server *server, struct bytes line, bool has_more)
 {
     struct smtp_command command;
@@ -147,8 +161,7 @@ static enum step take_command(struct smtp_server *server, struct bytes line, boo
     server->command_count++;
     metric_inc(METRIC_SMTPD_COMMANDS);
     const struct verb *verb = &verbs[command.verb];
-    if (server->must_wait && ends_group(server, command.verb) &&
-        (has_more || conn_has_unread(&server->session.conn)))
+    if (talks_early(server, command.verb, has_more))
         return server_refuse_early(server);
     if (verb->is_idle && server_count_idle(server) == STEP_CLOSE)
         return STEP_CLOSE;
@@ -278,12 +291,20 @@ static enum step handle_mail(struct smtp_server *server, struct bytes argument)
         verdict = judge_lax(server);
     if (verdict.code == 0)
         verdict = service->policy->mail(service->context, server, &mail);
+    if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_MAIL, &verdict))
+        return STEP_WAIT;
+    return mail_answered(server, &mail, argument, verdict);
+}
+
+static enum step mail_answered(struct smtp_server *server, const struct smtp_mail *mail,
+                               struct bytes argument, struct verdict verdict)
+{
     if (verdict.code != 0) {
-        server_note(server, SMTP_MAIL, &verdict, mail.reverse_path.text, argument);
+        server_note(server, SMTP_MAIL, &verdict, mail->reverse_path.text, argument);
         return say_for_now(server, verdict);
     }
     server->transaction.is_open = true;
-    server->transaction.is_smtputf8 = mail.smtputf8;
+    server->transaction.is_smtputf8 = mail->smtputf8;
     server->incoming.broken = VERDICT_OK;
     server->mail_count++;
     return server_reply(server, 250, "2.1.0", "Sender ok");
@@ -317,9 +338,17 @@ static enum step handle_rcpt(struct smtp_server *server, struct bytes argument)
         verdict = judge_lax(server);
     if (verdict.code == 0)
         verdict = service->policy->rcpt(service->context, server, &rcpt);
+    if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_RCPT, &verdict))
+        return STEP_WAIT;
+    return rcpt_answered(server, &rcpt, argument, verdict);
+}
+
+static enum step rcpt_answered(struct smtp_server *server, const struct smtp_rcpt *rcpt,
+                               struct bytes argument, struct verdict verdict)
+{
     if (verdict.code != 0) {
         server->transaction.refused_count++;
-        server_note(server, SMTP_RCPT, &verdict, rcpt.forward_path.text, argument);
+        server_note(server, SMTP_RCPT, &verdict, rcpt->forward_path.text, argument);
         /* Clients that do not know the limit are let run past it: they send the rest later. */
         if (server->transaction.refused_count > RECIPIENTS_PAST_MAX)
             return say_for_now(server, verdict);
@@ -327,6 +356,57 @@ static enum step handle_rcpt(struct smtp_server *server, struct bytes argument)
     }
     server->transaction.recipient_count++;
     return server_reply(server, 250, "2.1.5", "Recipient ok");
+}
+
+/* The grammar took this line when the question was asked; it is read again. */
+static enum step go_on(struct smtp_server *server, const struct smtp_command *command,
+                       struct verdict verdict)
+{
+    struct smtp_mail mail = {0};
+    struct smtp_rcpt rcpt = {0};
+    struct smtp_refusal why;
+    bool is_good;
+
+    switch (command->verb) {
+    case SMTP_MAIL:
+        is_good = smtp_mail_parse(command->argument, &mail, &why);
+        check(is_good);
+        return mail_answered(server, &mail, command->argument, verdict);
+    case SMTP_RCPT:
+        is_good = smtp_rcpt_parse(command->argument, &rcpt, &why);
+        check(is_good);
+        return rcpt_answered(server, &rcpt, command->argument, verdict);
+    case SMTP_DATA:
+        return data_answered(server, verdict);
+    default:
+        check(command->verb == SMTP_BDAT);
+        return bdat_answered(server, command->argument, verdict);
+    }
+}
+
+enum step command_answered(struct smtp_server *server, uint32_t line_len, struct verdict verdict)
+{
+    struct conn *conn = &server->session.conn;
+    struct bytes input = conn_input(conn);
+    struct bytes rest = input;
+    struct bytes line;
+    struct smtp_command command;
+
+    bool is_whole = smtp_line_take(&rest, COMMAND_LINE_MAX, &line) == SMTP_LINE_WHOLE;
+    check(is_whole);
+    check(input.len - rest.len == line_len);
+    smtp_command_parse(line, &command);
+    session_enter(&server->session, SERVER_COMMAND);
+    enum step next;
+    if (talks_early(server, command.verb, rest.len > 0)) {
+        if (command.verb == SMTP_MAIL && verdict.code == 0)
+            server->transaction.is_open = true; /* the service has one: it is to be reset */
+        next = server_refuse_early(server);
+    } else {
+        next = go_on(server, &command, verdict);
+    }
+    conn_consume(conn, line_len);
+    return next;
 }
 
 static enum step handle_rset(struct smtp_server *server,

@@ -8,23 +8,24 @@
 #include "serve/service.h"
 
 static enum step greet_step(struct session *session);
-static enum step commit_step(struct session *session);
 
 #define TO(state) (1U << (state))
 
 static const struct session_state states[] = {
-    [SERVER_GREET] = {"greet", 300, greet_step, TO(SERVER_COMMAND) | TO(SERVER_CLOSING), false,
+    [SERVER_GREET] = {"greet", 300, greet_step,
+                      TO(SERVER_COMMAND) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), false,
                       METRIC_SMTPD_GREET},
     /* RFC 5321 section 4.5.3.2.7; what a stop says there: section 3.8 */
-    [SERVER_COMMAND] = {"command", 300, command_step, TO(SERVER_CONTENT) | TO(SERVER_CLOSING), true,
+    [SERVER_COMMAND] = {"command", 300, command_step,
+                        TO(SERVER_CONTENT) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), true,
                         METRIC_SMTPD_COMMAND},
     /* RFC 5321 section 4.5.3.2.5, for every block that arrives */
     [SERVER_CONTENT] = {"content", 180, content_step,
-                        TO(SERVER_COMMAND) | TO(SERVER_COMMIT) | TO(SERVER_CLOSING), false,
+                        TO(SERVER_COMMAND) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), false,
                         METRIC_SMTPD_CONTENT},
-    /* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
-    [SERVER_COMMIT] = {"commit", 600, commit_step, TO(SERVER_COMMAND) | TO(SERVER_CLOSING), false,
-                       METRIC_SMTPD_COMMIT},
+    /* The question brings its deadline. */
+    [SERVER_ASKING] = {"asking", 0, asking_step, TO(SERVER_COMMAND) | TO(SERVER_CLOSING), false,
+                       METRIC_SMTPD_ASKING},
     [SERVER_CLOSING] = {"closing", 0, NULL, 0, false, METRIC_SMTPD_CLOSING},
 };
 
@@ -70,7 +71,18 @@ void smtp_server_start(struct smtp_server *server, struct engine *engine, int fd
 
 bool smtp_server_can_be_shed(const struct smtp_server *server)
 {
-    return server->session.state != SERVER_CLOSING && server->session.state != SERVER_COMMIT;
+    switch ((enum smtp_server_state)server->session.state) {
+    case SERVER_ASKING:
+        return server->question.kind != ASKS_CONTENT_END;
+    case SERVER_CLOSING:
+        return false;
+    case SERVER_GREET:
+    case SERVER_COMMAND:
+    case SERVER_CONTENT:
+    case SERVER_STATE_COUNT:
+        break;
+    }
+    return true;
 }
 
 size_t smtp_server_memory(const struct smtp_server *server)
@@ -82,29 +94,6 @@ void smtp_server_resume(struct smtp_server *server)
 {
     if (server->session.state == SERVER_CONTENT)
         session_run(&server->session);
-}
-
-void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, const char *id)
-{
-    enum step next;
-    char text[64];
-
-    check(server->session.state == SERVER_COMMIT);
-    if (verdict.code == 0) {
-        snprintf(text, sizeof(text), "Ok: queued as %s", id);
-        server->error_count = 0; /* who gets mail through is no prober */
-        server->idle_count = 0;
-        next = server_reply(server, 250, "2.0.0", text);
-    } else {
-        server_note(server, SMTP_DATA, &verdict, BYTES_NONE, BYTES_NONE);
-        next = server_say(server, verdict);
-    }
-    server_reset(server);
-    session_enter(&server->session, SERVER_COMMAND);
-    session_arm(&server->session); /* the commit's is longer */
-    if (next == STEP_CLOSE)
-        session_finish(&server->session);
-    session_run(&server->session);
 }
 
 void smtp_server_turn_away(struct service *service, int fd, const char *hostname,
@@ -145,6 +134,8 @@ static int64_t deadline_ms(const struct session *session)
     const struct smtp_server *server = container_of(session, struct smtp_server, session);
     unsigned deadline_s = states[session->state].deadline_s;
 
+    if (session->state == SERVER_ASKING)
+        return server->question.due_ms - engine_now_ms(session->conn.engine);
     if (session->state == SERVER_COMMAND && server->service->command_timeout_s != 0)
         deadline_s = server->service->command_timeout_s;
     int64_t after_ms =
@@ -157,10 +148,8 @@ static enum step on_timeout(struct session *session)
     struct smtp_server *server = server_of(session);
 
     metric_inc(METRIC_SMTPD_TIMEOUTS);
-    if (session->state == SERVER_COMMIT)
-        /* The message may still be accepted: as after a lost 250, the client's next try makes a
-         * duplicate, which RFC 5321 section 6.1 prefers to a loss. */
-        return server_leave(server, "4.3.0", "The spool does not answer, closing");
+    if (session->state == SERVER_ASKING)
+        return server_overdue(server);
     if (pace_left_ms(server) <= 0)
         return pace_leave(server);
     return server_leave(server, "4.4.2", "Timeout, closing");
@@ -182,6 +171,7 @@ static void on_leave(struct session *session, enum session_leave why)
 
 static void on_ended(struct session *session)
 {
+    server_cancel(server_of(session));
     server_reset(server_of(session));
 }
 
@@ -200,21 +190,25 @@ static enum step greet_step(struct session *session)
     const struct smtp_service *service = server->service;
     struct verdict verdict = service->policy->connected(service->context, server);
 
+    if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_CONNECTED, &verdict))
+        return STEP_WAIT;
+    return connected_answered(server, verdict);
+}
+
+enum step connected_answered(struct smtp_server *server, struct verdict verdict)
+{
+    struct conn *conn = &server->session.conn;
+
     if (verdict.code != 0) {
         metric_inc(METRIC_SESSIONS_REFUSED);
         (void)server_refuse(server, SMTP_VERB_UNKNOWN, verdict);
         return STEP_CLOSE;
     }
-    if (server->must_wait && conn_has_unread(&session->conn)) {
+    /* Either it came while the service was asked, or it is not even read. */
+    if (server->must_wait && (conn_input(conn).len > 0 || conn_has_unread(conn))) {
         metric_inc(METRIC_SESSIONS_REFUSED);
         return server_refuse_early(server);
     }
-    session_enter(session, SERVER_COMMAND);
+    session_enter(&server->session, SERVER_COMMAND);
     return server_reply_greeting(server);
-}
-
-/* smtp_server_accepted() leads on; that the peer is gone is no reason to: RFC 5321 section 6.1. */
-static enum step commit_step(struct session *session __attribute__((unused)))
-{
-    return STEP_WAIT;
 }

@@ -1,18 +1,21 @@
 /*
  * smtp_server.h - one SMTP server session (RFC 5321), for any service behind policy.h.
  *
- *                     DATA, BDAT              end of content
- *   GREET --> COMMAND ----------> CONTENT --------------------> COMMIT
- *               ^ ^                  | chunk taken, or refused     | accepted or refused
- *               | '------------------'                             |
- *               '--------------------------------------------------'
+ *                     DATA, BDAT
+ *   GREET --> COMMAND ----------> CONTENT
+ *     |        ^ ^ |                | |
+ *     |        | | |                | |  chunk taken, content refused or answered at once
+ *     |        | '-|----------------' |
+ *     |        |   |                  |  answered later
+ *     '--------+---+------ ASKING <---'
  *   every state --> CLOSING: QUIT, 421, end of stream, error
  *
- * GREET asks the service and greets, COMMAND takes lines, CONTENT takes DATA or BDAT bytes, COMMIT
- * waits for the service. Replies of a pipelined group leave in one send. Commands that arrive
- * behind DATA or BDAT LAST wait in the connection's input until the commit is answered: nothing is
- * read ahead beyond the connection's input_max, and no command is taken while the replies that
- * wait to be sent leave no room for another one.
+ * GREET asks the service and greets, COMMAND takes lines, CONTENT takes DATA or BDAT bytes. Every
+ * question to the service may be answered at once, which costs nothing, or later: then the session
+ * is ASKING, and goes on as if the answer had come at once. What is pipelined behind the question
+ * waits in the connection's input meanwhile: nothing is read ahead beyond the connection's
+ * input_max, and no command is taken while the replies that wait to be sent leave no room for
+ * another one. Replies of a pipelined group leave in one send.
  *
  * Refused content is still read to its true end, so that no byte of it is taken for a command. A
  * session whose content held a bare CR or LF is over with the reply: its client and we may not
@@ -35,7 +38,7 @@ enum smtp_server_state {
     SERVER_GREET,
     SERVER_COMMAND,
     SERVER_CONTENT,
-    SERVER_COMMIT,
+    SERVER_ASKING,
     SERVER_CLOSING,
     SERVER_STATE_COUNT,
 };
@@ -91,6 +94,25 @@ struct smtp_incoming {
     struct verdict broken;  /* a chunk was refused: so are the chunks behind it; code 0: none */
 };
 
+enum smtp_question_kind {
+    ASKS_CONNECTED,
+    ASKS_MAIL,
+    ASKS_RCPT,
+    ASKS_CONTENT_BEGIN,
+    ASKS_CONTENT_END,
+};
+
+/* What the service will answer later. */
+struct smtp_question {
+    uint64_t token; /* 0: nothing */
+    uint8_t kind;
+    bool is_inside;    /* the call that asked has not returned yet */
+    bool is_answered;  /* and the answer is there */
+    uint32_t line_len; /* of the command that is asked about; 0: none is */
+    int64_t due_ms;
+    struct verdict verdict; /* if no answer comes in time; with is_answered: the answer */
+};
+
 struct smtp_server {
     struct session session; /* the driver's: connection, state, name */
     const struct smtp_service *service;
@@ -101,6 +123,7 @@ struct smtp_server {
     bool must_wait;   /* has neither logged in nor is it trusted: talking out of turn ends it */
     struct smtp_transaction transaction;
     struct smtp_incoming incoming;
+    struct smtp_question question;
     unsigned mail_count, error_count, command_count, idle_count;
     char ehlo[256]; /* what the client said it is; empty before */
 };
@@ -118,8 +141,17 @@ size_t smtp_server_memory(const struct smtp_server *server);
 
 /* The service's answers. */
 void smtp_server_resume(struct smtp_server *server); /* there is room for content again */
-/* Answers content_end. verdict code 0: "250 2.0.0 Ok: queued as <id>". The transaction is reset. */
-void smtp_server_accepted(struct smtp_server *server, struct verdict verdict, const char *id);
+/* From inside a question of the policy's, whose return value it is: the answer will be given by
+ * smtp_server_answer() with the token, once, within timeout_ms. When that is over the question is
+ * cancelled and answered with `overdue`, whose strings live as long as the service. */
+must_use struct verdict smtp_server_later(struct smtp_server *server, int64_t timeout_ms,
+                                          struct verdict overdue, uint64_t *token_out);
+/* The answer. False: the question is over (a deadline, an end), nothing happened. As long as the
+ * server lives; policy->cancel tells of every question that ends without an answer. May be called
+ * before the question has returned: strings live until then. */
+bool smtp_server_answer(struct smtp_server *server, uint64_t token, struct verdict verdict);
+/* Answers content_end with "250 2.0.0 Ok: queued as <id>"; not from inside it. */
+bool smtp_server_accepted(struct smtp_server *server, uint64_t token, const char *id);
 /* Answers an fd that no session can be had for with 421, best effort, and closes it. `text` as a
  * verdict's. */
 void smtp_server_turn_away(struct service *service, int fd, const char *hostname,

@@ -6,6 +6,9 @@
 #include "base/log.h"
 #include "base/metric.h"
 
+/* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
+enum { COMMIT_MS = 600 * 1000 };
+
 static void on_resume(void *context);
 static void on_done(void *context, struct verdict verdict, const char *id);
 
@@ -85,15 +88,23 @@ static void on_content(void *context __attribute__((unused)), struct smtp_server
     intake_content(server->transaction.of_service, run);
 }
 
-static void on_content_end(void *context, struct smtp_server *server,
-                           const struct dot_reader *reader)
+static struct verdict on_content_end(void *context, struct smtp_server *server,
+                                     const struct dot_reader *reader)
 {
     const struct settings_generation *generation = context;
     unsigned received_max = generation->settings.received_max;
+    /* The message may still be accepted: as after a lost 250, the client's next try makes a
+     * duplicate, which RFC 5321 section 6.1 prefers to a loss. */
+    struct verdict later =
+        smtp_server_later(server, COMMIT_MS,
+                          verdict_refuse(421, "4.3.0", "The spool does not answer, closing",
+                                         "spool"),
+                          &session_of(server)->content);
 
     intake_content_end(server->transaction.of_service, reader->has_8bit);
     intake_commit(server->transaction.of_service,
                   received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
+    return later;
 }
 
 static void on_resume(void *context)
@@ -103,7 +114,12 @@ static void on_resume(void *context)
 
 static void on_done(void *context, struct verdict verdict, const char *id)
 {
-    smtp_server_accepted(context, verdict, id);
+    struct smtp_server *server = context;
+    uint64_t content = session_of(server)->content;
+    bool is_open = verdict.code == 0 ? smtp_server_accepted(server, content, id)
+                                     : smtp_server_answer(server, content, verdict);
+
+    check(is_open); /* else the reset has let the intake go, and it does not answer */
 }
 
 static void on_reset(void *context __attribute__((unused)), struct smtp_server *server)

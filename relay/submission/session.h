@@ -23,6 +23,7 @@ struct settings_generation {
 struct submission_session {
     struct smtp_server server;
     const struct submission_listener *listener;
+    uint64_t content; /* the token of its content's question */
     bool is_trusted;
 };
 

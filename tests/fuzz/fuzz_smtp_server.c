@@ -5,8 +5,9 @@
  *
  * The first byte chooses. Without OPS the input is what a client sends, and the session runs twice,
  * with the input in one piece and in many: replies and what the service saw must be the same, or
- * the session depends on how TCP cut the stream. With OPS, 0xff and a byte in the input are the
- * world's doing: time passes, the spool answers late, the service stops, the peer goes away.
+ * the session depends on how TCP cut the stream. With LATER the service answers the second run's
+ * questions some turns late, which must be the same as well. With OPS, 0xff and a byte in the input
+ * are the world's doing: time passes, the service answers late or never, stops, the peer goes away.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,8 +28,14 @@ enum {
     FEW_RECIPIENTS = 4,
     FEW_ERRORS = 8,
     SHORT_LINES = 16,
-    STRICT = 32
+    STRICT = 32,
+    LATER = 64
 };
+enum {
+    EVERY_QUESTION = 1 << ASKS_CONNECTED | 1 << ASKS_MAIL | 1 << ASKS_RCPT | 1 << ASKS_CONTENT_BEGIN
+};
+/* Turns without a question until none is to come, although the fake engine is late at times. */
+enum { QUIET_TURNS = 40 };
 enum { TURNS_MAX = 20000, OUTPUT_LEN_MAX = 1 << 24, RESETS_MAX = 8 };
 
 struct run {
@@ -37,10 +44,11 @@ struct run {
     struct buf output, facts;
     int fd; /* the client's end; -1: closed */
     bool eof;
+    uint64_t random; /* 0: questions are left to the ops */
     unsigned resets; /* faults asked of the engine, which keeps a bounded number */
 };
 
-static void run_start(struct run *run, uint8_t choice, uint64_t seed)
+static void run_start(struct run *run, uint8_t choice, uint64_t seed, bool is_late)
 {
     struct engine_settings settings = {.buffer_count = 8, .buffer_size = 256};
     int fds[2];
@@ -67,6 +75,7 @@ static void run_start(struct run *run, uint8_t choice, uint64_t seed)
     run->stub.rules.rcpt = (struct verdict){550, "5.1.1", "No such user", "stub", false};
     run->stub.rules.rcpt_refused = "*bad*";
     run->stub.rules.answers_at_once = true;
+    run->stub.rules.later = is_late ? EVERY_QUESTION : 0;
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     run->fd = fds[0];
     chat_stub_accept(&run->stub, fds[1]);
@@ -91,6 +100,20 @@ static void run_turn(struct run *run)
 {
     engine_turn(run->engine, 0);
     run_read(run);
+    if (run->random == 0)
+        return;
+    run->random = run->random * 6364136223846793005U + 1442695040888963407U;
+    if (run->random >> 62 == 0)
+        chat_stub_answer(&run->stub, NULL);
+}
+
+/* Until nothing is asked any more: a client that is gone gets no answer, one that waits does. */
+static void run_answers(struct run *run)
+{
+    for (unsigned quiet = 0, turns = 0; quiet < QUIET_TURNS && turns < TURNS_MAX; turns++) {
+        quiet = chat_stub_is_asked(&run->stub) ? 0 : quiet + 1;
+        run_turn(run);
+    }
 }
 
 static void run_send(struct run *run, struct bytes b)
@@ -144,6 +167,7 @@ static void run_end(struct run *run, bool is_checked)
     while (chat_stub_sessions(&run->stub) > 0) {
         check(++turns < TURNS_MAX);
         run_turn(run);
+        chat_stub_answer(&run->stub, NULL);
         chat_stub_release(&run->stub);
     }
     if (is_checked)
@@ -162,6 +186,7 @@ static void run_free(struct run *run)
 
 static void run_op(struct run *run, uint8_t op)
 {
+    static const struct verdict no = {450, "4.7.1", "Not now", "stub", false};
     static const int64_t times_ms[] = {1000, 100000, 179000, 299000, 301000, 601000};
 
     switch (op % 8) {
@@ -183,6 +208,8 @@ static void run_op(struct run *run, uint8_t op)
         break;
     case 5:
         chat_stub_release(&run->stub);
+        chat_stub_answer(&run->stub, op & 8 ? &no : NULL);
+        (void)chat_stub_answer_late(&run->stub);
         break;
     case 6:
         if (op & 8)
@@ -207,7 +234,7 @@ static void run_with_ops(struct bytes input, uint8_t choice, uint64_t seed)
     struct run run;
     struct bytes part;
 
-    run_start(&run, choice, seed);
+    run_start(&run, choice, seed, (choice & LATER) != 0);
     while (input.len > 0) {
         if (!bytes_take_until(&input, 0xff, &part)) {
             part = input;
@@ -224,13 +251,16 @@ static void run_with_ops(struct bytes input, uint8_t choice, uint64_t seed)
 }
 
 static void run_plain(struct run *run, struct bytes input, uint8_t choice, uint64_t seed,
-                      size_t piece)
+                      size_t piece, bool is_late)
 {
-    run_start(run, choice, seed);
+    run_start(run, choice, seed, is_late);
+    run->random = is_late ? seed | 1 : 0;
     while (input.len > 0) {
         run_send(run, bytes_slice(input, 0, piece));
         input = bytes_slice(input, piece, input.len);
     }
+    if (is_late)
+        run_answers(run);
     run_end(run, true);
 }
 
@@ -276,8 +306,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     }
     struct run whole;
     struct run pieces;
-    run_plain(&whole, rest, choice, seed, SIZE_MAX);
-    run_plain(&pieces, rest, choice, seed + 1, 1 + (choice >> 5) * 7U);
+    run_plain(&whole, rest, choice, seed, SIZE_MAX, false);
+    run_plain(&pieces, rest, choice, seed + 1, 1 + (choice >> 5) * 7U, (choice & LATER) != 0);
     check_same(&whole.output, &pieces.output);
     check_same(&whole.facts, &pieces.facts);
     run_free(&whole);

@@ -73,6 +73,8 @@ static bool config_number(struct stub_service *service, struct bytes key, uint64
         smtp->swallow_max = value;
     else if (bytes_equal(key, BYTES("strict_syntax")))
         smtp->is_strict = value != 0;
+    else if (bytes_equal(key, BYTES("later_ms")))
+        service->stub.rules.later_ms = (int64_t)value;
     else if (bytes_equal(key, BYTES("must_wait")))
         service->stub.rules.must_wait = value != 0;
     else if (bytes_equal(key, BYTES("room")))
@@ -83,6 +85,37 @@ static bool config_number(struct stub_service *service, struct bytes key, uint64
         service->stub.rules.answers_at_once = value != 0;
     else
         return false;
+    return true;
+}
+
+/* "mail rcpt": which questions are answered later. */
+static bool parse_later(struct bytes text, unsigned *later_out)
+{
+    static const struct {
+        struct bytes name;
+        enum smtp_question_kind kind;
+    } questions[] = {
+        {BYTES("connected"), ASKS_CONNECTED},
+        {BYTES("mail"), ASKS_MAIL},
+        {BYTES("rcpt"), ASKS_RCPT},
+        {BYTES("begin"), ASKS_CONTENT_BEGIN},
+    };
+    unsigned later = 0;
+    struct bytes word;
+
+    while (text.len > 0) {
+        if (!bytes_take_until(&text, ' ', &word)) {
+            word = text;
+            text = BYTES_NONE;
+        }
+        unsigned before = later;
+        for (size_t i = 0; i < ARRAY_LEN(questions); i++)
+            if (bytes_equal(word, questions[i].name))
+                later |= 1U << questions[i].kind;
+        if (later == before)
+            return false;
+    }
+    *later_out = later;
     return true;
 }
 
@@ -103,6 +136,8 @@ static bool config(void *context, struct bytes key, struct bytes value)
         return parse_verdict(service, value, &rules->begin);
     if (bytes_equal(key, BYTES("commit")))
         return parse_verdict(service, value, &rules->commit);
+    if (bytes_equal(key, BYTES("later")))
+        return parse_later(value, &rules->later);
     if (bytes_equal(key, BYTES("rcpt_refused"))) {
         if (!arena_copy(&service->arena, value, &glob))
             return false;
@@ -124,7 +159,18 @@ static void accept_fd(void *context, int fd)
     chat_stub_accept(&service->stub, fd);
 }
 
-/* STOP, ABORT, RELEASE, ROOM bytes, RULE key value (as CONFIG). */
+/* ANSWER [verdict]: a script expects the question's fact before. */
+static bool answer(struct stub_service *service, struct bytes argument)
+{
+    struct verdict verdict;
+
+    if (!chat_stub_is_asked(&service->stub) || !parse_verdict(service, argument, &verdict))
+        return false;
+    chat_stub_answer(&service->stub, argument.len > 0 ? &verdict : NULL);
+    return true;
+}
+
+/* STOP, ABORT, RELEASE, ROOM bytes, RULE key value (as CONFIG), ANSWER [verdict], ANSWER-LATE. */
 static bool command(void *context, struct bytes word, struct bytes argument)
 {
     struct stub_service *service = context;
@@ -137,6 +183,10 @@ static bool command(void *context, struct bytes word, struct bytes argument)
         chat_stub_abort(&service->stub);
     } else if (bytes_equal(word, BYTES("RELEASE"))) {
         chat_stub_release(&service->stub);
+    } else if (bytes_equal(word, BYTES("ANSWER"))) {
+        return answer(service, argument);
+    } else if (bytes_equal(word, BYTES("ANSWER-LATE"))) {
+        return chat_stub_answer_late(&service->stub) > 0;
     } else if (bytes_equal(word, BYTES("ROOM"))) {
         if (!bytes_to_u64(argument, &room))
             return false;

@@ -3,11 +3,17 @@
 
 #include "support/chat.h"
 
-enum { CONTENT_MAX = 64 << 20, SESSIONS_MAX = 100 };
+enum { CONTENT_MAX = 64 << 20, SESSIONS_MAX = 100, COMMIT_MS = 600 * 1000, LATER_MS = 60 * 1000 };
+
+enum { ASKED_NOTHING = -1 };
 
 struct stub_session {
     struct smtp_server server;
     struct buf envelope, content;
+    int asked;                  /* enum smtp_question_kind, to be answered later */
+    uint64_t token, late_token; /* late: of a question that was cancelled */
+    struct buf addition;        /* to the envelope, by a yes */
+    struct verdict verdict;     /* on the recipient that is asked about */
     bool is_in_transaction;
     bool is_committing;
 };
@@ -15,6 +21,21 @@ struct stub_session {
 static struct stub_session *session_of(struct smtp_server *server)
 {
     return container_of(server, struct stub_session, server);
+}
+
+static const struct verdict overdue = {451, "4.3.0", "The stub took too long", "stub-late", false};
+
+/* Asks for time if the rules want it for such a question; else `verdict`. */
+static struct verdict answer_now_or_later(struct chat_stub *stub, struct stub_session *session,
+                                          enum smtp_question_kind kind, struct verdict verdict)
+{
+    if ((stub->rules.later & (1U << kind)) == 0)
+        return verdict;
+    check(session->asked == ASKED_NOTHING);
+    session->asked = (int)kind;
+    return smtp_server_later(&session->server,
+                             stub->rules.later_ms != 0 ? stub->rules.later_ms : LATER_MS, overdue,
+                             &session->token);
 }
 
 static struct verdict on_connected(void *context, struct smtp_server *server)
@@ -25,7 +46,19 @@ static struct verdict on_connected(void *context, struct smtp_server *server)
     if (stub->facts != NULL)
         chat_fact(stub->facts, "connected %s", server->session.peer);
     server->must_wait = stub->rules.must_wait;
-    return stub->rules.connected;
+    return answer_now_or_later(stub, session_of(server), ASKS_CONNECTED, stub->rules.connected);
+}
+
+static void add_to_envelope(struct stub_session *session)
+{
+    check(buf_append(&session->envelope, buf_bytes(&session->addition)));
+}
+
+static void say_yes_to_mail(struct stub_session *session)
+{
+    session->is_in_transaction = true;
+    session->server.transaction.of_service = session;
+    add_to_envelope(session);
 }
 
 static struct verdict on_mail(void *context, struct smtp_server *server,
@@ -40,12 +73,12 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
                   BYTES_ARG(mail->reverse_path.text), (unsigned long long)mail->size,
                   mail->body == SMTP_BODY_8BITMIME ? "8BITMIME" : "7BIT", (int)mail->ret,
                   BYTES_ARG(mail->envid), mail->smtputf8);
-    if (stub->rules.mail.code != 0)
-        return stub->rules.mail;
-    session->is_in_transaction = true;
-    server->transaction.of_service = session;
-    check(buf_printf(&session->envelope, "from=%.*s to=", BYTES_ARG(mail->reverse_path.text)));
-    return VERDICT_OK;
+    buf_clear(&session->addition);
+    check(buf_printf(&session->addition, "from=%.*s to=", BYTES_ARG(mail->reverse_path.text)));
+    struct verdict verdict = answer_now_or_later(stub, session, ASKS_MAIL, stub->rules.mail);
+    if (verdict.code == 0)
+        say_yes_to_mail(session);
+    return verdict;
 }
 
 static struct verdict on_rcpt(void *context, struct smtp_server *server,
@@ -58,15 +91,20 @@ static struct verdict on_rcpt(void *context, struct smtp_server *server,
     if (stub->facts != NULL)
         chat_fact(stub->facts, "rcpt %.*s notify=%u orcpt=%.*s", BYTES_ARG(rcpt->forward_path.text),
                   rcpt->notify, BYTES_ARG(rcpt->orcpt));
-    if (stub->rules.rcpt.code != 0 &&
-        (stub->rules.rcpt_refused == NULL ||
-         chat_glob(bytes_of(stub->rules.rcpt_refused), rcpt->forward_path.text)))
-        return stub->rules.rcpt;
-    if (!buf_printf(&session->envelope, "%s%.*s",
+    buf_clear(&session->addition);
+    if (!buf_printf(&session->addition, "%s%.*s",
                     server->transaction.recipient_count > 0 ? "," : "",
-                    BYTES_ARG(rcpt->forward_path.text)))
+                    BYTES_ARG(rcpt->forward_path.text)) ||
+        buf_len(&session->addition) > buf_room(&session->envelope))
         return (struct verdict){452, "4.3.0", "No room", "stub", false};
-    return VERDICT_OK;
+    bool is_refused = stub->rules.rcpt.code != 0 &&
+                      (stub->rules.rcpt_refused == NULL ||
+                       chat_glob(bytes_of(stub->rules.rcpt_refused), rcpt->forward_path.text));
+    session->verdict = is_refused ? stub->rules.rcpt : VERDICT_OK;
+    struct verdict verdict = answer_now_or_later(stub, session, ASKS_RCPT, session->verdict);
+    if (verdict.code == 0)
+        add_to_envelope(session);
+    return verdict;
 }
 
 static struct verdict on_begin(void *context, struct smtp_server *server)
@@ -78,7 +116,7 @@ static struct verdict on_begin(void *context, struct smtp_server *server)
     check(server->transaction.recipient_count > 0);
     if (stub->facts != NULL)
         chat_fact(stub->facts, "begin");
-    return stub->rules.begin;
+    return answer_now_or_later(stub, session, ASKS_CONTENT_BEGIN, stub->rules.begin);
 }
 
 static size_t on_room(void *context, struct smtp_server *server __attribute__((unused)))
@@ -101,7 +139,7 @@ static void on_content(void *context, struct smtp_server *server, struct bytes r
         stub->rules.room -= run.len;
 }
 
-static void answer(struct chat_stub *stub, struct stub_session *session)
+static void tell_of_message(struct chat_stub *stub, struct stub_session *session)
 {
     session->is_committing = false;
     if (stub->rules.commit.code == 0 && stub->facts != NULL) {
@@ -110,7 +148,19 @@ static void answer(struct chat_stub *stub, struct stub_session *session)
                   buf_len(&session->content), session->server.ehlo);
         chat_fact_bytes(stub->facts, "content", buf_bytes(&session->content));
     }
-    smtp_server_accepted(&session->server, stub->rules.commit, "stub-1");
+}
+
+static void answer(struct chat_stub *stub, struct stub_session *session)
+{
+    struct smtp_server *server = &session->server;
+    uint64_t token = session->token;
+
+    tell_of_message(stub, session);
+    session->token = 0;
+    bool is_open = stub->rules.commit.code == 0
+                       ? smtp_server_accepted(server, token, "stub-1")
+                       : smtp_server_answer(server, token, stub->rules.commit);
+    check(is_open);
 }
 
 /* The obvious look at content that the session has found good. */
@@ -124,23 +174,50 @@ static void check_is_clean(struct bytes content)
     }
 }
 
-static void on_end(void *context, struct smtp_server *server, const struct dot_reader *reader)
+static struct verdict on_end(void *context, struct smtp_server *server,
+                             const struct dot_reader *reader)
 {
+    static const struct verdict silent = {421, "4.3.0", "The spool does not answer, closing",
+                                          "spool", true};
     struct chat_stub *stub = context;
     struct stub_session *session = server->transaction.of_service;
 
-    check(server->session.state == SERVER_COMMIT);
+    check(server->session.state == SERVER_CONTENT);
     check(session->is_in_transaction);
     check(reader->size == buf_len(&session->content));
     check(!reader->has_bare && !reader->has_nul);
     check_is_clean(buf_bytes(&session->content));
     session->is_committing = true;
-    if (stub->rules.holds_commits)
-        return;
-    if (stub->rules.answers_at_once)
-        answer(stub, session);
-    else
+    if (!stub->rules.holds_commits && stub->rules.answers_at_once) {
+        tell_of_message(stub, session);
+        return stub->rules.commit.code == 0
+                   ? (struct verdict){250, "2.0.0", "Ok: queued as stub-1", NULL, false}
+                   : stub->rules.commit;
+    }
+    if (!stub->rules.holds_commits)
         engine_at_turn_end(stub->engine, &stub->answer);
+    return smtp_server_later(server, COMMIT_MS, silent, &session->token);
+}
+
+static void on_cancel(void *context, struct smtp_server *server)
+{
+    static const char *const names[] = {
+        [ASKS_CONNECTED] = "connected",
+        [ASKS_MAIL] = "mail",
+        [ASKS_RCPT] = "rcpt",
+        [ASKS_CONTENT_BEGIN] = "begin",
+    };
+    struct chat_stub *stub = context;
+    struct stub_session *session = session_of(server);
+
+    check(session->token != 0);
+    check((session->asked == ASKED_NOTHING) == session->is_committing);
+    if (stub->facts != NULL)
+        chat_fact(stub->facts, "cancel %s",
+                  session->is_committing ? "commit" : names[session->asked]);
+    session->late_token = session->token;
+    session->token = 0;
+    session->asked = ASKED_NOTHING;
 }
 
 static void on_reset(void *context, struct smtp_server *server)
@@ -153,6 +230,7 @@ static void on_reset(void *context, struct smtp_server *server)
     session->is_committing = false;
     buf_clear(&session->envelope);
     buf_clear(&session->content);
+    check(session->asked == ASKED_NOTHING); /* cancelled before */
     if (stub->facts != NULL)
         chat_fact(stub->facts, "reset");
 }
@@ -181,6 +259,7 @@ static void on_closed(void *context, struct smtp_server *server)
         chat_fact(stub->facts, "closed");
     buf_free(&session->envelope);
     buf_free(&session->content);
+    buf_free(&session->addition);
 }
 
 static const struct smtp_policy policy = {
@@ -191,6 +270,7 @@ static const struct smtp_policy policy = {
     .content_room = on_room,
     .content = on_content,
     .content_end = on_end,
+    .cancel = on_cancel,
     .reset = on_reset,
     .refused = on_refused,
     .closed = on_closed,
@@ -240,6 +320,8 @@ void chat_stub_accept(struct chat_stub *stub, int fd)
     struct stub_session *session = container_of(admitted, struct stub_session, server.session);
     buf_init(&session->envelope, 1 << 20);
     buf_init(&session->content, CONTENT_MAX);
+    buf_init(&session->addition, 1 << 20);
+    session->asked = ASKED_NOTHING;
     smtp_server_start(&session->server, stub->engine, fd, &stub->service);
 }
 
@@ -262,6 +344,70 @@ void chat_stub_release(struct chat_stub *stub)
         if (session->is_committing)
             answer(stub, session);
     }
+}
+
+static struct verdict verdict_of(const struct chat_stub *stub, const struct stub_session *session)
+{
+    switch ((enum smtp_question_kind)session->asked) {
+    case ASKS_CONNECTED:
+        return stub->rules.connected;
+    case ASKS_MAIL:
+        return stub->rules.mail;
+    case ASKS_RCPT:
+        return session->verdict;
+    case ASKS_CONTENT_BEGIN:
+        return stub->rules.begin;
+    case ASKS_CONTENT_END:
+        break;
+    }
+    check(false);
+    return VERDICT_OK;
+}
+
+static void answer_asked(struct stub_session *session, struct verdict verdict)
+{
+    int asked = session->asked;
+    uint64_t token = session->token;
+
+    session->asked = ASKED_NOTHING;
+    session->token = 0;
+    if (verdict.code == 0 && asked == ASKS_MAIL)
+        say_yes_to_mail(session);
+    if (verdict.code == 0 && asked == ASKS_RCPT)
+        add_to_envelope(session);
+    check(smtp_server_answer(&session->server, token, verdict));
+}
+
+void chat_stub_answer(struct chat_stub *stub, const struct verdict *verdict)
+{
+    list_for_each(node, &stub->serving.sessions) {
+        struct stub_session *session = session_of(server_at(node));
+        if (session->asked != ASKED_NOTHING)
+            answer_asked(session, verdict != NULL ? *verdict : verdict_of(stub, session));
+    }
+}
+
+bool chat_stub_is_asked(const struct chat_stub *stub)
+{
+    list_for_each(node, &stub->serving.sessions)
+        if (session_of(server_at(node))->asked != ASKED_NOTHING)
+            return true;
+    return false;
+}
+
+unsigned chat_stub_answer_late(struct chat_stub *stub)
+{
+    unsigned count = 0;
+
+    list_for_each(node, &stub->serving.sessions) {
+        struct stub_session *session = session_of(server_at(node));
+        if (session->late_token == 0)
+            continue;
+        check(!smtp_server_answer(&session->server, session->late_token, VERDICT_OK));
+        session->late_token = 0;
+        count++;
+    }
+    return count;
 }
 
 void chat_stub_stop(struct chat_stub *stub)

@@ -3,7 +3,7 @@
  *
  * It records what it is asked as facts: "connected", "mail a@b size=..", "rcpt ..", "begin",
  * "message from=.. to=a,b size=..", "content ..", "refused 552 5.3.4 rule=.. verb=MAIL address=..",
- * "reset", "closed". Sessions are a slab's, which AddressSanitizer knows of.
+ * "cancel mail", "reset", "closed". Sessions are a slab's, which AddressSanitizer knows of.
  */
 #pragma once
 
@@ -13,6 +13,8 @@
 /* What the stub does; a test may change it at any time. */
 struct chat_stub_rules {
     struct verdict connected, mail, rcpt, begin, commit; /* code 0: yes */
+    unsigned later;           /* questions answered by chat_stub_answer(): 1 << ASKS_... */
+    int64_t later_ms;         /* their time; 0: a minute; then 451 4.3.0, the session goes on */
     const char *rcpt_refused; /* glob of forward-paths that `rcpt` is for; NULL: all */
     size_t room;              /* bytes taken until chat_stub_room() is called again */
     bool holds_commits;       /* answered by chat_stub_release() */
@@ -35,6 +37,11 @@ void chat_stub_init(struct chat_stub *stub, struct engine *engine);
 void chat_stub_accept(struct chat_stub *stub, int fd);
 void chat_stub_room(struct chat_stub *stub, size_t room); /* resumes sessions */
 void chat_stub_release(struct chat_stub *stub);           /* answers held commits */
+/* Answers what is to be answered later; NULL: by the rules. */
+void chat_stub_answer(struct chat_stub *stub, const struct verdict *verdict);
+bool chat_stub_is_asked(const struct chat_stub *stub); /* anything of that */
+/* Answers questions that are over: nothing happens. How many there were. */
+unsigned chat_stub_answer_late(struct chat_stub *stub);
 void chat_stub_stop(struct chat_stub *stub);
 void chat_stub_abort(struct chat_stub *stub);
 size_t chat_stub_sessions(const struct chat_stub *stub);

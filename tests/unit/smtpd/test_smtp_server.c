@@ -108,7 +108,7 @@ TEST(pipelined_group_is_answered_in_one_send)
 static int64_t sum_of_states(void)
 {
     return metric_sum(METRIC_SMTPD_GREET) + metric_sum(METRIC_SMTPD_COMMAND) +
-           metric_sum(METRIC_SMTPD_CONTENT) + metric_sum(METRIC_SMTPD_COMMIT) +
+           metric_sum(METRIC_SMTPD_CONTENT) + metric_sum(METRIC_SMTPD_ASKING) +
            metric_sum(METRIC_SMTPD_CLOSING);
 }
 
@@ -126,7 +126,7 @@ TEST(gauges_follow_the_states_and_end_at_zero)
     say(&f, "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
     assert_int_equal(metric_sum(METRIC_SMTPD_CONTENT), 1);
     say(&f, ".\r\n");
-    assert_int_equal(metric_sum(METRIC_SMTPD_COMMIT), 1);
+    assert_int_equal(metric_sum(METRIC_SMTPD_ASKING), 1);
     chat_stub_release(&f.stub);
     turns(&f);
     assert_int_equal(metric_sum(METRIC_SMTPD_COMMAND), 1);
