@@ -98,6 +98,7 @@ struct supply {
     char spool[SPOOL_PATH_MAX];
     int result;       /* fd or 0, or -errno */
     bool failed;      /* the last try to prepare one */
+    int error;        /* what it failed with */
     int64_t retry_ms; /* not before */
     struct timeout retry;
 };

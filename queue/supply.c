@@ -257,6 +257,14 @@ static unsigned spares_kept(const struct shard *shard, size_t segment_count)
     return spares_wanted(shard) + (supply_is_low(shard) || shard->is_adopted ? 0 : RECYCLED_EXTRA);
 }
 
+static void become_full(struct shard *shard)
+{
+    if (!shard->is_full)
+        log_warn("spool=%02x what=\"no room can be made: new mail is answered 452\" error=\"%s\"",
+                 shard->number, strerror(-shard->supply.error));
+    shard->is_full = true;
+}
+
 /* Whether the last spare may be taken. */
 static bool may_take_reserve(struct shard *shard)
 {
@@ -265,9 +273,7 @@ static bool may_take_reserve(struct shard *shard)
         return true;
     if (!shard->supply.failed)
         return false; /* the next one is on its way */
-    if (!shard->is_full)
-        log_warn("spool=%02x what=\"no space: new mail is answered 452\"", shard->number);
-    shard->is_full = true;
+    become_full(shard);
     flush_drop_accepts(shard, -ENOSPC);
     return shard->filling.batch_count > 0;
 }
@@ -395,11 +401,9 @@ static void on_failure(struct shard *shard)
         segment_free(&supply->segment); /* whether it has its name still is not known */
     supply->failed = true;
     supply->retry_ms = engine_now_ms(shard->engine) + PREPARE_RETRY_MS;
-    if (shard->spare_count == 0) {
-        if (!shard->is_full)
-            log_warn("spool=%02x what=\"no space: new mail is answered 452\"", shard->number);
-        shard->is_full = true;
-    }
+    supply->error = supply->result;
+    if (shard->spare_count == 0)
+        become_full(shard);
     engine_timeout(shard->engine, &supply->retry, PREPARE_RETRY_MS);
 }
 

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     PART_OF_FILE_SYSTEM = 16,
+    STAT_BLOCK = 512, /* of st_blocks */
+    OWN_BLOCKS_MAX = 64 * 1024,
     PIECE_MIN = 64 * 1024, /* smaller pieces than that are not looked for on a full disk */
 };
 
@@ -29,6 +32,19 @@ static uint64_t left(const struct event_room *room, uint64_t len)
     return room->end - MIN(room->end, len);
 }
 
+/* A full XFS refuses to set room aside even where it is set aside already. The file has no holes,
+ * so what its blocks hold beyond its end is room; a few of them may be the file system's own. */
+static void count_blocks(struct event_room *room, int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return;
+    uint64_t held = (uint64_t)status.st_blocks * STAT_BLOCK;
+
+    room->end = MAX(room->end, held - MIN(held, (uint64_t)OWN_BLOCKS_MAX));
+}
+
 void event_room_keep(struct event_room *room, int fd, uint64_t len)
 {
     if (room->is_unsupported || left(room, len) >= room->wanted - room->wanted / 4)
@@ -47,6 +63,7 @@ void event_room_keep(struct event_room *room, int fd, uint64_t len)
         if (errno != ENOSPC && errno != EDQUOT)
             return; /* the next write says what it is */
     }
+    count_blocks(room, fd);
 }
 
 bool event_room_is_enough(const struct event_room *room, uint64_t len)
