@@ -105,12 +105,13 @@ static void settle(struct smtp_client *c)
             continue;
         }
         if (settlement == NULL)
-            settlement = settlement_begin(c->delivery, t->shard, t->message, &facts, t->count);
+            settlement =
+                settlement_begin(c->delivery->outcomes, t->shard, t->message, &facts, t->count);
         settlement_add(settlement, t->recipients[i].pending, verdict);
     }
     if (settlement != NULL)
         settlement_commit(&settlement);
-    c->delivery->in_attempt_count -= t->count;
+    outcomes_count_out(c->delivery->outcomes, t->count);
     t->is_over = true;
 }
 
@@ -121,7 +122,7 @@ static void requeue(struct transaction *t)
 
     for (uint32_t i = t->count; i-- > 0;) /* in front, so the last one first */
         site_requeue(delivery, t->recipients[i].pending);
-    delivery->in_attempt_count -= t->count;
+    outcomes_count_out(delivery->outcomes, t->count);
     t->is_over = true;
 }
 
@@ -195,7 +196,7 @@ void transaction_abandon(struct smtp_client *c)
     struct transaction *t = c->transaction;
 
     if (!t->is_over)
-        c->delivery->in_attempt_count -= t->count;
+        outcomes_count_out(c->delivery->outcomes, t->count);
     t->is_over = true;
     if (t->has_read && !t->is_reading) {
         shard_read_content_end(t->shard, &t->read);
@@ -222,7 +223,7 @@ static void hold_suspended(struct transaction *t)
         }
         pending_release(pending);
         suspend_hold(delivery, pending);
-        delivery->in_attempt_count--;
+        outcomes_count_out(delivery->outcomes, 1);
     }
     t->count = kept;
 }
@@ -302,8 +303,8 @@ static void clear_damaged(struct transaction *t)
         list_push_back(&pendings, &t->recipients[i].pending->link);
     }
     while (!list_is_empty(&pendings))
-        clearing_start(t->client->delivery, &pendings, CLEARING_RECIPIENTS_MAX, &verdict, &facts,
-                       no_callback, NULL);
+        clearing_start(t->client->delivery->outcomes, t->shard, &pendings, CLEARING_RECIPIENTS_MAX,
+                       &verdict, &facts, no_callback, NULL);
 }
 
 /* To be loaded again later. */
@@ -335,11 +336,11 @@ static void on_loaded(struct load *load, int result, struct message *message)
         client_run(c);
         return;
     }
-    if (result == -EBADMSG && clearing_has_room(c->delivery))
+    if (result == -EBADMSG && clearing_has_room(c->delivery->outcomes))
         clear_damaged(t);
     else
         postpone(t);
-    c->delivery->in_attempt_count -= t->count;
+    outcomes_count_out(c->delivery->outcomes, t->count);
     t->is_over = true;
     transaction_end(c);
     client_run(c);
@@ -362,7 +363,7 @@ void transaction_begin(struct smtp_client *c, const struct pull *pull)
     }
     t->began_wall_ms = engine_wall_ms(c->delivery->engine);
     t->began_ms = engine_now_ms(c->delivery->engine);
-    c->delivery->in_attempt_count += t->count;
+    outcomes_count_in(c->delivery->outcomes, t->count);
     if (c->messages_done == 0 && pull->destination->lookup_began_ms + 60000 > c->opened_ms)
         c->dns_ms = (int32_t)MIN(pull->destination->lookup_ms, (int64_t)INT32_MAX);
     c->transaction = t;

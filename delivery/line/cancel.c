@@ -63,9 +63,12 @@ static void end_some(struct delivery *delivery, struct batch *batch)
         verdict_of_ours(VERDICT_CANCELLED, 7, 0, "cancelled", "operator", bytes_of(batch->reason));
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
 
-    while (!list_is_empty(&batch->pendings) && clearing_has_room(delivery))
-        clearing_start(delivery, &batch->pendings, CLEARING_RECIPIENTS_MAX, &verdict, &facts,
-                       no_callback, NULL);
+    while (!list_is_empty(&batch->pendings) && clearing_has_room(delivery->outcomes)) {
+        struct stub *stub = pending_stub(first_pending(&batch->pendings));
+
+        clearing_start(delivery->outcomes, delivery_shard(delivery, stub), &batch->pendings,
+                       CLEARING_RECIPIENTS_MAX, &verdict, &facts, no_callback, NULL);
+    }
 }
 
 void cancel_drive(struct delivery *delivery)

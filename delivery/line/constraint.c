@@ -136,7 +136,7 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
         set_detail(out, site_failure_text(site));
     } else if (strcmp(out->name, "outcomes-unwritten") == 0) {
         set_rule(out, "built in: no attempts while the outcomes of %d wait for the disk",
-                 COMMITS_MAX);
+                 SETTLEMENTS_FULL);
     } else if (strcmp(out->name, "disk-full") == 0) {
         set_rule(out, "built in: no attempts without room for their outcomes in the spool and for "
                       "their events in the event files");

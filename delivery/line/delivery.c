@@ -16,12 +16,9 @@
 #include "delivery/line/router.h"
 #include "delivery/line/suspend.h"
 #include "delivery/outcome/clearing.h"
-#include "delivery/outcome/gathering.h"
 #include "delivery/outcome/retry.h"
 
 enum {
-    SETTLEMENTS_MAX = 1000000,
-    CLEARINGS_SLAB_MAX = 2 * CLEARINGS_MAX,
     SCRATCH_MAX = 64 * 1024,
     NO_MEMORY_MS = 60 * 1000,
     CHECKS_MAX = 1000, /* of what is held, in a turn */
@@ -32,6 +29,41 @@ static void on_tick(struct timeout *timeout);
 static void on_idle_timeout(struct timeout *timeout);
 static void on_stop_deadline(struct timeout *timeout);
 
+static struct outcome_settings rules_of_outcomes(const struct delivery_settings *settings)
+{
+    return (struct outcome_settings){
+        .hostname = settings->hostname,
+        .retry_count = settings->retry_count,
+        .retries = settings->retries,
+        .returned_max =
+            settings->dsn_size_max != 0 ? settings->dsn_size_max : DELIVERY_DSN_SIZE_DEFAULT,
+        .notice_wait_s = settings->notice_wait_s,
+    };
+}
+
+static void on_room(void *context)
+{
+    struct delivery *delivery = context;
+
+    if (delivery_is_starved(delivery))
+        delivery_drive_later(delivery);
+}
+
+static void on_outcomes_ended(void *context)
+{
+    delivery_check_stopped(context);
+}
+
+static struct outcomes *make_outcomes(struct delivery *delivery, struct shard *home)
+{
+    struct outcome_settings settings = rules_of_outcomes(delivery->settings);
+    struct outcome_hooks hooks = {.room = on_room, .ended = on_outcomes_ended, .context = delivery};
+    struct outcomes *outcomes = outcomes_create(delivery->engine, &settings, &hooks);
+
+    outcomes_set_home(outcomes, home);
+    return outcomes;
+}
+
 struct delivery *delivery_create(const struct delivery_setup *setup)
 {
     struct delivery *d = calloc(1, sizeof(*d));
@@ -41,14 +73,12 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->resolver = setup->resolver;
     d->flows = setup->flows;
     d->egresses = setup->egresses;
-    d->home = setup->home;
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;
     settings_use(d, setup->settings);
     d->started_ms = engine_now_ms(setup->engine);
     slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
-    slab_init(&d->settlements, settlement_size(), SETTLEMENTS_MAX);
-    slab_init(&d->clearings, clearing_size(), CLEARINGS_SLAB_MAX);
+    d->outcomes = make_outcomes(d, setup->home);
     buf_init(&d->scratch, SCRATCH_MAX);
     map_init(&d->sites);
     list_init(&d->all_sites);
@@ -60,10 +90,8 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->starved_sites);
     list_init(&d->starved_destinations);
     list_init(&d->unresolved);
-    list_init(&d->waiting_clearings);
     list_init(&d->held);
     list_init(&d->cancelled);
-    gathering_init(d);
     d->suspensions = suspensions_create();
     turn_end_init(&d->drive, on_drive);
     timeout_init(&d->tick, on_tick);
@@ -75,7 +103,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
 
 void delivery_set_home(struct delivery *delivery, struct shard *home)
 {
-    delivery->home = home;
+    outcomes_set_home(delivery->outcomes, home);
 }
 
 void delivery_configure(struct delivery *delivery, const struct delivery_settings *settings)
@@ -87,6 +115,9 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
         return;
     }
     settings_use(delivery, settings);
+    struct outcome_settings rules = rules_of_outcomes(settings);
+
+    outcomes_configure(delivery->outcomes, &rules);
     delivery->generation++;
     reload_apply(delivery, old->settings);
     settings_release(delivery, &old);
@@ -99,7 +130,8 @@ static void clear_damaged(struct delivery *delivery, struct pending *pending)
     struct verdict verdict = clearing_damaged();
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
 
-    clearing_start_one(delivery, pending, &verdict, &facts);
+    clearing_start_one(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)), pending,
+                       &verdict, &facts);
 }
 
 void delivery_due(void *context, struct shard *shard, struct pending *pending)
@@ -113,7 +145,7 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
     if (delivery->is_stopping)
         return;
     /* Before anything that could hold it: what is damaged keeps its segment until it ends. */
-    if (shard_is_damaged(shard, pending_stub(pending)) && clearing_has_room(delivery)) {
+    if (shard_is_damaged(shard, pending_stub(pending)) && clearing_has_room(delivery->outcomes)) {
         clear_damaged(delivery, pending);
         return;
     }
@@ -123,7 +155,7 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
         suspend_hold(delivery, pending);
         return;
     }
-    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery)) {
+    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery->outcomes)) {
         destination_expire(delivery, pending, "waited until its time was over");
         return;
     }
@@ -156,12 +188,9 @@ void delivery_domain_idle(void *context, struct domain *domain)
 static void drive_starved(struct delivery *delivery)
 {
     struct list_node *node;
-    size_t taken = delivery->in_attempt_count + delivery->settled_count;
-    size_t room = shard_outcome_room(delivery->home);
 
     /* Half of it at least, or all of them would wake for one that gets on. */
-    if (delivery->clearings.count > CLEARINGS_MAX / 2 ||
-        delivery->settlements.count > COMMITS_MAX / 2 || room == 0 || taken > room / 2)
+    if (!outcomes_have_ample_room(delivery->outcomes))
         return;
     while ((node = list_pop_front(&delivery->starved_sites)) != NULL)
         site_dirty(container_of(node, struct site, in_starved));
@@ -254,7 +283,6 @@ static void drop_waiting(struct delivery *delivery)
 
     drop(&delivery->held);
     cancel_drop(delivery);
-    clearing_drop_waiting(delivery);
     while ((node = list_first(&delivery->all_destinations)) != NULL) {
         struct destination *destination = container_of(node, struct destination, in_all);
 
@@ -289,7 +317,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
     delivery->stopped_context = context;
     engine_timeout_cancel(delivery->engine, &delivery->tick);
     engine_timeout_cancel(delivery->engine, &delivery->idle_timeout);
-    gathering_commit_all(delivery);
+    outcomes_stop(delivery->outcomes);
     for_each_client(delivery, smtp_client_leave);
     drop_waiting(delivery);
     engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
@@ -320,13 +348,13 @@ void delivery_free(struct delivery **delivery)
     if (!d->is_stopping) { /* nothing ever ran */
         d->is_stopping = true;
         d->has_stopped = true;
+        outcomes_stop(d->outcomes);
         drop_waiting(d);
     }
     check(delivery_holds_nothing(d));
     settings_release(d, &d->use);
     engine_timeout_cancel(d->engine, &d->tick);
     engine_timeout_cancel(d->engine, &d->idle_timeout);
-    engine_timeout_cancel(d->engine, &d->gathering_timeout);
     engine_timeout_cancel(d->engine, &d->stop_deadline);
     engine_turn_end_cancel(d->engine, &d->drive);
     suspensions_free(&d->suspensions);
@@ -334,8 +362,7 @@ void delivery_free(struct delivery **delivery)
     buf_free(&d->scratch);
     slab_free_all(&d->clients);
     check(d->destination_count == 0);
-    slab_free_all(&d->settlements);
-    slab_free_all(&d->clearings);
+    outcomes_free(&d->outcomes);
     free(d);
 }
 

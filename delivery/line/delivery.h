@@ -14,6 +14,7 @@
 #pragma once
 
 #include "delivery/line/constraint.h"
+#include "delivery/outcome/retry.h"
 #include "dns/mx.h"
 #include "queue/flow.h"
 #include "queue/shard.h"
@@ -44,17 +45,6 @@ struct route {
     size_t target_count;
     const char **targets; /* "host", "host:port", "10.0.0.9:2500", "[::1]:2500": tried in order */
     bool use_mx;          /* false: the targets; true: MX of the first target's name */
-};
-
-/* How recipients that failed for now are tried again. */
-struct retry_rule {
-    const char *match; /* destination domain pattern as in routes; "*" is the default rule */
-    unsigned first_s;  /* after the first failure */
-    double factor;
-    unsigned max_s;
-    unsigned jitter_percent;
-    unsigned max_age_s;      /* from acceptance; then a bounce */
-    unsigned delay_notice_s; /* a delay DSN where asked for after this long; 0: never */
 };
 
 /* What one egress may do: limits.h says which rules count for a site. */

@@ -287,13 +287,15 @@ static void refuse_waiting(struct destination *d)
     };
 
     while (d->waiting_count > 0) {
-        if (!clearing_has_room(delivery)) {
+        if (!clearing_has_room(delivery->outcomes)) {
             if (!list_is_linked(&d->in_starved))
                 list_push_back(&delivery->starved_destinations, &d->in_starved);
             return;
         }
-        clearing_start(delivery, &d->waiting, CLEARING_RECIPIENTS_MAX, &d->verdict, &facts,
-                       on_taken, d);
+        struct shard *shard = delivery_shard(delivery, pending_stub(first_pending(&d->waiting)));
+
+        clearing_start(delivery->outcomes, shard, &d->waiting, CLEARING_RECIPIENTS_MAX, &d->verdict,
+                       &facts, on_taken, d);
     }
 }
 
@@ -408,7 +410,8 @@ static void expire_waiting(struct destination *d, unsigned *looks_left)
 
     if (d->look == &d->waiting.head)
         d->look = d->waiting.head.next;
-    while (d->look != &d->waiting.head && *looks_left > 0 && clearing_has_room(delivery)) {
+    while (d->look != &d->waiting.head && *looks_left > 0 &&
+           clearing_has_room(delivery->outcomes)) {
         struct pending *pending = container_of(d->look, struct pending, link);
 
         (*looks_left)--;
@@ -427,7 +430,7 @@ void destinations_expire_waiting(struct delivery *delivery)
     struct list_node *first = list_first(list);
     unsigned left = EXPIRY_LOOKS_MAX;
 
-    while (left > 0 && clearing_has_room(delivery) && list_first(list) != NULL) {
+    while (left > 0 && clearing_has_room(delivery->outcomes) && list_first(list) != NULL) {
         struct destination *d = container_of(list_first(list), struct destination, in_waiting);
 
         expire_waiting(d, &left);
@@ -447,5 +450,6 @@ void destination_expire(struct delivery *delivery, struct pending *pending, cons
         verdict_of_ours(VERDICT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
 
-    clearing_start_one(delivery, pending, &verdict, &facts);
+    clearing_start_one(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)), pending,
+                       &verdict, &facts);
 }

@@ -290,8 +290,8 @@ void delivery_status(const struct delivery *delivery, struct delivery_status *ou
 {
     *out = (struct delivery_status){
         .waiting = delivery->waiting_count + delivery->held_count,
-        .in_attempt = delivery->in_attempt_count,
-        .committing = delivery->settlements.count,
+        .in_attempt = outcomes_in_attempt(delivery->outcomes),
+        .committing = outcomes_committing(delivery->outcomes),
         .connections = delivery->client_count,
         .sites = delivery->site_count,
         .destinations = delivery->destination_count,

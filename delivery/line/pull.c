@@ -20,14 +20,6 @@ static struct destination *first_turn(const struct site *site)
     return node != NULL ? container_of(node, struct destination, in_turns) : NULL;
 }
 
-static struct pending *first_waiting(const struct destination *destination)
-{
-    struct list_node *node = list_first(&destination->waiting);
-
-    check(node != NULL);
-    return container_of(node, struct pending, link);
-}
-
 /* Held back by an operator, or too old: out of line without being sent. */
 static bool is_taken_aside(struct delivery *delivery, struct destination *destination,
                            struct pending *pending)
@@ -39,7 +31,7 @@ static bool is_taken_aside(struct delivery *delivery, struct destination *destin
         suspend_hold(delivery, pending);
         return true;
     }
-    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery)) {
+    if (destination_is_overdue(delivery, pending) && clearing_has_room(delivery->outcomes)) {
         destination_remove(destination, pending);
         destination_expire(delivery, pending,
                            "waited for a connection to its site until its time was over");
@@ -102,15 +94,16 @@ bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
 
     if (delivery->is_stopping || site->fail_left > 0)
         return false;
-    if (!delivery_may_begin(delivery)) {
+    if (!outcomes_may_begin(delivery->outcomes)) {
         site_starve(site);
         return false;
     }
     for (unsigned i = 0; i < SKIPS_MAX; i++) {
         if ((destination = first_turn(site)) == NULL)
             return false;
-        struct pending *pending = first_waiting(destination);
-        size_t room = delivery_room(delivery, delivery_shard(delivery, pending_stub(pending)));
+        struct pending *pending = first_pending(&destination->waiting);
+        size_t room =
+            outcomes_room(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)));
 
         if (room == 0) {
             site_starve(site);
@@ -175,12 +168,15 @@ void site_fail_some(struct site *site)
     };
 
     while (site->fail_left > 0 && (destination = first_turn(site)) != NULL) {
-        if (!clearing_has_room(delivery)) {
+        if (!clearing_has_room(delivery->outcomes)) {
             site_starve(site);
             return;
         }
-        site->fail_left -= clearing_start(delivery, &destination->waiting, site->fail_left,
-                                          &failure->verdict, &facts, on_taken, NULL);
+        struct stub *stub = pending_stub(first_pending(&destination->waiting));
+
+        site->fail_left -= clearing_start(delivery->outcomes, delivery_shard(delivery, stub),
+                                          &destination->waiting, site->fail_left, &failure->verdict,
+                                          &facts, on_taken, NULL);
     }
     site->fail_left = 0;
     site_dirty(site);
@@ -203,7 +199,7 @@ static void postpone_or_expire(struct site *site, struct pending *pending)
     int64_t now_ms = engine_now_ms(delivery->engine);
     int64_t end_ms = destination_end_ms(delivery, pending);
 
-    if (now_ms >= end_ms && clearing_has_room(delivery)) {
+    if (now_ms >= end_ms && clearing_has_room(delivery->outcomes)) {
         destination_expire(delivery, pending,
                            "no host of its site could be reached until its time was over");
         return;
@@ -221,7 +217,7 @@ void site_postpone_some(struct site *site)
     struct destination *destination;
 
     for (unsigned i = 0; i < DRIVE_MAX && (destination = first_turn(site)) != NULL; i++) {
-        struct pending *pending = first_waiting(destination);
+        struct pending *pending = first_pending(&destination->waiting);
 
         destination_remove(destination, pending);
         postpone_or_expire(site, pending);

@@ -4,35 +4,19 @@
 #include <string.h>
 
 #include "smtp/address.h"
-
-bool router_matches(const char *pattern, struct bytes domain)
-{
-    struct bytes p = bytes_of(pattern);
-
-    if (p.len == 1 && p.ptr[0] == '*')
-        return true;
-    if (p.len < 2 || p.ptr[0] != '*' || p.ptr[1] != '.')
-        return bytes_equal_nocase(p, domain);
-    struct bytes suffix = bytes_slice(p, 1, p.len); /* with its dot */
-
-    return domain.len > suffix.len && bytes_ends_nocase(domain, suffix);
-}
+#include "smtp/domain_pattern.h"
 
 const struct route *router_route(const struct delivery_settings *settings, struct bytes domain)
 {
     for (size_t i = 0; i < settings->route_count; i++)
-        if (router_matches(settings->routes[i].match, domain))
+        if (smtp_domain_matches(settings->routes[i].match, domain))
             return &settings->routes[i];
     return NULL;
 }
 
 const struct retry_rule *router_retry(const struct delivery_settings *settings, struct bytes domain)
 {
-    check(settings->retry_count > 0);
-    for (size_t i = 0; i < settings->retry_count; i++)
-        if (router_matches(settings->retries[i].match, domain))
-            return &settings->retries[i];
-    return &settings->retries[settings->retry_count - 1];
+    return retry_rule_for(settings->retries, settings->retry_count, domain);
 }
 
 const struct egress_rule *router_egress_rule(const struct delivery_settings *settings,
@@ -41,7 +25,7 @@ const struct egress_rule *router_egress_rule(const struct delivery_settings *set
     const struct egress_rule *rules = settings->egress_rules;
 
     for (size_t i = 0; i < settings->egress_rule_count; i++)
-        if (strcmp(rules[i].match, "*") != 0 && router_matches(rules[i].match, name))
+        if (strcmp(rules[i].match, "*") != 0 && smtp_domain_matches(rules[i].match, name))
             return &rules[i];
     return NULL;
 }

@@ -1,14 +1,11 @@
 /*
- * router.h - domain patterns, the rules they pick, and the targets of routes.
+ * router.h - the rules that a domain picks, and the targets of routes.
  *
- * Patterns are lower case: "example.org" is that domain, "*.example.org" every domain below it (not
- * itself), "*" any. The first rule that matches wins. Pure functions.
+ * The first rule whose pattern (smtp/domain_pattern.h) matches wins. Pure functions.
  */
 #pragma once
 
 #include "delivery/line/delivery.h"
-
-bool router_matches(const char *pattern, struct bytes domain);
 
 /* NULL: the domain's MX. */
 const struct route *router_route(const struct delivery_settings *settings, struct bytes domain);

@@ -283,8 +283,7 @@ const char *site_constraint(const struct site *site, int64_t *until_ms_out)
     if (site->waiting_count == 0)
         return "nothing-waits";
     if (list_is_linked(&site->in_starved))
-        return site->delivery->settlements.count < COMMITS_MAX / 2 ? "disk-full"
-                                                                   : "outcomes-unwritten";
+        return outcomes_are_many(site->delivery->outcomes) ? "outcomes-unwritten" : "disk-full";
     if (site->rate_until_ms > now_ms) {
         *until_ms_out = site->rate_until_ms;
         return "message-rate";

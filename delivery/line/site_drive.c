@@ -190,7 +190,7 @@ void site_drive(struct site *site)
         site_postpone_some(site);
         return;
     }
-    if (!delivery_may_begin(delivery)) {
+    if (!outcomes_may_begin(delivery->outcomes)) {
         site_starve(site);
         return;
     }

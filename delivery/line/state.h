@@ -1,13 +1,9 @@
 /*
- * state.h - struct delivery as the files of this folder see it. Private to delivery/.
+ * state.h - struct delivery as the files of this folder see it. Private to them.
  *
  * Everything that changes marks its site or destination dirty; the dirty ones are driven once, at
  * the end of the turn, when all recipients that became due together stand in their lists: that is
  * what lets a message with many recipients leave in one transaction.
- *
- * A READY pending is in exactly one place: at its destination (PENDING_AT_DESTINATION), held by a
- * suspension (PENDING_HELD), or in a transaction or clearing, both of which have deadlines
- * (PENDING_BUSY). The bits are delivery's and are cleared before the shard gets a pending back.
  */
 #pragma once
 
@@ -15,24 +11,15 @@
 #include "delivery/line/delivery.h"
 #include "delivery/line/egress.h"
 #include "delivery/line/unheld.h"
+#include "delivery/outcome/outcomes.h"
+#include "delivery/outcome/place.h"
 
 enum {
-    PENDING_AT_DESTINATION = 1 << 4,
-    PENDING_HELD = 1 << 5,
-    PENDING_BUSY = 1 << 6,
-    PENDING_PLACES = PENDING_AT_DESTINATION | PENDING_HELD | PENDING_BUSY,
-};
-
-enum {
-    SHARDS_MAX = 256,        /* a message id has one byte for it */
-    CLIENTS_MAX = 20000,     /* of one engine; the process's limit is the egress table's */
-    CLEARINGS_MAX = 1000,    /* messages whose recipients are being told of a failure */
-    CLEARING_LOADS_MAX = 64, /* of these, read from disk at a time */
-    COMMITS_MAX = 10000,     /* settlements that wait to be durable; while there are more, as when
-                                the disk is full, nothing new is begun */
-    DRIVE_MAX = 10000,       /* recipients handled in one drive of one site or destination */
-    FAIL_MAX = 1000,         /* recipients that one failed try of a site is an attempt for */
-    PULL_MAX = 1000,         /* recipients of one transaction */
+    SHARDS_MAX = 256,    /* a message id has one byte for it */
+    CLIENTS_MAX = 20000, /* of one engine; the process's limit is the egress table's */
+    DRIVE_MAX = 10000,   /* recipients handled in one drive of one site or destination */
+    FAIL_MAX = 1000,     /* recipients that one failed try of a site is an attempt for */
+    PULL_MAX = 1000,     /* recipients of one transaction */
     DESTINATIONS_MAX = 2000000,
     LOOKUPS_MAX = 2048,      /* of destinations, at a time: twice what the resolver has in flight */
     DESTINATION_KEPT_S = 60, /* without recipients, for the sake of its routing */
@@ -52,7 +39,6 @@ struct delivery {
     struct resolver *resolver;
     struct flows *flows;
     struct egress_table *egresses;
-    struct shard *home;
     const struct delivery_settings *settings;
     struct settings_use *use; /* of them */
     void (*settings_unused)(void *context, const struct delivery_settings *settings);
@@ -60,7 +46,8 @@ struct delivery {
     unsigned generation; /* of the settings */
     struct shard *shards[SHARDS_MAX];
 
-    struct slab clients, settlements, clearings;
+    struct outcomes *outcomes;
+    struct slab clients;
     struct map sites; /* those of the present settings */
     struct list all_sites;
     struct list all_destinations;
@@ -70,11 +57,6 @@ struct delivery {
     struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
     struct list unresolved; /* destinations that wait for their lookup, with waiting mail */
     size_t lookup_count;
-    struct list gatherings; /* failures that wait for others of their message, oldest first */
-    size_t gathering_count;
-    struct timeout gathering_timeout;
-    struct list waiting_clearings; /* for a load */
-    size_t clearing_loads;
     struct turn_end drive;
     struct timeout tick;
     struct timeout idle_timeout; /* more idle destinations are to be freed */
@@ -88,8 +70,7 @@ struct delivery {
     struct pending *pulled[PULL_MAX]; /* of the message being pulled */
     struct buf scratch;               /* of content being stuffed */
 
-    size_t site_count, destination_count, waiting_count, in_attempt_count, client_count;
-    size_t settled_count; /* recipients whose outcomes are not durable yet */
+    size_t site_count, destination_count, waiting_count, client_count;
     size_t resting_count; /* sites */
     struct unheld_round unheld;
     int64_t started_ms; /* monotonic */
@@ -99,9 +80,6 @@ struct delivery {
     void (*stopped)(void *context);
     void *stopped_context;
 };
-
-_Static_assert((PENDING_PLACES & (PENDING_FLAGS_STORED | PENDING_HOLDS)) == 0,
-               "the shard has the other bits");
 
 /* The shard of a stub: ids carry its index. */
 static inline struct shard *delivery_shard(const struct delivery *delivery, const struct stub *stub)
@@ -118,41 +96,18 @@ static inline int64_t delivery_wall_ms(const struct delivery *delivery, int64_t 
     return monotonic_ms - engine_now_ms(delivery->engine) + engine_wall_ms(delivery->engine);
 }
 
-/* Recipients that may get into attempts now, of mail in `shard`: as many as have room for what will
- * become of them, in the spool and in the event files, also should the disk be full meanwhile. What
- * other shards' attempts need is counted as if it were this one's. */
-static inline size_t delivery_room(const struct delivery *delivery, const struct shard *shard)
+static inline struct pending *first_pending(const struct list *pendings)
 {
-    size_t taken = delivery->in_attempt_count + delivery->settled_count;
-    size_t room = shard_outcome_room(shard);
+    struct list_node *node = list_first(pendings);
 
-    return room > taken ? room - taken : 0;
-}
-
-/* Outcomes do not wait to be durable in such a number that more must not be made, and what they say
- * has room. */
-static inline bool delivery_may_begin(const struct delivery *delivery)
-{
-    return delivery->settlements.count < COMMITS_MAX && delivery_room(delivery, delivery->home) > 0;
+    check(node != NULL);
+    return container_of(node, struct pending, link);
 }
 
 static inline bool delivery_is_starved(const struct delivery *delivery)
 {
     return !list_is_empty(&delivery->starved_sites) ||
            !list_is_empty(&delivery->starved_destinations) || !list_is_empty(&delivery->cancelled);
-}
-
-/* Into a transaction or clearing, and out of it. */
-static inline void pending_occupy(struct pending *pending)
-{
-    check((pending->flags & PENDING_PLACES) == 0);
-    pending->flags |= PENDING_BUSY;
-}
-
-static inline void pending_release(struct pending *pending)
-{
-    check((pending->flags & PENDING_PLACES) == PENDING_BUSY);
-    pending->flags &= (uint8_t)~PENDING_BUSY;
 }
 
 /* Drives what is dirty at the end of this turn. */

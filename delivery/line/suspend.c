@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "delivery/line/destination.h"
-#include "delivery/line/router.h"
 #include "delivery/outcome/clearing.h"
 #include "queue/message.h"
+#include "smtp/domain_pattern.h"
 
 enum { ARENA_MAX = 16 * 1024 * 1024, CHECKS_MAX = 1000 };
 
@@ -93,7 +93,7 @@ const struct suspension *suspensions_match(const struct suspensions *s,
         const struct suspension *rule = &s->rules[i];
 
         if (rule->domain != NULL &&
-            !router_matches(rule->domain, domain_name(pending_domain(pending))))
+            !smtp_domain_matches(rule->domain, domain_name(pending_domain(pending))))
             continue;
         if (rule->message != 0 && rule->message != pending_stub(pending)->id.value)
             continue;
@@ -151,7 +151,7 @@ static void expire_first(struct delivery *delivery)
     struct pending *pending = container_of(list_first(&delivery->held), struct pending, link);
 
     suspend_unhold(delivery, pending);
-    if (!clearing_has_room(delivery) || !destination_is_overdue(delivery, pending)) {
+    if (!clearing_has_room(delivery->outcomes) || !destination_is_overdue(delivery, pending)) {
         suspend_hold(delivery, pending);
         return;
     }

@@ -4,15 +4,20 @@
 #include <errno.h>
 
 #include "base/log.h"
-#include "delivery/line/state.h"
+#include "delivery/outcome/place.h"
+#include "delivery/outcome/state.h"
 
-enum { ARENA_MAX = 256 * 1024, LOAD_AGAIN_MS = 30 * 1000 };
+enum {
+    ARENA_MAX = 256 * 1024,
+    CLEARING_LOADS_MAX = 64, /* of these, read from disk at a time */
+    LOAD_AGAIN_MS = 30 * 1000,
+};
 
 struct clearing {
     struct load load;
-    struct list_node node; /* in delivery->waiting_clearings */
+    struct list_node node; /* in outcomes->waiting_clearings */
     struct arena arena;
-    struct delivery *delivery;
+    struct outcomes *outcomes;
     struct shard *shard;
     struct verdict verdict;
     struct attempt_facts facts;
@@ -25,9 +30,9 @@ size_t clearing_size(void)
     return sizeof(struct clearing);
 }
 
-bool clearing_has_room(const struct delivery *delivery)
+bool clearing_has_room(const struct outcomes *outcomes)
 {
-    return delivery->clearings.count < CLEARINGS_MAX && delivery_may_begin(delivery);
+    return outcomes->clearings.count < CLEARINGS_FULL && outcomes_may_begin(outcomes);
 }
 
 static struct bytes keep(struct clearing *c, struct bytes text)
@@ -39,23 +44,23 @@ static struct bytes keep(struct clearing *c, struct bytes text)
 
 static void clearing_free(struct clearing *c)
 {
-    struct delivery *delivery = c->delivery;
+    struct outcomes *outcomes = c->outcomes;
 
-    delivery->in_attempt_count -= c->count;
+    outcomes_count_out(outcomes, c->count);
     arena_free(&c->arena);
-    slab_release(&delivery->clearings, &c);
+    slab_release(&outcomes->clearings, &c);
     /* Half empty: whoever ran out of room goes on. */
-    if (delivery->clearings.count == CLEARINGS_MAX / 2)
-        delivery_drive_later(delivery);
-    delivery_check_stopped(delivery);
+    if (outcomes->clearings.count == CLEARINGS_FULL / 2)
+        outcomes->hooks.room(outcomes->hooks.context);
+    outcomes->hooks.ended(outcomes->hooks.context);
 }
 
-static void load_next(struct delivery *delivery);
+static void load_next(struct outcomes *outcomes);
 
 static void settle(struct clearing *c, struct message *message)
 {
     struct settlement *settlement =
-        settlement_begin(c->delivery, c->shard, message, &c->facts, c->count);
+        settlement_begin(c->outcomes, c->shard, message, &c->facts, c->count);
 
     for (size_t i = 0; i < c->count; i++)
         settlement_add(settlement, c->pendings[i], &c->verdict);
@@ -84,7 +89,7 @@ static void settle_damaged(struct clearing *c)
 
 static void postpone(struct clearing *c)
 {
-    int64_t due_ms = engine_now_ms(c->delivery->engine) + LOAD_AGAIN_MS;
+    int64_t due_ms = engine_now_ms(c->outcomes->engine) + LOAD_AGAIN_MS;
 
     for (size_t i = 0; i < c->count; i++) {
         pending_release(c->pendings[i]);
@@ -95,7 +100,7 @@ static void postpone(struct clearing *c)
 static void on_loaded(struct load *load, int result, struct message *message)
 {
     struct clearing *c = container_of(load, struct clearing, load);
-    struct delivery *delivery = c->delivery;
+    struct outcomes *outcomes = c->outcomes;
     /* A sector that cannot be read may be read later, but not later than its time. */
     bool is_lost = result == -EBADMSG || (result == -EIO && c->verdict.kind == VERDICT_EXPIRED);
 
@@ -105,7 +110,7 @@ static void on_loaded(struct load *load, int result, struct message *message)
         shard_load(c->shard, load);
         return;
     }
-    delivery->clearing_loads--;
+    outcomes->clearing_loads--;
     if (result == 0) {
         settle(c, message);
         message_release(&message);
@@ -115,33 +120,34 @@ static void on_loaded(struct load *load, int result, struct message *message)
         postpone(c);
     }
     clearing_free(c);
-    load_next(delivery);
+    load_next(outcomes);
 }
 
-static void load_next(struct delivery *delivery)
+static void load_next(struct outcomes *outcomes)
 {
     struct list_node *node;
 
-    while (delivery->clearing_loads < CLEARING_LOADS_MAX &&
-           (node = list_pop_front(&delivery->waiting_clearings)) != NULL) {
+    while (outcomes->clearing_loads < CLEARING_LOADS_MAX &&
+           (node = list_pop_front(&outcomes->waiting_clearings)) != NULL) {
         struct clearing *c = container_of(node, struct clearing, node);
 
-        delivery->clearing_loads++;
+        outcomes->clearing_loads++;
         shard_load(c->shard, &c->load);
     }
 }
 
-static struct clearing *clearing_new(struct delivery *delivery, struct stub *stub,
-                                     size_t recipient_max, const struct verdict *verdict,
+static struct clearing *clearing_new(struct outcomes *outcomes, struct shard *shard,
+                                     struct stub *stub, size_t recipient_max,
+                                     const struct verdict *verdict,
                                      const struct attempt_facts *facts)
 {
-    struct clearing *c = slab_alloc(&delivery->clearings);
+    struct clearing *c = slab_alloc(&outcomes->clearings);
 
-    check(c != NULL); /* cancelling comes on top of CLEARINGS_MAX; the slab has room for it */
+    check(c != NULL); /* cancelling comes on top of CLEARINGS_FULL; the slab has room for it */
     *c = (struct clearing){
         .load = {.stub = stub, .done = on_loaded},
-        .delivery = delivery,
-        .shard = delivery_shard(delivery, stub),
+        .outcomes = outcomes,
+        .shard = shard,
         .verdict = *verdict,
         .facts = *facts,
     };
@@ -161,23 +167,24 @@ static struct clearing *clearing_new(struct delivery *delivery, struct stub *stu
     return c;
 }
 
-void clearing_drop_waiting(struct delivery *delivery)
+void clearing_drop_waiting(struct outcomes *outcomes)
 {
     struct list_node *node;
 
-    while ((node = list_pop_front(&delivery->waiting_clearings)) != NULL)
+    while ((node = list_pop_front(&outcomes->waiting_clearings)) != NULL)
         clearing_free(container_of(node, struct clearing, node));
 }
 
 static void start(struct clearing *c)
 {
-    list_push_back(&c->delivery->waiting_clearings, &c->node);
-    c->delivery->in_attempt_count += c->count;
-    load_next(c->delivery);
+    list_push_back(&c->outcomes->waiting_clearings, &c->node);
+    outcomes_count_in(c->outcomes, c->count);
+    load_next(c->outcomes);
 }
 
-size_t clearing_start(struct delivery *delivery, struct list *waiting, size_t recipient_max,
-                      const struct verdict *verdict, const struct attempt_facts *facts,
+size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct list *waiting,
+                      size_t recipient_max, const struct verdict *verdict,
+                      const struct attempt_facts *facts,
                       void (*taken)(void *context, struct pending *pending), void *context)
 {
     struct list_node *node = list_first(waiting);
@@ -187,7 +194,8 @@ size_t clearing_start(struct delivery *delivery, struct list *waiting, size_t re
     check(count_max > 0);
     struct stub *stub = pending_stub(container_of(node, struct pending, link));
     struct clearing *c =
-        clearing_new(delivery, stub, MIN(count_max, (size_t)stub->recipient_count), verdict, facts);
+        clearing_new(outcomes, shard, stub, MIN(count_max, (size_t)stub->recipient_count), verdict,
+                     facts);
 
     while (c->count < count_max && (node = list_first(waiting)) != NULL) {
         struct pending *pending = container_of(node, struct pending, link);
@@ -205,10 +213,10 @@ size_t clearing_start(struct delivery *delivery, struct list *waiting, size_t re
     return count;
 }
 
-void clearing_start_one(struct delivery *delivery, struct pending *pending,
+void clearing_start_one(struct outcomes *outcomes, struct shard *shard, struct pending *pending,
                         const struct verdict *verdict, const struct attempt_facts *facts)
 {
-    struct clearing *c = clearing_new(delivery, pending_stub(pending), 1, verdict, facts);
+    struct clearing *c = clearing_new(outcomes, shard, pending_stub(pending), 1, verdict, facts);
 
     check(!list_is_linked(&pending->link));
     pending_occupy(pending);

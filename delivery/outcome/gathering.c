@@ -2,6 +2,7 @@
 #include "delivery/outcome/gathering.h"
 
 #include "delivery/outcome/clearing.h"
+#include "delivery/outcome/place.h"
 #include "delivery/outcome/settlement.h"
 
 enum { GATHERINGS_MAX = 64 };
@@ -13,9 +14,9 @@ static const struct stub *stub_of(const struct settlement *s)
 
 /* Few wait at a time, and mostly none. Theirs are unfinished recipients, so a stub of one of these
  * lives. */
-static struct settlement *find(struct delivery *delivery, const struct stub *stub)
+static struct settlement *find(struct outcomes *outcomes, const struct stub *stub)
 {
-    list_for_each(node, &delivery->gatherings) {
+    list_for_each(node, &outcomes->gatherings) {
         struct settlement *g = container_of(node, struct settlement, in_gatherings);
 
         if (stub_of(g) == stub)
@@ -52,68 +53,67 @@ static bool has_more_ready(const struct stub *stub, size_t count)
 static void commit(struct settlement *g)
 {
     list_remove(&g->in_gatherings);
-    g->delivery->gathering_count--;
+    g->outcomes->gathering_count--;
     for (size_t i = 0; i < g->count; i++)
         pending_release(g->recipients[i].pending);
     settlement_give(g);
 }
 
-static void arm(struct delivery *delivery)
+static void arm(struct outcomes *outcomes)
 {
-    struct list_node *node = list_first(&delivery->gatherings);
+    struct list_node *node = list_first(&outcomes->gatherings);
 
-    engine_timeout_cancel(delivery->engine, &delivery->gathering_timeout);
+    engine_timeout_cancel(outcomes->engine, &outcomes->gathering_timeout);
     if (node == NULL)
         return;
     struct settlement *g = container_of(node, struct settlement, in_gatherings);
-    int64_t left_ms = g->ripe_ms - engine_now_ms(delivery->engine);
+    int64_t left_ms = g->ripe_ms - engine_now_ms(outcomes->engine);
 
-    engine_timeout(delivery->engine, &delivery->gathering_timeout, MAX(left_ms, (int64_t)1));
+    engine_timeout(outcomes->engine, &outcomes->gathering_timeout, MAX(left_ms, (int64_t)1));
 }
 
 static void on_ripe(struct timeout *timeout)
 {
-    struct delivery *delivery = container_of(timeout, struct delivery, gathering_timeout);
-    int64_t now_ms = engine_now_ms(delivery->engine);
+    struct outcomes *outcomes = container_of(timeout, struct outcomes, gathering_timeout);
+    int64_t now_ms = engine_now_ms(outcomes->engine);
     struct list_node *node;
 
-    while ((node = list_first(&delivery->gatherings)) != NULL) { /* oldest first */
+    while ((node = list_first(&outcomes->gatherings)) != NULL) { /* oldest first */
         struct settlement *g = container_of(node, struct settlement, in_gatherings);
 
         if (g->ripe_ms > now_ms)
             break;
         commit(g);
     }
-    arm(delivery);
+    arm(outcomes);
 }
 
 static struct settlement *open_for(struct settlement *s)
 {
-    struct delivery *delivery = s->delivery;
+    struct outcomes *outcomes = s->outcomes;
     size_t count_max = MIN((size_t)stub_of(s)->live_count, (size_t)CLEARING_RECIPIENTS_MAX);
 
-    if (delivery->gathering_count == GATHERINGS_MAX)
-        commit(container_of(list_first(&delivery->gatherings), struct settlement, in_gatherings));
-    struct settlement *g = settlement_begin(delivery, s->shard, s->message, &s->facts, count_max);
+    if (outcomes->gathering_count == GATHERINGS_MAX)
+        commit(container_of(list_first(&outcomes->gatherings), struct settlement, in_gatherings));
+    struct settlement *g = settlement_begin(outcomes, s->shard, s->message, &s->facts, count_max);
 
-    g->ripe_ms =
-        engine_now_ms(delivery->engine) + (int64_t)delivery->settings->notice_wait_s * 1000;
-    list_push_back(&delivery->gatherings, &g->in_gatherings);
-    delivery->gathering_count++;
+    g->ripe_ms = engine_now_ms(outcomes->engine) + (int64_t)outcomes->settings.notice_wait_s * 1000;
+    list_push_back(&outcomes->gatherings, &g->in_gatherings);
+    outcomes->gathering_count++;
     return g;
 }
 
 void gathering_take(struct settlement *s)
 {
-    struct delivery *delivery = s->delivery;
+    struct outcomes *outcomes = s->outcomes;
     const struct stub *stub = stub_of(s);
-    struct settlement *g = find(delivery, stub);
+    struct settlement *g = find(outcomes, stub);
     const struct attempt_facts *facts = NULL;
     size_t kept = 0;
 
-    if (delivery->is_stopping || !has_failure(s))
+    if (outcomes->is_stopping || !has_failure(s))
         return;
-    if (g == NULL && (delivery->settings->notice_wait_s == 0 || !has_more_ready(stub, s->count)))
+    if (g == NULL && (outcomes->settings.notice_wait_s == 0 || !has_more_ready(stub, s->count)))
         return;
     if (g == NULL)
         g = open_for(s);
@@ -132,30 +132,30 @@ void gathering_take(struct settlement *s)
     s->count = kept;
     if (g->count == g->count_max)
         commit(g);
-    arm(delivery);
+    arm(outcomes);
 }
 
-void gathering_ripen(struct delivery *delivery, const struct stub *stub)
+void gathering_ripen(struct outcomes *outcomes, const struct stub *stub)
 {
-    struct settlement *g = find(delivery, stub);
+    struct settlement *g = find(outcomes, stub);
 
     if (g == NULL || has_more_ready(stub, g->count))
         return;
     commit(g);
-    arm(delivery);
+    arm(outcomes);
 }
 
-void gathering_commit_all(struct delivery *delivery)
+void gathering_commit_all(struct outcomes *outcomes)
 {
     struct list_node *node;
 
-    while ((node = list_first(&delivery->gatherings)) != NULL)
+    while ((node = list_first(&outcomes->gatherings)) != NULL)
         commit(container_of(node, struct settlement, in_gatherings));
-    arm(delivery);
+    arm(outcomes);
 }
 
-void gathering_init(struct delivery *delivery)
+void gathering_init(struct outcomes *outcomes)
 {
-    list_init(&delivery->gatherings);
-    timeout_init(&delivery->gathering_timeout, on_ripe);
+    list_init(&outcomes->gatherings);
+    timeout_init(&outcomes->gathering_timeout, on_ripe);
 }

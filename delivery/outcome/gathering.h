@@ -6,10 +6,13 @@
  *
  * Recipients of one message fail in transactions of their own, at different hosts, within seconds.
  * A failure whose sender is to be told waits while another recipient of the message may still fail:
- * while one is READY, for settings.notice_wait_s at most. Only failures wait. What was delivered is
+ * while one is READY, for notice_wait_s at most. Only failures wait. What was delivered is
  * committed at once, for a crash would deliver it again; what was refused is READY and busy until
  * the commit that holds its outcome and the notification, so that after kill -9 it is tried and
  * refused once more: one final event and no lost notification, as without waiting.
+ *
+ * A circle with outcome.c: a settlement that is committed lends its failures to a gathering, and a
+ * gathering is a settlement that it commits.
  *
  * Bounded: GATHERINGS_MAX of an engine (the oldest makes room), CLEARING_RECIPIENTS_MAX failures of
  * each. Thread: the engine's.
@@ -22,9 +25,9 @@
 void gathering_take(struct settlement *settlement);
 /* Something of this message was given to the shard: commits its failures if nothing is left that
  * they wait for. `stub` is not looked at if none wait. */
-void gathering_ripen(struct delivery *delivery, const struct stub *stub);
+void gathering_ripen(struct outcomes *outcomes, const struct stub *stub);
 
 /* All of them at once: the program stops. */
-void gathering_commit_all(struct delivery *delivery);
+void gathering_commit_all(struct outcomes *outcomes);
 
-void gathering_init(struct delivery *delivery);
+void gathering_init(struct outcomes *outcomes);

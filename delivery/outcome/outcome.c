@@ -12,11 +12,12 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "delivery/line/router.h"
 #include "delivery/outcome/classify.h"
 #include "delivery/outcome/gathering.h"
+#include "delivery/outcome/place.h"
 #include "delivery/outcome/retry.h"
 #include "delivery/outcome/settlement.h"
+#include "queue/flow.h"
 
 enum { ARENA_MAX = 16 * 1024 * 1024 };
 
@@ -80,16 +81,16 @@ const struct attempt_facts *settlement_keep_facts(struct settlement *s,
     return kept;
 }
 
-struct settlement *settlement_begin(struct delivery *delivery, struct shard *shard,
+struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *shard,
                                     struct message *message, const struct attempt_facts *facts,
                                     size_t recipient_max)
 {
-    struct settlement *s = slab_alloc(&delivery->settlements);
+    struct settlement *s = slab_alloc(&outcomes->settlements);
 
     check(s != NULL); /* its maximum is beyond what transactions and clearings can have */
     check(recipient_max > 0);
     arena_init(&s->arena, ARENA_MAX);
-    s->delivery = delivery;
+    s->outcomes = outcomes;
     s->shard = shard;
     s->message = message != NULL ? message_keep(message) : NULL;
     s->facts = copy_facts(s, facts);
@@ -101,15 +102,10 @@ struct settlement *settlement_begin(struct delivery *delivery, struct shard *sha
     return s;
 }
 
-int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
-{
-    return stub_accepted_ms(pending_stub(r->pending), engine_now_ms(s->delivery->engine));
-}
-
 static void decide(struct settlement *s, struct settled *r)
 {
     const struct retry_rule *rule =
-        router_retry(s->delivery->settings, domain_name(pending_domain(r->pending)));
+        outcomes_retry_rule(s->outcomes, domain_name(pending_domain(r->pending)));
     int64_t accepted = settled_accepted_ms(s, r);
 
     r->retry_end_ms = retry_end_ms(rule, accepted);
@@ -118,7 +114,7 @@ static void decide(struct settlement *s, struct settled *r)
         r->kind = EVENT_DELIVERED;
         metric_inc(METRIC_DELIVERY_DELIVERED);
         metric_observe_us(HISTOGRAM_DELIVERY,
-                          (engine_now_ms(s->delivery->engine) - accepted) * 1000);
+                          (engine_now_ms(s->outcomes->engine) - accepted) * 1000);
         return;
     case VERDICT_BOUNCED:
         r->kind = EVENT_BOUNCED;
@@ -136,7 +132,7 @@ static void decide(struct settlement *s, struct settled *r)
         break;
     }
     r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
-                                       engine_now_ms(s->delivery->engine));
+                                       engine_now_ms(s->outcomes->engine));
     r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
     if (r->kind == EVENT_EXPIRED)
         r->verdict.rule = "retry.max_age";
@@ -177,7 +173,7 @@ void settlement_add(struct settlement *s, struct pending *pending, const struct 
     r->verdict = *verdict;
     r->verdict.text = keep_text(s, verdict->text);
     s->count++;
-    s->delivery->settled_count++;
+    s->outcomes->settled_count++;
     decide(s, r);
 }
 
@@ -194,7 +190,7 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
         .id = pending_stub(r->pending)->id,
         .attempt_ms = f->is_attempt ? f->started_ms : 0,
         .next_attempt_ms =
-            r->kind == EVENT_DEFERRED ? delivery_wall_ms(s->delivery, r->next_attempt_ms) : 0,
+            r->kind == EVENT_DEFERRED ? outcomes_wall_ms(s->outcomes, r->next_attempt_ms) : 0,
         .attempt = f->is_attempt ? r->pending->attempts + 1U : r->pending->attempts,
         .times = f->times,
         .source = f->source,
@@ -248,7 +244,7 @@ static void log_outcome(const struct settlement *s, const struct event *event)
                  BYTES_ARG(event->class), BYTES_ARG(event->rule), event->reply_code,
                  event->enhanced_class, event->enhanced_subject, event->enhanced_detail,
                  event->next_attempt_ms != 0
-                     ? (event->next_attempt_ms - engine_wall_ms(s->delivery->engine)) / 1000
+                     ? (event->next_attempt_ms - engine_wall_ms(s->outcomes->engine)) / 1000
                      : (int64_t)-1,
                  LOG_TEXT(event->reply_text));
 }
@@ -283,7 +279,7 @@ static void fill_outcomes(struct settlement *s)
 
 static void settlement_free(struct settlement *s)
 {
-    struct delivery *delivery = s->delivery;
+    struct outcomes *outcomes = s->outcomes;
 
     if (s->failure != NULL)
         message_release(&s->failure);
@@ -291,14 +287,12 @@ static void settlement_free(struct settlement *s)
         message_release(&s->notice);
     if (s->message != NULL)
         message_release(&s->message);
-    check(delivery->settled_count >= s->count);
-    delivery->settled_count -= s->count;
+    check(outcomes->settled_count >= s->count);
+    outcomes->settled_count -= s->count;
     arena_free(&s->arena);
-    slab_release(&delivery->settlements, &s);
-    /* Whoever waited for room perhaps goes on. */
-    if (delivery_is_starved(delivery))
-        delivery_drive_later(delivery);
-    delivery_check_stopped(delivery);
+    slab_release(&outcomes->settlements, &s);
+    outcomes->hooks.room(outcomes->hooks.context);
+    outcomes->hooks.ended(outcomes->hooks.context);
 }
 
 /* False: nothing is left of it to be tried. */
@@ -346,7 +340,7 @@ static void on_committed(struct commit *commit, int result)
 
 static void finish(struct settlement *s)
 {
-    struct delivery *delivery = s->delivery;
+    struct outcomes *outcomes = s->outcomes;
     const struct stub *stub = pending_stub(s->recipients[0].pending);
 
     if (settlement_has_notice(s)) {
@@ -360,7 +354,7 @@ static void finish(struct settlement *s)
     s->commit.done = on_committed;
     fill_outcomes(s);
     shard_commit(s->shard, &s->commit);
-    gathering_ripen(delivery, stub);
+    gathering_ripen(outcomes, stub);
 }
 
 static void on_head_read(struct content_read *read, int result, struct bytes piece)
@@ -389,7 +383,7 @@ void settlement_give(struct settlement *s)
 void settlement_commit(struct settlement **settlement)
 {
     struct settlement *s = *settlement;
-    struct delivery *delivery = s->delivery;
+    struct outcomes *outcomes = s->outcomes;
     const struct stub *stub = pending_stub(s->recipients[0].pending);
 
     *settlement = NULL;
@@ -400,7 +394,7 @@ void settlement_commit(struct settlement **settlement)
         return;
     }
     settlement_free(s);
-    gathering_ripen(delivery, stub);
+    gathering_ripen(outcomes, stub);
 }
 
 size_t settlement_size(void)

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "delivery/line/delivery.h"
+#include "delivery/outcome/outcomes.h"
 #include "smtp/reply.h"
 
 enum verdict_kind {
@@ -49,7 +49,7 @@ struct attempt_facts {
 struct settlement;
 
 /* Takes a reference of its own to the message, which may be NULL if it cannot be read any more. */
-struct settlement *settlement_begin(struct delivery *delivery, struct shard *shard,
+struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *shard,
                                     struct message *message, const struct attempt_facts *facts,
                                     size_t recipient_max);
 /* The pending is READY, busy, unlinked and of the message; it is the shard's from here on. */

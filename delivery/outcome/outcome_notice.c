@@ -1,8 +1,8 @@
 /* outcome_notice.c - which notifications the outcomes of a settlement cause. */
 #include "base/log.h"
 #include "base/metric.h"
-#include "delivery/line/router.h"
 #include "delivery/outcome/settlement.h"
+#include "queue/flow.h"
 
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r)
 {
@@ -14,11 +14,16 @@ const struct recipient *settled_recipient(const struct settlement *s, const stru
     return &s->message->recipients[number];
 }
 
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
+{
+    return stub_accepted_ms(pending_stub(r->pending), engine_now_ms(s->outcomes->engine));
+}
+
 static bool is_delay_due(const struct settlement *s, const struct settled *r)
 {
     const struct retry_rule *rule =
-        router_retry(s->delivery->settings, domain_name(pending_domain(r->pending)));
-    int64_t age_ms = engine_now_ms(s->delivery->engine) - settled_accepted_ms(s, r);
+        outcomes_retry_rule(s->outcomes, domain_name(pending_domain(r->pending)));
+    int64_t age_ms = engine_now_ms(s->outcomes->engine) - settled_accepted_ms(s, r);
 
     return rule->delay_notice_s != 0 && (r->pending->flags & PENDING_DELAY_TOLD) == 0 &&
            age_ms >= (int64_t)rule->delay_notice_s * 1000;
@@ -65,7 +70,6 @@ static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action a
 struct message *settlement_write_notice(struct settlement *s, bool of_failure)
 {
     struct dsn_recipient *recipients = arena_alloc(&s->arena, s->count * sizeof(*recipients));
-    unsigned returned_max = s->delivery->settings->dsn_size_max;
     enum dsn_action action;
     size_t count = 0;
 
@@ -85,18 +89,18 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
             .text = r->verdict.text,
             .mx_host = r->verdict.is_ours ? BYTES_NONE : r->facts->mx_host,
             .attempt_ms = r->facts->is_attempt ? r->facts->started_ms : 0,
-            .retry_until_ms = delivery_wall_ms(s->delivery, r->retry_end_ms),
+            .retry_until_ms = outcomes_wall_ms(s->outcomes, r->retry_end_ms),
         };
     }
     if (count == 0)
         return NULL;
     struct dsn_request request = {
-        .hostname = s->delivery->settings->hostname,
+        .hostname = s->outcomes->settings.hostname,
         .id = shard_next_id(s->shard),
-        .now_ms = engine_wall_ms(s->delivery->engine),
+        .now_ms = engine_wall_ms(s->outcomes->engine),
         .message = s->message,
         .head = s->head,
-        .returned_max = returned_max != 0 ? returned_max : DELIVERY_DSN_SIZE_DEFAULT,
+        .returned_max = s->outcomes->settings.returned_max,
         .count = count,
         .recipients = recipients,
     };

@@ -2,9 +2,20 @@
 #include "delivery/outcome/retry.h"
 
 #include "base/random.h"
+#include "smtp/domain_pattern.h"
 
 /* Never at once, whatever the rule says: a refusing peer must not be asked in a loop. */
 enum { DELAY_MS_MIN = 1000 };
+
+const struct retry_rule *retry_rule_for(const struct retry_rule *rules, size_t count,
+                                        struct bytes domain)
+{
+    check(count > 0);
+    for (size_t i = 0; i < count; i++)
+        if (smtp_domain_matches(rules[i].match, domain))
+            return &rules[i];
+    return &rules[count - 1];
+}
 
 int64_t retry_delay_ms(const struct retry_rule *rule, unsigned attempts)
 {

@@ -6,7 +6,23 @@
  */
 #pragma once
 
-#include "delivery/line/delivery.h"
+#include "base/bytes.h"
+
+/* How recipients that failed for now are tried again. */
+struct retry_rule {
+    const char
+        *match;       /* pattern of their domain (smtp/domain_pattern.h); "*" is the default rule */
+    unsigned first_s; /* after the first failure */
+    double factor;
+    unsigned max_s;
+    unsigned jitter_percent;
+    unsigned max_age_s;      /* from acceptance; then a bounce */
+    unsigned delay_notice_s; /* a delay DSN where asked for after this long; 0: never */
+};
+
+/* The first whose pattern matches, else the last. At least one. */
+const struct retry_rule *retry_rule_for(const struct retry_rule *rules, size_t count,
+                                        struct bytes domain);
 
 /* When a message of this age limit is over. Times are all of one clock: delivery's are monotonic,
  * so that no message grows old because somebody set the wall clock. */

@@ -1,11 +1,11 @@
 /*
- * settlement.h - what outcome.c and outcome_notice.c share of a settlement. Private to them.
+ * settlement.h - what the files of this folder share of a settlement. Private to them.
  */
 #pragma once
 
-#include "delivery/line/state.h"
 #include "delivery/outcome/dsn.h"
 #include "delivery/outcome/outcome.h"
+#include "delivery/outcome/state.h"
 
 struct settled {
     struct pending *pending;
@@ -20,7 +20,7 @@ struct settlement {
     struct commit commit;
     struct content_read read;
     struct arena arena;
-    struct delivery *delivery;
+    struct outcomes *outcomes;
     struct shard *shard;
     struct message *message;
     struct attempt_facts facts;

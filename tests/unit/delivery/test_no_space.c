@@ -44,7 +44,7 @@ TEST(delivery_waits_while_outcomes_cannot_be_written)
         engine_turn(world.engine, 0);
         engine_turn(world.engine, 0);
     }
-    assert_in_range(status_of(&world).committing, COMMITS_MAX, BOUND);
+    assert_in_range(status_of(&world).committing, SETTLEMENTS_FULL, BOUND);
     /* Nor is anything new tried. */
     struct message_id id = world_submit(&world, &other);
 

@@ -1,34 +1,9 @@
-/* test_router.c - patterns, first match wins, targets of routes. */
+/* test_router.c - first match wins, targets of routes. */
 #include "delivery/line/router.h"
 
 #include <stdio.h>
 
 #include "support/unit.h"
-
-TEST(router_matches_patterns)
-{
-    static const struct {
-        const char *pattern;
-        const char *domain;
-        bool matches;
-    } rows[] = {
-        {"*", "example.org", true},
-        {"*", "", true},
-        {"example.org", "example.org", true},
-        {"example.org", "EXAMPLE.org", true},
-        {"example.org", "a.example.org", false},
-        {"*.example.org", "a.example.org", true},
-        {"*.example.org", "a.b.example.org", true},
-        {"*.example.org", "example.org", false},
-        {"*.example.org", ".example.org", false},
-        {"*.example.org", "badexample.org", false},
-        {"*example.org", "badexample.org", false}, /* no pattern: taken as it stands */
-        {"[192.0.2.1]", "[192.0.2.1]", true},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        expect_row(i, router_matches(rows[i].pattern, bytes_of(rows[i].domain)) == rows[i].matches);
-}
 
 TEST(router_picks_first_match_and_falls_back_to_last)
 {

@@ -1,0 +1,31 @@
+/*
+ * state.h - struct outcomes as the files of this folder see it. Private to them.
+ */
+#pragma once
+
+#include "base/slab.h"
+#include "delivery/outcome/outcomes.h"
+
+struct outcomes {
+    struct engine *engine;
+    struct shard *home;
+    struct outcome_settings settings;
+    struct outcome_hooks hooks;
+    bool is_stopping;
+    struct slab settlements, clearings;
+    size_t in_attempt_count; /* recipients in attempts and clearings */
+    size_t settled_count;    /* recipients whose outcomes are not durable yet */
+
+    struct list gatherings; /* failures that wait for others of their message, oldest first */
+    size_t gathering_count;
+    struct timeout gathering_timeout;
+
+    struct list waiting_clearings; /* for a load */
+    size_t clearing_loads;
+};
+
+/* What a monotonic time is on the wall clock, as that stands now. */
+static inline int64_t outcomes_wall_ms(const struct outcomes *outcomes, int64_t monotonic_ms)
+{
+    return monotonic_ms - engine_now_ms(outcomes->engine) + engine_wall_ms(outcomes->engine);
+}
