@@ -32,14 +32,14 @@ function(relay_add_library TARGET)
     set(scope ${scope} PARENT_SCOPE)
 endfunction()
 
-# relay_module(<name> DIR <folder> [FOLDERS <name>...] [DEPENDS <module>...]
+# relay_module(<name> DIR <folder> [PUBLIC <header>...] [DEPENDS <module>...]
 #     [LIBRARIES <pkg-config name>...])
 #
-# FOLDERS are those below DIR that hold its sources, where DIR itself does not.
+# PUBLIC headers are what other modules may include of it, all of them where none is named.
 # DEPENDS names modules declared before, so there are no cycles and the declaration order is a
 # topological order.
 function(relay_module NAME)
-    cmake_parse_arguments(ARG "" "DIR" "FOLDERS;DEPENDS;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(ARG "" "DIR" "PUBLIC;DEPENDS;LIBRARIES" ${ARGN})
     get_property(modules GLOBAL PROPERTY RELAY_MODULES)
     set(closure ${ARG_DEPENDS})
     foreach(dependency IN LISTS ARG_DEPENDS)
@@ -53,10 +53,10 @@ function(relay_module NAME)
     set_property(GLOBAL APPEND PROPERTY RELAY_MODULES ${NAME})
     set_property(GLOBAL PROPERTY RELAY_CLOSURE_${NAME} ${closure} ${NAME})
     list(JOIN ARG_DEPENDS " " depends)
-    set_property(GLOBAL APPEND_STRING PROPERTY RELAY_LAYERS "${NAME} ${ARG_DIR} ${depends}\n")
+    list(JOIN ARG_PUBLIC " " public)
+    set_property(GLOBAL APPEND_STRING PROPERTY RELAY_LAYERS "${NAME} ${ARG_DIR} ${depends} : ${public}\n")
 
-    list(TRANSFORM ARG_FOLDERS REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/${ARG_DIR}/\\1/*.c")
-    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.c ${ARG_FOLDERS})
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_DIR}/*.c)
     set(targets ${NAME})
     if(NAME STREQUAL "io")
         set(shared ${sources})
@@ -261,7 +261,8 @@ function(relay_named_modules SOURCE OUT)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${SOURCE})
 endfunction()
 
-# Writes the layer table for tests/lint/layers.py: module, folder, what it may see.
+# Writes the layer table for tests/lint/layers.py: module, folder, what it may see, and behind a
+# colon its public headers.
 function(relay_write_layers)
     get_property(layers GLOBAL PROPERTY RELAY_LAYERS)
     file(WRITE ${PROJECT_BINARY_DIR}/layers.txt "${layers}")

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "delivery/client/smtp_client.h"
 #include "delivery/line/egress.h"
 
 /* --- hooks ------------------------------------------------------------------------------------ */
@@ -163,11 +164,13 @@ static int build(struct worker *worker)
         return -EINVAL;
     }
     worker->flows = flows_create();
+    worker->clients = smtp_clients_create();
     struct delivery_setup setup = {
         .engine = worker->engine,
         .resolver = worker->resolver,
         .flows = worker->flows,
         .egresses = worker->shared->egresses,
+        .carriers = smtp_clients_kind(worker->clients),
         .settings = &config->delivery,
         .settings_unused = on_settings_unused,
         .context = worker,
@@ -383,6 +386,8 @@ void worker_join(struct worker *worker)
         submission_free(&worker->submission);
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
+    if (worker->clients != NULL)
+        smtp_clients_free(&worker->clients);
     for (unsigned i = 0; i < worker->shard_count; i++)
         shard_free(&worker->shards[i]);
     if (worker->resolver != NULL)

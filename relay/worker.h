@@ -63,6 +63,7 @@ struct worker {
     struct engine *engine;
     struct resolver *resolver;
     struct flows *flows;
+    struct smtp_clients *clients;
     struct delivery *delivery;
     struct submission *submission;
     struct submission_listener listeners[LISTENERS_MAX]; /* by slot; trust follows reloads */

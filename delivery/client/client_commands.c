@@ -9,6 +9,7 @@
 
 #include "delivery/client/transaction.h"
 #include "delivery/outcome/classify.h"
+#include "queue/flow.h"
 
 enum { COMMAND_ROOM = 4096 /* the longest command: RCPT with a long address and ORCPT */ };
 
@@ -79,19 +80,21 @@ bool perform_ehlo(struct smtp_client *c)
 {
     c->extensions = (struct smtp_extensions){0};
     c->reader.extensions = &c->extensions;
-    return sent(c, COMMAND_EHLO, 0, conn_printf(&c->conn, "EHLO %s\r\n", c->egress->source->ehlo));
+    return sent(c, COMMAND_EHLO, 0,
+                conn_printf(&c->conn, "EHLO %s\r\n", carrier_source(&c->carrier)->ehlo));
 }
 
 bool perform_helo(struct smtp_client *c)
 {
-    return sent(c, COMMAND_HELO, 0, conn_printf(&c->conn, "HELO %s\r\n", c->egress->source->ehlo));
+    return sent(c, COMMAND_HELO, 0,
+                conn_printf(&c->conn, "HELO %s\r\n", carrier_source(&c->carrier)->ehlo));
 }
 
 static bool greeted(struct smtp_client *c)
 {
     c->has_greeted = true;
     client_enter(c, CLIENT_READY);
-    site_client_ready(c->site, c);
+    carrier_ready(&c->carrier);
     return true;
 }
 
@@ -127,7 +130,7 @@ static bool on_quit_reply(struct smtp_client *c, const struct smtp_reply *reply,
 {
     (void)reply;
     (void)none;
-    smtp_client_abort(c);
+    client_abort(c);
     return true;
 }
 
@@ -171,10 +174,10 @@ static bool put_mail(struct smtp_client *c, struct buf *out)
 
 bool perform_mail(struct smtp_client *c)
 {
-    struct buf *line = &c->delivery->scratch;
+    struct buf *line = &c->clients->scratch;
 
     buf_clear(line);
-    c->transaction->mail_ms = engine_now_ms(c->delivery->engine);
+    c->transaction->mail_ms = client_now_ms(c);
     return sent(c, COMMAND_MAIL, 0, put_mail(c, line) && conn_write(&c->conn, buf_bytes(line)));
 }
 
@@ -190,7 +193,8 @@ static bool on_mail_reply(struct smtp_client *c, const struct smtp_reply *reply,
         bool was_told = t->codes_tell;
 
         t->codes_tell = t->codes_tell && is_of_address(reply);
-        if (was_told && !t->codes_tell && c->messages_done > 0 && c->site->codes == SITE_CODES_TELL)
+        if (was_told && !t->codes_tell && c->messages_done > 0 &&
+            carrier_lesson(&c->carrier) == CODES_TELL)
             return client_out_of_step(c); /* one reply too many to what came before */
         t->mail_accepted = true;
         c->mails_taken++;
@@ -253,7 +257,7 @@ static bool put_rcpt(struct smtp_client *c, uint32_t number, struct buf *out)
 
 bool perform_rcpt(struct smtp_client *c, uint32_t number)
 {
-    struct buf *line = &c->delivery->scratch;
+    struct buf *line = &c->clients->scratch;
 
     buf_clear(line);
     bool ok = put_rcpt(c, number, line) && conn_write(&c->conn, buf_bytes(line));
@@ -314,7 +318,7 @@ static void learn_limit(struct smtp_client *c, bool is_of_domains)
         return;
     t->is_limited = true;
     if (is_of_domains)
-        c->site->domains_max = MAX(count_domains(t), 1U);
+        carrier_learn_domains(&c->carrier, MAX(count_domains(t), 1U));
     else
         c->recipients_max = MAX(t->accepted, 1U);
 }
@@ -336,7 +340,7 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
         t->codes_tell = t->codes_tell && is_of_address(reply);
         recipient->status = RECIPIENT_ACCEPTED;
         t->accepted++;
-        c->site->took_ms = engine_now_ms(c->delivery->engine);
+        carrier_took(&c->carrier);
     } else if (is_too_many(t, reply) || is_too_many_domains(t, &verdict, number)) {
         recipient->status = RECIPIENT_AGAIN;
         learn_limit(c, is_too_many_domains(t, &verdict, number));
@@ -345,7 +349,7 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
         recipient->verdict = transaction_keep(t, &verdict);
     }
     if (t->uses_bdat && number + 1 == t->ask_count)
-        t->content_ms = engine_now_ms(c->delivery->engine);
+        t->content_ms = client_now_ms(c);
     return true;
 }
 
@@ -371,7 +375,7 @@ static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply,
 
     (void)none;
     if (reply->code == 354) {
-        t->content_ms = engine_now_ms(c->delivery->engine);
+        t->content_ms = client_now_ms(c);
         /* A transaction that the peer holds open: a dot would send it an empty message. */
         if (t->is_out_of_place)
             return client_out_of_step(c);
@@ -402,9 +406,9 @@ static bool on_end_reply(struct smtp_client *c, const struct smtp_reply *reply)
     if (t->accepted == 0 || verdict.kind != VERDICT_DELIVERED)
         return true;
     if (!t->codes_tell || !is_of_content(reply))
-        c->site->codes = SITE_CODES_DO_NOT_TELL;
-    else if (c->site->codes == SITE_CODES_UNSEEN)
-        c->site->codes = SITE_CODES_TELL;
+        carrier_learn(&c->carrier, CODES_DO_NOT_TELL);
+    else if (carrier_lesson(&c->carrier) == CODES_UNSEEN)
+        carrier_learn(&c->carrier, CODES_TELL);
     return true;
 }
 

@@ -26,8 +26,7 @@ static bool is_of_connection(struct smtp_client *c, const struct verdict *verdic
     bool is_of_content = t->sent > 0 || (t->is_all_written && pipeline_is_empty(&c->pipeline));
 
     if (c->messages_done == 0)
-        return verdict->code == 421 && !is_of_content &&
-               site_client_is_surplus(c->site, c, verdict);
+        return verdict->code == 421 && !is_of_content && carrier_is_surplus(&c->carrier, verdict);
     if (verdict->code == 421)
         return !is_of_content;
     if (is_ended(verdict))
@@ -42,26 +41,26 @@ static void tell_site(struct smtp_client *c, const struct verdict *verdict, bool
     if (c->messages_done > 0 || was_innocent)
         return;
     if (c->transaction->mail_ms == 0) /* not even one message was tried on it */
-        site_client_useless(c->site, c, verdict);
+        carrier_useless(&c->carrier, verdict);
     else if (is_ended(verdict))
-        site_client_fruitless(c->site, c, verdict);
+        carrier_fruitless(&c->carrier, verdict);
 }
 
 bool client_fail(struct smtp_client *c, const struct verdict *verdict)
 {
     if (c->state == CLIENT_CLOSING)
         return false;
-    log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(c->site->name),
+    log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(carrier_site_name(&c->carrier)),
               LOG_TEXT(verdict->text));
     if (!c->has_greeted)
-        site_client_failed(c->site, c, verdict);
+        carrier_failed(&c->carrier, verdict);
     if (c->transaction != NULL) {
         bool is_innocent = is_of_connection(c, verdict);
 
         transaction_break(c, verdict, is_innocent);
         tell_site(c, verdict, is_innocent);
     }
-    smtp_client_abort(c);
+    client_abort(c);
     return true;
 }
 
@@ -83,16 +82,17 @@ void client_lost(struct smtp_client *c, int error)
     case CLIENT_QUIT:
     case CLIENT_CLOSING:
     case CLIENT_STATE_COUNT:
-        smtp_client_abort(c);
+        client_abort(c);
         return;
     case CLIENT_CONNECT:
         /* Of our own address: it is gone from this machine, or has no port left. */
         if (error == -EADDRNOTAVAIL) {
-            const char *source = c->egress->source->name;
+            const char *source = carrier_source(&c->carrier)->name;
 
             snprintf(text, sizeof(text), "source %s: %s", source, strerrordesc_np(-error));
             log_limited(LOG_LEVEL_WARN, "source=%s site=%s what=\"cannot send from it: %s\"",
-                        LOG_STRING(source), LOG_TEXT(c->site->name), strerrordesc_np(-error));
+                        LOG_STRING(source), LOG_TEXT(carrier_site_name(&c->carrier)),
+                        strerrordesc_np(-error));
             client_fail_ours(c, 4, 1, "connection", FAILED_SOURCE, text);
             return;
         }
@@ -126,37 +126,26 @@ void client_lost_unused(struct smtp_client *c, const struct verdict *said)
     if (said == NULL)
         said = has_said ? &unasked : &lost;
     if (c->messages_done == 0)
-        site_client_useless(c->site, c, said);
-    smtp_client_abort(c);
+        carrier_useless(&c->carrier, said);
+    client_abort(c);
 }
 
 void client_quit(struct smtp_client *c)
 {
-    list_remove(&c->in_idle);
     client_enter(c, CLIENT_QUIT);
     if (!perform_quit(c)) {
-        smtp_client_abort(c);
+        client_abort(c);
         return;
     }
     client_arm_deadline(c);
 }
 
-void smtp_client_leave(struct smtp_client *c)
-{
-    if (c->state == CLIENT_READY)
-        client_quit(c);
-    else if (!c->has_greeted)
-        smtp_client_abort(c);
-    /* TRANSACTION: next_message() sees that the program stops. */
-}
-
-void smtp_client_abort(struct smtp_client *c)
+void client_abort(struct smtp_client *c)
 {
     if (c->state == CLIENT_CLOSING)
         return;
-    list_remove(&c->in_idle);
-    if (c->is_opening)
-        site_client_given_up(c->site, c);
+    if (c->carrier.is_opening)
+        carrier_given_up(&c->carrier);
     if (c->transaction != NULL)
         transaction_abandon(c);
     client_enter(c, CLIENT_CLOSING);
@@ -165,8 +154,7 @@ void smtp_client_abort(struct smtp_client *c)
 
 void client_check_free(struct smtp_client *c)
 {
-    struct delivery *delivery = c->delivery;
-    struct site *site = c->site;
+    struct smtp_clients *clients = c->clients;
 
     if (!c->is_closed)
         return;
@@ -177,9 +165,6 @@ void client_check_free(struct smtp_client *c)
     if (c->transaction != NULL && c->transaction->message != NULL)
         message_release(&c->transaction->message);
     arena_free(&c->arena);
-    hosts_release(&c->hosts);
-    delivery->client_count--;
-    site_client_gone(site, c);
-    slab_release(&delivery->clients, &c);
-    delivery_check_stopped(delivery);
+    carrier_gone(&c->carrier);
+    slab_release(&clients->slab, &c);
 }

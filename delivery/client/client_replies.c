@@ -6,7 +6,7 @@
  * content: the message is told delivered, whatever the peer says of it a moment later. So nothing
  * is sent while input waits that answers no command, no reply is taken for an answer to what the
  * kernel was not even given, and BDAT is used only where the peer's enhanced codes show which
- * step a reply belongs to (struct site, `codes`). With DATA the 354 shows it.
+ * step a reply belongs to (enum client_codes). With DATA the 354 shows it.
  */
 #include <stdio.h>
 
@@ -14,7 +14,7 @@
 
 bool client_out_of_step(struct smtp_client *c)
 {
-    c->site->codes = SITE_CODES_DO_NOT_TELL;
+    carrier_learn(&c->carrier, CODES_DO_NOT_TELL);
     return client_fail_ours(c, 5, 0, "protocol", "reply-unexpected",
                             "the peer sent a reply that answers no command");
 }
@@ -43,8 +43,8 @@ static bool take_unasked(struct smtp_client *c, const struct smtp_reply *reply)
 
     if (c->state == CLIENT_READY) {
         /* An idle connection may be ended by the peer, with or without a 421. */
-        if (c->messages_done > 0 || list_is_linked(&c->in_idle))
-            smtp_client_abort(c);
+        if (c->messages_done > 0 || carrier_is_idle(&c->carrier))
+            client_abort(c);
         else if (reply->code == 421)
             client_lost_unused(c, &verdict);
         else

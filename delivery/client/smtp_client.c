@@ -2,19 +2,20 @@
 #include "delivery/client/smtp_client.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/client/transaction.h"
 
 enum {
+    CLIENTS_MAX = 20000, /* of one engine; the process's limit is the egress table's */
     OUTPUT_MAX = 128 * 1024,
+    SCRATCH_MAX = 64 * 1024,
     ARENA_MAX = 4 * 1024 * 1024,
     CONTENT_TIMEOUT_S = 180, /* RFC 5321 section 4.5.3.2.5 */
     LOAD_TIMEOUT_S = 300,
-    IDLE_STEP_MS = 1000,  /* how often an idle connection looks whether others want its slot */
-    GIVE_WAY_AFTER = 100, /* messages, if others wait for a slot; */
-    GIVE_WAY_MS = 10000,  /* or this long: a slow peer's messages take seconds each */
+    IDLE_STEP_MS = 1000, /* how often an idle connection looks whether others want its slot */
 };
 
 #define BIT(state) (1U << (state))
@@ -47,34 +48,19 @@ void client_enter(struct smtp_client *c, enum client_state state)
     bool is_alive = (BIT(state) & ALIVE) != 0;
 
     check((states[c->state].next & BIT(state)) != 0);
-    log_debug("client=%p site=%s state=%s next=%s", (void *)c, LOG_TEXT(c->site->name),
-              states[c->state].name, states[state].name);
+    log_debug("client=%p site=%s state=%s next=%s", (void *)c,
+              LOG_TEXT(carrier_site_name(&c->carrier)), states[c->state].name, states[state].name);
     metric_dec(states[c->state].gauge);
     metric_inc(states[state].gauge);
     c->state = (uint8_t)state;
     if (was_alive && !is_alive)
-        site_client_left(c->site, c);
-}
-
-/* For a slot of this egress; the own site may wait for another connection, too. */
-static bool others_wait(const struct smtp_client *c)
-{
-    return egress_has_waiters(c->egress->egress, c->egress->is_waiting);
+        carrier_left(&c->carrier);
 }
 
 static bool has_done_enough(const struct smtp_client *c)
 {
-    uint64_t messages_max = limits_messages(&c->site->limits);
-
-    if (c->extensions.mail_max != 0) /* RFC 9422 */
-        messages_max = MIN(messages_max, c->extensions.mail_max);
-    if (c->delivery->is_stopping || !c->site->is_current || c->is_worn ||
-        c->messages_done >= messages_max)
-        return true;
-    return (c->messages_done >= GIVE_WAY_AFTER ||
-            (c->messages_done > 0 &&
-             engine_now_ms(c->delivery->engine) - c->opened_ms >= GIVE_WAY_MS)) &&
-           others_wait(c);
+    return c->is_worn || /* RFC 9422 */
+           carrier_is_finished(&c->carrier, c->messages_done, c->extensions.mail_max);
 }
 
 /* --- deadlines ------------------------------------------------------------------------------- */
@@ -94,14 +80,13 @@ void client_arm_deadline(struct smtp_client *c)
 
 static void on_timeout(struct smtp_client *c)
 {
-    int64_t idle_ms = engine_now_ms(c->delivery->engine) - c->idle_since_ms;
+    int64_t idle_ms = client_now_ms(c) - c->idle_since_ms;
     struct sent sent;
     char text[128];
 
     switch ((enum client_state)c->state) {
     case CLIENT_READY:
-        if (has_done_enough(c) || others_wait(c) ||
-            idle_ms >= limits_idle_s(&c->site->limits) * 1000LL)
+        if (has_done_enough(c) || carrier_idle_is_over(&c->carrier, idle_ms))
             client_quit(c);
         else
             conn_deadline(&c->conn, IDLE_STEP_MS);
@@ -125,35 +110,20 @@ static void on_timeout(struct smtp_client *c)
     case CLIENT_STATE_COUNT:
         break;
     }
-    smtp_client_abort(c);
+    client_abort(c);
 }
 
 /* --- the sending half ------------------------------------------------------------------------ */
 
-static void go_idle(struct smtp_client *c)
-{
-    c->idle_since_ms = engine_now_ms(c->delivery->engine);
-    list_push_back(&c->site->idle, &c->in_idle);
-    conn_deadline(&c->conn, IDLE_STEP_MS);
-}
-
-/* Recipient domains of one transaction: what the peer says (RFC 9422), what its site has shown. */
-static size_t domains_max(const struct smtp_client *c)
-{
-    uint64_t said = c->extensions.rcpt_domain_max;
-    uint64_t shown = c->site->domains_max;
-
-    return (size_t)MIN(said != 0 && shown != 0 ? MIN(said, shown) : MAX(said, shown),
-                       (uint64_t)PULL_MAX);
-}
-
 /* Pulls the next message. */
 static bool next_message(struct smtp_client *c)
 {
-    uint64_t limit = limits_recipients(&c->site->limits);
-    struct pull pull = {.pendings = c->delivery->pulled};
+    struct pull pull = {
+        .recipients_max = c->extensions.rcpt_max, /* RFC 9422 */
+        .domains_max = c->extensions.rcpt_domain_max,
+    };
 
-    if (list_is_linked(&c->in_idle))
+    if (carrier_is_idle(&c->carrier))
         return false;
     if (c->conn.eof || !conn_is_open(&c->conn)) {
         client_lost_unused(c, NULL);
@@ -167,14 +137,12 @@ static bool next_message(struct smtp_client *c)
         client_quit(c);
         return true;
     }
-    if (c->extensions.rcpt_max != 0) /* RFC 9422 */
-        limit = MIN(limit, c->extensions.rcpt_max);
-    if (c->recipients_max != 0)
-        limit = MIN(limit, (uint64_t)c->recipients_max);
-    pull.count_max = (size_t)MIN(limit, (uint64_t)PULL_MAX);
-    pull.domains_max = domains_max(c);
-    if (!site_next(c->site, c, &pull)) {
-        go_idle(c);
+    if (c->recipients_max != 0 &&
+        (pull.recipients_max == 0 || pull.recipients_max > c->recipients_max))
+        pull.recipients_max = c->recipients_max;
+    if (!carrier_next(&c->carrier, &pull)) {
+        c->idle_since_ms = client_now_ms(c);
+        conn_deadline(&c->conn, IDLE_STEP_MS);
         return false;
     }
     transaction_begin(c, &pull);
@@ -218,7 +186,7 @@ void client_run(struct smtp_client *c)
 
 static void on_connected(struct smtp_client *c)
 {
-    c->connect_ms = (int32_t)(engine_now_ms(c->delivery->engine) - c->opened_ms);
+    c->connect_ms = (int32_t)(client_now_ms(c) - c->carrier.opened_ms);
     client_enter(c, CLIENT_GREETING);
     pipeline_push(&c->pipeline, COMMAND_GREETING, 0, 0);
     client_arm_deadline(c);
@@ -261,43 +229,89 @@ static void client_wake(struct conn *conn, enum conn_wake reason)
     }
 }
 
-bool smtp_client_open(struct site *site, struct site_egress *egress, const struct host *host)
+/* --- as a carrier ----------------------------------------------------------------------------- */
+
+static struct smtp_client *client_of(struct carrier *carrier)
 {
-    struct delivery *delivery = site->delivery;
-    struct smtp_client *c = slab_alloc(&delivery->clients);
-    unsigned timeout_s = delivery->settings->connect_timeout_s;
+    return container_of(carrier, struct smtp_client, carrier);
+}
+
+static bool client_open(void *context, const struct carrier_opening *opening)
+{
+    struct smtp_clients *clients = context;
+    struct smtp_client *c = slab_alloc(&clients->slab);
     struct conn_settings settings = {.output_max = OUTPUT_MAX};
 
     if (c == NULL)
         return false;
-    c->delivery = delivery;
-    c->site = site;
-    c->egress = egress;
-    c->hosts = hosts_keep(site->hosts);
-    c->host_name = host->name;
-    c->address = host->address;
+    carrier_init(&c->carrier, opening);
+    c->clients = clients;
     c->dns_ms = -1;
-    c->is_opening = true;
-    c->opened_ms = engine_now_ms(delivery->engine);
-    c->opened_wall_ms = engine_wall_ms(delivery->engine);
-    list_node_init(&c->in_site);
-    list_node_init(&c->in_idle);
     arena_init(&c->arena, ARENA_MAX);
     smtp_reply_reader_init(&c->reader);
-    list_push_back(&site->clients, &c->in_site);
-    site->client_count++;
-    delivery->client_count++;
     metric_inc(METRIC_DELIVERY_CONNECTS);
     metric_inc(METRIC_CLIENT_CONNECT);
-    conn_connect(&c->conn, delivery->engine, &c->address,
-                 source_address(egress->source, &c->address), client_wake, &settings);
-    conn_deadline(&c->conn, (timeout_s != 0 ? timeout_s : DELIVERY_CONNECT_S_DEFAULT) * 1000LL);
+    conn_connect(&c->conn, c->carrier.engine, &c->carrier.address,
+                 source_address(carrier_source(&c->carrier), &c->carrier.address), client_wake,
+                 &settings);
+    conn_deadline(&c->conn, opening->answer_s * 1000LL);
     return true;
 }
 
-void smtp_client_wake(struct smtp_client *c)
+static void client_look_for_mail(struct carrier *carrier)
 {
+    struct smtp_client *c = client_of(carrier);
+
     check(c->state == CLIENT_READY);
-    check(!list_is_linked(&c->in_idle));
+    check(!carrier_is_idle(carrier));
     client_run(c);
+}
+
+static void client_leave(struct carrier *carrier)
+{
+    struct smtp_client *c = client_of(carrier);
+
+    if (c->state == CLIENT_READY)
+        client_quit(c);
+    else if (!c->has_greeted)
+        client_abort(c);
+    /* TRANSACTION: next_message() sees that the program stops. */
+}
+
+static void client_break_off(struct carrier *carrier)
+{
+    client_abort(client_of(carrier));
+}
+
+struct smtp_clients *smtp_clients_create(void)
+{
+    struct smtp_clients *clients = calloc(1, sizeof(*clients));
+
+    check(clients != NULL);
+    clients->kind = (struct carrier_kind){
+        .context = clients,
+        .open = client_open,
+        .wake = client_look_for_mail,
+        .leave = client_leave,
+        .abort = client_break_off,
+    };
+    slab_init(&clients->slab, sizeof(struct smtp_client), CLIENTS_MAX);
+    buf_init(&clients->scratch, SCRATCH_MAX);
+    return clients;
+}
+
+void smtp_clients_free(struct smtp_clients **clients)
+{
+    struct smtp_clients *freed = *clients;
+
+    *clients = NULL;
+    check(freed->slab.count == 0);
+    buf_free(&freed->scratch);
+    slab_free_all(&freed->slab);
+    free(freed);
+}
+
+const struct carrier_kind *smtp_clients_kind(const struct smtp_clients *clients)
+{
+    return &clients->kind;
 }

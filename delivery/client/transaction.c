@@ -6,9 +6,8 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "delivery/line/destination.h"
-#include "delivery/line/suspend.h"
 #include "delivery/outcome/clearing.h"
+#include "delivery/outcome/place.h"
 
 enum {
     BDAT_SIZE_MAX = 64 * 1024, /* what is worth sending before the peer has said yes */
@@ -17,37 +16,6 @@ enum {
 };
 
 static void transaction_end(struct smtp_client *c);
-
-/* --- verdicts -------------------------------------------------------------------------------- */
-
-const struct verdict *transaction_keep(struct transaction *t, const struct verdict *verdict)
-{
-    struct verdict *kept = arena_alloc(&t->client->arena, sizeof(*kept));
-    static const struct verdict deferred = {.kind = VERDICT_DEFERRED,
-                                            .is_ours = true,
-                                            .enhanced = {4, 3, 0},
-                                            .class = "system",
-                                            .rule = "no-memory"};
-
-    if (kept == NULL) /* thousands of refusals with long texts */
-        return &deferred;
-    *kept = *verdict;
-    if (verdict->text.len == 0 || !arena_copy(&t->client->arena, verdict->text, &kept->text))
-        kept->text = BYTES_NONE;
-    return kept;
-}
-
-void transaction_refuse_all(struct transaction *t, const struct verdict *verdict)
-{
-    const struct verdict *kept = transaction_keep(t, verdict);
-
-    for (uint32_t i = 0; i < t->count; i++) {
-        if (t->recipients[i].status != RECIPIENT_ASKED)
-            continue;
-        t->recipients[i].status = RECIPIENT_REFUSED;
-        t->recipients[i].verdict = kept;
-    }
-}
 
 static const struct verdict *verdict_for(const struct transaction *t, uint32_t i)
 {
@@ -61,7 +29,7 @@ static const struct verdict *verdict_for(const struct transaction *t, uint32_t i
 static struct attempt_times measure(const struct smtp_client *c)
 {
     const struct transaction *t = c->transaction;
-    int64_t now_ms = engine_now_ms(c->delivery->engine);
+    int64_t now_ms = client_now_ms(c);
     bool is_first = c->messages_done == 0; /* only it waited for the connection */
     struct attempt_times times = {t->wait_ms, -1, -1, -1, -1, -1};
 
@@ -81,17 +49,17 @@ static void settle(struct smtp_client *c)
     struct transaction *t = c->transaction;
     char mx_ip[ADDRESS_TEXT_MAX];
     char source_ip[ADDRESS_TEXT_MAX];
-    size_t mx_ip_len = address_format(&c->address, mx_ip);
+    size_t mx_ip_len = address_format(&c->carrier.address, mx_ip);
     bool has_local = c->conn.local.any.sa_family != AF_UNSPEC;
     size_t source_ip_len = has_local ? address_format(&c->conn.local, source_ip) : 0;
     struct attempt_facts facts = {
         .is_attempt = true,
         .started_ms = t->began_wall_ms,
         .times = measure(c),
-        .source = bytes_of(c->egress->source->name),
+        .source = bytes_of(carrier_source(&c->carrier)->name),
         .source_ip = bytes_range(source_ip, source_ip_len),
-        .site = c->site->name,
-        .mx_host = c->host_name,
+        .site = carrier_site_name(&c->carrier),
+        .mx_host = c->carrier.host_name,
         .mx_ip = bytes_range(mx_ip, mx_ip_len),
         .peer_has_dsn = c->extensions.dsn,
     };
@@ -101,28 +69,28 @@ static void settle(struct smtp_client *c)
         const struct verdict *verdict = verdict_for(t, i);
 
         if (verdict == NULL) { /* RECIPIENT_AGAIN */
-            site_requeue(c->delivery, t->recipients[i].pending);
+            carrier_requeue(&c->carrier, t->recipients[i].pending);
             continue;
         }
         if (settlement == NULL)
             settlement =
-                settlement_begin(c->delivery->outcomes, t->shard, t->message, &facts, t->count);
+                settlement_begin(c->carrier.outcomes, t->shard, t->message, &facts, t->count);
         settlement_add(settlement, t->recipients[i].pending, verdict);
     }
     if (settlement != NULL)
         settlement_commit(&settlement);
-    outcomes_count_out(c->delivery->outcomes, t->count);
+    carrier_done(&c->carrier, t->count);
     t->is_over = true;
 }
 
 /* Back in line, as if it had never been pulled. */
 static void requeue(struct transaction *t)
 {
-    struct delivery *delivery = t->client->delivery;
+    struct carrier *carrier = &t->client->carrier;
 
     for (uint32_t i = t->count; i-- > 0;) /* in front, so the last one first */
-        site_requeue(delivery, t->recipients[i].pending);
-    outcomes_count_out(delivery->outcomes, t->count);
+        carrier_requeue(carrier, t->recipients[i].pending);
+    carrier_done(carrier, t->count);
     t->is_over = true;
 }
 
@@ -196,7 +164,7 @@ void transaction_abandon(struct smtp_client *c)
     struct transaction *t = c->transaction;
 
     if (!t->is_over)
-        outcomes_count_out(c->delivery->outcomes, t->count);
+        carrier_done(&c->carrier, t->count);
     t->is_over = true;
     if (t->has_read && !t->is_reading) {
         shard_read_content_end(t->shard, &t->read);
@@ -209,28 +177,20 @@ void transaction_abandon(struct smtp_client *c)
 /* Rules of sender and recipient can be looked at only now. */
 static void hold_suspended(struct transaction *t)
 {
-    struct delivery *delivery = t->client->delivery;
+    struct carrier *carrier = &t->client->carrier;
     uint32_t kept = 0;
 
-    if (suspensions_is_empty(delivery->suspensions))
+    if (!carrier_may_hold(carrier))
         return;
-    for (uint32_t i = 0; i < t->count; i++) {
-        struct pending *pending = t->recipients[i].pending;
-
-        if (suspensions_match(delivery->suspensions, pending, t->message) == NULL) {
+    for (uint32_t i = 0; i < t->count; i++)
+        if (!carrier_hold(carrier, t->recipients[i].pending, t->message))
             t->recipients[kept++] = t->recipients[i];
-            continue;
-        }
-        pending_release(pending);
-        suspend_hold(delivery, pending);
-        outcomes_count_out(delivery->outcomes, 1);
-    }
     t->count = kept;
 }
 
 static int32_t waited_ms(const struct transaction *t, const struct pending *pending)
 {
-    const struct engine *engine = t->client->delivery->engine;
+    const struct engine *engine = t->client->carrier.engine;
     int64_t now_ms = engine_now_ms(engine);
     int64_t wait_ms = now_ms - (int64_t)pending->due_s * 1000;
 
@@ -279,7 +239,7 @@ static void start(struct transaction *t)
      * only where one reply too many would be noticed (client_replies.c). */
     t->codes_tell = c->extensions.enhanced_status_codes;
     t->uses_bdat = c->extensions.chunking && c->extensions.pipelining && t->codes_tell &&
-                   c->site->codes == SITE_CODES_TELL && !c->needs_rset &&
+                   carrier_lesson(&c->carrier) == CODES_TELL && !c->needs_rset &&
                    t->message->content.memory.ptr != NULL && t->size <= BDAT_SIZE_MAX;
     t->walk = c->needs_rset ? WALK_RSET : WALK_MAIL;
 }
@@ -303,14 +263,14 @@ static void clear_damaged(struct transaction *t)
         list_push_back(&pendings, &t->recipients[i].pending->link);
     }
     while (!list_is_empty(&pendings))
-        clearing_start(t->client->delivery->outcomes, t->shard, &pendings, CLEARING_RECIPIENTS_MAX,
+        clearing_start(t->client->carrier.outcomes, t->shard, &pendings, CLEARING_RECIPIENTS_MAX,
                        &verdict, &facts, no_callback, NULL);
 }
 
 /* To be loaded again later. */
 static void postpone(struct transaction *t)
 {
-    int64_t due_ms = engine_now_ms(t->client->delivery->engine) + LOAD_AGAIN_MS;
+    int64_t due_ms = client_now_ms(t->client) + LOAD_AGAIN_MS;
 
     for (uint32_t i = 0; i < t->count; i++) {
         pending_release(t->recipients[i].pending);
@@ -336,11 +296,11 @@ static void on_loaded(struct load *load, int result, struct message *message)
         client_run(c);
         return;
     }
-    if (result == -EBADMSG && clearing_has_room(c->delivery->outcomes))
+    if (result == -EBADMSG && clearing_has_room(c->carrier.outcomes))
         clear_damaged(t);
     else
         postpone(t);
-    outcomes_count_out(c->delivery->outcomes, t->count);
+    carrier_done(&c->carrier, t->count);
     t->is_over = true;
     transaction_end(c);
     client_run(c);
@@ -354,18 +314,15 @@ void transaction_begin(struct smtp_client *c, const struct pull *pull)
     t->recipients = arena_alloc(&c->arena, pull->count * sizeof(*t->recipients));
     check(t->recipients != NULL);
     t->client = c;
-    t->shard = delivery_shard(c->delivery, pull->stub);
+    t->shard = pull->shard;
     t->stub = pull->stub;
     t->count = (uint32_t)pull->count;
-    for (uint32_t i = 0; i < t->count; i++) {
-        pending_occupy(pull->pendings[i]);
+    for (uint32_t i = 0; i < t->count; i++)
         t->recipients[i].pending = pull->pendings[i];
-    }
-    t->began_wall_ms = engine_wall_ms(c->delivery->engine);
-    t->began_ms = engine_now_ms(c->delivery->engine);
-    outcomes_count_in(c->delivery->outcomes, t->count);
-    if (c->messages_done == 0 && pull->destination->lookup_began_ms + 60000 > c->opened_ms)
-        c->dns_ms = (int32_t)MIN(pull->destination->lookup_ms, (int64_t)INT32_MAX);
+    t->began_wall_ms = engine_wall_ms(c->carrier.engine);
+    t->began_ms = client_now_ms(c);
+    if (c->messages_done == 0 && pull->lookup_began_ms + 60000 > c->carrier.opened_ms)
+        c->dns_ms = (int32_t)MIN(pull->lookup_ms, (int64_t)INT32_MAX);
     c->transaction = t;
     client_enter(c, CLIENT_TRANSACTION);
     struct message *resident = stub_message(t->stub);
@@ -419,7 +376,7 @@ static bool finish(struct transaction *t)
     else
         settle(c);
     if (!t->is_put_back)
-        site_client_fruitful(c->site, c);
+        carrier_fruitful(&c->carrier);
     transaction_end(c);
     return true;
 }

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "delivery/client/smtp_client.h"
+#include "delivery/client/client.h"
 #include "smtp/content.h"
 
 enum transaction_walk {
@@ -74,16 +74,18 @@ struct transaction {
 void transaction_begin(struct smtp_client *client, const struct pull *pull);
 /* The sending half: one step; true if there was progress. */
 bool transaction_send(struct smtp_client *client);
-/* A verdict for the recipients that have none: of the peer's reply to MAIL, DATA, the dot. */
-void transaction_refuse_all(struct transaction *t, const struct verdict *verdict);
-/* Copies a verdict for as long as the transaction lives. */
-const struct verdict *transaction_keep(struct transaction *t, const struct verdict *verdict);
 /* The connection is over: settles, or puts back in line what cannot have been seen by the peer.
  * So it does with all of it where it is the connection's fault, not the message's. */
 void transaction_break(struct smtp_client *client, const struct verdict *verdict,
                        bool is_of_connection);
 /* Lets go of it without any outcome: the program ends. */
 void transaction_abandon(struct smtp_client *client);
+
+/* transaction_verdict.c */
+/* A verdict for the recipients that have none: of the peer's reply to MAIL, DATA, the dot. */
+void transaction_refuse_all(struct transaction *t, const struct verdict *verdict);
+/* Copies a verdict for as long as the transaction lives. */
+const struct verdict *transaction_keep(struct transaction *t, const struct verdict *verdict);
 
 /* transaction_content.c: writes content as far as the output has room; true on progress. */
 bool transaction_send_content(struct smtp_client *client);

@@ -78,7 +78,7 @@ static void took(struct transaction *t, size_t len)
 bool transaction_send_content(struct smtp_client *c)
 {
     struct transaction *t = c->transaction;
-    struct buf *scratch = &c->delivery->scratch;
+    struct buf *scratch = &c->clients->scratch;
     bool any = false;
 
     while (conn_output_room(&c->conn) >= STEP_ROOM) {

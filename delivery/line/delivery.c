@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "base/metric.h"
-#include "delivery/client/smtp_client.h"
 #include "delivery/line/cancel.h"
 #include "delivery/line/destination.h"
 #include "delivery/line/reload.h"
@@ -19,7 +18,6 @@
 #include "delivery/outcome/retry.h"
 
 enum {
-    SCRATCH_MAX = 64 * 1024,
     NO_MEMORY_MS = 60 * 1000,
     CHECKS_MAX = 1000, /* of what is held, in a turn */
 };
@@ -73,13 +71,12 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->resolver = setup->resolver;
     d->flows = setup->flows;
     d->egresses = setup->egresses;
+    d->carriers = *setup->carriers;
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;
     settings_use(d, setup->settings);
     d->started_ms = engine_now_ms(setup->engine);
-    slab_init(&d->clients, sizeof(struct smtp_client), CLIENTS_MAX);
     d->outcomes = make_outcomes(d, setup->home);
-    buf_init(&d->scratch, SCRATCH_MAX);
     map_init(&d->sites);
     list_init(&d->all_sites);
     list_init(&d->all_destinations);
@@ -296,13 +293,13 @@ static void drop_waiting(struct delivery *delivery)
     delivery->held_count = 0;
 }
 
-static void for_each_client(struct delivery *delivery, void (*visit)(struct smtp_client *client))
+static void for_each_carrier(struct delivery *delivery, void (*visit)(struct carrier *carrier))
 {
     list_for_each(site_node, &delivery->all_sites) {
         struct site *site = container_of(site_node, struct site, in_all);
 
-        list_for_each(node, &site->clients)
-            visit(container_of(node, struct smtp_client, in_site));
+        list_for_each(node, &site->carriers)
+            visit(container_of(node, struct carrier, in_site));
     }
 }
 
@@ -318,7 +315,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
     engine_timeout_cancel(delivery->engine, &delivery->tick);
     engine_timeout_cancel(delivery->engine, &delivery->idle_timeout);
     outcomes_stop(delivery->outcomes);
-    for_each_client(delivery, smtp_client_leave);
+    for_each_carrier(delivery, delivery->carriers.leave);
     drop_waiting(delivery);
     engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
     delivery_drive_later(delivery);
@@ -326,7 +323,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
 
 void delivery_abort(struct delivery *delivery)
 {
-    for_each_client(delivery, smtp_client_abort);
+    for_each_carrier(delivery, delivery->carriers.abort);
 }
 
 static void on_stop_deadline(struct timeout *timeout)
@@ -334,7 +331,7 @@ static void on_stop_deadline(struct timeout *timeout)
     struct delivery *delivery = container_of(timeout, struct delivery, stop_deadline);
 
     log_warn("connections=%zu what=\"attempts broken off: the time to stop is over\"",
-             delivery->client_count);
+             delivery->carrier_count);
     delivery_abort(delivery);
 }
 
@@ -359,8 +356,6 @@ void delivery_free(struct delivery **delivery)
     engine_turn_end_cancel(d->engine, &d->drive);
     suspensions_free(&d->suspensions);
     map_free(&d->sites);
-    buf_free(&d->scratch);
-    slab_free_all(&d->clients);
     check(d->destination_count == 0);
     outcomes_free(&d->outcomes);
     free(d);

@@ -2,7 +2,7 @@
  * delivery.h - one engine's outbound side: from a due recipient to its outcome.
  *
  *   pending --> destination (domain; route or MX set) --> site (same MX set) --> egress (site from
- *   one source; limits, back-off, health; shared by all engines) --> smtp_client (a connection)
+ *   one source; limits, back-off, health; shared by all engines) --> carrier (a connection)
  *
  * A due recipient waits at its destination. A site with waiting recipients opens connections as its
  * egresses' limits allow; a ready connection pulls the next message of the site (destinations in
@@ -14,6 +14,7 @@
 #pragma once
 
 #include "delivery/line/constraint.h"
+#include "delivery/line/source.h"
 #include "delivery/outcome/retry.h"
 #include "dns/mx.h"
 #include "queue/flow.h"
@@ -29,15 +30,6 @@ enum {
     EGRESS_MESSAGES_DEFAULT = 1000, /* of a connection */
     EGRESS_IDLE_S_DEFAULT = 5,
     EGRESS_RECIPIENTS_DEFAULT = 100,
-};
-
-struct source {
-    const char *name;        /* "default" */
-    struct address address4; /* zeroed: any */
-    struct address address6;
-    bool has_address4, has_address6; /* neither: any address, both families */
-    const char *ehlo;                /* config `hostname` unless given */
-    unsigned weight;                 /* of the pool */
 };
 
 struct route {
@@ -76,13 +68,15 @@ struct delivery_settings {
 
 struct delivery;
 struct egress_table; /* shared by all engines (egress.h) */
+struct carrier_kind; /* carrier.h */
 
 struct delivery_setup {
     struct engine *engine;
     struct resolver *resolver;
     struct flows *flows;
     struct egress_table *egresses;
-    struct shard *home; /* the engine's own; NULL until set: delivery_set_home().
+    const struct carrier_kind *carriers; /* what sites open; copied */
+    struct shard *home;                  /* the engine's own; NULL until set: delivery_set_home().
                                   Notifications go to the shard of the message they are about, in
                                   one commit with its outcome, also where that one is adopted */
     const struct delivery_settings *settings;

@@ -236,7 +236,7 @@ static bool put_site(const struct site *site, struct buf *out)
 
     return put_text(out, '{', "site", site->name) &&
            put_number(out, ',', "waiting", site->waiting_count) &&
-           put_number(out, ',', "connections", site->client_count) &&
+           put_number(out, ',', "connections", site->carrier_count) &&
            put_text(out, ',', "constraint", bytes_of(site_constraint(site, &until_ms))) &&
            put_time(out, ',', "resting_until", to_wall(site->delivery, resting_ms)) &&
            put_text(out, ',', "last_failure", site_failure_text(site)) &&
@@ -292,7 +292,7 @@ void delivery_status(const struct delivery *delivery, struct delivery_status *ou
         .waiting = delivery->waiting_count + delivery->held_count,
         .in_attempt = outcomes_in_attempt(delivery->outcomes),
         .committing = outcomes_committing(delivery->outcomes),
-        .connections = delivery->client_count,
+        .connections = delivery->carrier_count,
         .sites = delivery->site_count,
         .destinations = delivery->destination_count,
         .resting_sites = delivery->resting_count,

@@ -1,7 +1,6 @@
 /* pull.c - taking waiting recipients out of a site: to send, to tell of a failure, to give back. */
 #include "base/metric.h"
 #include "base/random.h"
-#include "delivery/client/smtp_client.h"
 #include "delivery/line/destination.h"
 #include "delivery/line/suspend.h"
 #include "delivery/outcome/clearing.h"
@@ -67,11 +66,12 @@ static void gather(struct site *site, struct pending *first, struct pull *pull)
     uint32_t number = pending_number(first);
     uint32_t end = MIN((uint32_t)stub->recipient_count, number + GATHER_MAX);
 
-    struct domains_seen domains = {.count_max = MIN(pull->domains_max, (size_t)DOMAINS_MAX)};
+    struct domains_seen domains = {.count_max =
+                                       (size_t)MIN(pull->domains_max, (uint64_t)DOMAINS_MAX)};
 
     pull->stub = stub;
     pull->count = 0;
-    for (; number < end && pull->count < pull->count_max; number++) {
+    for (; number < end && pull->count < pull->recipients_max; number++) {
         struct pending *pending = &stub->pendings[number];
 
         if (pending->state != PENDING_READY || (pending->flags & PENDING_AT_DESTINATION) == 0)
@@ -81,12 +81,13 @@ static void gather(struct site *site, struct pending *first, struct pull *pull)
         if (destination->site != site || !admit_domain(&domains, destination))
             continue;
         destination_remove(destination, pending);
+        pending_occupy(pending);
         pull->pendings[pull->count++] = pending;
     }
     check(pull->count > 0);
 }
 
-bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
+bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
 {
     struct delivery *delivery = site->delivery;
     int64_t now_ms = engine_now_ms(delivery->engine);
@@ -109,10 +110,10 @@ bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
             site_starve(site);
             return false;
         }
-        pull->count_max = MIN(pull->count_max, room);
+        pull->recipients_max = MIN(pull->recipients_max, (uint64_t)room);
         if (is_taken_aside(delivery, destination, pending))
             continue;
-        int64_t wait_ms = egress_rate_take(client->egress->egress, now_ms);
+        int64_t wait_ms = egress_rate_take(egress->egress, now_ms);
 
         if (wait_ms > 0) {
             site->rate_until_ms = now_ms + wait_ms;
@@ -121,7 +122,9 @@ bool site_next(struct site *site, struct smtp_client *client, struct pull *pull)
         }
         list_remove(&destination->in_turns); /* its turn is over: to the end of the line */
         list_push_back(&site->turns, &destination->in_turns);
-        pull->destination = destination;
+        pull->shard = delivery_shard(delivery, pending_stub(pending));
+        pull->lookup_began_ms = destination->lookup_began_ms;
+        pull->lookup_ms = destination->lookup_ms;
         gather(site, pending, pull);
         return true;
     }

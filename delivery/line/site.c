@@ -82,7 +82,7 @@ static struct site *site_new(struct delivery *delivery, struct bytes name)
     site->use->references++;
     site->egress_count = sources;
     list_init(&site->turns);
-    list_init(&site->clients);
+    list_init(&site->carriers);
     list_init(&site->idle);
     list_node_init(&site->in_all);
     list_node_init(&site->in_dirty);
@@ -162,7 +162,7 @@ void site_check_unused(struct site *site)
 {
     struct delivery *delivery = site->delivery;
 
-    if (site->destination_count > 0 || site->client_count > 0 || !site_cancel_waiters(site))
+    if (site->destination_count > 0 || site->carrier_count > 0 || !site_cancel_waiters(site))
         return;
     check(site->waiting_count == 0);
     engine_timeout_cancel(delivery->engine, &site->timeout);

@@ -7,7 +7,8 @@
  *
  * site_drive() is called after any change, at the end of the turn: it looks at the whole state and
  * does what can be done, or makes sure that something will wake it (a connection's end, a slot's
- * waiter, the timeout). Connections pull: site_next() gives a ready one its next recipients.
+ * waiter, the timeout). Carriers pull (carrier.h): site_next() gives a ready one its next
+ * recipients.
  *
  * Thread: the engine's.
  */
@@ -19,7 +20,6 @@
 #include "delivery/line/state.h"
 #include "delivery/outcome/outcome.h"
 
-struct smtp_client;
 struct destination;
 
 /* One of our sources towards the site. */
@@ -40,12 +40,6 @@ struct site_failure {
     int64_t began_ms;            /* wall */
 };
 
-/* Whether the 2xx of this site's hosts say by their enhanced codes which step they answer: 2.1.X to
- * MAIL and RCPT, another to the content. Then one reply too many is noticed before it is taken for
- * the word on a message that went along with its envelope (client_replies.c). Once they did not
- * they are not trusted again. */
-enum site_codes { SITE_CODES_UNSEEN, SITE_CODES_TELL, SITE_CODES_DO_NOT_TELL };
-
 struct site {
     struct delivery *delivery;
     struct map_node node;    /* in delivery->sites; key: name */
@@ -60,18 +54,18 @@ struct site {
     size_t destination_count; /* references */
     struct list turns;        /* destinations with waiting mail */
     size_t waiting_count;     /* recipients */
-    struct list clients;
-    size_t client_count, opening_count, ready_count;
-    struct list idle; /* ready connections without mail */
+    struct list carriers;
+    size_t carrier_count, opening_count, ready_count;
+    struct list idle; /* ready ones without mail */
     struct timeout timeout;
     int64_t timeout_at_ms;    /* 0: not armed */
     int64_t rate_until_ms;    /* the message rate allows the next one then */
     int64_t resting_until_ms; /* no host can be reached until then; 0: it does not rest */
     struct timeout rest_timeout;
-    int64_t spread_ms; /* over which what waited for that is spread behind it */
-    bool has_scout;    /* one recipient is due at once then */
-    int64_t took_ms;   /* a recipient was accepted last; 0: never */
-    enum site_codes codes;
+    int64_t spread_ms;            /* over which what waited for that is spread behind it */
+    bool has_scout;               /* one recipient is due at once then */
+    int64_t took_ms;              /* a recipient was accepted last; 0: never */
+    uint8_t lesson;               /* its carriers' own */
     unsigned domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
     unsigned fruitless;           /* connections, since a message last came to an end on one */
     struct site_failure *failure; /* NULL: there was none */
@@ -118,41 +112,10 @@ void site_wake_at(struct site *site, int64_t at_ms);
 void site_fail_some(struct site *site);
 void site_postpone_some(struct site *site);
 
-/* From connections: */
-void site_client_ready(struct site *site, struct smtp_client *client);
-/* It never became ready: `verdict` says why. */
-void site_client_failed(struct site *site, struct smtp_client *client,
-                        const struct verdict *verdict);
-/* It became ready and broke before any message was tried on it. */
-void site_client_useless(struct site *site, struct smtp_client *client,
-                         const struct verdict *verdict);
-/* It became ready, and the peer ended it before any message came to an end on it. A few of these
- * one after the other, and its host rests as one that does not answer. */
-void site_client_fruitless(struct site *site, struct smtp_client *client,
-                           const struct verdict *verdict);
-/* A message came to an end on it, well or not: the site serves. */
-void site_client_fruitful(struct site *site, struct smtp_client *client);
-/* Whether others carry mail, of whatever engine, while the peer turned this one away: then the site
- * has as many connections as it may have now. */
-bool site_client_is_surplus(struct site *site, struct smtp_client *client,
-                            const struct verdict *verdict);
-/* It is not ready any more. */
-void site_client_left(struct site *site, struct smtp_client *client);
-/* Not worth waiting for any more: no failure. */
-void site_client_given_up(struct site *site, struct smtp_client *client);
-void site_client_gone(struct site *site, struct smtp_client *client);
-
-/* What a pulled message consists of. */
-struct pull {
-    struct stub *stub;
-    struct destination *destination; /* of the first recipient */
-    size_t count;
-    struct pending **pendings; /* room for count_max */
-    size_t count_max;
-    size_t domains_max; /* of the recipients; 0: any number */
-};
-/* The next message's recipients for a ready connection; false: nothing can be sent now. */
-must_use bool site_next(struct site *site, struct smtp_client *client, struct pull *pull);
+/* pull.c */
+/* The next message's recipients for a ready carrier on this egress, each READY and busy from here
+ * on; false: nothing can be sent now. */
+must_use bool site_next(struct site *site, struct site_egress *egress, struct pull *pull);
 /* Puts recipients back in front, without an attempt. */
 void site_requeue(struct delivery *delivery, struct pending *pending);
 

@@ -1,6 +1,6 @@
 /* site_drive.c - what a site does next: open connections, tell its mail of a failure, or rest. */
 #include "base/log.h"
-#include "delivery/client/smtp_client.h"
+#include "delivery/line/site.h"
 
 enum {
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
@@ -10,12 +10,20 @@ enum {
     NO_FAMILY_MS = 5 * 60 * 1000,
 };
 
-static void open_client(struct site *site, struct site_egress *e, size_t number)
+static void open_carrier(struct site *site, struct site_egress *e, size_t number)
 {
+    const struct carrier_kind *kind = &site->delivery->carriers;
+    unsigned connect_s = site->delivery->settings->connect_timeout_s;
     struct host *host = &site->hosts->host[number];
+    struct carrier_opening opening = {
+        .site = site,
+        .egress = e,
+        .host = host,
+        .answer_s = connect_s != 0 ? connect_s : DELIVERY_CONNECT_S_DEFAULT,
+    };
 
-    /* The slot is ours; every way out of here gives it back or to the connection. */
-    if (!smtp_client_open(site, e, host)) {
+    /* The slot is ours; every way out of here gives it back or to the carrier. */
+    if (!kind->open(kind->context, &opening)) {
         egress_connect_end(e->egress);
         site_wake_at(site, engine_now_ms(site->delivery->engine) + NO_MEMORY_MS);
         return;
@@ -40,7 +48,7 @@ static void on_woken(struct egress_waiter *waiter)
         site_check_unused(site);
         return;
     }
-    open_client(site, e, (size_t)host);
+    open_carrier(site, e, (size_t)host);
     site_dirty(site);
 }
 
@@ -111,7 +119,7 @@ static bool open_one(struct site *site)
 
     if (pick < 0) {
         /* Every connection's end drives the site again, and so does a slot. */
-        if (site->client_count == 0 && !is_waiting)
+        if (site->carrier_count == 0 && !is_waiting)
             exhausted(site, until_ms);
         return false;
     }
@@ -125,10 +133,10 @@ static bool open_one(struct site *site)
         e->is_waiting = true;
         return true; /* another source may have one */
     }
-    size_t before = site->client_count;
+    size_t before = site->carrier_count;
 
-    open_client(site, e, (size_t)hosts[pick]);
-    return site->client_count > before;
+    open_carrier(site, e, (size_t)hosts[pick]);
+    return site->carrier_count > before;
 }
 
 static bool wants_more(struct site *site)
@@ -168,7 +176,7 @@ static void wake_idle(struct site *site)
     list_init(&ready);
     list_splice(&ready, &site->idle); /* who finds nothing to send goes back */
     while (site->waiting_count > 0 && (node = list_pop_front(&ready)) != NULL)
-        smtp_client_wake(container_of(node, struct smtp_client, in_idle));
+        site->delivery->carriers.wake(container_of(node, struct carrier, in_idle));
     list_splice(&site->idle, &ready);
 }
 

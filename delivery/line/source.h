@@ -3,7 +3,16 @@
  */
 #pragma once
 
-#include "delivery/line/delivery.h"
+#include "io/address.h"
+
+struct source {
+    const char *name;        /* "default" */
+    struct address address4; /* zeroed: any */
+    struct address address6;
+    bool has_address4, has_address6; /* neither: any address, both families */
+    const char *ehlo;                /* config `hostname` unless given */
+    unsigned weight;                 /* of the pool */
+};
 
 bool source_has_ipv4(const struct source *source);
 bool source_has_ipv6(const struct source *source);

@@ -31,7 +31,7 @@ void settings_release(struct delivery *delivery, struct settings_use **use)
 
 bool delivery_holds_nothing(const struct delivery *delivery)
 {
-    return delivery->client_count == 0 && delivery->site_count == 0 &&
+    return delivery->carrier_count == 0 && delivery->site_count == 0 &&
            outcomes_are_none(delivery->outcomes);
 }
 

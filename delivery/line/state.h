@@ -7,7 +7,8 @@
  */
 #pragma once
 
-#include "base/slab.h"
+#include "base/map.h"
+#include "delivery/line/carrier.h"
 #include "delivery/line/delivery.h"
 #include "delivery/line/egress.h"
 #include "delivery/line/unheld.h"
@@ -15,11 +16,9 @@
 #include "delivery/outcome/place.h"
 
 enum {
-    SHARDS_MAX = 256,    /* a message id has one byte for it */
-    CLIENTS_MAX = 20000, /* of one engine; the process's limit is the egress table's */
-    DRIVE_MAX = 10000,   /* recipients handled in one drive of one site or destination */
-    FAIL_MAX = 1000,     /* recipients that one failed try of a site is an attempt for */
-    PULL_MAX = 1000,     /* recipients of one transaction */
+    SHARDS_MAX = 256,  /* a message id has one byte for it */
+    DRIVE_MAX = 10000, /* recipients handled in one drive of one site or destination */
+    FAIL_MAX = 1000,   /* recipients that one failed try of a site is an attempt for */
     DESTINATIONS_MAX = 2000000,
     LOOKUPS_MAX = 2048,      /* of destinations, at a time: twice what the resolver has in flight */
     DESTINATION_KEPT_S = 60, /* without recipients, for the sake of its routing */
@@ -47,7 +46,7 @@ struct delivery {
     struct shard *shards[SHARDS_MAX];
 
     struct outcomes *outcomes;
-    struct slab clients;
+    struct carrier_kind carriers;
     struct map sites; /* those of the present settings */
     struct list all_sites;
     struct list all_destinations;
@@ -68,9 +67,8 @@ struct delivery {
 
     struct list cancelled; /* cancel.c's batches, which wait for room among the clearings */
     struct pending *pulled[PULL_MAX]; /* of the message being pulled */
-    struct buf scratch;               /* of content being stuffed */
 
-    size_t site_count, destination_count, waiting_count, client_count;
+    size_t site_count, destination_count, waiting_count, carrier_count;
     size_t resting_count; /* sites */
     struct unheld_round unheld;
     int64_t started_ms; /* monotonic */

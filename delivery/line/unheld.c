@@ -24,7 +24,7 @@ bool site_is_unheld(const struct site *site)
 
     list_for_each(node, &site->idle)
         idle++;
-    return site->client_count == idle; /* a busy connection pulls when it is done */
+    return site->carrier_count == idle; /* a busy connection pulls when it is done */
 }
 
 bool destination_is_unheld(const struct destination *d)

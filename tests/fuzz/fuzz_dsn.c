@@ -1,4 +1,4 @@
-/* modules: delivery */
+/* modules: outcome dns */
 /*
  * fuzz_dsn.c - hostile envelopes, replies and content in a notification: always three MIME parts
  * with exactly the fields we mean to write, in lines that any server takes.

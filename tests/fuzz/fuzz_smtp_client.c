@@ -1,4 +1,4 @@
-/* modules: delivery */
+/* modules: client line */
 /* runs: 2000 */
 /*
  * fuzz_smtp_client.c - a server that says anything to the relay's client, on the fake engine.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """layers.py ROOT LAYERS - every #include of ours follows an arrow of the layer table.
 
-LAYERS is what CMake wrote from its relay_module() calls: module, folder, modules it may see.
+LAYERS is what CMake wrote from its relay_module() calls: module, folder, modules it may see, and
+behind a colon the headers that others may include, where these are not all of it.
 """
 import os
 import re
@@ -16,8 +17,9 @@ def read_layers(path):
     layers = {}
     with open(path, encoding="utf-8") as table:
         for line in table:
-            name, folder, *depends = line.split()
-            layers[name] = (folder, set(depends))
+            seen, _, public = line.partition(":")
+            name, folder, *depends = seen.split()
+            layers[name] = (folder, set(depends), set(public.split()))
     return layers
 
 
@@ -76,7 +78,7 @@ def find_cycle(graph):
 
 def main(root, table):
     layers = read_layers(table)
-    folders = {folder: name for name, (folder, _) in layers.items()}
+    folders = {folder: name for name, (folder, _, _) in layers.items()}
     problems, includes, used = [], {}, {}
     for source in sources(root):
         module = owner(source, folders)
@@ -104,7 +106,9 @@ def main(root, table):
                 used.setdefault(module, set()).add(target)
                 if target not in layers[module][1]:
                     problems.append(f"{place}: {module} may not see {target} ({path})")
-    for what, graph in (("declared", {name: depends for name, (_, depends) in layers.items()}),
+                elif layers[target][2] and os.path.basename(path) not in layers[target][2]:
+                    problems.append(f"{place}: {path} is private to {target}")
+    for what, graph in (("declared", {name: depends for name, (_, depends, _) in layers.items()}),
                         ("module", used), ("header", includes)):
         cycle = find_cycle(graph)
         if cycle:

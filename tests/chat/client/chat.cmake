@@ -2,4 +2,4 @@
 relay_chat(client
     ${support}/chat.c ${CMAKE_CURRENT_LIST_DIR}/chat_client.c
     ${PROJECT_SOURCE_DIR}/tests/unit/delivery/world.c
-    MODULES delivery)
+    MODULES client line)

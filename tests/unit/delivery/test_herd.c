@@ -1,3 +1,4 @@
+/* modules: client line */
 /*
  * test_herd.c - a site that was away for an hour comes back: its mail comes in a ramp, not at once.
  *

@@ -1,3 +1,4 @@
+/* modules: client line */
 /* test_let_go.c - which of those that wait keep their messages in memory: what is tried soon. */
 #include "delivery/line/site.h"
 #include "delivery/line/state.h"

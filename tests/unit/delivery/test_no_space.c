@@ -1,3 +1,4 @@
+/* modules: client line */
 /* test_no_space.c - outcomes that cannot be written: delivery waits, with a bounded number. */
 #include "delivery/line/constraint.h"
 #include "delivery/line/state.h"

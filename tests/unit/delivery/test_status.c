@@ -1,3 +1,4 @@
+/* modules: client line */
 /* test_status.c - counts of delivery_status(), and the look for mail that nothing would wake. */
 #include "delivery/line/destination.h"
 #include "delivery/line/state.h"

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "delivery/client/smtp_client.h"
 #include "delivery/line/destination.h"
 #include "support/chat.h"
 
@@ -707,11 +708,13 @@ void world_start(struct world *world)
 {
     world->settings.mx.port = world->port;
     world->egresses = egress_table_create(world->settings.connections_max);
+    world->clients = smtp_clients_create();
     struct delivery_setup setup = {
         .engine = world->engine,
         .resolver = (struct resolver *)(void *)world,
         .flows = world->flows,
         .egresses = world->egresses,
+        .carriers = smtp_clients_kind(world->clients),
         .home = world->shard,
         .settings = &world->settings,
     };
@@ -891,6 +894,8 @@ bool world_free(struct world *world)
         return false;
     }
     delivery_free(&world->delivery);
+    if (world->clients != NULL)
+        smtp_clients_free(&world->clients);
     if (world->egresses != NULL)
         egress_table_free(&world->egresses);
     check(list_is_empty(&shard->written));

@@ -31,6 +31,7 @@ struct world_message {
 
 struct world {
     struct engine *engine;
+    struct smtp_clients *clients;
     struct delivery *delivery;
     struct flows *flows;
     struct egress_table *egresses;

@@ -41,7 +41,7 @@ TEST(client_states_are_drawn)
 
     assert_int_equal(ARRAY_LEN(names), CLIENT_STATE_COUNT);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        expect_row(i, is_drawn("delivery/client/smtp_client.h", names[i]));
+        expect_row(i, is_drawn("delivery/client/client.h", names[i]));
 }
 
 TEST(transaction_walk_is_drawn)

@@ -1,3 +1,4 @@
+/* modules: client line */
 /* test_cancel.c - several cancels before any of them is carried out. */
 #include "delivery/line/state.h"
 #include "support/chat.c"

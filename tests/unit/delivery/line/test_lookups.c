@@ -1,3 +1,4 @@
+/* modules: client line */
 /* test_lookups.c - a queue whose domains are all due at once: a bounded number is looked up. */
 #include "delivery/line/state.h"
 #include "support/chat.c"

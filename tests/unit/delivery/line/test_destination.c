@@ -1,3 +1,4 @@
+/* modules: client line */
 /* test_destination.c - mail that waits in line and becomes too old there. */
 #include "delivery/line/destination.h"
 #include "delivery/line/state.h"

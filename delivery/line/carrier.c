@@ -1,0 +1,326 @@
+/* carrier.c - the line's side of its carriers, and what a site learns from them. */
+#include "delivery/line/carrier.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "delivery/line/site.h"
+#include "delivery/line/suspend.h"
+
+enum {
+    FRUITLESS_MAX = 3,    /* one message may have a peer hang up; three connections have no luck */
+    GIVE_WAY_AFTER = 100, /* messages, if others wait for a slot; */
+    GIVE_WAY_MS = 10000,  /* or this long: a slow peer's messages take seconds each */
+};
+
+/* --- its life -------------------------------------------------------------------------------- */
+
+void carrier_init(struct carrier *carrier, const struct carrier_opening *opening)
+{
+    struct site *site = opening->site;
+    struct delivery *delivery = site->delivery;
+
+    carrier->site = site;
+    carrier->egress = opening->egress;
+    carrier->hosts = hosts_keep(site->hosts);
+    carrier->is_opening = true;
+    carrier->engine = delivery->engine;
+    carrier->outcomes = delivery->outcomes;
+    carrier->host_name = opening->host->name;
+    carrier->address = opening->host->address;
+    carrier->opened_ms = engine_now_ms(delivery->engine);
+    carrier->opened_wall_ms = engine_wall_ms(delivery->engine);
+    list_node_init(&carrier->in_site);
+    list_node_init(&carrier->in_idle);
+    list_push_back(&site->carriers, &carrier->in_site);
+    site->carrier_count++;
+    delivery->carrier_count++;
+}
+
+const struct source *carrier_source(const struct carrier *carrier)
+{
+    return carrier->egress->source;
+}
+
+struct bytes carrier_site_name(const struct carrier *carrier)
+{
+    return carrier->site->name;
+}
+
+static void opened(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+    struct host *host = hosts_find(site->hosts, &carrier->address);
+
+    check(carrier->is_opening);
+    check(site->opening_count > 0);
+    carrier->is_opening = false;
+    site->opening_count--;
+    if (host != NULL && host->opening > 0)
+        host->opening--;
+}
+
+/* What it had against the site and the host is forgotten. */
+static void forgive(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+    struct host *host = hosts_find(site->hosts, &carrier->address);
+
+    site->has_failed = false;
+    site_rest(site, 0);
+    if (host != NULL)
+        host_succeeded(host);
+    egress_succeeded(carrier->egress->egress);
+}
+
+void carrier_ready(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+    struct host *host = hosts_find(site->hosts, &carrier->address);
+
+    opened(carrier);
+    site->ready_count++;
+    /* A greeting proves nothing of a peer that greets all and hangs up on all. */
+    if (site->fruitless < FRUITLESS_MAX)
+        forgive(carrier);
+    site_dirty(site);
+    if (host != NULL)
+        host->ready++;
+    egress_let_in(carrier->egress->egress, engine_now_ms(carrier->engine));
+}
+
+void carrier_left(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+    struct host *host = hosts_find(site->hosts, &carrier->address);
+
+    check(site->ready_count > 0);
+    list_remove(&carrier->in_idle);
+    site->ready_count--;
+    if (host != NULL && host->ready > 0)
+        host->ready--;
+    egress_left(carrier->egress->egress, engine_now_ms(carrier->engine));
+}
+
+/* The source has to rest, and its host may be tried from another. */
+static bool is_of_source(const struct verdict *verdict)
+{
+    return verdict->rule != NULL && strcmp(verdict->rule, FAILED_SOURCE) == 0;
+}
+
+static void remember_failure(struct carrier *carrier, const struct verdict *verdict)
+{
+    struct site *site = carrier->site;
+    struct host *host = hosts_find(site->hosts, &carrier->address);
+    char ip[ADDRESS_TEXT_MAX];
+
+    if (is_of_source(verdict))
+        egress_failed(carrier->egress->egress, engine_now_ms(carrier->engine));
+    else if (host != NULL)
+        host_failed(host, engine_now_ms(carrier->engine));
+    site->is_refused = verdict->kind == VERDICT_BOUNCED && (!site->has_failed || site->is_refused);
+    address_format(&carrier->address, ip);
+    struct site_failure failure = {
+        .verdict = *verdict,
+        .host = carrier->host_name,
+        .ip = bytes_of(ip),
+        .source = carrier->egress->source,
+        .began_ms = carrier->opened_wall_ms,
+    };
+
+    site_set_failure(site, &failure);
+    site_dirty(site);
+}
+
+/* A host that serves other connections of ours is not broken, it has enough of them; if it said so
+ * itself, these may also be other engines'. Only of one that says nothing it must be this host that
+ * has let one in: the next host is to be tried for one that is down. */
+static bool has_enough(const struct carrier *carrier, const struct verdict *verdict)
+{
+    struct site *site = carrier->site;
+    const struct host *host = hosts_find(site->hosts, &carrier->address);
+    bool is_in = host != NULL && host->ready > 0;
+
+    if (is_of_source(verdict) || (verdict->is_ours && !is_in))
+        return false;
+    return egress_turned_away(carrier->egress->egress, &carrier->egress->waiter,
+                              !verdict->is_ours && verdict->kind == VERDICT_DEFERRED,
+                              engine_now_ms(carrier->engine));
+}
+
+/* It gets in line for the next one that may be opened. */
+static void tell_enough(const struct carrier *carrier, const struct verdict *verdict)
+{
+    struct site *site = carrier->site;
+
+    log_limited(LOG_LEVEL_INFO, "site=%s source=%s connections_allowed=%u why=%s",
+                LOG_TEXT(site->name), LOG_STRING(carrier->egress->source->name),
+                egress_allowed(carrier->egress->egress), LOG_TEXT(verdict->text));
+    site_dirty(site);
+}
+
+void carrier_failed(struct carrier *carrier, const struct verdict *verdict)
+{
+    metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
+    opened(carrier);
+    if (!has_enough(carrier, verdict)) {
+        remember_failure(carrier, verdict);
+        return;
+    }
+    tell_enough(carrier, verdict);
+}
+
+void carrier_useless(struct carrier *carrier, const struct verdict *verdict)
+{
+    remember_failure(carrier, verdict);
+}
+
+void carrier_fruitless(struct carrier *carrier, const struct verdict *verdict)
+{
+    struct site *site = carrier->site;
+
+    if (site->fruitless < FRUITLESS_MAX)
+        site->fruitless++;
+    if (site->fruitless == FRUITLESS_MAX)
+        remember_failure(carrier, verdict);
+}
+
+void carrier_fruitful(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+
+    if (site->fruitless >= FRUITLESS_MAX)
+        forgive(carrier);
+    site->fruitless = 0;
+    egress_served(carrier->egress->egress, engine_now_ms(carrier->engine));
+}
+
+bool carrier_is_surplus(struct carrier *carrier, const struct verdict *verdict)
+{
+    if (!egress_turned_out(carrier->egress->egress, engine_now_ms(carrier->engine)))
+        return false;
+    tell_enough(carrier, verdict);
+    return true;
+}
+
+void carrier_given_up(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+
+    opened(carrier);
+    site_dirty(site);
+}
+
+void carrier_gone(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+    struct delivery *delivery = site->delivery;
+
+    hosts_release(&carrier->hosts);
+    list_remove(&carrier->in_site);
+    delivery->carrier_count--;
+    site->carrier_count--;
+    egress_connect_end(carrier->egress->egress);
+    site_dirty(site);
+    site_check_unused(site);
+    delivery_check_stopped(delivery);
+}
+
+void carrier_took(struct carrier *carrier)
+{
+    carrier->site->took_ms = engine_now_ms(carrier->engine);
+}
+
+void carrier_learn_domains(struct carrier *carrier, unsigned domains_max)
+{
+    carrier->site->domains_max = domains_max;
+}
+
+void carrier_learn(struct carrier *carrier, uint8_t lesson)
+{
+    carrier->site->lesson = lesson;
+}
+
+uint8_t carrier_lesson(const struct carrier *carrier)
+{
+    return carrier->site->lesson;
+}
+
+/* --- messages -------------------------------------------------------------------------------- */
+
+/* The stricter of two limits, of which 0 is none. */
+static uint64_t stricter(uint64_t a, uint64_t b)
+{
+    return a != 0 && b != 0 ? MIN(a, b) : MAX(a, b);
+}
+
+bool carrier_next(struct carrier *carrier, struct pull *pull)
+{
+    struct site *site = carrier->site;
+
+    pull->recipients_max = stricter(pull->recipients_max, limits_recipients(&site->limits));
+    pull->recipients_max = stricter(pull->recipients_max, PULL_MAX);
+    pull->domains_max = stricter(pull->domains_max, site->domains_max);
+    pull->pendings = site->delivery->pulled;
+    if (!site_next(site, carrier->egress, pull)) {
+        list_push_back(&site->idle, &carrier->in_idle);
+        return false;
+    }
+    outcomes_count_in(carrier->outcomes, pull->count);
+    return true;
+}
+
+bool carrier_may_hold(const struct carrier *carrier)
+{
+    return !suspensions_is_empty(carrier->site->delivery->suspensions);
+}
+
+bool carrier_hold(struct carrier *carrier, struct pending *pending, const struct message *message)
+{
+    struct delivery *delivery = carrier->site->delivery;
+
+    if (suspensions_match(delivery->suspensions, pending, message) == NULL)
+        return false;
+    pending_release(pending);
+    suspend_hold(delivery, pending);
+    carrier_done(carrier, 1);
+    return true;
+}
+
+void carrier_requeue(struct carrier *carrier, struct pending *pending)
+{
+    site_requeue(carrier->site->delivery, pending);
+}
+
+void carrier_done(struct carrier *carrier, size_t recipients)
+{
+    outcomes_count_out(carrier->outcomes, recipients);
+}
+
+/* --- what it is to do next ------------------------------------------------------------------- */
+
+/* For a slot of this egress; the own site may wait for another connection, too. */
+static bool others_wait(const struct carrier *carrier)
+{
+    return egress_has_waiters(carrier->egress->egress, carrier->egress->is_waiting);
+}
+
+bool carrier_is_finished(const struct carrier *carrier, unsigned messages_done,
+                         uint64_t messages_max)
+{
+    const struct site *site = carrier->site;
+
+    if (site->delivery->is_stopping || !site->is_current ||
+        messages_done >= stricter(messages_max, limits_messages(&site->limits)))
+        return true;
+    return (messages_done >= GIVE_WAY_AFTER ||
+            (messages_done > 0 &&
+             engine_now_ms(carrier->engine) - carrier->opened_ms >= GIVE_WAY_MS)) &&
+           others_wait(carrier);
+}
+
+bool carrier_idle_is_over(const struct carrier *carrier, int64_t idle_ms)
+{
+    return others_wait(carrier) || idle_ms >= limits_idle_s(&carrier->site->limits) * 1000LL;
+}
