@@ -59,8 +59,9 @@ void client_enter(struct smtp_client *c, enum client_state state)
 
 static bool has_done_enough(const struct smtp_client *c)
 {
-    return c->is_worn || /* RFC 9422 */
-           carrier_is_finished(&c->carrier, c->messages_done, c->extensions.mail_max);
+    uint64_t peers_max = c->extensions.mail_max; /* RFC 9422 */
+
+    return c->is_worn || carrier_is_finished(&c->carrier, c->messages_done, peers_max);
 }
 
 /* --- deadlines ------------------------------------------------------------------------------- */

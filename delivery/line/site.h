@@ -94,8 +94,7 @@ void site_dirty(struct site *site);
 void site_set_failure(struct site *site, const struct site_failure *failure);
 /* Driven again when there is room among clearings and commits. */
 void site_starve(struct site *site);
-/* site_drive.c */
-void site_drive(struct site *site);
+void site_drive(struct site *site); /* site_drive.c */
 /* Out of every line for a slot. True when no letter is on its way. */
 bool site_cancel_waiters(struct site *site);
 /* Frees sites that nothing uses; the one given may be gone after it. */
@@ -112,9 +111,8 @@ void site_wake_at(struct site *site, int64_t at_ms);
 void site_fail_some(struct site *site);
 void site_postpone_some(struct site *site);
 
-/* pull.c */
-/* The next message's recipients for a ready carrier on this egress, each READY and busy from here
- * on; false: nothing can be sent now. */
+/* pull.c: the next message's recipients for a ready carrier on this egress, each READY and busy
+ * from here on; false: nothing can be sent now. */
 must_use bool site_next(struct site *site, struct site_egress *egress, struct pull *pull);
 /* Puts recipients back in front, without an attempt. */
 void site_requeue(struct delivery *delivery, struct pending *pending);

@@ -11,8 +11,8 @@
  * the commit that holds its outcome and the notification, so that after kill -9 it is tried and
  * refused once more: one final event and no lost notification, as without waiting.
  *
- * A circle with outcome.c: a settlement that is committed lends its failures to a gathering, and a
- * gathering is a settlement that it commits.
+ * A circle of gathering.c and outcome.c: a settlement that is committed lends its failures to a
+ * gathering, and a gathering is a settlement that it commits.
  *
  * Bounded: GATHERINGS_MAX of an engine (the oldest makes room), CLEARING_RECIPIENTS_MAX failures of
  * each. Thread: the engine's.
