@@ -105,6 +105,8 @@ TEST(config_every_section_is_read)
     config_release(&config);
 }
 
+#define NAME_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const struct {
     const char *yaml;
     const char *said; /* part of the complaint, after the file's name */
@@ -164,6 +166,8 @@ static const struct {
     {SMALLEST "sources: [{address: \"192.0.2.1:25\"}]\n", "without a port"},
     {SMALLEST "---\nengines: 3\n", ":6: a second document begins; expected one"},
     {SMALLEST "--- word\n", ":5: a second document begins; expected one"},
+    {SMALLEST "--- []\n", ":5: a second document begins; expected one"},
+    {SMALLEST "--- {}\n", ":5: a second document begins; expected one"},
     {SMALLEST "listeners: []\n", ":5: listeners: given twice"},
     {SMALLEST "sources: [{name: a, ehlo: \"one.example\\r\\nNOOP\"}]\n", ":5: sources[0].ehlo: "},
     {SMALLEST "sources: [{name: a, ehlo: \"b\xc3\xbc.example\"}]\n", ":5: sources[0].ehlo: "},
@@ -171,6 +175,7 @@ static const struct {
     {SMALLEST "sources: [{name: \"a b\"}]\n",
      ":5: sources[0].name: \"a b\" found; expected a word"},
     {SMALLEST "sources: [{name: \"a\\0b\"}]\n", ":5: sources[0].name: "},
+    {SMALLEST "sources: [{name: " NAME_64 "a}]\n", ":5: sources[0].name: "},
     {SMALLEST "sources:\n  - name: a\n  - name: b\n  - name: a\n",
      ":8: sources: the name \"a\" stands in sources[0] too"},
     {SMALLEST "sources: [{name: a, address: \"2001:db8::1\"}]\n",
@@ -178,6 +183,63 @@ static const struct {
     {SMALLEST "sources: [{name: a, address6: 192.0.2.1}]\n",
      ":5: sources[0].address6: \"192.0.2.1\" found; expected an IPv6 address"},
 };
+
+TEST(config_takes_what_is_just_in_bounds)
+{
+    struct config *config = load("hostname: a.example\n"
+                                 "listeners: [{address: \"127.0.0.1:25\"},\n"
+                                 "            {address: \"127.0.0.2:25\"}]\n"
+                                 "sources: [{name: " NAME_64 "}]\n"
+                                 "engines: 64\n"
+                                 "delivery: {sites: [{match: a.example, connections: 3}]}\n");
+
+    assert_string_equal(errors, "");
+    assert_int_equal(config->listener_count, 2);
+    assert_int_equal(config->engines, 64);
+    assert_int_equal(config->delivery.egress_rule_count, 2);
+    const struct egress_rule *of_all = &config->delivery.egress_rules[1];
+    assert_string_equal(of_all->match, "*");
+    assert_int_equal(of_all->connections, EGRESS_CONNECTIONS_DEFAULT);
+    assert_int_equal(of_all->messages_per_connection, EGRESS_MESSAGES_DEFAULT);
+    assert_int_equal(of_all->idle_s, EGRESS_IDLE_S_DEFAULT);
+    assert_int_equal(of_all->recipients, EGRESS_RECIPIENTS_DEFAULT);
+    assert_true(of_all->messages_per_s == 0);
+    config_release(&config);
+}
+
+/* What a library takes where its user has no configuration is what a configuration has. */
+TEST(config_defaults_are_those_of_the_libraries)
+{
+    struct config *config = load(SMALLEST);
+
+    assert_int_equal(config->submission.received_max, SUBMISSION_RECEIVED_DEFAULT);
+    assert_int_equal(config->submission.errors_max, SMTP_SERVER_ERRORS_DEFAULT);
+    assert_int_equal(config->submission.idle_commands_max, SMTP_SERVER_IDLE_DEFAULT);
+    assert_int_equal(config->submission.content_deadline_s, SMTP_SERVER_CONTENT_S_DEFAULT);
+    assert_int_equal(config->submission.content_rate_min, SMTP_SERVER_CONTENT_RATE_DEFAULT);
+    assert_int_equal(config->delivery.connect_timeout_s, DELIVERY_CONNECT_S_DEFAULT);
+    assert_int_equal(config->delivery.dsn_size_max, DELIVERY_DSN_SIZE_DEFAULT);
+    assert_int_equal(config->delivery.notice_wait_s, DELIVERY_NOTICE_WAIT_S_DEFAULT);
+    config_release(&config);
+}
+
+TEST(config_state_dir_is_read_beside_what_is_wrong)
+{
+    char state_dir[32] = "";
+    static const char yaml[] = "colour: red\nstate_dir: /tmp/x\nhostname: [a]\nlimits: 5\n";
+
+    snprintf(path, sizeof(path), "/tmp/ringpost-config-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, yaml, strlen(yaml)), (ssize_t)strlen(yaml));
+    close(fd);
+    errors[0] = '\0';
+    assert_true(config_load_state_dir(path, state_dir, sizeof(state_dir), note_error, NULL));
+    assert_string_equal(errors, "");
+    assert_string_equal(state_dir, "/tmp/x");
+    assert_false(config_load_state_dir(path, state_dir, 6, note_error, NULL)); /* too long */
+    unlink(path);
+}
 
 TEST(config_errors_name_line_key_and_expectation)
 {
