@@ -223,11 +223,12 @@ void damage_told(struct shard *shard, struct damage *damage, bool is_durable)
         .work = work,
     };
     shard->damage.copying++;
-    if (shard->blocking != NULL) {
-        blocking_run(shard->blocking, &damage->chore);
+    if (shard->segment_pool == NULL)
+        work(&damage->chore);
+    else if (blocking_run(shard->segment_pool, &damage->chore))
         return;
-    }
-    work(&damage->chore);
+    else
+        damage->result = -EAGAIN; /* so much damage that it cannot be copied as fast as found */
     engine_post(shard->engine, &damage->chore.letter);
 }
 

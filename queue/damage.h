@@ -6,7 +6,7 @@
  * block. The file's name is what keeps a later start from telling the spot again. A shard copies
  * and tells of a bounded number; what goes beyond is logged and counted.
  *
- * Private to queue/. Thread: the owning engine; the copy is written by the blocking thread, or at
+ * Private to queue/. Thread: the owning engine; the copy is written by a thread of the pool, or at
  * once where there is none.
  */
 #pragma once

@@ -2,7 +2,7 @@
  * disk.h - every file operation of the spool but the engine's reads and writes.
  *
  * Narrow on purpose: tests replace this file at link time by a disk that fails, forgets what was
- * not synced, or stops at any point. All of them block, so they run at start, on the blocking
+ * not synced, or stops at any point. All of them block, so they run at start, on the pool's
  * thread, or in tools. Results are 0 (or what is said) or -errno.
  */
 #pragma once

@@ -366,7 +366,7 @@ static struct shard *shard_new(const struct shard_setup *setup)
 
     check(shard != NULL);
     shard->engine = setup->engine;
-    shard->blocking = setup->blocking;
+    shard->segment_pool = setup->segment_pool;
     shard->flows = setup->flows;
     shard->hooks = setup->hooks;
     shard->number = setup->index;

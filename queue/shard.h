@@ -59,7 +59,7 @@ struct shard_hooks {
 
 struct shard_setup {
     struct engine *engine;
-    struct blocking *blocking; /* prepares and unlinks segment files */
+    struct blocking_pool *segment_pool; /* prepares and unlinks segment files; NULL: done at once */
     struct flows *flows;
     unsigned index;      /* of the shard: directory name and id prefix */
     bool is_adopted;     /* its engine is gone: deliver from it, accept nothing new */

@@ -139,7 +139,7 @@ struct damaged {
 
 struct shard {
     struct engine *engine;
-    struct blocking *blocking; /* NULL: chores are done at once, where they arise */
+    struct blocking_pool *segment_pool; /* NULL: chores are done at once, where they arise */
     struct flows *flows;
     struct shard_hooks hooks;
     unsigned number;

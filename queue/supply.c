@@ -1,7 +1,7 @@
 /*
  * supply.c - segments: prepared ahead, rolled over, closed with a footer, reclaimed.
  *
- * One chore at a time is with the blocking thread, so segments die strictly in order. One spare is
+ * One chore at a time is with the pool's thread, so segments die strictly in order. One spare is
  * a reserve: accepts leave it to outcomes, whose writing is what frees space on a full disk. While
  * less is free than there should be no more spares are kept than outcomes need.
  *
@@ -351,12 +351,13 @@ static void work(struct chore *chore)
 static void start_chore(struct shard *shard)
 {
     shard->supply.chore.work = work;
-    if (shard->blocking != NULL) {
-        blocking_run(shard->blocking, &shard->supply.chore);
-    } else {
+    if (shard->segment_pool == NULL)
         work(&shard->supply.chore);
-        engine_post(shard->engine, &shard->supply.chore.letter);
-    }
+    else if (blocking_run(shard->segment_pool, &shard->supply.chore))
+        return;
+    else
+        shard->supply.result = -EAGAIN; /* full of damage that is copied aside: tried again */
+    engine_post(shard->engine, &shard->supply.chore.letter);
 }
 
 static void pop_oldest(struct shard *shard, struct segment *segment)

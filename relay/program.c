@@ -79,6 +79,14 @@ static int start_files(struct program *program, const struct config *config)
     return error;
 }
 
+/* In order, because segments die in order; the bound is for damage that is copied aside: beside it
+ * each shard has one chore at a time. */
+static const struct blocking_settings segment_pool_settings = {
+    .name = "segments",
+    .threads = 1,
+    .waiting_max = 4096,
+};
+
 static int start_workers(struct program *program, const struct config *config)
 {
     struct shared *shared = &program->shared;
@@ -88,11 +96,11 @@ static int start_workers(struct program *program, const struct config *config)
     shared->loads = calloc(config->engines, sizeof(*shared->loads));
     shared->egresses = egress_table_create(config->delivery.connections_max);
     shared->dns_cache = resolver_cache_create(&config->dns);
-    shared->blocking = blocking_start();
+    shared->segment_pool = blocking_pool_start(&segment_pool_settings);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
-    if (shared->blocking == NULL) {
-        log_error("what=\"no thread for blocking work: %s\"", strerror(errno));
+    if (shared->segment_pool == NULL) {
+        log_error("what=\"no thread for segments of the spool: %s\"", strerror(errno));
         return -errno;
     }
     int error = start_files(program, config);
@@ -343,8 +351,7 @@ static void free_all(struct program *program, int64_t files_ms)
         worker_join(&program->workers[i]);
     if (program->space_watch != NULL)
         space_watch_stop(&program->space_watch);
-    if (program->shared.blocking != NULL)
-        blocking_stop(&program->shared.blocking);
+    blocking_pool_stop(&program->shared.segment_pool);
     if (program->shared.egresses != NULL)
         egress_table_free(&program->shared.egresses);
     dns_cache_free(&program->shared.dns_cache);

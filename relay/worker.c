@@ -88,7 +88,7 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
     struct recovery recovery = {0};
     struct shard_setup setup = {
         .engine = worker->engine,
-        .blocking = worker->shared->blocking,
+        .segment_pool = worker->shared->segment_pool,
         .flows = worker->flows,
         .index = index,
         .is_adopted = is_adopted,

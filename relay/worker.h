@@ -6,7 +6,7 @@
  *                               +-- journaled --> publisher (event files)
  *
  * Each worker is one thread. What workers share is small and named here: the egress table, the
- * publisher, the blocking thread, the listeners' load table.
+ * publisher, the pool for segments, the listeners' load table.
  */
 #pragma once
 
@@ -40,7 +40,7 @@ struct shared {
     struct egress_table *egresses;
     struct dns_cache *dns_cache;
     struct publisher *publisher;
-    struct blocking *blocking;
+    struct blocking_pool *segment_pool;
     struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
     const struct listeners *listeners;

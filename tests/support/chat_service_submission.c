@@ -29,7 +29,7 @@ enum { STOP_MS = 30000, REMOVE_FDS = 16 };
 struct real_service {
     struct engine *engine;
     struct buf *facts;
-    struct blocking *blocking;
+    struct blocking_pool *segment_pool;
     struct flows *flows;
     struct shard *shard;
     struct submission *submission;
@@ -273,11 +273,12 @@ static bool start(void *context)
     struct recovery recovery;
     char why[256] = "";
 
-    service->blocking = blocking_start();
+    service->segment_pool = blocking_pool_start(
+        &(struct blocking_settings){.name = "segments", .threads = 1, .waiting_max = 16});
     service->flows = flows_create();
     struct shard_setup setup = {
         .engine = service->engine,
-        .blocking = service->blocking,
+        .segment_pool = service->segment_pool,
         .flows = service->flows,
         .settings = &service->spool,
         .hooks = {service, on_due, on_journaled, on_domain_idle, on_delay_max},
@@ -381,8 +382,7 @@ static void free_service(void *context)
         submission_free(&service->submission);
         shard_free(&service->shard);
     }
-    if (service->blocking != NULL)
-        blocking_stop(&service->blocking);
+    blocking_pool_stop(&service->segment_pool);
     if (service->flows != NULL)
         flows_free(&service->flows);
     nftw(service->directory, remove_path, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);

@@ -34,8 +34,8 @@ struct world {
     unsigned sink_count;
     const struct space *space; /* NULL: there is always room */
     bool is_adopted, recovers_later;
-    bool with_blocking; /* chores on a thread, as in the program */
-    struct blocking *blocking;
+    bool with_blocking;         /* chores on a thread, as in the program */
+    struct blocking_pool *pool; /* that one, or one that the test made; stopped with the world */
     /* what the hooks told */
     struct pending *due[WORLD_DUE_MAX];
     size_t due_count;
@@ -144,7 +144,9 @@ WORLD_MAY int world_open(struct world *world)
 
     world->due_count = 0;
     if (world->with_blocking)
-        setup.blocking = world->blocking = blocking_start();
+        world->pool = blocking_pool_start(
+            &(struct blocking_settings){.name = "segments", .threads = 1, .waiting_max = 16});
+    setup.segment_pool = world->pool;
     world->engine = engine_create(&(struct engine_settings){.buffer_count = 16});
     assert_non_null(world->engine);
     setup.engine = world->engine;
@@ -184,8 +186,7 @@ WORLD_MAY void world_close(struct world *world)
     /* Every pending gave its domain back. */
     assert_int_equal(domains_count(world->flows), 0);
     flows_free(&world->flows);
-    if (world->with_blocking)
-        blocking_stop(&world->blocking);
+    blocking_pool_stop(&world->pool);
     engine_destroy(&world->engine);
 }
 

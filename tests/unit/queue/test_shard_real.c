@@ -1,5 +1,5 @@
 /* link: real engine */
-/* A shard on io_uring, O_DIRECT and the blocking thread. */
+/* A shard on io_uring, O_DIRECT and a pool for segments. */
 #include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 2 * 1024 * 1024, MESSAGES = 2000 };

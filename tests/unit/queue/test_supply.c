@@ -1,5 +1,13 @@
-/* An adopted shard keeps what outcomes need of its segments, then one file for the numbers. */
+/* An adopted shard keeps what outcomes need of its segments, then one file for the numbers. A full
+ * pool that makes segments is asked again. */
 #include "queue/shard_private.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "base/metric.h"
+#include "support/engine_fake.h"
 #include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT = 256 * 1024 };
@@ -203,6 +211,63 @@ TEST(vacant_shard_takes_notes_beyond_its_segment)
     assert_int_equal(w.shard->filling.batch_count, 0);
     assert_true(position_sequence(shard_durable_position(w.shard)) > position_sequence(end));
     assert_int_equal(spares(&w), 0);
+    world_close(&w);
+    world_free(&w);
+}
+
+struct stuck {
+    struct chore chore;
+    pthread_mutex_t *mutex;
+    _Atomic bool has_begun;
+};
+
+static void work_stuck(struct chore *chore)
+{
+    struct stuck *stuck = container_of(chore, struct stuck, chore);
+
+    atomic_store(&stuck->has_begun, true);
+    pthread_mutex_lock(stuck->mutex);
+    pthread_mutex_unlock(stuck->mutex);
+}
+
+static void answer_nothing(struct letter *letter, struct engine *engine)
+{
+    (void)letter, (void)engine;
+}
+
+TEST(full_pool_of_segments_is_asked_again_later)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    struct blocking_status status;
+    struct stuck stuck[2];
+    struct world w;
+    int64_t failures = metric_sum(METRIC_SPOOL_PREPARE_FAILURES);
+
+    world_init_in_memory(&w, SEGMENT);
+    w.pool = blocking_pool_start(&(struct blocking_settings){"segments", 1, 1});
+    assert_non_null(w.pool);
+    pthread_mutex_lock(&mutex);
+    for (unsigned i = 0; i < 2; i++) {
+        stuck[i] = (struct stuck){.chore = {.letter.open = answer_nothing, .work = work_stuck},
+                                  .mutex = &mutex};
+        assert_true(blocking_run(w.pool, &stuck[i].chore));
+        while (i == 0 && !atomic_load(&stuck[0].has_begun))
+            sched_yield();
+    }
+    assert_int_equal(world_open(&w), 0);
+    world_turns(&w, 10);
+    assert_int_equal(metric_sum(METRIC_SPOOL_PREPARE_FAILURES), failures + 1);
+    assert_int_equal(spares(&w), 0);
+    pthread_mutex_unlock(&mutex);
+    do {
+        blocking_pool_status(w.pool, &status);
+    } while (status.done < 2);
+    for (unsigned i = 0; i < 2000 && spares(&w) == 0; i++) {
+        fake_advance_ms(w.engine, 10);
+        world_turns(&w, 1);
+        usleep(1000); /* the pool's thread is a real one */
+    }
+    assert_true(spares(&w) > 0);
     world_close(&w);
     world_free(&w);
 }
