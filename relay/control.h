@@ -2,9 +2,10 @@
  * control.h - the control socket: operators' commands as JSON lines over state_dir/control.sock.
  *
  * A client sends one JSON object with a "command", reads JSON lines until one with "done": true
- * (with totals) or "error": "...". Only our own user can connect (the socket is 0600 inside a 0700
- * directory). Each client has a thread, at most CONTROL_CLIENTS_MAX; what must see an engine's data
- * runs there by letter.
+ * (with totals) or "error": "...". A line {"raw": N} has N bytes of something else behind it
+ * (queue_content.h), then lines go on. Only our own user can connect (the socket is 0600 inside a
+ * 0700 directory). Each client has a thread, at most CONTROL_CLIENTS_MAX; what must see an engine's
+ * data runs there by letter.
  */
 #pragma once
 

@@ -9,6 +9,7 @@
 #include "relay/control_walk.h"
 #include "relay/operator_event.h"
 #include "relay/program.h"
+#include "relay/queue_content.h"
 #include "relay/queue_explain.h"
 
 /* --- domains ---------------------------------------------------------------------------------- */
@@ -137,6 +138,10 @@ static const struct control_argument show_arguments[] = {
     CONTROL_FILTER_ARGUMENTS,
     {.name = NULL},
 };
+static const struct control_argument content_arguments[] = {
+    {"id", CONTROL_TEXT, "the message"},
+    {.name = NULL},
+};
 static const struct control_argument explain_arguments[] = {
     {"id", CONTROL_TEXT, "the message"},
     {"domain", CONTROL_TEXT, "or the domain"},
@@ -158,6 +163,11 @@ const struct control_command control_queue_commands[] = {
      .arguments = show_arguments,
      .of_queue = true,
      .says = "The unfinished recipients of the message named by id."},
+    {.name = "queue.content",
+     .run = queue_content,
+     .arguments = content_arguments,
+     .of_queue = true,
+     .says = "The message as it is delivered: raw lines and their bytes."},
     {.name = "queue.explain",
      .run = queue_explain,
      .arguments = explain_arguments,

@@ -79,3 +79,9 @@ bool cli_flag(struct cli_walk *walk, const char *name, bool *flag_out);
  */
 int cli_control(const struct cli *cli, json_t *request,
                 void (*line)(void *context, const json_t *line), void *context, json_t **done_out);
+/* The same where the answer has bytes between its lines (control.h): `raw` is handed them as they
+ * come, at most CLI_RAW_MAX a call, and returns false, after a complaint, to end it. */
+enum { CLI_RAW_MAX = 64 * 1024 };
+int cli_control_raw(const struct cli *cli, json_t *request,
+                    bool (*raw)(void *context, struct bytes bytes), void *context,
+                    json_t **done_out);

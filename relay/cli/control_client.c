@@ -42,6 +42,7 @@ static bool send_request(int fd, json_t *request)
 struct answer {
     const struct cli *cli;
     void (*line)(void *context, const json_t *line);
+    bool (*raw)(void *context, struct bytes bytes); /* NULL: there are none */
     void *context;
     json_t **done_out;
     int code;
@@ -105,31 +106,54 @@ static bool take_line(struct answer *answer, const char *text, json_t *json)
     return false;
 }
 
+/* The bytes that a line announced; false where they do not come, or nobody wants the rest. */
+static bool take_raw(struct answer *answer, FILE *stream, json_int_t left)
+{
+    static char piece[CLI_RAW_MAX];
+
+    while (left > 0) {
+        size_t got = fread(piece, 1, (size_t)MIN(left, (json_int_t)sizeof(piece)), stream);
+
+        if (got == 0)
+            return false;
+        left -= (json_int_t)got;
+        if (!answer->raw(answer->context, (struct bytes){(const uint8_t *)piece, got})) {
+            answer->code = EXIT_FAILED;
+            return false;
+        }
+    }
+    return true;
+}
+
 static int read_answer(struct answer *answer, int fd)
 {
     FILE *stream = fdopen(fd, "r");
     char *text = NULL;
     size_t size = 0;
-    bool is_over = false;
+    bool is_over = false, goes_on = true;
 
     check(stream != NULL);
-    while (!is_over && getline(&text, &size, stream) > 0) {
+    answer->code = EXIT_GOOD;
+    while (!is_over && goes_on && getline(&text, &size, stream) > 0) {
         json_t *json = json_loads(text, 0, NULL);
+        json_t *raw = json_object_get(json, "raw");
 
-        if (json != NULL)
+        if (answer->raw != NULL && json_is_integer(raw))
+            goes_on = take_raw(answer, stream, json_integer_value(raw));
+        else if (json != NULL)
             is_over = take_line(answer, text, json);
         json_decref(json);
     }
     clear_progress(answer);
-    if (!is_over)
+    if (!is_over && answer->code == EXIT_GOOD)
         answer->code = cli_fail(EXIT_FAILED, "the daemon broke off in the middle of its answer");
     free(text);
     fclose(stream);
     return answer->code;
 }
 
-int cli_control(const struct cli *cli, json_t *request,
-                void (*line)(void *context, const json_t *line), void *context, json_t **done_out)
+/* Connects, asks, and has `answer` filled. Takes `request` over. */
+static int ask(const struct cli *cli, json_t *request, struct answer *answer)
 {
     char state_dir[CLI_PATH_MAX];
     int code;
@@ -148,10 +172,25 @@ int cli_control(const struct cli *cli, json_t *request,
         code = cli_fail(EXIT_NO_DAEMON, "the daemon does not listen: %s", strerror(errno));
         close(fd);
     } else {
-        struct answer answer = {.cli = cli, .line = line, .context = context, .done_out = done_out};
-
-        code = read_answer(&answer, fd);
+        code = read_answer(answer, fd);
     }
     json_decref(request);
     return code;
+}
+
+int cli_control(const struct cli *cli, json_t *request,
+                void (*line)(void *context, const json_t *line), void *context, json_t **done_out)
+{
+    struct answer answer = {.cli = cli, .line = line, .context = context, .done_out = done_out};
+
+    return ask(cli, request, &answer);
+}
+
+int cli_control_raw(const struct cli *cli, json_t *request,
+                    bool (*raw)(void *context, struct bytes bytes), void *context,
+                    json_t **done_out)
+{
+    struct answer answer = {.cli = cli, .raw = raw, .context = context, .done_out = done_out};
+
+    return ask(cli, request, &answer);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "relay/cli/cli.h"
+#include "relay/cli/content.h"
 #include "relay/cli/explain.h"
 #include "relay/cli/list.h"
 #include "relay/config_value.h"
@@ -75,6 +76,7 @@ enum {
     TAKES_FOR = 8,     /* --for DURATION */
     TAKES_NUMBER = 16, /* a suspension's number, or --all */
     TAKES_LIMIT = 32,
+    TAKES_CONTENT = 64, /* --content: with an id and nothing else */
 };
 
 struct queue_command {
@@ -88,7 +90,7 @@ struct queue_command {
 static const struct queue_command subcommands[] = {
     {"list", "queue.list", TAKES_FILTER | TAKES_AGE | TAKES_LIMIT, NULL, NULL}, /* cli_list() */
     {"domains", "queue.domains", 0, print_domain, NULL},
-    {"show", "queue.show", TAKES_FILTER, print_object, NULL},
+    {"show", "queue.show", TAKES_FILTER | TAKES_CONTENT, print_object, NULL},
     {"explain", "queue.explain", TAKES_FILTER, NULL, NULL}, /* cli_explain() */
     {"retry", "queue.retry", TAKES_FILTER | TAKES_AGE | TAKES_DRY_RUN, NULL, "due now"},
     {"cancel", "queue.cancel", TAKES_FILTER | TAKES_AGE | TAKES_DRY_RUN, NULL, "cancelled"},
@@ -99,7 +101,7 @@ static const struct queue_command subcommands[] = {
 
 struct queue_arguments {
     const char *id, *domain, *sender, *recipient, *age, *time, *limit;
-    bool dry_run, all;
+    bool dry_run, all, content;
 };
 
 static bool take_argument(struct cli *cli, struct cli_walk *walk, unsigned takes,
@@ -118,7 +120,8 @@ static bool take_argument(struct cli *cli, struct cli_walk *walk, unsigned takes
            ((takes & TAKES_FOR) != 0 && cli_value(cli, walk, "--for", &a->time)) ||
            ((takes & TAKES_LIMIT) != 0 && cli_value(cli, walk, "--limit", &a->limit)) ||
            ((takes & TAKES_DRY_RUN) != 0 && cli_flag(walk, "--dry-run", &a->dry_run)) ||
-           ((takes & TAKES_NUMBER) != 0 && cli_flag(walk, "--all", &a->all));
+           ((takes & TAKES_NUMBER) != 0 && cli_flag(walk, "--all", &a->all)) ||
+           ((takes & TAKES_CONTENT) != 0 && cli_flag(walk, "--content", &a->content));
 }
 
 /* Seconds of a duration; false after a complaint. */
@@ -211,6 +214,18 @@ static void print_total(const struct cli *cli, const struct queue_command *sub, 
                 unreadable);
 }
 
+static int show_content(struct cli *cli, const struct queue_arguments *a)
+{
+    if (a->id == NULL || a->domain != NULL || a->sender != NULL || a->recipient != NULL)
+        return cli_misuse(cli, "show --content takes the id of a message, and nothing else");
+    json_t *request = json_pack("{s:s}", "command", "queue.content");
+    if (!set_text(cli, request, "id", a->id)) {
+        json_decref(request);
+        return EXIT_USAGE;
+    }
+    return cli_content(cli, request);
+}
+
 static int run_sub(struct cli *cli, const struct queue_command *sub)
 {
     struct queue_arguments arguments = {0};
@@ -225,6 +240,8 @@ static int run_sub(struct cli *cli, const struct queue_command *sub)
     }
     if (walk.is_bad)
         return EXIT_USAGE;
+    if (arguments.content)
+        return show_content(cli, &arguments);
     json_t *request = make_request(cli, sub, &arguments);
     if (request == NULL)
         return EXIT_USAGE;
@@ -262,6 +279,7 @@ const struct cli_command cli_queue = {
     "                                                       with its last reply\n"
     "  domains                                              how many wait for each domain\n"
     "  show        ID                                       one message's recipients\n"
+    "  show        ID --content                             the message as it is delivered\n"
     "  explain     ID | --domain NAME       what it waits for, which rule, until when, and what\n"
     "                                       happened last\n"
     "  retry       WHICH [--older-than AGE] [--dry-run]     make due now\n"

@@ -1,27 +1,10 @@
 /* encoded_word.c - the encoder. */
 #include "smtp/encoded_word.h"
 
+#include "base/base64.h"
 #include "base/utf8.h"
 
 enum { WORD_BYTES_MAX = 39 /* 52 characters of base64, and 12 around them */ };
-
-static bool put_base64(struct bytes b, struct buf *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t at = 0; at < b.len; at += 3) {
-        struct bytes three = bytes_slice(b, at, 3);
-        uint32_t bits = (uint32_t)three.ptr[0] << 16;
-
-        bits |= three.len > 1 ? (uint32_t)three.ptr[1] << 8 : 0;
-        bits |= three.len > 2 ? three.ptr[2] : 0;
-        if (!buf_printf(out, "%c%c%c%c", digits[bits >> 18], digits[bits >> 12 & 63],
-                        three.len > 1 ? digits[bits >> 6 & 63] : '=',
-                        three.len > 2 ? digits[bits & 63] : '='))
-            return false;
-    }
-    return true;
-}
 
 /* As many whole characters as one word holds. */
 static struct bytes take_word(struct bytes *text)
@@ -48,6 +31,6 @@ bool encoded_words_write(struct bytes text, struct buf *out)
 
     for (bool is_first = true; ok && text.len > 0; is_first = false)
         ok = buf_append(out, is_first ? BYTES("=?utf-8?B?") : BYTES("\r\n =?utf-8?B?")) &&
-             put_base64(take_word(&text), out) && buf_append(out, BYTES("?="));
+             base64_write(take_word(&text), out) && buf_append(out, BYTES("?="));
     return ok;
 }

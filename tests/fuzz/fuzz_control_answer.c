@@ -27,6 +27,7 @@ static const char *const commands[][4] = {
     {"queue", "suspend", "--domain=a.example", NULL},
     {"queue", "resume", "--all", NULL},
     {"queue", "suspensions", NULL},
+    {"queue", "show", "a3f100-5f3a9c1b2d4e7", "--content"},
 };
 
 static int listener = -1;
