@@ -86,6 +86,7 @@ struct event {
     struct bytes message_header_id;      /* RFC 5322 Message-ID */
     struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
+    struct bytes session;                         /* rejected: in which session, as in the log */
     struct bytes envid, orcpt;
     uint64_t size;    /* of the content; 0 unknown */
     uint32_t attempt; /* 1 for the first; 0 none */

@@ -288,6 +288,8 @@ static uint8_t *put_message(uint8_t *p, const struct event *event)
     p = PUT_TEXT(p, event, client_ehlo);
     p = PUT(p, ",\"service\":");
     p = PUT_TEXT(p, event, service);
+    p = PUT(p, ",\"session\":");
+    p = PUT_TEXT(p, event, session);
     return PUT(p, "}");
 }
 

@@ -32,7 +32,8 @@
     X(tls_result, 52, 255) \
     X(reply_text, 53, 4096) \
     X(class, 54, 128) \
-    X(rule, 55, 255)
+    X(rule, 55, 255) \
+    X(session, 56, 32)
 
 enum {
 #define EVENT_TEXT_MAX_(name, number, len_max) EVENT_TEXT_MAX_##name = (len_max),

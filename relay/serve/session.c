@@ -2,6 +2,7 @@
 #include "serve/session.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/log.h"
 
@@ -47,6 +48,12 @@ bool session_is_closing(const struct session *session)
 const char *session_state_name(const struct session *session)
 {
     return state_of(session)->name;
+}
+
+void session_name(const struct session *session, char out[static SESSION_NAME_MAX])
+{
+    snprintf(out, SESSION_NAME_MAX, "%u.%" PRIu64, engine_index(session->conn.engine),
+             session->serial);
 }
 
 void session_enter(struct session *session, unsigned state)

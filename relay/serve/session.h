@@ -75,7 +75,7 @@ struct session {
     bool is_stopping;
     uint8_t later; /* session.c */
     struct turn_end later_end;
-    uint64_t serial; /* "session=" in logs, with the engine's number */
+    uint64_t serial; /* see session_name() */
     char peer[ADDRESS_TEXT_MAX];
     /* Whose it is: set before the start (service.h). */
     void (*gone)(struct session *session); /* last of all; the session may be freed. NULL: nobody */
@@ -105,3 +105,6 @@ void session_shed(struct session *session);
 
 bool session_is_closing(const struct session *session);
 const char *session_state_name(const struct session *session);
+/* "<engine>.<serial>": `session=` in log lines, and in events. */
+enum { SESSION_NAME_MAX = 32 };
+void session_name(const struct session *session, char out[static SESSION_NAME_MAX]);

@@ -23,11 +23,17 @@ struct smtp_server;
 /* In place of a verdict: it comes later. Made by smtp_server_later() alone. */
 enum { VERDICT_CODE_LATER = 1 };
 
+/* Whom something concerns; ptr NULL: not known. */
+struct smtp_concerned {
+    struct bytes from; /* the reverse-path; empty: the null path */
+    struct bytes to;   /* the recipient, of content the only one */
+};
+
 /* Something of a transaction was refused, by the session (syntax, limits) or by the service. */
 struct smtp_refused {
     enum smtp_verb verb; /* SMTP_MAIL, SMTP_RCPT, or SMTP_DATA for content, also by BDAT */
     struct verdict verdict;
-    struct bytes address; /* of MAIL or RCPT as far as it could be read; ptr NULL: not */
+    struct smtp_concerned concerned; /* of MAIL or RCPT as far as it could be read */
 };
 
 struct smtp_policy {
@@ -58,6 +64,8 @@ struct smtp_policy {
      * here, also after content_end was answered. The service forgets the transaction and does not
      * answer it any more; a commit under way completes without the session. */
     void (*reset)(void *context, struct smtp_server *server);
+    /* Whom the open transaction concerns so far: slices that live until it is reset. */
+    struct smtp_concerned (*concerned)(void *context, const struct smtp_server *server);
     /* For rejected events. Called before the transaction is reset. */
     void (*refused)(void *context, struct smtp_server *server, const struct smtp_refused *refused);
     /* The session is over and nothing of it is in flight; its memory goes when this returns. NULL:

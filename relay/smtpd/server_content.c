@@ -87,7 +87,7 @@ enum step handle_bdat(struct smtp_server *server, struct bytes argument)
                           VERDICT(501, "5.5.4", "Syntax is BDAT size [LAST]", "syntax"));
         if (next == STEP_CLOSE)
             return next;
-        return server_leave(server, "4.5.0", "Where that chunk ends is unknown, closing");
+        return server_leave(server, "4.5.0", "Where that chunk ends is unknown, closing", "syntax");
     }
     if (is_idle_chunk(server, size, is_last) && server_count_idle(server) == STEP_CLOSE)
         return STEP_CLOSE;
@@ -324,7 +324,7 @@ static enum step swallow(struct smtp_server *server, size_t len)
     server->incoming.swallowed += len;
     if (server->incoming.swallowed <= (swallow_max != 0 ? swallow_max : SWALLOW_DEFAULT))
         return STEP_AGAIN;
-    return server_leave(server, "4.7.0", "Too much refused content, closing");
+    return server_leave(server, "4.7.0", "Too much refused content, closing", "refused-content");
 }
 
 static void content_out(void *context, struct bytes run)

@@ -80,6 +80,7 @@ int64_t pace_left_ms(const struct smtp_server *server)
 enum step pace_leave(struct smtp_server *server)
 {
     metric_inc(METRIC_SMTPD_CONTENT_SLOW);
-    return server_leave(server, "4.4.2",
-                        paced_ms(server) < deadline_ms(server) ? too_slow : too_long);
+    if (paced_ms(server) < deadline_ms(server))
+        return server_leave(server, "4.4.2", too_slow, "limits.content_rate");
+    return server_leave(server, "4.4.2", too_long, "limits.content_deadline");
 }

@@ -102,14 +102,15 @@ enum step server_reply(struct smtp_server *server, unsigned code, const char *en
 enum step server_say(struct smtp_server *server, struct verdict verdict);
 /* Counts and logs a refusal that server_say() says now or later. */
 void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict);
-/* The same for something of a transaction: the service is told as well. `said` is what MAIL or RCPT
- * was given, for the log where no address could be read from it. */
+/* The same for something of a transaction: the service is told as well. `address` is that of MAIL
+ * or RCPT, and `said` what they were given, for the log where no address could be read from it. */
 void server_note(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
                  struct bytes address, struct bytes said);
 /* Counts and says. */
 enum step server_refuse(struct smtp_server *server, enum smtp_verb verb, struct verdict verdict);
-/* "421 ..." by our own will, ends the session. */
-enum step server_leave(struct smtp_server *server, const char *enhanced, const char *text);
+/* "421 ..." by our own will, ends the session. `rule` is why, for the log. */
+enum step server_leave(struct smtp_server *server, const char *enhanced, const char *text,
+                       const char *rule);
 /* Room for the replies of one more command. */
 bool server_can_reply(const struct smtp_server *server);
 enum step server_reply_ehlo(struct smtp_server *server);

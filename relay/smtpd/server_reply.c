@@ -9,6 +9,13 @@
 #include "base/metric.h"
 
 static enum metric metric_of(const struct verdict *verdict);
+static struct smtp_concerned concerned(const struct smtp_server *server);
+
+/* Whom a line concerns, as pairs of it: keys, quoted values; empty where it is not known. */
+struct pairs {
+    const char *from_key, *from, *to_key, *to;
+};
+static struct pairs pairs_of(struct smtp_concerned whom);
 
 bool server_can_reply(const struct smtp_server *server)
 {
@@ -37,61 +44,89 @@ enum step server_say(struct smtp_server *server, struct verdict verdict)
     if (server->error_count <= (errors_max != 0 ? errors_max : SMTP_SERVER_ERRORS_DEFAULT))
         return STEP_AGAIN;
     metric_inc(METRIC_SMTPD_TOO_MANY_ERRORS);
-    return server_leave(server, "4.7.0", "Too many errors, closing");
+    return server_leave(server, "4.7.0", "Too many errors, closing", "limits.errors");
 }
 
-enum step server_leave(struct smtp_server *server, const char *enhanced, const char *text)
+enum step server_leave(struct smtp_server *server, const char *enhanced, const char *text,
+                       const char *rule)
 {
-    log_limited(LOG_LEVEL_INFO, "session=%u.%" PRIu64 " client=%s left=\"421 %s %s\" state=%s",
-                engine_index(server->session.conn.engine), server->session.serial,
-                server->session.peer, enhanced, text,
-                smtp_server_state_name((enum smtp_server_state)server->session.state));
+    struct pairs pairs = pairs_of(concerned(server));
+    char name[SESSION_NAME_MAX];
+
+    session_name(&server->session, name);
+    log_limited(LOG_LEVEL_INFO, "session=%s client=%s left=\"421 %s %s\" state=%s rule=%s%s%s%s%s",
+                name, server->session.peer, enhanced, text,
+                smtp_server_state_name((enum smtp_server_state)server->session.state), rule,
+                pairs.from_key, pairs.from, pairs.to_key, pairs.to);
     /* Best effort: a peer that reads nothing gets nothing. */
     (void)server_reply(server, 421, enhanced, text);
     return STEP_CLOSE;
 }
 
-/* Whom it concerned, as one more pair of the line: the address, or what was no address. */
-static const char *concerned_key(enum smtp_verb verb, struct bytes address, struct bytes said)
+static struct pairs pairs_of(struct smtp_concerned whom)
 {
-    if (address.ptr != NULL)
-        return verb == SMTP_MAIL ? " from=" : " to=";
-    return said.len > 0 ? " argument=" : "";
+    struct pairs pairs = {"", "", "", ""};
+
+    if (whom.from.ptr != NULL) {
+        pairs.from_key = " from=";
+        pairs.from = LOG_TEXT(whom.from);
+    }
+    if (whom.to.ptr != NULL) {
+        pairs.to_key = " to=";
+        pairs.to = LOG_TEXT(whom.to);
+    }
+    return pairs;
 }
 
+static struct smtp_concerned concerned(const struct smtp_server *server)
+{
+    const struct smtp_service *service = server->service;
+
+    if (!server->transaction.is_open)
+        return (struct smtp_concerned){0};
+    return service->policy->concerned(service->context, server);
+}
+
+/* `said` is told where it was no address. */
 static void count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
-                  struct bytes address, struct bytes said)
+                  struct smtp_concerned whom, struct bytes said)
 {
     static const char *const names[] = {
         [SMTP_MAIL] = "MAIL", [SMTP_RCPT] = "RCPT",       [SMTP_DATA] = "DATA",
         [SMTP_BDAT] = "BDAT", [SMTP_VERB_UNKNOWN] = NULL,
     };
-    const char *key = concerned_key(verb, address, said);
+    const char *said_key = said.len > 0 ? " argument=" : "";
+    struct pairs pairs = pairs_of(whom);
+    char name[SESSION_NAME_MAX];
 
     metric_inc(metric_of(verdict));
     if (verdict->code >= 500)
         server->error_count++;
+    session_name(&server->session, name);
     log_limited(LOG_LEVEL_INFO,
-                "session=%u.%" PRIu64 " client=%s refused=\"%u %s %s\" at=%s rule=%s%s%s",
-                engine_index(server->session.conn.engine), server->session.serial,
+                "session=%s client=%s refused=\"%u %s %s\" at=%s rule=%s%s%s%s%s%s%s", name,
                 server->session.peer, verdict->code, verdict->enhanced, verdict->text,
                 names[verb] != NULL ? names[verb] : "command",
-                verdict->rule != NULL ? verdict->rule : "service", key,
-                key[0] == '\0' ? "" : LOG_TEXT(address.ptr != NULL ? address : said));
+                verdict->rule != NULL ? verdict->rule : "service", pairs.from_key, pairs.from,
+                pairs.to_key, pairs.to, said_key, said.len > 0 ? LOG_TEXT(said) : "");
 }
 
 void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict)
 {
-    count(server, verb, verdict, BYTES_NONE, BYTES_NONE);
+    count(server, verb, verdict, concerned(server), BYTES_NONE);
 }
 
 void server_note(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict,
                  struct bytes address, struct bytes said)
 {
     const struct smtp_service *service = server->service;
-    struct smtp_refused refused = {verb, *verdict, address};
+    struct smtp_refused refused = {verb, *verdict, concerned(server)};
 
-    count(server, verb, verdict, address, said);
+    if (verb == SMTP_MAIL)
+        refused.concerned.from = address;
+    else if (verb == SMTP_RCPT)
+        refused.concerned.to = address;
+    count(server, verb, verdict, refused.concerned, address.ptr != NULL ? BYTES_NONE : said);
     service->policy->refused(service->context, server, &refused);
 }
 

@@ -143,7 +143,8 @@ enum step server_count_idle(struct smtp_server *server)
     if (++server->idle_count <= (max != 0 ? max : SMTP_SERVER_IDLE_DEFAULT))
         return STEP_AGAIN;
     metric_inc(METRIC_SMTPD_TOO_MANY_IDLE);
-    return server_leave(server, "4.7.0", "Too many commands that move nothing, closing");
+    return server_leave(server, "4.7.0", "Too many commands that move nothing, closing",
+                        "limits.idle_commands");
 }
 
 /* It has not waited for the answer to `verb`, and must have. */

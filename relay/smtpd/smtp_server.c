@@ -152,7 +152,9 @@ static enum step on_timeout(struct session *session)
         return server_overdue(server);
     if (pace_left_ms(server) <= 0)
         return pace_leave(server);
-    return server_leave(server, "4.4.2", "Timeout, closing");
+    return server_leave(server, "4.4.2", "Timeout, closing",
+                        session->state == SERVER_CONTENT ? "limits.content_timeout"
+                                                         : "limits.command_timeout");
 }
 
 static void on_leave(struct session *session, enum session_leave why)
@@ -161,10 +163,10 @@ static void on_leave(struct session *session, enum session_leave why)
 
     switch (why) {
     case LEAVE_STOP:
-        (void)server_leave(server, "4.3.2", "Service is shutting down, closing");
+        (void)server_leave(server, "4.3.2", "Service is shutting down, closing", "shutdown");
         break;
     case LEAVE_MEMORY:
-        (void)server_leave(server, "4.3.0", "Out of memory, closing");
+        (void)server_leave(server, "4.3.0", "Out of memory, closing", "limits.memory");
         break;
     }
 }

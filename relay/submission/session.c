@@ -152,6 +152,14 @@ static const char *class_of(const struct smtp_enhanced *enhanced)
     return enhanced->subject < ARRAY_LEN(subjects) ? subjects[enhanced->subject] : "other";
 }
 
+static struct smtp_concerned on_concerned(void *context __attribute__((unused)),
+                                          const struct smtp_server *server)
+{
+    const struct intake *intake = server->transaction.of_service;
+
+    return (struct smtp_concerned){intake_reverse_path(intake), intake_recipient(intake)};
+}
+
 /* A refusal for good is a customer's fact; what is refused for now will be tried again. */
 static void on_refused(void *context, struct smtp_server *server,
                        const struct smtp_refused *refused)
@@ -160,7 +168,7 @@ static void on_refused(void *context, struct smtp_server *server,
     struct submission *submission = generation->submission;
     struct smtp_enhanced enhanced = {0};
     struct bytes enhanced_text = bytes_of(refused->verdict.enhanced);
-    const struct intake *intake = server->transaction.of_service;
+    char name[SESSION_NAME_MAX];
 
     if (refused->verdict.code < 500)
         return;
@@ -168,9 +176,13 @@ static void on_refused(void *context, struct smtp_server *server,
         return;
     bool is_enhanced = smtp_enhanced_take(&enhanced_text, &enhanced);
     check(is_enhanced);
+    session_name(&server->session, name);
     struct event event = {
         .kind = EVENT_REJECTED,
         .time_ms = engine_wall_ms(submission->service.engine),
+        .sender = refused->concerned.from,
+        .recipient = refused->concerned.to,
+        .session = bytes_of(name),
         .client_ip = bytes_of(server->session.peer),
         .client_ehlo = bytes_of(server->ehlo),
         .service = bytes_of(session_of(server)->listener->name),
@@ -184,14 +196,6 @@ static void on_refused(void *context, struct smtp_server *server,
         .class = bytes_of(class_of(&enhanced)),
         .rule = bytes_of(refused->verdict.rule != NULL ? refused->verdict.rule : ""),
     };
-    if (intake != NULL)
-        event.sender = intake_reverse_path(intake);
-    if (refused->verb == SMTP_MAIL)
-        event.sender = refused->address;
-    else if (refused->verb == SMTP_RCPT)
-        event.recipient = refused->address;
-    else if (intake != NULL)
-        event.recipient = intake_recipient(intake);
     if (!shard_note(submission->shard, &event))
         metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
 }
@@ -205,5 +209,6 @@ const struct smtp_policy submission_policy = {
     .content = on_content,
     .content_end = on_content_end,
     .reset = on_reset,
+    .concerned = on_concerned,
     .refused = on_refused,
 };

@@ -32,9 +32,9 @@ WORD_NAMES = {
     "relay/serve/session.c": {"from->name", "to->name"},
     "relay/submission/submission.c": {"words[answer].rule"},
     "relay/smtpd/server_reply.c": {
-        "key", 'names[verb] != NULL ? names[verb] : "command"',
-        'verdict->rule != NULL ? verdict->rule : "service"',
-        'key[0] == \'\\0\' ? "" : LOG_TEXT(address.ptr != NULL ? address : said)'},
+        "name", "rule", "pairs.from_key", "pairs.from", "pairs.to_key", "pairs.to", "said_key",
+        'said.len > 0 ? LOG_TEXT(said) : ""', 'names[verb] != NULL ? names[verb] : "command"',
+        'verdict->rule != NULL ? verdict->rule : "service"'},
 }
 
 

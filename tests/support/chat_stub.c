@@ -235,6 +235,23 @@ static void on_reset(void *context, struct smtp_server *server)
         chat_fact(stub->facts, "reset");
 }
 
+static struct smtp_concerned on_concerned(void *context __attribute__((unused)),
+                                          const struct smtp_server *server)
+{
+    const struct stub_session *session = server->transaction.of_service;
+    struct bytes from = buf_bytes(&session->envelope);
+
+    check(session->is_in_transaction);
+    from = bytes_slice(from, BYTES("from=").len, from.len);
+    size_t end = bytes_find(from, ' ', 0);
+    struct bytes to = bytes_slice(from, MIN(end + BYTES(" to=").len, from.len), from.len);
+
+    return (struct smtp_concerned){
+        bytes_slice(from, 0, end),
+        server->transaction.recipient_count == 1 ? to : BYTES_NONE,
+    };
+}
+
 static void on_refused(void *context, struct smtp_server *server __attribute__((unused)),
                        const struct smtp_refused *refused)
 {
@@ -244,9 +261,10 @@ static void on_refused(void *context, struct smtp_server *server __attribute__((
     check(refused->verdict.code >= 400 && refused->verdict.code < 600);
     check(refused->verdict.enhanced[0] == (char)('0' + refused->verdict.code / 100));
     if (stub->facts != NULL)
-        chat_fact(stub->facts, "refused %u %s rule=%s verb=%s address=%.*s", refused->verdict.code,
-                  refused->verdict.enhanced, refused->verdict.rule,
-                  refused->verb == SMTP_RCPT ? "RCPT" : verb, BYTES_ARG(refused->address));
+        chat_fact(stub->facts, "refused %u %s rule=%s verb=%s from=%.*s to=%.*s",
+                  refused->verdict.code, refused->verdict.enhanced, refused->verdict.rule,
+                  refused->verb == SMTP_RCPT ? "RCPT" : verb, BYTES_ARG(refused->concerned.from),
+                  BYTES_ARG(refused->concerned.to));
 }
 
 static void on_closed(void *context, struct smtp_server *server)
@@ -272,6 +290,7 @@ static const struct smtp_policy policy = {
     .content_end = on_end,
     .cancel = on_cancel,
     .reset = on_reset,
+    .concerned = on_concerned,
     .refused = on_refused,
     .closed = on_closed,
 };

@@ -114,7 +114,7 @@ def test_every_line_is_logfmt_and_names_whom_it_concerns(stage):
     assert len(refused) >= 5
     session, = {line["session"] for line in refused}
     assert all(line.get("rule") and line.get("client") == "127.0.0.1" for line in refused)
-    concerned = [line.get("from") or line.get("to") or line.get("argument")
+    concerned = [line.get("from" if line["at"] == "MAIL" else "to") or line.get("argument")
                  for line in refused if line["at"] in ("MAIL", "RCPT")]
     assert None not in concerned
     assert '"gr\u00fc\u00dfe@send.example"' in concerned
@@ -126,3 +126,45 @@ def test_every_line_is_logfmt_and_names_whom_it_concerns(stage):
     assert all("host" in line and "ip" in line for line in ended)
     senders = {event["sender"] for event in relay.events(kind="rejected")}
     assert "gr\u00fc\u00dfe@send.example" in senders
+
+
+def test_refused_content_names_sender_recipient_and_session(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+                           engines="1",  # whose lines keep their order
+                           limits="{message_size: 1MiB, content_timeout: 1s}")
+
+    def send(to, content, by="DATA"):
+        """What is said to it in the end."""
+        with rawsmtp.Raw(relay.port) as raw:
+            for command in ["EHLO client.example", "MAIL FROM:<shop@send.example>",
+                            *[f"RCPT TO:<{address}>" for address in to]]:
+                raw.tell(command.encode() + b"\r\n")
+                raw.reply()
+            if by == "DATA":
+                raw.tell(b"DATA\r\n")
+                assert raw.reply().startswith("354")
+                raw.tell(content)
+            else:
+                raw.tell(b"BDAT %d LAST\r\n%b" % (len(content), content))
+            return raw.reply()
+
+    assert send(["a@rcpt.example"], b"Subject: x\r\n\r\na\nb\r\n.\r\n").startswith("554")
+    assert send(["a@rcpt.example"], b"Subject: x\r\n\r\na\nb\r\n", by="BDAT").startswith("554")
+    assert send(["a@rcpt.example", "b@rcpt.example"], b"\0\r\n.\r\n").startswith("554")
+    assert send(["a@rcpt.example"], b"no header\r\n\r\n.\r\n").startswith("554")  # at its end
+    assert send(["a@rcpt.example"], b"Subject: half of it\r\n").startswith("421 4.4.2")
+    events = relay.wait_events(4, kind="rejected")
+    assert relay.stop() == 0
+    lines = [line for line in parsed(relay) if "refused" in line or "left" in line]
+    assert len(lines) == 5
+    assert all(line["from"] == '"shop@send.example"' and line["rule"] for line in lines)
+    assert [line.get("to") for line in lines] == [
+        '"a@rcpt.example"', '"a@rcpt.example"', None, '"a@rcpt.example"', '"a@rcpt.example"']
+    assert lines[-1]["rule"] == "limits.content_timeout"
+    told = {event["client"]["session"]: event for event in events}
+    assert len(told) == 4
+    for line in lines[:4]:
+        event = told[line["session"]]
+        assert event["sender"] == "shop@send.example" and event["rule"] == line["rule"]
+        assert event["recipient"] == (line["to"].strip('"') if "to" in line else None)

@@ -44,6 +44,7 @@ static inline struct event event_sample(void)
         .reply_text = BYTES("Ok: queued as 4XyZ0k1q2Wz9r"),
         .class = BYTES("delivered"),
         .rule = BYTES("reply-2xx"),
+        .session = BYTES("1.1204"),
     };
 }
 

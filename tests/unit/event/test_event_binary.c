@@ -38,6 +38,7 @@ static void expect_same(const struct event *a, const struct event *b)
     expect_same_text(a->client_ip, b->client_ip);
     expect_same_text(a->client_ehlo, b->client_ehlo);
     expect_same_text(a->service, b->service);
+    expect_same_text(a->session, b->session);
     expect_same_text(a->envid, b->envid);
     expect_same_text(a->orcpt, b->orcpt);
     expect_same_text(a->pool, b->pool);

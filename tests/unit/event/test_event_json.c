@@ -86,6 +86,7 @@ static const char *const keys[] = {
     "client.ip",
     "client.ehlo",
     "client.service",
+    "client.session",
     "attempt",
     "attempt.number",
     "attempt.time",
@@ -300,7 +301,7 @@ TEST(event_json_fits_the_worst_event)
     event.service = event.envid = event.orcpt = event.pool = event.source = text;
     event.source_ip = event.site = event.mx_host = event.mx_ip = text;
     event.tls_version = event.tls_cipher = event.tls_policy = event.tls_result = text;
-    event.reply_text = event.class = event.rule = text;
+    event.reply_text = event.class = event.rule = event.session = text;
     event.part = UINT32_MAX;
     event.seq = event.attempt = UINT32_MAX;
     event.size = UINT64_MAX / 2; /* jansson's integers are signed */
