@@ -1,8 +1,12 @@
-/* bytes_le.h - little-endian numbers at any address: the byte order of everything on disk. */
+/*
+ * bytes_le.h - little-endian numbers at any address: the byte order of everything on disk.
+ */
 #pragma once
 
 #include <stdint.h>
 #include <string.h>
+
+#include "base/bytes.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the spool's numbers are little-endian; add byte swaps here"
@@ -40,4 +44,14 @@ static inline uint64_t get_u64(const uint8_t *at)
 
     memcpy(&value, at, sizeof(value));
     return value;
+}
+
+/* Takes `len` bytes off the front; false, and nothing is taken, where there are fewer. */
+must_use static inline bool take_bytes(struct bytes *input, size_t len, const uint8_t **at_out)
+{
+    if (len > input->len)
+        return false;
+    *at_out = input->ptr;
+    *input = (struct bytes){input->ptr + len, input->len - len};
+    return true;
 }

@@ -79,12 +79,16 @@ struct message_id shard_next_id(struct shard *shard)
 static void stage_message(struct shard *shard, struct batch_writer *writer, struct message *message)
 {
     uint32_t count = (uint32_t)message->recipient_count;
-    struct stub *stub = stub_new(count);
+    bool has_not_before = message->not_before_ms > engine_wall_ms(shard->engine);
+    struct stub *stub = stub_new(count, has_not_before);
 
     check(stub != NULL);
     if (message->id.value == 0)
         message->id = shard_next_id(shard);
     message->accepted_ms = engine_wall_ms(shard->engine);
+    if (has_not_before)
+        stub_set_not_before_ms(stub, message->not_before_ms - shard_wall_offset_ms(shard),
+                               engine_now_ms(shard->engine));
     stub->id = message->id;
     stub_set_accepted_ms(stub, engine_now_ms(shard->engine));
     stub->next_seq = count; /* the accepted events were 0 to count - 1 */

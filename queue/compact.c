@@ -207,13 +207,12 @@ static void fill_states(const struct shard *shard, const struct stub *stub,
 
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         const struct pending *pending = &stub->pendings[i];
-        bool has_due = pending->state == PENDING_SCHEDULED && pending->due_s != 0;
-
         states[i] = (struct recipient_state){
             .is_final = pending->state == PENDING_FINAL,
             .flags = pending->flags & PENDING_FLAGS_STORED,
             .attempts = pending->attempts,
-            .due_ms = has_due ? (int64_t)pending->due_s * 1000 + wall_offset_ms : 0,
+            .due_ms =
+                pending_has_due(pending) ? (int64_t)pending->due_s * 1000 + wall_offset_ms : 0,
         };
     }
 }
@@ -266,7 +265,7 @@ static void give_up(struct shard *shard, struct message_id id, int error)
         shard->compaction.has_failed = true;
     if (stub != NULL && error == -EBADMSG) {
         for (uint32_t i = 0; i < stub->recipient_count; i++)
-            shard_retry_now(shard, &stub->pendings[i]);
+            shard_make_due(shard, &stub->pendings[i]);
     }
     end_copy(shard);
 }

@@ -193,6 +193,10 @@ static bool fill_message(struct message *message, const struct read *read, struc
     message->tenant = accept->tenant;
     message->campaign = accept->campaign;
     message->tags = accept->tags;
+    message->class = accept->class;
+    message->credential = accept->credential;
+    message->not_before_ms = accept->not_before_ms;
+    message->tail = accept->tail;
     message->header_message_id = accept->header_message_id;
     message->prefix = accept->prefix;
     message->content.size = accept->content_size;
@@ -213,6 +217,20 @@ static bool record_at(const struct read *read, uint32_t offset, struct record *o
     return record_read(bytes, offset, segment_record_seed(read->segment), out) == RECORD_GOOD;
 }
 
+/* What a later version wrote is no damage, which would end its recipients: it is tried again, as
+ * what the disk does not give. */
+static bool is_unknown(const struct read *read, const struct record *record)
+{
+    char text[RECORD_UNKNOWN_TEXT_MAX];
+
+    if (record_is_known(record))
+        return false;
+    record_unknown_text(record, text);
+    log_limited(LOG_LEVEL_ERROR, "spool=%02x segment=%x what=%s", read->shard->number,
+                read->segment->sequence, LOG_STRING(text));
+    return true;
+}
+
 /* Content that was read with its accept: one record. */
 static int take_content(const struct read *read, struct message *message)
 {
@@ -220,8 +238,10 @@ static int take_content(const struct read *read, struct message *message)
 
     if (read->accept_offset == read->offset)
         return 0;
-    if (!record_at(read, read->offset, &record) || record.type != RECORD_CONTENT ||
-        record.payload.len != message->content.size) {
+    bool is_good = record_at(read, read->offset, &record);
+    if (is_good && is_unknown(read, &record))
+        return -EIO;
+    if (!is_good || record.type != RECORD_CONTENT || record.payload.len != message->content.size) {
         report_damage(read, read->offset, read->accept_offset - read->offset);
         return -EBADMSG;
     }
@@ -249,8 +269,13 @@ static int read_message(struct read *read, struct message **message_out)
 
     if (message == NULL)
         return -ENOMEM;
-    if (!record_at(read, read->accept_offset, &record) || !accept_decode(&record, &accept) ||
-        accept.id.value != read->id.value || !fill_message(message, read, &accept)) {
+    bool is_good = record_at(read, read->accept_offset, &record);
+    if (is_good && is_unknown(read, &record)) {
+        error = -EIO;
+        goto fail;
+    }
+    if (!is_good || !accept_decode(&record, &accept) || accept.id.value != read->id.value ||
+        !fill_message(message, read, &accept)) {
         report_damage(read, read->accept_offset, read->offset + read->len - read->accept_offset);
         goto fail;
     }
@@ -346,8 +371,12 @@ static void finish_content_read(struct read *read, int result)
         content->done(content, result, BYTES_NONE);
         return;
     }
-    if (!record_at(read, read->offset, &record) || record.type != RECORD_CONTENT ||
-        record_size(record.payload.len) != read->len) {
+    bool is_good = record_at(read, read->offset, &record);
+    if (is_good && is_unknown(read, &record)) {
+        content->done(content, -EIO, BYTES_NONE);
+        return;
+    }
+    if (!is_good || record.type != RECORD_CONTENT || record_size(record.payload.len) != read->len) {
         report_damage(read, read->offset, read->len);
         if (!read_again(read))
             content->done(content, -EBADMSG, BYTES_NONE);

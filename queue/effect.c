@@ -14,14 +14,15 @@
 
 enum { INDEX_SHARE = 12 }; /* of each stub, at most, with what the allocator needs for it */
 
-static size_t stub_size(uint32_t recipient_count)
+static size_t stub_size(uint32_t recipient_count, bool has_not_before)
 {
-    return sizeof(struct stub) + recipient_count * sizeof(struct pending);
+    return sizeof(struct stub) + recipient_count * sizeof(struct pending) +
+           (has_not_before ? sizeof(uint32_t) : 0);
 }
 
-struct stub *stub_new(uint32_t recipient_count)
+struct stub *stub_new(uint32_t recipient_count, bool has_not_before)
 {
-    struct stub *stub = calloc(1, stub_size(recipient_count));
+    struct stub *stub = calloc(1, stub_size(recipient_count, has_not_before));
 
     if (stub == NULL)
         return NULL;
@@ -30,7 +31,9 @@ struct stub *stub_new(uint32_t recipient_count)
         pending_place(stub, i);
         list_node_init(&stub->pendings[i].link);
     }
-    budget_add((int64_t)stub_size(recipient_count) + INDEX_SHARE);
+    if (has_not_before)
+        stub->pendings[0].flags = PENDING_WAITS;
+    budget_add((int64_t)stub_size(recipient_count, has_not_before) + INDEX_SHARE);
     return stub;
 }
 
@@ -42,7 +45,8 @@ void stub_free(struct shard *shard, struct stub *stub)
         if (pending->state != PENDING_FINAL && pending->flow != NULL)
             shard_flow_leave(shard, pending);
     }
-    budget_add(-(int64_t)stub_size(stub->recipient_count) - INDEX_SHARE);
+    size_t size = stub_size(stub->recipient_count, stub_has_not_before(stub));
+    budget_add(-(int64_t)size - INDEX_SHARE);
     free(stub);
 }
 
@@ -216,10 +220,15 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_inc(METRIC_SPOOL_MESSAGES_ACCEPTED);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->recipient_count);
-    shard_make_resident(shard, stub, message);
-    for (uint32_t i = 0; i < stub->recipient_count; i++) {
-        pending_hold(&stub->pendings[i]);
-        schedule_add_new(shard->schedule, &stub->pendings[i]);
+    if (stub_not_before_ms(stub, engine_now_ms(shard->engine)) > engine_now_ms(shard->engine)) {
+        for (uint32_t i = 0; i < stub->recipient_count; i++)
+            shard_schedule(shard, &stub->pendings[i], 0);
+    } else {
+        shard_make_resident(shard, stub, message);
+        for (uint32_t i = 0; i < stub->recipient_count; i++) {
+            pending_hold(&stub->pendings[i]);
+            schedule_add_new(shard->schedule, &stub->pendings[i]);
+        }
     }
     message_release(&message);
 }
@@ -304,7 +313,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         pending->flags &= (uint8_t)~PENDING_UNTRIED;
         pending->state = PENDING_SCHEDULED;
         pending->flags &= (uint8_t)~PENDING_LETS_GO;
-        schedule_add(shard->schedule, pending, effect->due_ms);
+        shard_schedule(shard, pending, effect->due_ms);
         pending_unhold(shard, pending);
     }
 }

@@ -10,28 +10,35 @@ enum {
     AT_ACCEPTS = 4,
     AT_OUTCOMES = 8,
 
-    ACCEPT_LEN = 36,
+    ACCEPT_LEN = 36,    /* of version 1; version 2 goes on with */
+    FLOW_LEN = 2,       /* the length of the tenant's name, then that */
+    NOT_BEFORE_LEN = 8, /* and this where the bit says so; then the recipients */
     RECIPIENT_LEN = 14, /* then the domain */
 
     ACCEPT_INLINE = 1,
     ACCEPT_MOVED = 2,
+    ACCEPT_WAITS = 4,
     RECIPIENT_FINAL = 1,
 };
 
 size_t footer_accept_len(const struct message *message)
 {
-    size_t len = ACCEPT_LEN;
+    size_t len =
+        ACCEPT_LEN + FLOW_LEN + MIN(message->tenant.len, (size_t)UINT16_MAX) + NOT_BEFORE_LEN;
 
     for (size_t i = 0; i < message->recipient_count; i++)
         len += RECIPIENT_LEN + message->recipients[i].domain.len;
     return len;
 }
 
-bool footer_begin(struct footer_writer *writer, size_t entries_len_max)
+bool footer_begin(struct footer_writer *writer, size_t entries_len_max, unsigned format)
 {
     size_t capacity = footer_room(entries_len_max);
 
-    *writer = (struct footer_writer){.data = aligned_alloc(SPOOL_BLOCK, capacity)};
+    *writer = (struct footer_writer){
+        .data = aligned_alloc(SPOOL_BLOCK, capacity),
+        .version = format == 1 ? 1 : record_version(RECORD_FOOTER),
+    };
     if (writer->data == NULL)
         return false;
     writer->capacity = capacity - SPOOL_BLOCK; /* the last is the trailer */
@@ -58,7 +65,7 @@ static bool add_recipient(struct footer_writer *writer, const struct pending *pe
 
     if (at == NULL)
         return false;
-    if (pending->state == PENDING_SCHEDULED && pending->due_s != 0)
+    if (pending_has_due(pending))
         due_ms = (int64_t)pending->due_s * 1000 + wall_offset_ms;
     at[0] = is_final ? RECIPIENT_FINAL : 0;
     at[1] = pending->flags & PENDING_FLAGS_STORED;
@@ -68,6 +75,39 @@ static bool add_recipient(struct footer_writer *writer, const struct pending *pe
     if (domain.len > 0)
         memcpy(at + RECIPIENT_LEN, domain.ptr, domain.len);
     return true;
+}
+
+/* One of its flows, which differ in their domains only. */
+static const struct flow *flow_of(const struct stub *stub)
+{
+    for (uint32_t i = 0; i < stub->recipient_count; i++)
+        if (stub->pendings[i].state != PENDING_FINAL)
+            return stub->pendings[i].flow;
+    return NULL; /* an outcome of it is still on its way */
+}
+
+static bool add_flow(struct footer_writer *writer, const struct flow *flow)
+{
+    struct bytes tenant = flow != NULL ? flow_tenant(flow) : BYTES_NONE;
+
+    tenant.len = MIN(tenant.len, (size_t)UINT16_MAX);
+    uint8_t *at = extend(writer, FLOW_LEN + tenant.len);
+    if (at == NULL)
+        return false;
+    put_u16(at, (uint16_t)tenant.len);
+    if (tenant.len > 0)
+        memcpy(at + FLOW_LEN, tenant.ptr, tenant.len);
+    return true;
+}
+
+static bool add_not_before(struct footer_writer *writer, const struct stub *stub,
+                           int64_t wall_offset_ms)
+{
+    uint8_t *at = extend(writer, NOT_BEFORE_LEN);
+
+    if (at != NULL)
+        put_u64(at, (uint64_t)stub_not_before_wall_ms(stub, wall_offset_ms));
+    return at != NULL;
 }
 
 bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
@@ -89,6 +129,15 @@ bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
     put_u16(at + 32, stub->reach);
     at[34] = (uint8_t)((stub->is_inline ? ACCEPT_INLINE : 0) | (stub->is_moved ? ACCEPT_MOVED : 0));
     at[35] = 0;
+    if (writer->version > 1) {
+        const struct flow *flow = flow_of(stub);
+
+        at[34] |= stub_has_not_before(stub) ? ACCEPT_WAITS : 0;
+        at[35] = flow != NULL ? flow->class : MAIL_NORMAL;
+        if (!add_flow(writer, flow) ||
+            (stub_has_not_before(stub) && !add_not_before(writer, stub, wall_offset_ms)))
+            return false;
+    }
     for (uint32_t i = 0; i < stub->recipient_count; i++)
         if (!add_recipient(writer, &stub->pendings[i], wall_offset_ms))
             return false;
@@ -129,6 +178,7 @@ bool footer_finish(struct footer_writer *writer, struct segment *segment, uint64
     segment->footer_offset = (uint32_t)(segment->size - SPOOL_BLOCK - blocks_len);
     segment->footer_len = (uint32_t)record_len;
     record_begin(writer->data, RECORD_FOOTER, 0, (uint32_t)payload_len);
+    record_set_version(writer->data, writer->version);
     record_seal(writer->data, segment->footer_offset, segment->footer_offset,
                 segment_record_seed(segment));
     memset(writer->data + record_len, 0, blocks_len - record_len);
@@ -150,7 +200,8 @@ bool footer_open(struct bytes bytes, uint32_t offset, uint64_t seed, struct foot
 {
     struct record record;
 
-    if (record_read(bytes, offset, seed, &record) != RECORD_GOOD || record.type != RECORD_FOOTER)
+    if (record_read(bytes, offset, seed, &record) != RECORD_GOOD || record.type != RECORD_FOOTER ||
+        !record_is_known(&record))
         return false;
     struct bytes payload = record.payload;
     if (payload.len < FOOTER_FIXED_LEN || get_u32(payload.ptr) < FOOTER_FIXED_LEN ||
@@ -161,16 +212,8 @@ bool footer_open(struct bytes bytes, uint32_t offset, uint64_t seed, struct foot
         .accepts_rest = bytes_slice(payload, fixed_len, payload.len - fixed_len),
         .accepts = get_u32(payload.ptr + AT_ACCEPTS),
         .outcomes = get_u32(payload.ptr + AT_OUTCOMES),
+        .version = record.version,
     };
-    return true;
-}
-
-static bool take(struct bytes *input, size_t len, const uint8_t **at_out)
-{
-    if (len > input->len)
-        return false;
-    *at_out = input->ptr;
-    *input = (struct bytes){input->ptr + len, input->len - len};
     return true;
 }
 
@@ -181,7 +224,7 @@ bool footer_next_recipient(struct accept_entry *entry, struct bytes *domain_out,
     const uint8_t *at;
     const uint8_t *domain;
 
-    if (!take(&input, RECIPIENT_LEN, &at) || !take(&input, get_u16(at + 12), &domain))
+    if (!take_bytes(&input, RECIPIENT_LEN, &at) || !take_bytes(&input, get_u16(at + 12), &domain))
         return false;
     *state_out = (struct recipient_state){
         .is_final = (at[0] & RECIPIENT_FINAL) != 0,
@@ -194,6 +237,24 @@ bool footer_next_recipient(struct accept_entry *entry, struct bytes *domain_out,
     return true;
 }
 
+/* What version 2 says of an accept besides. */
+static bool take_flow(struct bytes *input, unsigned bits, struct accept_entry *entry)
+{
+    const uint8_t *at;
+    const uint8_t *tenant;
+
+    if (entry->class >= MAIL_CLASSES || !take_bytes(input, FLOW_LEN, &at) ||
+        !take_bytes(input, get_u16(at), &tenant))
+        return false;
+    entry->tenant = (struct bytes){tenant, get_u16(at)};
+    if ((bits & ACCEPT_WAITS) == 0)
+        return true;
+    if (!take_bytes(input, NOT_BEFORE_LEN, &at))
+        return false;
+    entry->not_before_ms = (int64_t)get_u64(at);
+    return entry->not_before_ms > 0;
+}
+
 bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
 {
     struct bytes input = reader->accepts_rest;
@@ -201,7 +262,7 @@ bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
     struct bytes domain;
     struct recipient_state state;
 
-    if (reader->accepts == 0 || !take(&input, ACCEPT_LEN, &at))
+    if (reader->accepts == 0 || !take_bytes(&input, ACCEPT_LEN, &at))
         return false;
     struct accept_entry entry = {
         .id = get_u64(at),
@@ -214,8 +275,13 @@ bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
         .reach = get_u16(at + 32),
         .is_inline = (at[34] & ACCEPT_INLINE) != 0,
         .is_moved = (at[34] & ACCEPT_MOVED) != 0,
-        .recipients = input,
     };
+    if (reader->version > 1) {
+        entry.class = at[35];
+        if (!take_flow(&input, at[34], &entry))
+            return false;
+    }
+    entry.recipients = input;
     /* Walks over the recipients to find the next entry. */
     struct accept_entry walked = entry;
     for (uint32_t i = 0; i < entry.recipient_count; i++)
@@ -233,7 +299,7 @@ bool footer_next_outcome(struct footer_reader *reader, struct outcome_entry *out
     const uint8_t *at;
 
     if (reader->accepts > 0 || reader->outcomes == 0 ||
-        !take(&reader->accepts_rest, FOOTER_OUTCOME_LEN, &at))
+        !take_bytes(&reader->accepts_rest, FOOTER_OUTCOME_LEN, &at))
         return false;
     *out = (struct outcome_entry){
         .id = get_u64(at),

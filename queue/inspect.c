@@ -1,10 +1,12 @@
 /* inspect.c - checks a stopped spool: what lives, what is torn, what is damaged. */
 #include "queue/inspect.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
+#include "queue/accept_record.h"
 #include "queue/inspect_walk.h"
 #include "queue/segment.h"
 
@@ -44,6 +46,7 @@ struct checking {
     bool is_torn;
     struct map messages;
     struct map contents;
+    bool has_unknown;   /* what a later version wrote */
     struct spot *spots; /* of the shard, in order */
     size_t spot_count, spot_capacity;
 };
@@ -85,6 +88,15 @@ static void say_damage(struct checking *c, uint32_t offset, uint32_t len,
     say(c, "damaged: shard=%02x segment=%x offset=%u bytes=%u record=%s id=%s what=\"%s\"",
         c->shard, c->segment->sequence, offset, len,
         record == NULL ? "unknown" : record_type_name(record->type), id, what);
+}
+
+static void say_unknown(struct checking *c, const struct record *record)
+{
+    char text[RECORD_UNKNOWN_TEXT_MAX];
+
+    c->has_unknown = true;
+    record_unknown_text(record, text);
+    say(c, "unknown: shard=%02x segment=%x what=\"%s\"", c->shard, c->segment->sequence, text);
 }
 
 static void add_spot(struct checking *c, uint32_t offset, uint32_t len)
@@ -231,6 +243,10 @@ static void on_record(void *context, const struct record *record, bool is_alone)
     struct event event;
 
     c->report.records += record->type != RECORD_PAD;
+    if (!record_is_known(record)) {
+        say_unknown(c, record);
+        return;
+    }
     switch (record->type) {
     case RECORD_ACCEPT:
         check_accept(c, record, is_alone);
@@ -276,6 +292,7 @@ static void check_footer(struct checking *c, const struct segment_reader *segmen
 {
     const struct segment_trailer *trailer = &segment->trailer;
     struct footer_reader reader;
+    struct record record;
     uint8_t *blocks;
     bool is_good = false;
 
@@ -285,8 +302,13 @@ static void check_footer(struct checking *c, const struct segment_reader *segmen
         return; /* still open when the program ended */
     if (segment_reader_read(segment, trailer->footer_offset,
                             trailer->footer_offset + trailer->footer_len, &blocks) == 0) {
-        is_good = footer_open((struct bytes){blocks, trailer->footer_len}, trailer->footer_offset,
-                              segment->seed, &reader);
+        struct bytes bytes = {blocks, trailer->footer_len};
+
+        is_good = record_read(bytes, trailer->footer_offset, segment->seed, &record) == RECORD_GOOD;
+        if (is_good && !record_is_known(&record))
+            say_unknown(c, &record);
+        else
+            is_good = footer_open(bytes, trailer->footer_offset, segment->seed, &reader);
         free(blocks);
     }
     c->report.records += is_good;
@@ -401,6 +423,8 @@ int spool_check(const char *spool_directory, struct spool_report *report_out,
     };
 
     int error = spool_walk(spool_directory, &walk);
+    if (error == 0 && c.has_unknown)
+        error = -ENOTSUP;
     if (error == 0)
         *report_out = c.report;
     return error;

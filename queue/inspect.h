@@ -21,7 +21,7 @@ struct spool_report {
 
 /* Reads everything, verifies every checksum; `line` (may be NULL) is told one finding at a time
  * (damage with segment, offset and message id where readable). 0 or -errno (-EBUSY: a server has it
- * open; -ENOTSUP: a later format). */
+ * open; -ENOTSUP: a later format, or a record of a later version, which `line` is told of). */
 must_use int spool_check(const char *spool_directory, struct spool_report *report_out,
                          void (*line)(void *context, const char *text), void *context);
 /* One JSON object a record, in the order of shards and segments; docs/events.md has its events. */

@@ -1,9 +1,12 @@
 /* inspect_dump.c - every record of a stopped spool as a line of JSON. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "event/json_text.h"
+#include "queue/accept_record.h"
 #include "queue/inspect.h"
 #include "queue/inspect_walk.h"
+#include "queue/tail.h"
 
 enum { LINE_MAX_LEN = 64 * 1024 * 1024 }; /* an accept of 100,000 recipients takes some 20 MB */
 
@@ -102,6 +105,24 @@ static void put_extents(struct dumping *d, struct accept *accept)
     d->fits = d->fits && buf_append(&d->out, BYTES("]"));
 }
 
+/* Every entry, whether or not we know its tag. */
+static void put_tail(struct dumping *d, struct bytes tail)
+{
+    struct bytes value;
+    uint32_t tag;
+    bool is_first = true;
+
+    d->fits = d->fits && buf_append(&d->out, BYTES(",\"tail\":["));
+    while (d->fits && tail_next(&tail, &tag, &value)) {
+        d->fits = buf_printf(&d->out, "%s{\"tag\":%u,\"hex\":\"", is_first ? "" : ",", tag);
+        for (size_t i = 0; i < value.len; i++)
+            d->fits = d->fits && buf_printf(&d->out, "%02x", value.ptr[i]);
+        d->fits = d->fits && buf_append(&d->out, BYTES("\"}"));
+        is_first = false;
+    }
+    d->fits = d->fits && buf_append(&d->out, BYTES("]"));
+}
+
 static void put_accept(struct dumping *d, const struct record *record)
 {
     struct accept accept;
@@ -114,6 +135,10 @@ static void put_accept(struct dumping *d, const struct record *record)
     put_flag(d, "is_moved", accept.is_moved);
     put_flag(d, "is_dsn", accept.is_dsn);
     put_number(d, "accepted_ms", accept.accepted_ms);
+    put_number(d, "not_before_ms", accept.not_before_ms);
+    put_text(d, "class", bytes_of(mail_class_name(accept.class)));
+    d->fits =
+        d->fits && buf_printf(&d->out, ",\"credential\":\"%016" PRIx64 "\"", accept.credential);
     put_number(d, "next_seq", accept.next_seq);
     put_number(d, "content_bytes", (int64_t)MIN(accept.content_size, (uint64_t)INT64_MAX));
     put_number(d, "inline_bytes", accept.inline_len);
@@ -127,6 +152,7 @@ static void put_accept(struct dumping *d, const struct record *record)
     put_text(d, "tags", accept.tags);
     put_text(d, "header_message_id", accept.header_message_id);
     put_text(d, "prefix", accept.prefix);
+    put_tail(d, accept.tail);
     put_extents(d, &accept);
     put_recipients(d, &accept);
 }
@@ -193,11 +219,15 @@ static void on_record(void *context, const struct record *record, bool is_alone)
     if (record->type == RECORD_PAD)
         return;
     begin(d, record->offset, record_size(record->payload.len), record_type_name(record->type));
+    put_number(d, "version", record->version);
     put_flag(d, "continues", (record->flags & RECORD_CONTINUES) != 0);
     put_flag(d, "follows", (record->flags & RECORD_FOLLOWS) != 0);
     if (is_alone)
         put_flag(d, "is_alone", true);
-    put_payload(d, record);
+    if (record_is_known(record))
+        put_payload(d, record);
+    else
+        put_flag(d, "is_readable", false);
     end(d);
 }
 
@@ -230,6 +260,8 @@ static void begin_segment(void *context, const struct segment_reader *segment)
     d->sequence = segment->sequence;
     begin(d, 0, segment->size, "segment");
     put_flag(d, "has_header", segment->has_header);
+    if (segment->has_header)
+        put_number(d, "format", segment->format);
     put_flag(d, "is_closed", segment->has_trailer);
     end(d);
 }

@@ -19,17 +19,6 @@ struct walking {
     size_t count, capacity;
 };
 
-const char *record_type_name(enum record_type type)
-{
-    static const char *const names[] = {
-        [RECORD_PAD] = "pad",         [RECORD_CONTENT] = "content", [RECORD_ACCEPT] = "accept",
-        [RECORD_OUTCOME] = "outcome", [RECORD_EVENT] = "event",     [RECORD_CUT] = "cut",
-        [RECORD_FOOTER] = "footer",
-    };
-
-    return type < ARRAY_LEN(names) && names[type] != NULL ? names[type] : "unknown";
-}
-
 /* --- shards and locks ------------------------------------------------------------------------- */
 
 static int on_shard_name(void *context, const char *name)

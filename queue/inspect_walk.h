@@ -24,5 +24,3 @@ struct spool_walk {
 
 /* 0 or -errno; -EBUSY while a server has the spool open. */
 must_use int spool_walk(const char *spool, const struct spool_walk *walk);
-
-const char *record_type_name(enum record_type type); /* "accept" */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "queue/accept_record.h"
 #include "queue/segment_reader.h"
 
 struct telling {
@@ -16,6 +17,7 @@ struct telling {
     uint32_t sequence;
     uint64_t from; /* position: events before it were told already */
     uint64_t unreadable;
+    bool has_unknown; /* met what a later version wrote: nothing behind it is told */
     void (*visit)(void *context, const struct event *event);
     void *context;
 };
@@ -100,10 +102,24 @@ static bool is_told(const struct record *record)
            (record->type == RECORD_ACCEPT && (record->flags & RECORD_MOVED) == 0);
 }
 
+static void refuse(struct telling *t, const struct record *record)
+{
+    char text[RECORD_UNKNOWN_TEXT_MAX];
+
+    record_unknown_text(record, text);
+    log_limited(LOG_LEVEL_ERROR, "shard=%u segment=%08x what=%s", t->shard, t->sequence,
+                LOG_STRING(text));
+    t->has_unknown = true;
+}
+
 static void tell_record(struct telling *t, const struct record *record)
 {
-    if (position_of(t->sequence, record->offset) < t->from)
+    if (t->has_unknown || position_of(t->sequence, record->offset) < t->from)
         return;
+    if (!record_is_known(record)) {
+        refuse(t, record);
+        return;
+    }
     switch (record->type) {
     case RECORD_ACCEPT:
         tell_accept(t, record);
@@ -135,7 +151,7 @@ static void on_damage(void *context, uint32_t offset, uint32_t len, const struct
     struct telling *t = context;
     char text[128];
 
-    if (position_of(t->sequence, offset) < t->from || !may_have_told(header))
+    if (t->has_unknown || position_of(t->sequence, offset) < t->from || !may_have_told(header))
         return;
     int text_len = snprintf(text, sizeof(text),
                             "events at offset %u of segment %x of shard %02x, %u bytes, do not "
@@ -329,7 +345,7 @@ static int tell_run(const struct segment_reader *segment, uint32_t from, uint32_
     error = record_scan(bytes, from, segment->seed, &scan, &result);
     t->unreadable += result.damaged;
     free(blocks);
-    return error;
+    return error == 0 && t->has_unknown ? -ENOTSUP : error;
 }
 
 /* Reads the segment at the reader's position up to `limit`. */

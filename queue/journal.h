@@ -28,8 +28,10 @@ must_use int journal_open(const char *spool_directory, unsigned shard, uint64_t 
                           struct journal_reader **reader_out);
 /* Visits events until `until` (a position known to be durable); 0 or -errno, after which the same
  * call goes on where it stopped, at a segment. Reads [position, until) of one segment into memory
- * at a time. Damaged records are skipped and counted, and so are segments that do not open. Where
- * events are lost that way a damaged event stands in their place. */
+ * at a time. -ENOTSUP: it comes to a record of a later version, which the log has told of; events
+ * before it in its segment were visited and will be again. Damaged records are skipped and counted,
+ * and so are segments that do not open. Where events are lost that way a damaged event stands in
+ * their place. */
 must_use int journal_read(struct journal_reader *reader, uint64_t until,
                           void (*visit)(void *context, const struct event *event), void *context);
 uint64_t journal_position(const struct journal_reader *reader);

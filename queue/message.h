@@ -82,6 +82,9 @@ struct message {
     struct bytes client_ip, client_ehlo, service;
     struct bytes tenant, campaign, tags;
     enum mail_class class;
+    uint64_t credential;   /* of the tenant's that it was given with; 0: none */
+    int64_t not_before_ms; /* wall: nothing is tried before; 0: at once */
+    struct bytes tail;     /* entries for others than the spool: tail_add() */
     struct bytes header_message_id;
     /* what is sent: prefix then content */
     struct bytes prefix; /* header fields we add: Received, Message-ID, Date; DKIM later */

@@ -1,4 +1,4 @@
-/* record.c - framing and contents of the spool's records. */
+/* record.c - framing of the spool's records, and what the short ones say. */
 #include "queue/record.h"
 
 #include <stdio.h>
@@ -22,7 +22,13 @@ enum {
     AT_MAGIC = 28,
 };
 
-enum { RECORD_VERSION = 1 };
+/* Of each type, the one that is written; those from 1 on are read. */
+static const uint8_t versions[] = {
+    [RECORD_PAD] = 1,   [RECORD_CONTENT] = 1, [RECORD_ACCEPT] = 2, [RECORD_OUTCOME] = 1,
+    [RECORD_EVENT] = 1, [RECORD_CUT] = 1,     [RECORD_FOOTER] = 2,
+};
+/* Where an ACCEPT and an OUTCOME have the message's id, in every version. */
+enum { MESSAGE_ID_AT = 8 };
 static const uint32_t RECORD_MAGIC = 0x31435052; /* "RPC1" */
 
 static uint32_t header_check(const uint8_t *at, uint64_t seed)
@@ -166,6 +172,46 @@ bool segment_name_parse(const char *name, uint32_t *sequence_out)
 
 /* --- framing --------------------------------------------------------------------------------- */
 
+unsigned record_version(enum record_type type)
+{
+    check(type < ARRAY_LEN(versions));
+    return versions[type];
+}
+
+bool record_is_known(const struct record *record)
+{
+    /* Type 0 has no version. */
+    return record->type < ARRAY_LEN(versions) && record->version >= 1 &&
+           record->version <= versions[record->type];
+}
+
+const char *record_type_name(enum record_type type)
+{
+    static const char *const names[] = {
+        [RECORD_PAD] = "pad",         [RECORD_CONTENT] = "content", [RECORD_ACCEPT] = "accept",
+        [RECORD_OUTCOME] = "outcome", [RECORD_EVENT] = "event",     [RECORD_CUT] = "cut",
+        [RECORD_FOOTER] = "footer",
+    };
+
+    return type < ARRAY_LEN(names) && names[type] != NULL ? names[type] : "unknown";
+}
+
+void record_unknown_text(const struct record *record, char out[static RECORD_UNKNOWN_TEXT_MAX])
+{
+    bool has_type = record->type >= RECORD_PAD && record->type <= RECORD_FOOTER;
+
+    if (has_type)
+        snprintf(out, RECORD_UNKNOWN_TEXT_MAX,
+                 "the %s record at offset %u is of version %u, which this version of ringpost "
+                 "does not know",
+                 record_type_name(record->type), record->offset, record->version);
+    else
+        snprintf(out, RECORD_UNKNOWN_TEXT_MAX,
+                 "the record at offset %u is of type %u (version %u), which this version of "
+                 "ringpost does not know",
+                 record->offset, (unsigned)record->type, record->version);
+}
+
 void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t payload_len)
 {
     size_t end = RECORD_HEADER_LEN + (size_t)payload_len;
@@ -174,7 +220,7 @@ void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t p
     memset(at, 0, RECORD_HEADER_LEN);
     put_u32(at + AT_LEN, payload_len);
     at[AT_TYPE] = (uint8_t)type;
-    at[AT_VERSION] = RECORD_VERSION;
+    at[AT_VERSION] = (uint8_t)record_version(type);
     at[AT_FLAGS] = (uint8_t)flags;
     put_u32(at + AT_MAGIC, RECORD_MAGIC);
     memset(at + end, 0, record_size(payload_len) - end);
@@ -183,6 +229,11 @@ void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t p
 void record_set_flags(uint8_t *at, unsigned flags)
 {
     at[AT_FLAGS] = (uint8_t)flags;
+}
+
+void record_set_version(uint8_t *at, unsigned version)
+{
+    at[AT_VERSION] = (uint8_t)version;
 }
 
 size_t record_begun_size(const uint8_t *at)
@@ -256,288 +307,20 @@ size_t record_find(struct bytes bytes, size_t from, uint32_t base, uint64_t seed
     return bytes.len;
 }
 
-/* --- ACCEPT ---------------------------------------------------------------------------------- */
-
-/* The fixed part; its first field is its length, so that later versions can add to it. */
-enum {
-    ACCEPT_ID = 8,
-    ACCEPT_TIME = 16,
-    ACCEPT_CONTENT_SIZE = 24,
-    ACCEPT_INLINE_LEN = 32,
-    ACCEPT_EXTENTS = 36,
-    ACCEPT_RECIPIENTS = 40,
-    ACCEPT_NEXT_SEQ = 44,
-    ACCEPT_RET = 48,
-    ACCEPT_BODY = 49,
-    ACCEPT_BITS = 50,
-    ACCEPT_FIXED_LEN = 52,
-
-    ACCEPT_STRINGS = 10,
-    EXTENT_LEN = 16,
-    STATE_LEN = 12,
-    /* address, domain, orcpt with their lengths, notify */
-    RECIPIENT_LEN_MIN = 2 + 2 + 2 + 1,
-
-    BIT_SMTPUTF8 = 1,
-    BIT_NEEDS_SMTPUTF8 = 2,
-    BIT_DSN = 4,
-    BIT_ASCII_HEADER = 8, /* unset in records of before it was known */
-
-    STATE_FINAL = 1,
-};
-
-static void accept_strings(const struct message *message, struct bytes strings[ACCEPT_STRINGS])
-{
-    struct bytes all[ACCEPT_STRINGS] = {
-        message->reverse_path,      message->envid,  message->client_ip, message->client_ehlo,
-        message->service,           message->tenant, message->campaign,  message->tags,
-        message->header_message_id, message->prefix,
-    };
-
-    memcpy(strings, all, sizeof(all));
-}
-
-size_t accept_encoded_len(const struct message *message, uint32_t inline_len, bool is_moved)
-{
-    struct bytes strings[ACCEPT_STRINGS];
-    size_t len = ACCEPT_FIXED_LEN;
-
-    accept_strings(message, strings);
-    for (size_t i = 0; i < ACCEPT_STRINGS; i++)
-        len += 4 + strings[i].len;
-    if (inline_len == 0)
-        len += message->content.extent_count * EXTENT_LEN;
-    for (size_t i = 0; i < message->recipient_count; i++) {
-        const struct recipient *r = &message->recipients[i];
-
-        if (MAX(r->address.len, MAX(r->domain.len, r->orcpt.len)) > UINT16_MAX)
-            return 0;
-        len += RECIPIENT_LEN_MIN + r->address.len + r->domain.len + r->orcpt.len;
-        if (is_moved)
-            len += STATE_LEN;
-    }
-    return len <= RECORD_PAYLOAD_MAX ? len : 0;
-}
-
-static uint8_t *put_string(uint8_t *at, struct bytes s)
-{
-    put_u32(at, (uint32_t)s.len);
-    if (s.len > 0)
-        memcpy(at + 4, s.ptr, s.len);
-    return at + 4 + s.len;
-}
-
-static uint8_t *put_short_string(uint8_t *at, struct bytes s)
-{
-    put_u16(at, (uint16_t)s.len);
-    if (s.len > 0)
-        memcpy(at + 2, s.ptr, s.len);
-    return at + 2 + s.len;
-}
-
-static uint8_t *put_state(uint8_t *at, const struct recipient_state *state)
-{
-    at[0] = state->is_final ? STATE_FINAL : 0;
-    at[1] = state->flags;
-    put_u16(at + 2, state->attempts);
-    put_u64(at + 4, (uint64_t)state->due_ms);
-    return at + STATE_LEN;
-}
-
-void accept_encode(const struct message *message, uint32_t inline_len, uint32_t next_seq,
-                   const struct recipient_state *states, uint8_t *out)
-{
-    const struct content *content = &message->content;
-    size_t extent_count = inline_len > 0 ? 0 : content->extent_count;
-    struct bytes strings[ACCEPT_STRINGS];
-    uint8_t *at = out;
-
-    memset(at, 0, ACCEPT_FIXED_LEN);
-    put_u32(at, ACCEPT_FIXED_LEN);
-    put_u64(at + ACCEPT_ID, message->id.value);
-    put_u64(at + ACCEPT_TIME, (uint64_t)message->accepted_ms);
-    put_u64(at + ACCEPT_CONTENT_SIZE, content->size);
-    put_u32(at + ACCEPT_INLINE_LEN, inline_len);
-    put_u32(at + ACCEPT_EXTENTS, (uint32_t)extent_count);
-    put_u32(at + ACCEPT_RECIPIENTS, (uint32_t)message->recipient_count);
-    put_u32(at + ACCEPT_NEXT_SEQ, next_seq);
-    at[ACCEPT_RET] = (uint8_t)message->ret;
-    at[ACCEPT_BODY] = (uint8_t)message->body;
-    at[ACCEPT_BITS] = (uint8_t)((message->smtputf8 ? BIT_SMTPUTF8 : 0) |
-                                (message->needs_smtputf8 ? BIT_NEEDS_SMTPUTF8 : 0) |
-                                (message->has_ascii_header ? BIT_ASCII_HEADER : 0) |
-                                (message->is_dsn ? BIT_DSN : 0));
-    at += ACCEPT_FIXED_LEN;
-    accept_strings(message, strings);
-    for (size_t i = 0; i < ACCEPT_STRINGS; i++)
-        at = put_string(at, strings[i]);
-    for (size_t i = 0; i < extent_count; i++) {
-        put_u32(at, content->extents[i].segment);
-        put_u32(at + 4, content->extents[i].offset);
-        put_u32(at + 8, content->extents[i].len);
-        put_u32(at + 12, content->extents[i].checksum);
-        at += EXTENT_LEN;
-    }
-    for (size_t i = 0; i < message->recipient_count; i++) {
-        const struct recipient *r = &message->recipients[i];
-
-        at = put_short_string(at, r->address);
-        at = put_short_string(at, r->domain);
-        at = put_short_string(at, r->orcpt);
-        *at++ = r->notify;
-        if (states != NULL)
-            at = put_state(at, &states[i]);
-    }
-}
-
-static bool take(struct bytes *input, size_t len, const uint8_t **at_out)
-{
-    if (len > input->len)
-        return false;
-    *at_out = input->ptr;
-    *input = (struct bytes){input->ptr + len, input->len - len};
-    return true;
-}
-
-static bool take_string(struct bytes *input, struct bytes *out)
-{
-    const uint8_t *at;
-
-    if (!take(input, 4, &at))
-        return false;
-    size_t len = get_u32(at);
-    if (!take(input, len, &at))
-        return false;
-    *out = (struct bytes){at, len};
-    return true;
-}
-
-static bool take_short_string(struct bytes *input, struct bytes *out)
-{
-    const uint8_t *at;
-
-    if (!take(input, 2, &at))
-        return false;
-    size_t len = get_u16(at);
-    if (!take(input, len, &at))
-        return false;
-    *out = (struct bytes){at, len};
-    return true;
-}
-
-static bool decode_accept_fixed(struct bytes *input, struct accept *out)
-{
-    const uint8_t *at;
-
-    if (input->len < 4 || get_u32(input->ptr) < ACCEPT_FIXED_LEN)
-        return false;
-    if (!take(input, get_u32(input->ptr), &at))
-        return false;
-    out->id.value = get_u64(at + ACCEPT_ID);
-    out->accepted_ms = (int64_t)get_u64(at + ACCEPT_TIME);
-    out->content_size = get_u64(at + ACCEPT_CONTENT_SIZE);
-    out->inline_len = get_u32(at + ACCEPT_INLINE_LEN);
-    out->extent_count = get_u32(at + ACCEPT_EXTENTS);
-    out->recipient_count = get_u32(at + ACCEPT_RECIPIENTS);
-    out->next_seq = get_u32(at + ACCEPT_NEXT_SEQ);
-    if (at[ACCEPT_RET] > SMTP_RET_HDRS || at[ACCEPT_BODY] > SMTP_BODY_8BITMIME)
-        return false;
-    out->ret = at[ACCEPT_RET];
-    out->body = at[ACCEPT_BODY];
-    out->smtputf8 = (at[ACCEPT_BITS] & BIT_SMTPUTF8) != 0;
-    out->needs_smtputf8 = (at[ACCEPT_BITS] & BIT_NEEDS_SMTPUTF8) != 0;
-    out->has_ascii_header = (at[ACCEPT_BITS] & BIT_ASCII_HEADER) != 0;
-    out->is_dsn = (at[ACCEPT_BITS] & BIT_DSN) != 0;
-    return true;
-}
-
-bool accept_decode(const struct record *record, struct accept *out)
-{
-    struct accept accept = {.is_moved = (record->flags & RECORD_MOVED) != 0};
-    struct bytes input = record->payload;
-    const uint8_t *at;
-    struct bytes *strings[ACCEPT_STRINGS] = {
-        &accept.reverse_path,      &accept.envid,  &accept.client_ip, &accept.client_ehlo,
-        &accept.service,           &accept.tenant, &accept.campaign,  &accept.tags,
-        &accept.header_message_id, &accept.prefix,
-    };
-
-    if (record->type != RECORD_ACCEPT || !decode_accept_fixed(&input, &accept))
-        return false;
-    for (size_t i = 0; i < ACCEPT_STRINGS; i++)
-        if (!take_string(&input, strings[i]))
-            return false;
-    size_t extents_len = (size_t)accept.extent_count * EXTENT_LEN;
-    if (!take(&input, extents_len, &at))
-        return false;
-    accept.extents = (struct bytes){at, extents_len};
-    size_t each = RECIPIENT_LEN_MIN + (accept.is_moved ? STATE_LEN : 0);
-    if (accept.recipient_count == 0 || accept.recipient_count > MESSAGE_RECIPIENTS_MAX ||
-        accept.recipient_count > input.len / each || !message_id_is_valid(accept.id))
-        return false;
-    accept.recipients = input;
-    *out = accept;
-    return true;
-}
-
-bool accept_next_extent(struct accept *accept, struct extent *out)
-{
-    const uint8_t *at;
-
-    if (!take(&accept->extents, EXTENT_LEN, &at))
-        return false;
-    *out = (struct extent){
-        .segment = get_u32(at),
-        .offset = get_u32(at + 4),
-        .len = get_u32(at + 8),
-        .checksum = get_u32(at + 12),
-    };
-    return true;
-}
-
-bool accept_next_recipient(struct accept *accept, struct recipient *out,
-                           struct recipient_state *state_out)
-{
-    struct bytes input = accept->recipients;
-    struct recipient recipient = {0};
-    struct recipient_state state = {0};
-    const uint8_t *at;
-
-    if (!take_short_string(&input, &recipient.address) ||
-        !take_short_string(&input, &recipient.domain) ||
-        !take_short_string(&input, &recipient.orcpt) || !take(&input, 1, &at))
-        return false;
-    recipient.notify = at[0];
-    if (accept->is_moved) {
-        if (!take(&input, STATE_LEN, &at))
-            return false;
-        state.is_final = (at[0] & STATE_FINAL) != 0;
-        state.flags = at[1];
-        state.attempts = get_u16(at + 2);
-        state.due_ms = (int64_t)get_u64(at + 4);
-    }
-    accept->recipients = input;
-    *out = recipient;
-    if (state_out != NULL)
-        *state_out = state;
-    return true;
-}
-
 struct message_id record_message_id(const struct record *record)
 {
     if (record->type != RECORD_ACCEPT && record->type != RECORD_OUTCOME)
         return (struct message_id){0};
-    if (record->payload.len < ACCEPT_ID + sizeof(uint64_t))
+    if (record->payload.len < MESSAGE_ID_AT + sizeof(uint64_t))
         return (struct message_id){0};
-    return (struct message_id){get_u64(record->payload.ptr + ACCEPT_ID)};
+    return (struct message_id){get_u64(record->payload.ptr + MESSAGE_ID_AT)};
 }
 
 /* --- OUTCOME, CUT ---------------------------------------------------------------------------- */
 
-/* The id stands where an ACCEPT has it. */
 enum {
     OUTCOME_RECIPIENT = 4,
-    OUTCOME_ID = ACCEPT_ID,
+    OUTCOME_ID = MESSAGE_ID_AT,
     OUTCOME_DUE = 16,
     OUTCOME_SEQ = 24,
     OUTCOME_ATTEMPTS = 28,
@@ -561,10 +344,10 @@ bool outcome_decode(const struct record *record, struct outcome_record *out)
     struct bytes input = record->payload;
     const uint8_t *at;
 
-    if (record->type != RECORD_OUTCOME || input.len < OUTCOME_FIXED_LEN)
+    if (record->type != RECORD_OUTCOME || !record_is_known(record) || input.len < OUTCOME_FIXED_LEN)
         return false;
     size_t fixed_len = get_u32(input.ptr);
-    if (fixed_len < OUTCOME_FIXED_LEN || !take(&input, fixed_len, &at))
+    if (fixed_len < OUTCOME_FIXED_LEN || !take_bytes(&input, fixed_len, &at))
         return false;
     if (at[OUTCOME_KIND] >= EVENT_KIND_COUNT)
         return false;
@@ -588,7 +371,7 @@ void cut_encode(const struct cut *cut, uint8_t *out)
 
 bool cut_decode(const struct record *record, struct cut *out)
 {
-    if (record->type != RECORD_CUT || record->payload.len < CUT_LEN)
+    if (record->type != RECORD_CUT || !record_is_known(record) || record->payload.len < CUT_LEN)
         return false;
     *out = (struct cut){get_u32(record->payload.ptr), get_u32(record->payload.ptr + 4)};
     return true;

@@ -8,6 +8,8 @@
  * Every checksum is seeded with salt ^ sequence, so what an earlier life of a recycled file left
  * behind never validates. Numbers are little-endian; records are 8-aligned.
  *
+ * What an ACCEPT says stands in accept_record.h, what a FOOTER says in segment.h.
+ *
  * Pure functions over bytes; any thread. Nothing here trusts its input, except where it says so.
  */
 #pragma once
@@ -15,7 +17,7 @@
 #include "queue/message.h"
 
 enum {
-    SPOOL_FORMAT = 1,
+    SPOOL_FORMAT = 2, /* what is written; 1 is read */
     SPOOL_BLOCK = 4096,
     RECORD_HEADER_LEN = 32,
     RECORD_ALIGN = 8,
@@ -119,6 +121,17 @@ static inline size_t record_size(size_t payload_len)
     return RECORD_HEADER_LEN + ((payload_len + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1));
 }
 
+/* Each type has a version of its own; what is written has this one. */
+unsigned record_version(enum record_type type);
+/* False: a later version of ringpost wrote it, or its type is not known here. Such a record is not
+ * to be taken for damage, for damage is skipped: who meets one does not go on. */
+must_use bool record_is_known(const struct record *record);
+const char *record_type_name(enum record_type type); /* "accept" */
+/* "the accept record at offset 8192 is of version 9, which this version of ringpost does not
+ * know" */
+enum { RECORD_UNKNOWN_TEXT_MAX = 128 };
+void record_unknown_text(const struct record *record, char out[static RECORD_UNKNOWN_TEXT_MAX]);
+
 /* Writes the header, without place and checksums, and the zeros behind the payload. The payload
  * stands (or will stand, before sealing) at `at` + RECORD_HEADER_LEN. */
 void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t payload_len);
@@ -126,6 +139,8 @@ void record_begin(uint8_t *at, enum record_type type, unsigned flags, uint32_t p
 void record_seal(uint8_t *at, uint32_t offset, uint32_t flush, uint64_t seed);
 /* Sets or clears flags of a begun record before it is sealed. */
 void record_set_flags(uint8_t *at, unsigned flags);
+/* The same of its version, for a record as an earlier format had it. */
+void record_set_version(uint8_t *at, unsigned version);
 size_t record_begun_size(const uint8_t *at);
 
 enum record_verdict {
@@ -177,45 +192,6 @@ struct record_scan_result {
 must_use int record_scan(struct bytes bytes, uint32_t base, uint64_t seed,
                          const struct record_scan *scan, struct record_scan_result *result_out);
 
-/* --- ACCEPT ---------------------------------------------------------------------------------- */
-
-/* What a compacted copy carries of each recipient. */
-struct recipient_state {
-    bool is_final;
-    uint8_t flags; /* PENDING_DELAY_TOLD */
-    uint16_t attempts;
-    int64_t due_ms; /* wall; 0: at once */
-};
-
-/* A decoded accept record: slices of the payload. */
-struct accept {
-    struct message_id id;
-    int64_t accepted_ms;
-    uint32_t recipient_count;
-    uint32_t next_seq; /* seq of the next event; the accepted events are 0..recipient_count-1 */
-    bool is_moved;
-    enum smtp_ret ret;
-    enum smtp_body body;
-    bool smtputf8, needs_smtputf8, has_ascii_header, is_dsn;
-    uint64_t content_size;
-    uint32_t inline_len;   /* bytes of the CONTENT records right before it in its batch; 0: none */
-    uint32_t extent_count; /* else: where the content stands */
-    struct bytes reverse_path, envid, client_ip, client_ehlo, service, tenant, campaign, tags;
-    struct bytes header_message_id, prefix;
-    struct bytes extents, recipients; /* undecoded, see accept_next_*() */
-};
-
-/* Length of the payload of `message`; 0: too large. With inline_len its extents stay out. */
-size_t accept_encoded_len(const struct message *message, uint32_t inline_len, bool is_moved);
-/* Writes exactly that many bytes. states: one a recipient, NULL unless moved. */
-void accept_encode(const struct message *message, uint32_t inline_len, uint32_t next_seq,
-                   const struct recipient_state *states, uint8_t *out);
-must_use bool accept_decode(const struct record *record, struct accept *out);
-/* Takes one off accept->extents, accept->recipients; false at the end or on nonsense. state_out
- * (may be NULL) is a fresh recipient's when the record is not a moved one. */
-must_use bool accept_next_extent(struct accept *accept, struct extent *out);
-must_use bool accept_next_recipient(struct accept *accept, struct recipient *out,
-                                    struct recipient_state *state_out);
 /* The id alone, also of a damaged record; value 0 when it cannot be read. */
 struct message_id record_message_id(const struct record *record);
 

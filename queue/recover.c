@@ -37,6 +37,18 @@ static int fail(struct recovering *r, int error, const char *what, uint32_t sequ
     return error;
 }
 
+/* Of a segment: for what a later version wrote in it the sentence says where. */
+static int fail_reading(struct recovering *r, int error, uint32_t sequence)
+{
+    char text[RECORD_UNKNOWN_TEXT_MAX];
+
+    if (error != -EPROTO || !r->has_unknown)
+        return fail(r, error, "cannot be read", sequence);
+    record_unknown_text(&r->unknown, text);
+    snprintf(r->why, WHY_MAX, "spool/%02x/%016x.seg: %s", r->shard->number, sequence, text);
+    return error;
+}
+
 static int on_name(void *context, const char *name)
 {
     struct recovering *r = context;
@@ -174,7 +186,7 @@ static int open_segment(struct recovering *r, uint32_t sequence, struct segment 
         error = segment_remove(shard->spool, shard->number, sequence);
     } else {
         header.size = (uint32_t)(MIN((int64_t)header.size, size) / SPOOL_BLOCK * SPOOL_BLOCK);
-        *segment_out = segment_new(shard, sequence, header.size, header.salt, fd);
+        *segment_out = segment_new(shard, &header, fd);
         check(*segment_out != NULL);
         shard->serial_last = MAX(shard->serial_last, header.serial_max);
         return 0;
@@ -194,7 +206,7 @@ static void collect_cuts(struct recovering *r, const struct segment *segment)
     if (disk_read(segment->fd, r->block, SPOOL_BLOCK, SPOOL_BLOCK) < 0)
         return;
     while (record_read(bytes, offset, segment_record_seed(segment), &record) == RECORD_GOOD &&
-           cut_decode(&record, &cut)) {
+           !replay_refuses(r, &record) && cut_decode(&record, &cut)) {
         size_t size = record_size(record.payload.len);
 
         if (r->cut_count == r->cut_capacity) {
@@ -273,16 +285,19 @@ static int look_ahead(struct recovering *r, struct segment *segment)
     struct record_scan_result scanned = {.end = SPOOL_BLOCK};
     struct segment_trailer trailer;
 
+    int error;
+
+    r->segment = segment;
     segment->data_end = SPOOL_BLOCK;
     if (replay_read_trailer(r, segment, &trailer)) {
         segment->data_end = trailer.data_end;
         shard->serial_last = MAX(shard->serial_last, trailer.serial_max);
-        return 0;
+        error = replay_look_at_footer(r, &trailer);
+        return error < 0 ? fail_reading(r, error, segment->sequence) : 0;
     }
-    r->segment = segment;
-    int error = replay_look(r, end_by_cuts(r, segment), &scanned);
+    error = replay_look(r, end_by_cuts(r, segment), &scanned);
     if (error < 0)
-        return fail(r, error, "cannot be read", segment->sequence);
+        return fail_reading(r, error, segment->sequence);
     segment->data_end = (scanned.end + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK;
     if (scanned.records == 0) /* is there anything? apply_segment() asks again */
         r->kept = NULL;
@@ -312,7 +327,7 @@ static int apply_segment(struct recovering *r, struct segment *segment)
     if (!replay_footer(r)) {
         error = replay_records(r, end, is_closed ? trailer.whole_until : 0);
         if (error < 0)
-            return fail(r, error, "cannot be read", segment->sequence);
+            return fail_reading(r, error, segment->sequence);
         if (end < segment->size)
             segment->state = SEGMENT_FAILED;
         else
@@ -344,6 +359,7 @@ static void take_spares(struct recovering *r)
         }
         if (error == 0) {
             segment->salt = header.salt;
+            segment->format = header.format;
             segment->state = SEGMENT_SPARE;
             shard->spares[shard->spare_count++] = segment;
             shard->next_sequence = header.sequence + 1;
@@ -362,6 +378,18 @@ static void take_spares(struct recovering *r)
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
+
+/* A clock that was set back while we were down must not hold mail for longer, from now on, than it
+ * was to be held when it came. */
+static void recover_not_before(const struct recovering *r, struct stub *stub)
+{
+    int64_t now_ms = engine_now_ms(r->shard->engine);
+    int64_t wall_s = (int64_t)*stub_not_before_s(stub);
+    int64_t hold_s = MAX(wall_s - (int64_t)stub->accepted_s, (int64_t)0);
+
+    stub_set_not_before_ms(stub, MIN(wall_s * 1000 - r->wall_offset_ms, now_ms + hold_s * 1000),
+                           now_ms);
+}
 
 /* From wall seconds to monotonic ones. What seems to come from the future was accepted when the
  * clock stood wrong, or stands wrong now: its age begins here. */
@@ -399,6 +427,8 @@ static void schedule_stub(void *context, struct stub *stub)
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->live_count);
     r->result->messages++;
     r->result->recipients += stub->live_count;
+    if (stub_has_not_before(stub))
+        recover_not_before(r, stub);
     recover_age(r, stub);
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct pending *pending = &stub->pendings[i];
@@ -406,7 +436,7 @@ static void schedule_stub(void *context, struct stub *stub)
         if (pending->state != PENDING_SCHEDULED)
             continue;
         pending->flags |= PENDING_UNTRIED;
-        schedule_add(shard->schedule, pending, recover_due_ms(r, pending));
+        shard_schedule(shard, pending, recover_due_ms(r, pending));
     }
 }
 
@@ -473,6 +503,8 @@ static int open_segments(struct recovering *r)
         error = open_segment(r, r->sequences[i], &segments[count]);
         if (segments[count] != NULL)
             collect_cuts(r, segments[count++]);
+        if (r->has_unknown)
+            error = fail_reading(r, -EPROTO, r->sequences[i]);
     }
     if (error == 0)
         error = split_trailing(r, segments, &count);

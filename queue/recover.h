@@ -30,6 +30,8 @@ struct recovering {
     const struct segment *kept; /* looked at last: its bytes need not be read again */
     uint8_t *kept_bytes;
     size_t kept_len;
+    struct record unknown; /* that a later version wrote; its payload is gone */
+    bool has_unknown;
     size_t next, count; /* of the shard's segments: to be applied */
     uint32_t end;       /* later segments hold what was accepted since the start */
     uint64_t cursor;    /* of the walk that schedules */
@@ -40,6 +42,11 @@ struct recovering {
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that
  * is good: it has to be scanned, which leads to the same state. */
 must_use bool replay_footer(struct recovering *r);
+/* A record that a later version wrote: it is kept in r->unknown, and the start is to end. */
+must_use bool replay_refuses(struct recovering *r, const struct record *record);
+/* What a segment with a footer must say before it counts: a version that we know. 0 or -EPROTO with
+ * r->unknown; the three below say the same of records. */
+must_use int replay_look_at_footer(struct recovering *r, const struct segment_trailer *trailer);
 /* What a segment without a footer says of the log's end and the serials; nothing is applied. Keeps
  * the bytes for replay_records(). */
 must_use int replay_look(struct recovering *r, uint32_t end, struct record_scan_result *out);

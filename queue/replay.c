@@ -31,12 +31,20 @@ struct flow_part {
     enum mail_class class;
 };
 
+/* Wall seconds until everything is read. */
+static void recover_not_before(struct stub *stub, int64_t not_before_ms)
+{
+    int64_t wall_s = not_before_ms / 1000 + (not_before_ms % 1000 > 0);
+
+    *stub_not_before_s(stub) = (uint32_t)MIN(wall_s, (int64_t)UINT32_MAX);
+}
+
 static void recover_pending(struct shard *shard, struct pending *pending,
                             const struct flow_part *part, struct bytes domain,
                             const struct recipient_state *state)
 {
     pending->attempts = state->attempts;
-    pending->flags = state->flags & PENDING_FLAGS_STORED;
+    pending->flags |= state->flags & PENDING_FLAGS_STORED;
     /* Wall seconds until everything is read. */
     pending->due_s = state->due_ms <= 0 ? 0 : (uint32_t)((state->due_ms + 999) / 1000);
     if (state->is_final) {
@@ -87,9 +95,11 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
         entry->offset < SPOOL_BLOCK || entry->offset % RECORD_ALIGN != 0 ||
         entry->len > r->segment->size || entry->offset > r->segment->size - entry->len)
         return false;
-    const struct flow_part part = {.tenant = BYTES_NONE, .class = MAIL_NORMAL};
-    struct stub *stub = stub_new(entry->recipient_count);
+    const struct flow_part part = {.tenant = entry->tenant, .class = entry->class};
+    struct stub *stub = stub_new(entry->recipient_count, entry->not_before_ms > 0);
     check(stub != NULL);
+    if (entry->not_before_ms > 0)
+        recover_not_before(stub, entry->not_before_ms);
     stub->id.value = entry->id;
     stub->sequence = r->segment->sequence;
     stub_set_offset(stub, entry->offset);
@@ -212,9 +222,12 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     /* A copy that lost its content to damage: the original is better, where it still is. */
     if (is_alone && accept.is_moved && stub_index_find(&shard->index, accept.id) != NULL)
         return;
-    const struct flow_part part = {.tenant = accept.tenant, .class = MAIL_NORMAL};
-    struct stub *stub = stub_new(accept.recipient_count);
+    const struct flow_part part = {.tenant = accept.tenant, .class = accept.class};
+    bool has_not_before = accept.not_before_ms > accept.accepted_ms;
+    struct stub *stub = stub_new(accept.recipient_count, has_not_before);
     check(stub != NULL);
+    if (has_not_before)
+        recover_not_before(stub, accept.not_before_ms);
     stub->id = accept.id;
     stub->sequence = r->segment->sequence;
     stub_set_offset(stub, record->offset);
@@ -244,7 +257,7 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
         recover_pending(shard, &stub->pendings[i], &part, recipient.domain, &state);
         r->segment->index_len += (uint32_t)(16 + recipient.domain.len);
     }
-    r->segment->index_len += 64;
+    r->segment->index_len += 64 + (uint32_t)MIN(accept.tenant.len, (size_t)UINT16_MAX);
     check(ids_add(&r->segment->accepted, stub->id.value));
     replace_stub(r, stub);
 }
@@ -273,10 +286,23 @@ static void recover_outcome_record(struct recovering *r, const struct record *re
     recover_outcome(r, &entry);
 }
 
+/* What a later version wrote must not be skipped like damage: the start ends with this. */
+bool replay_refuses(struct recovering *r, const struct record *record)
+{
+    if (!r->has_unknown && !record_is_known(record)) {
+        r->has_unknown = true;
+        r->unknown = *record;
+        r->unknown.payload = BYTES_NONE;
+    }
+    return r->has_unknown;
+}
+
 static void on_record(void *context, const struct record *record, bool is_alone)
 {
     struct recovering *r = context;
 
+    if (replay_refuses(r, record))
+        return;
     if (record->type == RECORD_ACCEPT)
         recover_accept(r, record, is_alone);
     else if (record->type == RECORD_OUTCOME)
@@ -341,6 +367,8 @@ int replay_records(struct recovering *r, uint32_t end, uint32_t whole_until)
         r->kept = NULL;
         r->kept_bytes = NULL;
     }
+    if (error == 0 && r->has_unknown)
+        error = -EPROTO;
     if (error < 0)
         return error;
     r->result->bytes_scanned += scanned.end - SPOOL_BLOCK;
@@ -355,6 +383,8 @@ static void see_record(void *context, const struct record *record, bool is_alone
     struct recovering *r = context;
 
     (void)is_alone;
+    if (replay_refuses(r, record))
+        return;
     if (record_message_id(record).value != 0)
         see_serial(r->shard, record_message_id(record).value);
 }
@@ -370,8 +400,22 @@ int replay_look(struct recovering *r, uint32_t end, struct record_scan_result *o
         return -ENOMEM;
     r->kept = r->segment;
     r->kept_len = len;
-    return record_scan((struct bytes){r->kept_bytes, len}, SPOOL_BLOCK,
-                       segment_record_seed(r->segment), &callbacks, out);
+    int error = record_scan((struct bytes){r->kept_bytes, len}, SPOOL_BLOCK,
+                            segment_record_seed(r->segment), &callbacks, out);
+    return error == 0 && r->has_unknown ? -EPROTO : error;
+}
+
+int replay_look_at_footer(struct recovering *r, const struct segment_trailer *trailer)
+{
+    struct bytes bytes = {r->block, SPOOL_BLOCK};
+    struct record record;
+
+    /* Whether all of it is there is asked when it is used; its header says what it is. */
+    if (disk_read(r->segment->fd, r->block, SPOOL_BLOCK, trailer->footer_offset) < 0 ||
+        record_read(bytes, trailer->footer_offset, segment_record_seed(r->segment), &record) ==
+            RECORD_ABSENT)
+        return 0;
+    return replay_refuses(r, &record) ? -EPROTO : 0;
 }
 
 void replay_write_footer(struct recovering *r)

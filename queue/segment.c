@@ -28,8 +28,7 @@ void ids_free(struct ids *ids)
     *ids = (struct ids){0};
 }
 
-struct segment *segment_new(struct shard *shard, uint32_t sequence, uint32_t size, uint64_t salt,
-                            int fd)
+struct segment *segment_new(struct shard *shard, const struct segment_header *header, int fd)
 {
     struct segment *segment = calloc(1, sizeof(*segment));
 
@@ -37,9 +36,10 @@ struct segment *segment_new(struct shard *shard, uint32_t sequence, uint32_t siz
         return NULL;
     *segment = (struct segment){
         .shard = shard,
-        .sequence = sequence,
-        .size = size,
-        .salt = salt,
+        .sequence = header->sequence,
+        .size = header->size,
+        .format = header->format,
+        .salt = header->salt,
         .fd = fd,
         .data_end = SPOOL_BLOCK,
     };

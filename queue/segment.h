@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "queue/record.h"
+#include "queue/accept_record.h"
 #include "queue/stub.h"
 
 struct shard;
@@ -35,6 +35,7 @@ struct segment {
     struct shard *shard; /* NULL: the shard is gone, pins keep the object */
     uint32_t sequence;
     uint32_t size;
+    uint32_t format; /* of its header: what a program of an older format may find in it */
     uint64_t salt;
     int fd;
     enum segment_state state;
@@ -60,8 +61,8 @@ static inline uint64_t segment_record_seed(const struct segment *segment)
 must_use bool ids_add(struct ids *ids, uint64_t value);
 void ids_free(struct ids *ids);
 
-struct segment *segment_new(struct shard *shard, uint32_t sequence, uint32_t size, uint64_t salt,
-                            int fd); /* NULL: no memory */
+/* Of the header's format, sequence, size and salt. NULL: no memory. */
+struct segment *segment_new(struct shard *shard, const struct segment_header *header, int fd);
 /* Closes and frees; with pins left, the last segment_unpin() does. */
 void segment_free(struct segment **segment);
 void segment_pin(struct segment *segment);
@@ -80,7 +81,8 @@ must_use int segment_remove(const char *spool, unsigned shard, uint32_t sequence
 
 /* --- footer ---------------------------------------------------------------------------------- */
 
-/* What the footer says of one accept record: everything a stub needs. */
+/* What the footer says of one accept record: everything a stub needs. A footer of version 1 knows
+ * no tenant, and none of its messages has a class or a not-before. */
 struct accept_entry {
     uint64_t id;
     uint32_t offset, len, content_len;
@@ -89,6 +91,9 @@ struct accept_entry {
     uint32_t recipient_count;
     uint32_t reach;
     bool is_inline, is_moved;
+    enum mail_class class;
+    struct bytes tenant;
+    int64_t not_before_ms;   /* wall; 0: none */
     struct bytes recipients; /* undecoded */
 };
 
@@ -107,9 +112,11 @@ struct footer_writer {
     uint8_t *data; /* blocks for the end of the file, then the trailer; for free() */
     size_t len, capacity;
     uint32_t accepts, outcomes;
+    unsigned version;
 };
 
-must_use bool footer_begin(struct footer_writer *writer, size_t entries_len_max);
+/* `format` of the segment: one of format 1 gets a footer as programs of that time read it. */
+must_use bool footer_begin(struct footer_writer *writer, size_t entries_len_max, unsigned format);
 /* wall_offset_ms: wall minus monotonic. */
 must_use bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
                                 int64_t wall_offset_ms);
@@ -122,6 +129,7 @@ must_use bool footer_finish(struct footer_writer *writer, struct segment *segmen
 struct footer_reader {
     struct bytes accepts_rest;
     uint32_t accepts, outcomes; /* left */
+    unsigned version;
 };
 
 /* `bytes` are those at footer_offset. */

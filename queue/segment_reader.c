@@ -84,6 +84,7 @@ static int read_frame(struct segment_reader *segment)
         if (header.sequence != segment->sequence)
             return -ENOENT;
         segment->node = header.node;
+        segment->format = header.format;
         segment->size = MIN(segment->size, header.size / SPOOL_BLOCK * SPOOL_BLOCK);
     }
     if (segment->size < 2 * SPOOL_BLOCK)

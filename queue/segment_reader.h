@@ -13,8 +13,9 @@ struct segment_reader {
     unsigned shard;
     int fd;
     uint32_t sequence;
-    uint32_t size; /* whole blocks */
-    uint16_t node; /* that wrote it, with has_header */
+    uint32_t size;   /* whole blocks */
+    uint16_t node;   /* that wrote it, with has_header */
+    uint32_t format; /* the same */
     uint64_t seed;
     bool has_header;
     bool has_trailer; /* closed; trailer is set */

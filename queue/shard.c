@@ -86,6 +86,23 @@ static void hand_out_due(struct shard *shard)
     arm_due(shard);
 }
 
+void shard_schedule(struct shard *shard, struct pending *pending, int64_t due_ms)
+{
+    int64_t now_ms = engine_now_ms(shard->engine);
+
+    schedule_add(shard->schedule, pending,
+                 MAX(due_ms, stub_not_before_ms(pending_stub(pending), now_ms)));
+}
+
+void shard_make_due(struct shard *shard, struct pending *pending)
+{
+    if (pending->state != PENDING_SCHEDULED)
+        return;
+    schedule_remove(shard->schedule, pending);
+    schedule_add(shard->schedule, pending, 0);
+    engine_turn_again(shard->engine);
+}
+
 void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms)
 {
     check(pending->state == PENDING_READY);
@@ -93,7 +110,7 @@ void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms
     shard->ready--;
     pending->flags &= (uint8_t)~PENDING_LETS_GO;
     list_node_init(&pending->link);
-    schedule_add(shard->schedule, pending, due_ms);
+    shard_schedule(shard, pending, due_ms);
     if (due_ms - engine_now_ms(shard->engine) > RESIDENT_WAIT_MS)
         pending_unhold(shard, pending);
     engine_turn_again(shard->engine);
@@ -115,11 +132,12 @@ bool shard_take(struct shard *shard, struct pending *pending)
 
 bool shard_retry_now(struct shard *shard, struct pending *pending)
 {
-    if (pending->state != PENDING_SCHEDULED)
+    int64_t now_ms = engine_now_ms(shard->engine);
+
+    if (pending->state != PENDING_SCHEDULED ||
+        stub_not_before_ms(pending_stub(pending), now_ms) > now_ms)
         return false;
-    schedule_remove(shard->schedule, pending);
-    schedule_add(shard->schedule, pending, 0);
-    engine_turn_again(shard->engine);
+    shard_make_due(shard, pending);
     return true;
 }
 

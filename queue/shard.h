@@ -195,7 +195,8 @@ void shard_read_content_end(struct shard *shard, struct content_read *read); /* 
 /* --- the operator's side --------------------------------------------------------------------- */
 
 struct stub *shard_find(struct shard *shard, struct message_id id); /* NULL: finished or unknown */
-/* Makes a SCHEDULED pending due now. False if it is in another state. */
+/* Makes a SCHEDULED pending due now. False if it is in another state, and where its message has a
+ * not-before that is to come. */
 bool shard_retry_now(struct shard *shard, struct pending *pending);
 /* Takes a SCHEDULED pending out for an outcome of the operator's (cancel): READY and the caller's.
  * False if it is in another state. */

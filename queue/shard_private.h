@@ -211,6 +211,10 @@ struct shard {
 
 /* shard.c */
 int64_t shard_wall_offset_ms(const struct shard *shard); /* wall minus monotonic */
+/* The way into the schedule for all that waits: never before the message's not-before. */
+void shard_schedule(struct shard *shard, struct pending *pending, int64_t due_ms);
+/* Due at once whatever it waits for: it cannot be tried, only found out about. */
+void shard_make_due(struct shard *shard, struct pending *pending);
 uint32_t shard_segment_size(const struct spool_settings *settings);
 unsigned shard_spares(const struct spool_settings *settings); /* with the reserve */
 
@@ -224,7 +228,8 @@ void shard_note_damage(struct shard *shard, const struct event *event, struct da
 /* A pending at work keeps its message in memory, if it is there. */
 void pending_hold(struct pending *pending);
 void pending_unhold(struct shard *shard, struct pending *pending);
-struct stub *stub_new(uint32_t recipient_count); /* NULL: no memory */
+/* NULL: no memory. With a not-before that is set next. */
+struct stub *stub_new(uint32_t recipient_count, bool has_not_before);
 void stub_free(struct shard *shard, struct stub *stub);
 /* Every pending that is not final is of a flow; the last one of a domain ends that. */
 void shard_flow_join(struct shard *shard, struct pending *pending, struct bytes tenant,

@@ -29,9 +29,10 @@ enum pending_state { PENDING_SCHEDULED, PENDING_READY, PENDING_COMMITTING, PENDI
 
 enum {
     PENDING_DELAY_TOLD = 1, /* a delay notice was sent */
-    PENDING_FLAGS_STORED = 0x03,
+    PENDING_FLAGS_STORED = 0x01,
     PENDING_UNTRIED = 0x08, /* found at the start and not tried since: see stub_accepted_ms() */
     PENDING_LETS_GO = 0x04, /* the shard's: READY, but not soon; its message need not stay */
+    PENDING_WAITS = 0x02,   /* of a stub's first: its not-before stands behind all pendings */
     PENDING_HOLDS = 0x80,   /* the shard's: counted in held_count of the resident message */
 };
 
@@ -84,6 +85,53 @@ static inline void stub_set_accepted_ms(struct stub *stub, int64_t accepted_ms)
     int64_t seconds = accepted_ms / 1000 - (accepted_ms % 1000 < 0);
 
     stub->accepted_s = (uint32_t)seconds;
+}
+
+/* Few messages have a not-before: a number behind the pendings, monotonic seconds modulo 2^32 as
+ * above, rounded up, so that nothing is ever early. While a start applies the log it is wall
+ * seconds, as all times of a stub are. */
+enum { NOT_BEFORE_S_MAX = 60 * 365 * 86400 }; /* ahead: a later one is taken for this */
+
+static inline bool stub_has_not_before(const struct stub *stub)
+{
+    return (stub->pendings[0].flags & PENDING_WAITS) != 0;
+}
+
+static inline uint32_t *stub_not_before_s(const struct stub *stub)
+{
+    return (uint32_t *)((uintptr_t)stub->pendings + stub->recipient_count * sizeof(struct pending));
+}
+
+/* Monotonic, perhaps below 0. INT64_MIN: it has none. */
+static inline int64_t stub_not_before_ms(const struct stub *stub, int64_t now_ms)
+{
+    if (!stub_has_not_before(stub))
+        return INT64_MIN;
+    int64_t now_s = now_ms / 1000;
+
+    return (now_s + (int32_t)(*stub_not_before_s(stub) - (uint32_t)now_s)) * 1000;
+}
+
+static inline int64_t stub_not_before_wall_ms(const struct stub *stub, int64_t wall_offset_ms)
+{
+    uint32_t wall_s = *stub_not_before_s(stub) + (uint32_t)(wall_offset_ms / 1000);
+
+    return (int64_t)wall_s * 1000 + wall_offset_ms % 1000;
+}
+
+static inline void stub_set_not_before_ms(struct stub *stub, int64_t not_before_ms, int64_t now_ms)
+{
+    int64_t latest_ms = now_ms + (int64_t)NOT_BEFORE_S_MAX * 1000;
+    int64_t ms = MIN(not_before_ms, latest_ms);
+
+    *stub_not_before_s(stub) = (uint32_t)(ms / 1000 + (ms % 1000 > 0));
+}
+
+/* From when its age counts for whoever gives up on what is too old: its acceptance, or the time
+ * before which nobody may try. */
+static inline int64_t stub_age_from_ms(const struct stub *stub, int64_t now_ms)
+{
+    return MAX(stub_accepted_ms(stub, now_ms), stub_not_before_ms(stub, now_ms));
 }
 
 static inline struct message *stub_message(const struct stub *stub) /* NULL: not resident */
@@ -149,6 +197,16 @@ static inline struct stub *pending_stub(const struct pending *pending)
     while (pending->back != PENDING_IS_FIRST)
         pending -= (ptrdiff_t)1 << pending->back;
     return (struct stub *)((uintptr_t)pending - offsetof(struct stub, pendings));
+}
+
+/* A time of its own at which it is due, to be kept on disk: what waits for its not-before has none,
+ * as the not-before is the message's, and what is due at once neither. */
+static inline bool pending_has_due(const struct pending *pending)
+{
+    const struct stub *stub = pending_stub(pending);
+
+    return pending->state == PENDING_SCHEDULED && pending->due_s != 0 &&
+           !(stub_has_not_before(stub) && pending->due_s == *stub_not_before_s(stub));
 }
 
 /* Which RCPT this pending is: index into message->recipients. */

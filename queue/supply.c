@@ -96,7 +96,7 @@ void supply_reserve_header(struct shard *shard, struct segment_header *header)
 bool segment_build_footer(struct shard *shard, struct segment *segment, int64_t wall_offset_ms,
                           struct footer_writer *writer)
 {
-    if (!footer_begin(writer, segment->index_len))
+    if (!footer_begin(writer, segment->index_len, segment->format))
         return false;
     for (size_t i = 0; i < segment->accepted.count; i++) {
         const struct stub *stub =
@@ -375,7 +375,7 @@ static void pop_oldest(struct shard *shard, struct segment *segment)
 static void add_spare(struct shard *shard, int fd)
 {
     const struct segment_header *header = &shard->supply.header;
-    struct segment *spare = segment_new(shard, header->sequence, header->size, header->salt, fd);
+    struct segment *spare = segment_new(shard, header, fd);
 
     check(spare != NULL);
     check(shard->spare_count < SPARES_MAX);

@@ -195,10 +195,10 @@ static int32_t waited_ms(const struct transaction *t, const struct pending *pend
     int64_t wait_ms = now_ms - (int64_t)pending->due_s * 1000;
 
     if (pending->attempts == 0) {
-        int64_t age_ms = now_ms - stub_accepted_ms(t->stub, now_ms);
+        int64_t age_ms = now_ms - stub_age_from_ms(t->stub, now_ms);
 
         /* The wall clock knows it to the millisecond, unless it was set. */
-        wait_ms = engine_wall_ms(engine) - t->message->accepted_ms;
+        wait_ms = engine_wall_ms(engine) - MAX(t->message->accepted_ms, t->message->not_before_ms);
         wait_ms = MIN(MAX(wait_ms, age_ms - AGE_ERROR_MS), age_ms + AGE_ERROR_MS);
     }
     return (int32_t)MIN(MAX(wait_ms, (int64_t)0), (int64_t)INT32_MAX);

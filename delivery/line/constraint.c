@@ -197,9 +197,17 @@ static void constraint_of_scheduled(const struct delivery *delivery, const struc
     const struct destination *d = destination_of(pending);
     const struct site *site = d != NULL ? d->site : NULL;
     int64_t due_ms = (int64_t)pending->due_s * 1000;
+    int64_t now_ms = engine_now_ms(delivery->engine);
+    int64_t not_before_ms = stub_not_before_ms(pending_stub(pending), now_ms);
 
+    if (not_before_ms > now_ms) {
+        out->name = "not-before";
+        set_rule(out, "not-before of the message");
+        out->until_ms = to_wall(delivery, not_before_ms);
+        return;
+    }
     /* Due before the rest is over it would only be given back: the rest is what holds it. */
-    if (site != NULL && site->resting_until_ms > engine_now_ms(delivery->engine) &&
+    if (site != NULL && site->resting_until_ms > now_ms &&
         due_ms <= site->resting_until_ms + POSTPONED_SLACK_MS) {
         constraint_of_site(site, out);
         out->until_ms = MAX(out->until_ms, due_wall_ms(delivery, pending));

@@ -386,7 +386,7 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
         router_retry(delivery->settings, domain_name(pending_domain(pending)));
 
     int64_t now_ms = engine_now_ms(delivery->engine);
-    int64_t accepted_ms = stub_accepted_ms(pending_stub(pending), now_ms);
+    int64_t accepted_ms = stub_age_from_ms(pending_stub(pending), now_ms);
 
     /* The age of what the start found is the wall clock's word, which may have been set since:
      * before a try only the time since then counts. */
@@ -401,7 +401,7 @@ int64_t destination_end_ms(const struct delivery *delivery, const struct pending
         router_retry(delivery->settings, domain_name(pending_domain(pending)));
 
     return retry_end_ms(rule,
-                        stub_accepted_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
+                        stub_age_from_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
 }
 
 static void expire_waiting(struct destination *d, unsigned *looks_left)

@@ -16,7 +16,7 @@ const struct recipient *settled_recipient(const struct settlement *s, const stru
 
 int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r)
 {
-    return stub_accepted_ms(pending_stub(r->pending), engine_now_ms(s->outcomes->engine));
+    return stub_age_from_ms(pending_stub(r->pending), engine_now_ms(s->outcomes->engine));
 }
 
 static bool is_delay_due(const struct settlement *s, const struct settled *r)

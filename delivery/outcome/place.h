@@ -19,7 +19,8 @@ enum {
     PENDING_PLACES = PENDING_AT_DESTINATION | PENDING_HELD | PENDING_BUSY,
 };
 
-_Static_assert((PENDING_PLACES & (PENDING_FLAGS_STORED | PENDING_HOLDS)) == 0,
+_Static_assert((PENDING_PLACES & (PENDING_FLAGS_STORED | PENDING_WAITS | PENDING_LETS_GO |
+                                  PENDING_UNTRIED | PENDING_HOLDS)) == 0,
                "the shard has the other bits");
 
 /* Into an attempt, a clearing or a gathering, and out of it. */

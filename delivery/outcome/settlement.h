@@ -46,7 +46,8 @@ void settlement_move(struct settlement *to, const struct settled *r,
 
 /* Which RCPT a recipient was; NULL when the message cannot be read. */
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);
-int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r); /* monotonic */
+/* Monotonic; its not-before where that is later. */
+int64_t settled_accepted_ms(const struct settlement *s, const struct settled *r);
 
 /* What, if anything, the sender is to be told of this recipient. */
 bool settled_wants_notice(const struct settlement *s, const struct settled *r,

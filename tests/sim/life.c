@@ -225,6 +225,7 @@ static void commit(struct life *life, struct flying *flying, struct model_messag
         if (message == NULL)
             continue;
         message->id = shard_next_id(life->world.shard);
+        model_describe(accepts[i], message, engine_wall_ms(life->world.engine));
         model_begin_accept(accepts[i], flying->number, message->id);
     }
     shard_commit(life->world.shard, &flying->commit);
@@ -263,7 +264,7 @@ static struct model_message *plan_message(struct life *life)
     return m;
 }
 
-static struct flying *accept_one(struct life *life)
+static struct flying *accept_one(struct life *life, bool may_wait)
 {
     struct model_message *m = plan_message(life);
     struct flying *flying = m != NULL ? take_flying(life) : NULL;
@@ -271,6 +272,9 @@ static struct flying *accept_one(struct life *life)
     if (flying == NULL)
         return NULL;
     flying->messages[0] = world_message(m->recipient_count, m->size, m->seed);
+    if (may_wait && below(life, 4) == 0) /* some are past, or will be before long */
+        flying->messages[0]->not_before_ms =
+            engine_wall_ms(life->world.engine) + (int64_t)below(life, 4000000) - 500000;
     commit(life, flying, (struct model_message *[]){m, NULL});
     return flying;
 }
@@ -376,6 +380,8 @@ static struct pending *take_due(struct life *life)
         if (m == NULL || m->state != MODEL_STANDS)
             broken(life, "message %jx is due, but not accepted",
                    (uintmax_t)pending_stub(pending)->id.value);
+        if (engine_wall_ms(w->engine) < m->earliest_ms)
+            broken(life, "message %jx is due before its time", (uintmax_t)m->id.value);
         /* A notice of it is on its way. */
         if (m->recipients[pending_number(pending)].flying != 0)
             continue;
@@ -520,6 +526,7 @@ static void verify_content(struct life *life, struct model_message *m)
     struct message_id id = m->id;
     unsigned recipients = m->recipient_count, seed = m->seed;
     uint64_t size = m->size;
+    int64_t not_before_ms = m->not_before_ms;
     struct message *message = NULL;
 
     for (unsigned tries = 0; tries < 4; tries++) {
@@ -532,6 +539,7 @@ static void verify_content(struct life *life, struct model_message *m)
             result = world_verify_content(w, message, seed);
         struct message *expected = world_envelope(recipients, seed);
         expected->content.size = size;
+        expected->not_before_ms = not_before_ms;
         if (result >= 0 && (result != (int64_t)size || !world_envelope_equal(message, expected)))
             result = -1;
         message_release(&expected);
@@ -577,7 +585,7 @@ static void become_whole(struct life *life, bool is_at_work)
 
     for (unsigned turns = 0; !shard_is_whole(w->shard); turns++) {
         if (is_at_work)
-            (void)accept_one(life);
+            (void)accept_one(life, true);
         if (turns == TURNS_MAX)
             broken(life, "the queue is not read to its end");
         engine_turn(w->engine, 0);
@@ -767,7 +775,7 @@ static void step(struct life *life)
     if (life->model->event_count > EVENTS_HIGH)
         sink_passes(life, true);
     if (dice < 26)
-        (void)accept_one(life);
+        (void)accept_one(life, true);
     else if (dice < 40)
         upload_go_on(life);
     else if (dice < 72)
@@ -810,7 +818,7 @@ static void accept_and_deliver(struct life *life)
     struct pending *pending = NULL;
 
     sink_passes(life, true);
-    while ((flying = accept_one(life)) == NULL) { /* the model is full: deliver */
+    while ((flying = accept_one(life, false)) == NULL) { /* the model is full: deliver */
         attempt(life);
         turn(life);
         advance(life, 7200 * 1000);
@@ -822,7 +830,7 @@ static void accept_and_deliver(struct life *life)
         advance(life, 1100);
         for (unsigned i = 0; i < 20; i++)
             turn(life);
-        flying = accept_one(life);
+        flying = accept_one(life, false);
         assert_non_null(flying);
         id = flying->messages[0]->id;
         wait_for(life, flying);

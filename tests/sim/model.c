@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "queue/flow.h"
 #include "queue/journal.h"
 
 enum { WHY_MAX = 256, PARTS_MAX = MODEL_MESSAGES * (MODEL_RECIPIENTS + 1) };
@@ -33,6 +34,14 @@ size_t model_count(const struct model *model, enum model_state state)
     for (size_t i = 0; i < MODEL_MESSAGES; i++)
         count += model->messages[i].state == state;
     return count;
+}
+
+void model_describe(struct model_message *message, const struct message *accepted, int64_t wall_ms)
+{
+    snprintf(message->tenant, sizeof(message->tenant), "%.*s", BYTES_ARG(accepted->tenant));
+    message->class = accepted->class;
+    message->accepted_ms = wall_ms;
+    message->not_before_ms = message->earliest_ms = accepted->not_before_ms;
 }
 
 /* --- commits --------------------------------------------------------------------------------- */
@@ -323,6 +332,8 @@ static bool check_pending(const struct model_message *message, const struct stub
     unsigned attempts = r->attempts + (is_shown && r->kind == EVENT_DEFERRED);
     bool is_told = r->is_told || (is_shown && r->kind == EVENT_DELAYED);
     int64_t due_ms = is_shown && r->kind == EVENT_DEFERRED ? r->flying_due_ms : r->due_ms;
+    /* What was due is due at once, but for a not-before, which a clock set back brings again. */
+    due_ms = MAX(due_ms > wall_ms ? due_ms : 0, message->earliest_ms);
     int64_t found_ms = (int64_t)pending->due_s * 1000 + wall_offset_ms;
     if (pending->attempts != attempts)
         return SAY("message %jx recipient %u: %u attempts, not %u", id, number, pending->attempts,
@@ -338,10 +349,17 @@ static bool check_pending(const struct model_message *message, const struct stub
     }
     if (pending->state != PENDING_SCHEDULED)
         return SAY("message %jx recipient %u: not scheduled", id, number);
+    if (pending->flow->class != message->class ||
+        !bytes_equal(flow_tenant(pending->flow), bytes_of(message->tenant)))
+        return SAY("message %jx recipient %u: in the flow of class %u of tenant %.*s", id, number,
+                   pending->flow->class, BYTES_ARG(flow_tenant(pending->flow)));
     /* Postponed is later than the model knows. What is due is due at once. */
     if (pending->due_s == 0 ? due_ms > wall_ms : found_ms < due_ms - 1000)
-        return SAY("message %jx recipient %u: due at %jd, too early for %jd", id, number,
-                   pending->due_s == 0 ? (intmax_t)0 : (intmax_t)found_ms, (intmax_t)due_ms);
+        return SAY("message %jx recipient %u: due at %jd, too early for %jd (of itself %jd, not "
+                   "before %jd, accepted %jd)",
+                   id, number, pending->due_s == 0 ? (intmax_t)0 : (intmax_t)found_ms,
+                   (intmax_t)due_ms, (intmax_t)r->due_ms, (intmax_t)message->not_before_ms,
+                   (intmax_t)message->accepted_ms);
     return true;
 }
 
@@ -416,7 +434,11 @@ bool model_recovered(struct model *model, struct shard *shard, struct engine *en
 
     for (size_t i = 0; i < MODEL_MESSAGES; i++) {
         struct model_message *message = &model->messages[i];
+        int64_t hold_ms = message->not_before_ms - message->accepted_ms;
 
+        if (message->not_before_ms > 0)
+            message->earliest_ms =
+                MIN(message->earliest_ms, engine_wall_ms(engine) + MAX(hold_ms, (int64_t)0));
         if (message->state != MODEL_FREE &&
             !check_message(&recovered, message, shard_find(shard, message->id), wall_offset_ms,
                            why))

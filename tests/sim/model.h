@@ -34,7 +34,12 @@ struct model_message {
     struct message_id id;
     unsigned seed, recipient_count;
     uint64_t size;
-    uint32_t flying;   /* the commit that accepts it */
+    enum mail_class class;
+    char tenant[16];
+    int64_t accepted_ms, not_before_ms; /* wall; not_before_ms: as asked for, 0 none */
+    int64_t
+        earliest_ms; /* of any attempt: of a start whose clock was set back, before not_before_ms */
+    uint32_t flying; /* the commit that accepts it */
     uint32_t next_seq; /* of what stands */
     uint32_t seq_max;  /* with what is in flight */
     struct model_recipient recipients[MODEL_RECIPIENTS];
@@ -60,6 +65,9 @@ struct model {
 struct model_message *model_free_slot(struct model *model); /* NULL: all are taken */
 struct model_message *model_find(struct model *model, struct message_id id);
 size_t model_count(const struct model *model, enum model_state state);
+
+/* What is not on disk as it was given out, but must hold of the flows that memory has. */
+void model_describe(struct model_message *message, const struct message *accepted, int64_t wall_ms);
 
 /* The number of a commit that begins; its parts name it. */
 uint32_t model_begin(struct model *model);

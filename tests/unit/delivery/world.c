@@ -109,7 +109,7 @@ static void schedule(struct shard *shard, struct pending *pending, int64_t due_m
 {
     struct record *record = record_of(pending_stub(pending));
 
-    check((pending->flags & ~PENDING_DELAY_TOLD) == 0);
+    check((pending->flags & ~(PENDING_DELAY_TOLD | PENDING_WAITS)) == 0);
     pending->state = PENDING_SCHEDULED;
     pending->due_s = (uint32_t)((due_ms + 999) / 1000);
     record->due_ms[pending_number(pending)] = due_ms;
@@ -218,7 +218,10 @@ void shard_commit(struct shard *shard, struct commit *commit)
 static struct record *accept_message(struct shard *shard, struct message *message)
 {
     size_t count = message->recipient_count;
-    struct record *record = calloc(1, sizeof(*record) + count * sizeof(struct pending));
+    int64_t now_ms = engine_now_ms(shard->world->engine);
+    int64_t due_ms = now_ms + shard->world->hold_ms;
+    struct record *record =
+        calloc(1, sizeof(*record) + count * sizeof(struct pending) + sizeof(uint32_t));
 
     check(record != NULL);
     record->due_ms = calloc(count, sizeof(int64_t));
@@ -231,6 +234,10 @@ static struct record *accept_message(struct shard *shard, struct message *messag
     stub_set_message(&record->stub, message);
     stub_set_accepted_ms(&record->stub, engine_now_ms(shard->world->engine));
     stub_set_count(&record->stub, (uint32_t)count);
+    if (due_ms > now_ms) {
+        record->stub.pendings[0].flags = PENDING_WAITS;
+        stub_set_not_before_ms(&record->stub, due_ms, now_ms);
+    }
     list_node_init(&record->node);
     list_push_back(&shard->records, &record->node);
     for (size_t i = 0; i < count; i++) {
@@ -241,7 +248,7 @@ static struct record *accept_message(struct shard *shard, struct message *messag
         pending->flow = flow_get(shard->world->flows, message->tenant, message->class,
                                  message->recipients[i].domain);
         flow_up(pending->flow);
-        schedule(shard, pending, engine_now_ms(shard->world->engine));
+        schedule(shard, pending, due_ms);
     }
     return record;
 }

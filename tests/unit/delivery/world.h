@@ -47,6 +47,7 @@ struct world {
     unsigned load_error; /* the next load fails with it */
     unsigned read_error; /* so does reading content */
     bool has_no_space;   /* commits wait */
+    int64_t hold_ms;     /* not-before of what is submitted from now on; 0: none */
     size_t outcome_room; /* recipients; as much as anybody asks for at first */
     size_t outcomes_max; /* a commit with more is too large; 0: none is */
     struct message *last_dsn;

@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "queue/accept_record.h"
 #include "queue/flow.h"
-#include "queue/record.h"
 #include "queue/shard.h"
+#include "queue/tail.h"
 #include "support/unit.h"
 
 #define WORLD_MAY __attribute__((unused)) static
@@ -242,6 +243,11 @@ WORLD_MAY struct message *world_envelope(unsigned recipients, unsigned seed)
     assert_true(arena_printf(arena, &m->header_message_id, "<%u@from.example>", seed));
     assert_true(arena_printf(arena, &m->prefix, "Received: by test; %u\r\n", seed));
     m->service = BYTES("submission");
+    m->class = seed % MAIL_CLASSES;
+    m->credential = seed % 4 * UINT64_C(0x123456789abcdef);
+    if (seed % 16 != 5) /* tags that nobody here knows */
+        assert_true(tail_add(arena, &m->tail, 0xfffffff0 + seed % 8, m->reverse_path) &&
+                    tail_add(arena, &m->tail, seed, BYTES_NONE));
     m->ret = seed % 3;
     m->body = seed % 2;
     m->smtputf8 = seed % 5 == 0;
@@ -283,6 +289,8 @@ WORLD_MAY bool world_envelope_equal(const struct message *a, const struct messag
                 WORLD_SAME(prefix) && a->ret == b->ret && a->body == b->body &&
                 a->smtputf8 == b->smtputf8 && a->needs_smtputf8 == b->needs_smtputf8 &&
                 a->has_ascii_header == b->has_ascii_header && a->is_dsn == b->is_dsn &&
+                a->class == b->class && a->credential == b->credential &&
+                a->not_before_ms == b->not_before_ms && WORLD_SAME(tail) &&
                 a->recipient_count == b->recipient_count && a->content.size == b->content.size;
 
     for (size_t i = 0; same && i < a->recipient_count; i++)

@@ -575,3 +575,43 @@ TEST(shard_accepts_before_the_queue_is_whole)
     world_close(&w);
     world_free(&w);
 }
+
+/* Footers tell the flows of what waits, and so do the records. */
+TEST(flows_are_known_after_a_start)
+{
+    enum { COUNT = 12 };
+    struct world w;
+    struct message_id ids[COUNT];
+
+    world_init_in_memory(&w, SEGMENT);
+    assert_int_equal(world_open(&w), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(world_accept(&w, world_message(2, 100, i), &ids[i]), 0);
+    for (unsigned crashes = 0; crashes < 2; crashes++) {
+        if (crashes == 1)
+            world_crash(&w); /* nothing was written since: closed by the start before */
+        else
+            world_close(&w);
+        assert_int_equal(world_open(&w), 0);
+        for (unsigned i = 0; i < COUNT; i++) {
+            struct message *expected = world_message(2, 100, i);
+            const struct stub *stub = shard_find(w.shard, ids[i]);
+
+            assert_non_null(stub);
+            for (unsigned n = 0; n < 2; n++) {
+                const struct pending *pending = &stub->pendings[n];
+
+                assert_true(bytes_equal(domain_name(pending_domain(pending)),
+                                        expected->recipients[n].domain));
+                assert_true(bytes_equal(flow_tenant(pending->flow), expected->tenant));
+                assert_int_equal(pending->flow->class, expected->class);
+            }
+            message_release(&expected);
+        }
+        /* Three tenants and classes of one number, so three of each domain at most. */
+        assert_in_range(flows_count(w.flows), domains_count(w.flows), 3 * domains_count(w.flows));
+        assert_int_equal(tenants_count(w.flows), 3);
+    }
+    world_close(&w);
+    world_free(&w);
+}

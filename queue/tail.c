@@ -1,0 +1,48 @@
+/* tail.c - entries of a message's tail. */
+#include "queue/tail.h"
+
+#include "queue/bytes_le.h"
+
+enum { ENTRY_LEN = 8 }; /* of its tag and length */
+
+bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value)
+{
+    if (value.len > TAIL_LEN_MAX || tail->len + ENTRY_LEN + value.len > TAIL_LEN_MAX)
+        return false;
+    uint8_t *longer = arena_alloc(arena, tail->len + ENTRY_LEN + value.len);
+    if (longer == NULL)
+        return false;
+    if (tail->len > 0)
+        memcpy(longer, tail->ptr, tail->len);
+    put_u32(longer + tail->len, tag);
+    put_u32(longer + tail->len + 4, (uint32_t)value.len);
+    if (value.len > 0)
+        memcpy(longer + tail->len + ENTRY_LEN, value.ptr, value.len);
+    *tail = (struct bytes){longer, tail->len + ENTRY_LEN + value.len};
+    return true;
+}
+
+bool tail_next(struct bytes *tail, uint32_t *tag_out, struct bytes *value_out)
+{
+    struct bytes rest = *tail;
+    const uint8_t *entry;
+    const uint8_t *value;
+
+    if (!take_bytes(&rest, ENTRY_LEN, &entry) || !take_bytes(&rest, get_u32(entry + 4), &value))
+        return false;
+    *tag_out = get_u32(entry);
+    *value_out = (struct bytes){value, get_u32(entry + 4)};
+    *tail = rest;
+    return true;
+}
+
+bool tail_is_valid(struct bytes tail)
+{
+    struct bytes rest = tail;
+    struct bytes value;
+    uint32_t tag;
+
+    while (tail_next(&rest, &tag, &value))
+        continue;
+    return rest.len == 0 && tail.len <= TAIL_LEN_MAX;
+}

@@ -1,0 +1,19 @@
+/*
+ * tail.h - what a message carries besides its envelope: entries of tag, length, bytes.
+ *
+ * It stands in the accept record as it is. Who does not know a tag passes it on: compaction copies
+ * the whole tail, `ringpost spool dump` shows each entry. Tags are given out here, once, and are
+ * never used for something else; none is yet. An entry is u32 tag, u32 length, then the bytes.
+ */
+#pragma once
+
+#include "base/arena.h"
+
+enum { TAIL_LEN_MAX = 64 * 1024 };
+
+/* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
+must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);
+/* Takes the next entry off; false at the end, or where the rest is none. */
+must_use bool tail_next(struct bytes *tail, uint32_t *tag_out, struct bytes *value_out);
+/* Whole entries and nothing else, of at most TAIL_LEN_MAX bytes. */
+must_use bool tail_is_valid(struct bytes tail);

@@ -1,0 +1,57 @@
+/* test_tail.c - entries of a message's tail. */
+#include "queue/tail.h"
+
+#include <string.h>
+
+#include "support/unit.h"
+
+TEST(tail_gives_back_what_was_added_in_order)
+{
+    struct arena arena;
+    struct bytes tail = BYTES_NONE;
+    struct bytes value;
+    uint32_t tag;
+
+    arena_init(&arena, 1 << 20);
+    assert_true(tail_is_valid(tail));
+    assert_false(tail_next(&tail, &tag, &value));
+    assert_true(tail_add(&arena, &tail, 7, BYTES("seven")));
+    assert_true(tail_add(&arena, &tail, UINT32_MAX, BYTES_NONE));
+    assert_true(tail_add(&arena, &tail, 7, BYTES("again")));
+    assert_true(tail_is_valid(tail));
+    assert_true(tail_next(&tail, &tag, &value) && tag == 7 && bytes_equal(value, BYTES("seven")));
+    assert_true(tail_next(&tail, &tag, &value) && tag == UINT32_MAX && value.len == 0);
+    assert_true(tail_next(&tail, &tag, &value) && tag == 7 && bytes_equal(value, BYTES("again")));
+    assert_false(tail_next(&tail, &tag, &value));
+    assert_int_equal(tail.len, 0);
+    arena_free(&arena);
+}
+
+TEST(tail_cut_anywhere_but_between_entries_is_not_valid)
+{
+    struct arena arena;
+    struct bytes tail = BYTES_NONE;
+
+    arena_init(&arena, 1 << 20);
+    assert_true(tail_add(&arena, &tail, 1, BYTES("one")));
+    assert_true(tail_add(&arena, &tail, 2, BYTES("two")));
+    for (size_t len = 0; len <= tail.len; len++)
+        expect_row(len, tail_is_valid((struct bytes){tail.ptr, len}) == (len % 11 == 0));
+    arena_free(&arena);
+}
+
+TEST(tail_has_a_bound)
+{
+    struct arena arena;
+    struct bytes tail = BYTES_NONE;
+    static const uint8_t value[4096 - 8];
+
+    arena_init(&arena, 4 << 20);
+    for (unsigned i = 0; i < TAIL_LEN_MAX / 4096; i++)
+        assert_true(tail_add(&arena, &tail, i, (struct bytes){value, sizeof(value)}));
+    assert_int_equal(tail.len, TAIL_LEN_MAX);
+    assert_false(tail_add(&arena, &tail, 99, BYTES_NONE));
+    assert_false(tail_add(&arena, &tail, 99, (struct bytes){value, SIZE_MAX}));
+    assert_int_equal(tail.len, TAIL_LEN_MAX);
+    arena_free(&arena);
+}
