@@ -170,7 +170,8 @@ static bool reload(struct program *program, void (*error)(void *context, const c
         config_release(&next);
         return false;
     }
-    if (!listeners_add(&program->listeners, next, error, context)) {
+    bool listens = program->worker_count > 0; /* a program without engines does not */
+    if (listens && !listeners_add(&program->listeners, next, error, context)) {
         config_release(&next);
         return false;
     }
@@ -178,10 +179,12 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
     space_watch_set(program->space_watch, next->min_free_bytes);
-    listeners_leave(&program->listeners, &program->workers[0], next);
+    if (listens)
+        listeners_leave(&program->listeners, &program->workers[0], next);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_call(&program->workers[i], configure, next);
-    listeners_start(&program->listeners, &program->workers[0]);
+    if (listens)
+        listeners_start(&program->listeners, &program->workers[0]);
     config_release(&old);
     log_info("config=%s what=reloaded", LOG_STRING(next->path));
     return true;
