@@ -25,7 +25,8 @@ install(FILES packaging/sysusers.conf DESTINATION lib/sysusers.d RENAME ringpost
 install(FILES ${configured}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME ringpost.conf)
 install(FILES docs/man/ringpost.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES docs/man/ringpost.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
-install(FILES README.md CHANGELOG.md docs/spool.md docs/events.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md CHANGELOG.md docs/spool.md docs/events.md docs/metrics.md
+    DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(FILES ${configured}/ringpost.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 

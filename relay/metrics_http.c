@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/metric.h"
+#include "relay/metrics_accept.h"
 #include "relay/program.h"
 
 enum { METRICS_SIZE_MAX = 4 << 20, METRICS_CONNECTIONS_MAX = 32, METRICS_TIMEOUT_S = 10 };
@@ -36,13 +36,19 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned code, 
 static enum MHD_Result answer_metrics(struct metrics_http *metrics,
                                       struct MHD_Connection *connection)
 {
+    static const char *const types[] = {
+        [EXPOSITION_PROMETHEUS] = "text/plain; version=0.0.4; charset=utf-8",
+        [EXPOSITION_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    };
+    const char *accept =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    enum exposition_format format = metrics_accept(accept != NULL ? bytes_of(accept) : BYTES_NONE);
     struct buf out;
     enum MHD_Result result;
 
     buf_init(&out, METRICS_SIZE_MAX);
-    if (program_metrics(metrics->program, &out))
-        result = answer(connection, MHD_HTTP_OK, buf_bytes(&out),
-                        "text/plain; version=0.0.4; charset=utf-8");
+    if (program_metrics(metrics->program, format, &out))
+        result = answer(connection, MHD_HTTP_OK, buf_bytes(&out), types[format]);
     else
         result = answer(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, BYTES("too many metrics\n"),
                         "text/plain");

@@ -1,5 +1,5 @@
 /*
- * metrics_http.h - GET /metrics (Prometheus text) and GET /health, by libmicrohttpd.
+ * metrics_http.h - GET /metrics, in the format asked for, and GET /health, by libmicrohttpd.
  *
  * A thread of its own; it asks the workers by letter, so a scrape never runs on an engine.
  */

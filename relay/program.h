@@ -77,6 +77,7 @@ struct program_left {
 };
 void program_left(struct program *program, struct program_left *out);
 /* What the system says of this process, under Prometheus' usual names; false when `out` is full. */
-must_use bool program_process_metrics(const struct program *program, struct buf *out);
-/* Prometheus text: the metric table and what is counted on demand. */
-must_use bool program_metrics(struct program *program, struct buf *out);
+void program_process_metrics(const struct program *program, struct exposition *exposition);
+/* The metric table and what is counted on demand. False when `out` is full. */
+must_use bool program_metrics(struct program *program, enum exposition_format format,
+                              struct buf *out);

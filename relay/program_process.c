@@ -45,13 +45,14 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static bool put(struct buf *out, const char *name, const char *type, const char *help, double value)
+static void put(struct exposition *e, const char *name, enum exposition_type type, const char *help,
+                double value)
 {
-    return buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", name, help, name, type, name,
-                      value);
+    exposition_family(e, bytes_of(name), type, help);
+    exposition_real(e, bytes_of(name), value);
 }
 
-bool program_process_metrics(const struct program *program, struct buf *out)
+void program_process_metrics(const struct program *program, struct exposition *e)
 {
     double page = (double)sysconf(_SC_PAGESIZE);
     unsigned long long virtual_pages, resident_pages;
@@ -59,21 +60,19 @@ bool program_process_metrics(const struct program *program, struct buf *out)
 
     read_memory(&virtual_pages, &resident_pages);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    return buf_printf(out,
-                      "# HELP ringpost_build_info The program that runs; always 1\n"
-                      "# TYPE ringpost_build_info gauge\n"
-                      "ringpost_build_info{version=\"%s\"} 1\n",
-                      RINGPOST_VERSION) &&
-           put(out, "process_cpu_seconds_total", "counter", "User and system CPU time",
-               cpu_seconds()) &&
-           put(out, "process_resident_memory_bytes", "gauge", "Memory in use",
-               (double)resident_pages * page) &&
-           put(out, "process_virtual_memory_bytes", "gauge", "Addresses in use",
-               (double)virtual_pages * page) &&
-           put(out, "process_open_fds", "gauge", "Open file descriptors",
-               (double)count_descriptors()) &&
-           put(out, "process_max_fds", "gauge", "File descriptors there may be",
-               (double)limit.rlim_cur) &&
-           put(out, "process_start_time_seconds", "gauge", "When it started, since 1970",
-               (double)clocks_to_wall(clocks_read(), program->started_ms) / 1000);
+    exposition_family(e, BYTES("ringpost_build_info"), EXPOSITION_GAUGE,
+                      "The program that runs; always 1");
+    exposition_labelled(e, "ringpost_build_info", "version", BYTES(RINGPOST_VERSION), 1);
+    put(e, "process_cpu_seconds_total", EXPOSITION_COUNTER, "User and system CPU time",
+        cpu_seconds());
+    put(e, "process_resident_memory_bytes", EXPOSITION_GAUGE, "Memory in use",
+        (double)resident_pages * page);
+    put(e, "process_virtual_memory_bytes", EXPOSITION_GAUGE, "Addresses in use",
+        (double)virtual_pages * page);
+    put(e, "process_open_fds", EXPOSITION_GAUGE, "Open file descriptors",
+        (double)count_descriptors());
+    put(e, "process_max_fds", EXPOSITION_GAUGE, "File descriptors there may be",
+        (double)limit.rlim_cur);
+    put(e, "process_start_time_seconds", EXPOSITION_GAUGE, "When it started, since 1970",
+        (double)clocks_to_wall(clocks_read(), program->started_ms) / 1000);
 }

@@ -92,8 +92,40 @@ struct gauge {
     uint64_t value;
 };
 
-bool program_metrics(struct program *program, struct buf *out)
+/* Families by the pool's name: chores that wait, that are done now, that were. */
+static void put_pool(struct blocking_pool *pool, struct exposition *e)
 {
+    struct blocking_status status;
+
+    blocking_pool_status(pool, &status);
+    const struct {
+        const char *name;
+        enum exposition_type type;
+        const char *help;
+        double value;
+    } families[] = {
+        {"ringpost_pool_waiting", EXPOSITION_GAUGE, "Blocking chores that wait for a thread",
+         status.waiting},
+        {"ringpost_pool_running", EXPOSITION_GAUGE, "Blocking chores that a thread does now",
+         status.running},
+        {"ringpost_pool_done_total", EXPOSITION_COUNTER, "Blocking chores done",
+         (double)status.done},
+        {"ringpost_pool_refused_total", EXPOSITION_COUNTER,
+         "Blocking chores put off because their pool was full", (double)status.refused},
+        {"ringpost_pool_wait_max_seconds", EXPOSITION_GAUGE,
+         "The longest that a blocking chore waited for a thread since the start",
+         (double)status.wait_us_max / 1e6},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+        exposition_family(e, bytes_of(families[i].name), families[i].type, families[i].help);
+        exposition_labelled(e, families[i].name, "pool", bytes_of(status.name), families[i].value);
+    }
+}
+
+bool program_metrics(struct program *program, enum exposition_format format, struct buf *out)
+{
+    struct exposition exposition = {.out = out, .format = format};
     struct program_status status;
     struct space_state space;
 
@@ -130,12 +162,14 @@ bool program_metrics(struct program *program, struct buf *out)
          status.delivery.resting_sites},
     };
 
-    if (!metric_render(out) || !program_process_metrics(program, out))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
-        if (!buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", gauges[i].name,
-                        gauges[i].help, gauges[i].name, gauges[i].name,
-                        (unsigned long long)gauges[i].value))
-            return false;
-    return true;
+    metric_render(&exposition);
+    program_process_metrics(program, &exposition);
+    for (size_t i = 0; i < ARRAY_LEN(gauges); i++) {
+        struct bytes name = bytes_of(gauges[i].name);
+
+        exposition_family(&exposition, name, EXPOSITION_GAUGE, gauges[i].help);
+        exposition_integer(&exposition, name, (int64_t)gauges[i].value);
+    }
+    put_pool(program->shared.segment_pool, &exposition);
+    return exposition_end(&exposition);
 }

@@ -1,20 +1,22 @@
 /* metric.c - rows of numbers, one a thread, and their sum. */
 #include "base/metric.h"
 
-#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
 
+enum { SERIES_MAX = 160 /* a histogram's name with its bucket */ };
+
 static const struct {
     const char *name;
-    const char *type;
+    enum exposition_type type;
     const char *help;
 } metrics[] = {
-#define METRIC_COUNTER(id, name, help) [METRIC_##id] = {name, "counter", help},
-#define METRIC_GAUGE(id, name, help) [METRIC_##id] = {name, "gauge", help},
+#define METRIC_COUNTER(id, name, help) [METRIC_##id] = {name, EXPOSITION_COUNTER, help},
+#define METRIC_GAUGE(id, name, help) [METRIC_##id] = {name, EXPOSITION_GAUGE, help},
 #define METRIC_HISTOGRAM(id, name, help)
 #include "base/metric_table.h"
 #undef METRIC_COUNTER
@@ -169,25 +171,25 @@ static struct bytes family(size_t metric)
     return bytes_slice(name, 0, bytes_find(name, '{', 0));
 }
 
-static bool render_histogram(enum histogram histogram, const int64_t *values, struct buf *out)
+static void render_histogram(struct exposition *e, enum histogram histogram, const int64_t *values)
 {
     const char *name = histograms[histogram].name;
+    char series[SERIES_MAX];
     int64_t count = 0;
 
-    if (!buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, histograms[histogram].help,
-                    name))
-        return false;
+    exposition_family(e, bytes_of(name), EXPOSITION_HISTOGRAM, histograms[histogram].help);
     for (size_t i = 0; i < ARRAY_LEN(buckets); i++) {
         count += values[i];
-        if (!buf_printf(out, "%s_bucket{le=\"%s\"} %" PRId64 "\n", name, buckets[i].le, count))
-            return false;
+        snprintf(series, sizeof(series), "%s_bucket{le=\"%s\"}", name, buckets[i].le);
+        exposition_integer(e, bytes_of(series), count);
     }
-    int64_t us = values[ARRAY_LEN(buckets)];
-    return buf_printf(out, "%s_sum %" PRId64 ".%06" PRId64 "\n%s_count %" PRId64 "\n", name,
-                      us / 1000000, us % 1000000, name, count);
+    snprintf(series, sizeof(series), "%s_sum", name);
+    exposition_real(e, bytes_of(series), (double)values[ARRAY_LEN(buckets)] / 1e6);
+    snprintf(series, sizeof(series), "%s_count", name);
+    exposition_integer(e, bytes_of(series), count);
 }
 
-bool metric_render(struct buf *out)
+void metric_render(struct exposition *e)
 {
     int64_t sums[VALUE_COUNT];
 
@@ -197,16 +199,11 @@ bool metric_render(struct buf *out)
     pthread_mutex_unlock(&lock);
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         struct bytes name = family(i);
-        bool is_first = i == 0 || !bytes_equal(name, family(i - 1));
 
-        if (is_first && !buf_printf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", BYTES_ARG(name),
-                                    metrics[i].help, BYTES_ARG(name), metrics[i].type))
-            return false;
-        if (!buf_printf(out, "%s %" PRId64 "\n", metrics[i].name, sums[i]))
-            return false;
+        if (i == 0 || !bytes_equal(name, family(i - 1)))
+            exposition_family(e, name, metrics[i].type, metrics[i].help);
+        exposition_integer(e, bytes_of(metrics[i].name), sums[i]);
     }
     for (size_t i = 0; i < HISTOGRAM_COUNT; i++)
-        if (!render_histogram((enum histogram)i, sums + first_value((enum histogram)i), out))
-            return false;
-    return true;
+        render_histogram(e, (enum histogram)i, sums + first_value((enum histogram)i));
 }

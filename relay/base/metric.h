@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "base/buf.h"
+#include "base/exposition.h"
 
 enum metric {
 #define METRIC_COUNTER(id, name, help) METRIC_##id,
@@ -39,5 +39,5 @@ int64_t metric_sum(enum metric metric);
 /* One time more; below zero (a clock was set) counts as zero. */
 void metric_observe_us(enum histogram histogram, int64_t us);
 const char *metric_name(enum metric metric);
-/* Every metric in Prometheus text format 0.0.4. False when `out` is full. */
-must_use bool metric_render(struct buf *out);
+/* Every metric of the table; exposition_end() is the caller's. */
+void metric_render(struct exposition *exposition);

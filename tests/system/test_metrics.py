@@ -1,16 +1,31 @@
 """GET /metrics: names, types, units and histograms as Prometheus wants them."""
 
+import pathlib
 import re
 import shutil
 import subprocess
 import urllib.request
 
+import pytest
+
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="[^"\\\n]*"\})? (\S+)$')
 
 
+OPENMETRICS = "application/openmetrics-text"
+PROMETHEUS_ASKS = (f"{OPENMETRICS};version=1.0.0,{OPENMETRICS};version=0.0.1;q=0.75,"
+                   "text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+
+
+def ask(relay, accept=None):
+    """The type and the text of what is answered."""
+    request = urllib.request.Request(f"http://127.0.0.1:{relay.metrics_port}/metrics",
+                                     headers={} if accept is None else {"Accept": accept})
+    with urllib.request.urlopen(request, timeout=10) as r:
+        return r.headers["Content-Type"], r.read().decode()
+
+
 def fetch(relay):
-    with urllib.request.urlopen(f"http://127.0.0.1:{relay.metrics_port}/metrics", timeout=10) as r:
-        return r.read().decode()
+    return ask(relay)[1]
 
 
 def check_as_promtool(text):
@@ -89,3 +104,61 @@ def test_process_and_latencies_are_told(stage):
         buckets = [value for key, value in metrics.items() if key.startswith(f"{name}_bucket")]
         assert buckets == sorted(buckets)
         assert 0 < metrics[f"{name}_sum"] < 3600
+
+
+def test_openmetrics_for_who_asks(stage):
+    sink = stage.sink()
+    relay = stage.ringpost(routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]')
+    relay.submit("a@example.com")
+    relay.wait_empty()
+    for accept in (None, "*/*", "text/plain"):
+        kind, text = ask(relay, accept)
+        assert kind.startswith("text/plain; version=0.0.4") and "# EOF" not in text
+    kind, text = ask(relay, PROMETHEUS_ASKS)
+    assert kind.startswith(f"{OPENMETRICS}; version=1.0.0")
+    assert text.endswith("\n# EOF\n") and text.count("# EOF") == 1
+    types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    units = dict(re.findall(r"^# UNIT (\S+) (\S+)$", text, re.MULTILINE))
+    assert types["ringpost_smtp_commands"] == "counter"
+    assert not [name for name in types if name.endswith("_total")]
+    assert "\nringpost_smtp_commands_total " in text
+    assert units["ringpost_delivery_latency_seconds"] == "seconds"
+    assert units["process_resident_memory_bytes"] == "bytes"
+    assert all(name.endswith("_" + unit) for name, unit in units.items())
+    # The same series in either format.
+    names = [{line.rsplit(" ", 1)[0] for line in each.splitlines() if not line.startswith("#")}
+             for each in (text, fetch(relay))]
+    assert names[0] == names[1]
+
+
+def test_openmetrics_is_read_by_prometheus(stage, tmp_path):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    relay = stage.ringpost()
+    _, text = ask(relay, PROMETHEUS_ASKS)
+    # Prometheus' own reader of the format, which wants times for what it is to store.
+    timed = re.sub(r"^([^#\n].*)$", r"\1 1700000000", text, flags=re.MULTILINE)
+    (tmp_path / "metrics").write_text(timed)
+    done = subprocess.run([promtool, "tsdb", "create-blocks-from", "openmetrics",
+                           tmp_path / "metrics", tmp_path / "blocks"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "error" not in done.stderr.lower(), done.stdout + done.stderr
+
+
+def test_pool_of_segments_is_told(stage):
+    relay = stage.ringpost(routes='[{match: "*", to: ["127.0.0.1:9"]}]')
+    relay.submit("a@example.com")
+    metrics = relay.metrics()
+    assert metrics['ringpost_pool_done_total{pool="segments"}'] >= 1
+    assert metrics['ringpost_pool_waiting{pool="segments"}'] <= 2
+    assert metrics['ringpost_pool_refused_total{pool="segments"}'] == 0
+    assert 0 <= metrics['ringpost_pool_wait_max_seconds{pool="segments"}'] < 60
+
+
+def test_every_metric_is_documented(stage):
+    text = fetch(stage.ringpost())
+    told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+) \|", page, re.MULTILINE))
+    assert listed == told
