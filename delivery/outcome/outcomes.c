@@ -35,6 +35,8 @@ void outcomes_free(struct outcomes **outcomes)
 
     *outcomes = NULL;
     check(outcomes_are_none(o));
+    check(o->in_attempt_count == 0);
+    check(o->settled_count == 0);
     engine_timeout_cancel(o->engine, &o->gathering_timeout);
     slab_free_all(&o->settlements);
     slab_free_all(&o->clearings);
