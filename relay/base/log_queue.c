@@ -101,6 +101,15 @@ static struct ring *ring_take(void)
     return ring;
 }
 
+unsigned log_queue_rings(void)
+{
+    unsigned count = 0;
+
+    for (struct ring *ring = atomic_load(&queue.rings); ring != NULL; ring = ring->next)
+        count++;
+    return count;
+}
+
 /* The ring's end may lie in the middle. */
 static void ring_write(struct ring *ring, uint64_t at, const void *from, size_t len)
 {

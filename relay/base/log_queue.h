@@ -35,6 +35,8 @@ must_use bool log_queue_start(const struct log_sink *sink);
 bool log_queue_is_running(void);
 /* Queues a line of at most LOG_LINE_MAX bytes. False, and counted, when there is no room. */
 bool log_queue_push(const struct log_entry *entry);
+/* How many queues there are: as many as threads ever logged at one time. Any thread. */
+unsigned log_queue_rings(void);
 bool log_queue_flush(unsigned timeout_ms); /* log_flush() */
 /* Ends the writing thread when it has written everything within this time; false when it has not
  * and goes on trying. */
