@@ -213,6 +213,36 @@ TEST(output_is_bounded_when_nobody_reads)
 }
 
 /* The drawing in smtp_server.h names every state of the enum, and no other. */
+static const struct smtp_server *only_session(const struct fixture *f)
+{
+    const struct list_node *node = f->stub.serving.sessions.head.next;
+
+    return container_of(container_of(node, struct session, node), struct smtp_server, session);
+}
+
+/* Who is shed while a commit is under way loses its answer and sends the message again. */
+TEST(session_is_shed_but_for_a_commit_and_its_end)
+{
+    struct fixture f;
+
+    setup(&f);
+    f.stub.rules.holds_commits = true;
+    connect_client(&f);
+    turns(&f);
+    assert_true(smtp_server_can_be_shed(only_session(&f)));
+    say(&f, "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+    assert_true(smtp_server_can_be_shed(only_session(&f)));
+    say(&f, "x\r\n.\r\n");
+    assert_false(smtp_server_can_be_shed(only_session(&f)));
+    chat_stub_release(&f.stub);
+    turns(&f);
+    assert_true(smtp_server_can_be_shed(only_session(&f)));
+    say(&f, "QUIT\r\n");
+    assert_int_equal(chat_stub_sessions(&f.stub), 1); /* it waits for the client's end */
+    assert_false(smtp_server_can_be_shed(only_session(&f)));
+    teardown(&f);
+}
+
 TEST(drawing_and_enum_name_the_same_states)
 {
     static char text[16384];
