@@ -9,6 +9,7 @@
 
 #include "event/event.h"
 #include "queue/segment.h"
+#include "queue/tail.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,6 +23,17 @@ static void look_at(struct bytes b)
 {
     for (size_t i = 0; i < b.len; i++)
         sum += b.ptr[i];
+}
+
+static void look_at_tail(struct bytes tail)
+{
+    struct bytes value;
+    uint32_t tag;
+
+    check(tail.len <= TAIL_LEN_MAX);
+    while (tail_next(&tail, &tag, &value))
+        look_at(value);
+    check(tail.len == 0); /* an accept with another one does not decode */
 }
 
 static void decode_accept(const struct record *record)
@@ -40,6 +52,10 @@ static void decode_accept(const struct record *record)
     look_at(accept.reverse_path);
     look_at(accept.tags);
     look_at(accept.prefix);
+    look_at(accept.tenant);
+    check((unsigned)accept.class < MAIL_CLASSES && accept.not_before_ms >= 0);
+    check(record->version > 1 || (accept.tail.len == 0 && accept.credential == 0));
+    look_at_tail(accept.tail);
     while (accept_next_extent(&accept, &extent))
         count++;
     check(count == accept.extent_count);
@@ -63,9 +79,12 @@ static void decode_footer(const struct record *record, const uint8_t *at)
     if (!footer_open((struct bytes){at, record_size(record->payload.len)}, record->offset, SEED,
                      &reader))
         return;
-    while (footer_next_accept(&reader, &accept))
+    while (footer_next_accept(&reader, &accept)) {
+        look_at(accept.tenant);
+        check((unsigned)accept.class < MAIL_CLASSES && accept.not_before_ms >= 0);
         while (footer_next_recipient(&accept, &domain, &state))
             look_at(domain);
+    }
     while (footer_next_outcome(&reader, &outcome))
         sum += outcome.id;
 }
@@ -150,7 +169,7 @@ static void decode_blocks(const uint8_t *data, size_t size)
         sum += trailer.footer_len;
 }
 
-/* One payload, of each type, behind a checksum that holds. */
+/* One payload, of each type and version, behind a checksum that holds. */
 static void decode_payload(const uint8_t *data, size_t size, unsigned flags)
 {
     /* Exactly as long as the record, so that a byte too far is caught. */
@@ -158,14 +177,18 @@ static void decode_payload(const uint8_t *data, size_t size, unsigned flags)
 
     check(bytes != NULL);
     for (unsigned type = RECORD_PAD; type <= RECORD_FOOTER; type++) {
-        struct record record;
+        for (unsigned version = 1; version <= record_version(type) + 1; version++) {
+            struct record record;
 
-        memcpy(bytes + RECORD_HEADER_LEN, data, size);
-        record_begin(bytes, type, flags & RECORD_MOVED, (uint32_t)size);
-        record_seal(bytes, BASE, BASE, SEED);
-        check(record_read((struct bytes){bytes, record_size(size)}, BASE, SEED, &record) ==
-              RECORD_GOOD);
-        decode(&record, bytes);
+            memcpy(bytes + RECORD_HEADER_LEN, data, size);
+            record_begin(bytes, type, flags & RECORD_MOVED, (uint32_t)size);
+            record_set_version(bytes, version);
+            record_seal(bytes, BASE, BASE, SEED);
+            check(record_read((struct bytes){bytes, record_size(size)}, BASE, SEED, &record) ==
+                  RECORD_GOOD);
+            check(record_is_known(&record) == (version <= record_version(type)));
+            decode(&record, bytes);
+        }
     }
     free(bytes);
 }
