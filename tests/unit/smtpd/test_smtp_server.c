@@ -212,6 +212,37 @@ TEST(output_is_bounded_when_nobody_reads)
     teardown(&f);
 }
 
+static bool can_be_shed(struct fixture *fixture)
+{
+    struct list_node *first = list_first(&fixture->stub.serving.sessions);
+
+    return smtp_server_can_be_shed(container_of(first, struct smtp_server, session.node));
+}
+
+/* An answer to content is to come to its client; one to anything before is worth less than memory. */
+TEST(session_whose_content_is_answered_is_not_shed)
+{
+    struct fixture f;
+
+    setup(&f);
+    f.stub.rules.holds_commits = true;
+    f.stub.rules.later = 1U << ASKS_MAIL;
+    connect_client(&f);
+    say(&f, "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\n");
+    assert_int_equal(metric_sum(METRIC_SMTPD_ASKING), 1);
+    assert_true(can_be_shed(&f));
+    chat_stub_answer(&f.stub, NULL);
+    say(&f, "RCPT TO:<c@d.example>\r\nDATA\r\n");
+    assert_true(can_be_shed(&f));
+    say(&f, ".\r\n");
+    assert_int_equal(metric_sum(METRIC_SMTPD_ASKING), 1);
+    assert_false(can_be_shed(&f));
+    chat_stub_release(&f.stub);
+    turns(&f);
+    assert_true(can_be_shed(&f));
+    teardown(&f);
+}
+
 /* The drawing in smtp_server.h names every state of the enum, and no other. */
 static const struct smtp_server *only_session(const struct fixture *f)
 {
