@@ -383,3 +383,20 @@ TEST(pressure_ends_the_greediest_alone)
     budget_add(-2 * EXCESS);
     teardown(&f);
 }
+
+/* Nobody takes what it would be told: its memory is given back at once. */
+TEST(shed_session_that_does_not_read_is_closed_at_once)
+{
+    struct fixture f;
+
+    setup(&f);
+    turns(&f, 2);
+    assert_true(conn_write(&f.sessions[0]->session.conn, BYTES("x")));
+    session_shed(&f.sessions[0]->session);
+    session_shed(&f.sessions[1]->session);
+    turns(&f, 10);
+    assert_int_equal(f.toy.closed_count, 1);
+    assert_int_equal(f.output_len[0], 0);
+    assert_string_equal(f.output[1], "M"); /* and drains */
+    teardown(&f);
+}
