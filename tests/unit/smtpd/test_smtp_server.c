@@ -219,7 +219,7 @@ static bool can_be_shed(struct fixture *fixture)
     return smtp_server_can_be_shed(container_of(first, struct smtp_server, session.node));
 }
 
-/* An answer to content is to come to its client; one to anything before is worth less than memory. */
+/* The answer to content is to come to its client; one before that is worth less than memory. */
 TEST(session_whose_content_is_answered_is_not_shed)
 {
     struct fixture f;
