@@ -82,15 +82,15 @@ void client_abort(struct smtp_client *client);
 
 /* The only writer of state. */
 void client_enter(struct smtp_client *client, enum client_state state);
-/* Broken: whoever waits for an answer gets the verdict. Returns true: there was progress. */
-bool client_fail(struct smtp_client *client, const struct verdict *verdict);
+/* Broken: whoever waits for an answer gets the judgement. Returns true: there was progress. */
+bool client_fail(struct smtp_client *client, const struct judgement *judgement);
 bool client_fail_ours(struct smtp_client *client, uint16_t subject, uint16_t detail,
                       const char *class, const char *rule, const char *text);
 /* The peer closed it, or sending or receiving failed with -errno. */
 void client_lost(struct smtp_client *client, int error);
 /* The same of one that was about to take a message: where it never carried any, the site must not
- * open the next one at once. `verdict` is what the peer said, NULL: nothing that makes sense. */
-void client_lost_unused(struct smtp_client *client, const struct verdict *verdict);
+ * open the next one at once. `judgement` is what the peer said, NULL: nothing that makes sense. */
+void client_lost_unused(struct smtp_client *client, const struct judgement *judgement);
 void client_quit(struct smtp_client *client);
 /* For what is outstanding now, from now. */
 void client_arm_deadline(struct smtp_client *client);

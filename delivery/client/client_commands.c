@@ -58,11 +58,11 @@ static bool is_of_content(const struct smtp_reply *reply)
 /* The peer does not want to talk to us, here or now: the site may try its next host. */
 static bool refused(struct smtp_client *c, const struct smtp_reply *reply)
 {
-    struct verdict verdict = verdict_of_reply(reply);
+    struct judgement judgement = judgement_of_reply(reply);
 
-    if (verdict.kind == VERDICT_DELIVERED || reply->code / 100 == 3)
+    if (judgement.kind == JUDGEMENT_DELIVERED || reply->code / 100 == 3)
         return fail_code(c, reply);
-    return client_fail(c, &verdict);
+    return client_fail(c, &judgement);
 }
 
 /* --- the session ----------------------------------------------------------------------------- */
@@ -184,12 +184,12 @@ bool perform_mail(struct smtp_client *c)
 static bool on_mail_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
     struct transaction *t = c->transaction;
-    struct verdict verdict = verdict_of_reply(reply);
+    struct judgement judgement = judgement_of_reply(reply);
 
     (void)none;
     if (reply->code / 100 == 3)
         return fail_code(c, reply);
-    if (verdict.kind == VERDICT_DELIVERED) {
+    if (judgement.kind == JUDGEMENT_DELIVERED) {
         bool was_told = t->codes_tell;
 
         t->codes_tell = t->codes_tell && is_of_address(reply);
@@ -207,7 +207,7 @@ static bool on_mail_reply(struct smtp_client *c, const struct smtp_reply *reply,
         c->is_worn = true;
         t->is_put_back = true;
     } else {
-        transaction_refuse_all(t, &verdict);
+        transaction_refuse_all(t, &judgement);
     }
     if (t->walk == WALK_RCPT || t->walk == WALK_DATA)
         t->walk = WALK_REPLIES;
@@ -276,8 +276,8 @@ static bool is_too_many(const struct transaction *t, const struct smtp_reply *re
 
     if (t->accepted > 0)
         return is_53 || (e->class == 0 && (reply->code == 452 || reply->code == 552));
-    return is_53 && first->verdict != NULL &&
-           !(first->verdict->enhanced.subject == 5 && first->verdict->enhanced.detail == 3);
+    return is_53 && first->judgement != NULL &&
+           !(first->judgement->enhanced.subject == 5 && first->judgement->enhanced.detail == 3);
 }
 
 /* Of those that were accepted. */
@@ -301,10 +301,10 @@ static unsigned count_domains(const struct transaction *t)
 
 /* "One domain a transaction", to a recipient whose domain is not the first one's: another
  * transaction, at once. */
-static bool is_too_many_domains(const struct transaction *t, const struct verdict *verdict,
+static bool is_too_many_domains(const struct transaction *t, const struct judgement *judgement,
                                 uint32_t number)
 {
-    return strcmp(verdict->class, CLASS_TOO_MANY_DOMAINS) == 0 &&
+    return strcmp(judgement->class, CLASS_TOO_MANY_DOMAINS) == 0 &&
            pending_domain(t->recipients[number].pending) !=
                pending_domain(t->recipients[0].pending);
 }
@@ -327,26 +327,26 @@ static bool on_rcpt_reply(struct smtp_client *c, const struct smtp_reply *reply,
 {
     struct transaction *t = c->transaction;
     struct transaction_recipient *recipient = &t->recipients[number];
-    struct verdict verdict = verdict_of_reply(reply);
+    struct judgement judgement = judgement_of_reply(reply);
 
     check(number < t->count);
     if (reply->code / 100 == 3)
         return fail_code(c, reply);
     if (t->mail_refused) {
-        t->is_out_of_place = t->is_out_of_place || verdict.kind == VERDICT_DELIVERED;
+        t->is_out_of_place = t->is_out_of_place || judgement.kind == JUDGEMENT_DELIVERED;
         return true;
     }
-    if (verdict.kind == VERDICT_DELIVERED) {
+    if (judgement.kind == JUDGEMENT_DELIVERED) {
         t->codes_tell = t->codes_tell && is_of_address(reply);
         recipient->status = RECIPIENT_ACCEPTED;
         t->accepted++;
         carrier_took(&c->carrier);
-    } else if (is_too_many(t, reply) || is_too_many_domains(t, &verdict, number)) {
+    } else if (is_too_many(t, reply) || is_too_many_domains(t, &judgement, number)) {
         recipient->status = RECIPIENT_AGAIN;
-        learn_limit(c, is_too_many_domains(t, &verdict, number));
+        learn_limit(c, is_too_many_domains(t, &judgement, number));
     } else {
         recipient->status = RECIPIENT_REFUSED;
-        recipient->verdict = transaction_keep(t, &verdict);
+        recipient->judgement = transaction_keep(t, &judgement);
     }
     if (t->uses_bdat && number + 1 == t->ask_count)
         t->content_ms = client_now_ms(c);
@@ -371,7 +371,7 @@ static bool send_lone_dot(struct smtp_client *c)
 static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
     struct transaction *t = c->transaction;
-    struct verdict verdict = verdict_of_reply(reply);
+    struct judgement judgement = judgement_of_reply(reply);
 
     (void)none;
     if (reply->code == 354) {
@@ -388,7 +388,7 @@ static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply,
     if (reply->code / 100 < 4)
         return fail_code(c, reply);
     if (t->accepted > 0)
-        t->verdict = transaction_keep(t, &verdict);
+        t->judgement = transaction_keep(t, &judgement);
     c->needs_rset = t->mail_accepted;
     t->walk = WALK_REPLIES;
     return true;
@@ -397,13 +397,13 @@ static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply,
 static bool on_end_reply(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct transaction *t = c->transaction;
-    struct verdict verdict = verdict_of_reply(reply);
+    struct judgement judgement = judgement_of_reply(reply);
 
     if (reply->code / 100 == 3)
         return fail_code(c, reply);
     if (t->accepted > 0)
-        t->verdict = transaction_keep(t, &verdict);
-    if (t->accepted == 0 || verdict.kind != VERDICT_DELIVERED)
+        t->judgement = transaction_keep(t, &judgement);
+    if (t->accepted == 0 || judgement.kind != JUDGEMENT_DELIVERED)
         return true;
     if (!t->codes_tell || !is_of_content(reply))
         carrier_learn(&c->carrier, CODES_DO_NOT_TELL);

@@ -8,10 +8,10 @@
 #include "delivery/client/transaction.h"
 
 /* The peer ended it, with 421 (RFC 5321 section 3.8) or without. */
-static bool is_ended(const struct verdict *verdict)
+static bool is_ended(const struct judgement *judgement)
 {
-    return verdict->code == 421 ||
-           (verdict->is_ours && strcmp(verdict->rule, "connection-lost") == 0);
+    return judgement->code == 421 ||
+           (judgement->is_ours && strcmp(judgement->rule, "connection-lost") == 0);
 }
 
 /*
@@ -20,45 +20,46 @@ static bool is_ended(const struct verdict *verdict)
  * some say 421 to one message too many, some lose count of their own replies. A fresh connection
  * has no such excuse, unless the peer serves others and says that they are enough.
  */
-static bool is_of_connection(struct smtp_client *c, const struct verdict *verdict)
+static bool is_of_connection(struct smtp_client *c, const struct judgement *judgement)
 {
     const struct transaction *t = c->transaction;
     bool is_of_content = t->sent > 0 || (t->is_all_written && pipeline_is_empty(&c->pipeline));
 
     if (c->messages_done == 0)
-        return verdict->code == 421 && !is_of_content && carrier_is_surplus(&c->carrier, verdict);
-    if (verdict->code == 421)
+        return judgement->code == 421 && !is_of_content &&
+               carrier_is_surplus(&c->carrier, judgement);
+    if (judgement->code == 421)
         return !is_of_content;
-    if (is_ended(verdict))
+    if (is_ended(judgement))
         return !t->was_answered;
-    return verdict->is_ours && strcmp(verdict->class, "protocol") == 0 && t->sent == 0 &&
+    return judgement->is_ours && strcmp(judgement->class, "protocol") == 0 && t->sent == 0 &&
            !t->is_all_written;
 }
 
 /* For the site to learn from: nothing became of a connection that it had let in. */
-static void tell_site(struct smtp_client *c, const struct verdict *verdict, bool was_innocent)
+static void tell_site(struct smtp_client *c, const struct judgement *judgement, bool was_innocent)
 {
     if (c->messages_done > 0 || was_innocent)
         return;
     if (c->transaction->mail_ms == 0) /* not even one message was tried on it */
-        carrier_useless(&c->carrier, verdict);
-    else if (is_ended(verdict))
-        carrier_fruitless(&c->carrier, verdict);
+        carrier_useless(&c->carrier, judgement);
+    else if (is_ended(judgement))
+        carrier_fruitless(&c->carrier, judgement);
 }
 
-bool client_fail(struct smtp_client *c, const struct verdict *verdict)
+bool client_fail(struct smtp_client *c, const struct judgement *judgement)
 {
     if (c->state == CLIENT_CLOSING)
         return false;
     log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(carrier_site_name(&c->carrier)),
-              LOG_TEXT(verdict->text));
+              LOG_TEXT(judgement->text));
     if (!c->has_greeted)
-        carrier_failed(&c->carrier, verdict);
+        carrier_failed(&c->carrier, judgement);
     if (c->transaction != NULL) {
-        bool is_innocent = is_of_connection(c, verdict);
+        bool is_innocent = is_of_connection(c, judgement);
 
-        transaction_break(c, verdict, is_innocent);
-        tell_site(c, verdict, is_innocent);
+        transaction_break(c, judgement, is_innocent);
+        tell_site(c, judgement, is_innocent);
     }
     client_abort(c);
     return true;
@@ -67,10 +68,10 @@ bool client_fail(struct smtp_client *c, const struct verdict *verdict)
 bool client_fail_ours(struct smtp_client *c, uint16_t subject, uint16_t detail, const char *class,
                       const char *rule, const char *text)
 {
-    struct verdict verdict =
-        verdict_of_ours(VERDICT_DEFERRED, subject, detail, class, rule, bytes_of(text));
+    struct judgement judgement =
+        judgement_of_ours(JUDGEMENT_DEFERRED, subject, detail, class, rule, bytes_of(text));
 
-    return client_fail(c, &verdict);
+    return client_fail(c, &judgement);
 }
 
 void client_lost(struct smtp_client *c, int error)
@@ -113,14 +114,14 @@ void client_lost(struct smtp_client *c, int error)
     client_fail_ours(c, 4, 2, "connection", "connection-lost", text);
 }
 
-void client_lost_unused(struct smtp_client *c, const struct verdict *said)
+void client_lost_unused(struct smtp_client *c, const struct judgement *said)
 {
-    struct verdict lost =
-        verdict_of_ours(VERDICT_DEFERRED, 4, 2, "connection", "connection-lost",
-                        BYTES("the peer closed the connection before it was sent any message"));
-    struct verdict unasked =
-        verdict_of_ours(VERDICT_DEFERRED, 5, 0, "protocol", "reply-unexpected",
-                        BYTES("the peer sent a reply that answers no command"));
+    struct judgement lost =
+        judgement_of_ours(JUDGEMENT_DEFERRED, 4, 2, "connection", "connection-lost",
+                          BYTES("the peer closed the connection before it was sent any message"));
+    struct judgement unasked =
+        judgement_of_ours(JUDGEMENT_DEFERRED, 5, 0, "protocol", "reply-unexpected",
+                          BYTES("the peer sent a reply that answers no command"));
     bool has_said = !c->conn.eof && conn_is_open(&c->conn);
 
     if (said == NULL)

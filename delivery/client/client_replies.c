@@ -39,20 +39,20 @@ static bool is_early_refusal(const struct smtp_client *c, const struct smtp_repl
 
 static bool take_unasked(struct smtp_client *c, const struct smtp_reply *reply)
 {
-    struct verdict verdict = verdict_of_reply(reply);
+    struct judgement judgement = judgement_of_reply(reply);
 
     if (c->state == CLIENT_READY) {
         /* An idle connection may be ended by the peer, with or without a 421. */
         if (c->messages_done > 0 || carrier_is_idle(&c->carrier))
             client_abort(c);
         else if (reply->code == 421)
-            client_lost_unused(c, &verdict);
+            client_lost_unused(c, &judgement);
         else
             client_lost_unused(c, NULL);
         return true;
     }
     if (reply->code == 421 || is_early_refusal(c, reply)) /* RFC 5321 section 3.8 */
-        return client_fail(c, &verdict);
+        return client_fail(c, &judgement);
     return client_out_of_step(c);
 }
 
@@ -87,9 +87,9 @@ bool client_take_reply(struct smtp_client *c)
     if (c->transaction != NULL)
         c->transaction->was_answered = c->transaction->was_answered || !is_421;
     if (is_421 || is_premature_end) {
-        struct verdict verdict = verdict_of_reply(&reply);
+        struct judgement judgement = judgement_of_reply(&reply);
 
-        return client_fail(c, &verdict);
+        return client_fail(c, &judgement);
     }
     if (is_premature(c, &sent))
         return client_out_of_step(c);

@@ -1,4 +1,4 @@
-/* transaction.c - the walk of a transaction, and how its recipients get their verdicts. */
+/* transaction.c - the walk of a transaction, and how its recipients get their judgements. */
 #include "delivery/client/transaction.h"
 
 #include <errno.h>
@@ -17,11 +17,11 @@ enum {
 
 static void transaction_end(struct smtp_client *c);
 
-static const struct verdict *verdict_for(const struct transaction *t, uint32_t i)
+static const struct judgement *judgement_for(const struct transaction *t, uint32_t i)
 {
     const struct transaction_recipient *recipient = &t->recipients[i];
 
-    return recipient->status == RECIPIENT_ACCEPTED ? t->verdict : recipient->verdict;
+    return recipient->status == RECIPIENT_ACCEPTED ? t->judgement : recipient->judgement;
 }
 
 /* --- settling -------------------------------------------------------------------------------- */
@@ -66,16 +66,16 @@ static void settle(struct smtp_client *c)
     struct settlement *settlement = NULL;
 
     for (uint32_t i = 0; i < t->count; i++) {
-        const struct verdict *verdict = verdict_for(t, i);
+        const struct judgement *judgement = judgement_for(t, i);
 
-        if (verdict == NULL) { /* RECIPIENT_AGAIN */
+        if (judgement == NULL) { /* RECIPIENT_AGAIN */
             carrier_requeue(&c->carrier, t->recipients[i].pending);
             continue;
         }
         if (settlement == NULL)
             settlement =
                 settlement_begin(c->carrier.outcomes, t->shard, t->message, &facts, t->count);
-        settlement_add(settlement, t->recipients[i].pending, verdict);
+        settlement_add(settlement, t->recipients[i].pending, judgement);
     }
     if (settlement != NULL)
         settlement_commit(&settlement);
@@ -113,24 +113,26 @@ static void transaction_end(struct smtp_client *c)
 }
 
 /* All of it was sent, and nobody said what became of it. */
-static const struct verdict *keep_unknown(struct transaction *t, const struct verdict *verdict)
+static const struct judgement *keep_unknown(struct transaction *t,
+                                            const struct judgement *judgement)
 {
-    struct verdict unknown;
+    struct judgement unknown;
     struct bytes text;
 
     if (!arena_printf(&t->client->arena, &text,
                       "the whole message was sent, but it is not known what became of it (%.*s): "
                       "it may arrive twice",
-                      BYTES_ARG(verdict->text)))
+                      BYTES_ARG(judgement->text)))
         text = BYTES("it is not known what became of it: it may arrive twice");
-    unknown = verdict_of_ours(VERDICT_DEFERRED, 4, 2, "unknown", "reply-missing", text);
+    unknown = judgement_of_ours(JUDGEMENT_DEFERRED, 4, 2, "unknown", "reply-missing", text);
     return transaction_keep(t, &unknown);
 }
 
-void transaction_break(struct smtp_client *c, const struct verdict *verdict, bool is_of_connection)
+void transaction_break(struct smtp_client *c, const struct judgement *judgement,
+                       bool is_of_connection)
 {
     struct transaction *t = c->transaction;
-    bool is_unknown = verdict->is_ours && t->is_all_written && conn_output_len(&c->conn) == 0;
+    bool is_unknown = judgement->is_ours && t->is_all_written && conn_output_len(&c->conn) == 0;
     uint32_t unknown_count = t->accepted;
 
     if (t->is_over)
@@ -139,18 +141,18 @@ void transaction_break(struct smtp_client *c, const struct verdict *verdict, boo
         requeue(t);
         return;
     }
-    const struct verdict *kept =
-        is_unknown ? keep_unknown(t, verdict) : transaction_keep(t, verdict);
+    const struct judgement *kept =
+        is_unknown ? keep_unknown(t, judgement) : transaction_keep(t, judgement);
 
-    if (t->verdict == NULL && t->accepted > 0)
-        t->verdict = kept;
+    if (t->judgement == NULL && t->accepted > 0)
+        t->judgement = kept;
     for (uint32_t i = 0; i < t->count; i++) {
         struct transaction_recipient *recipient = &t->recipients[i];
 
         /* Where the content went along with the envelope these may be taken as well. */
         if (recipient->status == RECIPIENT_ASKED) {
             recipient->status = RECIPIENT_REFUSED;
-            recipient->verdict = kept;
+            recipient->judgement = kept;
             unknown_count++;
         }
     }
@@ -220,10 +222,10 @@ static void start(struct transaction *t)
     metric_inc(METRIC_DELIVERY_ATTEMPTS);
     if (c->messages_done > 0)
         metric_inc(METRIC_DELIVERY_REUSES);
-    const struct verdict *verdict = transaction_check(t);
+    const struct judgement *judgement = transaction_check(t);
 
-    if (verdict != NULL) {
-        transaction_refuse_all(t, verdict);
+    if (judgement != NULL) {
+        transaction_refuse_all(t, judgement);
         settle(c);
         transaction_end(c);
         return;
@@ -253,7 +255,7 @@ static void no_callback(void *context, struct pending *pending)
 /* Its recipients end: nothing was said to the peer about them yet. */
 static void clear_damaged(struct transaction *t)
 {
-    struct verdict verdict = clearing_damaged();
+    struct judgement judgement = clearing_damaged();
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
     struct list pendings;
 
@@ -264,7 +266,7 @@ static void clear_damaged(struct transaction *t)
     }
     while (!list_is_empty(&pendings))
         clearing_start(t->client->carrier.outcomes, t->shard, &pendings, CLEARING_RECIPIENTS_MAX,
-                       &verdict, &facts, no_callback, NULL);
+                       &judgement, &facts, no_callback, NULL);
 }
 
 /* To be loaded again later. */

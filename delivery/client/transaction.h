@@ -6,7 +6,7 @@
  *                                    '--nobody accepted, or MAIL refused ---------------^
  *
  * This is how far the sending half has come. With REPLIES and nothing outstanding it is done: every
- * recipient has a verdict, and all of them are settled in one commit.
+ * recipient has a judgement, and all of them are settled in one commit.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ enum recipient_status {
 
 struct transaction_recipient {
     struct pending *pending;
-    const struct verdict *verdict;
+    const struct judgement *judgement;
     struct bytes address; /* with A-labels, where the peer needs them; else empty */
     uint8_t status;
 };
@@ -61,10 +61,10 @@ struct transaction {
     bool uses_utf8;            /* SMTPUTF8 is said with MAIL */
     struct bytes reverse_path; /* as the peer can take it */
     struct transaction_recipient *recipients;
-    const struct verdict *verdict; /* of those who were accepted */
-    uint64_t size;                 /* prefix and content */
-    uint64_t sent;                 /* of it, before stuffing */
-    struct bytes piece;            /* read from the spool, not sent yet */
+    const struct judgement *judgement; /* of those who were accepted */
+    uint64_t size;                     /* prefix and content */
+    uint64_t sent;                     /* of it, before stuffing */
+    struct bytes piece;                /* read from the spool, not sent yet */
     struct dot_writer dots;
     int64_t began_wall_ms, began_ms, mail_ms, content_ms; /* content_ms 0: not begun */
     int32_t wait_ms;
@@ -76,16 +76,16 @@ void transaction_begin(struct smtp_client *client, const struct pull *pull);
 bool transaction_send(struct smtp_client *client);
 /* The connection is over: settles, or puts back in line what cannot have been seen by the peer.
  * So it does with all of it where it is the connection's fault, not the message's. */
-void transaction_break(struct smtp_client *client, const struct verdict *verdict,
+void transaction_break(struct smtp_client *client, const struct judgement *judgement,
                        bool is_of_connection);
 /* Lets go of it without any outcome: the program ends. */
 void transaction_abandon(struct smtp_client *client);
 
-/* transaction_verdict.c */
-/* A verdict for the recipients that have none: of the peer's reply to MAIL, DATA, the dot. */
-void transaction_refuse_all(struct transaction *t, const struct verdict *verdict);
-/* Copies a verdict for as long as the transaction lives. */
-const struct verdict *transaction_keep(struct transaction *t, const struct verdict *verdict);
+/* transaction_judgement.c */
+/* A judgement for the recipients that have none: of the peer's reply to MAIL, DATA, the dot. */
+void transaction_refuse_all(struct transaction *t, const struct judgement *judgement);
+/* Copies a judgement for as long as the transaction lives. */
+const struct judgement *transaction_keep(struct transaction *t, const struct judgement *judgement);
 
 /* transaction_content.c: writes content as far as the output has room; true on progress. */
 bool transaction_send_content(struct smtp_client *client);
@@ -93,14 +93,14 @@ bool transaction_send_content(struct smtp_client *client);
 bool transaction_write_whole(struct smtp_client *client);
 
 /* transaction_check.c: what the peer cannot take, NULL if it can. */
-const struct verdict *transaction_check(struct transaction *t);
+const struct judgement *transaction_check(struct transaction *t);
 /* A notification of ours in the form that the peer takes: none is lost for its encoding. */
 void transaction_fit(struct transaction *t);
 bool transaction_is_8bit(const struct transaction *t);
 
-/* transaction_address.c: whether SMTPUTF8 is needed, and how the sender is written; a verdict where
- * the peer cannot take any of it. */
-const struct verdict *transaction_check_utf8(struct transaction *t);
+/* transaction_address.c: whether SMTPUTF8 is needed, and how the sender is written; a judgement
+ * where the peer cannot take any of it. */
+const struct judgement *transaction_check_utf8(struct transaction *t);
 /* Of its recipients those whose address the peer cannot take; sets ask_count. */
 void transaction_refuse_utf8(struct transaction *t);
 struct bytes transaction_recipient_address(const struct transaction *t, uint32_t number);

@@ -40,15 +40,15 @@ static bool header_is_utf8(const struct message *m)
     return m->needs_smtputf8 && !m->has_ascii_header;
 }
 
-static const struct verdict *cannot(struct transaction *t, struct bytes text)
+static const struct judgement *cannot(struct transaction *t, struct bytes text)
 {
-    struct verdict verdict =
-        verdict_of_ours(VERDICT_BOUNCED, 6, 7, "content", "peer-smtputf8", text);
+    struct judgement judgement =
+        judgement_of_ours(JUDGEMENT_BOUNCED, 6, 7, "content", "peer-smtputf8", text);
 
-    return transaction_keep(t, &verdict);
+    return transaction_keep(t, &judgement);
 }
 
-const struct verdict *transaction_check_utf8(struct transaction *t)
+const struct judgement *transaction_check_utf8(struct transaction *t)
 {
     const struct message *m = t->message;
 
@@ -75,7 +75,7 @@ const struct verdict *transaction_check_utf8(struct transaction *t)
 
 void transaction_refuse_utf8(struct transaction *t)
 {
-    const struct verdict *verdict = NULL;
+    const struct judgement *judgement = NULL;
     uint32_t asked = 0;
 
     t->ask_count = t->count;
@@ -92,11 +92,12 @@ void transaction_refuse_utf8(struct transaction *t)
             t->recipients[asked++] = asked_one;
             continue;
         }
-        if (verdict == NULL)
-            verdict = cannot(t, BYTES("the recipient's address needs SMTPUTF8, which the receiving "
-                                      "server does not offer"));
+        if (judgement == NULL)
+            judgement =
+                cannot(t, BYTES("the recipient's address needs SMTPUTF8, which the receiving "
+                                "server does not offer"));
         recipient->status = RECIPIENT_REFUSED;
-        recipient->verdict = verdict;
+        recipient->judgement = judgement;
     }
     t->ask_count = asked;
 }

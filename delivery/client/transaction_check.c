@@ -30,15 +30,16 @@ void transaction_fit(struct transaction *t)
     t->message = plain;
 }
 
-static const struct verdict *cannot(struct transaction *t, uint16_t subject, uint16_t detail,
-                                    const char *class, const char *rule, struct bytes text)
+static const struct judgement *cannot(struct transaction *t, uint16_t subject, uint16_t detail,
+                                      const char *class, const char *rule, struct bytes text)
 {
-    struct verdict verdict = verdict_of_ours(VERDICT_BOUNCED, subject, detail, class, rule, text);
+    struct judgement judgement =
+        judgement_of_ours(JUDGEMENT_BOUNCED, subject, detail, class, rule, text);
 
-    return transaction_keep(t, &verdict);
+    return transaction_keep(t, &judgement);
 }
 
-const struct verdict *transaction_check(struct transaction *t)
+const struct judgement *transaction_check(struct transaction *t)
 {
     const struct smtp_extensions *e = &t->client->extensions;
     struct bytes text;
@@ -51,10 +52,10 @@ const struct verdict *transaction_check(struct transaction *t)
             text = BYTES("the message is larger than the receiving server takes");
         return cannot(t, 3, 4, "message-too-large", "peer-size", text);
     }
-    const struct verdict *verdict = transaction_check_utf8(t);
+    const struct judgement *judgement = transaction_check_utf8(t);
 
-    if (verdict != NULL)
-        return verdict;
+    if (judgement != NULL)
+        return judgement;
     /* RFC 6152 section 3: convert or return; converting would break signatures. */
     if (!e->eightbitmime && transaction_is_8bit(t))
         return cannot(t, 6, 3, "content", "peer-8bitmime",

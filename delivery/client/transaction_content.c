@@ -28,7 +28,7 @@ static void on_read(struct content_read *read, int result, struct bytes piece)
         return;
     }
     if (result == -EBADMSG) { /* it never gets better */
-        struct verdict damaged = clearing_damaged();
+        struct judgement damaged = clearing_damaged();
 
         client_fail(c, &damaged);
         return;

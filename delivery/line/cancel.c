@@ -59,15 +59,15 @@ static void no_callback(void *context, struct pending *pending)
 
 static void end_some(struct delivery *delivery, struct batch *batch)
 {
-    struct verdict verdict =
-        verdict_of_ours(VERDICT_CANCELLED, 7, 0, "cancelled", "operator", bytes_of(batch->reason));
+    struct judgement judgement = judgement_of_ours(JUDGEMENT_CANCELLED, 7, 0, "cancelled",
+                                                   "operator", bytes_of(batch->reason));
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
 
     while (!list_is_empty(&batch->pendings) && clearing_has_room(delivery->outcomes)) {
         struct stub *stub = pending_stub(first_pending(&batch->pendings));
 
         clearing_start(delivery->outcomes, delivery_shard(delivery, stub), &batch->pendings,
-                       CLEARING_RECIPIENTS_MAX, &verdict, &facts, no_callback, NULL);
+                       CLEARING_RECIPIENTS_MAX, &judgement, &facts, no_callback, NULL);
     }
 }
 

@@ -104,25 +104,26 @@ void carrier_left(struct carrier *carrier)
 }
 
 /* The source has to rest, and its host may be tried from another. */
-static bool is_of_source(const struct verdict *verdict)
+static bool is_of_source(const struct judgement *judgement)
 {
-    return verdict->rule != NULL && strcmp(verdict->rule, FAILED_SOURCE) == 0;
+    return judgement->rule != NULL && strcmp(judgement->rule, FAILED_SOURCE) == 0;
 }
 
-static void remember_failure(struct carrier *carrier, const struct verdict *verdict)
+static void remember_failure(struct carrier *carrier, const struct judgement *judgement)
 {
     struct site *site = carrier->site;
     struct host *host = hosts_find(site->hosts, &carrier->address);
     char ip[ADDRESS_TEXT_MAX];
 
-    if (is_of_source(verdict))
+    if (is_of_source(judgement))
         egress_failed(carrier->egress->egress, engine_now_ms(carrier->engine));
     else if (host != NULL)
         host_failed(host, engine_now_ms(carrier->engine));
-    site->is_refused = verdict->kind == VERDICT_BOUNCED && (!site->has_failed || site->is_refused);
+    site->is_refused =
+        judgement->kind == JUDGEMENT_BOUNCED && (!site->has_failed || site->is_refused);
     address_format(&carrier->address, ip);
     struct site_failure failure = {
-        .verdict = *verdict,
+        .judgement = *judgement,
         .host = carrier->host_name,
         .ip = bytes_of(ip),
         .source = carrier->egress->source,
@@ -136,54 +137,54 @@ static void remember_failure(struct carrier *carrier, const struct verdict *verd
 /* A host that serves other connections of ours is not broken, it has enough of them; if it said so
  * itself, these may also be other engines'. Only of one that says nothing it must be this host that
  * has let one in: the next host is to be tried for one that is down. */
-static bool has_enough(const struct carrier *carrier, const struct verdict *verdict)
+static bool has_enough(const struct carrier *carrier, const struct judgement *judgement)
 {
     struct site *site = carrier->site;
     const struct host *host = hosts_find(site->hosts, &carrier->address);
     bool is_in = host != NULL && host->ready > 0;
 
-    if (is_of_source(verdict) || (verdict->is_ours && !is_in))
+    if (is_of_source(judgement) || (judgement->is_ours && !is_in))
         return false;
     return egress_turned_away(carrier->egress->egress, &carrier->egress->waiter,
-                              !verdict->is_ours && verdict->kind == VERDICT_DEFERRED,
+                              !judgement->is_ours && judgement->kind == JUDGEMENT_DEFERRED,
                               engine_now_ms(carrier->engine));
 }
 
 /* It gets in line for the next one that may be opened. */
-static void tell_enough(const struct carrier *carrier, const struct verdict *verdict)
+static void tell_enough(const struct carrier *carrier, const struct judgement *judgement)
 {
     struct site *site = carrier->site;
 
     log_limited(LOG_LEVEL_INFO, "site=%s source=%s connections_allowed=%u why=%s",
                 LOG_TEXT(site->name), LOG_STRING(carrier->egress->source->name),
-                egress_allowed(carrier->egress->egress), LOG_TEXT(verdict->text));
+                egress_allowed(carrier->egress->egress), LOG_TEXT(judgement->text));
     site_dirty(site);
 }
 
-void carrier_failed(struct carrier *carrier, const struct verdict *verdict)
+void carrier_failed(struct carrier *carrier, const struct judgement *judgement)
 {
     metric_inc(METRIC_DELIVERY_CONNECTS_FAILED);
     opened(carrier);
-    if (!has_enough(carrier, verdict)) {
-        remember_failure(carrier, verdict);
+    if (!has_enough(carrier, judgement)) {
+        remember_failure(carrier, judgement);
         return;
     }
-    tell_enough(carrier, verdict);
+    tell_enough(carrier, judgement);
 }
 
-void carrier_useless(struct carrier *carrier, const struct verdict *verdict)
+void carrier_useless(struct carrier *carrier, const struct judgement *judgement)
 {
-    remember_failure(carrier, verdict);
+    remember_failure(carrier, judgement);
 }
 
-void carrier_fruitless(struct carrier *carrier, const struct verdict *verdict)
+void carrier_fruitless(struct carrier *carrier, const struct judgement *judgement)
 {
     struct site *site = carrier->site;
 
     if (site->fruitless < FRUITLESS_MAX)
         site->fruitless++;
     if (site->fruitless == FRUITLESS_MAX)
-        remember_failure(carrier, verdict);
+        remember_failure(carrier, judgement);
 }
 
 void carrier_fruitful(struct carrier *carrier)
@@ -196,11 +197,11 @@ void carrier_fruitful(struct carrier *carrier)
     egress_served(carrier->egress->egress, engine_now_ms(carrier->engine));
 }
 
-bool carrier_is_surplus(struct carrier *carrier, const struct verdict *verdict)
+bool carrier_is_surplus(struct carrier *carrier, const struct judgement *judgement)
 {
     if (!egress_turned_out(carrier->egress->egress, engine_now_ms(carrier->engine)))
         return false;
-    tell_enough(carrier, verdict);
+    tell_enough(carrier, judgement);
     return true;
 }
 

@@ -72,8 +72,8 @@ const struct source *carrier_source(const struct carrier *carrier);
 struct bytes carrier_site_name(const struct carrier *carrier);
 
 void carrier_ready(struct carrier *carrier);
-/* It never became ready: `verdict` says why. */
-void carrier_failed(struct carrier *carrier, const struct verdict *verdict);
+/* It never became ready: `judgement` says why. */
+void carrier_failed(struct carrier *carrier, const struct judgement *judgement);
 /* Nor that: not worth waiting for any more. */
 void carrier_given_up(struct carrier *carrier);
 /* It is not ready any more, and not idle. */
@@ -88,13 +88,13 @@ void carrier_took(struct carrier *carrier);
 /* A message came to an end on it, well or not: the site serves. */
 void carrier_fruitful(struct carrier *carrier);
 /* It became ready and broke before any message was tried on it. */
-void carrier_useless(struct carrier *carrier, const struct verdict *verdict);
+void carrier_useless(struct carrier *carrier, const struct judgement *judgement);
 /* It became ready, and the peer ended it before any message came to an end on it. A few of these
  * one after the other, and its host rests as one that does not answer. */
-void carrier_fruitless(struct carrier *carrier, const struct verdict *verdict);
+void carrier_fruitless(struct carrier *carrier, const struct judgement *judgement);
 /* Whether others carry mail, of whatever engine, while the peer turned this one away: then the site
  * has as many connections as it may have now. */
-bool carrier_is_surplus(struct carrier *carrier, const struct verdict *verdict);
+bool carrier_is_surplus(struct carrier *carrier, const struct judgement *judgement);
 
 /* The rule of a failure that says nothing of the host but of our own address. */
 #define FAILED_SOURCE "source-address"

@@ -167,8 +167,8 @@ void constraint_of_destination(const struct destination *d, struct constraint *o
     if (d->lookup == NULL && d->state == DESTINATION_REFUSED) {
         out->name = "no-route";
         out->until_ms = to_wall(d->delivery, d->expires_ms);
-        set_rule(out, "%s", d->verdict.rule);
-        set_detail(out, d->verdict.text);
+        set_rule(out, "%s", d->judgement.rule);
+        set_detail(out, d->judgement.text);
         return;
     }
     out->name = "looking-up";

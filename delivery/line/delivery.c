@@ -124,11 +124,11 @@ void delivery_configure(struct delivery *delivery, const struct delivery_setting
 
 static void clear_damaged(struct delivery *delivery, struct pending *pending)
 {
-    struct verdict verdict = clearing_damaged();
+    struct judgement judgement = clearing_damaged();
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
 
     clearing_start_one(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)), pending,
-                       &verdict, &facts);
+                       &judgement, &facts);
 }
 
 void delivery_due(void *context, struct shard *shard, struct pending *pending)

@@ -21,18 +21,18 @@ enum {
 
 /* What each answer without hosts means to a recipient. */
 static const struct {
-    enum verdict_kind kind;
+    enum judgement_kind kind;
     uint16_t subject, detail; /* RFC 3463, RFC 7505 section 4.1 */
     const char *class;
     const char *rule;
 } refusals[] = {
-    [MX_OK] = {VERDICT_DEFERRED, 4, 4, "routing", "dns"},
-    [MX_NXDOMAIN] = {VERDICT_BOUNCED, 1, 2, "bad-domain", "dns-nxdomain"},
-    [MX_NULL] = {VERDICT_BOUNCED, 1, 10, "null-mx", "dns-null-mx"},
-    [MX_NO_ADDRESS] = {VERDICT_BOUNCED, 4, 4, "routing", "dns-no-address"},
-    [MX_LOOP] = {VERDICT_BOUNCED, 4, 6, "routing", "dns-loop"},
-    [MX_UNROUTABLE] = {VERDICT_BOUNCED, 4, 4, "routing", "dns-unroutable"},
-    [MX_FAILED] = {VERDICT_DEFERRED, 4, 3, "dns", "dns-failed"},
+    [MX_OK] = {JUDGEMENT_DEFERRED, 4, 4, "routing", "dns"},
+    [MX_NXDOMAIN] = {JUDGEMENT_BOUNCED, 1, 2, "bad-domain", "dns-nxdomain"},
+    [MX_NULL] = {JUDGEMENT_BOUNCED, 1, 10, "null-mx", "dns-null-mx"},
+    [MX_NO_ADDRESS] = {JUDGEMENT_BOUNCED, 4, 4, "routing", "dns-no-address"},
+    [MX_LOOP] = {JUDGEMENT_BOUNCED, 4, 6, "routing", "dns-loop"},
+    [MX_UNROUTABLE] = {JUDGEMENT_BOUNCED, 4, 4, "routing", "dns-unroutable"},
+    [MX_FAILED] = {JUDGEMENT_DEFERRED, 4, 3, "dns", "dns-failed"},
 };
 
 static void go_idle(struct destination *d)
@@ -218,9 +218,9 @@ static void refuse(struct destination *d, enum mx_status status, const char *not
     d->note = strdup(note);
     check(d->note != NULL);
     d->state = DESTINATION_REFUSED;
-    d->verdict =
-        verdict_of_ours(refusals[status].kind, refusals[status].subject, refusals[status].detail,
-                        refusals[status].class, refusals[status].rule, bytes_of(d->note));
+    d->judgement =
+        judgement_of_ours(refusals[status].kind, refusals[status].subject, refusals[status].detail,
+                          refusals[status].class, refusals[status].rule, bytes_of(d->note));
     d->expires_ms = MAX(expires_ms, now_ms + REFUSED_TTL_MIN_MS);
     if (status == MX_FAILED)
         d->expires_ms = MIN(d->expires_ms, now_ms + FAILED_TTL_MS);
@@ -294,8 +294,8 @@ static void refuse_waiting(struct destination *d)
         }
         struct shard *shard = delivery_shard(delivery, pending_stub(first_pending(&d->waiting)));
 
-        clearing_start(delivery->outcomes, shard, &d->waiting, CLEARING_RECIPIENTS_MAX, &d->verdict,
-                       &facts, on_taken, d);
+        clearing_start(delivery->outcomes, shard, &d->waiting, CLEARING_RECIPIENTS_MAX,
+                       &d->judgement, &facts, on_taken, d);
     }
 }
 
@@ -446,10 +446,10 @@ void destinations_expire_waiting(struct delivery *delivery)
 
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)
 {
-    struct verdict verdict =
-        verdict_of_ours(VERDICT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
+    struct judgement judgement =
+        judgement_of_ours(JUDGEMENT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
     struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
 
     clearing_start_one(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)), pending,
-                       &verdict, &facts);
+                       &judgement, &facts);
 }

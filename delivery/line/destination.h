@@ -33,11 +33,11 @@ struct destination {
     const struct route *route;
     struct lookup *lookup;
     int64_t lookup_began_ms, lookup_ms;
-    int64_t expires_ms;     /* monotonic: ask again then */
-    int64_t idle_since_ms;  /* nothing waits */
-    bool wants_wake;        /* its site's rest ends when it is found */
-    struct verdict verdict; /* REFUSED */
-    char *note;             /* its text; else NULL */
+    int64_t expires_ms;         /* monotonic: ask again then */
+    int64_t idle_since_ms;      /* nothing waits */
+    bool wants_wake;            /* its site's rest ends when it is found */
+    struct judgement judgement; /* REFUSED */
+    char *note;                 /* its text; else NULL */
 };
 
 /* Found or made; NULL when there are too many. One in which nothing waits is kept for a while for

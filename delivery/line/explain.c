@@ -262,7 +262,7 @@ bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struc
         !put_constraint(out, &c) ||
         !put_text(out, ',', "route",
                   d != NULL && d->route != NULL ? bytes_of(d->route->match) : BYTES_NONE) ||
-        !put_text(out, ',', "no_route", is_refused ? d->verdict.text : BYTES_NONE))
+        !put_text(out, ',', "no_route", is_refused ? d->judgement.text : BYTES_NONE))
         return false;
     if (d != NULL && d->site != NULL && (!put_key(out, ',', "site") || !put_site(d->site, out)))
         return false;

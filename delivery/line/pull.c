@@ -178,8 +178,8 @@ void site_fail_some(struct site *site)
         struct stub *stub = pending_stub(first_pending(&destination->waiting));
 
         site->fail_left -= clearing_start(delivery->outcomes, delivery_shard(delivery, stub),
-                                          &destination->waiting, site->fail_left, &failure->verdict,
-                                          &facts, on_taken, NULL);
+                                          &destination->waiting, site->fail_left,
+                                          &failure->judgement, &facts, on_taken, NULL);
     }
     site->fail_left = 0;
     site_dirty(site);

@@ -197,7 +197,7 @@ void site_starve(struct site *site)
 
 void site_set_failure(struct site *site, const struct site_failure *failure)
 {
-    struct bytes text = bytes_slice(failure->verdict.text, 0, FAILURE_TEXT_MAX);
+    struct bytes text = bytes_slice(failure->judgement.text, 0, FAILURE_TEXT_MAX);
     struct site_failure *copy =
         malloc(sizeof(*copy) + text.len + failure->host.len + failure->ip.len);
 
@@ -205,7 +205,7 @@ void site_set_failure(struct site *site, const struct site_failure *failure)
     uint8_t *at = (uint8_t *)(copy + 1);
 
     *copy = *failure;
-    copy->verdict.text = bytes_put(text, &at);
+    copy->judgement.text = bytes_put(text, &at);
     copy->host = bytes_put(failure->host, &at);
     copy->ip = bytes_put(failure->ip, &at);
     free(site->failure);

@@ -33,7 +33,7 @@ struct site_egress {
 
 /* The last connection that did not become ready; one allocation. */
 struct site_failure {
-    struct verdict verdict;
+    struct judgement judgement;
     struct bytes host; /* empty: none was tried */
     struct bytes ip;
     const struct source *source; /* NULL: none was tried */
@@ -78,7 +78,7 @@ struct site {
 
 static inline struct bytes site_failure_text(const struct site *site)
 {
-    return site->failure == NULL ? BYTES_NONE : site->failure->verdict.text;
+    return site->failure == NULL ? BYTES_NONE : site->failure->judgement.text;
 }
 
 /* Found or made; the caller is a destination and holds it until site_put(). */

@@ -59,8 +59,8 @@ static void exhausted(struct site *site, int64_t until_ms)
 
     if (!site->has_failed && until_ms == INT64_MAX) {
         struct site_failure failure = {
-            .verdict = verdict_of_ours(
-                VERDICT_DEFERRED, 4, 4, "connection", "no-source",
+            .judgement = judgement_of_ours(
+                JUDGEMENT_DEFERRED, 4, 4, "connection", "no-source",
                 BYTES("none of the site's addresses can be reached from our source addresses")),
             .began_ms = engine_wall_ms(site->delivery->engine),
         };
@@ -75,7 +75,7 @@ static void exhausted(struct site *site, int64_t until_ms)
     if (site->has_failed) {
         struct site_failure *failure = site->failure;
 
-        failure->verdict.kind = site->is_refused ? VERDICT_BOUNCED : VERDICT_DEFERRED;
+        failure->judgement.kind = site->is_refused ? JUDGEMENT_BOUNCED : JUDGEMENT_DEFERRED;
         site->fail_left = MIN(site->waiting_count, (size_t)FAIL_MAX);
         for (size_t i = 0; i < site->egress_count; i++)
             if (site->egresses[i].source == failure->source)
@@ -83,7 +83,7 @@ static void exhausted(struct site *site, int64_t until_ms)
         log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s ip=%s why=%s",
                     LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000,
                     LOG_TEXT(failure->host), LOG_TEXT(failure->ip),
-                    LOG_TEXT(failure->verdict.text));
+                    LOG_TEXT(failure->judgement.text));
     }
     site->has_failed = false;
     site_dirty(site);

@@ -19,7 +19,7 @@ struct clearing {
     struct arena arena;
     struct outcomes *outcomes;
     struct shard *shard;
-    struct verdict verdict;
+    struct judgement judgement;
     struct attempt_facts facts;
     size_t count;
     struct pending **pendings;
@@ -63,14 +63,14 @@ static void settle(struct clearing *c, struct message *message)
         settlement_begin(c->outcomes, c->shard, message, &c->facts, c->count);
 
     for (size_t i = 0; i < c->count; i++)
-        settlement_add(settlement, c->pendings[i], &c->verdict);
+        settlement_add(settlement, c->pendings[i], &c->judgement);
     settlement_commit(&settlement);
 }
 
-struct verdict clearing_damaged(void)
+struct judgement clearing_damaged(void)
 {
-    return verdict_of_ours(
-        VERDICT_BOUNCED, 6, 0, "damaged", "content-damaged",
+    return judgement_of_ours(
+        JUDGEMENT_BOUNCED, 6, 0, "damaged", "content-damaged",
         BYTES("this message was damaged on our disk before it could be delivered, and what was "
               "damaged is lost; please send it again"));
 }
@@ -82,8 +82,8 @@ static void settle_damaged(struct clearing *c)
 
     message_id_format(c->load.stub->id, id);
     log_error("id=%s recipients=%zu envelope=damaged notification=lost", id, c->count);
-    if (c->verdict.kind == VERDICT_DEFERRED)
-        c->verdict = clearing_damaged();
+    if (c->judgement.kind == JUDGEMENT_DEFERRED)
+        c->judgement = clearing_damaged();
     settle(c, NULL);
 }
 
@@ -102,7 +102,7 @@ static void on_loaded(struct load *load, int result, struct message *message)
     struct clearing *c = container_of(load, struct clearing, load);
     struct outcomes *outcomes = c->outcomes;
     /* A sector that cannot be read may be read later, but not later than its time. */
-    bool is_lost = result == -EBADMSG || (result == -EIO && c->verdict.kind == VERDICT_EXPIRED);
+    bool is_lost = result == -EBADMSG || (result == -EIO && c->judgement.kind == JUDGEMENT_EXPIRED);
 
     if (is_lost && !load->envelope_only) {
         /* Without its content the notification still says what matters. */
@@ -138,7 +138,7 @@ static void load_next(struct outcomes *outcomes)
 
 static struct clearing *clearing_new(struct outcomes *outcomes, struct shard *shard,
                                      struct stub *stub, size_t recipient_max,
-                                     const struct verdict *verdict,
+                                     const struct judgement *judgement,
                                      const struct attempt_facts *facts)
 {
     struct clearing *c = slab_alloc(&outcomes->clearings);
@@ -148,11 +148,11 @@ static struct clearing *clearing_new(struct outcomes *outcomes, struct shard *sh
         .load = {.stub = stub, .done = on_loaded},
         .outcomes = outcomes,
         .shard = shard,
-        .verdict = *verdict,
+        .judgement = *judgement,
         .facts = *facts,
     };
     arena_init(&c->arena, ARENA_MAX);
-    c->verdict.text = keep(c, verdict->text);
+    c->judgement.text = keep(c, judgement->text);
     c->facts.source = keep(c, facts->source);
     c->facts.source_ip = keep(c, facts->source_ip);
     c->facts.site = keep(c, facts->site);
@@ -163,7 +163,8 @@ static struct clearing *clearing_new(struct outcomes *outcomes, struct shard *sh
     list_node_init(&c->node);
     list_node_init(&c->load.node);
     /* What bounces may have to be returned. */
-    c->load.envelope_only = verdict->kind == VERDICT_DEFERRED || verdict->kind == VERDICT_CANCELLED;
+    c->load.envelope_only =
+        judgement->kind == JUDGEMENT_DEFERRED || judgement->kind == JUDGEMENT_CANCELLED;
     return c;
 }
 
@@ -183,7 +184,7 @@ static void start(struct clearing *c)
 }
 
 size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct list *waiting,
-                      size_t recipient_max, const struct verdict *verdict,
+                      size_t recipient_max, const struct judgement *judgement,
                       const struct attempt_facts *facts,
                       void (*taken)(void *context, struct pending *pending), void *context)
 {
@@ -194,8 +195,8 @@ size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct lis
     check(count_max > 0);
     struct stub *stub = pending_stub(container_of(node, struct pending, link));
     struct clearing *c =
-        clearing_new(outcomes, shard, stub, MIN(count_max, (size_t)stub->recipient_count), verdict,
-                     facts);
+        clearing_new(outcomes, shard, stub, MIN(count_max, (size_t)stub->recipient_count),
+                     judgement, facts);
 
     while (c->count < count_max && (node = list_first(waiting)) != NULL) {
         struct pending *pending = container_of(node, struct pending, link);
@@ -214,9 +215,9 @@ size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct lis
 }
 
 void clearing_start_one(struct outcomes *outcomes, struct shard *shard, struct pending *pending,
-                        const struct verdict *verdict, const struct attempt_facts *facts)
+                        const struct judgement *judgement, const struct attempt_facts *facts)
 {
-    struct clearing *c = clearing_new(outcomes, shard, pending_stub(pending), 1, verdict, facts);
+    struct clearing *c = clearing_new(outcomes, shard, pending_stub(pending), 1, judgement, facts);
 
     check(!list_is_linked(&pending->link));
     pending_occupy(pending);

@@ -18,18 +18,18 @@ bool clearing_has_room(const struct outcomes *outcomes);
 
 /* Takes the waiting recipients from the front of `waiting` that are of the same message as the
  * first one, a message of `shard`, at most recipient_max. They must be READY, with their bits
- * cleared by the caller through `taken`, which is called for each. Text of verdict and facts is
+ * cleared by the caller through `taken`, which is called for each. Text of judgement and facts is
  * copied. Returns how many were taken. */
 size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct list *waiting,
-                      size_t recipient_max, const struct verdict *verdict,
+                      size_t recipient_max, const struct judgement *judgement,
                       const struct attempt_facts *facts,
                       void (*taken)(void *context, struct pending *pending), void *context);
 /* The same for one pending in no list. */
 void clearing_start_one(struct outcomes *outcomes, struct shard *shard, struct pending *pending,
-                        const struct verdict *verdict, const struct attempt_facts *facts);
+                        const struct judgement *judgement, const struct attempt_facts *facts);
 
 /* Content or envelope of a message do not read back for good: it ends here, with a bounce. */
-struct verdict clearing_damaged(void);
+struct judgement clearing_damaged(void);
 
 /* The program ends: those that are not being read yet stay unfinished. */
 void clearing_drop_waiting(struct outcomes *outcomes);

@@ -1,5 +1,5 @@
 /*
- * outcome.c - settlements: verdicts become outcomes, notifications and one commit.
+ * outcome.c - settlements: judgements become outcomes, notifications and one commit.
  *
  *   begin -> add... -> commit: (failures may wait for others of the message: gathering.h)
  *         -> (read the beginning of content that a notification returns)
@@ -21,14 +21,14 @@
 
 enum { ARENA_MAX = 16 * 1024 * 1024 };
 
-struct verdict verdict_of_reply(const struct smtp_reply *reply)
+struct judgement judgement_of_reply(const struct smtp_reply *reply)
 {
     struct classification c = classify_reply(reply->code, reply->enhanced, reply->text);
-    enum verdict_kind kind = reply->code < 300   ? VERDICT_DELIVERED
-                             : reply->code < 500 ? VERDICT_DEFERRED
-                                                 : VERDICT_BOUNCED;
+    enum judgement_kind kind = reply->code < 300   ? JUDGEMENT_DELIVERED
+                               : reply->code < 500 ? JUDGEMENT_DEFERRED
+                                                   : JUDGEMENT_BOUNCED;
 
-    return (struct verdict){
+    return (struct judgement){
         .kind = kind,
         .code = (uint16_t)reply->code,
         .enhanced = reply->enhanced,
@@ -38,13 +38,14 @@ struct verdict verdict_of_reply(const struct smtp_reply *reply)
     };
 }
 
-struct verdict verdict_of_ours(enum verdict_kind kind, uint16_t subject, uint16_t detail,
-                               const char *class, const char *rule, struct bytes text)
+struct judgement judgement_of_ours(enum judgement_kind kind, uint16_t subject, uint16_t detail,
+                                   const char *class, const char *rule, struct bytes text)
 {
-    return (struct verdict){
+    return (struct judgement){
         .kind = kind,
         .is_ours = true,
-        .enhanced = {kind == VERDICT_BOUNCED || kind == VERDICT_CANCELLED ? 5 : 4, subject, detail},
+        .enhanced = {kind == JUDGEMENT_BOUNCED || kind == JUDGEMENT_CANCELLED ? 5 : 4, subject,
+                     detail},
         .text = text,
         .class = class,
         .rule = rule,
@@ -109,33 +110,33 @@ static void decide(struct settlement *s, struct settled *r)
     int64_t accepted = settled_accepted_ms(s, r);
 
     r->retry_end_ms = retry_end_ms(rule, accepted);
-    switch (r->verdict.kind) {
-    case VERDICT_DELIVERED:
+    switch (r->judgement.kind) {
+    case JUDGEMENT_DELIVERED:
         r->kind = EVENT_DELIVERED;
         metric_inc(METRIC_DELIVERY_DELIVERED);
         metric_observe_us(HISTOGRAM_DELIVERY,
                           (engine_now_ms(s->outcomes->engine) - accepted) * 1000);
         return;
-    case VERDICT_BOUNCED:
+    case JUDGEMENT_BOUNCED:
         r->kind = EVENT_BOUNCED;
         metric_inc(METRIC_DELIVERY_BOUNCED);
         return;
-    case VERDICT_EXPIRED:
+    case JUDGEMENT_EXPIRED:
         r->kind = EVENT_EXPIRED;
         metric_inc(METRIC_DELIVERY_EXPIRED);
         return;
-    case VERDICT_CANCELLED:
+    case JUDGEMENT_CANCELLED:
         r->kind = EVENT_CANCELLED;
         metric_inc(METRIC_DELIVERY_CANCELLED);
         return;
-    case VERDICT_DEFERRED:
+    case JUDGEMENT_DEFERRED:
         break;
     }
     r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
                                        engine_now_ms(s->outcomes->engine));
     r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
     if (r->kind == EVENT_EXPIRED)
-        r->verdict.rule = "retry.max_age";
+        r->judgement.rule = "retry.max_age";
     metric_inc(r->kind == EVENT_DEFERRED ? METRIC_DELIVERY_DEFERRED : METRIC_DELIVERY_EXPIRED);
 }
 
@@ -143,9 +144,9 @@ static void decide(struct settlement *s, struct settled *r)
 static struct bytes keep_text(struct settlement *s, struct bytes text)
 {
     const struct settled *last = s->count > 0 ? &s->recipients[s->count - 1] : NULL;
-    bool is_same = last != NULL && bytes_equal(last->verdict.text, text);
+    bool is_same = last != NULL && bytes_equal(last->judgement.text, text);
 
-    return is_same ? last->verdict.text : keep(s, text);
+    return is_same ? last->judgement.text : keep(s, text);
 }
 
 void settlement_move(struct settlement *to, const struct settled *r,
@@ -156,11 +157,12 @@ void settlement_move(struct settlement *to, const struct settled *r,
     check(to->count < to->count_max);
     *moved = *r;
     moved->facts = facts;
-    moved->verdict.text = keep_text(to, r->verdict.text);
+    moved->judgement.text = keep_text(to, r->judgement.text);
     to->count++;
 }
 
-void settlement_add(struct settlement *s, struct pending *pending, const struct verdict *verdict)
+void settlement_add(struct settlement *s, struct pending *pending,
+                    const struct judgement *judgement)
 {
     check(s->count < s->count_max);
     check(pending->state == PENDING_READY);
@@ -170,8 +172,8 @@ void settlement_add(struct settlement *s, struct pending *pending, const struct 
 
     r->pending = pending;
     r->facts = &s->facts;
-    r->verdict = *verdict;
-    r->verdict.text = keep_text(s, verdict->text);
+    r->judgement = *judgement;
+    r->judgement.text = keep_text(s, judgement->text);
     s->count++;
     s->outcomes->settled_count++;
     decide(s, r);
@@ -198,14 +200,14 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
         .site = f->site,
         .mx_host = f->mx_host,
         .mx_ip = f->mx_ip,
-        .reply_is_ours = r->verdict.is_ours,
-        .reply_code = r->verdict.code,
-        .enhanced_class = r->verdict.enhanced.class,
-        .enhanced_subject = r->verdict.enhanced.subject,
-        .enhanced_detail = r->verdict.enhanced.detail,
-        .reply_text = r->verdict.text,
-        .class = bytes_of(r->verdict.class),
-        .rule = bytes_of(r->verdict.rule),
+        .reply_is_ours = r->judgement.is_ours,
+        .reply_code = r->judgement.code,
+        .enhanced_class = r->judgement.enhanced.class,
+        .enhanced_subject = r->judgement.enhanced.subject,
+        .enhanced_detail = r->judgement.enhanced.detail,
+        .reply_text = r->judgement.text,
+        .class = bytes_of(r->judgement.class),
+        .rule = bytes_of(r->judgement.rule),
     };
     if (m == NULL)
         return;

@@ -1,10 +1,11 @@
 /*
  * outcome.h - from a reply, or a failure of ours, to each recipient's durable outcome.
  *
- * A verdict is what was said; an outcome is what becomes of one recipient because of it: delivered,
- * deferred until the next try, bounced, expired. A settlement collects the recipients of one
- * message that came to an end together, writes the notifications they cause (dsn.h) and gives all
- * of it to the shard in one commit, so that no failure is told twice and none is forgotten.
+ * A judgement is what was said; an outcome is what becomes of one recipient because of it:
+ * delivered, deferred until the next try, bounced, expired. A settlement collects the recipients
+ * of one message that came to an end together, writes the notifications they cause (dsn.h) and
+ * gives all of it to the shard in one commit, so that no failure is told twice and none is
+ * forgotten.
  *
  * Thread: the engine's.
  */
@@ -13,16 +14,16 @@
 #include "delivery/outcome/outcomes.h"
 #include "smtp/reply.h"
 
-enum verdict_kind {
-    VERDICT_DELIVERED,
-    VERDICT_DEFERRED, /* for now; the retry rule says when again, or that its time is over */
-    VERDICT_BOUNCED,
-    VERDICT_EXPIRED,   /* too old, without another try */
-    VERDICT_CANCELLED, /* by an operator */
+enum judgement_kind {
+    JUDGEMENT_DELIVERED,
+    JUDGEMENT_DEFERRED, /* for now; the retry rule says when again, or that its time is over */
+    JUDGEMENT_BOUNCED,
+    JUDGEMENT_EXPIRED,   /* too old, without another try */
+    JUDGEMENT_CANCELLED, /* by an operator */
 };
 
-struct verdict {
-    enum verdict_kind kind;
+struct judgement {
+    enum judgement_kind kind;
     bool is_ours; /* nobody replied this: we say it */
     uint16_t code;
     struct smtp_enhanced enhanced;
@@ -32,10 +33,10 @@ struct verdict {
 };
 
 /* The text is the reply's: copy it to keep it. */
-struct verdict verdict_of_reply(const struct smtp_reply *reply);
+struct judgement judgement_of_reply(const struct smtp_reply *reply);
 /* A sentence of ours. The enhanced code's class follows from the kind. */
-struct verdict verdict_of_ours(enum verdict_kind kind, uint16_t subject, uint16_t detail,
-                               const char *class, const char *rule, struct bytes text);
+struct judgement judgement_of_ours(enum judgement_kind kind, uint16_t subject, uint16_t detail,
+                                   const char *class, const char *rule, struct bytes text);
 
 /* What the recipients of one attempt share. Text is copied. */
 struct attempt_facts {
@@ -54,7 +55,7 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
                                     size_t recipient_max);
 /* The pending is READY, busy, unlinked and of the message; it is the shard's from here on. */
 void settlement_add(struct settlement *settlement, struct pending *pending,
-                    const struct verdict *verdict);
+                    const struct judgement *judgement);
 /* Frees the settlement once everything is durable. A failure may wait some seconds for others of
  * its message (gathering.h). */
 void settlement_commit(struct settlement **settlement);

@@ -35,17 +35,17 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
 {
     if (s->message == NULL)
         return false;
-    switch (r->verdict.kind) {
-    case VERDICT_CANCELLED:
+    switch (r->judgement.kind) {
+    case JUDGEMENT_CANCELLED:
         return false;
-    case VERDICT_DELIVERED:
+    case JUDGEMENT_DELIVERED:
         *action_out = DSN_RELAYED;
         if (r->facts->peer_has_dsn)
             return false;
         break;
-    case VERDICT_DEFERRED:
-    case VERDICT_BOUNCED:
-    case VERDICT_EXPIRED:
+    case JUDGEMENT_DEFERRED:
+    case JUDGEMENT_BOUNCED:
+    case JUDGEMENT_EXPIRED:
         *action_out = r->kind == EVENT_DEFERRED ? DSN_DELAYED : DSN_FAILED;
         if (r->kind == EVENT_DEFERRED && !is_delay_due(s, r))
             return false;
@@ -57,7 +57,7 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
 static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action action)
 {
     static const uint8_t classes[] = {[DSN_FAILED] = 5, [DSN_DELAYED] = 4, [DSN_RELAYED] = 2};
-    struct smtp_enhanced status = r->verdict.enhanced;
+    struct smtp_enhanced status = r->judgement.enhanced;
 
     /* RFC 3463 section 3.5: delivery time expired, of a transient failure. */
     if (r->kind == EVENT_EXPIRED)
@@ -83,11 +83,11 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
             .recipient = settled_recipient(s, r),
             .action = action,
             .status = status_of(r, action),
-            .is_ours = r->verdict.is_ours,
-            .code = r->verdict.code,
-            .enhanced = r->verdict.enhanced,
-            .text = r->verdict.text,
-            .mx_host = r->verdict.is_ours ? BYTES_NONE : r->facts->mx_host,
+            .is_ours = r->judgement.is_ours,
+            .code = r->judgement.code,
+            .enhanced = r->judgement.enhanced,
+            .text = r->judgement.text,
+            .mx_host = r->judgement.is_ours ? BYTES_NONE : r->facts->mx_host,
             .attempt_ms = r->facts->is_attempt ? r->facts->started_ms : 0,
             .retry_until_ms = outcomes_wall_ms(s->outcomes, r->retry_end_ms),
         };

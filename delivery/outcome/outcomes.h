@@ -45,7 +45,7 @@ struct outcomes *outcomes_create(struct engine *engine, const struct outcome_set
 void outcomes_free(struct outcomes **outcomes);
 /* The engine's own shard, whose room is asked for before anything is begun. */
 void outcomes_set_home(struct outcomes *outcomes, struct shard *home);
-/* Verdicts from now on are decided by these. */
+/* Judgements from now on are decided by these. */
 void outcomes_configure(struct outcomes *outcomes, const struct outcome_settings *settings);
 /* The program ends: what waits for others of its message is committed, what waits to be read stays
  * unfinished, and nothing waits from here on. */

@@ -10,7 +10,7 @@
 struct settled {
     struct pending *pending;
     const struct attempt_facts *facts; /* the settlement's, or of where it was moved from */
-    struct verdict verdict;
+    struct judgement judgement;
     enum event_kind kind;
     int64_t next_attempt_ms; /* monotonic; 0: none */
     int64_t retry_end_ms;    /* monotonic */
