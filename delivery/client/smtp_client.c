@@ -276,7 +276,7 @@ static void client_leave(struct carrier *carrier)
         client_quit(c);
     else if (!c->has_greeted)
         client_abort(c);
-    /* TRANSACTION: next_message() sees that the program stops. */
+    /* TRANSACTION: next_message() sees that the program stops, or that its source leaves. */
 }
 
 static void client_break_off(struct carrier *carrier)

@@ -35,6 +35,7 @@ void carrier_init(struct carrier *carrier, const struct carrier_opening *opening
     list_node_init(&carrier->in_idle);
     list_push_back(&site->carriers, &carrier->in_site);
     site->carrier_count++;
+    site_egress_opened(carrier->egress);
     delivery->carrier_count++;
 }
 
@@ -67,8 +68,7 @@ static void forgive(struct carrier *carrier)
     struct site *site = carrier->site;
     struct host *host = hosts_find(site->hosts, &carrier->address);
 
-    site->has_failed = false;
-    site_rest(site, 0);
+    site->trouble = SITE_TROUBLE_NONE;
     if (host != NULL)
         host_succeeded(host);
     egress_succeeded(carrier->egress->egress);
@@ -119,18 +119,16 @@ static void remember_failure(struct carrier *carrier, const struct judgement *ju
         egress_failed(carrier->egress->egress, engine_now_ms(carrier->engine));
     else if (host != NULL)
         host_failed(host, engine_now_ms(carrier->engine));
-    site->is_refused =
-        judgement->kind == JUDGEMENT_BOUNCED && (!site->has_failed || site->is_refused);
     address_format(&carrier->address, ip);
     struct site_failure failure = {
         .judgement = *judgement,
         .host = carrier->host_name,
         .ip = bytes_of(ip),
-        .source = carrier->egress->source,
+        .source = bytes_of(carrier->egress->source->name),
         .began_ms = carrier->opened_wall_ms,
     };
 
-    site_set_failure(site, &failure);
+    site_set_failure(site, &failure, judgement->kind == JUDGEMENT_BOUNCED);
     site_dirty(site);
 }
 
@@ -222,7 +220,7 @@ void carrier_gone(struct carrier *carrier)
     list_remove(&carrier->in_site);
     delivery->carrier_count--;
     site->carrier_count--;
-    egress_connect_end(carrier->egress->egress);
+    site_egress_closed(&carrier->egress);
     site_dirty(site);
     site_check_unused(site);
     delivery_check_stopped(delivery);
@@ -312,7 +310,7 @@ bool carrier_is_finished(const struct carrier *carrier, unsigned messages_done,
 {
     const struct site *site = carrier->site;
 
-    if (site->delivery->is_stopping || !site->is_current ||
+    if (site->delivery->is_stopping || carrier->egress->is_leaving ||
         messages_done >= stricter(messages_max, limits_messages(&site->limits)))
         return true;
     return (messages_done >= GIVE_WAY_AFTER ||

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "delivery/line/destination.h"
+#include "delivery/line/provider.h"
 #include "delivery/line/router.h"
 #include "delivery/line/suspend.h"
 #include "delivery/outcome/retry.h"
@@ -63,18 +64,19 @@ static void name_retry(const struct delivery *delivery, const struct pending *pe
 }
 
 /* The last one stands in no file. */
-static void name_egress_rule(const struct site *site, const struct egress_rule *rule,
-                             struct constraint *out)
+void constraint_name_limit(const struct delivery_settings *settings, const struct egress_rule *rule,
+                           struct constraint *out)
 {
-    const struct delivery_settings *settings = site->use->settings;
     size_t number = 0;
 
     while (number + 1 < settings->egress_rule_count && &settings->egress_rules[number] != rule)
         number++;
-    if (number + 1 < settings->egress_rule_count)
-        set_rule(out, "delivery.sites[%zu] (match %s)", number, rule->match);
-    else
+    if (number + 1 >= settings->egress_rule_count)
         set_rule(out, "delivery.sites (default)");
+    else if (rule->provider != NULL)
+        set_rule(out, "delivery.sites[%zu] (provider %s)", number, rule->provider);
+    else
+        set_rule(out, "delivery.sites[%zu] (match %s)", number, rule->match);
 }
 
 void constraint_name_suspension(const struct suspension *rule, struct constraint *out)
@@ -106,23 +108,46 @@ void constraint_name_suspension(const struct suspension *rule, struct constraint
 
 /* --- sites ------------------------------------------------------------------------------------ */
 
-/* Some egress waits: for a slot of its own, or for one of the process. */
+static void name_connections(const struct site *site, const struct limits *limits,
+                             struct constraint *out)
+{
+    constraint_name_limit(site->delivery->settings, limits_connections_rule(limits), out);
+    set_rule(out, " connections %u", limits_connections(limits));
+}
+
+/* Whether it is the limit of the site's own rules, or its provider's, that has no slot left. */
+static bool name_limit_of(const struct site *site, const struct site_egress *e,
+                          struct constraint *out)
+{
+    const struct egress *provider = egress_provider(e->egress);
+    struct limits limits;
+
+    if ((provider == NULL || !site->own.is_default) &&
+        egress_connections(e->egress) >= limits_connections(&site->own)) {
+        name_connections(site, &site->own, out);
+        return true;
+    }
+    if (provider == NULL)
+        return false;
+    limits_of_provider(&limits, site->delivery->settings, site->provider);
+    if (egress_connections(provider) < limits_connections(&limits))
+        return false;
+    name_connections(site, &limits, out);
+    set_rule(out, " to all sites of provider %s", site->provider->name);
+    return true;
+}
+
+/* Some egress waits: for a slot of its own, of its provider's, or for one of the process. */
 static void name_connection_limit(const struct site *site, struct constraint *out)
 {
     const struct delivery_settings *settings = site->delivery->settings;
-    unsigned max = limits_connections(&site->limits);
 
-    for (size_t i = 0; i < site->egress_count; i++) {
-        const struct site_egress *e = &site->egresses[i];
-
-        if (!e->is_waiting || egress_connections(e->egress) >= max)
-            continue;
-        set_rule(out, "delivery.connections %u",
-                 settings->connections_max != 0 ? settings->connections_max : 5000);
-        return;
-    }
-    name_egress_rule(site, site->limits.connections, out);
-    set_rule(out, " connections %u", max);
+    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (e->is_waiting && name_limit_of(site, e, out))
+            return;
+    set_rule(out, "delivery.connections %u",
+             settings->connections_max != 0 ? settings->connections_max
+                                            : (unsigned)DELIVERY_CONNECTIONS_DEFAULT);
 }
 
 static void constraint_of_site(const struct site *site, struct constraint *out)
@@ -141,16 +166,15 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
         set_rule(out, "built in: no attempts without room for their outcomes in the spool and for "
                       "their events in the event files");
     } else if (strcmp(out->name, "message-rate") == 0) {
-        name_egress_rule(site, site->limits.rate, out);
+        constraint_name_limit(site->delivery->settings, limits_rate_rule(&site->limits), out);
         set_rule(out, " rate %g/s", limits_rate(&site->limits));
     } else if (strcmp(out->name, "connection-limit") == 0) {
         name_connection_limit(site, out);
     } else if (strcmp(out->name, "peer-refuses-more-connections") == 0) {
         set_rule(out, "built in: no more connections than the peer lets in");
     } else if (strcmp(out->name, "connections-busy") == 0) {
-        name_egress_rule(site, site->limits.connections, out);
-        set_rule(out, " connections %u", limits_connections(&site->limits));
-    } else if (site->has_failed) {
+        name_connections(site, &site->limits, out);
+    } else if (site->trouble != SITE_TROUBLE_NONE) {
         set_detail(out, site_failure_text(site)); /* of the host before the one that is tried now */
     }
 }
@@ -207,8 +231,8 @@ static void constraint_of_scheduled(const struct delivery *delivery, const struc
         return;
     }
     /* Due before the rest is over it would only be given back: the rest is what holds it. */
-    if (site != NULL && site->resting_until_ms > now_ms &&
-        due_ms <= site->resting_until_ms + POSTPONED_SLACK_MS) {
+    if (site != NULL && site->state == SITE_RESTING &&
+        due_ms <= site->rest.until_ms + POSTPONED_SLACK_MS) {
         constraint_of_site(site, out);
         out->until_ms = MAX(out->until_ms, due_wall_ms(delivery, pending));
         return;

@@ -13,7 +13,9 @@
 enum { CONSTRAINT_RULE_MAX = 1024, CONSTRAINT_DETAIL_MAX = 512 };
 
 struct delivery;
+struct delivery_settings;
 struct destination;
+struct egress_rule;
 struct message;
 struct pending;
 struct suspension;
@@ -33,3 +35,6 @@ void constraint_of_pending(const struct delivery *delivery, const struct pending
 void constraint_of_destination(const struct destination *destination, struct constraint *out);
 /* Adds the rule's name alone; any thread. */
 void constraint_name_suspension(const struct suspension *rule, struct constraint *out);
+/* Adds the rule's key alone. */
+void constraint_name_limit(const struct delivery_settings *settings, const struct egress_rule *rule,
+                           struct constraint *out);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "delivery/line/constraint.h"
+#include "delivery/line/site_state.h"
 #include "delivery/line/source.h"
 #include "delivery/outcome/retry.h"
 #include "dns/mx.h"
@@ -39,9 +40,17 @@ struct route {
     bool use_mx;          /* false: the targets; true: MX of the first target's name */
 };
 
+/* Sets of mail hosts that judge us as one (provider.h). */
+struct provider_rule {
+    const char *name;
+    size_t mx_count;
+    const char *const *mx; /* patterns as in routes, of the names of MX hosts */
+};
+
 /* What one egress may do: limits.h says which rules count for a site. */
 struct egress_rule {
-    const char *match;     /* domain, host or site pattern; "*" */
+    const char *match;     /* domain, host or site pattern; "*"; empty where it is a provider's */
+    const char *provider;  /* name; NULL: `match` says what it is for */
     unsigned connections;  /* at once, of the whole process */
     double messages_per_s; /* 0: no limit */
     unsigned messages_per_connection;
@@ -59,6 +68,8 @@ struct delivery_settings {
     const struct retry_rule *retries; /* at least one; last is "*" */
     size_t egress_rule_count;
     const struct egress_rule *egress_rules; /* at least one; last is "*" */
+    size_t provider_count;
+    const struct provider_rule *providers;
     struct mx_rules mx;
     unsigned connections_max; /* of the whole process */
     unsigned connect_timeout_s;
@@ -155,7 +166,9 @@ void delivery_sites(struct delivery *delivery, void (*line)(void *context, struc
                     void *context);
 
 struct delivery_status {
-    uint64_t waiting, in_attempt, committing, connections, sites, destinations, resting_sites;
+    uint64_t waiting, in_attempt, committing, connections, sites, destinations;
+    uint64_t site_states[SITE_STATE_COUNT];
+    uint64_t resting_sites; /* of these, failing or resting */
     uint64_t unheld; /* broken invariant: waiting with nothing that will wake it, as found by the
                         last look (unheld.h); must stay 0 */
 };

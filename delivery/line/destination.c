@@ -99,13 +99,33 @@ static void cancel_lookup(struct destination *d)
     lookup_over(d->delivery);
 }
 
-static void detach(struct destination *d)
+/* Out of its site, which is the caller's to put; NULL: it was in none. */
+static struct site *leave_site(struct destination *d)
 {
-    if (d->site == NULL)
-        return;
+    struct site *site = d->site;
+
+    if (site == NULL)
+        return NULL;
+    d->site = NULL;
     list_remove(&d->in_turns);
-    d->site->waiting_count -= d->waiting_count;
-    site_put(&d->site);
+    site->waiting_count -= d->waiting_count;
+    if (site->waiting_count == 0)
+        site_emptied(site);
+    return site;
+}
+
+static void put(struct site *site)
+{
+    if (site != NULL)
+        site_put(&site);
+}
+
+static void put_former(struct destination *d)
+{
+    struct site *former = d->former;
+
+    d->former = NULL;
+    put(former);
 }
 
 void destination_free(struct destination **destination)
@@ -117,7 +137,8 @@ void destination_free(struct destination **destination)
     *destination = NULL;
     check(d->waiting_count == 0);
     cancel_lookup(d);
-    detach(d);
+    put_former(d);
+    put(leave_site(d));
     list_remove(&d->in_waiting);
     list_remove(&d->in_all);
     list_remove(&d->in_idle);
@@ -188,8 +209,8 @@ void destination_remove(struct destination *d, struct pending *pending)
     list_remove(&pending->link);
     d->waiting_count--;
     d->delivery->waiting_count--;
-    if (d->site != NULL)
-        d->site->waiting_count--;
+    if (d->site != NULL && --d->site->waiting_count == 0)
+        site_emptied(d->site);
     if (d->waiting_count > 0)
         return;
     list_remove(&d->in_turns);
@@ -213,7 +234,8 @@ static void refuse(struct destination *d, enum mx_status status, const char *not
 {
     int64_t now_ms = engine_now_ms(d->delivery->engine);
 
-    detach(d);
+    put_former(d);
+    put(leave_site(d));
     free(d->note);
     d->note = strdup(note);
     check(d->note != NULL);
@@ -242,7 +264,8 @@ static void route_to(struct destination *d, const struct mx_set *set)
         site_dirty(d->site);
         return;
     }
-    detach(d);
+    put(leave_site(d));
+    put_former(d);
     d->site = site;
     site->waiting_count += d->waiting_count;
     if (d->waiting_count > 0)
@@ -339,8 +362,13 @@ void destination_drive(struct destination *d)
 
 void destination_reroute(struct destination *d)
 {
+    struct site *site = leave_site(d);
+
     cancel_lookup(d);
-    detach(d);
+    if (site != NULL) {
+        put_former(d);
+        d->former = site;
+    }
     d->state = DESTINATION_NEW;
     d->route = NULL; /* of settings that may go now */
     d->generation = d->delivery->generation;

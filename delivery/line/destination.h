@@ -30,6 +30,7 @@ struct destination {
     enum destination_state state;
     unsigned generation; /* of the settings it was routed by */
     struct site *site;
+    struct site *former; /* held while it is looked up again: it may be the same */
     const struct route *route;
     struct lookup *lookup;
     int64_t lookup_began_ms, lookup_ms;
@@ -58,7 +59,8 @@ void destination_dirty(struct destination *destination);
 void destination_drive(struct destination *destination);
 /* Settings changed: route it anew, */
 void destination_reroute(struct destination *destination);
-/* or leave it where it is: `route` of the new settings leads there too. */
+/* or leave it where it is: `route` of the new settings leads there too. Its rules count for its
+ * site. */
 void destination_keep_route(struct destination *destination, const struct route *route);
 /* Ends what became too old while it waits in line, a bounded number of looks a call. */
 void destinations_expire_waiting(struct delivery *delivery);

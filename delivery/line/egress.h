@@ -1,11 +1,27 @@
 /*
- * egress.h - one site reached from one source: what all engines share about it.
+ * egress.h - one provider, or one MX set, reached from one source: what all engines share about it.
  *
- * Receivers judge (site, source IP), so limits, back-off and health live here, exact for the whole
+ * Receivers judge our address, so limits, back-off and health live here, exact for the whole
  * process: the connection count is an atomic, the message rate a GCRA deadline in one 64-bit
  * atomic, the rest changes seldom under a small lock. An engine that finds the limit reached
  * registers as a waiter; who releases capacity rings the next waiter's inbox. No message crosses a
  * thread.
+ *
+ * An MX set of no provider has one egress a source. A set of a provider has one of its own under
+ * the provider's, which all its sets share; what is asked of the own one heeds both:
+ *
+ *   connections, rate   the provider's rules limit the provider's, those of the set's domains and
+ *                       hosts the own one; a connection has a slot of each, a message a share
+ *   allowed by the      the provider's: what a set with other connections in is told, or a second
+ *   receiver            set within ten seconds. What one set alone is told, of which none is in,
+ *                       is its own: it may be out of order while the others serve. Three times in
+ *                       a row, and it is a failure of its hosts
+ *   rest                hosts that cannot be reached are the set's own (and each host's: hosts.h).
+ *                       A reply that takes no connection puts the provider's to rest once two sets
+ *                       are at rest for one and none of the provider was let in meanwhile, nor in
+ *                       the last minute
+ *
+ * So one dead or misconfigured host of one customer stops nobody else's mail.
  *
  * How many connections the receiver allows is learned here too, so that an engine it turned away
  * waits in the same line and those that were let in give way to it:
@@ -21,14 +37,21 @@
  */
 #pragma once
 
+#include <limits.h>
+
 #include "io/engine.h"
 
 struct egress_table;
+struct egress_line;
 struct egress;
+
+/* No limit of connections but that of the provider and of the process. */
+enum { EGRESS_CONNECTIONS_ANY = INT_MAX };
 
 struct egress_limits {
     unsigned connections_max;
     double messages_per_s; /* 0: no limit */
+    bool is_default;       /* any others count instead */
     unsigned generation;   /* of the settings they are from */
 };
 
@@ -45,10 +68,10 @@ struct egress_waiter {
     struct letter letter;
     struct list_node node;
     struct egress *egress;
-    bool is_waiting;  /* registered */
-    bool is_posted;   /* its letter, with a slot, is on the way */
-    bool keeps_place; /* its slot was of no use: to the front of the line */
-    bool of_process;  /* registered for the process's limit, else for the egress's */
+    bool is_waiting;          /* registered */
+    bool is_posted;           /* its letter, with a slot, is on the way */
+    bool keeps_place;         /* its slot was of no use: to the front of the line */
+    struct egress_line *line; /* of the limit it is registered for */
 };
 
 struct egress_table *egress_table_create(unsigned connections_max /* of the process */);
@@ -56,12 +79,20 @@ void egress_table_free(struct egress_table **table);
 /* Found or made; referenced. */
 struct egress *egress_get(struct egress_table *table, struct bytes site, struct bytes source,
                           const struct egress_limits *limits);
+/* The same of a site of a provider, whose egress is found or made along with it. */
+struct egress *egress_get_of(struct egress_table *table, struct bytes provider,
+                             const struct egress_limits *provider_limits, struct bytes site,
+                             struct bytes source, const struct egress_limits *limits);
 void egress_put(struct egress **egress);
-/* Engines may know of different domains of a site: of one generation the strictest limits count, of
- * several the newest. */
+/* NULL: it is judged by itself. Lives as long as a reference to the site's. What follows says what
+ * is of the egress it is given alone, and what heeds its provider's too. */
+struct egress *egress_provider(const struct egress *egress);
+/* Of this one alone. Engines may know of different domains of a site: of one generation the
+ * strictest limits count, default ones only while there are no others; of several the newest. */
 void egress_limit(struct egress *egress, const struct egress_limits *limits);
 
-/* A connection slot, or false: then the waiter is registered (once), in line with others. */
+/* A connection slot (of both), or false: then the waiter is registered (once), in line with
+ * others. */
 must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter);
 void egress_connect_end(struct egress *egress);
 /* Forgets a registration. False: the letter is on its way and woken() will still be called. */
@@ -69,7 +100,7 @@ bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
 /* Somebody waits for a slot, besides the caller where that one waits itself: a connection should
  * give way. */
 bool egress_has_waiters(const struct egress *egress, bool is_waiting);
-unsigned egress_connections(const struct egress *egress);
+unsigned egress_connections(const struct egress *egress); /* of this one alone */
 
 /* The site let a connection in. */
 void egress_let_in(struct egress *egress, int64_t now_ms);
@@ -88,16 +119,24 @@ must_use bool egress_turned_out(struct egress *egress, int64_t now_ms);
 /* For who waits: lets one more than the site is known to allow try, when it is time to, and tells
  * when that will be the next time; 0: nothing was learned. */
 int64_t egress_probe(struct egress *egress, int64_t now_ms);
-/* An operator says that things are different now. */
+/* An operator says that things are different now; of both. */
 void egress_forget_allowed(struct egress *egress);
-/* What it allows as far as is known; 0: nothing was learned. */
+/* What this one alone allows as far as is known; 0: nothing was learned. */
 unsigned egress_allowed(const struct egress *egress);
+/* It has as many connections as the receiver allows, this one or its provider's. */
+bool egress_is_full_by_receiver(const struct egress *egress);
 
-/* Takes one message's share of the rate: 0 = send now, else milliseconds to wait. */
+/* Takes the next message's share of the rate: 0 = send now, else milliseconds until it may be sent.
+ * Whoever has taken one uses it then and takes none again: so those who wait for a rate, of however
+ * many sites and engines, go one after the other, each woken once. */
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms);
+/* Shares taken while this was another number are void: the rate is another. */
+unsigned egress_rate_number(const struct egress *egress);
 
 /* Health: consecutive connection-level failures put the egress to rest, doubling from 30 s to
- * 30 min; any success ends it. */
+ * 30 min; any success ends it. Of the site's alone: its hosts could not be reached. */
 void egress_failed(struct egress *egress, int64_t now_ms);
-void egress_succeeded(struct egress *egress);
-int64_t egress_resting_until_ms(const struct egress *egress); /* 0: not resting */
+/* The same, because of what a host said to our connection: perhaps the provider's word. */
+void egress_refused(struct egress *egress, int64_t now_ms);
+void egress_succeeded(struct egress *egress);                 /* of both */
+int64_t egress_resting_until_ms(const struct egress *egress); /* of both; 0: not resting */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "delivery/line/destination.h"
+#include "delivery/line/provider.h"
 #include "delivery/line/router.h"
 #include "delivery/outcome/retry.h"
 #include "event/json_text.h"
@@ -210,19 +211,74 @@ static bool put_hosts(const struct site *site, struct buf *out)
     return ok && buf_append_byte(out, ']');
 }
 
+/* `"KEY":{"max":5,"rule":"delivery.sites[0] (match a.example)"}`; no limit: null. */
+static bool put_limit(const struct site *site, char before, const char *key, double max,
+                      const struct egress_rule *rule, struct buf *out)
+{
+    struct constraint c = {.name = ""};
+
+    if (max == 0)
+        return put_text(out, before, key, BYTES_NONE);
+    constraint_name_limit(site->delivery->settings, rule, &c);
+    return put_key(out, before, key) && buf_printf(out, "{\"max\":%g", max) &&
+           put_text(out, ',', "rule", bytes_of(c.rule)) && buf_append_byte(out, '}');
+}
+
+static bool put_limits(const struct site *site, const char *key, const struct limits *limits,
+                       struct buf *out)
+{
+    return put_key(out, ',', key) &&
+           put_limit(site, '{', "connections", limits_connections(limits),
+                     limits_connections_rule(limits), out) &&
+           put_limit(site, ',', "rate", limits_rate(limits), limits_rate_rule(limits), out) &&
+           put_limit(site, ',', "messages_per_connection", limits_messages(limits),
+                     limits_messages_rule(limits), out) &&
+           put_limit(site, ',', "recipients", limits_recipients(limits),
+                     limits_recipients_rule(limits), out) &&
+           buf_append_byte(out, '}');
+}
+
+/* Of a site of a provider: what limits all the provider's together. */
+static bool put_provider(const struct site *site, struct buf *out)
+{
+    struct limits limits;
+
+    if (site->provider == NULL)
+        return put_text(out, ',', "provider", BYTES_NONE);
+    limits_of_provider(&limits, site->delivery->settings, site->provider);
+    return put_text(out, ',', "provider", bytes_of(site->provider->name)) &&
+           put_limits(site, "provider_limits", &limits, out);
+}
+
+static bool put_egress(const struct site *site, const char *key, const struct egress *egress,
+                       struct buf *out)
+{
+    unsigned allowed = egress_allowed(egress);
+
+    return put_key(out, ',', key) &&
+           put_number(out, '{', "connections", egress_connections(egress)) &&
+           (allowed != 0 ? put_number(out, ',', "allowed", allowed)
+                         : put_text(out, ',', "allowed", BYTES_NONE)) &&
+           put_time(out, ',', "resting_until",
+                    to_wall(site->delivery, egress_resting_until_ms(egress))) &&
+           buf_append_byte(out, '}');
+}
+
 static bool put_egresses(const struct site *site, struct buf *out)
 {
     bool ok = put_key(out, ',', "sources") && buf_append_byte(out, '[');
 
-    for (size_t i = 0; ok && i < site->egress_count; i++) {
-        const struct site_egress *e = &site->egresses[i];
+    for (const struct site_egress *e = site->egresses; ok && e != NULL; e = e->next) {
+        const struct egress *provider = egress_provider(e->egress);
 
-        ok = (i == 0 || buf_append_byte(out, ',')) &&
+        ok = (e == site->egresses || buf_append_byte(out, ',')) &&
              put_text(out, '{', "source", bytes_of(e->source->name)) &&
              put_number(out, ',', "connections", egress_connections(e->egress)) &&
              put_number(out, ',', "connections_max", limits_connections(&site->limits)) &&
              put_time(out, ',', "resting_until",
                       to_wall(site->delivery, egress_resting_until_ms(e->egress))) &&
+             put_egress(site, "own", e->egress, out) &&
+             (provider == NULL || put_egress(site, "provider", provider, out)) &&
              buf_append_byte(out, '}');
     }
     return ok && buf_append_byte(out, ']');
@@ -231,13 +287,15 @@ static bool put_egresses(const struct site *site, struct buf *out)
 static bool put_site(const struct site *site, struct buf *out)
 {
     int64_t now_ms = engine_now_ms(site->delivery->engine);
-    int64_t resting_ms = site->resting_until_ms > now_ms ? site->resting_until_ms : 0;
+    int64_t resting_ms = site->rest.until_ms > now_ms ? site->rest.until_ms : 0;
     int64_t until_ms;
 
     return put_text(out, '{', "site", site->name) &&
            put_number(out, ',', "waiting", site->waiting_count) &&
            put_number(out, ',', "connections", site->carrier_count) &&
+           put_text(out, ',', "state", bytes_of(site_state_name(site->state))) &&
            put_text(out, ',', "constraint", bytes_of(site_constraint(site, &until_ms))) &&
+           put_provider(site, out) && put_limits(site, "limits", &site->limits, out) &&
            put_time(out, ',', "resting_until", to_wall(site->delivery, resting_ms)) &&
            put_text(out, ',', "last_failure", site_failure_text(site)) &&
            put_text(out, ',', "last_failure_host",
@@ -295,7 +353,9 @@ void delivery_status(const struct delivery *delivery, struct delivery_status *ou
         .connections = delivery->carrier_count,
         .sites = delivery->site_count,
         .destinations = delivery->destination_count,
-        .resting_sites = delivery->resting_count,
+        .resting_sites = delivery->site_states[SITE_FAILING] + delivery->site_states[SITE_RESTING],
         .unheld = unheld_count(delivery),
     };
+    for (size_t i = 0; i < SITE_STATE_COUNT; i++)
+        out->site_states[i] = delivery->site_states[i];
 }

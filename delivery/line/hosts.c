@@ -66,28 +66,52 @@ void hosts_release(struct hosts **hosts)
     *hosts = NULL;
 }
 
+static bool is_usable(const struct host *host, bool ipv4, bool ipv6, int64_t now_ms,
+                      int64_t *retry_ms)
+{
+    bool is_ipv6 = host->address.any.sa_family == AF_INET6;
+
+    if (is_ipv6 ? !ipv6 : !ipv4)
+        return false;
+    if (host->resting_until_ms > now_ms) {
+        *retry_ms = MIN(*retry_ms, host->resting_until_ms);
+        return false;
+    }
+    return host->failures == 0 || host->opening == 0;
+}
+
+/* Connections to all addresses of the host. */
+static unsigned load_of(const struct hosts *hosts, struct bytes name)
+{
+    unsigned load = 0;
+
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->host[i].name.ptr == name.ptr)
+            load += hosts->host[i].opening + hosts->host[i].ready;
+    return load;
+}
+
 int hosts_next(const struct hosts *hosts, bool ipv4, bool ipv6, int64_t now_ms,
                int64_t *retry_ms_out)
 {
     int64_t retry_ms = INT64_MAX;
+    const struct host *best = NULL;
+    unsigned best_load = 0;
 
     for (size_t i = 0; i < hosts->count; i++) {
         const struct host *host = &hosts->host[i];
-        bool is_ipv6 = host->address.any.sa_family == AF_INET6;
 
-        if (is_ipv6 ? !ipv6 : !ipv4)
+        if (best != NULL && host->preference != best->preference)
+            break;
+        if (!is_usable(host, ipv4, ipv6, now_ms, &retry_ms))
             continue;
-        if (host->resting_until_ms > now_ms) {
-            retry_ms = MIN(retry_ms, host->resting_until_ms);
+        if (best != NULL && load_of(hosts, host->name) >= best_load)
             continue;
-        }
-        if (host->failures > 0 && host->opening > 0)
-            continue;
-        *retry_ms_out = retry_ms;
-        return (int)i;
+        best = host;
+        best_load = load_of(hosts, host->name);
     }
     *retry_ms_out = retry_ms;
-    return -1;
+    return best != NULL ? (int)(best - hosts->host) : -1;
 }
 
 struct host *hosts_find(struct hosts *hosts, const struct address *address)

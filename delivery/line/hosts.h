@@ -30,8 +30,10 @@ struct hosts *hosts_new(const struct mx_set *set, const struct hosts *old);
 struct hosts *hosts_keep(struct hosts *hosts);
 void hosts_release(struct hosts **hosts);
 
-/* The first host to try now from a source that has these families, or -1. A host with failures is
- * given out to one connection at a time. *retry_ms_out is when the next one's rest is over,
+/* The host to try now from a source that has these families, or -1: of the best preference that one
+ * of them can be tried of, the host with the fewest connections of this site, of those the first;
+ * its addresses in their order (RFC 5321 section 5.1). A host with failures is given out to one
+ * connection at a time. *retry_ms_out is when the next one's rest is over,
  * INT64_MAX when none rests. */
 int hosts_next(const struct hosts *hosts, bool ipv4, bool ipv6, int64_t now_ms,
                int64_t *retry_ms_out);

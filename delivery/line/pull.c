@@ -93,7 +93,7 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
     int64_t now_ms = engine_now_ms(delivery->engine);
     struct destination *destination;
 
-    if (delivery->is_stopping || site->fail_left > 0)
+    if (delivery->is_stopping)
         return false;
     if (!outcomes_may_begin(delivery->outcomes)) {
         site_starve(site);
@@ -113,11 +113,11 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
         pull->recipients_max = MIN(pull->recipients_max, (uint64_t)room);
         if (is_taken_aside(delivery, destination, pending))
             continue;
-        int64_t wait_ms = egress_rate_take(egress->egress, now_ms);
+        int64_t wait_ms = site_egress_rate_wait_ms(egress, now_ms);
 
         if (wait_ms > 0) {
-            site->rate_until_ms = now_ms + wait_ms;
-            site_wake_at(site, site->rate_until_ms);
+            site_wake_at(site, now_ms + wait_ms);
+            site_enter(site, SITE_THROTTLED);
             return false;
         }
         list_remove(&destination->in_turns); /* its turn is over: to the end of the line */
@@ -164,7 +164,7 @@ void site_fail_some(struct site *site)
         .is_attempt = true,
         .started_ms = failure->began_ms,
         .times = {-1, -1, -1, -1, -1, -1},
-        .source = failure->source != NULL ? bytes_of(failure->source->name) : BYTES_NONE,
+        .source = failure->source,
         .site = site->name,
         .mx_host = failure->host,
         .mx_ip = failure->ip,
@@ -177,21 +177,21 @@ void site_fail_some(struct site *site)
         }
         struct stub *stub = pending_stub(first_pending(&destination->waiting));
 
-        site->fail_left -= clearing_start(delivery->outcomes, delivery_shard(delivery, stub),
-                                          &destination->waiting, site->fail_left,
-                                          &failure->judgement, &facts, on_taken, NULL);
+        site->fail_left -=
+            (unsigned)clearing_start(delivery->outcomes, delivery_shard(delivery, stub),
+                                     &destination->waiting, site->fail_left, &failure->judgement,
+                                     &facts, on_taken, NULL);
     }
-    site->fail_left = 0;
-    site_dirty(site);
+    site_failed(site);
 }
 
 /* One recipient finds out whether the site is back; the others follow one by one, instead of all
  * in the first second after an hour. */
 static int64_t spread(struct site *site)
 {
-    if (site->has_scout)
-        return (int64_t)random_below((uint64_t)site->spread_ms);
-    site->has_scout = true;
+    if (site->rest.has_scout)
+        return (int64_t)random_below((uint64_t)site->rest.spread_ms);
+    site->rest.has_scout = true;
     return 0;
 }
 
@@ -207,7 +207,7 @@ static void postpone_or_expire(struct site *site, struct pending *pending)
                            "no host of its site could be reached until its time was over");
         return;
     }
-    int64_t due_ms = site->resting_until_ms + spread(site);
+    int64_t due_ms = site->rest.until_ms + spread(site);
 
     metric_inc(METRIC_DELIVERY_POSTPONED);
     if (end_ms > now_ms)

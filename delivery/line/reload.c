@@ -16,24 +16,6 @@ static bool addresses_are_equal(const struct address *a, const struct address *b
     return address_equal(a, b) && address_port(a) == address_port(b);
 }
 
-static bool source_is_equal(const struct source *a, const struct source *b)
-{
-    return texts_are_equal(a->name, b->name) && texts_are_equal(a->ehlo, b->ehlo) &&
-           a->weight == b->weight && a->has_address4 == b->has_address4 &&
-           a->has_address6 == b->has_address6 &&
-           (!a->has_address4 || address_equal(&a->address4, &b->address4)) &&
-           (!a->has_address6 || address_equal(&a->address6, &b->address6));
-}
-
-static bool sources_are_equal(const struct delivery_settings *a, const struct delivery_settings *b)
-{
-    bool are_equal = a->source_count == b->source_count;
-
-    for (size_t i = 0; are_equal && i < a->source_count; i++)
-        are_equal = source_is_equal(&a->sources[i], &b->sources[i]);
-    return are_equal;
-}
-
 static bool mx_rules_are_equal(const struct mx_rules *a, const struct mx_rules *b)
 {
     bool are_equal = bytes_equal(a->our_name, b->our_name) && a->port == b->port &&
@@ -62,40 +44,26 @@ static bool route_is_equal(const struct route *a, const struct route *b)
     return is_equal;
 }
 
-static void reroute_all(struct delivery *delivery)
+static void route_anew(struct delivery *delivery, bool are_mx_rules_equal)
 {
-    list_for_each(node, &delivery->all_destinations)
-        destination_reroute(container_of(node, struct destination, in_all));
-}
-
-void reload_apply(struct delivery *delivery, const struct delivery_settings *before)
-{
-    const struct delivery_settings *now = delivery->settings;
-
-    if (!sources_are_equal(before, now)) {
-        /* Connections of the old sites end when they have nothing to do; new sites take over. */
-        list_for_each(node, &delivery->all_sites)
-            site_abandon(container_of(node, struct site, in_all));
-        reroute_all(delivery);
-        return;
-    }
-    list_for_each(node, &delivery->all_sites) {
-        struct site *site = container_of(node, struct site, in_all);
-
-        if (site->is_current)
-            site_reconfigure(site);
-    }
-    if (!mx_rules_are_equal(&before->mx, &now->mx)) {
-        reroute_all(delivery);
-        return;
-    }
     list_for_each(node, &delivery->all_destinations) {
         struct destination *d = container_of(node, struct destination, in_all);
-        const struct route *route = router_route(now, domain_name(d->domain));
+        const struct route *route = router_route(delivery->settings, domain_name(d->domain));
 
-        if (d->state != DESTINATION_NEW && route_is_equal(d->route, route))
+        if (are_mx_rules_equal && d->state != DESTINATION_NEW && route_is_equal(d->route, route))
             destination_keep_route(d, route);
         else
             destination_reroute(d);
     }
+}
+
+/* Limits are put together before any is told: a site must not be without those of its domains even
+ * for a moment, in which another slot would be given out. */
+void reload_apply(struct delivery *delivery, const struct delivery_settings *before)
+{
+    list_for_each(node, &delivery->all_sites)
+        site_forget_domains(container_of(node, struct site, in_all));
+    route_anew(delivery, mx_rules_are_equal(&before->mx, &delivery->settings->mx));
+    list_for_each(node, &delivery->all_sites)
+        site_reconfigure(container_of(node, struct site, in_all));
 }

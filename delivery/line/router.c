@@ -25,7 +25,8 @@ const struct egress_rule *router_egress_rule(const struct delivery_settings *set
     const struct egress_rule *rules = settings->egress_rules;
 
     for (size_t i = 0; i < settings->egress_rule_count; i++)
-        if (strcmp(rules[i].match, "*") != 0 && smtp_domain_matches(rules[i].match, name))
+        if (rules[i].provider == NULL && strcmp(rules[i].match, "*") != 0 &&
+            smtp_domain_matches(rules[i].match, name))
             return &rules[i];
     return NULL;
 }

@@ -5,10 +5,10 @@
  *                                             +-- site_drive() -+-- new ones: source, host, egress
  *   rest, rate, slots: what it waits for   ---+                 +-- none possible: defer, then rest
  *
- * site_drive() is called after any change, at the end of the turn: it looks at the whole state and
- * does what can be done, or makes sure that something will wake it (a connection's end, a slot's
- * waiter, the timeout). Carriers pull (carrier.h): site_next() gives a ready one its next
- * recipients.
+ * site_drive() is called after any change, at the end of the turn: it looks at everything, does
+ * what can be done, or makes sure that something will wake it (a connection's end, a slot's waiter,
+ * the timeout), and leaves the site in the state that says which (site_state.h). Carriers pull
+ * (carrier.h): site_next() gives a ready one its next recipients.
  *
  * Thread: the engine's.
  */
@@ -16,28 +16,34 @@
 
 #include "delivery/line/hosts.h"
 #include "delivery/line/limits.h"
+#include "delivery/line/site_egress.h"
+#include "delivery/line/site_state.h"
 #include "delivery/line/source.h"
 #include "delivery/line/state.h"
 #include "delivery/outcome/outcome.h"
 
 struct destination;
 
-/* One of our sources towards the site. */
-struct site_egress {
-    struct site *site;
-    const struct source *source;
-    struct egress *egress;
-    struct egress_waiter waiter;
-    bool is_waiting; /* for a slot */
-};
-
 /* The last connection that did not become ready; one allocation. */
 struct site_failure {
     struct judgement judgement;
     struct bytes host; /* empty: none was tried */
     struct bytes ip;
-    const struct source *source; /* NULL: none was tried */
-    int64_t began_ms;            /* wall */
+    struct bytes source; /* its name; empty: none was tried */
+    int64_t began_ms;    /* wall */
+};
+
+/* What connections came to since one was let in, or since the last rest began. */
+enum site_trouble {
+    SITE_TROUBLE_NONE,
+    SITE_TROUBLE_FAILED,  /* some failed */
+    SITE_TROUBLE_REFUSED, /* likewise, each of them for good */
+};
+
+struct site_rest {
+    int64_t until_ms; /* no host can be reached until then; 0: there is no rest, or none any more */
+    int64_t spread_ms; /* over which what waited for that is spread behind it */
+    bool has_scout;    /* one recipient is due at once then */
 };
 
 struct site {
@@ -47,33 +53,29 @@ struct site {
     struct list_node in_dirty;
     struct list_node in_starved;
     struct bytes name;
-    bool is_current; /* of the present settings: in the map */
-    struct settings_use *use;
     struct hosts *hosts;
-    struct limits limits;
-    size_t destination_count; /* references */
-    struct list turns;        /* destinations with waiting mail */
-    size_t waiting_count;     /* recipients */
+    const struct provider_rule *provider; /* of the newest settings; NULL: judged by itself */
+    struct limits own;                    /* by rules for its hosts and domains */
+    struct limits limits;                 /* with those of its provider */
+    size_t destination_count;             /* references */
+    struct list turns;                    /* destinations with waiting mail */
+    size_t waiting_count;                 /* recipients */
     struct list carriers;
-    size_t carrier_count, opening_count, ready_count;
-    struct list idle; /* ready ones without mail */
-    struct timeout timeout;
-    int64_t timeout_at_ms;    /* 0: not armed */
-    int64_t rate_until_ms;    /* the message rate allows the next one then */
-    int64_t resting_until_ms; /* no host can be reached until then; 0: it does not rest */
-    struct timeout rest_timeout;
-    int64_t spread_ms;            /* over which what waited for that is spread behind it */
-    bool has_scout;               /* one recipient is due at once then */
-    int64_t took_ms;              /* a recipient was accepted last; 0: never */
+    unsigned carrier_count, opening_count, ready_count;
+    struct list idle;             /* ready ones without mail */
+    struct site_egress *egresses; /* one a source of the settings */
+    struct site_egress *leaving;  /* others, which still have a connection */
+    struct timeout timeout;       /* FAILING, RESTING: the end of the rest; else a wake */
+    int64_t timeout_at_ms;        /* 0: not armed */
+    struct site_rest rest;        /* FAILING, RESTING */
+    unsigned fail_left;           /* FAILING: recipients still to be told of it */
+    uint8_t state;                /* site_enter() */
     uint8_t lesson;               /* its carriers' own */
+    uint8_t trouble;              /* enum site_trouble */
+    uint8_t fruitless;            /* connections, since a message last came to an end on one */
     unsigned domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
-    unsigned fruitless;           /* connections, since a message last came to an end on one */
+    int64_t took_ms;              /* a recipient was accepted last; 0: never */
     struct site_failure *failure; /* NULL: there was none */
-    bool has_failed;              /* since the last success or rest */
-    bool is_refused;              /* every failure since then was permanent */
-    size_t fail_left;             /* recipients still to be told of it */
-    size_t egress_count;
-    struct site_egress egresses[]; /* one a source */
 };
 
 static inline struct bytes site_failure_text(const struct site *site)
@@ -84,25 +86,29 @@ static inline struct bytes site_failure_text(const struct site *site)
 /* Found or made; the caller is a destination and holds it until site_put(). */
 struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain);
 void site_put(struct site **site);
-/* The rules for one of its domains count for it. */
+/* Settings are new, in three steps: only the rules for its hosts count, */
+void site_forget_domains(struct site *site);
+/* those for one of its domains do too, */
 void site_add_domain(struct site *site, struct bytes domain);
-/* Of these settings from now on, which have the same sources; rules for its domains are to be added
- * again. */
+/* and it is told. What fits the settings stays: connections, and what was learned. */
 void site_reconfigure(struct site *site);
 void site_dirty(struct site *site);
-/* Copies all of `failure`; has_failed from now on. */
-void site_set_failure(struct site *site, const struct site_failure *failure);
+/* Copies all of `failure`; `is_final`: the host refused us for good. */
+void site_set_failure(struct site *site, const struct site_failure *failure, bool is_final);
+/* Nothing waits any more. */
+void site_emptied(struct site *site);
 /* Driven again when there is room among clearings and commits. */
 void site_starve(struct site *site);
 void site_drive(struct site *site); /* site_drive.c */
-/* Out of every line for a slot. True when no letter is on its way. */
-bool site_cancel_waiters(struct site *site);
 /* Frees sites that nothing uses; the one given may be gone after it. */
 void site_check_unused(struct site *site);
 
-/* No host can be reached until then; 0: there is no rest (any more). The only way to say so, as the
- * sites that rest are counted. */
+/* FAILING if there was trouble, else RESTING; no connection is left, and none is asked for. */
 void site_rest(struct site *site, int64_t until_ms);
+/* All are told. */
+void site_failed(struct site *site);
+/* It may be tried again, RESTING or not. */
+void site_end_rest(struct site *site);
 
 /* Wakes it at that time, unless something earlier does. */
 void site_wake_at(struct site *site, int64_t at_ms);
@@ -117,8 +123,5 @@ must_use bool site_next(struct site *site, struct site_egress *egress, struct pu
 /* Puts recipients back in front, without an attempt. */
 void site_requeue(struct delivery *delivery, struct pending *pending);
 
-/* For explain and status. */
-const char *site_constraint(const struct site *site, int64_t *until_ms_out);
+/* An operator's: it may be tried at once. */
 void site_wake(struct site *site);
-/* Lets go of everything, for the end. */
-void site_abandon(struct site *site);

@@ -5,7 +5,6 @@
 enum {
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
     NO_MEMORY_MS = 1000,
-    SPREAD_PART = 4,       /* of a rest: as much longer some of what waited may wait */
     URGENT_MS = 60 * 1000, /* since a site took a recipient */
     NO_FAMILY_MS = 5 * 60 * 1000,
 };
@@ -39,6 +38,12 @@ static void on_woken(struct egress_waiter *waiter)
     int64_t retry_ms;
 
     e->is_waiting = false;
+    if (e->is_leaving) {
+        egress_connect_end(e->egress);
+        site_egresses_sweep(site);
+        site_check_unused(site);
+        return;
+    }
     int host = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
                           engine_now_ms(site->delivery->engine), &retry_ms);
 
@@ -52,12 +57,25 @@ static void on_woken(struct egress_waiter *waiter)
     site_dirty(site);
 }
 
+/* It failed: the hosts could not be reached from it, or refused it. */
+static void blame(struct site *site, const struct site_failure *failure, int64_t now_ms)
+{
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
+        if (!bytes_equal(bytes_of(e->source->name), failure->source))
+            continue;
+        if (failure->judgement.is_ours)
+            egress_failed(e->egress, now_ms);
+        else
+            egress_refused(e->egress, now_ms);
+    }
+}
+
 /* Nobody can be reached: what waits is told, then the site rests. */
 static void exhausted(struct site *site, int64_t until_ms)
 {
     int64_t now_ms = engine_now_ms(site->delivery->engine);
 
-    if (!site->has_failed && until_ms == INT64_MAX) {
+    if (site->trouble == SITE_TROUBLE_NONE && until_ms == INT64_MAX) {
         struct site_failure failure = {
             .judgement = judgement_of_ours(
                 JUDGEMENT_DEFERRED, 4, 4, "connection", "no-source",
@@ -65,100 +83,109 @@ static void exhausted(struct site *site, int64_t until_ms)
             .began_ms = engine_wall_ms(site->delivery->engine),
         };
 
-        site_set_failure(site, &failure);
-        until_ms = now_ms + NO_FAMILY_MS;
+        site_set_failure(site, &failure, false);
     }
     until_ms = until_ms == INT64_MAX ? now_ms + NO_FAMILY_MS : MAX(until_ms, now_ms + 1000);
-    site_rest(site, until_ms);
-    site->spread_ms = MAX((until_ms - now_ms) / SPREAD_PART, (int64_t)1000);
-    site->has_scout = false;
-    if (site->has_failed) {
+    if (site->trouble != SITE_TROUBLE_NONE) {
         struct site_failure *failure = site->failure;
 
-        failure->judgement.kind = site->is_refused ? JUDGEMENT_BOUNCED : JUDGEMENT_DEFERRED;
-        site->fail_left = MIN(site->waiting_count, (size_t)FAIL_MAX);
-        for (size_t i = 0; i < site->egress_count; i++)
-            if (site->egresses[i].source == failure->source)
-                egress_failed(site->egresses[i].egress, now_ms);
+        failure->judgement.kind =
+            site->trouble == SITE_TROUBLE_REFUSED ? JUDGEMENT_BOUNCED : JUDGEMENT_DEFERRED;
+        blame(site, failure, now_ms);
         log_limited(LOG_LEVEL_WARN, "site=%s resting_s=%lld host=%s ip=%s why=%s",
                     LOG_TEXT(site->name), (long long)(until_ms - now_ms) / 1000,
                     LOG_TEXT(failure->host), LOG_TEXT(failure->ip),
                     LOG_TEXT(failure->judgement.text));
     }
-    site->has_failed = false;
-    site_dirty(site);
+    site_rest(site, until_ms);
+}
+
+/* What keeps a site's sources from another connection now. */
+struct survey {
+    uint64_t usable; /* a bit each */
+    int hosts[SOURCES_MAX];
+    bool is_held_up;  /* one waits for a slot or its share of the rate: it will be woken */
+    int64_t until_ms; /* all others may be tried again then, at the earliest */
+};
+
+static void survey_source(const struct site *site, const struct site_egress *e, size_t number,
+                          int64_t now_ms, struct survey *survey)
+{
+    int64_t resting_ms = egress_resting_until_ms(e->egress);
+    int64_t retry_ms;
+
+    survey->is_held_up |= e->is_waiting;
+    if (resting_ms > now_ms) {
+        survey->until_ms = MIN(survey->until_ms, resting_ms);
+        return;
+    }
+    int host = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
+                          now_ms, &retry_ms);
+
+    survey->hosts[number] = host;
+    if (host < 0)
+        survey->until_ms = MIN(survey->until_ms, retry_ms);
+    else if (site_egress_is_throttled(e, now_ms))
+        survey->is_held_up = true;
+    else if (!e->is_waiting)
+        survey->usable |= 1ULL << number;
 }
 
 /* Opens one connection or finds out why not; false: nothing more to try now. */
 static bool open_one(struct site *site)
 {
     int64_t now_ms = engine_now_ms(site->delivery->engine);
-    int64_t until_ms = INT64_MAX;
-    uint64_t usable = 0;
-    bool is_waiting = false;
-    int hosts[SOURCES_MAX];
+    struct survey survey = {.until_ms = INT64_MAX};
+    size_t count = 0;
 
-    for (size_t i = 0; i < site->egress_count; i++) {
-        struct site_egress *e = &site->egresses[i];
-        int64_t resting_ms = egress_resting_until_ms(e->egress);
-        int64_t retry_ms;
-
-        is_waiting = is_waiting || e->is_waiting;
-        if (resting_ms > now_ms) {
-            until_ms = MIN(until_ms, resting_ms);
-            continue;
-        }
-        hosts[i] = hosts_next(site->hosts, source_has_ipv4(e->source), source_has_ipv6(e->source),
-                              now_ms, &retry_ms);
-        if (hosts[i] >= 0 && !e->is_waiting)
-            usable |= 1ULL << i;
-        else if (hosts[i] < 0)
-            until_ms = MIN(until_ms, retry_ms);
-    }
-    int pick = source_pick(site->use->settings->sources, site->egress_count, usable);
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        survey_source(site, e, count++, now_ms, &survey);
+    int pick = source_pick(site->delivery->settings->sources, count, survey.usable);
 
     if (pick < 0) {
         /* Every connection's end drives the site again, and so does a slot. */
-        if (site->carrier_count == 0 && !is_waiting)
-            exhausted(site, until_ms);
+        if (site->carrier_count == 0 && !survey.is_held_up)
+            exhausted(site, survey.until_ms);
         return false;
     }
-    struct site_egress *e = &site->egresses[pick];
+    struct site_egress *e = site->egresses;
 
-    e->waiter.woken = on_woken;
+    for (int i = 0; i < pick; i++)
+        e = e->next;
     /* Where thousands of sites wait for a slot because a backlog became due, one that takes mail
      * must not stand in line with them whenever a connection of it ends. */
     e->waiter.is_urgent = site->took_ms != 0 && now_ms - site->took_ms < URGENT_MS;
+    e->waiter.woken = on_woken;
     if (!egress_connect_begin(e->egress, &e->waiter)) {
         e->is_waiting = true;
         return true; /* another source may have one */
     }
     size_t before = site->carrier_count;
 
-    open_carrier(site, e, (size_t)hosts[pick]);
+    open_carrier(site, e, (size_t)survey.hosts[pick]);
     return site->carrier_count > before;
 }
 
-static bool wants_more(struct site *site)
+/* One that may send: others are woken when their share of the rate has come. */
+static bool has_idle(const struct site *site, int64_t now_ms)
 {
-    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    list_for_each(node, &site->idle)
+        if (!site_egress_is_throttled(container_of(node, struct carrier, in_idle)->egress, now_ms))
+            return true;
+    return false;
+}
+
+static bool wants_more(const struct site *site)
+{
     size_t wanted = (site->waiting_count + RECIPIENTS_PER_OPENING - 1) / RECIPIENTS_PER_OPENING;
 
-    if (site->opening_count >= wanted || !list_is_empty(&site->idle))
-        return false;
-    if (site->rate_until_ms > now_ms) {
-        site_wake_at(site, site->rate_until_ms);
-        return false;
-    }
-    return true;
+    return site->opening_count < wanted && !has_idle(site, engine_now_ms(site->delivery->engine));
 }
 
 /* The peer may allow one more than it did: somebody has to ask now and then. */
 static void probe_limits(struct site *site)
 {
-    for (size_t i = 0; i < site->egress_count; i++) {
-        struct site_egress *e = &site->egresses[i];
-
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
         if (!e->is_waiting)
             continue;
         int64_t at_ms = egress_probe(e->egress, engine_now_ms(site->delivery->engine));
@@ -180,25 +207,34 @@ static void wake_idle(struct site *site)
     list_splice(&site->idle, &ready);
 }
 
-void site_drive(struct site *site)
+/* What the drive left it waiting for; of several, what would hold it the longest. */
+static enum site_state look(const struct site *site)
 {
-    struct delivery *delivery = site->delivery;
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    bool may_all_send = true, is_waiting = false;
 
-    if (delivery->is_stopping)
-        return;
-    if (site->fail_left > 0) {
-        site_fail_some(site);
-        return;
+    if (site->waiting_count == 0)
+        return SITE_IDLE;
+    if (list_is_linked(&site->in_starved))
+        return SITE_STARVED;
+    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next) {
+        may_all_send = may_all_send && !site_egress_is_throttled(e, now_ms);
+        is_waiting = is_waiting || e->is_waiting;
     }
+    if (!may_all_send)
+        return SITE_THROTTLED;
+    if (is_waiting)
+        return SITE_LIMITED;
+    return site->ready_count > 0 ? SITE_SERVING : SITE_CONNECTING;
+}
+
+static void drive_working(struct site *site)
+{
     if (site->waiting_count == 0) {
-        (void)site_cancel_waiters(site);
+        site_emptied(site);
         return;
     }
-    if (site->resting_until_ms > engine_now_ms(delivery->engine)) {
-        site_postpone_some(site);
-        return;
-    }
-    if (!outcomes_may_begin(delivery->outcomes)) {
+    if (!outcomes_may_begin(site->delivery->outcomes)) {
         site_starve(site);
         return;
     }
@@ -206,5 +242,39 @@ void site_drive(struct site *site)
     while (site->waiting_count > 0 && wants_more(site))
         if (!open_one(site))
             break;
+    if (site->state == SITE_FAILING || site->state == SITE_RESTING)
+        return;
     probe_limits(site);
+    int64_t share_at_ms = site_share_at_ms(site);
+
+    if (share_at_ms != 0 && site->waiting_count > 0)
+        site_wake_at(site, share_at_ms);
+    site_enter(site, look(site));
+}
+
+void site_drive(struct site *site)
+{
+    struct delivery *delivery = site->delivery;
+
+    if (delivery->is_stopping)
+        return;
+    if (site->state == SITE_RESTING && site->rest.until_ms <= engine_now_ms(delivery->engine))
+        site_end_rest(site); /* its timeout is about to tell */
+    switch ((enum site_state)site->state) {
+    case SITE_FAILING:
+        site_fail_some(site);
+        return;
+    case SITE_RESTING:
+        site_postpone_some(site);
+        return;
+    case SITE_IDLE:
+    case SITE_CONNECTING:
+    case SITE_SERVING:
+    case SITE_THROTTLED:
+    case SITE_LIMITED:
+    case SITE_STARVED:
+    case SITE_STATE_COUNT:
+        break;
+    }
+    drive_working(site);
 }

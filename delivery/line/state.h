@@ -27,10 +27,11 @@ enum {
 
 struct suspensions;
 
-/* Settings and who uses them: the newest, and old ones while a site of theirs is left. */
+/* Settings and who uses them: the newest, and old ones while a connection from a source of theirs
+ * is left. */
 struct settings_use {
     const struct delivery_settings *settings;
-    size_t references; /* sites, and one while they are the newest */
+    size_t references; /* sites' sources, and one while they are the newest */
 };
 
 struct delivery {
@@ -47,7 +48,7 @@ struct delivery {
 
     struct outcomes *outcomes;
     struct carrier_kind carriers;
-    struct map sites; /* those of the present settings */
+    struct map sites; /* by name */
     struct list all_sites;
     struct list all_destinations;
     struct list idle_destinations;    /* longest idle first */
@@ -69,7 +70,7 @@ struct delivery {
     struct pending *pulled[PULL_MAX]; /* of the message being pulled */
 
     size_t site_count, destination_count, waiting_count, carrier_count;
-    size_t resting_count; /* sites */
+    size_t site_states[SITE_STATE_COUNT]; /* sites in each */
     struct unheld_round unheld;
     int64_t started_ms; /* monotonic */
 

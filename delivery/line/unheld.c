@@ -14,11 +14,13 @@ bool site_is_unheld(const struct site *site)
 {
     if (site->waiting_count == 0 || site->delivery->is_stopping)
         return false;
-    if (list_is_linked(&site->in_dirty) || list_is_linked(&site->in_starved) ||
-        site->timeout_at_ms != 0)
+    if (list_is_linked(&site->in_dirty) || list_is_linked(&site->in_starved))
         return false;
-    for (size_t i = 0; i < site->egress_count; i++)
-        if (site->egresses[i].is_waiting)
+    /* At rest it gives back what comes: nothing is to wait for the end of that. */
+    if (site->timeout_at_ms != 0 && site->state != SITE_RESTING)
+        return false;
+    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (e->is_waiting)
             return false;
     size_t idle = 0;
 

@@ -120,6 +120,15 @@ METRIC_COUNTER(DELIVERY_UNKNOWN, "ringpost_delivery_unknown_total",
                "Recipients deferred after the whole message was sent: duplicates are possible")
 METRIC_COUNTER(DELIVERY_UNHELD_HEALED, "ringpost_delivery_unheld_healed_total",
                "Sites with waiting mail that nothing would have woken: must stay 0")
+METRIC_GAUGE(SITE_IDLE, "ringpost_delivery_site_states{state=\"idle\"}",
+             "Sites in each state")
+METRIC_GAUGE(SITE_CONNECTING, "ringpost_delivery_site_states{state=\"connecting\"}", "")
+METRIC_GAUGE(SITE_SERVING, "ringpost_delivery_site_states{state=\"serving\"}", "")
+METRIC_GAUGE(SITE_THROTTLED, "ringpost_delivery_site_states{state=\"throttled\"}", "")
+METRIC_GAUGE(SITE_LIMITED, "ringpost_delivery_site_states{state=\"limited\"}", "")
+METRIC_GAUGE(SITE_STARVED, "ringpost_delivery_site_states{state=\"starved\"}", "")
+METRIC_GAUGE(SITE_FAILING, "ringpost_delivery_site_states{state=\"failing\"}", "")
+METRIC_GAUGE(SITE_RESTING, "ringpost_delivery_site_states{state=\"resting\"}", "")
 METRIC_GAUGE(CLIENT_CONNECT, "ringpost_smtp_client_states{state=\"connect\"}",
              "Connections to other servers by state")
 METRIC_GAUGE(CLIENT_GREETING, "ringpost_smtp_client_states{state=\"greeting\"}", "")

@@ -820,7 +820,7 @@ void world_status(const struct world *world, struct delivery_status *out)
         const struct site *site = container_of(node, struct site, in_all);
 
         sites++;
-        resting += site->resting_until_ms != 0;
+        resting += site->state == SITE_FAILING || site->state == SITE_RESTING;
         unheld += site_is_unheld(site);
     }
     list_for_each(node, &delivery->all_destinations) {

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "delivery/line/egress.h"
+#include "delivery/line/egress_state.h"
 #include "support/unit.h"
 
 static void interrupt_here(void);
@@ -28,7 +28,7 @@ static void post_here(struct engine *engine, struct letter *letter);
 #define pthread_mutex_lock lock_here
 #define pthread_mutex_unlock unlock_here
 #define engine_post post_here
-#include "delivery/line/egress.c"
+#include "delivery/line/egress_slots.c"
 #undef pthread_mutex_lock
 #undef pthread_mutex_unlock
 #undef engine_post
@@ -163,14 +163,25 @@ static void on_woken(struct egress_waiter *waiter)
         wide_count++;
 }
 
-static void begin_world(unsigned process_max)
+/* Which of the wider limits is `outer_max`; the others are out of reach. */
+enum outer { OUTER_PROCESS, OUTER_PROVIDER, OUTER_BOTH, OUTER_COUNT };
+
+static void begin_world(enum outer outer, unsigned outer_max)
 {
     struct egress_limits one = {.connections_max = 1};
     struct egress_limits many = {.connections_max = 10};
+    struct egress_limits provider = {.connections_max = outer_max};
 
-    table = egress_table_create(process_max);
-    narrow = egress_get(table, BYTES("narrow"), BYTES("source"), &one);
-    wide = egress_get(table, BYTES("wide"), BYTES("source"), &many);
+    table = egress_table_create(outer == OUTER_PROVIDER ? 10 : outer_max);
+    if (outer == OUTER_PROCESS) {
+        narrow = egress_get(table, BYTES("narrow"), BYTES("source"), &one);
+        wide = egress_get(table, BYTES("wide"), BYTES("source"), &many);
+    } else {
+        narrow = egress_get_of(table, BYTES("provider"), &provider, BYTES("narrow"),
+                               BYTES("source"), &one);
+        wide = egress_get_of(table, BYTES("provider"), &provider, BYTES("wide"), BYTES("source"),
+                             &many);
+    }
     list_init(&letters);
     open_count = wide_count = 0;
     for (unsigned i = 0; i < WAITERS; i++) {
@@ -206,10 +217,13 @@ static void end_world(unsigned n)
     for (unsigned i = 0; i < WAITERS; i++)
         if (waiters[i].is_waiting)
             fail_msg("interrupted at %u: waiter %u waits, though `narrow` is free", n, i);
+    struct egress *provider = egress_provider(narrow);
+
     for (; wide_count > 0; wide_count--)
         egress_connect_end(wide);
     assert_int_equal(egress_connections(narrow) + egress_connections(wide), 0);
     assert_false(egress_has_waiters(narrow, false));
+    assert_true(provider == NULL || egress_connections(provider) == 0);
     egress_put(&narrow);
     egress_put(&wide);
     egress_table_free(&table);
@@ -232,14 +246,14 @@ static void give_back(void)
     }
 }
 
-/* Both wait for the process's limit. One gets the slot, the other moves to the line of its egress,
- * just when the first gives the slot back. */
-TEST(egress_wake_is_not_lost_when_a_waiter_changes_lines)
+/* Both wait for the wider limit. One gets the slot, the other moves to the line of its egress, just
+ * when the first gives the slot back. */
+static void play_change_of_lines(enum outer outer)
 {
     bool was_interrupted = true;
 
     for (unsigned n = 1; was_interrupted; n++) {
-        begin_world(2);
+        begin_world(outer, 2);
         for (; wide_count < 2; wide_count++)
             assert_true(egress_connect_begin(wide, &waiters[2]));
         begin(0);
@@ -251,6 +265,12 @@ TEST(egress_wake_is_not_lost_when_a_waiter_changes_lines)
         end_world(n);
         assert_true(n > 4 || was_interrupted);
     }
+}
+
+TEST(egress_wake_is_not_lost_when_a_waiter_changes_lines)
+{
+    for (int outer = 0; outer < OUTER_COUNT; outer++)
+        play_change_of_lines((enum outer)outer);
 }
 
 static void begin_0(void)
@@ -268,12 +288,12 @@ static void end_and_begin_1(void)
 
 /* Who finds the limit reached has taken a slot for a moment: who comes then must not wait for it to
  * be given back. */
-TEST(egress_wake_is_not_lost_behind_a_slot_that_was_never_used)
+static void play_slot_never_used(enum outer outer)
 {
     bool was_interrupted = true;
 
     for (unsigned n = 1; was_interrupted; n++) {
-        begin_world(10);
+        begin_world(outer, 10);
         begin(2);
         assert_int_equal(open_count, 1);
         was_interrupted = interrupt(begin_0, end_and_begin_1, n, NULL, 0);
@@ -285,7 +305,13 @@ TEST(egress_wake_is_not_lost_behind_a_slot_that_was_never_used)
     }
 }
 
-/* Takes the slot of the process that has just come free ... */
+TEST(egress_wake_is_not_lost_behind_a_slot_that_was_never_used)
+{
+    for (int outer = 0; outer < OUTER_COUNT; outer++)
+        play_slot_never_used((enum outer)outer);
+}
+
+/* Takes the slot of the wider limit that has just come free ... */
 static void begin_wide(void)
 {
     if (egress_connect_begin(wide, &waiters[2]))
@@ -306,15 +332,15 @@ static void end_narrow(void)
 }
 
 /* The only connection of all ends, and somebody waits for the egress. Meanwhile another site has
- * the process's only slot, just so long that the waiter is sent to the other line for it. */
-TEST(egress_wake_is_not_lost_when_the_process_was_full_for_a_moment)
+ * the only slot of the wider limit, just so long that the waiter is sent to the line for that. */
+static void play_full_for_a_moment(enum outer outer)
 {
     bool was_interrupted = true;
 
     for (unsigned n = 1; was_interrupted; n++) {
         was_interrupted = false;
         for (unsigned m = n; m < n + 12; m++) {
-            begin_world(1);
+            begin_world(outer, 1);
             begin(0);
             begin(1);
             assert_true(waiters[1].is_waiting);
@@ -328,4 +354,10 @@ TEST(egress_wake_is_not_lost_when_the_process_was_full_for_a_moment)
         }
         assert_true(n > 2 || was_interrupted);
     }
+}
+
+TEST(egress_wake_is_not_lost_when_the_wider_limit_was_full_for_a_moment)
+{
+    for (int outer = 0; outer < OUTER_COUNT; outer++)
+        play_full_for_a_moment((enum outer)outer);
 }

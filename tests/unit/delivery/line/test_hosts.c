@@ -31,6 +31,35 @@ TEST(hosts_next_goes_in_order_and_by_family)
     hosts_release(&hosts);
 }
 
+/* 0 and 1 are of one host; 2 and 3 are others of the same preference, 4 is behind them. */
+TEST(hosts_next_spreads_over_hosts_of_the_best_preference)
+{
+    static const char *const five[] = {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4",
+                                       "192.0.2.5"};
+    struct hosts *hosts = make(five, 5, NULL);
+    int64_t retry_ms;
+
+    for (size_t i = 0; i < 4; i++)
+        hosts->host[i].preference = 0;
+    hosts->host[1].name = hosts->host[0].name;
+    assert_int_equal(hosts_next(hosts, true, true, 0, &retry_ms), 0);
+    hosts->host[0].opening = 1;
+    assert_int_equal(hosts_next(hosts, true, true, 0, &retry_ms), 2);
+    hosts->host[2].ready = 1;
+    assert_int_equal(hosts_next(hosts, true, true, 0, &retry_ms), 3);
+    hosts->host[3].ready = 2;
+    assert_int_equal(hosts_next(hosts, true, true, 0, &retry_ms),
+                     0); /* the first of two with one */
+    hosts->host[0].ready = 7;
+    hosts->host[2].ready = 3; /* the fewest has the third, and not the one behind, with none */
+    assert_int_equal(hosts_next(hosts, true, true, 0, &retry_ms), 3);
+    for (size_t i = 0; i < 4; i++)
+        host_failed(&hosts->host[i], 1000);
+    assert_int_equal(hosts_next(hosts, true, true, 1000, &retry_ms), 4);
+    assert_true(retry_ms == 1000 + 30 * 1000);
+    hosts_release(&hosts);
+}
+
 TEST(hosts_rest_longer_each_time_and_are_probed_by_one)
 {
     struct hosts *hosts = make(three, 1, NULL);

@@ -1,0 +1,274 @@
+/*
+ * egress_slots.c - connection slots, of up to three limits at once, and who waits for one.
+ *
+ * A connection has a slot of its egress, one of the provider's if there is one, and one of the
+ * process. A waiter stands in the line of the limit that stopped it last.
+ *
+ * No wake is lost: begin() announces its waiter before it looks at the counts once more, end()
+ * lowers the counts before it looks for waiters, all in one total order (seq_cst). A waiter that
+ * changes lines is counted in the new one before it leaves the old. And who finds a limit reached
+ * has raised a count for a moment, which may have turned another away: it looks after who waits
+ * before it goes.
+ */
+#include "delivery/line/egress_state.h"
+
+static bool take_slot(_Atomic int *count, int count_max)
+{
+    if (atomic_fetch_add(count, 1) < count_max)
+        return true;
+    atomic_fetch_sub(count, 1);
+    return false;
+}
+
+static bool take_slot_of(struct egress *egress)
+{
+    return take_slot(&egress->connections, MIN((int)atomic_load(&egress->connections_max),
+                                               atomic_load(&egress->allowed)));
+}
+
+/* A slot of each limit, or none; *full_out is the line of the limit that was reached. */
+static bool take_slots(struct egress *egress, struct egress_line **full_out)
+{
+    struct egress_table *table = egress->table;
+    struct egress *provider = egress->provider;
+
+    *full_out = &egress->line;
+    if (!take_slot_of(egress))
+        return false;
+    if (provider != NULL) {
+        *full_out = &provider->line;
+        if (!take_slot_of(provider))
+            goto give_back;
+    }
+    *full_out = &table->line;
+    if (take_slot(&table->connections, table->connections_max))
+        return true;
+    if (provider != NULL)
+        atomic_fetch_sub(&provider->connections, 1);
+give_back:
+    atomic_fetch_sub(&egress->connections, 1);
+    return false;
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+/* Who is to get the next slot of the process. */
+static struct list_node *first_of_process(const struct egress_table *table)
+{
+    const struct list *one = table->is_turn_of_urgent ? &table->urgent : &table->line.waiters;
+    const struct list *other = table->is_turn_of_urgent ? &table->line.waiters : &table->urgent;
+
+    return list_first(list_is_empty(one) ? other : one);
+}
+
+static void enlist(struct egress_waiter *waiter, struct egress_line *line)
+{
+    struct egress_table *table = waiter->egress->table;
+    bool is_of_process = line == &table->line;
+    struct list *list = is_of_process && waiter->is_urgent ? &table->urgent : &line->waiters;
+
+    waiter->line = line;
+    atomic_fetch_add(&line->count, 1);
+    if (waiter->keeps_place && !is_of_process)
+        list_push_front(list, &waiter->node);
+    else
+        list_push_back(list, &waiter->node);
+    waiter->keeps_place = false;
+}
+
+static void delist(struct egress_waiter *waiter)
+{
+    list_remove(&waiter->node);
+    atomic_fetch_sub(&waiter->line->count, 1);
+}
+
+/* Another limit is what stops it now. */
+static void change_line(struct egress_waiter *waiter, struct egress_line *line)
+{
+    struct egress_line *before = waiter->line;
+
+    list_remove(&waiter->node);
+    enlist(waiter, line);
+    atomic_fetch_sub(&before->count, 1);
+}
+
+/* --- who gets a slot -------------------------------------------------------------------------- */
+
+static void open_letter(struct letter *letter, struct engine *engine)
+{
+    struct egress_waiter *waiter = container_of(letter, struct egress_waiter, letter);
+
+    (void)engine;
+    waiter->is_posted = false;
+    waiter->woken(waiter);
+}
+
+/* Under the lock: the slot was taken for the waiter, so nobody can be faster than its letter. */
+static void grant(struct egress_waiter *waiter)
+{
+    delist(waiter);
+    waiter->is_waiting = false;
+    waiter->is_posted = true;
+    waiter->letter.open = open_letter;
+    engine_post(waiter->engine, &waiter->letter);
+}
+
+/* Under the lock. */
+static void grant_in_line(struct egress_line *line)
+{
+    struct list_node *node;
+    struct egress_line *full;
+
+    while ((node = list_first(&line->waiters)) != NULL) {
+        struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
+
+        if (take_slots(waiter->egress, &full))
+            grant(waiter);
+        else if (full != line)
+            change_line(waiter, full);
+        else
+            return;
+    }
+}
+
+static void grant_of_process(struct egress_table *table)
+{
+    struct list_node *node;
+    struct egress_line *full;
+
+    while ((node = first_of_process(table)) != NULL) {
+        struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
+
+        if (take_slots(waiter->egress, &full)) {
+            grant(waiter);
+            table->is_turn_of_urgent = !table->is_turn_of_urgent;
+        } else if (full == &table->line) {
+            return;
+        } else {
+            change_line(waiter, full);
+        }
+    }
+}
+
+/* The wider limit first, or one site of a provider would hand its slots to itself for ever. Who
+ * goes to a wider line must be looked at once more from there: the slot that was missing may have
+ * come free before, by somebody who looks at that line but not at the one it came from. Going to a
+ * narrower one is safe: whoever frees a slot of that looks at the wider lines too. */
+void egress_grant_waiting(struct egress *egress)
+{
+    struct egress *provider = egress->provider;
+
+    grant_of_process(egress->table);
+    if (provider != NULL)
+        grant_in_line(&provider->line);
+    grant_in_line(&egress->line);
+    if (provider != NULL)
+        grant_in_line(&provider->line);
+    grant_of_process(egress->table);
+}
+
+static void announce(struct egress *egress, int change)
+{
+    atomic_fetch_add(&egress->line.count, change);
+    if (egress->provider != NULL)
+        atomic_fetch_add(&egress->provider->line.count, change);
+    atomic_fetch_add(&egress->table->line.count, change);
+}
+
+/* The line that one who comes now would have to stand in; NULL: nobody waits. */
+static struct egress_line *line_before(struct egress *egress)
+{
+    struct egress_table *table = egress->table;
+
+    if (!list_is_empty(&egress->line.waiters))
+        return &egress->line;
+    if (egress->provider != NULL && !list_is_empty(&egress->provider->line.waiters))
+        return &egress->provider->line;
+    return first_of_process(table) != NULL ? &table->line : NULL;
+}
+
+/* Under the lock: a slot, or a place in line. */
+static bool take_or_enlist(struct egress *egress, struct egress_waiter *waiter)
+{
+    /* Announced before the second look, so that one of us sees the other: we the free slot, or the
+     * releaser our announcement. */
+    announce(egress, 1);
+    struct egress_line *line = line_before(egress);
+    bool taken = line == NULL && take_slots(egress, &line);
+
+    if (!taken) {
+        waiter->egress = egress;
+        waiter->is_waiting = true;
+        enlist(waiter, line);
+    }
+    announce(egress, -1);
+    return taken;
+}
+
+bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
+{
+    struct egress_table *table = egress->table;
+    struct egress_line *full;
+    bool taken = false;
+
+    /* Who comes now does not overtake those who wait. */
+    if (!egress_has_waiters(egress, false) && take_slots(egress, &full))
+        return true;
+    pthread_mutex_lock(&table->lock);
+    if (!waiter->is_waiting && !waiter->is_posted)
+        taken = take_or_enlist(egress, waiter);
+    if (!taken)
+        egress_grant_waiting(egress);
+    pthread_mutex_unlock(&table->lock);
+    return taken;
+}
+
+static void free_slot(_Atomic int *count)
+{
+    int before = atomic_fetch_sub(count, 1);
+
+    check(before > 0);
+}
+
+void egress_connect_end(struct egress *egress)
+{
+    struct egress_table *table = egress->table;
+
+    free_slot(&egress->connections);
+    if (egress->provider != NULL)
+        free_slot(&egress->provider->connections);
+    free_slot(&table->connections);
+    if (!egress_has_waiters(egress, false))
+        return;
+    pthread_mutex_lock(&table->lock);
+    egress_grant_waiting(egress);
+    pthread_mutex_unlock(&table->lock);
+}
+
+bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    bool is_posted = waiter->is_posted;
+
+    if (waiter->is_waiting) {
+        check(waiter->egress == egress);
+        delist(waiter);
+        waiter->is_waiting = false;
+    }
+    pthread_mutex_unlock(&egress->table->lock);
+    return !is_posted;
+}
+
+bool egress_has_waiters(const struct egress *egress, bool is_waiting)
+{
+    int count = atomic_load(&egress->line.count) + atomic_load(&egress->table->line.count);
+
+    if (egress->provider != NULL)
+        count += atomic_load(&egress->provider->line.count);
+    return count > (is_waiting ? 1 : 0);
+}
+
+unsigned egress_connections(const struct egress *egress)
+{
+    return (unsigned)MAX(atomic_load_explicit(&egress->connections, memory_order_relaxed), 0);
+}

@@ -1,0 +1,295 @@
+/* site_egress.c - a site's sources: made, kept over a reload, left. */
+#include "delivery/line/site_egress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "delivery/line/provider.h"
+#include "delivery/line/site.h"
+
+enum {
+    /* Who comes back for its share much too late must take another, or many sites that had lost
+     * their mail meanwhile would send together. */
+    SHARE_KEPT_MS = 60 * 1000,
+};
+
+/* --- limits ----------------------------------------------------------------------------------- */
+
+/* A site of a provider that no rule names has only the provider's. */
+static struct egress_limits own_limits(const struct site *site)
+{
+    bool is_any = site->provider != NULL && site->own.is_default;
+
+    return (struct egress_limits){
+        .connections_max = is_any ? EGRESS_CONNECTIONS_ANY : limits_connections(&site->own),
+        .messages_per_s = is_any ? 0 : limits_rate(&site->own),
+        .is_default = site->own.is_default,
+        .generation = site->delivery->generation,
+    };
+}
+
+static struct egress_limits provider_limits(const struct site *site)
+{
+    struct limits limits;
+
+    limits_of_provider(&limits, site->delivery->settings, site->provider);
+    return (struct egress_limits){
+        .connections_max = limits_connections(&limits),
+        .messages_per_s = limits_rate(&limits),
+        .is_default = limits.is_default,
+        .generation = site->delivery->generation,
+    };
+}
+
+void site_egresses_limit(struct site *site)
+{
+    const struct egress_limits own = own_limits(site);
+
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
+        egress_limit(e->egress, &own);
+        if (site->provider != NULL) {
+            const struct egress_limits of_provider = provider_limits(site);
+
+            egress_limit(egress_provider(e->egress), &of_provider);
+        }
+    }
+}
+
+/* --- made and kept ---------------------------------------------------------------------------- */
+
+static bool texts_are_equal(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* What a receiver sees of it. Its weight is ours alone. */
+static bool source_is_equal(const struct source *a, const struct source *b)
+{
+    return texts_are_equal(a->name, b->name) && texts_are_equal(a->ehlo, b->ehlo) &&
+           a->has_address4 == b->has_address4 && a->has_address6 == b->has_address6 &&
+           (!a->has_address4 || address_equal(&a->address4, &b->address4)) &&
+           (!a->has_address6 || address_equal(&a->address6, &b->address6));
+}
+
+/* Receivers judge addresses: a name that stands for another one begins anew. */
+static struct bytes identify(const struct source *source, struct buf *out)
+{
+    char text[ADDRESS_TEXT_MAX];
+    bool ok = buf_append(out, bytes_of(source->name));
+
+    if (ok && source->has_address4)
+        ok = buf_printf(out, " %.*s", (int)address_format(&source->address4, text), text);
+    if (ok && source->has_address6)
+        ok = buf_printf(out, " %.*s", (int)address_format(&source->address6, text), text);
+    check(ok);
+    return buf_bytes(out);
+}
+
+static struct site_egress *make(struct site *site, const struct source *source)
+{
+    struct delivery *delivery = site->delivery;
+    struct site_egress *e = calloc(1, sizeof(*e));
+    const struct egress_limits own = own_limits(site);
+    struct buf identity;
+
+    check(e != NULL);
+    buf_init(&identity, 4096);
+    e->site = site;
+    e->source = source;
+    e->use = delivery->use;
+    e->use->references++;
+    if (site->provider != NULL) {
+        const struct egress_limits of_provider = provider_limits(site);
+
+        e->egress = egress_get_of(delivery->egresses, bytes_of(site->provider->name), &of_provider,
+                                  site->name, identify(source, &identity), &own);
+    } else {
+        e->egress = egress_get(delivery->egresses, site->name, identify(source, &identity), &own);
+    }
+    buf_free(&identity);
+    e->waiter.engine = delivery->engine;
+    list_node_init(&e->waiter.node);
+    return e;
+}
+
+/* Takes it off the list; NULL: there is none. */
+static struct site_egress *take(struct site_egress **list, const struct source *source)
+{
+    for (struct site_egress **at = list; *at != NULL; at = &(*at)->next) {
+        struct site_egress *e = *at;
+
+        if (!source_is_equal(e->source, source))
+            continue;
+        *at = e->next;
+        return e;
+    }
+    return NULL;
+}
+
+static void use_newest(struct site_egress *e, const struct source *source)
+{
+    struct delivery *delivery = e->site->delivery;
+
+    settings_release(delivery, &e->use);
+    e->use = delivery->use;
+    e->use->references++;
+    e->source = source;
+}
+
+static void leave(struct site *site, struct site_egress *e)
+{
+    e->is_leaving = true;
+    e->next = site->leaving;
+    site->leaving = e;
+    if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
+        e->is_waiting = false;
+    /* At most as many as may be open to a site; one that ends is freed later, never in here. */
+    list_for_each(node, &site->carriers) {
+        struct carrier *carrier = container_of(node, struct carrier, in_site);
+
+        if (carrier->egress == e)
+            site->delivery->carriers.leave(carrier);
+    }
+}
+
+void site_egresses_adapt(struct site *site, bool is_of_provider_before)
+{
+    const struct delivery_settings *settings = site->delivery->settings;
+    size_t count = MIN(settings->source_count, (size_t)SOURCES_MAX);
+    struct site_egress *before = site->egresses;
+    struct site_egress **end = &site->egresses;
+    struct site_egress *e;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct source *source = &settings->sources[i];
+
+        e = is_of_provider_before ? take(&before, source) : NULL;
+        if (e != NULL)
+            use_newest(e, source);
+        else
+            e = make(site, source);
+        *end = e;
+        end = &e->next;
+    }
+    *end = NULL;
+    while ((e = before) != NULL) {
+        before = e->next;
+        leave(site, e);
+    }
+    site_egresses_sweep(site);
+    site_egresses_limit(site);
+}
+
+/* --- gone ------------------------------------------------------------------------------------- */
+
+static void free_egress(struct delivery *delivery, struct site_egress *e)
+{
+    check(e->carrier_count == 0);
+    check(!e->is_waiting);
+    egress_put(&e->egress);
+    settings_release(delivery, &e->use);
+    free(e);
+}
+
+void site_egresses_sweep(struct site *site)
+{
+    struct site_egress **at = &site->leaving;
+
+    while (*at != NULL) {
+        struct site_egress *e = *at;
+
+        if (e->carrier_count > 0 || e->is_waiting) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        free_egress(site->delivery, e);
+    }
+}
+
+void site_egresses_free(struct site *site)
+{
+    struct site_egress *e;
+
+    site_egresses_sweep(site);
+    check(site->leaving == NULL);
+    while ((e = site->egresses) != NULL) {
+        site->egresses = e->next;
+        free_egress(site->delivery, e);
+    }
+}
+
+static bool cancel(struct site_egress *e)
+{
+    if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
+        e->is_waiting = false;
+    return !e->is_waiting;
+}
+
+bool site_cancel_waiters(struct site *site)
+{
+    bool all = true;
+
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        all = cancel(e) && all;
+    for (struct site_egress *e = site->leaving; e != NULL; e = e->next)
+        all = cancel(e) && all;
+    return all;
+}
+
+void site_egress_opened(struct site_egress *egress)
+{
+    egress->carrier_count++;
+}
+
+void site_egress_closed(struct site_egress **egress)
+{
+    struct site_egress *e = *egress;
+
+    *egress = NULL;
+    check(e->carrier_count > 0);
+    e->carrier_count--;
+    egress_connect_end(e->egress);
+    if (e->is_leaving)
+        site_egresses_sweep(e->site);
+}
+
+/* --- rate ------------------------------------------------------------------------------------- */
+
+static bool has_share(const struct site_egress *e, int64_t now_ms)
+{
+    return e->share_at_ms != 0 && now_ms - e->share_at_ms <= SHARE_KEPT_MS &&
+           e->share_number == egress_rate_number(e->egress);
+}
+
+bool site_egress_is_throttled(const struct site_egress *e, int64_t now_ms)
+{
+    return e->share_at_ms > now_ms && has_share(e, now_ms);
+}
+
+/* The share is taken when it is first asked for. */
+int64_t site_egress_rate_wait_ms(struct site_egress *e, int64_t now_ms)
+{
+    if (!has_share(e, now_ms)) {
+        e->share_number = egress_rate_number(e->egress);
+        int64_t wait_ms = egress_rate_take(e->egress, now_ms);
+
+        e->share_at_ms = wait_ms > 0 ? now_ms + wait_ms : 0;
+        return wait_ms;
+    }
+    if (e->share_at_ms > now_ms)
+        return e->share_at_ms - now_ms;
+    e->share_at_ms = 0;
+    return 0;
+}
+
+int64_t site_share_at_ms(const struct site *site)
+{
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    int64_t at_ms = 0;
+
+    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (site_egress_is_throttled(e, now_ms) && (at_ms == 0 || e->share_at_ms < at_ms))
+            at_ms = e->share_at_ms;
+    return at_ms;
+}
