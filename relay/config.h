@@ -62,6 +62,8 @@ struct config {
     struct config_retry retry;
     size_t site_count;
     struct egress_rule *sites; /* as read; with the rule for all they are delivery.egress_rules */
+    size_t provider_count;
+    struct provider_rule *providers; /* as read; with those that ship they are delivery.providers */
     struct delivery_settings delivery;
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;

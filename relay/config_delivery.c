@@ -13,9 +13,16 @@ static const struct config_key site_keys[] = {
     {.name = "match",
      .kind = CONFIG_PATTERN,
      .at = RULE(match),
-     .is_required = true,
      .example = "\"example.net\" or \"*\"",
-     .says = "The recipients' domains, mail hosts or sites that the rule is for."},
+     .default_said = "none; this key or provider is required",
+     .says = "The recipients' domains, mail hosts or sites that the rule is for; each site by "
+             "itself."},
+    {.name = "provider",
+     .kind = CONFIG_TEXT,
+     .at = RULE(provider),
+     .is_valid = config_provider_name_is_valid,
+     .expected = "the name of a provider",
+     .says = "In place of match: the provider whose sites all together the rule is for."},
     {.name = "connections",
      .kind = CONFIG_COUNT,
      .at = RULE(connections),
@@ -51,9 +58,23 @@ static const struct config_key site_keys[] = {
     {.kind = CONFIG_END},
 };
 
+/* Who looks for a name's rule finds that of a provider under none. */
+static void verify_site(struct config_reader *reader, const yaml_node_t *node, void *object)
+{
+    struct egress_rule *rule = object;
+
+    if ((rule->match == NULL) == (rule->provider == NULL))
+        config_error(reader, node, "%s; expected one of match and provider",
+                     rule->match == NULL ? "match is missing"
+                                         : "match and provider are both given");
+    if (rule->match == NULL)
+        rule->match = "";
+}
+
 static const struct config_key site = {.kind = CONFIG_SECTION,
                                        .at = {0, sizeof(struct egress_rule)},
-                                       .keys = site_keys};
+                                       .keys = site_keys,
+                                       .verify = verify_site};
 
 static const struct config_key section_keys[] = {
     {.name = "allow_private",
@@ -106,7 +127,17 @@ static const struct config_key section_keys[] = {
      .at = AT(sites),
      .count_at = AT(site_count),
      .item = &site,
-     .says = "What a site may get from one source, for the whole process."},
+     .says = "What a site, or a provider's together, may get from one source, for the whole "
+             "process."},
+    {.name = "providers",
+     .kind = CONFIG_LIST,
+     .at = AT(providers),
+     .count_at = AT(provider_count),
+     .item = &config_provider,
+     .max = 1000,
+     .default_said = "microsoft, outlook, google and yahoo",
+     .says = "Sets of mail hosts that judge us as one; the first match counts, those that ship "
+             "come last."},
     {.kind = CONFIG_END},
 };
 
@@ -116,6 +147,15 @@ static void verify_section(struct config_reader *reader, const yaml_node_t *node
 
     if (!config->delivery.mx.use_ipv4 && !config->delivery.mx.use_ipv6)
         config_error(reader, node, "ipv4 and ipv6 are both false; expected one of them");
+    for (size_t i = 0; i < config->site_count; i++) {
+        const char *provider = config->sites[i].provider;
+
+        if (provider != NULL && !config_has_provider(config, provider))
+            config_error(reader, node,
+                         "sites[%zu].provider: \"%s\" found; expected one that ships "
+                         "or stands in delivery.providers",
+                         i, provider);
+    }
 }
 
 static const struct config_key delivery_keys[] = {
@@ -153,6 +193,7 @@ static void finish(struct config_reader *reader, struct config *config)
     struct bytes name;
 
     add_sites(reader, config);
+    config_finish_providers(reader, config);
     config->delivery.hostname = config->hostname;
     if (smtp_domain_normalise(&config->arena, bytes_of(config->hostname), &name))
         config->delivery.mx.our_name = name;

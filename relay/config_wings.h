@@ -25,3 +25,11 @@ extern const struct config_key config_spool[];
 extern const struct config_key config_events[];
 extern const struct config_key config_metrics[];
 extern const struct config_key config_log[];
+
+/* config_providers.c, for config_delivery.c: an item of delivery.providers, */
+extern const struct config_key config_provider;
+bool config_provider_name_is_valid(struct bytes text);
+/* whether the file or what ships has one of that name, */
+bool config_has_provider(const struct config *config, const char *name);
+/* and both together as delivery.providers of the settings. */
+void config_finish_providers(struct config_reader *reader, struct config *config);

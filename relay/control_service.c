@@ -54,6 +54,11 @@ static json_t *delivery_json(const struct delivery_status *status)
     put(delivery, "connections", status->connections);
     put(delivery, "sites", status->sites);
     put(delivery, "sites_resting", status->resting_sites);
+    json_t *states = json_object();
+
+    for (unsigned i = 0; i < SITE_STATE_COUNT; i++)
+        put(states, site_state_name((enum site_state)i), status->site_states[i]);
+    json_object_set_new(delivery, "site_states", states);
     put(delivery, "destinations", status->destinations);
     return delivery;
 }

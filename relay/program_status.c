@@ -33,6 +33,8 @@ static void add_delivery(struct delivery_status *sum, const struct delivery_stat
     sum->sites += part->sites;
     sum->destinations += part->destinations;
     sum->resting_sites += part->resting_sites;
+    for (size_t i = 0; i < SITE_STATE_COUNT; i++)
+        sum->site_states[i] += part->site_states[i];
     sum->unheld += part->unheld;
 }
 

@@ -66,8 +66,13 @@ static void print_site(void *context, const json_t *site)
            json_string_value(json_object_get(site, "site")), number(site, NULL, "waiting"),
            number(site, NULL, "connections"));
     const char *resting = json_string_value(json_object_get(site, "resting_until"));
+    const char *provider = json_string_value(json_object_get(site, "provider"));
+
+    printf(" %s", json_string_value(json_object_get(site, "constraint")));
     if (resting != NULL)
-        printf(" at rest until %s", resting);
+        printf(" until %s", resting);
+    if (provider != NULL)
+        printf(" provider=%s", provider);
     putchar('\n');
 }
 

@@ -2,8 +2,10 @@
 their order, and what a reload keeps."""
 
 import collections
+import json
 import time
 
+import names
 import parts
 
 STREAMS = ("one", "two")
@@ -110,3 +112,91 @@ def test_the_strictest_rule_of_a_site_counts_whichever_domain_came_first(stage):
         parts.wait_for(lambda: len(receiver.messages) == i + 1, f"message {i + 1}")
     by_session = collections.Counter(id(message.session) for message in receiver.messages)
     assert max(by_session.values()) == 2, by_session
+
+
+def answer_loopback(query):
+    """Every name is at 127.0.0.1 and has nothing else."""
+    end = query.index(b"\0", 12) + 5
+    found = query[end - 4:end] == b"\0\1\0\1"
+    record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1" if found else b""
+    return query[:2] + b"\x81\x80\0\1" + (b"\0\1" if found else b"\0\0") + b"\0" * 4 \
+        + query[12:end] + record
+
+
+def test_sites_of_one_provider_share_its_limit_over_engines(stage):
+    """Two customers' hosts, one provider: whoever opens, both together never have more."""
+    seen = collections.Counter()
+    receivers = []
+
+    def act(session, where, line):
+        if where == "connect":
+            seen["most"] = max(seen["most"], sum(receiver.open for receiver in receivers))
+        if where == "rcpt":
+            time.sleep(0.05)
+
+    receivers += [stage.receiver(act), stage.receiver(act)]
+    server = stage.add(names.Liar(answer_loopback))
+    routes = ", ".join(f'{{match: {stream}.example, to: ["{stream}.mx.loop.example:'
+                       f'{receiver.port}"]}}' for stream, receiver in zip(STREAMS, receivers))
+    relay = stage.ringpost(
+        engines="2", routes=f"[{routes}]", dns=f'{{servers: ["127.0.0.1:{server.port}"]}}',
+        delivery='{allow_private: ["127.0.0.0/8"], sites: [{provider: loop, connections: 3}], '
+                 'providers: [{name: loop, mx: ["*.mx.loop.example"]}]}')
+    queue_on_both_engines(relay, 60)
+    parts.wait_for(lambda: all(len(receiver.messages) == 60 for receiver in receivers), "the mail")
+    assert 2 <= seen["most"] <= 3, seen
+    sites = [json.loads(line) for line in
+             relay.cli("status", "--sites", "--json").stdout.splitlines()]
+    assert {site["provider"] for site in sites} == {"loop"}, sites
+    for site in sites:
+        assert site["limits"]["connections"] == {
+            "max": 3, "rule": "delivery.sites[0] (provider loop)"}
+
+
+def test_a_source_that_comes_or_goes_leaves_the_others_alone(stage):
+    refused = collections.Counter()
+
+    def act(session, where, line):
+        if where == "connect" and session.receiver.open > 1:
+            refused["connect"] += 1
+            return "421 4.7.0 too many connections from you"
+        if where == "rcpt":
+            time.sleep(0.05)
+        return None
+
+    receiver = stage.receiver(act)
+    here = '{name: here, address: 127.0.0.1}'
+    relay = stage.ringpost(
+        engines="1", sources=f"[{here}]", routes=f'[{{match: "*", to: ["127.0.0.1:{receiver.port}"]}}]',
+        delivery='{allow_private: ["127.0.0.0/8"], sites: [{match: "*", idle: 60s}]}')
+
+    def own():
+        line = relay.cli("status", "--sites", "--json").stdout.splitlines()[0]
+        return {source["source"]: source["own"] for source in json.loads(line)["sources"]}
+
+    for i in range(20):
+        relay.submit(f"m{i}@one.example", sender="")
+    parts.wait_for(lambda: len(receiver.messages) == 20, "the mail")
+    assert refused["connect"] and own()["here"]["allowed"], own()
+    taught = own()["here"]["allowed"]
+    sessions = len(receiver.sessions)
+    # Weight 1 of 1,000,001: nothing will be sent from it.
+    relay.write_config(sources='[{name: here, address: 127.0.0.1, weight: 1000000}, '
+                               '{name: there, address: 127.0.0.2}]')
+    relay.cli("reload")
+    assert own()["here"] == {"connections": 1, "allowed": taught, "resting_until": None}
+    assert own()["there"] == {"connections": 0, "allowed": None, "resting_until": None}
+    relay.submit("after@one.example", sender="")
+    parts.wait_for(lambda: len(receiver.messages) == 21, "mail after the reload")
+    relay.write_config(sources=f"[{here}]")
+    relay.cli("reload")
+    assert set(own()) == {"here"} and own()["here"]["allowed"] == taught
+    relay.submit("again@one.example", sender="")
+    parts.wait_for(lambda: len(receiver.messages) == 22, "mail after the next")
+    assert len(receiver.sessions) == sessions
+    # The one that carries everything goes: what was idle ends, the new one takes over.
+    relay.write_config(sources='[{name: there, address: 127.0.0.2}]')
+    relay.cli("reload")
+    parts.wait_for(lambda: receiver.open == 0, "the end of the connection")
+    last = relay.submit("last@one.example", sender="")
+    assert relay.wait_events(1, id=last, kind="delivered")[0]["egress"]["source"] == "there"

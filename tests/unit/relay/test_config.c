@@ -77,7 +77,10 @@ TEST(config_every_section_is_read)
                  "sources: [{name: a, address: 192.0.2.1, ehlo: out1.example.net, weight: 3}]\n"
                  "delivery: {allow_private: [\"10.0.0.0/8\"], ipv6: false,\n"
                  "           sites: [{match: example.org, connections: 2, rate: 600/m},\n"
-                 "                   {match: example.net, rate: none}]}\n"
+                 "                   {match: example.net, rate: none},\n"
+                 "                   {provider: google, connections: 7}],\n"
+                 "           providers: [{name: lab, mx: [\"*.MX.lab.example\"]},\n"
+                 "                       {name: yahoo, mx: []}]}\n"
                  "metrics: {listen: \"127.0.0.1:9925\"}\n"
                  "log: {to: syslog, level: debug}\n");
 
@@ -97,7 +100,18 @@ TEST(config_every_section_is_read)
     assert_true(config->delivery.routes[1].use_mx);
     assert_string_equal(config->delivery.routes[1].targets[0], "other.example");
     assert_int_equal(config->delivery.sources[0].weight, 3);
-    assert_int_equal(config->delivery.egress_rule_count, 3);
+    assert_int_equal(config->delivery.egress_rule_count, 4);
+    assert_string_equal(config->delivery.egress_rules[2].provider, "google");
+    assert_int_equal(config->delivery.egress_rules[2].connections, 7);
+    /* Those of the file first, then those that ship, but for the one that the file has. */
+    assert_int_equal(config->delivery.provider_count, 5);
+    assert_string_equal(config->delivery.providers[0].mx[0], "*.mx.lab.example");
+    assert_string_equal(config->delivery.providers[1].name, "yahoo");
+    assert_int_equal(config->delivery.providers[1].mx_count, 0);
+    assert_string_equal(config->delivery.providers[2].name, "microsoft");
+    assert_int_equal(config->delivery.providers[2].mx_count, 2);
+    assert_string_equal(config->delivery.providers[2].mx[0], "*.mail.protection.outlook.com");
+    assert_string_equal(config->delivery.providers[4].name, "google");
     assert_true(config->delivery.egress_rules[0].messages_per_s == 10.0);
     assert_true(config->delivery.egress_rules[1].messages_per_s == 0.0);
     assert_false(config->delivery.mx.use_ipv6);
@@ -126,6 +140,19 @@ static const struct {
     {SMALLEST "limits: {strict_syntax: 1}\n", "expected true or false\n"},
     {SMALLEST "limits: {recipients: 1}\n", "is out of bounds; expected from 100 to "},
     {SMALLEST "limits: {errors: 5000000000}\n", "expected from 1 to 4294967295\n"},
+    {SMALLEST "delivery:\n  sites:\n    - {connections: 3}\n",
+     ":7: delivery.sites[0]: match is missing; expected one of match and provider"},
+    {SMALLEST "delivery:\n  sites:\n    - {match: a.example, provider: google}\n",
+     ":7: delivery.sites[0]: match and provider are both given; expected one of match and "
+     "provider"},
+    {SMALLEST "delivery: {sites: [{provider: nobody}]}\n",
+     ":5: delivery: sites[0].provider: \"nobody\" found; expected one that ships or stands in "
+     "delivery.providers"},
+    {SMALLEST "delivery:\n  providers:\n    - {name: all, mx: [\"*\"]}\n",
+     ":7: delivery.providers[0]: mx: \"*\" found; expected hosts of provider all alone"},
+    {SMALLEST "delivery: {providers: [{name: a}]}\n",
+     ":5: delivery.providers[0]: no mx; expected mx: "},
+    {SMALLEST "delivery: {providers: [{name: a b, mx: []}]}\n", ":5: delivery.providers[0].name:"},
     {SMALLEST "delivery: {sites: [{match: a.example, rate: never}]}\n",
      "\"never\" found; expected a rate, such as 10/s or 600/m, or none\n"},
     {SMALLEST "dns: {timeout: 10ms}\n", "is out of bounds; expected from 50ms to 60s\n"},
