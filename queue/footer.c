@@ -243,7 +243,7 @@ static bool take_flow(struct bytes *input, unsigned bits, struct accept_entry *e
     const uint8_t *at;
     const uint8_t *tenant;
 
-    if (entry->class >= MAIL_CLASSES || !take_bytes(input, FLOW_LEN, &at) ||
+    if ((unsigned)entry->class >= MAIL_CLASSES || !take_bytes(input, FLOW_LEN, &at) ||
         !take_bytes(input, get_u16(at), &tenant))
         return false;
     entry->tenant = (struct bytes){tenant, get_u16(at)};
