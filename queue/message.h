@@ -18,7 +18,7 @@
 
 /* Who is served first of those that wait for the same. On disk: never renumbered. */
 enum mail_class { MAIL_NORMAL, MAIL_HIGH, MAIL_BULK };
-enum { MAIL_CLASSES = MAIL_BULK + 1 };
+#define MAIL_CLASSES (MAIL_BULK + 1) /* no enum: gcc warns where one is compared with another */
 
 const char *mail_class_name(enum mail_class class); /* "normal" */
 
