@@ -18,7 +18,7 @@ LITERAL = re.compile(r'^(?:[^"?]*\?)?\s*"[^"\\]*"(?:\s*:[^"?]*\??\s*"[^"\\]*")*$
 # Text with spaces, but without quotes and backslashes: ours, or the C library's.
 SENTENCES = re.compile(r"^(?:strerror|strerrordesc_np)\(")
 SENTENCE_NAMES = {
-    "relay/listeners.c": {"why"}, "relay/publisher.c": {"what"}, "queue/journal.c": {"what"},
+    "relay/listeners.c": {"why"}, "relay/publisher_files.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
 }
