@@ -52,19 +52,17 @@ static bool has_work(void *context)
     return false;
 }
 
-static void finish(struct publisher *p)
+/* Everything was told: makes it durable. False: to be tried again, perhaps after it was told again,
+ * because a failed sync may have thrown it away. */
+static bool finish(struct publisher *p)
 {
     uint64_t uncommitted;
 
-    while (!p->has_given_up && p->file != NULL &&
-           event_file_has_uncommitted(p->file, &uncommitted)) {
-        if (publisher_commit(p) == 0)
-            return;
-        if (p->is_broken)
-            publisher_reopen(p);
-        else if (publisher_may_go_on(p))
-            bell_pause(&p->bell, PUBLISHER_RETRY_MS);
-    }
+    if (!event_file_has_uncommitted(p->file, &uncommitted) || publisher_commit(p) == 0)
+        return true;
+    if (publisher_may_go_on(p) && !p->is_broken)
+        bell_pause(&p->bell, PUBLISHER_RETRY_MS);
+    return false;
 }
 
 static int64_t idle_ms(struct publisher *p)
@@ -99,7 +97,7 @@ static void *run_thread(void *context)
             continue;
         publisher_keep_pace(p);
         if (atomic_load(&p->bell.is_stopping)) {
-            if (!has_work(p))
+            if (!has_work(p) && finish(p))
                 break;
             continue;
         }
@@ -112,7 +110,6 @@ static void *run_thread(void *context)
             clock_monotonic_ms() >= p->commit_ms + PUBLISHER_RETRY_MS)
             look_for_room(p);
     }
-    finish(p);
     if (p->has_given_up)
         log_warn("events=%s what=\"stopped with events unwritten; the next start writes them\"",
                  LOG_STRING(p->file_directory));
