@@ -814,13 +814,16 @@ void world_status(const struct world *world, struct delivery_status *out)
 {
     const struct delivery *delivery = world->delivery;
     size_t sites = 0, resting = 0, destinations = 0, waiting = delivery->held_count;
-    size_t unheld = 0;
+    size_t unheld = 0, in_state[SITE_STATE_COUNT] = {0};
 
     list_for_each(node, &delivery->all_sites) {
         const struct site *site = container_of(node, struct site, in_all);
 
         sites++;
         resting += site->state == SITE_FAILING || site->state == SITE_RESTING;
+        in_state[site->state]++;
+        check(site->waiting_count > 0 || site->state == SITE_IDLE || site->state == SITE_FAILING ||
+              site->state == SITE_RESTING);
         unheld += site_is_unheld(site);
     }
     list_for_each(node, &delivery->all_destinations) {
@@ -833,6 +836,8 @@ void world_status(const struct world *world, struct delivery_status *out)
     delivery_status(delivery, out);
     check(out->sites == sites);
     check(out->resting_sites == resting);
+    for (size_t i = 0; i < SITE_STATE_COUNT; i++)
+        check(out->site_states[i] == in_state[i]);
     check(out->destinations == destinations);
     check(out->waiting == waiting);
     check(unheld == 0);

@@ -129,6 +129,41 @@ TEST(egress_has_the_strictest_limits_of_all_engines_and_the_newest_settings)
     egress_table_free(&table);
 }
 
+TEST(egress_default_limits_give_way_to_a_rule_whoever_learned_of_it_first)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits standard = {.connections_max = 2, .is_default = true};
+    struct egress_limits rule = {.connections_max = 5};
+    struct egress *one = egress_get(table, BYTES("site"), BYTES("source"), &standard);
+
+    assert_int_equal(slots_of(one), 2);
+    egress_limit(one, &rule); /* looser, by an engine that knows of another domain */
+    assert_int_equal(slots_of(one), 5);
+    egress_limit(one, &standard);
+    assert_int_equal(slots_of(one), 5);
+    egress_put(&one);
+    egress_table_free(&table);
+}
+
+TEST(egress_shares_are_void_once_the_rate_is_another)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits slow = {.connections_max = 1, .messages_per_s = 0.01};
+    struct egress_limits fast = {.connections_max = 1, .messages_per_s = 10, .generation = 1};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &slow);
+    unsigned number = egress_rate_number(egress);
+
+    assert_int_equal(egress_rate_take(egress, 1000), 0);
+    assert_int_equal(egress_rate_take(egress, 1000), 100 * 1000);
+    egress_limit(egress, &slow);
+    assert_int_equal(egress_rate_number(egress), number);
+    egress_limit(egress, &fast);
+    assert_int_not_equal(egress_rate_number(egress), number);
+    assert_int_equal(egress_rate_take(egress, 1000), 0); /* not behind those of the other rate */
+    egress_put(&egress);
+    egress_table_free(&table);
+}
+
 /* --- what the receiver allows ---------------------------------------------------------------- */
 
 static struct egress_table *learning_table;
