@@ -114,6 +114,22 @@ TEST(footer_of_a_later_version_refuses_the_start)
     build_remove(&b);
 }
 
+/* What it would have voided in another segment must not come back: it is asked for before all else,
+ * also where the footer says all that there is to say of its own segment. */
+TEST(cut_of_a_later_version_in_a_closed_segment_refuses_the_start)
+{
+    struct build b;
+
+    build_spool(&b, SHARD);
+    build_begin(&b, 1);
+    build_record(&b, RECORD_CUT, 0, "12345678", 8);
+    raise_version(&b, SPOOL_BLOCK, SPOOL_BLOCK);
+    build_flush(&b);
+    build_write(&b, true);
+    expect_refused(&b, "the cut record at offset 4096", true);
+    build_remove(&b);
+}
+
 /* Behind a footer that is good a start does not look: who reads the message does not take it for
  * damage, and it is still there when a later version comes back. */
 TEST(accept_of_a_later_version_behind_a_footer_is_not_damage)
