@@ -1,4 +1,4 @@
-/* program.c - the serving process: start, signals, reload, stop. */
+/* program.c - the serving process: start, signals, reload, and the order of a stop. */
 #include "relay/program.h"
 
 #include <dirent.h>
@@ -20,9 +20,8 @@
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
 #include "relay/preflight.h"
+#include "relay/program_stop.h"
 #include "relay/stop_guard.h"
-
-enum { STOP_STAGE_MS_MIN = 1000, STOP_HANG_MS = 3000 };
 
 /* --- start ------------------------------------------------------------------------------------ */
 
@@ -288,64 +287,6 @@ static void serve(struct program *program, const sigset_t *signals)
     }
 }
 
-static bool all_stopped(const struct program *program)
-{
-    for (unsigned i = 0; i < program->worker_count; i++)
-        if (!atomic_load(&program->workers[i].is_stopped))
-            return false;
-    return true;
-}
-
-/* Who may wait until when (monotonic): each stage leaves the next some time, so that all of them
- * together keep stop_timeout. With one of a second or two it takes as much longer as they need. */
-struct stop_times {
-    int64_t attempts_ms; /* sessions and attempts */
-    int64_t disk_ms;     /* outcomes that are being written */
-    int64_t files_ms;    /* their events */
-    int64_t end_ms;      /* threads that do not come back */
-};
-
-static struct stop_times stop_times(unsigned timeout_s)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    int64_t timeout_ms = (int64_t)timeout_s * 1000;
-    int64_t stage_ms = MIN(MAX(timeout_ms / 10, (int64_t)STOP_STAGE_MS_MIN), (int64_t)2000);
-    struct stop_times times;
-
-    times.attempts_ms = now_ms + timeout_ms - MIN(2 * stage_ms, timeout_ms / 2);
-    times.disk_ms = times.attempts_ms + stage_ms;
-    times.files_ms = MAX(now_ms + timeout_ms, times.disk_ms + stage_ms);
-    times.end_ms = times.files_ms + STOP_HANG_MS;
-    return times;
-}
-
-enum { COUNT_MOMENTS = 10 }; /* between counts of what is left, for `status` */
-
-/* Waits for the workers; a second signal breaks off what they wait for. */
-static void drain(struct program *program, const sigset_t *signals, const struct stop_times *times)
-{
-    const struct timespec moment = {.tv_nsec = 20 * 1000000};
-    bool is_aborted = false;
-    unsigned moments = 0;
-
-    listeners_leave(&program->listeners, &program->workers[0], NULL);
-    for (unsigned i = 0; i < program->worker_count; i++)
-        worker_stop(&program->workers[i], times->attempts_ms, times->disk_ms);
-    while (!all_stopped(program)) {
-        int signal_number = sigtimedwait(signals, NULL, &moment);
-
-        for (unsigned i = 0; i < program->worker_count && moments % COUNT_MOMENTS == 0; i++)
-            worker_count_left(&program->workers[i]);
-        moments++;
-        if ((signal_number == SIGTERM || signal_number == SIGINT) && !is_aborted) {
-            log_warn("what=\"second signal: breaking off sessions and attempts\"");
-            is_aborted = true;
-            for (unsigned i = 0; i < program->worker_count; i++)
-                worker_abort(&program->workers[i]);
-        }
-    }
-}
-
 static void free_all(struct program *program, int64_t files_ms)
 {
     if (program->shared.publisher != NULL)
@@ -370,18 +311,6 @@ static void free_all(struct program *program, int64_t files_ms)
     config_release(&first);
     config_release(&program->config);
     pthread_mutex_destroy(&program->change);
-}
-
-/* A start that failed half-way: whatever runs is stopped without ado. */
-static void stop_workers(struct program *program)
-{
-    for (unsigned i = 0; i < program->worker_count; i++)
-        if (program->workers[i].start_error == 0)
-            worker_stop(&program->workers[i], clock_monotonic_ms(),
-                        clock_monotonic_ms() + STOP_STAGE_MS_MIN);
-    for (unsigned i = 0; i < program->worker_count; i++)
-        while (!atomic_load(&program->workers[i].is_stopped))
-            usleep(1000);
 }
 
 /* What another try would only meet again is no failure of the system: systemd must not try. */
@@ -410,7 +339,7 @@ static int start(struct program *program, const struct config *config)
         return code;
     int error = start_workers(program, config);
     if (error < 0) {
-        stop_workers(program);
+        program_drop_workers(program);
         return exit_code_of(error);
     }
     program_spread_suspensions(program);
@@ -465,7 +394,7 @@ int program_run(struct config *config)
                  stop_timeout_s);
         sd_notify(0, "STOPPING=1");
     }
-    const struct stop_times times = stop_times(stop_timeout_s);
+    const struct stop_times times = stop_times_of(stop_timeout_s);
     struct stop_guard *guard = stop_guard_start(times.end_ms, EXIT_OS);
     atomic_store(&program->stop_until_ms, times.attempts_ms);
     atomic_store(&program->is_stopping, true);
@@ -473,8 +402,9 @@ int program_run(struct config *config)
         control_cut_off(control);
     if (metrics != NULL)
         metrics_http_stop(&metrics);
-    if (program->worker_count > 0 && program->workers[0].start_error == 0 && !all_stopped(program))
-        drain(program, &signals, &times);
+    if (program->worker_count > 0 && program->workers[0].start_error == 0 &&
+        !program_has_stopped(program))
+        program_drain(program, &signals, &times);
     if (control != NULL)
         control_stop(&control);
     free_all(program, times.files_ms);
