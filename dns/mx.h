@@ -52,7 +52,7 @@ struct mx_set {
     const char *note; /* one sentence for the event and `queue explain`, never NULL */
     size_t host_count;
     struct mx_host *hosts; /* in the order to try */
-    struct bytes site;     /* name of the MX set: same hosts in the same order, same site
+    struct bytes site;     /* name of the MX set: same hosts in the same ranks, same site
                               (mx_site_name()); a route's port is added if it is another one. Set
                               with MX_OK */
     int64_t expires_ms;    /* monotonic: ask again then */
