@@ -58,6 +58,7 @@ struct flows *flows_create(void)
     map_init(&flows->domains);
     map_init(&flows->tenants);
     map_init(&flows->others);
+    flows->nobody.weight = TENANT_WEIGHT_DEFAULT;
     return flows;
 }
 
@@ -90,17 +91,35 @@ static struct tenant *tenant_get(struct flows *flows, struct bytes name)
     struct named_tenant *named = calloc(1, sizeof(*named) + name.len);
     check(named != NULL);
     memcpy(named->name, name.ptr, name.len);
+    named->tenant.weight = TENANT_WEIGHT_DEFAULT;
     map_insert(&flows->tenants, &named->tenant.node, (struct bytes){named->name, name.len});
     return &named->tenant;
+}
+
+static void tenant_forget(struct flows *flows, struct tenant *tenant)
+{
+    if (tenant->flow_count > 0 || tenant->weight != TENANT_WEIGHT_DEFAULT ||
+        tenant == &flows->nobody)
+        return;
+    map_remove(&flows->tenants, &tenant->node);
+    free_tenant(NULL, &tenant->node);
 }
 
 static void tenant_leave(struct flows *flows, struct tenant *tenant)
 {
     check(tenant->flow_count > 0);
-    if (--tenant->flow_count > 0 || tenant == &flows->nobody)
-        return;
-    map_remove(&flows->tenants, &tenant->node);
-    free_tenant(NULL, &tenant->node);
+    tenant->flow_count--;
+    tenant_forget(flows, tenant);
+}
+
+void tenant_weigh(struct flows *flows, struct bytes name, unsigned weight)
+{
+    struct tenant *tenant = tenant_get(flows, name);
+
+    check(weight >= 1);
+    check(weight <= TENANT_WEIGHT_MAX);
+    tenant->weight = (uint16_t)weight;
+    tenant_forget(flows, tenant);
 }
 
 size_t tenants_count(const struct flows *flows)

@@ -7,8 +7,8 @@
  * that flows of a domain each cost hardly more than the domains do; the others have a map. Without
  * a tenant the name is empty.
  *
- * A flow lives while recipients count in it or its `line` is set, a tenant while it has flows, a
- * domain while it has flows or its `destination` is set.
+ * A flow lives while recipients count in it or its `line` is set, a tenant while it has flows or a
+ * weight of its own, a domain while it has flows or its `destination` is set.
  *
  * Thread: the engine's.
  */
@@ -19,7 +19,10 @@
 struct tenant {
     struct map_node node; /* key: its name */
     size_t flow_count;
+    uint16_t weight; /* its share against other tenants' */
 };
+
+enum { TENANT_WEIGHT_DEFAULT = 1, TENANT_WEIGHT_MAX = 1000 };
 
 struct flow {
     struct tenant *tenant;  /* in a domain's own flow NULL while that is not in use */
@@ -93,4 +96,8 @@ void domain_forget(struct flows *flows, struct domain **domain);
 void domains_for_each(struct flows *flows, void (*visit)(void *context, struct domain *domain),
                       void *context);
 size_t domains_count(const struct flows *flows);
-size_t tenants_count(const struct flows *flows); /* with flows */
+size_t tenants_count(const struct flows *flows); /* with flows, or a weight of their own */
+
+/* What it gets where others have mail for the same site, from now on and whether or not it has any:
+ * that many recipients to their one. 1 to TENANT_WEIGHT_MAX. */
+void tenant_weigh(struct flows *flows, struct bytes name, unsigned weight);

@@ -202,3 +202,29 @@ TEST(flow_of_a_domain_of_its_own_costs_24_bytes)
     assert_int_equal(sizeof(struct flow), 24);
     assert_int_equal(sizeof(struct domain), sizeof(struct map_node) + 16 + sizeof(struct flow));
 }
+
+TEST(tenant_keeps_its_weight_while_it_has_no_mail)
+{
+    struct flows *flows = flows_create();
+    struct flow *flow = flow_get(flows, BYTES("t"), MAIL_HIGH, BYTES("a.example"));
+
+    assert_int_equal(flow->tenant->weight, TENANT_WEIGHT_DEFAULT);
+    tenant_weigh(flows, BYTES("t"), 5);
+    assert_int_equal(flow->tenant->weight, 5);
+    flow_forget(flows, &flow);
+    assert_int_equal(tenants_count(flows), 1);
+    flow = flow_get(flows, BYTES("t"), MAIL_HIGH, BYTES("a.example"));
+    assert_int_equal(flow->tenant->weight, 5);
+    tenant_weigh(flows, BYTES("t"), TENANT_WEIGHT_DEFAULT);
+    flow_forget(flows, &flow);
+    assert_int_equal(tenants_count(flows), 0);
+    tenant_weigh(flows, BYTES("u"), TENANT_WEIGHT_MAX); /* before its first mail */
+    assert_int_equal(tenants_count(flows), 1);
+    tenant_weigh(flows, BYTES("u"), TENANT_WEIGHT_DEFAULT);
+    assert_int_equal(tenants_count(flows), 0);
+    tenant_weigh(flows, BYTES_NONE, 3); /* of mail without a tenant, too */
+    flow = flow_get(flows, BYTES_NONE, MAIL_NORMAL, BYTES("a.example"));
+    assert_int_equal(flow->tenant->weight, 3);
+    flow_forget(flows, &flow);
+    flows_free(&flows);
+}
