@@ -246,10 +246,10 @@ static void start(struct transaction *t)
     t->walk = c->needs_rset ? WALK_RSET : WALK_MAIL;
 }
 
-static void no_callback(void *context, struct pending *pending)
+static void on_taken(void *context, struct pending *pending)
 {
     (void)context;
-    (void)pending;
+    list_remove(&pending->link);
 }
 
 /* Its recipients end: nothing was said to the peer about them yet. */
@@ -266,7 +266,7 @@ static void clear_damaged(struct transaction *t)
     }
     while (!list_is_empty(&pendings))
         clearing_start(t->client->carrier.outcomes, t->shard, &pendings, CLEARING_RECIPIENTS_MAX,
-                       &judgement, &facts, no_callback, NULL);
+                       &judgement, &facts, on_taken, NULL);
 }
 
 /* To be loaded again later. */

@@ -51,9 +51,10 @@ void cancel_add(struct delivery *delivery, struct pending *pending, const char *
     delivery_drive_later(delivery);
 }
 
-static void no_callback(void *context, struct pending *pending)
+static void on_taken(void *context, struct pending *pending)
 {
     (void)context;
+    list_remove(&pending->link);
     pending_release(pending); /* clearing_start() occupies it again */
 }
 
@@ -67,7 +68,7 @@ static void end_some(struct delivery *delivery, struct batch *batch)
         struct stub *stub = pending_stub(first_pending(&batch->pendings));
 
         clearing_start(delivery->outcomes, delivery_shard(delivery, stub), &batch->pendings,
-                       CLEARING_RECIPIENTS_MAX, &judgement, &facts, no_callback, NULL);
+                       CLEARING_RECIPIENTS_MAX, &judgement, &facts, on_taken, NULL);
     }
 }
 

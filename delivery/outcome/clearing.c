@@ -198,13 +198,13 @@ size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct lis
         clearing_new(outcomes, shard, stub, MIN(count_max, (size_t)stub->recipient_count),
                      judgement, facts);
 
-    while (c->count < count_max && (node = list_first(waiting)) != NULL) {
+    while (c->count < count_max && node != &waiting->head) {
         struct pending *pending = container_of(node, struct pending, link);
 
         if (pending_stub(pending) != stub)
             break;
-        list_remove(node);
-        taken(context, pending);
+        node = node->next;
+        taken(context, pending); /* with the last one the list may be gone */
         pending_occupy(pending);
         c->pendings[c->count++] = pending;
     }

@@ -17,8 +17,8 @@ enum { CLEARING_RECIPIENTS_MAX = 1000 };
 bool clearing_has_room(const struct outcomes *outcomes);
 
 /* Takes the waiting recipients from the front of `waiting` that are of the same message as the
- * first one, a message of `shard`, at most recipient_max. They must be READY, with their bits
- * cleared by the caller through `taken`, which is called for each. Text of judgement and facts is
+ * first one, a message of `shard`, at most recipient_max. They must be READY; `taken` is
+ * called for each, takes it out of the list and clears its bits. Text of judgement and facts is
  * copied. Returns how many were taken. */
 size_t clearing_start(struct outcomes *outcomes, struct shard *shard, struct list *waiting,
                       size_t recipient_max, const struct judgement *judgement,
