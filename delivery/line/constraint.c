@@ -182,7 +182,7 @@ static void constraint_of_site(const struct site *site, struct constraint *out)
 void constraint_of_destination(const struct destination *d, struct constraint *out)
 {
     *out = (struct constraint){.name = "nothing-waits"};
-    if (d == NULL || d->waiting_count == 0)
+    if (d == NULL || d->lines.count == 0)
         return;
     if (d->site != NULL) {
         constraint_of_site(d->site, out);
@@ -191,8 +191,10 @@ void constraint_of_destination(const struct destination *d, struct constraint *o
     if (d->lookup == NULL && d->state == DESTINATION_REFUSED) {
         out->name = "no-route";
         out->until_ms = to_wall(d->delivery, d->expires_ms);
-        set_rule(out, "%s", d->judgement.rule);
-        set_detail(out, d->judgement.text);
+        const struct judgement refusal = destination_refusal(d);
+
+        set_rule(out, "%s", refusal.rule);
+        set_detail(out, refusal.text);
         return;
     }
     out->name = "looking-up";

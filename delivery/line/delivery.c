@@ -81,7 +81,8 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->all_sites);
     list_init(&d->all_destinations);
     list_init(&d->idle_destinations);
-    list_init(&d->waiting_destinations);
+    turns_table_init(&d->turns);
+    list_init(&d->waiting_lines);
     list_init(&d->dirty_sites);
     list_init(&d->dirty_destinations);
     list_init(&d->starved_sites);
@@ -283,11 +284,7 @@ static void drop_waiting(struct delivery *delivery)
     while ((node = list_first(&delivery->all_destinations)) != NULL) {
         struct destination *destination = container_of(node, struct destination, in_all);
 
-        drop(&destination->waiting);
-        delivery->waiting_count -= destination->waiting_count;
-        if (destination->site != NULL)
-            destination->site->waiting_count -= destination->waiting_count;
-        destination->waiting_count = 0;
+        lines_drop(&destination->lines, delivery, destination->site);
         destination_free(&destination);
     }
     delivery->held_count = 0;
@@ -356,6 +353,7 @@ void delivery_free(struct delivery **delivery)
     engine_turn_end_cancel(d->engine, &d->drive);
     suspensions_free(&d->suspensions);
     map_free(&d->sites);
+    turns_table_free(&d->turns);
     check(d->destination_count == 0);
     outcomes_free(&d->outcomes);
     free(d);

@@ -4,10 +4,11 @@
  *   pending --> destination (domain; route or MX set) --> site (same MX set) --> egress (site from
  *   one source; limits, back-off, health; shared by all engines) --> carrier (a connection)
  *
- * A due recipient waits at its destination. A site with waiting recipients opens connections as its
- * egresses' limits allow; a ready connection pulls the next message of the site (destinations in
- * turn), takes along every waiting recipient of that message which belongs to the site, loads
- * it, and sends. Each recipient's outcome goes to the shard in one commit with the DSN it causes.
+ * A due recipient waits at its destination, in the line of its flow. A site with waiting recipients
+ * opens connections as its egresses' limits allow; a ready connection pulls the next message of the
+ * line whose turn it is at the site (turns.h: tenants by weight, classes, domains), takes along
+ * every waiting recipient of that message which belongs to the site, loads it, and sends. Each
+ * recipient's outcome goes to the shard in one commit with the DSN it causes.
  *
  * Thread: the engine's; egress.h is the only shared thing.
  */

@@ -61,14 +61,11 @@ struct destination *destination_get(struct delivery *delivery, struct domain *do
     d->delivery = delivery;
     d->domain = domain;
     d->generation = delivery->generation;
-    list_init(&d->waiting);
-    d->look = &d->waiting.head;
-    list_node_init(&d->in_waiting);
+    lines_init(&d->lines);
     list_node_init(&d->in_all);
     list_node_init(&d->in_idle);
     list_node_init(&d->in_dirty);
     list_node_init(&d->in_starved);
-    list_node_init(&d->in_turns);
     list_push_back(&delivery->all_destinations, &d->in_all);
     delivery->destination_count++;
     domain->destination = d;
@@ -107,8 +104,7 @@ static struct site *leave_site(struct destination *d)
     if (site == NULL)
         return NULL;
     d->site = NULL;
-    list_remove(&d->in_turns);
-    site->waiting_count -= d->waiting_count;
+    lines_leave(&d->lines, site);
     if (site->waiting_count == 0)
         site_emptied(site);
     return site;
@@ -135,11 +131,10 @@ void destination_free(struct destination **destination)
     struct domain *domain = d->domain;
 
     *destination = NULL;
-    check(d->waiting_count == 0);
+    check(d->lines.count == 0);
     cancel_lookup(d);
     put_former(d);
     put(leave_site(d));
-    list_remove(&d->in_waiting);
     list_remove(&d->in_all);
     list_remove(&d->in_idle);
     list_remove(&d->in_dirty);
@@ -170,29 +165,15 @@ static size_t soon_max(const struct destination *d)
 
 static size_t in_line(const struct destination *d)
 {
-    return d->site != NULL ? d->site->waiting_count : d->waiting_count;
+    return d->site != NULL ? d->site->waiting_count : d->lines.count;
 }
 
 void destination_add(struct destination *d, struct pending *pending, bool in_front)
 {
-    check(pending->state == PENDING_READY);
-    check((pending->flags & PENDING_PLACES) == 0);
-    pending->flags |= PENDING_AT_DESTINATION;
     list_remove(&d->in_idle);
-    if (in_front)
-        list_push_front(&d->waiting, &pending->link);
-    else
-        list_push_back(&d->waiting, &pending->link);
-    if (!list_is_linked(&d->in_waiting))
-        list_push_back(&d->delivery->waiting_destinations, &d->in_waiting);
-    d->waiting_count++;
-    d->delivery->waiting_count++;
-    if (d->site != NULL) {
-        d->site->waiting_count++;
-        if (!list_is_linked(&d->in_turns))
-            list_push_back(&d->site->turns, &d->in_turns);
+    lines_add(&d->lines, d->delivery, d->site, pending, in_front);
+    if (d->site != NULL)
         site_dirty(d->site);
-    }
     if (!in_front && in_line(d) > soon_max(d))
         shard_let_go(delivery_shard(d->delivery, pending_stub(pending)), pending);
     if (d->state != DESTINATION_ROUTED || engine_now_ms(d->delivery->engine) >= d->expires_ms)
@@ -201,21 +182,12 @@ void destination_add(struct destination *d, struct pending *pending, bool in_fro
 
 void destination_remove(struct destination *d, struct pending *pending)
 {
-    check((pending->flags & PENDING_AT_DESTINATION) != 0);
-    check(d->waiting_count > 0);
-    pending->flags &= (uint8_t)~PENDING_AT_DESTINATION;
-    if (d->look == &pending->link)
-        d->look = pending->link.next;
-    list_remove(&pending->link);
-    d->waiting_count--;
-    d->delivery->waiting_count--;
-    if (d->site != NULL && --d->site->waiting_count == 0)
+    lines_remove(&d->lines, d->delivery, d->site, pending);
+    if (d->site != NULL && d->site->waiting_count == 0)
         site_emptied(d->site);
-    if (d->waiting_count > 0)
+    if (d->lines.count > 0)
         return;
-    list_remove(&d->in_turns);
     list_remove(&d->in_starved);
-    list_remove(&d->in_waiting);
     go_idle(d);
 }
 
@@ -240,12 +212,20 @@ static void refuse(struct destination *d, enum mx_status status, const char *not
     d->note = strdup(note);
     check(d->note != NULL);
     d->state = DESTINATION_REFUSED;
-    d->judgement =
-        judgement_of_ours(refusals[status].kind, refusals[status].subject, refusals[status].detail,
-                          refusals[status].class, refusals[status].rule, bytes_of(d->note));
+    d->refused_for = (uint8_t)status;
     d->expires_ms = MAX(expires_ms, now_ms + REFUSED_TTL_MIN_MS);
     if (status == MX_FAILED)
         d->expires_ms = MIN(d->expires_ms, now_ms + FAILED_TTL_MS);
+}
+
+struct judgement destination_refusal(const struct destination *d)
+{
+    enum mx_status status = d->refused_for;
+
+    check(d->state == DESTINATION_REFUSED);
+    return judgement_of_ours(refusals[status].kind, refusals[status].subject,
+                             refusals[status].detail, refusals[status].class, refusals[status].rule,
+                             bytes_of(d->note));
 }
 
 static void route_to(struct destination *d, const struct mx_set *set)
@@ -267,9 +247,7 @@ static void route_to(struct destination *d, const struct mx_set *set)
     put(leave_site(d));
     put_former(d);
     d->site = site;
-    site->waiting_count += d->waiting_count;
-    if (d->waiting_count > 0)
-        list_push_back(&site->turns, &d->in_turns);
+    lines_enter(&d->lines, site);
     site_dirty(site);
 }
 
@@ -303,22 +281,24 @@ static void on_taken(void *context, struct pending *pending)
 static void refuse_waiting(struct destination *d)
 {
     struct delivery *delivery = d->delivery;
+    const struct judgement judgement = destination_refusal(d);
+    struct line *line;
     struct attempt_facts facts = {
         .is_attempt = true,
         .started_ms = engine_wall_ms(delivery->engine) - d->lookup_ms,
         .times = {-1, (int32_t)MIN(d->lookup_ms, (int64_t)INT32_MAX), -1, -1, -1, -1},
     };
 
-    while (d->waiting_count > 0) {
+    while ((line = lines_first(&d->lines)) != NULL) {
         if (!clearing_has_room(delivery->outcomes)) {
             if (!list_is_linked(&d->in_starved))
                 list_push_back(&delivery->starved_destinations, &d->in_starved);
             return;
         }
-        struct shard *shard = delivery_shard(delivery, pending_stub(first_pending(&d->waiting)));
+        struct shard *shard = delivery_shard(delivery, pending_stub(first_pending(&line->waiting)));
 
-        clearing_start(delivery->outcomes, shard, &d->waiting, CLEARING_RECIPIENTS_MAX,
-                       &d->judgement, &facts, on_taken, d);
+        clearing_start(delivery->outcomes, shard, &line->waiting, CLEARING_RECIPIENTS_MAX,
+                       &judgement, &facts, on_taken, d);
     }
 }
 
@@ -347,7 +327,7 @@ void destination_drive(struct destination *d)
 
     if (delivery->is_stopping)
         return;
-    if (d->waiting_count == 0) {
+    if (d->lines.count == 0) {
         if (delivery->lookup_count < LOOKUPS_MAX)
             resolve_next(delivery); /* it may have been this one's turn */
         return;
@@ -432,41 +412,42 @@ int64_t destination_end_ms(const struct delivery *delivery, const struct pending
                         stub_age_from_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
 }
 
-static void expire_waiting(struct destination *d, unsigned *looks_left)
+/* From where the last look stopped, or from its front. True: it was looked at to its end. */
+static bool expire_line(struct delivery *delivery, struct line *line, unsigned *looks_left)
 {
-    struct delivery *delivery = d->delivery;
+    if (delivery->look == NULL || delivery->look == &line->waiting.head)
+        delivery->look = line->waiting.head.next;
+    while (delivery->look != &line->waiting.head) {
+        struct pending *pending = container_of(delivery->look, struct pending, link);
+        bool is_last = line->count == 1;
 
-    if (d->look == &d->waiting.head)
-        d->look = d->waiting.head.next;
-    while (d->look != &d->waiting.head && *looks_left > 0 &&
-           clearing_has_room(delivery->outcomes)) {
-        struct pending *pending = container_of(d->look, struct pending, link);
-
+        if (*looks_left == 0 || !clearing_has_room(delivery->outcomes))
+            return false;
         (*looks_left)--;
-        d->look = d->look->next;
+        delivery->look = delivery->look->next;
         if (!destination_is_overdue(delivery, pending))
             continue;
-        destination_remove(d, pending);
+        destination_remove(destination_of(pending), pending);
         destination_expire(delivery, pending, "waited for its site until its time was over");
+        if (is_last)
+            return true;
     }
+    delivery->look = NULL;
+    list_remove(&line->in_waiting);
+    list_push_back(&delivery->waiting_lines, &line->in_waiting);
+    return true;
 }
 
 /* A site whose few connections are busy for hours pulls nothing, and so finds nothing too old. */
 void destinations_expire_waiting(struct delivery *delivery)
 {
-    struct list *list = &delivery->waiting_destinations;
-    struct list_node *first = list_first(list);
+    struct list *list = &delivery->waiting_lines;
+    struct list_node *first = list_first(list), *node;
     unsigned left = EXPIRY_LOOKS_MAX;
 
-    while (left > 0 && clearing_has_room(delivery->outcomes) && list_first(list) != NULL) {
-        struct destination *d = container_of(list_first(list), struct destination, in_waiting);
-
-        expire_waiting(d, &left);
-        if (d->look != &d->waiting.head)
+    while ((node = list_first(list)) != NULL) {
+        if (!expire_line(delivery, container_of(node, struct line, in_waiting), &left))
             return; /* it goes on here */
-        list_remove(&d->in_waiting);
-        if (d->waiting_count > 0)
-            list_push_back(list, &d->in_waiting);
         if (list_first(list) == first)
             return; /* everything was looked at once */
     }

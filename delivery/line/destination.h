@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "delivery/line/line.h"
 #include "delivery/line/site.h"
 #include "delivery/outcome/outcome.h"
 
@@ -18,27 +19,23 @@ enum destination_state { DESTINATION_NEW, DESTINATION_ROUTED, DESTINATION_REFUSE
 struct destination {
     struct delivery *delivery;
     struct domain *domain;
-    struct list waiting;
-    size_t waiting_count;
-    struct list_node *look;      /* the next one in `waiting` to be looked at for its age */
-    struct list_node in_waiting; /* of delivery, while something waits */
+    struct lines lines; /* what waits */
     struct list_node in_all;
-    struct list_node in_idle;
+    struct list_node in_idle; /* while nothing waits */
     struct list_node in_dirty;
     struct list_node in_starved; /* or in `unresolved` */
-    struct list_node in_turns;   /* of the site, while something waits */
-    enum destination_state state;
-    unsigned generation; /* of the settings it was routed by */
+    unsigned generation;         /* of the settings it was routed by */
+    uint8_t state;               /* enum destination_state */
+    uint8_t refused_for;         /* REFUSED: enum mx_status */
+    bool wants_wake;             /* its site's rest ends when it is found */
     struct site *site;
     struct site *former; /* held while it is looked up again: it may be the same */
     const struct route *route;
     struct lookup *lookup;
     int64_t lookup_began_ms, lookup_ms;
-    int64_t expires_ms;         /* monotonic: ask again then */
-    int64_t idle_since_ms;      /* nothing waits */
-    bool wants_wake;            /* its site's rest ends when it is found */
-    struct judgement judgement; /* REFUSED */
-    char *note;                 /* its text; else NULL */
+    int64_t expires_ms;    /* monotonic: ask again then */
+    int64_t idle_since_ms; /* nothing waits */
+    char *note;            /* REFUSED: why; else NULL */
 };
 
 /* Found or made; NULL when there are too many. One in which nothing waits is kept for a while for
@@ -54,6 +51,9 @@ static inline struct destination *destination_of(const struct pending *pending)
 {
     return pending_domain(pending)->destination;
 }
+
+/* REFUSED: what its recipients are told. */
+struct judgement destination_refusal(const struct destination *destination);
 
 void destination_dirty(struct destination *destination);
 void destination_drive(struct destination *destination);

@@ -316,11 +316,11 @@ bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struc
     constraint_of_destination(d, &c);
     if (!put_text(out, '{', "domain", domain_name(domain)) ||
         !put_number(out, ',', "unfinished", domain->pending_count) ||
-        !put_number(out, ',', "waiting", d != NULL ? d->waiting_count : 0) ||
+        !put_number(out, ',', "waiting", d != NULL ? d->lines.count : 0) ||
         !put_constraint(out, &c) ||
         !put_text(out, ',', "route",
                   d != NULL && d->route != NULL ? bytes_of(d->route->match) : BYTES_NONE) ||
-        !put_text(out, ',', "no_route", is_refused ? d->judgement.text : BYTES_NONE))
+        !put_text(out, ',', "no_route", is_refused ? destination_refusal(d).text : BYTES_NONE))
         return false;
     if (d != NULL && d->site != NULL && (!put_key(out, ',', "site") || !put_site(d->site, out)))
         return false;

@@ -12,17 +12,26 @@ enum {
     DOMAINS_MAX = 32,  /* in one transaction, where their number is limited at all */
 };
 
-static struct destination *first_turn(const struct site *site)
-{
-    struct list_node *node = list_first(&site->turns);
+static const enum metric turns_metrics[RANK_COUNT] = {
+    [RANK_HIGH] = METRIC_TURNS_HIGH,
+    [RANK_NORMAL] = METRIC_TURNS_NORMAL,
+    [RANK_BULK] = METRIC_TURNS_BULK,
+};
 
-    return node != NULL ? container_of(node, struct destination, in_turns) : NULL;
+/* Whose turn it is; NULL: nothing waits. */
+static struct line *next_line(struct site *site)
+{
+    enum rank rank;
+    struct turn *turn = turns_next(&site->turns, &site->delivery->turns, &rank);
+
+    return turn != NULL ? container_of(turn, struct line, turn) : NULL;
 }
 
 /* Held back by an operator, or too old: out of line without being sent. */
-static bool is_taken_aside(struct delivery *delivery, struct destination *destination,
-                           struct pending *pending)
+static bool is_taken_aside(struct delivery *delivery, struct pending *pending)
 {
+    struct destination *destination = destination_of(pending);
+
     if (!suspensions_is_empty(delivery->suspensions) &&
         suspensions_match(delivery->suspensions, pending, stub_message(pending_stub(pending))) !=
             NULL) {
@@ -59,7 +68,7 @@ static bool admit_domain(struct domains_seen *domains, const struct destination 
 }
 
 /* Everything of this message that waits for this site, whatever the domain unless the peer takes
- * only so many. */
+ * only so many. It stays in line. */
 static void gather(struct site *site, struct pending *first, struct pull *pull)
 {
     struct stub *stub = pending_stub(first);
@@ -78,20 +87,37 @@ static void gather(struct site *site, struct pending *first, struct pull *pull)
             continue;
         struct destination *destination = destination_of(pending);
 
-        if (destination->site != site || !admit_domain(&domains, destination))
-            continue;
-        destination_remove(destination, pending);
-        pending_occupy(pending);
-        pull->pendings[pull->count++] = pending;
+        if (destination->site == site && admit_domain(&domains, destination))
+            pull->pendings[pull->count++] = pending;
     }
     check(pull->count > 0);
+}
+
+/* The turn of this line: one message, all of whose recipients are of one tenant and class. */
+static void take_turn(struct site *site, struct line *line, struct pull *pull)
+{
+    struct delivery *delivery = site->delivery;
+    struct pending *pending = first_pending(&line->waiting);
+    const struct destination *destination = destination_of(pending);
+    enum rank rank = line_rank(line);
+
+    pull->shard = delivery_shard(delivery, pending_stub(pending));
+    pull->lookup_began_ms = destination->lookup_began_ms;
+    pull->lookup_ms = destination->lookup_ms;
+    gather(site, pending, pull);
+    metric_inc(turns_metrics[rank]);
+    turns_served(&site->turns, &line->turn, rank, (unsigned)pull->count);
+    for (size_t i = 0; i < pull->count; i++) {
+        destination_remove(destination_of(pull->pendings[i]), pull->pendings[i]);
+        pending_occupy(pull->pendings[i]);
+    }
 }
 
 bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
 {
     struct delivery *delivery = site->delivery;
     int64_t now_ms = engine_now_ms(delivery->engine);
-    struct destination *destination;
+    struct line *line;
 
     if (delivery->is_stopping)
         return false;
@@ -100,9 +126,9 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
         return false;
     }
     for (unsigned i = 0; i < SKIPS_MAX; i++) {
-        if ((destination = first_turn(site)) == NULL)
+        if ((line = next_line(site)) == NULL)
             return false;
-        struct pending *pending = first_pending(&destination->waiting);
+        struct pending *pending = first_pending(&line->waiting);
         size_t room =
             outcomes_room(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)));
 
@@ -111,7 +137,7 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
             return false;
         }
         pull->recipients_max = MIN(pull->recipients_max, (uint64_t)room);
-        if (is_taken_aside(delivery, destination, pending))
+        if (is_taken_aside(delivery, pending))
             continue;
         int64_t wait_ms = site_egress_rate_wait_ms(egress, now_ms);
 
@@ -120,12 +146,7 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
             site_enter(site, SITE_THROTTLED);
             return false;
         }
-        list_remove(&destination->in_turns); /* its turn is over: to the end of the line */
-        list_push_back(&site->turns, &destination->in_turns);
-        pull->shard = delivery_shard(delivery, pending_stub(pending));
-        pull->lookup_began_ms = destination->lookup_began_ms;
-        pull->lookup_ms = destination->lookup_ms;
-        gather(site, pending, pull);
+        take_turn(site, line, pull);
         return true;
     }
     site_dirty(site);
@@ -159,7 +180,7 @@ void site_fail_some(struct site *site)
 {
     struct delivery *delivery = site->delivery;
     const struct site_failure *failure = site->failure; /* there was one: fail_left is its */
-    struct destination *destination;
+    struct line *line;
     struct attempt_facts facts = {
         .is_attempt = true,
         .started_ms = failure->began_ms,
@@ -170,17 +191,17 @@ void site_fail_some(struct site *site)
         .mx_ip = failure->ip,
     };
 
-    while (site->fail_left > 0 && (destination = first_turn(site)) != NULL) {
+    while (site->fail_left > 0 && (line = next_line(site)) != NULL) {
         if (!clearing_has_room(delivery->outcomes)) {
             site_starve(site);
             return;
         }
-        struct stub *stub = pending_stub(first_pending(&destination->waiting));
+        struct stub *stub = pending_stub(first_pending(&line->waiting));
 
         site->fail_left -=
             (unsigned)clearing_start(delivery->outcomes, delivery_shard(delivery, stub),
-                                     &destination->waiting, site->fail_left, &failure->judgement,
-                                     &facts, on_taken, NULL);
+                                     &line->waiting, site->fail_left, &failure->judgement, &facts,
+                                     on_taken, NULL);
     }
     site_failed(site);
 }
@@ -217,12 +238,12 @@ static void postpone_or_expire(struct site *site, struct pending *pending)
 
 void site_postpone_some(struct site *site)
 {
-    struct destination *destination;
+    struct line *line;
 
-    for (unsigned i = 0; i < DRIVE_MAX && (destination = first_turn(site)) != NULL; i++) {
-        struct pending *pending = first_pending(&destination->waiting);
+    for (unsigned i = 0; i < DRIVE_MAX && (line = next_line(site)) != NULL; i++) {
+        struct pending *pending = first_pending(&line->waiting);
 
-        destination_remove(destination, pending);
+        destination_remove(destination_of(pending), pending);
         postpone_or_expire(site, pending);
     }
     if (site->waiting_count > 0)

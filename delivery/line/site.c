@@ -78,7 +78,7 @@ static struct site *site_new(struct delivery *delivery, struct bytes name)
     site->name = (struct bytes){copy, name.len};
     limits_init(&site->own, delivery->settings);
     (void)limits_add(&site->own, delivery->settings, name);
-    list_init(&site->turns);
+    turns_init(&site->turns);
     list_init(&site->carriers);
     list_init(&site->idle);
     list_node_init(&site->in_all);
@@ -204,7 +204,8 @@ void site_rest(struct site *site, int64_t until_ms)
 
     check(rest_ms > 0);
     site->rest.until_ms = until_ms;
-    site->rest.spread_ms = MAX(rest_ms / SPREAD_PART, (int64_t)SPREAD_MIN_MS);
+    site->rest.spread_ms =
+        (int32_t)MIN(MAX(rest_ms / SPREAD_PART, (int64_t)SPREAD_MIN_MS), (int64_t)INT32_MAX);
     site->rest.has_scout = false;
     site->timeout_at_ms = until_ms;
     engine_timeout(delivery->engine, &site->timeout, rest_ms);

@@ -1,7 +1,7 @@
 /*
  * site.h - all destinations that share one MX set: their waiting mail and the connections for it.
  *
- *   destinations with waiting mail, in turn --+                 +-- idle connections
+ *   lines of flows, in their turns (turns.h) -+                 +-- idle connections
  *                                             +-- site_drive() -+-- new ones: source, host, egress
  *   rest, rate, slots: what it waits for   ---+                 +-- none possible: defer, then rest
  *
@@ -42,7 +42,7 @@ enum site_trouble {
 
 struct site_rest {
     int64_t until_ms; /* no host can be reached until then; 0: there is no rest, or none any more */
-    int64_t spread_ms; /* over which what waited for that is spread behind it */
+    int32_t spread_ms; /* over which what waited for that is spread behind it */
     bool has_scout;    /* one recipient is due at once then */
 };
 
@@ -58,7 +58,7 @@ struct site {
     struct limits own;                    /* by rules for its hosts and domains */
     struct limits limits;                 /* with those of its provider */
     size_t destination_count;             /* references */
-    struct list turns;                    /* destinations with waiting mail */
+    struct turns turns;                   /* lines with waiting mail */
     size_t waiting_count;                 /* recipients */
     struct list carriers;
     unsigned carrier_count, opening_count, ready_count;

@@ -11,6 +11,7 @@
 #include "delivery/line/carrier.h"
 #include "delivery/line/delivery.h"
 #include "delivery/line/egress.h"
+#include "delivery/line/turns.h"
 #include "delivery/line/unheld.h"
 #include "delivery/outcome/outcomes.h"
 #include "delivery/outcome/place.h"
@@ -51,8 +52,10 @@ struct delivery {
     struct map sites; /* by name */
     struct list all_sites;
     struct list all_destinations;
-    struct list idle_destinations;    /* longest idle first */
-    struct list waiting_destinations; /* with waiting mail; the next to be looked at for its age */
+    struct list idle_destinations; /* longest idle first */
+    struct turns_table turns;      /* of its sites */
+    struct list waiting_lines;     /* the next to be looked at for its age */
+    struct list_node *look;        /* in the first of these; NULL: at its front */
     struct list dirty_sites, dirty_destinations;
     struct list starved_sites, starved_destinations; /* wait for room among clearings, commits */
     struct list unresolved; /* destinations that wait for their lookup, with waiting mail */

@@ -31,7 +31,7 @@ bool site_is_unheld(const struct site *site)
 
 bool destination_is_unheld(const struct destination *d)
 {
-    return d->waiting_count > 0 && d->site == NULL && d->lookup == NULL &&
+    return d->lines.count > 0 && d->site == NULL && d->lookup == NULL &&
            !list_is_linked(&d->in_dirty) && !list_is_linked(&d->in_starved);
 }
 
@@ -80,7 +80,7 @@ static uint64_t look_at_destinations(struct delivery *delivery)
 
         if (!destination_is_unheld(d))
             continue;
-        found += d->waiting_count;
+        found += d->lines.count;
         destination_dirty(d);
     }
     return found;

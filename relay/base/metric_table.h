@@ -120,6 +120,14 @@ METRIC_COUNTER(DELIVERY_UNKNOWN, "ringpost_delivery_unknown_total",
                "Recipients deferred after the whole message was sent: duplicates are possible")
 METRIC_COUNTER(DELIVERY_UNHELD_HEALED, "ringpost_delivery_unheld_healed_total",
                "Sites with waiting mail that nothing would have woken: must stay 0")
+METRIC_GAUGE(WAITING_HIGH, "ringpost_delivery_in_line{class=\"high\"}",
+             "Recipients in line for their site, or for the lookup of it")
+METRIC_GAUGE(WAITING_NORMAL, "ringpost_delivery_in_line{class=\"normal\"}", "")
+METRIC_GAUGE(WAITING_BULK, "ringpost_delivery_in_line{class=\"bulk\"}", "")
+METRIC_COUNTER(TURNS_HIGH, "ringpost_delivery_turns_total{class=\"high\"}",
+               "Messages that connections took out of line")
+METRIC_COUNTER(TURNS_NORMAL, "ringpost_delivery_turns_total{class=\"normal\"}", "")
+METRIC_COUNTER(TURNS_BULK, "ringpost_delivery_turns_total{class=\"bulk\"}", "")
 METRIC_GAUGE(SITE_IDLE, "ringpost_delivery_site_states{state=\"idle\"}",
              "Sites in each state")
 METRIC_GAUGE(SITE_CONNECTING, "ringpost_delivery_site_states{state=\"connecting\"}", "")

@@ -830,7 +830,7 @@ void world_status(const struct world *world, struct delivery_status *out)
         const struct destination *d = container_of(node, struct destination, in_all);
 
         destinations++;
-        waiting += d->waiting_count;
+        waiting += d->lines.count;
         unheld += destination_is_unheld(d);
     }
     delivery_status(delivery, out);

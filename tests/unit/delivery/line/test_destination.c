@@ -26,13 +26,15 @@ static struct destination *stop_in_the_middle(struct world *world)
         world_submit(world, &mail);
     for (unsigned i = 0; i < 10; i++)
         engine_turn(world->engine, 0);
-    struct destination *d = container_of(list_first(&world->delivery->waiting_destinations),
-                                         struct destination, in_waiting);
+    struct line *line =
+        container_of(list_first(&world->delivery->waiting_lines), struct line, in_waiting);
+    struct destination *d = flow_domain(line->flow)->destination;
 
-    assert_int_equal(d->waiting_count, LOOKS + 2);
+    assert_ptr_equal(line, &d->lines.own);
+    assert_int_equal(d->lines.count, LOOKS + 2);
     destinations_expire_waiting(world->delivery);
-    assert_int_equal(d->waiting_count, LOOKS + 2); /* none is old yet */
-    assert_ptr_equal(d->look, d->waiting.head.prev->prev);
+    assert_int_equal(d->lines.count, LOOKS + 2); /* none is old yet */
+    assert_ptr_equal(world->delivery->look, d->lines.own.waiting.head.prev->prev);
     return d;
 }
 
@@ -54,14 +56,14 @@ TEST(sweep_goes_on_behind_the_one_that_was_taken_from_under_it)
 {
     struct world world;
     struct destination *d = stop_in_the_middle(&world);
-    struct list_node *last = d->waiting.head.prev;
-    struct pending *taken = pending_at(d->look);
+    struct list_node *last = d->lines.own.waiting.head.prev;
+    struct pending *taken = pending_at(world.delivery->look);
 
     destination_remove(d, taken);
-    assert_ptr_equal(d->look, last);
+    assert_ptr_equal(world.delivery->look, last);
     fake_advance_ms(world.engine, 2LL * MAX_AGE_S * 1000);
     destinations_expire_waiting(world.delivery);
-    assert_int_equal(d->waiting_count, LOOKS); /* the last one was found too old, from there */
+    assert_int_equal(d->lines.count, LOOKS); /* the last one was found too old, from there */
     destination_add(d, taken, false);
     end(&world);
 }
@@ -73,13 +75,13 @@ TEST(sweep_is_at_the_end_where_the_last_one_was_taken_from_under_it)
     struct pending *taken[2];
 
     for (unsigned i = 0; i < ARRAY_LEN(taken); i++) {
-        taken[i] = pending_at(d->look);
+        taken[i] = pending_at(world.delivery->look);
         destination_remove(d, taken[i]);
     }
-    assert_ptr_equal(d->look, &d->waiting.head);
+    assert_ptr_equal(world.delivery->look, &d->lines.own.waiting.head);
     fake_advance_ms(world.engine, 2LL * MAX_AGE_S * 1000);
     destinations_expire_waiting(world.delivery);
-    assert_in_range(d->waiting_count, 0, LOOKS - 1); /* from the front again */
+    assert_in_range(d->lines.count, 0, LOOKS - 1); /* from the front again */
     for (unsigned i = 0; i < ARRAY_LEN(taken); i++)
         destination_add(d, taken[i], false);
     end(&world);

@@ -1,0 +1,317 @@
+/* turns.c - deficit round robin over rings of shares and lines. */
+#include "delivery/line/turns.h"
+
+#include <stdlib.h>
+
+#include "queue/flow.h"
+
+struct named_share {
+    struct share share;
+    struct map_node node;
+    struct share_key {
+        const struct turns *turns;
+        const struct tenant *tenant;
+    } key;
+};
+
+/* --- rings ------------------------------------------------------------------------------------ */
+
+/* The one it points to is first, the one before that is last. */
+static void ring_push_back(struct list_node **ring, struct list_node *node)
+{
+    if (*ring == NULL)
+        *ring = node;
+    else
+        list_insert_before(*ring, node);
+}
+
+static void ring_remove(struct list_node **ring, struct list_node *node)
+{
+    if (*ring == node)
+        *ring = list_is_linked(node) ? node->next : NULL;
+    list_remove(node);
+}
+
+static struct share *share_at(struct list_node *node)
+{
+    return container_of(node, struct share, ring);
+}
+
+static struct turn *turn_at(struct list_node *node)
+{
+    return container_of(node, struct turn, ring);
+}
+
+/* --- shares ----------------------------------------------------------------------------------- */
+
+void turns_table_init(struct turns_table *table)
+{
+    map_init(&table->shares);
+}
+
+void turns_table_free(struct turns_table *table)
+{
+    check(table->shares.count == 0);
+    map_free(&table->shares);
+}
+
+void turns_init(struct turns *turns)
+{
+    *turns = (struct turns){0};
+}
+
+static unsigned waiting_mask(const struct share *share)
+{
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < RANK_COUNT; i++)
+        if (share->lines[i] != NULL)
+            mask |= RANK_BIT(i);
+    return mask;
+}
+
+static struct share *share_find(struct turns *turns, struct turns_table *table,
+                                const struct tenant *tenant)
+{
+    struct share_key key = {turns, tenant};
+    struct map_node *node = map_find(&table->shares, bytes_range(&key, sizeof(key)));
+
+    return node != NULL ? &container_of(node, struct named_share, node)->share : NULL;
+}
+
+/* It is in the round, or among the fresh. */
+static struct share *share_new(struct turns *turns, struct turns_table *table,
+                               const struct tenant *tenant, bool is_fresh)
+{
+    struct named_share *named = malloc(sizeof(*named));
+
+    check(named != NULL);
+    named->key = (struct share_key){turns, tenant};
+    map_insert(&table->shares, &named->node, bytes_range(&named->key, sizeof(named->key)));
+    struct share *share = &named->share;
+
+    *share = (struct share){
+        .tenant = tenant,
+        .is_fresh = is_fresh,
+        .weight = tenant->weight,
+        .credit = tenant->weight,
+    };
+    list_node_init(&share->ring);
+    ring_push_back(is_fresh ? &turns->fresh : &turns->round, &share->ring);
+    turns->share_count++;
+    return share;
+}
+
+static void share_forget(struct turns *turns, struct turns_table *table, struct share *share)
+{
+    struct named_share *named = container_of(share, struct named_share, share);
+
+    check(waiting_mask(share) == 0);
+    ring_remove(share->is_fresh ? &turns->fresh : &turns->round, &share->ring);
+    turns->share_count--;
+    map_remove(&table->shares, &named->node);
+    free(named);
+}
+
+/* From the head of the round, or from among the fresh. */
+static void to_end_of_round(struct turns *turns, struct share *share)
+{
+    ring_remove(share->is_fresh ? &turns->fresh : &turns->round, &share->ring);
+    share->is_fresh = false;
+    ring_push_back(&turns->round, &share->ring);
+}
+
+static void forget_all(struct turns *turns, struct turns_table *table)
+{
+    while (turns->fresh != NULL)
+        share_forget(turns, table, share_at(turns->fresh));
+    while (turns->round != NULL)
+        share_forget(turns, table, share_at(turns->round));
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+static void add_to(struct share *share, struct turn *turn, enum rank rank)
+{
+    list_node_init(&turn->ring);
+    ring_push_back(&share->lines[rank], &turn->ring);
+    turn->share = share;
+}
+
+/* The only line gets a share, which has had its turns. */
+static void end_only(struct turns *turns, struct turns_table *table)
+{
+    struct turn *only = turns->only;
+    const struct tenant *tenant = turns->tenant;
+
+    turns->fresh = turns->round = NULL;
+    add_to(share_new(turns, table, tenant, false), only, turns_best(turns));
+}
+
+void turns_add(struct turns *turns, struct turns_table *table, struct turn *turn,
+               const struct tenant *tenant, enum rank rank)
+{
+    check(turn->share == NULL);
+    if (turns_is_empty(turns)) {
+        turns->only = turn;
+        turns->tenant = tenant;
+    } else {
+        if (turns->share_count == 0)
+            end_only(turns, table);
+        struct share *share = share_find(turns, table, tenant);
+
+        if (share == NULL)
+            share = share_new(turns, table, tenant, true);
+        add_to(share, turn, rank);
+    }
+    turns->line_count[rank]++;
+}
+
+void turns_remove(struct turns *turns, struct turns_table *table, struct turn *turn, enum rank rank)
+{
+    struct share *share = turn->share;
+
+    check(turns->line_count[rank] > 0);
+    turns->line_count[rank]--;
+    if (share == NULL) {
+        check(turns->only == turn);
+        turns->only = NULL;
+        return;
+    }
+    ring_remove(&share->lines[rank], &turn->ring);
+    turn->share = NULL;
+    if (turns_is_empty(turns))
+        forget_all(turns, table);
+    else if (share->is_fresh && waiting_mask(share) == 0)
+        to_end_of_round(turns, share);
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+/* All in the round owe something: as many rounds as leave the next one to help the first of
+ * them. */
+static void skip_rounds(struct turns *turns)
+{
+    struct list_node *node = turns->round;
+    int32_t rounds = INT32_MAX;
+
+    do {
+        const struct share *share = share_at(node);
+
+        if (waiting_mask(share) != 0)
+            rounds = MIN(rounds, MAX(-share->credit, 0) / share->weight);
+    } while ((node = node->next) != turns->round);
+    do {
+        struct share *share = share_at(node);
+
+        share->credit = MIN(share->credit + rounds * share->weight, (int32_t)share->weight);
+    } while ((node = node->next) != turns->round);
+}
+
+/* Something waits. */
+static struct share *share_next(struct turns *turns, struct turns_table *table)
+{
+    uint32_t steps = 0;
+
+    while (turns->fresh == NULL) {
+        struct share *share = share_at(turns->round);
+        bool is_waiting = waiting_mask(share) != 0;
+
+        if (!is_waiting && share->credit > 0) {
+            share_forget(turns, table, share);
+            continue;
+        }
+        if (share->credit > 0)
+            return share;
+        if (is_waiting)
+            share->weight = share->tenant->weight;
+        share->credit += share->weight;
+        turns->round = turns->round->next;
+        if (++steps >= turns->share_count) {
+            skip_rounds(turns);
+            steps = 0;
+        }
+    }
+    return share_at(turns->fresh);
+}
+
+struct turn *turns_next(struct turns *turns, struct turns_table *table, enum rank *rank_out)
+{
+    if (turns->share_count == 0) {
+        *rank_out = turns_best(turns);
+        return turns->only;
+    }
+    struct share *share = share_next(turns, table);
+
+    *rank_out = classes_next(&share->classes, waiting_mask(share));
+    return turn_at(share->lines[*rank_out]);
+}
+
+void turns_served(struct turns *turns, struct turn *turn, enum rank rank, unsigned count)
+{
+    struct share *share = turn->share;
+
+    if (share == NULL) {
+        check(turns->only == turn);
+        return;
+    }
+    check(share->lines[rank] == &turn->ring);
+    check(turns->fresh != NULL ? turns->fresh == &share->ring : turns->round == &share->ring);
+    share->lines[rank] = turn->ring.next;
+    classes_charge(&share->classes, rank, (int)count);
+    share->credit -= (int32_t)count;
+    if (share->credit > 0)
+        return;
+    share->weight = share->tenant->weight;
+    share->credit += share->weight;
+    to_end_of_round(turns, share);
+}
+
+void turns_give_back(struct turn *turn, enum rank rank, unsigned count)
+{
+    struct share *share = turn->share;
+
+    if (share == NULL)
+        return;
+    classes_charge(&share->classes, rank, -(int)count);
+    share->credit = MIN(share->credit + (int32_t)count, 2 * (int32_t)share->weight);
+}
+
+/* --- what is asked of them -------------------------------------------------------------------- */
+
+enum rank turns_best(const struct turns *turns)
+{
+    unsigned rank = 0;
+
+    while (rank < RANK_COUNT && turns->line_count[rank] == 0)
+        rank++;
+    return (enum rank)rank;
+}
+
+enum rank turns_best_of_tenant(const struct turns *turns, const struct turn *turn)
+{
+    return turn->share != NULL ? rank_first(waiting_mask(turn->share)) : turns_best(turns);
+}
+
+static uint64_t weigh(const struct list_node *first)
+{
+    const struct list_node *node = first;
+    uint64_t sum = 0;
+
+    if (first == NULL)
+        return 0;
+    do {
+        const struct share *share = container_of(node, struct share, ring);
+
+        if (waiting_mask(share) != 0)
+            sum += share->weight;
+    } while ((node = node->next) != first);
+    return sum;
+}
+
+struct turns_weights turns_weigh(const struct turns *turns, const struct turn *turn)
+{
+    if (turn->share == NULL)
+        return (struct turns_weights){turns->tenant->weight, turns->tenant->weight};
+    return (struct turns_weights){turn->share->weight, weigh(turns->fresh) + weigh(turns->round)};
+}
