@@ -1,18 +1,15 @@
-/* listeners.c - opening, inheriting, adding and leaving ports. */
+/* listeners.c - opening, adding and leaving ports. */
 #include "relay/listeners.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "relay/ports.h"
 #include "relay/worker.h"
-
-enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
 
 static bool is_at(const struct listening *listening, const struct address *address)
 {
@@ -20,118 +17,7 @@ static bool is_at(const struct listening *listening, const struct address *addre
            address_port(&listening->address) == address_port(address);
 }
 
-/* --- inheriting ----------------------------------------------------------------------------- */
-
-/* NULL, or why a socket cannot be one of ours. */
-static const char *refuse_inherited(int fd, struct address *address_out)
-{
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof(storage);
-    int only = 0;
-    socklen_t only_len = sizeof(only);
-
-    if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
-        return "it is no stream socket that listens";
-    if (getsockname(fd, (struct sockaddr *)&storage, &len) < 0 ||
-        !address_from((const struct sockaddr *)&storage, address_out))
-        return "it is neither IPv4 nor IPv6";
-    if (storage.ss_family != AF_INET6)
-        return NULL;
-    /* A client of IPv4 would come in by an address that no listener has. */
-    if (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &only_len) < 0 || only == 0)
-        return "it takes IPv4 too; expected BindIPv6Only=ipv6-only in its unit";
-    return NULL;
-}
-
-int listeners_inherit(struct listeners *listeners)
-{
-    int count = sd_listen_fds(1);
-    int error = 0;
-
-    if (count < 0)
-        log_error("what=\"cannot take the sockets of LISTEN_FDS: %s\"", strerror(-count));
-    if (count > LISTENERS_MAX)
-        log_error("listen_fds=%d what=\"too many sockets handed over; expected at most %d\"", count,
-                  LISTENERS_MAX);
-    if (count < 0 || count > LISTENERS_MAX)
-        return count < 0 ? count : -E2BIG;
-    for (int i = 0; i < count; i++) {
-        struct listening *listening = &listeners->inherited[i];
-        int fd = SD_LISTEN_FDS_START + i;
-        const char *why = refuse_inherited(fd, &listening->address);
-
-        if (why == NULL && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
-            why = strerror(errno);
-        if (why != NULL) {
-            log_error("fd=%d what=\"cannot use the socket handed over: %s\"", fd, why);
-            error = -EINVAL;
-            continue;
-        }
-        listening->is_used = true;
-        listening->fd = fd;
-        address_format_port(&listening->address, listening->text);
-    }
-    return error;
-}
-
-static int take_inherited(struct listeners *listeners, const struct address *address)
-{
-    for (size_t i = 0; i < LISTENERS_MAX; i++) {
-        if (!is_at(&listeners->inherited[i], address))
-            continue;
-        listeners->inherited[i].is_used = false;
-        return listeners->inherited[i].fd;
-    }
-    return -1;
-}
-
-void listeners_drop_inherited(struct listeners *listeners)
-{
-    for (size_t i = 0; i < LISTENERS_MAX; i++) {
-        struct listening *listening = &listeners->inherited[i];
-
-        if (!listening->is_used)
-            continue;
-        log_warn("socket=%s what=\"handed over, but no listener has this address: whoever connects "
-                 "there waits in vain\"",
-                 listening->text);
-        close(listening->fd);
-        listening->is_used = false;
-    }
-}
-
 /* --- opening -------------------------------------------------------------------------------- */
-
-/* After a crash the kernel takes the old ring apart in the background, and its listening sockets
- * with it: a port may be taken for a moment by a process that is gone. */
-static int bind_patiently(const struct address *address)
-{
-    int fd = listener_bind(address, 0);
-
-    for (int tries = 0; fd == -EADDRINUSE && tries < BIND_TRIES; tries++) {
-        usleep(BIND_PAUSE_US);
-        fd = listener_bind(address, 0);
-    }
-    return fd;
-}
-
-int listeners_take(struct listeners *listeners, const char *key, const char *text,
-                   const struct address *address)
-{
-    int fd = take_inherited(listeners, address);
-
-    if (fd >= 0) {
-        log_info("%s=%s what=\"inherited: the socket was handed over\"", key, text);
-        return fd;
-    }
-    fd = bind_patiently(address);
-    if (fd < 0)
-        log_error("%s=%s what=\"cannot listen: %s%s\"", key, text, strerror(-fd),
-                  fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
-                  : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
-                                    : "");
-    return fd;
-}
 
 static struct listening *add_slot(struct listeners *listeners, const struct address *address,
                                   int fd)
@@ -148,7 +34,7 @@ static struct listening *add_slot(struct listeners *listeners, const struct addr
     return NULL;
 }
 
-int listeners_open(struct listeners *listeners, const struct config *config)
+int listeners_open(struct listeners *listeners, struct ports *ports, const struct config *config)
 {
     int len = snprintf(listeners->refusal, sizeof(listeners->refusal),
                        "421 4.3.2 %s too many connections, try again later\r\n", config->hostname);
@@ -156,7 +42,7 @@ int listeners_open(struct listeners *listeners, const struct config *config)
     check(len > 0 && (size_t)len < sizeof(listeners->refusal)); /* a domain has 255 at most */
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *wanted = &config->listeners[i];
-        int fd = listeners_take(listeners, "listener", wanted->address_text, &wanted->address);
+        int fd = ports_take(ports, "listener", wanted->address_text, &wanted->address);
 
         if (fd < 0)
             return fd;
@@ -348,7 +234,6 @@ void listeners_leave(struct listeners *listeners, struct worker *acceptor,
 
 void listeners_free(struct listeners *listeners)
 {
-    listeners_drop_inherited(listeners);
     for (size_t i = 0; i < LISTENERS_MAX; i++)
         if (listeners->slots[i].is_used && listeners->slots[i].listener == NULL)
             close_open(&listeners->slots[i]);

@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "io/listener.h"
+#include "relay/listeners.h"
+#include "relay/ports.h"
 #include "relay/privilege.h"
 #include "relay/state_dir.h"
 
-enum { PATH_LEN_MAX = 4096, PORTS_MAX = 256 };
+enum { PATH_LEN_MAX = 4096 };
 
 struct preflight {
     const struct config *config;
@@ -131,37 +133,45 @@ static void let_go(int fd)
         close(fd);
 }
 
-/* -1 where it is not held. */
-static int try_port(struct preflight *p, const char *key, const char *text,
+/* As ports_take() without its patience: a port whose owner was just killed is told. -1 where it is
+ * not held. */
+static int try_port(struct preflight *p, struct ports *ports, const char *key, const char *text,
                     const struct address *address)
 {
-    int fd = hold_address(address);
+    int fd = ports_take_handed(ports, address);
 
+    if (fd < 0)
+        fd = hold_address(address);
     if (fd >= 0 || (fd == -EADDRINUSE && p->is_served))
         return MAX(fd, -1);
-    fail(p, "%s: %s: cannot listen: %s%s", key, text, strerror(-fd),
-         fd == -EADDRINUSE ? "; another program has this port (ss -ltnp shows which)"
-         : fd == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
-                           : "");
+    fail(p, "%s: %s: cannot listen: %s%s", key, text, strerror(-fd), ports_hint(fd));
     return -1;
+}
+
+static void tell_handed(void *context, const char *text)
+{
+    fail(context, "%s", text);
 }
 
 static void try_ports(struct preflight *p)
 {
     const struct config *config = p->config;
-    int fds[PORTS_MAX];
+    struct ports ports;
+    int fds[LISTENERS_MAX + 1];
     size_t count = 0;
     char text[ADDRESS_TEXT_MAX];
 
-    for (size_t i = 0; i < config->listener_count && count < PORTS_MAX - 1; i++)
-        fds[count++] = try_port(p, "listeners", config->listeners[i].address_text,
+    (void)ports_inherit(&ports, tell_handed, p); /* told */
+    for (size_t i = 0; i < config->listener_count; i++)
+        fds[count++] = try_port(p, &ports, "listeners", config->listeners[i].address_text,
                                 &config->listeners[i].address);
     if (config->has_metrics) {
         address_format_port(&config->metrics_address, text);
-        fds[count++] = try_port(p, "metrics", text, &config->metrics_address);
+        fds[count++] = try_port(p, &ports, "metrics", text, &config->metrics_address);
     }
     while (count > 0)
         let_go(fds[--count]);
+    ports_close(&ports);
 }
 
 static void try_source(struct preflight *p, size_t number, const char *key,

@@ -3,7 +3,8 @@
  *
  * `ringpost check` must not call a configuration good with which `serve` ends at once. Nothing is
  * left behind: no directory is made, no lock taken, no socket replaced; ports are bound for a
- * moment, unless a daemon of this state_dir holds them already.
+ * moment, unless a daemon of this state_dir holds them already or they were handed over (ports.h):
+ * those it takes and closes.
  * Thread: the only one, where nothing else is said; it becomes the user to serve as for a while.
  */
 #pragma once
@@ -14,7 +15,7 @@
 typedef void preflight_tell(void *context, const char *text);
 
 /* The user to serve as, state_dir and what is in it, the control socket's path, the ports. False
- * after each that would end `serve` was told. */
+ * after each that would end `serve` was told. Once a process: sockets are handed over once. */
 must_use bool preflight_try(const struct config *config, preflight_tell *error, void *context);
 
 /* Has this machine every address that `sources` send from? False after each that it has not was

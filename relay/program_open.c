@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "relay/ports.h"
 #include "relay/privilege.h"
 #include "relay/program.h"
 
@@ -33,15 +34,14 @@ static void raise_descriptor_limit(const struct config *config)
             config->delivery.connections_max);
 }
 
-static int bind_metrics(struct program *program, const struct config *config)
+static int bind_metrics(struct program *program, struct ports *ports, const struct config *config)
 {
     char text[ADDRESS_TEXT_MAX];
 
     if (!config->has_metrics)
         return 0;
     address_format_port(&config->metrics_address, text);
-    program->metrics_fd =
-        listeners_take(&program->listeners, "metrics", text, &config->metrics_address);
+    program->metrics_fd = ports_take(ports, "metrics", text, &config->metrics_address);
     return MIN(program->metrics_fd, 0);
 }
 
@@ -88,26 +88,24 @@ static void tell_user(const struct program *program, const struct privilege *pri
 
 /* Ports below 1024 are root's to bind. */
 static int open_ports(struct program *program, const struct privilege *privilege,
-                      const struct config *config)
+                      struct ports *ports, const struct config *config)
 {
     int code = privilege_failed(privilege, privilege_raise(privilege));
 
     if (code != EXIT_GOOD)
         return code;
-    if (listeners_open(&program->listeners, config) < 0 || bind_metrics(program, config) < 0)
+    if (listeners_open(&program->listeners, ports, config) < 0 ||
+        bind_metrics(program, ports, config) < 0)
         return EXIT_OS;
-    listeners_drop_inherited(&program->listeners);
+    ports_drop_unused(ports);
     return EXIT_GOOD;
 }
 
-int program_open(struct program *program, const struct config *config)
+static int open_as_user(struct program *program, struct ports *ports, const struct config *config)
 {
     char why[PRIVILEGE_WHY_MAX] = "";
     struct privilege privilege;
 
-    raise_descriptor_limit(config);
-    if (listeners_inherit(&program->listeners) < 0)
-        return EXIT_CONFIG;
     if (privilege_plan(config->user, &privilege, why) < 0) {
         log_error("config=%s what=%s", LOG_STRING(config->path), LOG_STRING(why));
         return EXIT_CONFIG;
@@ -122,12 +120,29 @@ int program_open(struct program *program, const struct config *config)
     if (code == EXIT_GOOD)
         code = open_state(program, config);
     if (code == EXIT_GOOD)
-        code = open_ports(program, &privilege, config);
+        code = open_ports(program, &privilege, ports, config);
     /* Also after a failure: what is left to do then needs no root. */
     int dropped = privilege_failed(&privilege, privilege_drop(&privilege));
     if (code == EXIT_GOOD)
         code = dropped;
     if (code == EXIT_GOOD)
         tell_user(program, &privilege, config);
+    return code;
+}
+
+static void log_refused(void *context, const char *text)
+{
+    (void)context;
+    log_error("what=%s", LOG_STRING(text));
+}
+
+int program_open(struct program *program, const struct config *config)
+{
+    struct ports ports;
+
+    raise_descriptor_limit(config);
+    int code = ports_inherit(&ports, log_refused, NULL) < 0 ? EXIT_CONFIG
+                                                            : open_as_user(program, &ports, config);
+    ports_close(&ports); /* after a failure: else none is left */
     return code;
 }

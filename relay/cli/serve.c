@@ -150,7 +150,8 @@ const struct cli_command cli_check = {
     "       ringpost check --keys [--json]\n\n"
     "Names every error as file:line: key: what is wrong; expected what. Then tries what serve\n"
     "will: the kernel, the user, state_dir's owner and mode, the control socket's path, the ports\n"
-    "(bound for a moment, unless the daemon of this state_dir has them). Run it as who serves.\n"
+    "(bound for a moment, unless they were handed over or the daemon of this state_dir has them).\n"
+    "Run it as who serves.\n"
     "Warns of what is legal and dangerous. Exit code 0, also with warnings, or 78.\n"
     "--keys looks at no file: a line for each key that there is, with its default and bounds.\n",
     run_check,

@@ -16,9 +16,9 @@ CONVERSION = re.compile(r"%(?:%|[-+ #0]*(\*|\d+)?(?:\.(\*|\d+))?(?:hh|h|ll|l|j|z
 QUOTED = re.compile(r"^(?:LOG_TEXT|LOG_STRING|log_text)\(")
 LITERAL = re.compile(r'^(?:[^"?]*\?)?\s*"[^"\\]*"(?:\s*:[^"?]*\??\s*"[^"\\]*")*$')
 # Text with spaces, but without quotes and backslashes: ours, or the C library's.
-SENTENCES = re.compile(r"^(?:strerror|strerrordesc_np)\(")
+SENTENCES = re.compile(r"^(?:strerror|strerrordesc_np|ports_hint)\(")
 SENTENCE_NAMES = {
-    "relay/listeners.c": {"why"}, "relay/publisher_files.c": {"what"}, "queue/journal.c": {"what"},
+    "relay/publisher_files.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
 }
@@ -28,7 +28,7 @@ WORDS = re.compile(
     r"|states\[.*\]\.name|kind_names\[.*\]|listening->text|listeners->slots\[i\]\.text"
     r"|listener->settings\.name|BYTES_ARG\((?:event->(?:mx_ip|class|rule)|message->client_ip)\))$")
 WORD_NAMES = {
-    "relay/metrics_http.c": {"text"}, "relay/listeners.c": {"key", "text"},
+    "relay/metrics_http.c": {"text"}, "relay/ports.c": {"key", "text", "handed->text"},
     "relay/serve/session.c": {"from->name", "to->name"},
     "relay/submission/submission.c": {"words[answer].rule"},
     "relay/smtpd/server_reply.c": {

@@ -5,6 +5,7 @@ import contextlib
 import os
 import smtplib
 import socket
+import subprocess
 import threading
 
 import parts
@@ -23,12 +24,20 @@ class Activator:
     def __init__(self, *sockets):
         self.sockets = sockets
 
+    def fds(self):
+        return [s.fileno() for s in self.sockets]
+
+    def argv(self, relay, command):
+        moves = " ".join(f"{3 + i}<&{fd}" for i, fd in enumerate(self.fds()))
+        script = f'export LISTEN_PID=$$ LISTEN_FDS={len(self.sockets)}; exec "$@" {moves}'
+        return ["bash", "-c", script, "bash", parts.PROGRAM, "-c", relay.config_file, command]
+
+    def check(self, relay):
+        return subprocess.run(self.argv(relay, "check"), pass_fds=self.fds(), capture_output=True,
+                              text=True, timeout=parts.PATIENCE, check=False)
+
     def start(self, relay, wait=True):
-        fds = [s.fileno() for s in self.sockets]
-        moves = " ".join(f"{3 + i}<&{fd}" for i, fd in enumerate(fds))
-        script = f'export LISTEN_PID=$$ LISTEN_FDS={len(fds)}; exec "$@" {moves}'
-        relay.spawn(["bash", "-c", script, "bash", parts.PROGRAM, "-c", relay.config_file, "serve"],
-                    pass_fds=fds)
+        relay.spawn(self.argv(relay, "serve"), pass_fds=self.fds())
         if wait:
             relay.wait_ready()
         return relay
@@ -121,6 +130,26 @@ def test_inherited_sockets_that_cannot_be_used_are_told(stage):
         relay.child = None
         assert why in relay.log.read_text(), relay.tail()
         one.close()
+
+
+def test_check_takes_what_is_handed_over(stage):
+    here, elsewhere = bound(), bound()
+    relay = stage.unstarted_ringpost(listeners=listeners(here.getsockname()[1]))
+    activator = Activator(here)
+    done = activator.check(relay)
+    assert done.returncode == 0, done.stderr
+    with socket.create_connection(here.getsockname(), parts.PATIENCE):
+        here.settimeout(parts.PATIENCE)
+        here.accept()[0].close()  # it listens as before, and blocks as before
+    done = Activator(elsewhere).check(relay)
+    assert done.returncode == 78 and "another program has this port" in done.stderr, done.stderr
+    odd = Activator(here, out_of_the_way(socket.socketpair()[0]))
+    done = odd.check(relay)
+    assert done.returncode == 78, done.stderr
+    assert "no stream socket that listens" in done.stderr, done.stderr
+    assert "another program" not in done.stderr, done.stderr
+    odd.close()
+    elsewhere.close()
 
 
 def greeting(port):
