@@ -1,5 +1,6 @@
 /*
- * recover.h - the two halves of start-up: recover.c knows files, replay.c what is in them.
+ * recover.h - the parts of start-up: recover_files.c finds and opens files, replay.c knows what is
+ * in them, and recover.c, above both, makes them the shard's segments and their mail due.
  *
  * recover_begin() learns what must be known before anything new is accepted: which segments there
  * are, where the last one ends, which serials were given out. recover_step() then applies one
@@ -38,6 +39,18 @@ struct recovering {
     int64_t started_ms;
     int64_t wall_offset_ms; /* wall minus monotonic, of the start: one for all that is recovered */
 };
+
+/* Makes and locks the shard's directory and lists its segments, in order, in r->sequences. 0, or
+ * -errno with a sentence in r->why, as the two below. */
+must_use int recover_open_directory(struct recovering *r);
+/* Opens a segment that is ours; *segment_out NULL: the file is gone or moved aside, it was none. */
+must_use int recover_open_segment(struct recovering *r, uint32_t sequence,
+                                  struct segment **segment_out);
+/* Says in r->why what is wrong with a segment; returns `error`. */
+int recover_fail(struct recovering *r, int error, const char *what, uint32_t sequence);
+/* The same of one that was being read: for what a later version wrote in it (r->unknown) the
+ * sentence says where. */
+int recover_fail_reading(struct recovering *r, int error, uint32_t sequence);
 
 /* Applies a segment by its footer. False, with some of it applied perhaps, when there is none that
  * is good: it has to be scanned, which leads to the same state. */

@@ -10,7 +10,7 @@
  *   compact.c  moves what lives long out of the oldest segment
  *   arriving.c moves what a message that still arrives has written there
  *   damage.c   what does not read back: told, counted, copied aside
- *   recover.c  start-up
+ *   recover.c  start-up, with recover_files.c and replay.c (recover.h)
  *
  * Thread: the owning engine.
  */
