@@ -119,6 +119,13 @@ static bool is_zero(const uint8_t *block)
     return block[0] == 0 && memcmp(block, block + 1, SPOOL_BLOCK - 1) == 0;
 }
 
+static int remove_file(struct recovering *r, uint32_t sequence)
+{
+    int error = segment_remove(r->shard->spool, r->shard->number, sequence);
+
+    return error < 0 ? recover_fail(r, error, "is half made and cannot be removed", sequence) : 0;
+}
+
 /* No header and nothing behind it: the file was being made. Otherwise it held mail. */
 static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
 {
@@ -130,7 +137,7 @@ static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
 
     if (disk_size(fd) < 2 * SPOOL_BLOCK ||
         (disk_read(fd, r->block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && is_zero(r->block)))
-        return segment_remove(shard->spool, shard->number, sequence);
+        return remove_file(r, sequence);
     r->result->damaged_records++;
     if (!segment_path(shard->spool, shard->number, sequence, from) ||
         !shard_path(shard->spool, shard->number, shard_directory) ||
@@ -219,7 +226,7 @@ int recover_open_segment(struct recovering *r, uint32_t sequence, struct segment
         /* Perhaps the only file: numbers go on all the same, or event ids would come twice. */
         r->sequence_min = MAX(r->sequence_min, header.sequence);
         shard->serial_last = MAX(shard->serial_last, header.serial_max);
-        error = segment_remove(shard->spool, shard->number, sequence);
+        error = remove_file(r, sequence);
     } else {
         header.size = (uint32_t)(MIN((int64_t)header.size, size) / SPOOL_BLOCK * SPOOL_BLOCK);
         *segment_out = segment_new(shard, &header, fd);

@@ -598,3 +598,26 @@ TEST(failing_size_at_the_start_removes_nothing)
     world_close(&w);
     world_free(&w);
 }
+
+TEST(half_made_file_that_cannot_be_removed_is_told)
+{
+    struct world w;
+    struct message_id id;
+    char path[SPOOL_PATH_MAX];
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(1, 3000, 1), &id), 0);
+    world_crash(&w);
+    world_segment_path(&w, 9, path, sizeof(path));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    disk_faults.nth[CALL_UNLINK] = 1;
+    disk_faults.error[CALL_UNLINK] = EROFS;
+    assert_int_equal(world_open(&w), -EROFS);
+    assert_non_null(strstr(w.why, "segment 9: is half made and cannot be removed: Read-only"));
+    assert_int_equal(world_open(&w), 0);
+    assert_true(is_good(&w, id, 1));
+    world_close(&w);
+    world_free(&w);
+}
