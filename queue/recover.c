@@ -104,8 +104,10 @@ static int split_trailing(struct recovering *r, struct segment **segments, size_
             break;
         first--;
     }
-    for (size_t i = first; i < *count; i++)
+    for (size_t i = first; i < *count; i++) {
+        check(segments[i] != NULL);
         r->trailing[r->trailing_count++] = segments[i];
+    }
     *count = first;
     return 0;
 }
@@ -294,6 +296,7 @@ static int open_segments(struct recovering *r)
     for (; error == 0 && taken < count; taken++) {
         struct segment *segment = segments[taken];
 
+        check(segment != NULL);
         /* A number that is missing in between took its mail with it. */
         if (taken > 0 && segment->sequence != segments[taken - 1]->sequence + 1)
             log_error("spool=%02x segment=%x what=\"the segments before it are missing\"",
@@ -314,7 +317,10 @@ static uint32_t next_sequence(const struct recovering *r)
 {
     if (r->shard->segment_count > 0)
         return r->end + 1;
-    return r->trailing_count > 0 ? r->trailing[0]->sequence : MAX(r->sequence_min, (uint32_t)1);
+    if (r->trailing_count == 0)
+        return MAX(r->sequence_min, (uint32_t)1);
+    check(r->trailing[0] != NULL);
+    return r->trailing[0]->sequence;
 }
 
 int recover_begin(struct shard *shard, struct recovery *recovery, char *why_out)

@@ -18,7 +18,7 @@ enum { BIND_TRIES = 60, BIND_PAUSE_US = 50000 }; /* 3 s in all */
 /* NULL, or why a socket cannot be one of ours. */
 static const char *refuse_handed(int fd, struct address *address_out)
 {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {0};
     socklen_t len = sizeof(storage);
     int only = 0;
     socklen_t only_len = sizeof(only);

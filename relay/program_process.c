@@ -1,6 +1,7 @@
 /* program_process.c - metrics of the process, as every Prometheus exporter has them. */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,12 +12,16 @@
 static void read_memory(unsigned long long *virtual_out, unsigned long long *resident_out)
 {
     FILE *file = fopen("/proc/self/statm", "re");
+    char line[128];
+    char *end;
 
     *virtual_out = *resident_out = 0;
     if (file == NULL)
         return;
-    if (fscanf(file, "%llu %llu", virtual_out, resident_out) != 2)
-        *virtual_out = *resident_out = 0;
+    if (fgets(line, sizeof(line), file) != NULL) {
+        *virtual_out = strtoull(line, &end, 10);
+        *resident_out = strtoull(end, NULL, 10);
+    }
     fclose(file);
 }
 
