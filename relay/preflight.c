@@ -161,7 +161,8 @@ static void try_ports(struct preflight *p)
     size_t count = 0;
     char text[ADDRESS_TEXT_MAX];
 
-    (void)ports_inherit(&ports, tell_handed, p); /* told */
+    if (ports_inherit(&ports, tell_handed, p) < 0)
+        p->is_good = false; /* told; the others are tried all the same */
     for (size_t i = 0; i < config->listener_count; i++)
         fds[count++] = try_port(p, &ports, "listeners", config->listeners[i].address_text,
                                 &config->listeners[i].address);
