@@ -57,7 +57,7 @@ void client_enter(struct smtp_client *c, enum client_state state)
         carrier_left(&c->carrier);
 }
 
-static bool has_done_enough(const struct smtp_client *c)
+static bool has_done_enough(struct smtp_client *c)
 {
     uint64_t peers_max = c->extensions.mail_max; /* RFC 9422 */
 

@@ -31,6 +31,7 @@ void carrier_init(struct carrier *carrier, const struct carrier_opening *opening
     carrier->address = opening->host->address;
     carrier->opened_ms = engine_now_ms(delivery->engine);
     carrier->opened_wall_ms = engine_wall_ms(delivery->engine);
+    carrier->use = (struct egress_use){0};
     list_node_init(&carrier->in_site);
     list_node_init(&carrier->in_idle);
     list_push_back(&site->carriers, &carrier->in_site);
@@ -220,6 +221,7 @@ void carrier_gone(struct carrier *carrier)
     list_remove(&carrier->in_site);
     delivery->carrier_count--;
     site->carrier_count--;
+    egress_used(carrier->egress->egress, &carrier->use);
     site_egress_closed(&carrier->egress);
     site_dirty(site);
     site_check_unused(site);
@@ -266,6 +268,8 @@ bool carrier_next(struct carrier *carrier, struct pull *pull)
         list_push_back(&site->idle, &carrier->in_idle);
         return false;
     }
+    if (carrier->use.messages[pull->rank] < UINT16_MAX)
+        carrier->use.messages[pull->rank]++;
     outcomes_count_in(carrier->outcomes, pull->count);
     return true;
 }
@@ -305,13 +309,15 @@ static bool others_wait(const struct carrier *carrier)
     return egress_has_waiters(carrier->egress->egress, carrier->egress->is_waiting);
 }
 
-bool carrier_is_finished(const struct carrier *carrier, unsigned messages_done,
-                         uint64_t messages_max)
+bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64_t messages_max)
 {
     const struct site *site = carrier->site;
 
     if (site->delivery->is_stopping || carrier->egress->is_leaving ||
         messages_done >= stricter(messages_max, limits_messages(&site->limits)))
+        return true;
+    if (messages_done > 0 && !turns_is_empty(&site->turns) &&
+        egress_gives_way(carrier->egress->egress, &carrier->use, turns_best(&site->turns)))
         return true;
     return (messages_done >= GIVE_WAY_AFTER ||
             (messages_done > 0 &&

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "delivery/line/egress.h"
 #include "delivery/line/source.h"
 #include "delivery/outcome/outcome.h"
 #include "io/address.h"
@@ -41,6 +42,7 @@ struct carrier {
     struct bytes host_name;
     struct address address; /* of the host */
     int64_t opened_ms, opened_wall_ms;
+    struct egress_use use; /* the line's */
 };
 
 /* Where to. Valid during open(). */
@@ -109,6 +111,7 @@ struct pull {
     uint64_t domains_max;    /* of different domains; 0: any number */
     struct shard *shard;
     struct stub *stub;
+    enum rank rank;            /* of its class */
     struct pending **pendings; /* until the next one is asked for: READY and busy */
     size_t count;
     int64_t lookup_began_ms; /* of the first one's domain */
@@ -133,10 +136,10 @@ void carrier_done(struct carrier *carrier, size_t recipients);
 
 /* --- what it is to do next ------------------------------------------------------------------- */
 
-/* It carries no more after this message: by the limits, as the program stops, for others wait.
+/* It carries no more after this message: by the limits, as the program stops, for others wait, or
+ * a higher class than waits at its site.
  * `messages_max` is what the peer says; 0: nothing. */
-bool carrier_is_finished(const struct carrier *carrier, unsigned messages_done,
-                         uint64_t messages_max);
+bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64_t messages_max);
 /* An idle one has no reason to stay. */
 bool carrier_idle_is_over(const struct carrier *carrier, int64_t idle_ms);
 

@@ -43,6 +43,13 @@ struct classes {
 
 /* Of those in the mask, which is not 0, the one to be served now. */
 enum rank classes_next(struct classes *classes, unsigned waiting);
+/* The same, and no round begins for it: where it may come to nothing. */
+static inline enum rank classes_peek(const struct classes *classes, unsigned waiting)
+{
+    struct classes copy = *classes;
+
+    return classes_next(&copy, waiting);
+}
 /* It took so many, at most CLASSES_CHARGE_MAX; returned ones are negative. */
 enum { CLASSES_CHARGE_MAX = 10000 };
 void classes_charge(struct classes *classes, enum rank rank, int count);

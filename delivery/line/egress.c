@@ -18,8 +18,6 @@ struct egress_table *egress_table_create(unsigned connections_max)
 
     check(error == 0);
     map_init(&table->egresses);
-    list_init(&table->line.waiters);
-    list_init(&table->urgent);
     table->sweep_at = SWEEP_MIN;
     table->connections_max =
         connections_max != 0 ? (int)connections_max : DELIVERY_CONNECTIONS_DEFAULT;
@@ -31,7 +29,7 @@ static void remove_egress(struct egress *egress)
 {
     check(egress->references == 0);
     check(atomic_load(&egress->connections) == 0);
-    check(list_is_empty(&egress->line.waiters));
+    check(atomic_load(&egress->line.waiting) == 0);
     map_remove(&egress->table->egresses, &egress->node);
     if (egress->provider != NULL)
         egress->provider->references--;
@@ -70,7 +68,6 @@ static struct egress *egress_new(struct egress_table *table, struct bytes key, b
     egress->table = table;
     egress->is_provider = is_provider;
     atomic_init(&egress->allowed, EGRESS_ANY);
-    list_init(&egress->line.waiters);
     map_insert(&table->egresses, &egress->node, (struct bytes){copy, key.len});
     return egress;
 }

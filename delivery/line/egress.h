@@ -23,6 +23,10 @@
  *
  * So one dead or misconfigured host of one customer stops nobody else's mail.
  *
+ * Slots go to the highest class that waits for one, on whatever engine, and lower classes have
+ * their guaranteed part (classes.h). A connection that goes on with a lower class than waits ends
+ * after its message (egress_gives_way()).
+ *
  * How many connections the receiver allows is learned here too, so that an engine it turned away
  * waits in the same line and those that were let in give way to it:
  *
@@ -39,6 +43,7 @@
 
 #include <limits.h>
 
+#include "delivery/line/classes.h"
 #include "io/engine.h"
 
 struct egress_table;
@@ -61,6 +66,9 @@ struct egress_waiter {
     /* Stands in a line of its own for the process's limit: every second slot is for those in it.
      * To be set before egress_connect_begin(). */
     bool is_urgent;
+    /* The highest class that waits at the site. To be set before egress_connect_begin(); later
+     * egress_waiter_rank(). */
+    uint8_t rank; /* enum rank */
     /* On the engine: a slot was taken for the waiter, as if egress_connect_begin() had returned
      * true. egress_connect_end() if it is not needed any more: the next one gets it. */
     void (*woken)(struct egress_waiter *waiter);
@@ -95,12 +103,26 @@ void egress_limit(struct egress *egress, const struct egress_limits *limits);
  * others. */
 must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter);
 void egress_connect_end(struct egress *egress);
+/* Another class waits for it now, in line or not: the last of its class. */
+void egress_waiter_rank(struct egress *egress, struct egress_waiter *waiter, enum rank rank);
 /* Forgets a registration. False: the letter is on its way and woken() will still be called. */
 bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
 /* Somebody waits for a slot, besides the caller where that one waits itself: a connection should
  * give way. */
 bool egress_has_waiters(const struct egress *egress, bool is_waiting);
 unsigned egress_connections(const struct egress *egress); /* of this one alone */
+
+/* The messages on one connection, by class, which egress_gives_way() and egress_used() count and
+ * clear. */
+struct egress_use {
+    uint16_t messages[RANK_COUNT];
+};
+/* Whether a connection that would go on with `next` is to end, so that its slot is for a higher
+ * class which waits for one, and whose turn it is: as many end as wait. The caller lets it end if
+ * so. */
+must_use bool egress_gives_way(struct egress *egress, struct egress_use *use, enum rank next);
+/* The connection is about to end. */
+void egress_used(struct egress *egress, struct egress_use *use);
 
 /* The site let a connection in. */
 void egress_let_in(struct egress *egress, int64_t now_ms);

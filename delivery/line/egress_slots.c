@@ -11,6 +11,7 @@
  * before it goes.
  */
 #include "delivery/line/egress_state.h"
+#include "delivery/line/ring.h"
 
 static bool take_slot(_Atomic int *count, int count_max)
 {
@@ -52,44 +53,92 @@ give_back:
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-/* Who is to get the next slot of the process. */
-static struct list_node *first_of_process(const struct egress_table *table)
+static struct egress_waiter *waiter_at(struct list_node *node)
 {
-    const struct list *one = table->is_turn_of_urgent ? &table->urgent : &table->line.waiters;
-    const struct list *other = table->is_turn_of_urgent ? &table->line.waiters : &table->urgent;
+    return node != NULL ? container_of(node, struct egress_waiter, node) : NULL;
+}
 
-    return list_first(list_is_empty(one) ? other : one);
+static struct list_node **ring_of(const struct egress_waiter *waiter)
+{
+    struct egress_table *table = waiter->egress->table;
+
+    return waiter->line == &table->line && waiter->is_urgent ? &table->urgent[waiter->rank]
+                                                             : &waiter->line->waiters[waiter->rank];
+}
+
+/* A class came or went: it is there for all to see. */
+static void show(const struct egress_waiter *waiter)
+{
+    struct egress_table *table = waiter->egress->table;
+    struct egress_line *line = waiter->line;
+    unsigned bit = RANK_BIT(waiter->rank);
+    unsigned before = atomic_load_explicit(&line->waiting, memory_order_relaxed);
+    bool is_there = line->waiters[waiter->rank] != NULL ||
+                    (line == &table->line && table->urgent[waiter->rank] != NULL);
+
+    atomic_store(&line->waiting, (uint8_t)(is_there ? before | bit : before & ~bit));
+}
+
+/* In its line, of those of its class. */
+static void stand(struct egress_waiter *waiter)
+{
+    bool is_of_process = waiter->line == &waiter->egress->table->line;
+
+    if (waiter->keeps_place && !is_of_process)
+        ring_push_front(ring_of(waiter), &waiter->node);
+    else
+        ring_push_back(ring_of(waiter), &waiter->node);
+    waiter->keeps_place = false;
+    show(waiter);
+}
+
+static void step_out(struct egress_waiter *waiter)
+{
+    ring_remove(ring_of(waiter), &waiter->node);
+    show(waiter);
 }
 
 static void enlist(struct egress_waiter *waiter, struct egress_line *line)
 {
-    struct egress_table *table = waiter->egress->table;
-    bool is_of_process = line == &table->line;
-    struct list *list = is_of_process && waiter->is_urgent ? &table->urgent : &line->waiters;
-
     waiter->line = line;
     atomic_fetch_add(&line->count, 1);
-    if (waiter->keeps_place && !is_of_process)
-        list_push_front(list, &waiter->node);
-    else
-        list_push_back(list, &waiter->node);
-    waiter->keeps_place = false;
+    stand(waiter);
 }
 
+/* What gave way for those in its line may have been for it. */
 static void delist(struct egress_waiter *waiter)
 {
-    list_remove(&waiter->node);
-    atomic_fetch_sub(&waiter->line->count, 1);
+    struct egress_line *line = waiter->line;
+
+    step_out(waiter);
+    if (line->gives_way > 0)
+        line->gives_way--;
+    atomic_fetch_sub(&line->count, 1);
 }
 
-/* Another limit is what stops it now. */
+/* Another limit is what stops it now. It is counted there before it is not here any more. */
 static void change_line(struct egress_waiter *waiter, struct egress_line *line)
 {
-    struct egress_line *before = waiter->line;
+    atomic_fetch_add(&line->count, 1);
+    delist(waiter);
+    waiter->line = line;
+    stand(waiter);
+}
 
-    list_remove(&waiter->node);
-    enlist(waiter, line);
-    atomic_fetch_sub(&before->count, 1);
+/* Who is to get the next slot of this line's; NULL: nobody waits. */
+static struct egress_waiter *first_in_line(struct egress_table *table, struct egress_line *line)
+{
+    unsigned waiting = atomic_load_explicit(&line->waiting, memory_order_relaxed);
+
+    if (waiting == 0)
+        return NULL;
+    enum rank rank = classes_peek(&line->classes, waiting);
+    struct egress_waiter *first = waiter_at(line->waiters[rank]);
+    struct egress_waiter *urgent = line == &table->line ? waiter_at(table->urgent[rank]) : NULL;
+
+    if (first == NULL || (urgent != NULL && table->is_turn_of_urgent))
+        return urgent;
+    return first;
 }
 
 /* --- who gets a slot -------------------------------------------------------------------------- */
@@ -106,6 +155,10 @@ static void open_letter(struct letter *letter, struct engine *engine)
 /* Under the lock: the slot was taken for the waiter, so nobody can be faster than its letter. */
 static void grant(struct egress_waiter *waiter)
 {
+    struct classes *classes = &waiter->line->classes;
+
+    (void)classes_next(classes, atomic_load_explicit(&waiter->line->waiting, memory_order_relaxed));
+    classes_charge(classes, (enum rank)waiter->rank, 1);
     delist(waiter);
     waiter->is_waiting = false;
     waiter->is_posted = true;
@@ -114,38 +167,19 @@ static void grant(struct egress_waiter *waiter)
 }
 
 /* Under the lock. */
-static void grant_in_line(struct egress_line *line)
+static void grant_in_line(struct egress_table *table, struct egress_line *line)
 {
-    struct list_node *node;
+    struct egress_waiter *waiter;
     struct egress_line *full;
 
-    while ((node = list_first(&line->waiters)) != NULL) {
-        struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
-
-        if (take_slots(waiter->egress, &full))
-            grant(waiter);
-        else if (full != line)
-            change_line(waiter, full);
-        else
-            return;
-    }
-}
-
-static void grant_of_process(struct egress_table *table)
-{
-    struct list_node *node;
-    struct egress_line *full;
-
-    while ((node = first_of_process(table)) != NULL) {
-        struct egress_waiter *waiter = container_of(node, struct egress_waiter, node);
-
+    while ((waiter = first_in_line(table, line)) != NULL) {
         if (take_slots(waiter->egress, &full)) {
             grant(waiter);
-            table->is_turn_of_urgent = !table->is_turn_of_urgent;
-        } else if (full == &table->line) {
-            return;
-        } else {
+            table->is_turn_of_urgent ^= line == &table->line;
+        } else if (full != line) {
             change_line(waiter, full);
+        } else {
+            return;
         }
     }
 }
@@ -156,15 +190,16 @@ static void grant_of_process(struct egress_table *table)
  * narrower one is safe: whoever frees a slot of that looks at the wider lines too. */
 void egress_grant_waiting(struct egress *egress)
 {
+    struct egress_table *table = egress->table;
     struct egress *provider = egress->provider;
 
-    grant_of_process(egress->table);
+    grant_in_line(table, &table->line);
     if (provider != NULL)
-        grant_in_line(&provider->line);
-    grant_in_line(&egress->line);
+        grant_in_line(table, &provider->line);
+    grant_in_line(table, &egress->line);
     if (provider != NULL)
-        grant_in_line(&provider->line);
-    grant_of_process(egress->table);
+        grant_in_line(table, &provider->line);
+    grant_in_line(table, &table->line);
 }
 
 static void announce(struct egress *egress, int change)
@@ -175,16 +210,21 @@ static void announce(struct egress *egress, int change)
     atomic_fetch_add(&egress->table->line.count, change);
 }
 
+static bool has_any(const struct egress_line *line)
+{
+    return atomic_load_explicit(&line->waiting, memory_order_relaxed) != 0;
+}
+
 /* The line that one who comes now would have to stand in; NULL: nobody waits. */
 static struct egress_line *line_before(struct egress *egress)
 {
     struct egress_table *table = egress->table;
 
-    if (!list_is_empty(&egress->line.waiters))
+    if (has_any(&egress->line))
         return &egress->line;
-    if (egress->provider != NULL && !list_is_empty(&egress->provider->line.waiters))
+    if (egress->provider != NULL && has_any(&egress->provider->line))
         return &egress->provider->line;
-    return first_of_process(table) != NULL ? &table->line : NULL;
+    return has_any(&table->line) ? &table->line : NULL;
 }
 
 /* Under the lock: a slot, or a place in line. */
@@ -257,6 +297,17 @@ bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter)
     }
     pthread_mutex_unlock(&egress->table->lock);
     return !is_posted;
+}
+
+void egress_waiter_rank(struct egress *egress, struct egress_waiter *waiter, enum rank rank)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    if (waiter->is_waiting)
+        step_out(waiter);
+    waiter->rank = (uint8_t)rank;
+    if (waiter->is_waiting)
+        stand(waiter);
+    pthread_mutex_unlock(&egress->table->lock);
 }
 
 bool egress_has_waiters(const struct egress *egress, bool is_waiting)

@@ -3,7 +3,8 @@
  *
  * The ways that are taken for every message (a slot, a share of the rate, "does anybody wait?")
  * are atomics. Who finds a limit reached, and who releases while somebody waits, takes the table's
- * lock: that happens at most once a connection, not once a message.
+ * lock: that happens at most once a connection, not once a message, but where a higher class waits
+ * for the slot of a connection that carries a lower one.
  */
 #pragma once
 
@@ -16,10 +17,13 @@
 
 enum { EGRESS_ANY = INT_MAX /* connections that a receiver allows which taught nothing */ };
 
-/* Who waits for one limit, first come first served. */
+/* Who waits for one limit: by classes, of each first come first served. */
 struct egress_line {
-    _Atomic int count; /* also of those who are about to stand in it */
-    struct list waiters;
+    _Atomic int count;       /* also of those who are about to stand in it */
+    _Atomic uint8_t waiting; /* RANK_BIT() of those who do; written under the lock */
+    uint8_t gives_way;       /* connections that end for who stands here */
+    struct classes classes;  /* who got a slot, and the messages on it while others waited */
+    struct list_node *waiters[RANK_COUNT]; /* rings */
 };
 
 struct egress {
@@ -68,8 +72,8 @@ struct egress_table {
     struct map egresses;
     int connections_max;
     _Atomic int connections;
-    struct egress_line line; /* for a slot of the process */
-    struct list urgent;      /* likewise; every second slot is for it */
+    struct egress_line line;              /* for a slot of the process */
+    struct list_node *urgent[RANK_COUNT]; /* likewise; every second slot is for them */
     bool is_turn_of_urgent;
     _Atomic int64_t now_ms; /* of the last failure: good enough to forget by */
     size_t sweep_at;

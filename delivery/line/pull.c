@@ -101,6 +101,7 @@ static void take_turn(struct site *site, struct line *line, struct pull *pull)
     const struct destination *destination = destination_of(pending);
     enum rank rank = line_rank(line);
 
+    pull->rank = rank;
     pull->shard = delivery_shard(delivery, pending_stub(pending));
     pull->lookup_began_ms = destination->lookup_began_ms;
     pull->lookup_ms = destination->lookup_ms;

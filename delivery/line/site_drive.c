@@ -155,6 +155,7 @@ static bool open_one(struct site *site)
     /* Where thousands of sites wait for a slot because a backlog became due, one that takes mail
      * must not stand in line with them whenever a connection of it ends. */
     e->waiter.is_urgent = site->took_ms != 0 && now_ms - site->took_ms < URGENT_MS;
+    e->waiter.rank = (uint8_t)turns_best(&site->turns);
     e->waiter.woken = on_woken;
     if (!egress_connect_begin(e->egress, &e->waiter)) {
         e->is_waiting = true;
@@ -180,6 +181,16 @@ static bool wants_more(const struct site *site)
     size_t wanted = (site->waiting_count + RECIPIENTS_PER_OPENING - 1) / RECIPIENTS_PER_OPENING;
 
     return site->opening_count < wanted && !has_idle(site, engine_now_ms(site->delivery->engine));
+}
+
+/* Its mail may be of another class than when it got in line. */
+static void rank_waiters(struct site *site)
+{
+    enum rank rank = turns_best(&site->turns);
+
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (e->is_waiting && e->waiter.rank != rank)
+            egress_waiter_rank(e->egress, &e->waiter, rank);
 }
 
 /* The peer may allow one more than it did: somebody has to ask now and then. */
@@ -244,6 +255,8 @@ static void drive_working(struct site *site)
             break;
     if (site->state == SITE_FAILING || site->state == SITE_RESTING)
         return;
+    if (site->waiting_count > 0)
+        rank_waiters(site);
     probe_limits(site);
     int64_t share_at_ms = site_share_at_ms(site);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "delivery/line/ring.h"
 #include "queue/flow.h"
 
 struct named_share {
@@ -13,24 +14,6 @@ struct named_share {
         const struct tenant *tenant;
     } key;
 };
-
-/* --- rings ------------------------------------------------------------------------------------ */
-
-/* The one it points to is first, the one before that is last. */
-static void ring_push_back(struct list_node **ring, struct list_node *node)
-{
-    if (*ring == NULL)
-        *ring = node;
-    else
-        list_insert_before(*ring, node);
-}
-
-static void ring_remove(struct list_node **ring, struct list_node *node)
-{
-    if (*ring == node)
-        *ring = list_is_linked(node) ? node->next : NULL;
-    list_remove(node);
-}
 
 static struct share *share_at(struct list_node *node)
 {

@@ -1,0 +1,274 @@
+/* test_egress_classes.c - slots go to the highest class that waits, of whatever engine. */
+#include "delivery/line/egress.h"
+
+#include <string.h>
+
+#include "support/unit.h"
+
+enum { WAITERS = 4 };
+
+/* Sites on engines of their own that want a connection to the same. */
+static struct {
+    struct engine *engine;
+    struct egress_table *table;
+    struct egress_waiter waiters[WAITERS];
+    struct egress *egresses[WAITERS];
+    unsigned woken[WAITERS];
+} line;
+
+static void count_woken(struct egress_waiter *waiter)
+{
+    line.woken[waiter - line.waiters]++;
+}
+
+static void begin(unsigned of_process, unsigned connections)
+{
+    struct engine_settings settings = {0};
+    struct egress_limits limits = {.connections_max = connections};
+
+    memset(&line, 0, sizeof(line));
+    line.engine = engine_create(&settings);
+    line.table = egress_table_create(of_process);
+    for (unsigned i = 0; i < WAITERS; i++) {
+        line.waiters[i] = (struct egress_waiter){.engine = line.engine, .woken = count_woken};
+        list_node_init(&line.waiters[i].node);
+        line.egresses[i] = egress_get(line.table, BYTES("site"), BYTES("source"), &limits);
+    }
+}
+
+static void wait_in_line(unsigned number, enum rank rank)
+{
+    line.waiters[number].rank = (uint8_t)rank;
+    assert_false(egress_connect_begin(line.egresses[number], &line.waiters[number]));
+}
+
+/* A connection ends; who gets its slot. */
+static unsigned next(void)
+{
+    unsigned before[WAITERS];
+
+    memcpy(before, line.woken, sizeof(before));
+    egress_connect_end(line.egresses[0]);
+    engine_turn(line.engine, 0);
+    for (unsigned i = 0; i < WAITERS; i++)
+        if (line.woken[i] > before[i])
+            return i;
+    return WAITERS;
+}
+
+static void take_slot(void)
+{
+    assert_true(egress_connect_begin(line.egresses[0], &line.waiters[0]));
+}
+
+static bool gives_way(enum rank rank, unsigned messages)
+{
+    struct egress_use use = {0};
+
+    use.messages[rank] = (uint16_t)messages;
+    return egress_gives_way(line.egresses[0], &use, rank);
+}
+
+static void end(void)
+{
+    for (unsigned i = 0; i < WAITERS; i++)
+        assert_true(egress_waiter_cancel(line.egresses[i], &line.waiters[i]));
+    while (egress_connections(line.egresses[0]) > 0)
+        egress_connect_end(line.egresses[0]);
+    for (unsigned i = 0; i < WAITERS; i++)
+        egress_put(&line.egresses[i]);
+    egress_table_free(&line.table);
+    engine_destroy(&line.engine);
+}
+
+TEST(slot_goes_to_the_highest_class_that_waits)
+{
+    begin(0, 1);
+    take_slot();
+    wait_in_line(0, RANK_BULK);
+    wait_in_line(1, RANK_NORMAL);
+    wait_in_line(2, RANK_HIGH);
+    wait_in_line(3, RANK_HIGH);
+    assert_int_equal(next(), 2);
+    assert_int_equal(next(), 3);
+    assert_int_equal(next(), 1);
+    assert_int_equal(next(), 0);
+    assert_int_equal(next(), WAITERS);
+    end();
+}
+
+TEST(slot_of_the_process_goes_to_the_highest_class_urgent_or_not)
+{
+    begin(1, 10);
+    take_slot();
+    for (unsigned i = 0; i < 2; i++)
+        line.waiters[i].is_urgent = true;
+    wait_in_line(0, RANK_BULK);
+    wait_in_line(1, RANK_BULK);
+    wait_in_line(2, RANK_BULK);
+    wait_in_line(3, RANK_HIGH);
+    assert_int_equal(next(), 3);
+    assert_int_equal(next(), 0); /* every second one is for the urgent */
+    assert_int_equal(next(), 2);
+    assert_int_equal(next(), 1);
+    assert_int_equal(next(), WAITERS);
+    end();
+}
+
+TEST(lower_class_gets_its_slots_while_a_higher_one_always_waits)
+{
+    unsigned got[2] = {0};
+
+    begin(0, 1);
+    take_slot();
+    wait_in_line(0, RANK_HIGH);
+    wait_in_line(1, RANK_BULK);
+    for (unsigned i = 0; i < 1700; i++) {
+        unsigned number = next();
+
+        got[number]++;
+        wait_in_line(number, number == 0 ? RANK_HIGH : RANK_BULK);
+    }
+    assert_int_equal(got[0], 1600);
+    assert_int_equal(got[1], 100);
+    end();
+}
+
+/* Over and over, in front of a class that never ends: how many slots it takes. */
+TEST(high_message_takes_the_next_slot_whatever_waits_on_other_engines)
+{
+    enum { TRIES = 1000, PAUSE = 3 };
+
+    begin(0, 1);
+    take_slot();
+    for (unsigned i = 1; i < WAITERS; i++)
+        wait_in_line(i, RANK_BULK);
+    for (unsigned i = 0; i < TRIES; i++) {
+        wait_in_line(0, RANK_HIGH);
+        assert_int_equal(next(), 0);
+        for (unsigned j = 0; j < PAUSE; j++) {
+            unsigned number = next();
+
+            assert_int_not_equal(number, 0);
+            wait_in_line(number, RANK_BULK);
+        }
+    }
+    /* Of the same class: behind those who wait now, one a site and engine. */
+    for (unsigned i = 0; i < TRIES; i++) {
+        unsigned slots = 1, number;
+
+        wait_in_line(0, RANK_BULK);
+        while ((number = next()) != 0) {
+            slots++;
+            wait_in_line(number, RANK_BULK);
+        }
+        assert_in_range(slots, 1, WAITERS);
+    }
+    end();
+}
+
+TEST(waiter_goes_ahead_once_a_higher_class_waits_for_it)
+{
+    begin(0, 1);
+    take_slot();
+    wait_in_line(0, RANK_BULK);
+    wait_in_line(1, RANK_BULK);
+    wait_in_line(2, RANK_NORMAL);
+    egress_waiter_rank(line.egresses[1], &line.waiters[1], RANK_HIGH);
+    egress_waiter_rank(line.egresses[2], &line.waiters[2], RANK_BULK);
+    assert_int_equal(next(), 1);
+    assert_int_equal(next(), 0);
+    assert_int_equal(next(), 2);
+    end();
+}
+
+TEST(connection_gives_way_to_a_higher_class_one_for_each_that_waits)
+{
+    begin(0, 2);
+    take_slot();
+    take_slot();
+    assert_false(gives_way(RANK_BULK, 1)); /* nobody waits */
+    wait_in_line(0, RANK_BULK);
+    assert_false(gives_way(RANK_BULK, 1)); /* nobody of a higher class */
+    wait_in_line(1, RANK_HIGH);
+    assert_false(gives_way(RANK_HIGH, 1));
+    assert_true(gives_way(RANK_BULK, 1));
+    assert_false(gives_way(RANK_BULK, 1)); /* one does already */
+    wait_in_line(2, RANK_NORMAL);
+    assert_true(gives_way(RANK_BULK, 1));
+    assert_int_equal(next(), 1);
+    wait_in_line(1, RANK_HIGH);
+    assert_true(gives_way(RANK_BULK, 1)); /* the first has been granted */
+    assert_int_equal(next(), 1);
+    assert_int_equal(next(), 2);
+    assert_int_equal(next(), 0);
+    assert_int_equal(next(), WAITERS);
+    assert_int_equal(next(), WAITERS);
+    end();
+}
+
+TEST(connection_gives_way_to_one_that_leaves_the_line_only_once)
+{
+    begin(0, 1);
+    take_slot();
+    wait_in_line(1, RANK_HIGH);
+    assert_true(gives_way(RANK_BULK, 1));
+    assert_true(egress_waiter_cancel(line.egresses[1], &line.waiters[1]));
+    assert_false(gives_way(RANK_BULK, 1));
+    wait_in_line(2, RANK_HIGH);
+    assert_true(gives_way(RANK_BULK, 1));
+    assert_int_equal(next(), 2);
+    assert_int_equal(next(), WAITERS);
+    end();
+}
+
+TEST(connection_with_its_guaranteed_turns_does_not_give_way)
+{
+    struct egress_use use = {0};
+
+    begin(0, 1);
+    take_slot();
+    wait_in_line(0, RANK_HIGH);
+    wait_in_line(1, RANK_BULK);
+    use.messages[RANK_HIGH] = 100; /* on one connection, while bulk waited */
+    egress_used(line.egresses[0], &use);
+    assert_int_equal(use.messages[RANK_HIGH], 0);
+    assert_int_equal(next(), 1);
+    unsigned messages = 1;
+
+    while (!gives_way(RANK_BULK, 1))
+        messages++;
+    assert_in_range(messages, 5, 7); /* a hundred and one high ones are worth six of bulk */
+    assert_int_equal(next(), 0);
+    assert_int_equal(next(), WAITERS);
+    end();
+}
+
+TEST(connection_of_a_provider_gives_way_to_another_site_of_it)
+{
+    struct egress_limits one = {.connections_max = 1};
+    struct egress_limits any = {.connections_max = EGRESS_CONNECTIONS_ANY};
+
+    begin(0, 1);
+    struct egress *a =
+        egress_get_of(line.table, BYTES("provider"), &one, BYTES("a"), BYTES("source"), &any);
+    struct egress *b =
+        egress_get_of(line.table, BYTES("provider"), &one, BYTES("b"), BYTES("source"), &any);
+    struct egress_use use = {.messages = {[RANK_BULK] = 1}};
+
+    assert_true(egress_connect_begin(a, &line.waiters[0]));
+    line.waiters[1].rank = RANK_HIGH;
+    assert_false(egress_gives_way(a, &use, RANK_BULK));
+    assert_int_equal(use.messages[RANK_BULK], 1);
+    assert_false(egress_connect_begin(b, &line.waiters[1]));
+    assert_true(egress_gives_way(a, &use, RANK_BULK));
+    assert_int_equal(use.messages[RANK_BULK], 0);
+    egress_used(a, &use);
+    egress_connect_end(a);
+    engine_turn(line.engine, 0);
+    assert_int_equal(line.woken[1], 1);
+    egress_connect_end(b);
+    egress_put(&a);
+    egress_put(&b);
+    end();
+}
