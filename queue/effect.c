@@ -220,6 +220,7 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_inc(METRIC_SPOOL_MESSAGES_ACCEPTED);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->recipient_count);
+    series_add(stub->pendings[0].flow->tenant->counts, RECIPIENTS_ACCEPTED, stub->recipient_count);
     if (stub_not_before_ms(stub, engine_now_ms(shard->engine)) > engine_now_ms(shard->engine)) {
         for (uint32_t i = 0; i < stub->recipient_count; i++)
             shard_schedule(shard, &stub->pendings[i], 0);

@@ -41,6 +41,7 @@ static void free_domain(void *context, struct map_node *node)
 static void free_tenant(void *context, struct map_node *node)
 {
     (void)context;
+    series_put(&tenant_of(node)->counts);
     free(container_of(tenant_of(node), struct named_tenant, tenant));
 }
 
@@ -59,6 +60,7 @@ struct flows *flows_create(void)
     map_init(&flows->tenants);
     map_init(&flows->others);
     flows->nobody.weight = TENANT_WEIGHT_DEFAULT;
+    flows->nobody.counts = series_begin(&family_tenants, BYTES_NONE);
     return flows;
 }
 
@@ -75,6 +77,7 @@ void flows_free(struct flows **flows)
     map_free(&freed->others);
     map_free(&freed->tenants);
     map_free(&freed->domains);
+    series_put(&freed->nobody.counts);
     free(freed);
 }
 
@@ -92,6 +95,7 @@ static struct tenant *tenant_get(struct flows *flows, struct bytes name)
     check(named != NULL);
     memcpy(named->name, name.ptr, name.len);
     named->tenant.weight = TENANT_WEIGHT_DEFAULT;
+    named->tenant.counts = series_begin(&family_tenants, name);
     map_insert(&flows->tenants, &named->tenant.node, (struct bytes){named->name, name.len});
     return &named->tenant;
 }
@@ -178,6 +182,7 @@ void flow_up(struct flow *flow)
     check(domain->pending_count < UINT32_MAX);
     flow->pending_count++;
     domain->pending_count++;
+    series_add(flow->tenant->counts, RECIPIENTS_WAITING, 1);
 }
 
 void flow_down(struct flows *flows, struct flow **flow, struct domain **idle_out)
@@ -190,6 +195,7 @@ void flow_down(struct flows *flows, struct flow **flow, struct domain **idle_out
     check(domain->pending_count > 0);
     left->pending_count--;
     domain->pending_count--;
+    series_add(left->tenant->counts, RECIPIENTS_WAITING, -1);
     flow_forget(flows, &left);
     *idle_out = domain->pending_count == 0 ? domain : NULL;
 }

@@ -14,10 +14,12 @@
  */
 #pragma once
 
+#include "base/families.h"
 #include "queue/stub.h"
 
 struct tenant {
-    struct map_node node; /* key: its name */
+    struct map_node node;  /* key: its name */
+    struct series *counts; /* of family_tenants */
     size_t flow_count;
     uint16_t weight; /* its share against other tenants' */
 };

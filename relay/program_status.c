@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/families.h"
 #include "base/metric.h"
 #include "queue/flow.h"
 #include "relay/program.h"
@@ -173,5 +174,6 @@ bool program_metrics(struct program *program, enum exposition_format format, str
         exposition_integer(&exposition, name, (int64_t)gauges[i].value);
     }
     put_pool(program->shared.segment_pool, &exposition);
+    families_tell(&exposition, clock_monotonic_ms());
     return exposition_end(&exposition);
 }

@@ -53,6 +53,7 @@ static void settle(struct smtp_client *c)
     bool has_local = c->conn.local.any.sa_family != AF_UNSPEC;
     size_t source_ip_len = has_local ? address_format(&c->conn.local, source_ip) : 0;
     struct attempt_facts facts = {
+        .counts = carrier_counts(&c->carrier),
         .is_attempt = true,
         .started_ms = t->began_wall_ms,
         .times = measure(c),

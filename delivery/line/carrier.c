@@ -50,6 +50,11 @@ struct bytes carrier_site_name(const struct carrier *carrier)
     return carrier->site->name;
 }
 
+struct series *carrier_counts(const struct carrier *carrier)
+{
+    return carrier->site->counts;
+}
+
 static void opened(struct carrier *carrier)
 {
     struct site *site = carrier->site;

@@ -72,6 +72,7 @@ struct carrier_kind {
 void carrier_init(struct carrier *carrier, const struct carrier_opening *opening);
 const struct source *carrier_source(const struct carrier *carrier);
 struct bytes carrier_site_name(const struct carrier *carrier);
+struct series *carrier_counts(const struct carrier *carrier); /* its site's */
 
 void carrier_ready(struct carrier *carrier);
 /* It never became ready: `judgement` says why. */

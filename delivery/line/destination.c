@@ -457,7 +457,11 @@ void destination_expire(struct delivery *delivery, struct pending *pending, cons
 {
     struct judgement judgement =
         judgement_of_ours(JUDGEMENT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
-    struct attempt_facts facts = {.times = {-1, -1, -1, -1, -1, -1}};
+    const struct destination *d = destination_of(pending);
+    struct attempt_facts facts = {
+        .counts = d != NULL && d->site != NULL ? d->site->counts : NULL,
+        .times = {-1, -1, -1, -1, -1, -1},
+    };
 
     clearing_start_one(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)), pending,
                        &judgement, &facts);

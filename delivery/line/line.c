@@ -64,7 +64,7 @@ void lines_enter(struct lines *lines, struct site *site)
         enter(&lines->own, site);
     list_for_each(node, &lines->others)
         enter(other_at(node), site);
-    site->waiting_count += lines->count;
+    site_count_waiting(site, lines->count);
 }
 
 void lines_leave(struct lines *lines, struct site *site)
@@ -73,7 +73,7 @@ void lines_leave(struct lines *lines, struct site *site)
         leave(&lines->own, site);
     list_for_each(node, &lines->others)
         leave(other_at(node), site);
-    site->waiting_count -= lines->count;
+    site_count_waiting(site, -(int64_t)lines->count);
 }
 
 /* --- made and gone ---------------------------------------------------------------------------- */
@@ -133,7 +133,7 @@ static void count(struct lines *lines, struct delivery *delivery, struct site *s
     lines->count += (uint32_t)change;
     delivery->waiting_count += (size_t)change;
     if (site != NULL)
-        site->waiting_count += (size_t)change;
+        site_count_waiting(site, change);
 }
 
 void lines_add(struct lines *lines, struct delivery *delivery, struct site *site,

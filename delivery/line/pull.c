@@ -183,6 +183,7 @@ void site_fail_some(struct site *site)
     const struct site_failure *failure = site->failure; /* there was one: fail_left is its */
     struct line *line;
     struct attempt_facts facts = {
+        .counts = site->counts,
         .is_attempt = true,
         .started_ms = failure->began_ms,
         .times = {-1, -1, -1, -1, -1, -1},

@@ -38,9 +38,25 @@ static bool add_hosts(struct site *site)
     return is_stricter;
 }
 
+/* What was counted stays with the former provider, what waits goes along. */
+static void count_anew(struct site *site)
+{
+    struct bytes name = site->provider != NULL ? bytes_of(site->provider->name) : site->name;
+    int64_t waiting = (int64_t)site->waiting_count;
+
+    if (site->counts != NULL) {
+        series_add(site->counts, RECIPIENTS_WAITING, -waiting);
+        series_put(&site->counts);
+    }
+    site->counts = series_begin(&family_sites, name);
+    series_add(site->counts, RECIPIENTS_WAITING, waiting);
+}
+
 /* Its hosts or the settings are new. */
 static void adapt(struct site *site, bool is_of_provider_before)
 {
+    if (site->counts == NULL || !is_of_provider_before)
+        count_anew(site);
     join_limits(site);
     site_egresses_adapt(site, is_of_provider_before);
 }
@@ -138,6 +154,7 @@ void site_check_unused(struct site *site)
     list_remove(&site->in_dirty);
     list_remove(&site->in_starved);
     site_egresses_free(site);
+    series_put(&site->counts);
     hosts_release(&site->hosts);
     free(site->failure);
     delivery->site_count--;

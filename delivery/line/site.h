@@ -59,7 +59,8 @@ struct site {
     struct limits limits;                 /* with those of its provider */
     size_t destination_count;             /* references */
     struct turns turns;                   /* lines with waiting mail */
-    size_t waiting_count;                 /* recipients */
+    size_t waiting_count;                 /* recipients: site_count_waiting() */
+    struct series *counts;                /* by its provider's name, or its own */
     struct list carriers;
     unsigned carrier_count, opening_count, ready_count;
     struct list idle;             /* ready ones without mail */
@@ -77,6 +78,13 @@ struct site {
     int64_t took_ms;              /* a recipient was accepted last; 0: never */
     struct site_failure *failure; /* NULL: there was none */
 };
+
+/* So many more, or less, wait. */
+static inline void site_count_waiting(struct site *site, int64_t change)
+{
+    site->waiting_count += (size_t)change;
+    series_add(site->counts, RECIPIENTS_WAITING, change);
+}
 
 static inline struct bytes site_failure_text(const struct site *site)
 {

@@ -98,6 +98,7 @@ static struct site_egress *make(struct site *site, const struct source *source)
     e->source = source;
     e->use = delivery->use;
     e->use->references++;
+    e->counts = series_keep(e->use->of_sources[source - e->use->settings->sources]);
     if (site->provider != NULL) {
         const struct egress_limits of_provider = provider_limits(site);
 
@@ -187,6 +188,7 @@ static void free_egress(struct delivery *delivery, struct site_egress *e)
     check(e->carrier_count == 0);
     check(!e->is_waiting);
     egress_put(&e->egress);
+    series_put(&e->counts);
     settings_release(delivery, &e->use);
     free(e);
 }
@@ -240,6 +242,8 @@ bool site_cancel_waiters(struct site *site)
 void site_egress_opened(struct site_egress *egress)
 {
     egress->carrier_count++;
+    series_add(egress->counts, SOURCE_OPENED, 1);
+    series_add(egress->counts, SOURCE_OPEN, 1);
 }
 
 void site_egress_closed(struct site_egress **egress)
@@ -249,6 +253,7 @@ void site_egress_closed(struct site_egress **egress)
     *egress = NULL;
     check(e->carrier_count > 0);
     e->carrier_count--;
+    series_add(e->counts, SOURCE_OPEN, -1);
     egress_connect_end(e->egress);
     if (e->is_leaving)
         site_egresses_sweep(e->site);

@@ -21,6 +21,7 @@ struct site_egress {
     struct site *site;
     struct settings_use *use; /* of the settings that `source` is of */
     const struct source *source;
+    struct series *counts; /* of family_sources: the source's on this engine */
     struct egress *egress;
     struct egress_waiter waiter;
     unsigned carrier_count;

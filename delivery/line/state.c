@@ -5,9 +5,15 @@
 
 void settings_use(struct delivery *delivery, const struct delivery_settings *settings)
 {
-    delivery->use = calloc(1, sizeof(*delivery->use));
-    check(delivery->use != NULL);
-    *delivery->use = (struct settings_use){.settings = settings, .references = 1};
+    struct settings_use *use =
+        calloc(1, sizeof(*use) + settings->source_count * sizeof(use->of_sources[0]));
+
+    check(use != NULL);
+    use->settings = settings;
+    use->references = 1;
+    for (size_t i = 0; i < settings->source_count; i++)
+        use->of_sources[i] = series_begin(&family_sources, bytes_of(settings->sources[i].name));
+    delivery->use = use;
     delivery->settings = settings;
 }
 
@@ -25,6 +31,8 @@ void settings_release(struct delivery *delivery, struct settings_use **use)
     check(u->references > 0);
     if (--u->references > 0)
         return;
+    for (size_t i = 0; i < u->settings->source_count; i++)
+        series_put(&u->of_sources[i]);
     settings_give_back(delivery, u->settings);
     free(u);
 }

@@ -32,7 +32,8 @@ struct suspensions;
  * is left. */
 struct settings_use {
     const struct delivery_settings *settings;
-    size_t references; /* sites' sources, and one while they are the newest */
+    size_t references;           /* sites' sources, and one while they are the newest */
+    struct series *of_sources[]; /* as the settings have them; all sites count in the same */
 };
 
 struct delivery {

@@ -47,6 +47,8 @@ static void clearing_free(struct clearing *c)
     struct outcomes *outcomes = c->outcomes;
 
     outcomes_count_out(outcomes, c->count);
+    if (c->facts.counts != NULL)
+        series_put(&c->facts.counts);
     arena_free(&c->arena);
     slab_release(&outcomes->clearings, &c);
     /* Half empty: whoever ran out of room goes on. */
@@ -158,6 +160,8 @@ static struct clearing *clearing_new(struct outcomes *outcomes, struct shard *sh
     c->facts.site = keep(c, facts->site);
     c->facts.mx_host = keep(c, facts->mx_host);
     c->facts.mx_ip = keep(c, facts->mx_ip);
+    if (facts->counts != NULL)
+        series_keep(facts->counts);
     c->pendings = arena_alloc(&c->arena, recipient_max * sizeof(struct pending *));
     check(c->pendings != NULL);
     list_node_init(&c->node);

@@ -79,6 +79,7 @@ const struct attempt_facts *settlement_keep_facts(struct settlement *s,
     if (kept == NULL)
         return &s->facts;
     *kept = copy_facts(s, facts);
+    kept->counts = NULL; /* it was counted when it was decided */
     return kept;
 }
 
@@ -95,12 +96,29 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
     s->shard = shard;
     s->message = message != NULL ? message_keep(message) : NULL;
     s->facts = copy_facts(s, facts);
+    if (facts->counts != NULL)
+        series_keep(facts->counts);
     s->count_max = recipient_max;
     s->recipients = arena_alloc(&s->arena, recipient_max * sizeof(*s->recipients));
     check(s->recipients != NULL);
     list_node_init(&s->commit.node);
     list_node_init(&s->in_gatherings);
     return s;
+}
+
+/* By site, where that is said of them, and by tenant. */
+static void count_by_name(struct settlement *s, const struct settled *r)
+{
+    static const uint8_t values[EVENT_KIND_COUNT] = {
+        [EVENT_DELIVERED] = RECIPIENTS_DELIVERED, [EVENT_DEFERRED] = RECIPIENTS_DEFERRED,
+        [EVENT_BOUNCED] = RECIPIENTS_BOUNCED,     [EVENT_EXPIRED] = RECIPIENTS_EXPIRED,
+        [EVENT_CANCELLED] = RECIPIENTS_CANCELLED,
+    };
+    size_t value = values[r->kind];
+
+    if (value < RECIPIENTS_OF_SITES)
+        series_add(s->facts.counts != NULL ? s->facts.counts : s->outcomes->nowhere, value, 1);
+    series_add(r->pending->flow->tenant->counts, value, 1);
 }
 
 static void decide(struct settlement *s, struct settled *r)
@@ -177,6 +195,7 @@ void settlement_add(struct settlement *s, struct pending *pending,
     s->count++;
     s->outcomes->settled_count++;
     decide(s, r);
+    count_by_name(s, r);
 }
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -291,6 +310,8 @@ static void settlement_free(struct settlement *s)
         message_release(&s->message);
     check(outcomes->settled_count >= s->count);
     outcomes->settled_count -= s->count;
+    if (s->facts.counts != NULL)
+        series_put(&s->facts.counts);
     arena_free(&s->arena);
     slab_release(&outcomes->settlements, &s);
     outcomes->hooks.room(outcomes->hooks.context);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/families.h"
 #include "delivery/outcome/outcomes.h"
 #include "smtp/reply.h"
 
@@ -40,8 +41,9 @@ struct judgement judgement_of_ours(enum judgement_kind kind, uint16_t subject, u
 
 /* What the recipients of one attempt share. Text is copied. */
 struct attempt_facts {
-    bool is_attempt;    /* false: an end without a try */
-    int64_t started_ms; /* wall */
+    struct series *counts; /* the site's, of family_sites; NULL: none is known */
+    bool is_attempt;       /* false: an end without a try */
+    int64_t started_ms;    /* wall */
     struct attempt_times times;
     struct bytes source, source_ip, site, mx_host, mx_ip;
     bool peer_has_dsn; /* success notices are the next hop's business (RFC 3461 section 5.2.2) */

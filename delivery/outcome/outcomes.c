@@ -22,6 +22,7 @@ struct outcomes *outcomes_create(struct engine *engine, const struct outcome_set
     o->engine = engine;
     o->settings = *settings;
     o->hooks = *hooks;
+    o->nowhere = series_begin(&family_sites, BYTES_NONE);
     slab_init(&o->settlements, settlement_size(), SETTLEMENTS_MAX);
     slab_init(&o->clearings, clearing_size(), CLEARINGS_MAX);
     list_init(&o->waiting_clearings);
@@ -40,6 +41,7 @@ void outcomes_free(struct outcomes **outcomes)
     engine_timeout_cancel(o->engine, &o->gathering_timeout);
     slab_free_all(&o->settlements);
     slab_free_all(&o->clearings);
+    series_put(&o->nowhere);
     free(o);
 }
 

@@ -12,6 +12,7 @@ struct outcomes {
     struct outcome_settings settings;
     struct outcome_hooks hooks;
     bool is_stopping;
+    struct series *nowhere; /* counts what ends without a site */
     struct slab settlements, clearings;
     size_t in_attempt_count; /* recipients in attempts and clearings */
     size_t settled_count;    /* recipients whose outcomes are not durable yet */

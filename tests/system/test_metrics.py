@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import urllib.request
 
+import parts
 import pytest
 
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="[^"\\\n]*"\})? (\S+)$')
@@ -162,3 +163,64 @@ def test_every_metric_is_documented(stage):
     page = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     listed = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+) \|", page, re.MULTILINE))
     assert listed == told
+
+
+def by_label(relay, name):
+    """{label value: number} of a family with one label."""
+    found = re.findall(r'^%s\{[a-z]+="(.*)"\} (\S+)$' % name, fetch(relay), re.MULTILINE)
+    assert len(dict(found)) == len(found), found
+    return {value: float(number) for value, number in found}
+
+
+def test_counts_by_site_source_and_tenant(stage):
+    sink = stage.sink()
+    [nobody] = parts.free_ports(1)
+    relay = stage.ringpost(
+        sources="[{name: here, address: 127.0.0.1}]",
+        routes=f'[{{match: dead.example, to: ["127.0.0.1:{nobody}"]}}, '
+               f'{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]')
+    good, dead = f"route:127.0.0.1:{sink.port}", f"route:127.0.0.1:{nobody}"
+    for i in range(6):
+        relay.submit([f"a@d{i}.example", f"b@d{i}.example"])
+    relay.submit("a@dead.example")
+    parts.wait_for(lambda: by_label(relay, "ringpost_site_deferred_total").get(dead, 0) >= 1,
+                   "a deferral")
+    parts.wait_for(lambda: by_label(relay, "ringpost_tenant_waiting")[""] == 1, "the mail")
+    assert by_label(relay, "ringpost_site_delivered_total") == {good: 12, dead: 0, "other": 0}
+    assert by_label(relay, "ringpost_tenant_accepted_total") == {"": 13, "other": 0}
+    assert by_label(relay, "ringpost_tenant_delivered_total") == {"": 12, "other": 0}
+    opened = by_label(relay, "ringpost_source_connections_opened_total")
+    assert set(opened) == {"here", "other"} and opened["here"] >= 2
+    assert opened["here"] == relay.metrics()["ringpost_delivery_connects_total"]
+    # Everything that is counted by name is what is counted without.
+    relay.cli("queue", "cancel", "--recipient", "a@dead.example")
+    relay.wait_empty()
+    metrics = relay.metrics()
+    for outcome in ("delivered", "deferred", "bounced", "expired"):
+        total = metrics[f'ringpost_delivery_outcomes_total{{outcome="{outcome}"}}']
+        assert sum(by_label(relay, f"ringpost_site_{outcome}_total").values()) == total
+        assert sum(by_label(relay, f"ringpost_tenant_{outcome}_total").values()) == total
+    assert sum(by_label(relay, "ringpost_tenant_cancelled_total").values()) == 1
+    assert sum(by_label(relay, "ringpost_tenant_waiting").values()) == 0
+    assert sum(by_label(relay, "ringpost_site_waiting").values()) == 0
+    parts.wait_for(lambda: sum(by_label(relay, "ringpost_source_connections").values()) == 0,
+                   "idle connections to end")
+
+
+def test_more_sites_than_names_are_one_other(stage):
+    """Sixty sites: fifty have a name, and no mail is missing in the sum."""
+    [nobody] = parts.free_ports(1)
+    hosts = [f"127.0.1.{i}:{nobody}" for i in range(1, 61)]
+    routes = ", ".join(f'{{match: d{i}.example, to: ["{host}"]}}' for i, host in enumerate(hosts))
+    largest = f"route:{hosts[59]}"
+    relay = stage.ringpost(routes=f"[{routes}]", retry="{first: 1h, max: 1h, max_age: 2h}")
+    relay.submit([f"a@d{i}.example" for i in range(60)] + ["b@d59.example", "c@d59.example"])
+    relay.wait_events(62, kind="deferred")
+    before = by_label(relay, "ringpost_site_deferred_total")
+    assert len(before) == 51 and sum(before.values()) == 62
+    assert before[largest] == 3 and before["other"] == 10
+    relay.cli("queue", "retry", "--domain", "*")
+    relay.wait_events(124, kind="deferred")
+    after = by_label(relay, "ringpost_site_deferred_total")
+    assert set(after) == set(before) and sum(after.values()) == 124
+    assert after[largest] == 6 and after["other"] == 20

@@ -145,6 +145,7 @@ def test_sites_of_one_provider_share_its_limit_over_engines(stage):
     queue_on_both_engines(relay, 60)
     parts.wait_for(lambda: all(len(receiver.messages) == 60 for receiver in receivers), "the mail")
     assert 2 <= seen["most"] <= 3, seen
+    assert relay.metrics()['ringpost_site_delivered_total{site="loop"}'] == 120
     sites = [json.loads(line) for line in
              relay.cli("status", "--sites", "--json").stdout.splitlines()]
     assert {site["provider"] for site in sites} == {"loop"}, sites

@@ -1,0 +1,30 @@
+/*
+ * families.h - the labelled families of the process, and what is counted in each.
+ *
+ * Like metric.h these are one set for the whole process; family.h says how they are counted and
+ * told. Thread: any.
+ */
+#pragma once
+
+#include "base/family.h"
+
+/* What becomes of recipients. */
+enum recipient_value {
+    RECIPIENTS_DELIVERED,
+    RECIPIENTS_DEFERRED,
+    RECIPIENTS_BOUNCED,
+    RECIPIENTS_EXPIRED,
+    RECIPIENTS_WAITING,
+    RECIPIENTS_OF_SITES, /* so many; the rest only tenants have */
+    RECIPIENTS_CANCELLED = RECIPIENTS_OF_SITES,
+    RECIPIENTS_ACCEPTED,
+};
+extern struct family family_sites;   /* a provider, else an MX set; empty: none was known */
+extern struct family family_tenants; /* empty: mail without one */
+
+enum source_value { SOURCE_OPENED, SOURCE_OPEN };
+extern struct family family_sources;
+
+/* Names told in each. */
+void families_limit(size_t names_max);
+void families_tell(struct exposition *exposition, int64_t now_ms);
