@@ -60,6 +60,8 @@ void conn_start_send(struct conn *conn)
 
             if (error != 0)
                 conn_fail_layer(conn, error);
+            if (conn->state == CONN_CLOSING)
+                return; /* its owner closed it: a send begun now would not be cancelled any more */
         }
     }
     if (buf_len(&conn->sending) > 0)

@@ -296,6 +296,39 @@ TEST(layer_that_cannot_go_on_says_so_to_the_peer_and_the_owner)
     }
 }
 
+static void closer(struct side *side, enum conn_wake reason)
+{
+    if (reason == CONN_ERROR)
+        conn_close(&side->conn);
+}
+
+/* What it sealed before stands in `wire`: a send of that, begun behind the close, would hold the
+ * connection for as long as the peer does not read. */
+TEST(owner_that_closes_when_sealing_fails_is_not_held_by_a_send)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        static const uint8_t zeros[1500];
+        struct side side;
+        int fds[2];
+
+        setup(seed);
+        pair_of(fds);
+        open_side(&side, fds[0], NULL, closer);
+        secure(&side, false, 0);
+        send_frame(fds[1], 'H', BYTES_NONE);
+        expect_frame(fds[1], 'W', BYTES_NONE);
+        while (send(fds[0], zeros, sizeof(zeros), MSG_DONTWAIT) > 0)
+            ;
+        side.conn.layer->wire.len_max = TOY_HEAD + TOY_DATA_MAX; /* room for the first of two */
+        assert_true(conn_write(&side.conn, (struct bytes){zeros, sizeof(zeros)}));
+        run_until_over(&side);
+        assert_int_equal(side.wakes[CONN_ERROR], 1);
+        assert_true(side.is_freed);
+        close(fds[1]);
+        teardown();
+    }
+}
+
 TEST(end_said_by_the_layer_is_the_end_of_input)
 {
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
