@@ -258,10 +258,13 @@ static void recover_more(struct shard *shard)
 {
     int more = recover_step(shard);
 
-    if (more < 0)
-        log_error("spool=%02x what=%s", shard->number, LOG_STRING(shard->why));
-    check(more >= 0); /* no memory: what was accepted before would be lost from sight */
-    engine_turn_again(shard->engine);
+    if (more >= 0) {
+        engine_turn_again(shard->engine);
+        return;
+    }
+    log_error("spool=%02x what=%s", shard->number, LOG_STRING(shard->why));
+    shard->has_failed = true;
+    shard->hooks.recovery_failed(shard->hooks.context, shard, more);
 }
 
 static void on_turn(struct turn_hook *hook)
@@ -270,7 +273,7 @@ static void on_turn(struct turn_hook *hook)
 
     tell_failures(shard);
     content_turn(shard);
-    if (shard->recovering != NULL && !shard->is_closing)
+    if (shard->recovering != NULL && !shard->has_failed && !shard->is_closing)
         recover_more(shard);
     if (shard->is_closing) {
         close_progress(shard); /* may have freed the shard */

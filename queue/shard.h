@@ -55,6 +55,10 @@ struct shard_hooks {
     /* The longest that a recipient of the domain is made to wait between two attempts: what was
      * deferred before the start is due by then, wherever the wall clock stood. */
     int64_t (*delay_max_ms)(void *context, const struct domain *domain);
+    /* With recovers_later: the rest cannot be read, -EPROTO for what a later version wrote in it;
+     * a sentence was logged. The shard never becomes whole: it is to be closed, and the program to
+     * end, since what was accepted before is neither found nor due. Once, from the loop. */
+    void (*recovery_failed)(void *context, struct shard *shard, int error);
 };
 
 struct shard_setup {
@@ -79,7 +83,8 @@ struct recovery {
 /* Opens or creates, recovers, and schedules what is unfinished. Blocks: before the engine runs.
  * 0 or -errno with a sentence in why_out (at least 256 bytes): newer format, other node, locked.
  * With recovers_later it returns when mail can be accepted, and recovery_out stays empty; the rest
- * is read turn by turn, a segment each: until shard_is_whole() nothing of it is found or due. */
+ * is read turn by turn, a segment each: until shard_is_whole() nothing of it is found or due. What
+ * fails then is told by recovery_failed(). */
 must_use int shard_open(const struct shard_setup *setup, struct shard **shard_out,
                         struct recovery *recovery_out, char *why_out);
 /* Flushes what is buffered, then calls closed(); commits after this fail with -ESHUTDOWN. */

@@ -200,6 +200,7 @@ struct shard {
     struct recovery recovery;
     char why[256];
     bool is_closing, is_closed;
+    bool has_failed;    /* to recover: the hook was told */
     bool is_broken_off; /* nothing is written any more */
     void (*closed)(void *context);
     void *closed_context;

@@ -271,17 +271,45 @@ static void tick(struct program *program)
     pthread_mutex_unlock(&program->change);
 }
 
-static void serve(struct program *program, const sigset_t *signals)
+/* What another try would only meet again is no failure of the system: systemd must not try. */
+static enum exit_code exit_code_of(int error)
+{
+    switch (error) {
+    case -EPROTO:       /* a spool of another node or shard, or of a newer version */
+    case -ENOTSUP:      /* event files of a newer version */
+    case -ENAMETOOLONG: /* state_dir */
+        return EXIT_CONFIG;
+    default:
+        return EXIT_OS;
+    }
+}
+
+/* Of the first worker that cannot go on; 0: all can. */
+static int run_error(const struct program *program)
+{
+    int error = 0;
+
+    for (unsigned i = 0; error == 0 && i < program->worker_count; i++)
+        error = atomic_load(&program->workers[i].run_error);
+    return error;
+}
+
+/* Until a signal, or until a worker cannot go on; the exit code. */
+static int serve(struct program *program, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
 
     for (;;) {
+        int error = run_error(program);
+
+        if (error < 0)
+            return exit_code_of(error);
         int signal_number = sigtimedwait(signals, NULL, &second);
 
         if (signal_number == SIGHUP)
             reload_on_signal(program);
         else if (signal_number == SIGTERM || signal_number == SIGINT)
-            return;
+            return EXIT_GOOD;
         else
             tick(program);
     }
@@ -311,19 +339,6 @@ static void free_all(struct program *program, int64_t files_ms)
     config_release(&first);
     config_release(&program->config);
     pthread_mutex_destroy(&program->change);
-}
-
-/* What another try would only meet again is no failure of the system: systemd must not try. */
-static enum exit_code exit_code_of(int error)
-{
-    switch (error) {
-    case -EPROTO:       /* a spool of another node or shard, or of a newer version */
-    case -ENOTSUP:      /* event files of a newer version */
-    case -ENAMETOOLONG: /* state_dir */
-        return EXIT_CONFIG;
-    default:
-        return EXIT_OS;
-    }
 }
 
 static int start(struct program *program, const struct config *config)
@@ -388,7 +403,7 @@ int program_run(struct config *config)
                  LOG_STRING(config->hostname), LOG_STRING(config->state_dir), program->worker_count,
                  (int)getpid());
         sd_notify(0, "READY=1");
-        serve(program, &signals);
+        code = serve(program, &signals);
         stop_timeout_s = stop_timeout(program);
         log_info("what=\"stopping: no new sessions; attempts in flight have %u s\"",
                  stop_timeout_s);

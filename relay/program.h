@@ -46,7 +46,8 @@ struct program {
     pthread_mutex_t change;        /* reload and suspensions: one at a time */
 };
 
-/* Serves until a signal; the exit code. `config` is the program's from here on. */
+/* Serves until a signal, or until it turns out that the spool cannot be read; the exit code.
+ * `config` is the program's from here on. */
 int program_run(struct config *config);
 
 /* Opens the state directory and the ports, and becomes the user to serve as; an exit code, not

@@ -42,6 +42,15 @@ static int64_t on_delay_max(void *context, const struct domain *domain)
     return delivery_delay_max_ms(worker->delivery, domain);
 }
 
+/* The main thread looks, and stops the program. */
+static void on_recovery_failed(void *context, struct shard *shard, int error)
+{
+    struct worker *worker = context;
+
+    (void)shard;
+    atomic_store(&worker->run_error, error);
+}
+
 static void on_accepted(void *context, int fd, void *listener_context)
 {
     struct worker *worker = context;
@@ -95,7 +104,7 @@ static int open_shard(struct worker *worker, unsigned index, bool is_adopted)
         .sink_count = 1,
         .settings = &config->spool,
         .space = &worker->shared->space,
-        .hooks = {worker, on_due, on_journaled, on_domain_idle, on_delay_max},
+        .hooks = {worker, on_due, on_journaled, on_domain_idle, on_delay_max, on_recovery_failed},
         .recovers_later = true,
     };
     struct shard *shard;

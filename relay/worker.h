@@ -74,6 +74,7 @@ struct worker {
     int start_error;
     bool is_threadless; /* it could not be started */
     char why[WORKER_WHY_MAX];
+    _Atomic int run_error;   /* 0, or -errno: a shard cannot be read, and the program is to stop */
     _Atomic bool is_stopped; /* everything it held has ended */
     /* stopping */
     struct letter stop_letter, abort_letter;

@@ -265,6 +265,12 @@ static int64_t on_delay_max(void *context __attribute__((unused)),
     return INT64_MAX / 2;
 }
 
+static void on_recovery_failed(void *context, struct shard *shard, int error)
+{
+    (void)context, (void)shard, (void)error;
+    check(false); /* it recovers nothing later */
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 static bool start(void *context)
@@ -281,7 +287,7 @@ static bool start(void *context)
         .segment_pool = service->segment_pool,
         .flows = service->flows,
         .settings = &service->spool,
-        .hooks = {service, on_due, on_journaled, on_domain_idle, on_delay_max},
+        .hooks = {service, on_due, on_journaled, on_domain_idle, on_delay_max, on_recovery_failed},
     };
     int error = shard_open(&setup, &service->shard, &recovery, why);
     if (error < 0) {

@@ -35,6 +35,7 @@ struct world {
     unsigned sink_count;
     const struct space *space; /* NULL: there is always room */
     bool is_adopted, recovers_later;
+    int recovery_error;         /* as the hook said */
     bool with_blocking;         /* chores on a thread, as in the program */
     struct blocking_pool *pool; /* that one, or one that the test made; stopped with the world */
     /* what the hooks told */
@@ -128,6 +129,15 @@ WORLD_MAY int64_t world_on_delay_max(void *context, const struct domain *domain)
     return world->delay_max_ms != 0 ? world->delay_max_ms : INT64_MAX / 2;
 }
 
+WORLD_MAY void world_on_recovery_failed(void *context, struct shard *shard, int error)
+{
+    struct world *world = context;
+
+    (void)shard;
+    assert_int_equal(world->recovery_error, 0);
+    world->recovery_error = error;
+}
+
 /* Engine and shard; as shard_open(). */
 WORLD_MAY int world_open(struct world *world)
 {
@@ -138,12 +148,13 @@ WORLD_MAY int world_open(struct world *world)
         .sink_count = world->sink_count,
         .settings = &world->settings,
         .space = world->space,
-        .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle,
-                  world_on_delay_max},
+        .hooks = {world, world_on_due, world_on_journaled, world_on_domain_idle, world_on_delay_max,
+                  world_on_recovery_failed},
         .recovers_later = world->recovers_later,
     };
 
     world->due_count = 0;
+    world->recovery_error = 0;
     if (world->with_blocking)
         world->pool = blocking_pool_start(
             &(struct blocking_settings){.name = "segments", .threads = 1, .waiting_max = 16});

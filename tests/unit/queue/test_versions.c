@@ -174,6 +174,44 @@ TEST(accept_of_a_later_version_behind_a_footer_is_not_damage)
     world_free(&w);
 }
 
+/* The footer's head is good, its payload is not: that is found, and what is behind it, when mail is
+ * accepted already. The shard says so, goes on taking mail until it is closed, and then closes in
+ * order. */
+TEST(accept_of_a_later_version_behind_a_damaged_footer_is_told)
+{
+    struct recipient recipients[2];
+    struct world w;
+    struct message_id id;
+    struct build b;
+
+    build_spool(&b, SHARD);
+    build_begin(&b, 1);
+    struct message message = build_message(recipients, (uint64_t)SHARD << 56 | 1);
+    build_accept(&b, &message, 0, 2, 0, NULL);
+    message = build_message(recipients, (uint64_t)SHARD << 56 | 2);
+    uint32_t offset = b.at;
+    build_accept(&b, &message, 0, 2, 0, NULL);
+    raise_version(&b, offset, b.flush);
+    build_flush(&b);
+    build_close(&b);
+    b.bytes[BUILD_SEGMENT_SIZE - 2 * SPOOL_BLOCK + RECORD_HEADER_LEN] ^= 1;
+    build_write(&b, false);
+    in_world(&w, &b);
+    assert_int_equal(world_open(&w), -EPROTO);
+    assert_non_null(strstr(w.why, "the accept record at offset"));
+    w.recovers_later = true;
+    assert_int_equal(world_open(&w), 0);
+    world_turns(&w, 50);
+    assert_int_equal(w.recovery_error, -EPROTO);
+    assert_false(shard_is_whole(w.shard));
+    assert_int_equal(world_accept(&w, world_message(1, 100, 3), &id), 0);
+    world_close(&w);
+    /* Nothing of it was taken for damage, or changed. */
+    w.recovers_later = false;
+    assert_int_equal(world_open(&w), -EPROTO);
+    build_remove(&b);
+}
+
 /* A format 1 segment that is closed by us keeps a footer that programs of its time read. */
 TEST(footer_for_a_segment_of_format_1_is_of_version_1)
 {
