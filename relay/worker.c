@@ -198,6 +198,8 @@ static int build(struct worker *worker)
     return 0;
 }
 
+static void close_opened(struct worker *worker);
+
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
@@ -213,6 +215,8 @@ static void *worker_main(void *argument)
                  strerror(errno));
     } else {
         worker->start_error = build(worker);
+        if (worker->start_error < 0)
+            close_opened(worker);
     }
     sem_post(&worker->started);
     if (worker->start_error == 0)
@@ -325,6 +329,20 @@ static void on_break_off(struct timeout *timeout)
              worker->index);
     for (unsigned i = 0; i < worker->shard_count; i++)
         shard_break_off(worker->shards[i]);
+}
+
+/* One of several shards refused the start: those before it have work with the pool already, and end
+ * as at a stop. */
+static void close_opened(struct worker *worker)
+{
+    if (worker->shard_count == 0)
+        return;
+    timeout_init(&worker->break_off, on_break_off);
+    worker->stop_phase = STOP_SHARDS;
+    worker->stop_waits = worker->shard_count;
+    for (unsigned i = 0; i < worker->shard_count; i++)
+        shard_close(worker->shards[i], part_stopped, worker);
+    engine_run(worker->engine);
 }
 
 static void open_stop(struct letter *letter, struct engine *engine)

@@ -145,6 +145,65 @@ def test_a_spool_that_is_not_ours_is_no_failure_of_the_system(stage):
     assert relay.status()["queue"]["recipients"] == 1
 
 
+RECORD_HEAD, ACCEPT, FOOTER = 32, 3, 7
+
+
+def raise_version(segment, at):
+    """A record, as if a newer version had written it."""
+    xxhash = ctypes.CDLL("libxxhash.so.0").XXH3_64bits_withSeed
+    xxhash.restype = ctypes.c_uint64
+    xxhash.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64]
+    sequence, = struct.unpack_from("<I", segment, 16)
+    salt, = struct.unpack_from("<Q", segment, 24)
+    payload_len, = struct.unpack_from("<I", segment, at + 12)
+    segment[at + 25] += 1
+    head = bytes(segment[at + 12:at + RECORD_HEAD])
+    struct.pack_into("<I", segment, at + 8, xxhash(head, len(head), salt ^ sequence) & 0xffffffff)
+    rest = bytes(segment[at + 8:at + RECORD_HEAD + payload_len])
+    struct.pack_into("<Q", segment, at, xxhash(rest, len(rest), salt ^ sequence))
+
+
+def records(segment, kind):
+    """Where records of a kind stand."""
+    return [at for at in range(BLOCK, len(segment), 8)
+            if segment[at + 28:at + 32] == b"RPC1" and segment[at + 24] == kind]
+
+
+def test_what_is_newer_behind_a_damaged_footer_ends_the_program_in_order(stage):
+    """It is found when mail is taken already; the exit code says that a restart would not help."""
+    relay = stage.ringpost(routes='[{match: "*", to: ["127.0.0.1:9"]}]', engines="1")
+    relay.submit("a@example.com")
+    relay.stop()
+    path = sorted((relay.state_dir / "spool" / "00").glob("*.seg"))[0]
+    segment = bytearray(path.read_bytes())
+    accept, footer = records(segment, ACCEPT)[0], records(segment, FOOTER)[-1]
+    kept = bytes(segment)
+    raise_version(segment, accept)
+    segment[footer + RECORD_HEAD] ^= 1
+    path.write_bytes(segment)
+    relay.start(wait=False)
+    assert relay.child.wait(parts.PATIENCE) == 78, relay.tail()
+    assert "does not know" in relay.tail() and "what=\"stopping: " in relay.tail()
+    assert path.read_bytes() == segment
+    path.write_bytes(kept)
+    relay.start()
+    assert relay.status()["queue"]["recipients"] == 1
+
+
+def test_adopted_shard_that_is_not_ours_refuses_the_start(stage):
+    """The engine's own shard is open by then, and has work under way."""
+    relay = stage.ringpost(engines="2")
+    relay.stop()
+    ours, other = (relay.state_dir / "spool" / number for number in ("00", "01"))
+    for path in other.glob("*.seg"):
+        path.unlink()
+    segment = sorted(ours.glob("*.seg"))[0]
+    shutil.copy(segment, other / segment.name)
+    relay.write_config(engines="1")
+    code, said = serve_refused(relay)
+    assert code == 78 and "belongs to another shard" in said, said
+
+
 def complaints(done):
     """What was said on stderr, each line an object."""
     lines = [json.loads(line) for line in done.stderr.splitlines()]
