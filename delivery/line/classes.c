@@ -2,12 +2,12 @@
 #include "delivery/line/classes.h"
 
 static const struct {
-    enum mail_class class;
+    const char *name;
     int16_t turns; /* in a round */
 } ranks[RANK_COUNT] = {
-    [RANK_HIGH] = {MAIL_HIGH, 16},
-    [RANK_NORMAL] = {MAIL_NORMAL, 4},
-    [RANK_BULK] = {MAIL_BULK, 1},
+    [RANK_HIGH] = {"high", 16},
+    [RANK_NORMAL] = {"normal", 4},
+    [RANK_BULK] = {"bulk", 1},
 };
 
 _Static_assert(MAIL_CLASSES == (int)RANK_COUNT, "each has its rank");
@@ -25,9 +25,9 @@ enum rank rank_of(enum mail_class class)
     return RANK_NORMAL;
 }
 
-enum mail_class rank_class(enum rank rank)
+const char *rank_name(enum rank rank)
 {
-    return ranks[rank].class;
+    return ranks[rank].name;
 }
 
 unsigned rank_turns(enum rank rank)

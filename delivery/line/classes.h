@@ -26,7 +26,7 @@ enum rank { RANK_HIGH, RANK_NORMAL, RANK_BULK, RANK_COUNT };
 enum { RANK_MASK = RANK_BIT(RANK_COUNT) - 1 };
 
 enum rank rank_of(enum mail_class class);
-enum mail_class rank_class(enum rank rank);
+const char *rank_name(enum rank rank); /* as the class is called */
 /* Of every 21 turns, while all classes wait. */
 unsigned rank_turns(enum rank rank);
 

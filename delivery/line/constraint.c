@@ -249,6 +249,49 @@ static void constraint_of_scheduled(const struct delivery *delivery, const struc
     out->until_ms = due_wall_ms(delivery, pending);
 }
 
+/* Its site works, and others have their turns before it. Where a limit holds all of them it is the
+ * limit that it waits for, and the turns are said beside it. */
+static void add_turns(const struct site *site, const struct line *line, struct constraint *out)
+{
+    const struct turns *turns = &site->turns;
+    enum rank mine = line_rank(line), best = turns_best_of_tenant(turns, &line->turn);
+    struct turns_weights weights = turns_weigh(turns, &line->turn);
+    bool is_busy = strcmp(out->name, "connections-busy") == 0;
+    char text[CONSTRAINT_DETAIL_MAX];
+
+    if (!is_busy && site->state != SITE_THROTTLED && site->state != SITE_LIMITED)
+        return;
+    if (best < mine) {
+        snprintf(text, sizeof(text), "%s mail of its tenant goes before %s", rank_name(best),
+                 rank_name(mine));
+    } else if (weights.own < weights.all) {
+        snprintf(text, sizeof(text), "its tenant has %" PRIu64 " of %" PRIu64 " turns", weights.own,
+                 weights.all);
+    } else {
+        return;
+    }
+    set_detail(out, bytes_of(text));
+    if (!is_busy)
+        return;
+    out->name = best < mine ? "behind-higher-class" : "behind-other-tenants";
+    out->rule[0] = '\0';
+    if (best < mine)
+        set_rule(out, "built in: of %u turns %u are for high, %u for normal, %u for bulk",
+                 rank_turns(RANK_HIGH) + rank_turns(RANK_NORMAL) + rank_turns(RANK_BULK),
+                 rank_turns(RANK_HIGH), rank_turns(RANK_NORMAL), rank_turns(RANK_BULK));
+    else
+        set_rule(out, "built in: tenants take turns by weight");
+}
+
+static void constraint_of_waiting(const struct pending *pending, struct constraint *out)
+{
+    const struct destination *d = destination_of(pending);
+
+    constraint_of_destination(d, out);
+    if (d->site != NULL)
+        add_turns(d->site, line_of(pending->flow), out);
+}
+
 void constraint_of_pending(const struct delivery *delivery, const struct pending *pending,
                            const struct message *message, struct constraint *out)
 {
@@ -276,5 +319,5 @@ void constraint_of_pending(const struct delivery *delivery, const struct pending
         (rule != NULL && (pending->flags & PENDING_AT_DESTINATION) != 0))
         constraint_of_suspension(delivery, rule, message != NULL, out);
     else if ((pending->flags & PENDING_AT_DESTINATION) != 0)
-        constraint_of_destination(destination_of(pending), out);
+        constraint_of_waiting(pending, out);
 }

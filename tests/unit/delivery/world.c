@@ -714,7 +714,8 @@ void world_init(struct world *world, struct engine *engine, struct buf *facts)
 void world_start(struct world *world)
 {
     world->settings.mx.port = world->port;
-    world->egresses = egress_table_create(world->settings.connections_max);
+    if (world->egresses == NULL)
+        world->egresses = egress_table_create(world->settings.connections_max);
     world->clients = smtp_clients_create();
     struct delivery_setup setup = {
         .engine = world->engine,
@@ -784,6 +785,8 @@ struct message_id world_submit(struct world *world, const struct world_message *
         message->reverse_path = BYTES("");
     message->prefix = copy_text(message, from->prefix);
     message->envid = copy_text(message, from->envid);
+    message->tenant = copy_text(message, from->tenant);
+    message->class = from->class;
     message->ret = from->ret;
     message->body = from->is_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
     message->has_ascii_header = !from->is_utf8;

@@ -17,6 +17,8 @@ struct world_message {
     size_t content_len; /* 0: of the string */
     const char *prefix;
     const char *envid;
+    const char *tenant; /* NULL: none */
+    enum mail_class class;
     const char *orcpt; /* of every recipient */
     unsigned notify;   /* of every recipient */
     enum smtp_ret ret;
@@ -34,7 +36,7 @@ struct world {
     struct smtp_clients *clients;
     struct delivery *delivery;
     struct flows *flows;
-    struct egress_table *egresses;
+    struct egress_table *egresses; /* made by world_start() unless set; then who set it frees it */
     struct shard *shard;
     struct delivery_settings settings;
     struct source sources[4];

@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "queue/flow.h"
@@ -406,4 +405,60 @@ TEST(nobody_who_always_waits_is_passed_over_for_long)
     for (unsigned i = 0; i < FLOWS; i++)
         expect_row(i, flows[i].turns > 0);
     drain(&site);
+}
+
+/* --- many ------------------------------------------------------------------------------------- */
+
+#ifndef FLOWS
+#define FLOWS 100000 /* a million takes the sanitizers long */
+#endif
+
+/* One recipient each, of so many tenants: octets of all shares, and whether a second round comes
+ * before all had their turn. */
+static void serve_many(size_t tenant_count, size_t *octets_out, double *turn_ns_out)
+{
+    struct tenant *tenants = calloc(tenant_count, sizeof(*tenants));
+    struct flow_model *flows = calloc(FLOWS, sizeof(*flows));
+    size_t before = mallinfo2().uordblks;
+    struct site_model site;
+
+    check(tenants != NULL && flows != NULL);
+    begin(&site);
+    for (size_t i = 0; i < FLOWS; i++) {
+        tenants[i % tenant_count].weight = 1;
+        flows[i] = (struct flow_model){.tenant = &tenants[i % tenant_count],
+                                       .rank = (enum rank)(i / tenant_count % RANK_COUNT)};
+        put(&site, &flows[i], 1);
+    }
+    *octets_out = mallinfo2().uordblks - before;
+    int64_t began_us = clock_monotonic_us();
+
+    for (size_t i = 0; i < FLOWS; i++) {
+        struct flow_model *flow = pull(&site, 1);
+
+        assert_int_equal(flow->served, 1);
+        if (i < tenant_count) /* each tenant once before any has a second turn */
+            assert_true(flow - flows < (ptrdiff_t)(tenant_count * RANK_COUNT));
+    }
+    *turn_ns_out = (double)(clock_monotonic_us() - began_us) * 1000 / FLOWS;
+    assert_null(pull(&site, 1));
+    drain(&site);
+    free(flows);
+    free(tenants);
+}
+
+TEST(many_flows_of_one_recipient_each_cost_no_more_than_their_lines_and_tenants)
+{
+    size_t octets;
+    double turn_ns;
+
+    serve_many(1, &octets, &turn_ns);
+    printf("%u flows of 1 tenant: %zu octets, %.0f ns a turn\n", (unsigned)FLOWS, octets, turn_ns);
+    assert_in_range(octets, 0, 4096);
+    serve_many(FLOWS / 10, &octets, &turn_ns);
+    printf("%u flows of %u tenants: %zu octets, %.0f ns a turn\n", (unsigned)FLOWS,
+           (unsigned)FLOWS / 10, octets, turn_ns);
+    serve_many(FLOWS, &octets, &turn_ns);
+    printf("%u flows of %u tenants: %zu octets, %.0f ns a turn\n", (unsigned)FLOWS, (unsigned)FLOWS,
+           octets, turn_ns);
 }

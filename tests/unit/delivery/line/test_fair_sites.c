@@ -1,0 +1,269 @@
+/* modules: client line */
+/*
+ * test_fair_sites.c - a site with one connection at a time, of one engine and of two: who is next.
+ *
+ * Connections are carriers of this test: each message they pull is delivered at once, when the test
+ * says so. A slot is one message.
+ */
+#include <stdlib.h>
+
+/* The world in which delivery lives is included: one source file a test. */
+#include "support/chat.c"
+#include "support/engine_fake.h"
+#include "unit/delivery/world.c"
+
+#include "base/log.h"
+#include "delivery/line/carrier.h"
+#include "delivery/line/constraint.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/state.h"
+#include "support/unit.h"
+
+enum { TRIES = 1000, TURNS_MAX = 20, MANY = 4 * TRIES };
+
+struct fake {
+    struct carrier carrier;
+    struct list_node node;
+    struct world *world;
+    unsigned messages;
+    bool is_leaving;
+};
+
+static struct list fakes;
+static struct turn_hook end_leaving;
+
+static struct fake *fake_of(struct list_node *node)
+{
+    return container_of(node, struct fake, node);
+}
+
+static void end_fake(struct fake *fake)
+{
+    if (fake->carrier.is_opening)
+        carrier_given_up(&fake->carrier);
+    else
+        carrier_left(&fake->carrier);
+    list_remove(&fake->node);
+    carrier_gone(&fake->carrier);
+    free(fake);
+}
+
+static void on_turn_end_leaving(struct turn_hook *hook)
+{
+    (void)hook;
+    list_for_each(node, &fakes)
+        if (fake_of(node)->is_leaving)
+            end_fake(fake_of(node));
+}
+
+static bool fake_open(void *context, const struct carrier_opening *opening)
+{
+    struct fake *fake = calloc(1, sizeof(*fake));
+
+    check(fake != NULL);
+    fake->world = context;
+    carrier_init(&fake->carrier, opening);
+    list_node_init(&fake->node);
+    list_push_back(&fakes, &fake->node);
+    return true;
+}
+
+static void fake_wake(struct carrier *carrier)
+{
+    (void)carrier; /* it asks when the test lets it */
+}
+
+static void fake_leave(struct carrier *carrier)
+{
+    container_of(carrier, struct fake, carrier)->is_leaving = true;
+}
+
+/* Delivers what it pulled. */
+static void carry(struct fake *fake, struct pull *pull)
+{
+    static const struct judgement accepted = {.kind = JUDGEMENT_DELIVERED,
+                                              .code = 250,
+                                              .class = "accepted",
+                                              .rule = ""};
+    struct attempt_facts facts = {.is_attempt = true, .times = {-1, -1, -1, -1, -1, -1}};
+    struct settlement *settlement = settlement_begin(fake->carrier.outcomes, pull->shard,
+                                                     stub_message(pull->stub), &facts, pull->count);
+
+    for (size_t i = 0; i < pull->count; i++)
+        settlement_add(settlement, pull->pendings[i], &accepted);
+    settlement_commit(&settlement);
+    carrier_done(&fake->carrier, pull->count);
+    carrier_took(&fake->carrier);
+    carrier_fruitful(&fake->carrier);
+    fake->messages++;
+}
+
+/* The first letter of the tenant whose message a connection carried in this turn; 0: none did. */
+static char step(struct fake *fake)
+{
+    struct pull pull = {0};
+    char tenant;
+
+    if (fake->carrier.is_opening)
+        carrier_ready(&fake->carrier);
+    if (carrier_is_finished(&fake->carrier, fake->messages, 0) ||
+        (carrier_is_idle(&fake->carrier) && carrier_idle_is_over(&fake->carrier, 0))) {
+        end_fake(fake);
+        return 0;
+    }
+    if (carrier_is_idle(&fake->carrier))
+        list_remove(&fake->carrier.in_idle);
+    if (!carrier_next(&fake->carrier, &pull))
+        return 0;
+    tenant = (char)flow_tenant(pull.pendings[0]->flow).ptr[0];
+    carry(fake, &pull);
+    return tenant;
+}
+
+/* One slot: whose message it was; 0: nothing goes any more. */
+static char slot(struct engine *engine)
+{
+    for (unsigned i = 0; i < TURNS_MAX; i++) {
+        list_for_each(node, &fakes) {
+            char tenant = step(fake_of(node));
+
+            if (tenant != 0)
+                return tenant;
+        }
+        engine_turn(engine, 0);
+    }
+    return 0;
+}
+
+static void submit(struct world *world, const char *tenant, enum mail_class class)
+{
+    struct world_message mail = {
+        .from = "", .to = "r@a.example", .content = "x", .tenant = tenant, .class = class};
+
+    world_submit(world, &mail);
+    for (unsigned i = 0; i < 4; i++)
+        engine_turn(world->engine, 0);
+}
+
+static void start(struct world *world, struct engine *engine, struct egress_table *egresses)
+{
+    static struct carrier_kind kind = {.open = fake_open, .wake = fake_wake, .leave = fake_leave};
+
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+    world_init(world, engine, NULL);
+    world->egress.connections = 1;
+    world->egress.messages_per_connection = UINT32_MAX;
+    world->egresses = egresses;
+    world_start(world);
+    kind.abort = fake_leave;
+    kind.context = world;
+    world->delivery->carriers = kind;
+}
+
+static struct engine *begin(struct world *world)
+{
+    struct engine_settings settings = {0};
+    struct engine *engine = engine_create(&settings);
+
+    list_init(&fakes);
+    end_leaving = (struct turn_hook){.run = on_turn_end_leaving};
+    list_node_init(&end_leaving.node);
+    engine_add_turn_hook(engine, &end_leaving);
+    start(world, engine, NULL);
+    return engine;
+}
+
+static void end(struct engine *engine, struct world *world)
+{
+    assert_true(world_free(world));
+    assert_true(list_is_empty(&fakes));
+    engine_remove_turn_hook(engine, &end_leaving);
+    engine_destroy(&engine);
+}
+
+/* Slots until a message of `world`'s that is submitted now is gone. */
+static unsigned slots_for_one(struct world *world, enum mail_class class)
+{
+    unsigned slots = 1;
+
+    submit(world, "small", class);
+    while (slot(world->engine) != 's')
+        slots++;
+    return slots;
+}
+
+TEST(message_of_another_tenant_takes_the_next_slot_of_the_site)
+{
+    struct world world;
+    struct engine *engine = begin(&world);
+
+    for (unsigned i = 0; i < MANY; i++)
+        submit(&world, "many", MAIL_NORMAL);
+    assert_int_equal(slot(engine), 'm');
+    for (unsigned i = 0; i < TRIES; i++) {
+        assert_int_equal(slots_for_one(&world, MAIL_NORMAL), 1);
+        assert_int_equal(slot(engine), 'm');
+    }
+    end(engine, &world);
+}
+
+TEST(higher_class_on_another_engine_takes_the_next_slot_of_the_site)
+{
+    struct world worlds[2];
+    struct engine *engine = begin(&worlds[0]);
+
+    start(&worlds[1], engine, worlds[0].egresses);
+    for (unsigned i = 0; i < MANY; i++)
+        submit(&worlds[0], "many", MAIL_BULK);
+    assert_int_equal(slot(engine), 'm');
+    for (unsigned i = 0; i < TRIES; i++) {
+        assert_int_equal(slots_for_one(&worlds[1], MAIL_HIGH), 1);
+        assert_int_equal(slot(engine), 'm'); /* its connection gives way when it has nothing */
+        assert_int_equal(slot(engine), 'm');
+    }
+    worlds[1].egresses = NULL;
+    assert_true(world_free(&worlds[1]));
+    end(engine, &worlds[0]);
+}
+
+static void expect_constraint(struct world *world, struct message_id id, const char *name,
+                              const char *detail)
+{
+    struct constraint constraint;
+
+    constraint_of_pending(world->delivery, world_pending(world, id, 0), NULL, &constraint);
+    assert_string_equal(constraint.name, name);
+    assert_string_equal(constraint.detail, detail);
+}
+
+TEST(explain_says_who_goes_before)
+{
+    struct world_message mail = {.from = "", .to = "r@a.example", .content = "x", .tenant = "many"};
+    struct world world;
+    struct engine *engine = begin(&world);
+
+    for (unsigned i = 0; i < 3; i++)
+        submit(&world, "many", MAIL_NORMAL);
+    assert_int_equal(slot(engine), 'm');
+    mail.class = MAIL_BULK;
+    struct message_id bulk = world_submit(&world, &mail);
+
+    for (unsigned i = 0; i < 4; i++)
+        engine_turn(engine, 0);
+    struct site *site = container_of(list_first(&world.delivery->all_sites), struct site, in_all);
+
+    site_enter(site, SITE_SERVING);
+    expect_constraint(&world, bulk, "behind-higher-class",
+                      "normal mail of its tenant goes before bulk");
+    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(slot(engine), 'm');
+    site_enter(site, SITE_SERVING);
+    expect_constraint(&world, bulk, "connections-busy", "");
+    tenant_weigh(world.flows, BYTES("small"), 4);
+    submit(&world, "small", MAIL_NORMAL);
+    site_enter(site, SITE_SERVING);
+    expect_constraint(&world, bulk, "behind-other-tenants", "its tenant has 1 of 5 turns");
+    site_enter(site, SITE_LIMITED);
+    expect_constraint(&world, bulk, "connection-limit", "its tenant has 1 of 5 turns");
+    end(engine, &world);
+}
