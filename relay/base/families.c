@@ -40,12 +40,6 @@ struct family family_sources = FAMILY(family_sources, "source", of_sources);
 
 static struct family *const families[] = {&family_sites, &family_tenants, &family_sources};
 
-void families_limit(size_t names_max)
-{
-    for (size_t i = 0; i < ARRAY_LEN(families); i++)
-        family_limit(families[i], names_max);
-}
-
 void families_tell(struct exposition *exposition, int64_t now_ms)
 {
     for (size_t i = 0; i < ARRAY_LEN(families); i++)

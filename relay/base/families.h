@@ -25,6 +25,4 @@ extern struct family family_tenants; /* empty: mail without one */
 enum source_value { SOURCE_OPENED, SOURCE_OPEN };
 extern struct family family_sources;
 
-/* Names told in each. */
-void families_limit(size_t names_max);
 void families_tell(struct exposition *exposition, int64_t now_ms);

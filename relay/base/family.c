@@ -271,12 +271,8 @@ static void join_series(struct family_name *name, struct series *series)
 
 static void take_name(struct family *family, struct family_name *name)
 {
-    list_for_each(node, &name->series) {
-        struct series *series = container_of(node, struct series, node);
-
-        series->named = NULL;
-        series->told = counted(series);
-    }
+    list_for_each(node, &name->series)
+        container_of(node, struct series, node)->named = NULL;
     list_splice(&family->unnamed, &name->series);
     for (size_t i = 0; i < family->value_count; i++)
         family->left[i] += name->left[i];

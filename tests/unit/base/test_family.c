@@ -237,29 +237,30 @@ TEST(family_name_of_who_was_silent_goes_to_who_counts)
     struct series *silent = counted("silent", 50), *next = counted("next", 10);
 
     tell(0);
-    tell(FAMILY_SILENT_MS); /* nobody counts: it keeps the place */
+    tell(1);
+    tell(FAMILY_SILENT_MS + 1); /* nobody counts: it keeps the place */
     assert_int_equal(count_of("silent"), 50);
     series_add(silent, NOW, 1);
     series_add(next, COUNTS, 1);
-    tell(FAMILY_SILENT_MS + 1); /* something is there: not silent */
+    tell(FAMILY_SILENT_MS + 2); /* something is there: not silent */
     assert_int_equal(count_of("silent"), 50);
     series_add(silent, NOW, -1);
     series_add(next, COUNTS, 1);
-    tell(2 * FAMILY_SILENT_MS); /* not for long enough */
+    tell(2 * FAMILY_SILENT_MS + 1); /* not for long enough */
     assert_int_equal(count_of("silent"), 50);
     series_add(next, COUNTS, 1);
-    tell(2 * FAMILY_SILENT_MS + 1);
+    tell(2 * FAMILY_SILENT_MS + 2);
     assert_int_equal(count_of("silent"), -1);
     assert_int_equal(count_of("next"), 0);
     assert_int_equal(count_of("other"), 63);
     series_add(next, COUNTS, 2);
     series_add(silent, COUNTS, 4); /* it goes on in "other" */
-    tell(2 * FAMILY_SILENT_MS + 2);
+    tell(2 * FAMILY_SILENT_MS + 3);
     assert_int_equal(count_of("next"), 2);
     assert_int_equal(count_of("other"), 67);
     series_put(&silent);
     series_put(&next);
-    tell(2 * FAMILY_SILENT_MS + 3);
+    tell(2 * FAMILY_SILENT_MS + 4);
     expect_sum(69);
     reset();
 }
@@ -447,6 +448,7 @@ TEST(family_memory_of_100000_names)
     assert_int_equal(sum_told(&count), (int64_t)NAMES * (NAMES + 1) / 2);
     assert_int_equal(count, 51);
     assert_int_equal(count_of("mx.customer-99999.example"), NAMES);
+    assert_int_equal(count_of("mx.customer-99950.example"), NAMES - 49);
     for (int i = 0; i < NAMES; i++)
         series_put(&all[i]);
     assert_true(mallinfo2().uordblks - before <= 64 << 10);
