@@ -226,6 +226,24 @@ TEST(higher_class_on_another_engine_takes_the_next_slot_of_the_site)
     end(engine, &worlds[0]);
 }
 
+TEST(site_that_waits_with_bulk_goes_ahead_once_high_comes_to_it)
+{
+    struct world worlds[2];
+    struct engine *engine = begin(&worlds[0]);
+
+    start(&worlds[1], engine, worlds[0].egresses);
+    for (unsigned i = 0; i < 10; i++)
+        submit(&worlds[0], "many", MAIL_NORMAL);
+    assert_int_equal(slot(engine), 'm');
+    submit(&worlds[1], "bulk", MAIL_BULK);
+    assert_int_equal(slot(engine), 'm'); /* it is in line, behind */
+    submit(&worlds[1], "small", MAIL_HIGH);
+    assert_int_equal(slot(engine), 's');
+    worlds[1].egresses = NULL;
+    assert_true(world_free(&worlds[1]));
+    end(engine, &worlds[0]);
+}
+
 static void expect_constraint(struct world *world, struct message_id id, const char *name,
                               const char *detail)
 {
