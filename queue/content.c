@@ -300,7 +300,9 @@ static struct read *start_message_read(struct shard *shard, const struct stub *s
     struct record_lengths lengths = stub_lengths(stub);
     uint32_t content_len = 0;
 
-    if (!envelope_only && stub->is_inline && lengths.content <= record_size(CONTENT_CHUNK_MAX))
+    /* Lengths are from the disk: content that would begin before the segment does is not there. */
+    if (!envelope_only && stub->is_inline && lengths.content <= record_size(CONTENT_CHUNK_MAX) &&
+        lengths.content <= stub_offset(stub) - SPOOL_BLOCK)
         content_len = lengths.content;
     read->id = stub->id;
     read->envelope_only = envelope_only;

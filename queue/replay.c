@@ -31,12 +31,18 @@ struct flow_part {
     enum mail_class class;
 };
 
-/* Wall seconds until everything is read. */
+/* Wall seconds, as times are kept until everything is read: no earlier than it says, whatever it
+ * says. */
+static uint32_t wall_seconds(int64_t wall_ms)
+{
+    int64_t wall_s = wall_ms / 1000 + (wall_ms % 1000 > 0);
+
+    return (uint32_t)MIN(MAX(wall_s, (int64_t)0), (int64_t)UINT32_MAX);
+}
+
 static void recover_not_before(struct stub *stub, int64_t not_before_ms)
 {
-    int64_t wall_s = not_before_ms / 1000 + (not_before_ms % 1000 > 0);
-
-    *stub_not_before_s(stub) = (uint32_t)MIN(wall_s, (int64_t)UINT32_MAX);
+    *stub_not_before_s(stub) = wall_seconds(not_before_ms);
 }
 
 static void recover_pending(struct shard *shard, struct pending *pending,
@@ -45,8 +51,7 @@ static void recover_pending(struct shard *shard, struct pending *pending,
 {
     pending->attempts = state->attempts;
     pending->flags |= state->flags & PENDING_FLAGS_STORED;
-    /* Wall seconds until everything is read. */
-    pending->due_s = state->due_ms <= 0 ? 0 : (uint32_t)((state->due_ms + 999) / 1000);
+    pending->due_s = wall_seconds(state->due_ms);
     if (state->is_final) {
         pending->state = PENDING_FINAL;
         pending_stub(pending)->live_count--;
@@ -139,7 +144,7 @@ static void recover_outcome(struct recovering *r, const struct outcome_entry *en
         pending->flags |= PENDING_DELAY_TOLD;
     } else if (entry->kind == EVENT_DEFERRED) {
         pending->attempts = entry->attempts;
-        pending->due_s = entry->due_ms <= 0 ? 0 : (uint32_t)((entry->due_ms + 999) / 1000);
+        pending->due_s = wall_seconds(entry->due_ms);
     } else {
         pending->state = PENDING_FINAL;
         shard_flow_leave(shard, pending);
