@@ -149,11 +149,33 @@ unsigned egress_allowed(const struct egress *egress);
 bool egress_is_full_by_receiver(const struct egress *egress);
 
 /* Takes the next message's share of the rate: 0 = send now, else milliseconds until it may be sent.
- * Whoever has taken one uses it then and takes none again: so those who wait for a rate, of however
- * many sites and engines, go one after the other, each woken once. */
+ */
 int64_t egress_rate_take(struct egress *egress, int64_t now_ms);
 /* Shares taken while this was another number are void: the rate is another. */
 unsigned egress_rate_number(const struct egress *egress);
+
+/*
+ * The same for a site of one engine, which takes a share when it has mail for it, waits for its
+ * time and uses it then: so those who wait for a rate, of however many engines, go one after the
+ * other. The highest class that waits anywhere for the egress goes first, and the lower ones have
+ * their guaranteed turns (classes.h): whose turn it is takes the first time that another class has,
+ * and that one has the later time then. Among the sites of a provider who comes first is first.
+ *
+ * A share is void when the rate changed since, or a minute after its time.
+ * *share is NULL before the first; egress_share_drop() ends it.
+ */
+struct egress_share;
+/* Of mail of this class, the best that waits: 0 = send now, and that was the share; else
+ * milliseconds until then. What was true for a share in wait may be put off meanwhile: ask again. */
+int64_t egress_share_take(struct egress *egress, struct egress_share **share, enum rank rank,
+                          int64_t now_ms);
+/* Mail of this class waits now: it may have the share, and an earlier one with it. */
+void egress_share_raise(struct egress *egress, struct egress_share *share, enum rank rank,
+                        int64_t now_ms);
+/* Its time as far as is known now; 0: nothing lies ahead. */
+int64_t egress_share_at_ms(const struct egress *egress, const struct egress_share *share,
+                           int64_t now_ms);
+void egress_share_drop(struct egress *egress, struct egress_share **share);
 
 /* Health: consecutive connection-level failures put the egress to rest, doubling from 30 s to
  * 30 min; any success ends it. Of the site's alone: its hosts could not be reached. */

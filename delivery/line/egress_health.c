@@ -1,50 +1,11 @@
-/* egress_health.c - the message rate, and rest after failures. */
+/* egress_health.c - rest after failures. */
 #include "delivery/line/egress_state.h"
 
 enum {
     REST_FIRST_MS = 30 * 1000,
     REST_MAX_MS = 30 * 60 * 1000,
-    RATE_BURST_US = 100 * 1000, /* messages of this much time may go at once: clocks tick in ms */
-    TAKES_MS = 60 * 1000,       /* since one was let in: what a host says is meant for it alone */
+    TAKES_MS = 60 * 1000, /* since one was let in: what a host says is meant for it alone */
 };
-
-/* --- rate ------------------------------------------------------------------------------------- */
-
-static int64_t rate_take(struct egress *egress, int64_t now_ms)
-{
-    int64_t interval_us = atomic_load_explicit(&egress->interval_us, memory_order_relaxed);
-    int64_t now_us = now_ms * 1000;
-    int64_t on_time_us;
-
-    if (interval_us == 0)
-        return 0;
-    /* One message at a time may always go; more only where the interval is below the burst. */
-    int64_t early_max_us = MAX(RATE_BURST_US - interval_us, (int64_t)0);
-    int64_t next_us = atomic_load(&egress->next_us);
-
-    do
-        on_time_us = MAX(next_us, now_us);
-    while (!atomic_compare_exchange_weak(&egress->next_us, &next_us, on_time_us + interval_us));
-    int64_t wait_us = on_time_us - now_us - early_max_us;
-
-    return wait_us > 0 ? (wait_us + 999) / 1000 : 0;
-}
-
-int64_t egress_rate_take(struct egress *egress, int64_t now_ms)
-{
-    int64_t wait_ms = rate_take(egress, now_ms);
-
-    return egress->provider != NULL ? MAX(wait_ms, rate_take(egress->provider, now_ms)) : wait_ms;
-}
-
-unsigned egress_rate_number(const struct egress *egress)
-{
-    unsigned number = atomic_load_explicit(&egress->rate_number, memory_order_relaxed);
-
-    if (egress->provider != NULL)
-        number += atomic_load_explicit(&egress->provider->rate_number, memory_order_relaxed);
-    return number;
-}
 
 /* --- health ----------------------------------------------------------------------------------- */
 

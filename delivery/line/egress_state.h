@@ -42,14 +42,16 @@ struct egress {
     _Atomic int64_t let_in_ms; /* one was, for the last time; 0: never */
     _Atomic int64_t served_ms; /* a message came to an end, to the second */
     int known;                 /* so many were in at once since one was turned away */
+    _Atomic unsigned failures; /* connections in a row */
     int64_t probe_at_ms, probe_wait_ms;
     bool is_probing; /* one more than is known to be allowed was let try */
     /* Times in a row, of a provider's site with no other connection in. */
     _Atomic unsigned turned_away;
-    int64_t turned_away_ms;  /* of a provider: one of its sites was */
-    struct egress_line line; /* of a provider's: those of all its sites that wait for it */
-    _Atomic int64_t next_us; /* GCRA: when the next message would be exactly on time */
-    _Atomic unsigned failures;
+    int64_t turned_away_ms;       /* of a provider: one of its sites was */
+    struct egress_line line;      /* of a provider's: those of all its sites that wait for it */
+    struct list_node *shares;     /* of the rate, that lie ahead; a ring */
+    _Atomic int64_t next_us;      /* GCRA: when the next message would be exactly on time */
+    struct classes share_classes; /* whose shares were used */
     _Atomic int64_t resting_until_ms;
 };
 

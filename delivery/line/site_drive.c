@@ -183,14 +183,18 @@ static bool wants_more(const struct site *site)
     return site->opening_count < wanted && !has_idle(site, engine_now_ms(site->delivery->engine));
 }
 
-/* Its mail may be of another class than when it got in line. */
+/* Its mail may be of another class than when it got in line for a slot, or took its share of the
+ * rate. */
 static void rank_waiters(struct site *site)
 {
     enum rank rank = turns_best(&site->turns);
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
 
-    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
         if (e->is_waiting && e->waiter.rank != rank)
             egress_waiter_rank(e->egress, &e->waiter, rank);
+        egress_share_raise(e->egress, e->share, rank, now_ms);
+    }
 }
 
 /* The peer may allow one more than it did: somebody has to ask now and then. */

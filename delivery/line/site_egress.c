@@ -7,12 +7,6 @@
 #include "delivery/line/provider.h"
 #include "delivery/line/site.h"
 
-enum {
-    /* Who comes back for its share much too late must take another, or many sites that had lost
-     * their mail meanwhile would send together. */
-    SHARE_KEPT_MS = 60 * 1000,
-};
-
 /* --- limits ----------------------------------------------------------------------------------- */
 
 /* A site of a provider that no rule names has only the provider's. */
@@ -187,6 +181,7 @@ static void free_egress(struct delivery *delivery, struct site_egress *e)
 {
     check(e->carrier_count == 0);
     check(!e->is_waiting);
+    egress_share_drop(e->egress, &e->share);
     egress_put(&e->egress);
     series_put(&e->counts);
     settings_release(delivery, &e->use);
@@ -261,31 +256,15 @@ void site_egress_closed(struct site_egress **egress)
 
 /* --- rate ------------------------------------------------------------------------------------- */
 
-static bool has_share(const struct site_egress *e, int64_t now_ms)
-{
-    return e->share_at_ms != 0 && now_ms - e->share_at_ms <= SHARE_KEPT_MS &&
-           e->share_number == egress_rate_number(e->egress);
-}
-
 bool site_egress_is_throttled(const struct site_egress *e, int64_t now_ms)
 {
-    return e->share_at_ms > now_ms && has_share(e, now_ms);
+    return egress_share_at_ms(e->egress, e->share, now_ms) != 0;
 }
 
 /* The share is taken when it is first asked for. */
 int64_t site_egress_rate_wait_ms(struct site_egress *e, int64_t now_ms)
 {
-    if (!has_share(e, now_ms)) {
-        e->share_number = egress_rate_number(e->egress);
-        int64_t wait_ms = egress_rate_take(e->egress, now_ms);
-
-        e->share_at_ms = wait_ms > 0 ? now_ms + wait_ms : 0;
-        return wait_ms;
-    }
-    if (e->share_at_ms > now_ms)
-        return e->share_at_ms - now_ms;
-    e->share_at_ms = 0;
-    return 0;
+    return egress_share_take(e->egress, &e->share, turns_best(&e->site->turns), now_ms);
 }
 
 int64_t site_share_at_ms(const struct site *site)
@@ -293,8 +272,11 @@ int64_t site_share_at_ms(const struct site *site)
     int64_t now_ms = engine_now_ms(site->delivery->engine);
     int64_t at_ms = 0;
 
-    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
-        if (site_egress_is_throttled(e, now_ms) && (at_ms == 0 || e->share_at_ms < at_ms))
-            at_ms = e->share_at_ms;
+    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next) {
+        int64_t share_ms = egress_share_at_ms(e->egress, e->share, now_ms);
+
+        if (share_ms != 0 && (at_ms == 0 || share_ms < at_ms))
+            at_ms = share_ms;
+    }
     return at_ms;
 }

@@ -25,10 +25,9 @@ struct site_egress {
     struct egress *egress;
     struct egress_waiter waiter;
     unsigned carrier_count;
-    bool is_waiting;     /* for a slot */
-    bool is_leaving;     /* nothing new from it */
-    int64_t share_at_ms; /* it may send a message then, whose share of the rate is taken; 0: none */
-    unsigned share_number; /* of the rate */
+    bool is_waiting;            /* for a slot */
+    bool is_leaving;            /* nothing new from it */
+    struct egress_share *share; /* of the message rate */
 };
 
 /* Of the delivery's settings and of the site's provider and limits: those that fit stay, others

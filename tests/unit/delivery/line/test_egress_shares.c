@@ -1,0 +1,182 @@
+/* test_egress_shares.c - shares of the message rate go to the highest class that waits. */
+#include "delivery/line/egress.h"
+#include "support/unit.h"
+
+static struct egress_table *table;
+
+static struct egress *setup(double messages_per_s)
+{
+    struct egress_limits limits = {.connections_max = 10, .messages_per_s = messages_per_s};
+
+    table = egress_table_create(100);
+    return egress_get(table, BYTES("site"), BYTES("default"), &limits);
+}
+
+static void teardown(struct egress **egress)
+{
+    egress_put(egress);
+    egress_table_free(&table);
+}
+
+/* An engine's site with endless mail of one class. */
+struct sender {
+    struct egress_share *share;
+    enum rank rank;
+    unsigned sent;
+};
+
+/* What is due is sent, and the next share taken; the clock goes to the first that waits. */
+static void run(struct egress *egress, struct sender *senders, size_t count, unsigned total)
+{
+    int64_t now_ms = 1000, last_ms = 0;
+    unsigned sent = 0;
+
+    while (sent < total) {
+        int64_t next_ms = INT64_MAX;
+
+        for (size_t i = 0; i < count; i++) {
+            struct sender *s = &senders[i];
+            int64_t wait_ms;
+
+            while ((wait_ms = egress_share_take(egress, &s->share, s->rank, now_ms)) == 0) {
+                assert_true(last_ms == 0 || now_ms - last_ms >= 1000); /* the rate is kept */
+                last_ms = now_ms;
+                s->sent++;
+                sent++;
+            }
+        }
+        for (size_t i = 0; i < count; i++) {
+            int64_t at_ms = egress_share_at_ms(egress, senders[i].share, now_ms);
+
+            assert_true(at_ms > now_ms);
+            next_ms = MIN(next_ms, at_ms);
+        }
+        now_ms = next_ms;
+    }
+    for (size_t i = 0; i < count; i++)
+        egress_share_drop(egress, &senders[i].share);
+}
+
+TEST(higher_class_takes_the_first_time_of_a_lower_one)
+{
+    struct egress *egress = setup(1);
+    struct egress_share *first = NULL, *bulk = NULL, *normal = NULL, *high = NULL, *same = NULL;
+
+    assert_int_equal(egress_share_take(egress, &first, RANK_BULK, 1000), 0);
+    assert_null(first); /* nobody who goes at once has anything to remember */
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(egress_share_take(egress, &normal, RANK_NORMAL, 1000), 1000);
+    assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 3000);
+    assert_int_equal(egress_share_take(egress, &same, RANK_NORMAL, 1000), 2000);
+    assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 4000); /* before the bulk, again */
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1500), 500);
+    assert_int_equal(egress_share_at_ms(egress, normal, 1500), 5000);
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 2000), 0);
+    assert_int_equal(egress_share_at_ms(egress, high, 2000), 0);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 2000), 2000);
+    egress_share_drop(egress, &bulk);
+    egress_share_drop(egress, &normal);
+    egress_share_drop(egress, &high);
+    egress_share_drop(egress, &high); /* of no effect */
+    egress_share_drop(egress, &same);
+    teardown(&egress);
+}
+
+TEST(time_that_has_come_is_not_taken_away)
+{
+    struct egress *egress = setup(1);
+    struct egress_share *bulk = NULL, *high = NULL;
+
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 2000), 1000);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 2001), 0);
+    egress_share_drop(egress, &bulk);
+    egress_share_drop(egress, &high);
+    teardown(&egress);
+}
+
+TEST(share_is_raised_when_better_mail_comes)
+{
+    struct egress *egress = setup(1);
+    struct egress_share *one = NULL, *other = NULL;
+
+    egress_share_raise(egress, NULL, RANK_HIGH, 1000); /* nothing to raise */
+    assert_int_equal(egress_share_take(egress, &one, RANK_BULK, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &one, RANK_BULK, 1000), 1000);
+    assert_int_equal(egress_share_take(egress, &other, RANK_BULK, 1000), 2000);
+    egress_share_raise(egress, other, RANK_BULK, 1000);
+    assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000); /* first come, first served */
+    egress_share_raise(egress, other, RANK_NORMAL, 1000);
+    assert_int_equal(egress_share_at_ms(egress, other, 1000), 2000);
+    assert_int_equal(egress_share_take(egress, &one, RANK_HIGH, 1000), 1000); /* and back */
+    assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000);
+    egress_share_drop(egress, &one);
+    egress_share_drop(egress, &other);
+    teardown(&egress);
+}
+
+TEST(share_of_another_rate_or_too_late_is_void)
+{
+    struct egress *egress = setup(1);
+    struct egress_share *bulk = NULL, *high = NULL;
+    struct egress_limits faster = {.connections_max = 10, .messages_per_s = 2, .generation = 1};
+
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    egress_limit(egress, &faster);
+    assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 500);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    /* Both come back much too late: they go one after the other, not at once. */
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 99000), 0);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 99000), 500);
+    egress_share_drop(egress, &bulk);
+    egress_share_drop(egress, &high);
+    teardown(&egress);
+}
+
+TEST(void_share_has_no_time_to_take)
+{
+    struct egress *egress = setup(1);
+    struct egress_share *bulk = NULL, *high = NULL;
+    struct egress_limits slower = {.connections_max = 10, .messages_per_s = 0.5, .generation = 1};
+
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    egress_limit(egress, &slower);
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 2000);
+    egress_share_drop(egress, &bulk);
+    egress_share_drop(egress, &high);
+    teardown(&egress);
+}
+
+TEST(lower_classes_keep_their_guaranteed_turns)
+{
+    struct egress *egress = setup(1);
+    struct sender senders[] = {{.rank = RANK_BULK}, {.rank = RANK_HIGH}, {.rank = RANK_NORMAL}};
+    struct sender two[] = {{.rank = RANK_BULK}, {.rank = RANK_HIGH}};
+
+    run(egress, senders, ARRAY_LEN(senders), 2100);
+    assert_in_range(senders[0].sent, 95, 105);
+    assert_in_range(senders[1].sent, 1590, 1610);
+    assert_in_range(senders[2].sent, 390, 410);
+    teardown(&egress);
+    egress = setup(1);
+    run(egress, two, ARRAY_LEN(two), 2100);
+    assert_in_range(two[0].sent, 2100 / 18, 2100 / 16); /* one of seventeen */
+    teardown(&egress);
+}
+
+TEST(equal_classes_go_in_turn)
+{
+    struct egress *egress = setup(1);
+    struct sender senders[] = {{.rank = RANK_BULK}, {.rank = RANK_BULK}, {.rank = RANK_BULK}};
+
+    run(egress, senders, ARRAY_LEN(senders), 300);
+    for (size_t i = 0; i < ARRAY_LEN(senders); i++)
+        assert_in_range(senders[i].sent, 99, 101);
+    teardown(&egress);
+}
