@@ -1,5 +1,9 @@
 /* test_egress_shares.c - shares of the message rate go to the highest class that waits. */
 #include "delivery/line/egress.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "support/unit.h"
 
 static struct egress_table *table;
@@ -179,4 +183,45 @@ TEST(equal_classes_go_in_turn)
     for (size_t i = 0; i < ARRAY_LEN(senders); i++)
         assert_in_range(senders[i].sent, 99, 101);
     teardown(&egress);
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+static struct egress *shared;
+static _Atomic int64_t clock_ms = 1000;
+static _Atomic unsigned sent_by_all;
+
+/* Each asks again and again, whether its time has come or not, and its mail changes. */
+static void *send_in_a_thread(void *context)
+{
+    unsigned seed = (unsigned)(uintptr_t)context;
+    struct egress_share *share = NULL;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        enum rank rank = (enum rank)((i / 7 + seed) % RANK_COUNT);
+        int64_t now_ms = atomic_fetch_add(&clock_ms, 1);
+
+        egress_share_raise(shared, share, rank, now_ms);
+        if (egress_share_take(shared, &share, rank, now_ms) == 0)
+            atomic_fetch_add(&sent_by_all, 1);
+        if (i % 501 == seed)
+            egress_share_drop(shared, &share);
+    }
+    egress_share_drop(shared, &share);
+    return NULL;
+}
+
+TEST(threads_together_keep_the_rate)
+{
+    enum { THREADS = 3 };
+    pthread_t threads[THREADS];
+
+    shared = setup(5);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, send_in_a_thread, (void *)i), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    /* One every 200 ms; what was dropped is lost, and a share may be used a little late. */
+    assert_in_range(sent_by_all, 100, (unsigned)(clock_ms / 200) + 1);
+    teardown(&shared);
 }
