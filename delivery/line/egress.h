@@ -165,8 +165,8 @@ unsigned egress_rate_number(const struct egress *egress);
  * *share is NULL before the first; egress_share_drop() ends it.
  */
 struct egress_share;
-/* Of mail of this class, the best that waits: 0 = send now, and that was the share; else
- * milliseconds until then. What was true for a share in wait may be put off meanwhile: ask again. */
+/* For mail of this class, the best that waits: 0 = send now, and that was the share; else
+ * milliseconds until its time. It may be put off meanwhile: ask again then. */
 int64_t egress_share_take(struct egress *egress, struct egress_share **share, enum rank rank,
                           int64_t now_ms);
 /* Mail of this class waits now: it may have the share, and an earlier one with it. */

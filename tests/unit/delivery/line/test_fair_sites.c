@@ -30,6 +30,7 @@ struct fake {
 };
 
 static struct list fakes;
+static double messages_per_s; /* 0: no limit, and one connection at a time; else one an engine */
 static struct turn_hook end_leaving;
 
 static struct fake *fake_of(struct list_node *node)
@@ -151,7 +152,9 @@ static void start(struct world *world, struct engine *engine, struct egress_tabl
 
     log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
     world_init(world, engine, NULL);
-    world->egress.connections = 1;
+    world->egress.connections = messages_per_s > 0 ? 2 : 1;
+    world->egress.messages_per_s = messages_per_s;
+    world->egress.idle_s = 3600;
     world->egress.messages_per_connection = UINT32_MAX;
     world->egresses = egresses;
     world_start(world);
@@ -239,6 +242,45 @@ TEST(site_that_waits_with_bulk_goes_ahead_once_high_comes_to_it)
     assert_int_equal(slot(engine), 'm'); /* it is in line, behind */
     submit(&worlds[1], "small", MAIL_HIGH);
     assert_int_equal(slot(engine), 's');
+    worlds[1].egresses = NULL;
+    assert_true(world_free(&worlds[1]));
+    end(engine, &worlds[0]);
+}
+
+/* A second later. Nothing goes before. */
+static char next_second(struct engine *engine)
+{
+    assert_int_equal(slot(engine), 0);
+    fake_advance_ms(engine, 1000);
+    return slot(engine);
+}
+
+TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
+{
+    struct world worlds[2];
+
+    messages_per_s = 1;
+    struct engine *engine = begin(&worlds[0]);
+
+    start(&worlds[1], engine, worlds[0].egresses);
+    messages_per_s = 0;
+    for (unsigned i = 0; i < 40; i++)
+        submit(&worlds[0], "many", MAIL_BULK);
+    assert_int_equal(slot(engine), 'm');
+    for (unsigned i = 0; i < 10; i++) {
+        submit(&worlds[1], "small", MAIL_HIGH);
+        assert_int_equal(next_second(engine), 's');
+        assert_int_equal(next_second(engine), 'm'); /* who was put off has the time after it */
+    }
+    /* The other engine is in line with bulk of its own when high mail comes to it, and has no
+     * connection that would ask for it. */
+    submit(&worlds[1], "bulk", MAIL_BULK);
+    assert_int_equal(slot(engine), 0);
+    list_for_each(node, &fakes)
+        if (fake_of(node)->world == &worlds[1])
+            end_fake(fake_of(node));
+    submit(&worlds[1], "small", MAIL_HIGH);
+    assert_int_equal(next_second(engine), 's');
     worlds[1].egresses = NULL;
     assert_true(world_free(&worlds[1]));
     end(engine, &worlds[0]);
