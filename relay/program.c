@@ -352,12 +352,12 @@ static int start(struct program *program, const struct config *config)
     int code = program_open(program, config);
     if (code != EXIT_GOOD)
         return code;
+    program->shared.suspensions = program->suspensions;
     int error = start_workers(program, config);
     if (error < 0) {
         program_drop_workers(program);
         return exit_code_of(error);
     }
-    program_spread_suspensions(program);
     listeners_start(&program->listeners, &program->workers[0]);
     return EXIT_GOOD;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "delivery/client/smtp_client.h"
 #include "delivery/line/egress.h"
+#include "relay/suspension_file.h"
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
@@ -160,6 +161,16 @@ static void keep_config(struct worker *worker, struct config *config)
     config_release(&old);
 }
 
+/* Before the shards are opened: what they find due is tried as soon as the loop runs, while others
+ * are still starting. */
+static void hold_suspended(struct worker *worker)
+{
+    size_t count;
+    const struct suspension *rules = suspension_file_rules(worker->shared->suspensions, &count);
+
+    delivery_suspend(worker->delivery, count, rules);
+}
+
 static int build(struct worker *worker)
 {
     struct config *config = atomic_load(&worker->shared->config);
@@ -186,6 +197,7 @@ static int build(struct worker *worker)
     };
     keep_config(worker, config);
     worker->delivery = delivery_create(&setup);
+    hold_suspended(worker);
     if ((error = open_shards(worker)) < 0)
         return error;
     delivery_set_home(worker->delivery, worker->shards[0]);

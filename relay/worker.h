@@ -44,6 +44,8 @@ struct shared {
     struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
     const struct listeners *listeners;
+    /* As they were read at the start: workers begin with them. */
+    const struct suspension_file *suspensions;
     unsigned worker_count;
     unsigned shard_count; /* directories 00 .. shard_count-1; the first worker_count are owned */
 };

@@ -134,6 +134,21 @@ def test_suspend_holds_back_also_what_comes(stage):
     assert relay.cli("queue", "resume", "--all", check=False).returncode == 1
 
 
+def test_suspension_is_there_before_the_queue_of_a_start(stage):
+    """Engines start side by side: one that is done must not try what waits while others begin."""
+    sink = stage.sink()
+    relay = stage.ringpost(engines="8", routes=route_to(sink.port))
+    relay.cli("queue", "suspend", "--domain", "held.example")
+    for i in range(16):
+        relay.submit(f"a{i}@held.example")
+    for _ in range(4):
+        relay.stop()
+        relay.start()
+        parts.wait_for(lambda: not relay.status()["spool"]["recovering"], "the queue to be read")
+        assert relay.status()["queue"]["recipients"] == 16
+    assert not relay.events(kind="delivered")
+
+
 def test_reload_is_whole_or_not_at_all(stage):
     sink = stage.sink()
     relay = stage.ringpost(routes=route_to(sink.port), limits="{recipients: 500}")
