@@ -128,11 +128,8 @@ static void configure(struct worker *worker, void *context)
 
 static void suspend(struct worker *worker, void *context)
 {
-    struct program *program = context;
-    size_t count;
-    const struct suspension *rules = suspension_file_rules(program->suspensions, &count);
-
-    delivery_suspend(worker->delivery, count, rules);
+    (void)context;
+    worker_suspend(worker);
 }
 
 int program_save_suspensions(struct program *program)
@@ -146,7 +143,7 @@ int program_save_suspensions(struct program *program)
 void program_spread_suspensions(struct program *program)
 {
     for (unsigned i = 0; i < program->worker_count; i++)
-        worker_call(&program->workers[i], suspend, program);
+        worker_call(&program->workers[i], suspend, NULL);
 }
 
 static bool reload(struct program *program, void (*error)(void *context, const char *text),

@@ -161,9 +161,7 @@ static void keep_config(struct worker *worker, struct config *config)
     config_release(&old);
 }
 
-/* Before the shards are opened: what they find due is tried as soon as the loop runs, while others
- * are still starting. */
-static void hold_suspended(struct worker *worker)
+void worker_suspend(struct worker *worker)
 {
     size_t count;
     const struct suspension *rules = suspension_file_rules(worker->shared->suspensions, &count);
@@ -197,7 +195,9 @@ static int build(struct worker *worker)
     };
     keep_config(worker, config);
     worker->delivery = delivery_create(&setup);
-    hold_suspended(worker);
+    /* Before the shards are opened: what they find due is tried as soon as the loop runs, while
+     * other workers are still starting. */
+    worker_suspend(worker);
     if ((error = open_shards(worker)) < 0)
         return error;
     delivery_set_home(worker->delivery, worker->shards[0]);

@@ -44,7 +44,7 @@ struct shared {
     struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
     const struct listeners *listeners;
-    /* As they were read at the start: workers begin with them. */
+    /* Workers begin with them; changed by the holder of program->change only. */
     const struct suspension_file *suspensions;
     unsigned worker_count;
     unsigned shard_count; /* directories 00 .. shard_count-1; the first worker_count are owned */
@@ -105,4 +105,6 @@ void worker_call(struct worker *worker, void (*run)(struct worker *worker, void 
                  void *context);
 /* On the worker's thread: new sessions and attempts go by `config`. Keeps it while it is used. */
 void worker_configure(struct worker *worker, struct config *config);
+/* On the worker's thread: mail is held back by shared->suspensions as they are now. */
+void worker_suspend(struct worker *worker);
 struct shard *worker_shard(struct worker *worker, unsigned shard_index); /* NULL: another's */
