@@ -128,6 +128,11 @@ static int open_shards(struct worker *worker)
     struct shared *shared = worker->shared;
     int error = open_shard(worker, worker->index, false);
 
+    if (error < 0)
+        return error;
+    /* Before any other: a turn of the loop from here on may ask the home for room, also while a
+     * start that another shard refused is taken back. */
+    delivery_set_home(worker->delivery, worker->shards[0]);
     /* Shards beyond the number of engines lost theirs when `engines` was lowered. */
     for (unsigned i = shared->worker_count + worker->index; error == 0 && i < shared->shard_count;
          i += shared->worker_count)
@@ -200,7 +205,6 @@ static int build(struct worker *worker)
     worker_suspend(worker);
     if ((error = open_shards(worker)) < 0)
         return error;
-    delivery_set_home(worker->delivery, worker->shards[0]);
     worker->submission = submission_create(worker->engine, worker->shards[0], &config->submission,
                                            &worker->shared->loads[worker->index].sessions);
     set_listeners(worker, config);
@@ -343,17 +347,16 @@ static void on_break_off(struct timeout *timeout)
         shard_break_off(worker->shards[i]);
 }
 
-/* One of several shards refused the start: those before it have work with the pool already, and end
- * as at a stop. */
+/* One of several shards refused the start: those before it have work with the pool already, and
+ * handed delivery what they found due. All of it ends as at a stop, with nothing begun. */
 static void close_opened(struct worker *worker)
 {
     if (worker->shard_count == 0)
         return;
     timeout_init(&worker->break_off, on_break_off);
-    worker->stop_phase = STOP_SHARDS;
-    worker->stop_waits = worker->shard_count;
-    for (unsigned i = 0; i < worker->shard_count; i++)
-        shard_close(worker->shards[i], part_stopped, worker);
+    worker->stop_phase = STOP_SERVICES;
+    worker->stop_waits = 1;
+    delivery_stop(worker->delivery, engine_now_ms(worker->engine), part_stopped, worker);
     engine_run(worker->engine);
 }
 

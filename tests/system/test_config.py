@@ -204,6 +204,26 @@ def test_adopted_shard_that_is_not_ours_refuses_the_start(stage):
     assert code == 78 and "belongs to another shard" in said, said
 
 
+def test_refused_start_begins_no_delivery(stage):
+    """What the shards that opened found due is left alone, however long the others take."""
+    sink = stage.sink()
+    relay = stage.ringpost(engines="3", routes='[{match: "*", to: ["127.0.0.1:9"]}]')
+    for number in range(12):
+        relay.cli("send", "--from", f"s{number}@example.net", "--to", f"r{number}@example.com")
+    relay.stop()
+    segments = {number: sorted((relay.state_dir / "spool" / number).glob("*.seg"))
+                for number in ("00", "01", "02")}
+    for path in segments["02"]:
+        path.unlink()
+    alien = relay.state_dir / "spool" / "02" / segments["00"][0].name
+    shutil.copy(segments["00"][0], alien)
+    relay.write_config(engines="1", routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]')
+    for _ in range(8):
+        code, said = serve_refused(relay)
+        assert code == 78 and "belongs to another shard" in said, said
+    assert not relay.events(kind="delivered")
+
+
 def complaints(done):
     """What was said on stderr, each line an object."""
     lines = [json.loads(line) for line in done.stderr.splitlines()]
