@@ -359,8 +359,8 @@ static void flush_all(struct dns_cache *cache)
 static void flush_name(struct dns_cache *cache, struct bytes name)
 {
     static const enum dns_type types[] = {
-        DNS_TYPE_A,   DNS_TYPE_CNAME, DNS_TYPE_SOA,  DNS_TYPE_MX,
-        DNS_TYPE_TXT, DNS_TYPE_AAAA,  DNS_TYPE_TLSA,
+        DNS_TYPE_A,  DNS_TYPE_CNAME, DNS_TYPE_SOA,  DNS_TYPE_PTR,
+        DNS_TYPE_MX, DNS_TYPE_TXT,   DNS_TYPE_AAAA, DNS_TYPE_TLSA,
     };
 
     pthread_mutex_lock(&cache->lock);

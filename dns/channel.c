@@ -313,15 +313,18 @@ static void exchange_done(void *arg, int status, int timeouts, unsigned char *pa
                       bytes_range(packet, packet == NULL || len < 0 ? 0 : (size_t)len));
 }
 
-void channel_ask(struct channel *channel, const char *name, enum dns_type type, void *context)
+void channel_ask(struct channel *channel, const struct dns_name *name, enum dns_type type,
+                 void *context)
 {
+    char escaped[DNS_NAME_ESCAPED_MAX + 1];
     struct exchange *exchange = malloc(sizeof(*exchange));
 
     check(exchange != NULL);
     check(!channel->is_closing);
     *exchange = (struct exchange){channel, context};
     channel->in_flight++;
-    ares_query(channel->ares, name, CLASS_IN, (int)type, exchange_done, exchange);
+    dns_name_escape(name, escaped);
+    ares_query(channel->ares, escaped, CLASS_IN, (int)type, exchange_done, exchange);
     channel_rearm_timeout(channel);
 }
 

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "dns/name.h"
 #include "dns/resolver.h"
 
 struct channel;
@@ -30,8 +31,8 @@ must_use struct channel *channel_open(struct engine *engine, const struct dns_se
                                       const char **why_out);
 /* Queries in flight are answered with ARES_EDESTRUCTION before this returns. */
 void channel_close(struct channel **channel);
-/* `name` as dns_name_parse() makes it. */
-void channel_ask(struct channel *channel, const char *name, enum dns_type type, void *context);
+void channel_ask(struct channel *channel, const struct dns_name *name, enum dns_type type,
+                 void *context);
 size_t channel_in_flight(const struct channel *channel);
 size_t channel_server_count(const struct channel *channel);
 int64_t channel_age_ms(const struct channel *channel);

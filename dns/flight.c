@@ -109,5 +109,5 @@ void question_send(struct question *question)
     if (channel == NULL)
         answered(question, ARES_ENOMEM, 0, BYTES_NONE);
     else
-        channel_ask(channel, name.text, question->type, question);
+        channel_ask(channel, &name, question->type, question);
 }

@@ -17,7 +17,12 @@ static bool byte_is_good(uint8_t c)
     return c > 0x20 && c < 0x7f && bytes_find(special, c, 0) == special.len;
 }
 
-bool dns_name_parse(struct bytes text, struct dns_name *out)
+static bool byte_is_possible(uint8_t c)
+{
+    return c != '\0';
+}
+
+static bool parse(struct bytes text, bool (*byte_is_wanted)(uint8_t c), struct dns_name *out)
 {
     size_t label_len = 0;
 
@@ -28,7 +33,7 @@ bool dns_name_parse(struct bytes text, struct dns_name *out)
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
 
-        if (c != '.' && !byte_is_good(c))
+        if (c != '.' && !byte_is_wanted(c))
             return false;
         if (c == '.' && label_len == 0)
             return false;
@@ -45,6 +50,28 @@ bool dns_name_parse(struct bytes text, struct dns_name *out)
     return true;
 }
 
+bool dns_name_parse(struct bytes text, struct dns_name *out)
+{
+    return parse(text, byte_is_good, out);
+}
+
+bool dns_name_parse_any(struct bytes text, struct dns_name *out)
+{
+    return parse(text, byte_is_possible, out);
+}
+
+void dns_name_escape(const struct dns_name *name, char out[static DNS_NAME_ESCAPED_MAX + 1])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < name->len; i++) {
+        if (name->text[i] == '\\')
+            out[len++] = '\\';
+        out[len++] = name->text[i];
+    }
+    out[len] = '\0';
+}
+
 /* Adds a label to the name; false if one of its bytes is odd. */
 static bool add_label(struct dns_name *out, const uint8_t *label, size_t len)
 {
@@ -55,7 +82,8 @@ static bool add_label(struct dns_name *out, const uint8_t *label, size_t len)
         out->text[out->len++] = '.';
     for (size_t i = 0; i < len; i++) {
         is_good &= byte_is_good(label[i]);
-        out->text[out->len++] = (char)byte_lower(label[i]);
+        /* The only byte that would make two names look the same. */
+        out->text[out->len++] = (char)(label[i] == '.' ? '\0' : byte_lower(label[i]));
     }
     return is_good;
 }

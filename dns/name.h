@@ -25,9 +25,18 @@ static inline struct bytes dns_name_bytes(const struct dns_name *name)
  * or too long label, a name too long, and the root. */
 must_use bool dns_name_parse(struct bytes text, struct dns_name *out);
 
+/* The same with any byte in a label but NUL: what a macro of SPF makes of a sender's local part is
+ * asked for all the same (RFC 7208 section 7.3). */
+must_use bool dns_name_parse_any(struct bytes text, struct dns_name *out);
+
+enum { DNS_NAME_ESCAPED_MAX = 2 * DNS_NAME_MAX };
+/* With a backslash before each backslash, as c-ares wants it; NUL-terminated. */
+void dns_name_escape(const struct dns_name *name, char out[static DNS_NAME_ESCAPED_MAX + 1]);
+
 enum dns_name_verdict {
     DNS_NAME_GOOD,
-    DNS_NAME_ODD,    /* well formed, but not a name we believe; *out is undefined */
+    DNS_NAME_ODD,    /* well formed, but not a name we believe; *out is good for comparing with a
+                        name of dns_name_parse_any(): a dot inside a label stands there as NUL */
     DNS_NAME_BROKEN, /* cut off, too long, or a compression pointer that does not go backwards */
 };
 

@@ -2,7 +2,7 @@
  * packed.c - answers for the cache.
  *
  *   status 1, records 1, cut 2, odd 2, canonical length 1 (SAME: the asked name), canonical,
- *   then each record: A 4; AAAA 16; MX preference 2, length 1, name; CNAME length 1, name;
+ *   then each record: A 4; AAAA 16; MX preference 2, length 1, name; CNAME, PTR length 1, name;
  *   others length 2, text.
  */
 #include "dns/packed.h"
@@ -28,6 +28,7 @@ static size_t record_len(const struct dns_record *record, enum dns_type type)
     case DNS_TYPE_MX:
         return 3 + record->name.len;
     case DNS_TYPE_CNAME:
+    case DNS_TYPE_PTR:
         return 1 + record->name.len;
     case DNS_TYPE_SOA:
     case DNS_TYPE_TXT:
@@ -74,7 +75,7 @@ static void put_record(uint8_t **at, const struct dns_record *record, enum dns_t
         put(at, &record->a, sizeof(record->a));
     } else if (type == DNS_TYPE_AAAA) {
         put(at, &record->aaaa, sizeof(record->aaaa));
-    } else if (type == DNS_TYPE_MX || type == DNS_TYPE_CNAME) {
+    } else if (type == DNS_TYPE_MX || type == DNS_TYPE_CNAME || type == DNS_TYPE_PTR) {
         if (type == DNS_TYPE_MX)
             put_u16(at, record->preference);
         put_u8(at, record->name.len);
@@ -134,7 +135,7 @@ static void take_record(struct bytes *rest, struct dns_record *record, enum dns_
         memcpy(&record->a, take(rest, sizeof(record->a)).ptr, sizeof(record->a));
     } else if (type == DNS_TYPE_AAAA) {
         memcpy(&record->aaaa, take(rest, sizeof(record->aaaa)).ptr, sizeof(record->aaaa));
-    } else if (type == DNS_TYPE_MX || type == DNS_TYPE_CNAME) {
+    } else if (type == DNS_TYPE_MX || type == DNS_TYPE_CNAME || type == DNS_TYPE_PTR) {
         if (type == DNS_TYPE_MX)
             record->preference = take_u16(rest);
         record->name = take(rest, take_u8(rest));

@@ -97,8 +97,8 @@ static bool read_question(struct reader *reader, struct bytes name, size_t *posi
     const uint8_t *p = reader->packet.ptr + *position;
 
     *position += 4;
-    if (verdict == DNS_NAME_ODD || !bytes_equal(dns_name_bytes(&asked), name) ||
-        get_u16(p) != (uint16_t)reader->type || get_u16(p + 2) != CLASS_IN)
+    if (!bytes_equal(dns_name_bytes(&asked), name) || get_u16(p) != (uint16_t)reader->type ||
+        get_u16(p + 2) != CLASS_IN)
         return refuse(reader, "answer to another question");
     return true;
 }
@@ -166,7 +166,7 @@ static bool frame_is_owned_by(const struct reader *reader, const struct frame *f
     struct dns_name name;
 
     return frame->class == CLASS_IN &&
-           dns_name_take(reader->packet, &position, &name) == DNS_NAME_GOOD &&
+           dns_name_take(reader->packet, &position, &name) != DNS_NAME_BROKEN &&
            bytes_equal(dns_name_bytes(&name), dns_name_bytes(owner));
 }
 
@@ -297,6 +297,7 @@ static bool read_record(struct reader *reader, const struct frame *frame, struct
         record->preference = get_u16(p);
         return read_name(reader, frame, 2, record, is_odd);
     case DNS_TYPE_CNAME:
+    case DNS_TYPE_PTR:
         return read_name(reader, frame, 0, record, is_odd);
     case DNS_TYPE_TXT:
         return read_text(reader, frame, record);

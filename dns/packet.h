@@ -39,6 +39,7 @@ enum {
  * Whether the answer is good is dns_packet_parse()'s to say, without case. */
 bool dns_packet_repeats(struct bytes packet, struct bytes name);
 
-/* `name` as dns_name_parse() makes it; `chain_max`: CNAMEs that may be followed. */
+/* `name` as dns_name_parse() or dns_name_parse_any() make it; `chain_max`: CNAMEs that may be
+ * followed. */
 void dns_packet_parse(struct dns_packet *out, struct bytes packet, struct bytes name,
                       enum dns_type type, unsigned chain_max, struct arena *arena);

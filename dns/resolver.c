@@ -191,24 +191,11 @@ static struct question *question_start(struct resolver *resolver, const struct d
     return question;
 }
 
-void resolver_ask(struct resolver *resolver, struct dns_query *query, struct bytes name,
-                  enum dns_type type)
+static void ask(struct resolver *resolver, struct dns_query *query, const struct dns_name *name,
+                enum dns_type type)
 {
-    struct dns_name parsed;
     uint8_t key[QUESTION_KEY_MAX];
-
-    check(!query->is_waiting);
-    check(query->done != NULL);
-    query->is_waiting = true;
-    query->answer = NULL;
-    list_node_init(&query->node);
-    if (!dns_name_parse(name, &parsed)) {
-        int64_t now_ms = engine_now_ms(resolver->engine);
-
-        tell_later(resolver, query, dns_answer_bare(DNS_BAD_NAME, NULL, now_ms));
-        return;
-    }
-    const struct dns_answer *known = dns_cache_find(resolver->cache, dns_name_bytes(&parsed), type,
+    const struct dns_answer *known = dns_cache_find(resolver->cache, dns_name_bytes(name), type,
                                                     engine_now_ms(resolver->engine));
 
     if (known != NULL) {
@@ -218,14 +205,45 @@ void resolver_ask(struct resolver *resolver, struct dns_query *query, struct byt
     }
     metric_inc(METRIC_DNS_CACHE_MISSES);
     struct map_node *node =
-        map_find(&resolver->questions, question_key(key, dns_name_bytes(&parsed), type));
+        map_find(&resolver->questions, question_key(key, dns_name_bytes(name), type));
     struct question *question = node != NULL ? container_of(node, struct question, node)
-                                             : question_start(resolver, &parsed, type);
+                                             : question_start(resolver, name, type);
 
     if (question != NULL)
         list_push_back(&question->waiters, &query->node);
     else
         tell_later(resolver, query, resolver_failure(resolver, "too many questions wait"));
+}
+
+static void ask_parsed(struct resolver *resolver, struct dns_query *query,
+                       const struct dns_name *name, enum dns_type type)
+{
+    check(!query->is_waiting);
+    check(query->done != NULL);
+    query->is_waiting = true;
+    query->answer = NULL;
+    list_node_init(&query->node);
+    if (name != NULL)
+        ask(resolver, query, name, type);
+    else
+        tell_later(resolver, query,
+                   dns_answer_bare(DNS_BAD_NAME, NULL, engine_now_ms(resolver->engine)));
+}
+
+void resolver_ask(struct resolver *resolver, struct dns_query *query, struct bytes name,
+                  enum dns_type type)
+{
+    struct dns_name parsed;
+
+    ask_parsed(resolver, query, dns_name_parse(name, &parsed) ? &parsed : NULL, type);
+}
+
+void resolver_ask_any(struct resolver *resolver, struct dns_query *query, struct bytes name,
+                      enum dns_type type)
+{
+    struct dns_name parsed;
+
+    ask_parsed(resolver, query, dns_name_parse_any(name, &parsed) ? &parsed : NULL, type);
 }
 
 void resolver_cancel(struct resolver *resolver, struct dns_query *query)

@@ -62,6 +62,7 @@ enum dns_type {
     DNS_TYPE_A = 1,
     DNS_TYPE_CNAME = 5,
     DNS_TYPE_SOA = 6,
+    DNS_TYPE_PTR = 12,
     DNS_TYPE_MX = 15,
     DNS_TYPE_TXT = 16,
     DNS_TYPE_AAAA = 28,
@@ -70,7 +71,7 @@ enum dns_type {
 
 /* One record of an answer. Names are lower case without the trailing dot; the root is "". */
 struct dns_record {
-    struct bytes name;    /* MX: exchange; CNAME: target */
+    struct bytes name;    /* MX: exchange; CNAME, PTR: target */
     uint16_t preference;  /* MX */
     struct in_addr a;     /* A */
     struct in6_addr aaaa; /* AAAA */
@@ -116,6 +117,10 @@ struct engine *resolver_engine(const struct resolver *resolver);
 
 void resolver_ask(struct resolver *resolver, struct dns_query *query, struct bytes name,
                   enum dns_type type);
+/* The same for a name of any bytes, as checks of mail make them of what a stranger wrote
+ * (dns_name_parse_any()): the question may be odd, what is believed of names in answers is not. */
+void resolver_ask_any(struct resolver *resolver, struct dns_query *query, struct bytes name,
+                      enum dns_type type);
 /* done() will not be called; the query in flight goes on for others and for the cache. Nothing
  * happens if it is not waiting. */
 void resolver_cancel(struct resolver *resolver, struct dns_query *query);

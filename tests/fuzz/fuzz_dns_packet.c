@@ -9,8 +9,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 static const enum dns_type types[] = {
-    DNS_TYPE_A,   DNS_TYPE_CNAME, DNS_TYPE_SOA,  DNS_TYPE_MX,
-    DNS_TYPE_TXT, DNS_TYPE_AAAA,  DNS_TYPE_TLSA,
+    DNS_TYPE_A,  DNS_TYPE_CNAME, DNS_TYPE_SOA,  DNS_TYPE_PTR,
+    DNS_TYPE_MX, DNS_TYPE_TXT,   DNS_TYPE_AAAA, DNS_TYPE_TLSA,
 };
 
 /* The question, so that mutations get past it. */
@@ -19,8 +19,10 @@ static void read_question(struct bytes packet, struct dns_name *name, enum dns_t
     size_t position = 12;
 
     *type = DNS_TYPE_A;
-    if (packet.len < position || dns_name_take(packet, &position, name) != DNS_NAME_GOOD ||
-        name->len == 0) {
+    struct dns_name taken;
+
+    if (packet.len < position || dns_name_take(packet, &position, &taken) == DNS_NAME_BROKEN ||
+        !dns_name_parse_any(dns_name_bytes(&taken), name)) {
         check(dns_name_parse(BYTES("example"), name));
         return;
     }
@@ -39,12 +41,13 @@ static void check_packet(const struct dns_packet *packet, enum dns_type type, un
     check(packet->status == DNS_OK || packet->record_count == 0);
     check(!packet->is_unfinished || (packet->status == DNS_NO_DATA && packet->chain_len > 0));
     check(packet->ttl_s <= INT32_MAX);
-    check(dns_name_parse(dns_name_bytes(&packet->owner), &again));
+    check(dns_name_parse_any(dns_name_bytes(&packet->owner), &again));
     for (size_t i = 0; i < packet->record_count; i++) {
         struct bytes name = packet->records[i].name;
 
         check(name.len == 0 || dns_name_parse(name, &again));
-        check(name.len == 0 || type == DNS_TYPE_MX || type == DNS_TYPE_CNAME);
+        check(name.len == 0 || type == DNS_TYPE_MX || type == DNS_TYPE_CNAME ||
+              type == DNS_TYPE_PTR);
     }
 }
 

@@ -126,7 +126,7 @@ static inline unsigned server_type(const char *name)
     static const struct {
         const char *name;
         unsigned type;
-    } types[] = {{"A", 1}, {"CNAME", 5}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28}};
+    } types[] = {{"A", 1}, {"CNAME", 5}, {"PTR", 12}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28}};
 
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strcmp(types[i].name, name) == 0)
@@ -189,6 +189,11 @@ static inline void server_write_record(struct wire *wire, const struct server_re
         break;
     case 5:
         wire_cname(wire, record->owner, record->ttl_s, record->value);
+        break;
+    case 12:
+        start = wire_begin_record(wire, WIRE_ANSWERS, record->owner, 12, record->ttl_s);
+        wire_name(wire, record->value);
+        wire_end_record(wire, start);
         break;
     case 15:
         wire_mx(wire, record->owner, record->ttl_s, record->preference, record->value);

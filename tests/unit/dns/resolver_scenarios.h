@@ -397,6 +397,87 @@ TEST(huge_answer_comes_over_tcp_and_is_cut)
     fixture_close(&f);
 }
 
+TEST(texts_past_a_datagram_come_whole_over_tcp)
+{
+    char line[256];
+
+    fixture_open(&f);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(line, sizeof(line), "many.example 300 TXT %0200u", i);
+        server_add(&f.server, line);
+    }
+    for (unsigned round = 0; round < 2; round++) { /* the second out of the cache */
+        const struct dns_answer *answer = fixture_answer(&f, "many.example", DNS_TYPE_TXT);
+
+        assert_int_equal(answer->status, DNS_OK);
+        assert_int_equal(answer->record_count, 100);
+        for (unsigned i = 0; i < 100; i++) {
+            snprintf(line, sizeof(line), "%0200u", i);
+            expect_row(i, bytes_equal(answer->records[i].text, bytes_of(line)));
+        }
+        dns_answer_release(&answer);
+    }
+    assert_int_equal(f.server.tcp_queries, 1);
+    fixture_close(&f);
+}
+
+TEST(ptr_is_asked_and_remembered)
+{
+    fixture_open(&f);
+    server_add(&f.server, "1.2.0.192.in-addr.arpa 300 PTR mail.example");
+    server_add(&f.server, "2.2.0.192.in-addr.arpa 300 CNAME 2.net.example");
+    server_add(&f.server, "2.net.example 300 PTR mail.example");
+    for (unsigned round = 0; round < 4; round++) {
+        const char *name = round & 1 ? "1.2.0.192.in-addr.arpa" : "2.2.0.192.in-addr.arpa";
+        const struct dns_answer *answer = fixture_answer(&f, name, DNS_TYPE_PTR);
+
+        assert_int_equal(answer->status, DNS_OK);
+        assert_int_equal(answer->record_count, 1);
+        assert_true(bytes_equal(answer->records[0].name, BYTES("mail.example")));
+        dns_answer_release(&answer);
+    }
+    assert_int_equal(f.server.queries, 2);
+    fixture_close(&f);
+}
+
+/* Bytes that a host has not, as macros of SPF bring them: asked, and the answer is theirs. */
+TEST(ask_any_takes_names_that_ask_refuses)
+{
+    static const struct {
+        const char *name;
+        enum dns_status status;
+    } rows[] = {
+        {"o'b \"x\\\".example", DNS_OK}, {"@.example", DNS_OK},        {"\xc3\xbc.example", DNS_OK},
+        {"\\.example", DNS_NXDOMAIN},    {"a..example", DNS_BAD_NAME}, {"", DNS_BAD_NAME},
+        {"plain.example", DNS_NXDOMAIN},
+    };
+
+    fixture_open(&f);
+    server_add(&f.server, "\xc3\xbc.example 300 A 192.0.2.1");
+    server_add(&f.server, "@.example 300 A 192.0.2.1");
+    struct server_record *record = &f.server.records[f.server.record_count++];
+
+    *record = (struct server_record){.owner = "o'b \"x\\\".example",
+                                     .type = 1,
+                                     .ttl_s = 300,
+                                     .value = "192.0.2.1"};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct asked asked = {.query.done = asked_done};
+
+        resolver_ask_any(f.resolver, &asked.query, bytes_of(rows[i].name), DNS_TYPE_A);
+        fixture_wait(&f, &asked.done, 1);
+        expect_row(i, asked.answer->status == rows[i].status);
+        asked_forget(&asked);
+    }
+    struct asked asked = {.query.done = asked_done};
+
+    resolver_ask_any(f.resolver, &asked.query, bytes_range("a\0b.example", 11), DNS_TYPE_A);
+    fixture_wait(&f, &asked.done, 1);
+    assert_int_equal(asked.answer->status, DNS_BAD_NAME);
+    asked_forget(&asked);
+    fixture_close(&f);
+}
+
 TEST(cname_is_followed_where_the_server_does_not)
 {
     fixture_open(&f);

@@ -344,6 +344,7 @@ TEST(every_type_comes_out_as_it_went_in)
         assert_records_kept(DNS_TYPE_MX, (struct dns_record){.name = bytes_of(name)}, n);
         assert_records_kept(DNS_TYPE_MX, (struct dns_record){.name = BYTES("")}, n); /* null MX */
         assert_records_kept(DNS_TYPE_CNAME, (struct dns_record){.name = BYTES("c.example")}, n);
+        assert_records_kept(DNS_TYPE_PTR, (struct dns_record){.name = BYTES("p.example")}, n);
         assert_records_kept(DNS_TYPE_TXT, (struct dns_record){.text = BYTES("")}, n);
         assert_records_kept(DNS_TYPE_TXT,
                             (struct dns_record){.text = bytes_range(text, sizeof(text))}, n);

@@ -41,6 +41,26 @@ TEST(parse_takes_names_that_can_be_asked)
     assert_false(dns_name_parse(bytes_range("a\0b", 3), &name));
 }
 
+TEST(parse_any_takes_all_bytes_but_nul)
+{
+    char text[2] = "";
+    struct dns_name name;
+
+    for (unsigned c = 0; c < 256; c++) {
+        text[0] = (char)c;
+        expect_row(c, dns_name_parse_any(bytes_range(text, 1), &name) == (c != 0 && c != '.'));
+    }
+    assert_false(dns_name_parse_any(BYTES("a..b"), &name));
+    assert_false(dns_name_parse_any(BYTES(".a"), &name));
+    assert_true(dns_name_parse_any(BYTES("A@\\b.X."), &name));
+    assert_string_equal(name.text, "a@\\b.x");
+
+    char escaped[DNS_NAME_ESCAPED_MAX + 1];
+
+    dns_name_escape(&name, escaped);
+    assert_string_equal(escaped, "a@\\\\b.x");
+}
+
 TEST(parse_bounds_labels_and_names)
 {
     char text[300];

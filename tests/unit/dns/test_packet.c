@@ -131,6 +131,54 @@ TEST(parse_joins_strings_of_txt)
     assert_int_equal(packet.records[2].text.len, 0);
 }
 
+TEST(parse_takes_ptr_and_counts_odd_ones)
+{
+    static const uint8_t odd[] = "\x03"
+                                 "a b"
+                                 "\x07"
+                                 "example";
+
+    wire_begin(&wire, 1, WIRE_ANSWER, "1.2.0.192.in-addr.arpa", DNS_TYPE_PTR);
+    size_t start =
+        wire_begin_record(&wire, WIRE_ANSWERS, "1.2.0.192.in-addr.arpa", DNS_TYPE_PTR, 60);
+
+    wire_name(&wire, "Mail.example");
+    wire_end_record(&wire, start);
+    wire_raw(&wire, WIRE_ANSWERS, "1.2.0.192.in-addr.arpa", DNS_TYPE_PTR, 60, odd, sizeof(odd));
+    parse("1.2.0.192.in-addr.arpa", DNS_TYPE_PTR);
+    assert_int_equal(packet.status, DNS_OK);
+    assert_int_equal(packet.record_count, 1);
+    assert_int_equal(packet.odd_count, 1);
+    expect_bytes(packet.records[0].name, "mail.example");
+}
+
+TEST(parse_tells_a_dot_inside_a_label_from_one_between)
+{
+    static const uint8_t rdata[] = {192, 0, 2, 1};
+    static const char text[] = "a.b.example";
+
+    /* One label "a.b": neither the question nor an owner "a.b.example". */
+    wire_begin(&wire, 1, WIRE_ANSWER, text, DNS_TYPE_A);
+    memcpy(wire.bytes + 12,
+           "\x03"
+           "a.b"
+           "\x07"
+           "example",
+           13);
+    expect_failed(text, DNS_TYPE_A, "answer to another question");
+    wire_begin(&wire, 1, WIRE_ANSWER, text, DNS_TYPE_A);
+    size_t at = wire.len;
+
+    wire_raw(&wire, WIRE_ANSWERS, text, DNS_TYPE_A, 60, rdata, sizeof(rdata));
+    memcpy(wire.bytes + at,
+           "\x03"
+           "a.b"
+           "\x07"
+           "example",
+           13);
+    expect_failed(text, DNS_TYPE_A, "answer to another question");
+}
+
 TEST(parse_follows_cnames_in_any_order)
 {
     wire_begin(&wire, 1, WIRE_ANSWER, "www.example", DNS_TYPE_A);
