@@ -149,7 +149,7 @@ void event_archive_clean(int directory_fd)
 /* --- retention ------------------------------------------------------------------------------- */
 
 int event_archive_retain(int directory_fd, const struct event_age *age, struct clocks clocks,
-                         int64_t age_max_ms, uint64_t bytes_max)
+                         const struct event_retention *retention)
 {
     struct event_archive *list = NULL;
     uint64_t bytes = 0;
@@ -167,7 +167,8 @@ int event_archive_retain(int directory_fd, const struct event_age *age, struct c
             continue;
         bytes += (uint64_t)status.st_size;
         int64_t age_ms = event_age_ms(age, &list[i], clocks);
-        if (age_ms <= age_max_ms && bytes <= bytes_max)
+        if ((age_ms <= retention->age_max_ms && bytes <= retention->bytes_max) ||
+            list[i].number >= retention->keep_from)
             continue;
         if (unlinkat(directory_fd, name, 0) == 0)
             log_info("event_file=%s bytes=%lld age_s=%lld what=\"removed by retention\"",

@@ -25,10 +25,15 @@ must_use bool event_archive_parse(const char *name, struct event_archive *out);
 /* By number, the oldest first; *list_out is for free(). 0 or -errno. */
 must_use int event_archive_list(int directory_fd, struct event_archive **list_out,
                                 size_t *count_out);
+struct event_retention {
+    int64_t age_max_ms;
+    uint64_t bytes_max;
+    uint64_t keep_from; /* a number: from it on everything stays */
+};
 /* Removes what is older than age_max_ms, then the oldest beyond bytes_max; logs what. */
 struct event_age;
 must_use int event_archive_retain(int directory_fd, const struct event_age *age,
-                                  struct clocks clocks, int64_t age_max_ms, uint64_t bytes_max);
+                                  struct clocks clocks, const struct event_retention *retention);
 /* Removes what an interrupted compression left behind. */
 void event_archive_clean(int directory_fd);
 

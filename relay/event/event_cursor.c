@@ -6,6 +6,7 @@
  *
  *   ringpost-events 1
  *   file 17 48213 1795489800123
+ *   events 1204417
  *   shard 0 7 74560            segment and offset
  *   shard 1 12 4096
  *   check 5f0c...
@@ -54,6 +55,11 @@ static bool parse_file(struct bytes line, struct event_cursor *cursor)
     return cursor->number > 0 && cursor->len <= INT64_MAX && cursor->opened_ms >= 0;
 }
 
+static bool parse_events(struct bytes line, struct event_cursor *cursor)
+{
+    return take_number(&line, &cursor->events) && line.len == 0;
+}
+
 static int parse(struct bytes text, struct event_cursor *out)
 {
     struct event_cursor cursor = {0};
@@ -72,6 +78,8 @@ static int parse(struct bytes text, struct event_cursor *out)
         if (bytes_take_nocase(&line, BYTES("file")))
             has_file = parse_file(line, &cursor);
         else if (bytes_take_nocase(&line, BYTES("shard")) && !parse_shard(line, &cursor.cursors))
+            return -EBADMSG;
+        else if (bytes_take_nocase(&line, BYTES("events")) && !parse_events(line, &cursor))
             return -EBADMSG;
         if (!bytes_take_nocase(&line, BYTES("check")))
             continue;
@@ -99,9 +107,9 @@ int event_cursor_read(int directory_fd, struct event_cursor *out)
 
 static bool print(const struct event_cursor *cursor, struct buf *out)
 {
-    bool fits = buf_printf(out, "ringpost-events %d\nfile %llu %llu %lld\n", VERSION,
+    bool fits = buf_printf(out, "ringpost-events %d\nfile %llu %llu %lld\nevents %llu\n", VERSION,
                            (unsigned long long)cursor->number, (unsigned long long)cursor->len,
-                           (long long)cursor->opened_ms);
+                           (long long)cursor->opened_ms, (unsigned long long)cursor->events);
 
     for (unsigned shard = 0; fits && shard < EVENT_SHARDS_MAX; shard++) {
         uint64_t position = cursor->cursors.positions[shard];

@@ -11,6 +11,7 @@ struct event_cursor {
     uint64_t number;   /* the one current.jsonl will have when closed */
     uint64_t len;      /* bytes of it that count; behind them nothing was committed */
     int64_t opened_ms; /* wall; when it was begun, for rotation by age; 0: it is empty */
+    uint64_t events;   /* up to `len`, of all files since the first; 0 also where it is not known */
     struct event_cursors cursors;
 };
 

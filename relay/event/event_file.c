@@ -44,6 +44,7 @@ struct event_file {
     int64_t opened_ms;   /* monotonic; of marked.opened_ms, while that is not 0 */
     int64_t retain_ms;   /* monotonic; next time to look */
     struct event_age age;
+    uint64_t events; /* appended, those before the start included */
 };
 
 /* --- open ------------------------------------------------------------------------------------ */
@@ -103,6 +104,16 @@ static int start_without_cursor(struct event_file *file, uint64_t last)
     return open_current(file);
 }
 
+/* Readers may go as far. */
+static void tell_committed(const struct event_file *file)
+{
+    if (file->settings.bounds != NULL)
+        event_bounds_commit(file->settings.bounds,
+                            (struct event_place){.number = file->durable.number,
+                                                 .offset = file->durable.len,
+                                                 .events = file->durable.events});
+}
+
 static int cut_to_cursor(struct event_file *file)
 {
     struct stat status;
@@ -154,6 +165,7 @@ static int recover(struct event_file *file)
     if (error < 0)
         return error;
     file->written_len = file->marked.len;
+    file->events = file->marked.events;
     struct event_cursors unused;
     error = event_file_commit(file, &unused);
     /* A full disk must not keep mail from being delivered: the next commit tries again, and until
@@ -206,6 +218,7 @@ int event_file_open(const struct event_file_settings *settings, struct event_fil
         goto fail;
     begin_ages(file, clocks_read());
     file->settings.directory = NULL; /* the descriptor stands for it */
+    tell_committed(file);
     *cursors_out = file->durable.cursors;
     *file_out = file;
     return 0;
@@ -251,6 +264,7 @@ int event_file_append(struct event_file *file, struct bytes line)
     }
     bool fits = buf_append(&file->unwritten, line);
     check(fits);
+    file->events++;
     return 0;
 }
 
@@ -259,6 +273,7 @@ void event_file_mark(struct event_file *file, unsigned shard, uint64_t position)
     check(shard < EVENT_SHARDS_MAX);
     file->marked.cursors.positions[shard] = position;
     file->marked.len = total_len(file);
+    file->marked.events = file->events;
 }
 
 static int write_unwritten(struct event_file *file)
@@ -318,6 +333,7 @@ static int make_durable(struct event_file *file)
         if (error < 0)
             return error;
         file->durable = file->marked;
+        tell_committed(file);
     }
     return 0;
 }
@@ -420,6 +436,18 @@ static void pack(struct event_file *file)
         file->may_have_plain = false; /* tried again after the next rotation */
 }
 
+static int retain(struct event_file *file, struct clocks clocks)
+{
+    const struct event_retention retention = {
+        .age_max_ms = (int64_t)file->settings.retention_s * 1000,
+        .bytes_max = file->settings.retention_bytes,
+        .keep_from =
+            file->settings.bounds == NULL ? UINT64_MAX : event_bounds_kept(file->settings.bounds),
+    };
+
+    return event_archive_retain(file->directory_fd, &file->age, clocks, &retention);
+}
+
 bool event_file_rotate_if_due(struct event_file *file, struct clocks clocks)
 {
     int error = 0;
@@ -432,9 +460,7 @@ bool event_file_rotate_if_due(struct event_file *file, struct clocks clocks)
     if (file->may_have_plain || file->packer != NULL)
         pack(file);
     if (clocks.now_ms >= file->retain_ms && file->packer == NULL) {
-        int failed = event_archive_retain(file->directory_fd, &file->age, clocks,
-                                          (int64_t)file->settings.retention_s * 1000,
-                                          file->settings.retention_bytes);
+        int failed = retain(file, clocks);
 
         error = error < 0 ? error : failed;
         file->retain_ms = clocks.now_ms + RETAIN_EVERY_MS;

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "event/event_bounds.h"
 
 enum { EVENT_SHARDS_MAX = 256 };
 
@@ -27,6 +28,8 @@ struct event_file_settings {
     unsigned rotate_age_s;    /* 0: 3,600 */
     unsigned retention_s;     /* closed files older than that are removed; 0: 7 days */
     uint64_t retention_bytes; /* of all closed files, the oldest go first; 0: 4 GiB */
+    /* Told what is committed, asked what has to stay; NULL: nobody reads behind us. */
+    struct event_bounds *bounds;
 };
 
 /* By shard number: the journal position before which every event is in the files; 0: none is. */

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
         check(event_cursor_read(directory_fd, &second) == 0);
         check(memcmp(&first.cursors, &second.cursors, sizeof(first.cursors)) == 0);
         check(first.number == second.number && first.len == second.len);
-        check(first.opened_ms == second.opened_ms);
+        check(first.opened_ms == second.opened_ms && first.events == second.events);
     }
     close(directory_fd);
     return 0;
