@@ -345,7 +345,8 @@ static void load_one(struct shard *shard, struct load *load)
     struct record *record = record_of(load->stub);
     int error = (int)shard->world->load_error;
 
-    shard->world->load_error = 0;
+    if (!shard->world->load_errors_stay)
+        shard->world->load_error = 0;
     if (error != 0 || record->is_unreadable || (record->is_damaged && !load->envelope_only))
         load->done(load, error != 0 ? -error : -EBADMSG, NULL);
     else if (record->is_large || record->is_damaged || (record->is_on_disk && load->envelope_only))

@@ -46,12 +46,13 @@ struct world {
     uint16_t port;      /* of hosts that name none */
     bool delivers_dsns; /* else they are only recorded */
     bool is_adopted;
-    unsigned load_error; /* the next load fails with it */
-    unsigned read_error; /* so does reading content */
-    bool has_no_space;   /* commits wait */
-    int64_t hold_ms;     /* not-before of what is submitted from now on; 0: none */
-    size_t outcome_room; /* recipients; as much as anybody asks for at first */
-    size_t outcomes_max; /* a commit with more is too large; 0: none is */
+    unsigned load_error;   /* the next load fails with it */
+    bool load_errors_stay; /* all do */
+    unsigned read_error;   /* so does reading content */
+    bool has_no_space;     /* commits wait */
+    int64_t hold_ms;       /* not-before of what is submitted from now on; 0: none */
+    size_t outcome_room;   /* recipients; as much as anybody asks for at first */
+    size_t outcomes_max;   /* a commit with more is too large; 0: none is */
     struct message *last_dsn;
     struct arena arena; /* of texts in the settings */
     struct list mx;

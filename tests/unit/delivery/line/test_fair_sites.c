@@ -2,18 +2,15 @@
 /*
  * test_fair_sites.c - a site with one connection at a time, of one engine and of two: who is next.
  *
- * Connections are carriers of this test: each message they pull is delivered at once, when the test
- * says so. A slot is one message.
+ * Connections are toys (unit/delivery/toy_carriers.h). A slot is one message.
  */
-#include <stdlib.h>
-
 /* The world in which delivery lives is included: one source file a test. */
 #include "support/chat.c"
 #include "support/engine_fake.h"
+#include "unit/delivery/toy_carriers.c"
 #include "unit/delivery/world.c"
 
 #include "base/log.h"
-#include "delivery/line/carrier.h"
 #include "delivery/line/constraint.h"
 #include "delivery/line/destination.h"
 #include "delivery/line/state.h"
@@ -21,112 +18,14 @@
 
 enum { TRIES = 1000, TURNS_MAX = 20, MANY = 4 * TRIES };
 
-struct fake {
-    struct carrier carrier;
-    struct list_node node;
-    struct world *world;
-    unsigned messages;
-    bool is_leaving;
-};
-
-static struct list fakes;
 static double messages_per_s; /* 0: no limit, and one connection at a time; else one an engine */
-static struct turn_hook end_leaving;
-
-static struct fake *fake_of(struct list_node *node)
-{
-    return container_of(node, struct fake, node);
-}
-
-static void end_fake(struct fake *fake)
-{
-    if (fake->carrier.is_opening)
-        carrier_given_up(&fake->carrier);
-    else
-        carrier_left(&fake->carrier);
-    list_remove(&fake->node);
-    carrier_gone(&fake->carrier);
-    free(fake);
-}
-
-static void on_turn_end_leaving(struct turn_hook *hook)
-{
-    (void)hook;
-    list_for_each(node, &fakes)
-        if (fake_of(node)->is_leaving)
-            end_fake(fake_of(node));
-}
-
-static bool fake_open(void *context, const struct carrier_opening *opening)
-{
-    struct fake *fake = calloc(1, sizeof(*fake));
-
-    check(fake != NULL);
-    fake->world = context;
-    carrier_init(&fake->carrier, opening);
-    list_node_init(&fake->node);
-    list_push_back(&fakes, &fake->node);
-    return true;
-}
-
-static void fake_wake(struct carrier *carrier)
-{
-    (void)carrier; /* it asks when the test lets it */
-}
-
-static void fake_leave(struct carrier *carrier)
-{
-    container_of(carrier, struct fake, carrier)->is_leaving = true;
-}
-
-/* Delivers what it pulled. */
-static void carry(struct fake *fake, struct pull *pull)
-{
-    static const struct judgement accepted = {.kind = JUDGEMENT_DELIVERED,
-                                              .code = 250,
-                                              .class = "accepted",
-                                              .rule = ""};
-    struct attempt_facts facts = {.is_attempt = true, .times = {-1, -1, -1, -1, -1, -1}};
-    struct settlement *settlement = settlement_begin(fake->carrier.outcomes, pull->shard,
-                                                     stub_message(pull->stub), &facts, pull->count);
-
-    for (size_t i = 0; i < pull->count; i++)
-        settlement_add(settlement, pull->pendings[i], &accepted);
-    settlement_commit(&settlement);
-    carrier_done(&fake->carrier, pull->count);
-    carrier_took(&fake->carrier);
-    carrier_fruitful(&fake->carrier);
-    fake->messages++;
-}
-
-/* The first letter of the tenant whose message a connection carried in this turn; 0: none did. */
-static char step(struct fake *fake)
-{
-    struct pull pull = {0};
-    char tenant;
-
-    if (fake->carrier.is_opening)
-        carrier_ready(&fake->carrier);
-    if (carrier_is_finished(&fake->carrier, fake->messages, 0) ||
-        (carrier_is_idle(&fake->carrier) && carrier_idle_is_over(&fake->carrier, 0))) {
-        end_fake(fake);
-        return 0;
-    }
-    if (carrier_is_idle(&fake->carrier))
-        list_remove(&fake->carrier.in_idle);
-    if (!carrier_next(&fake->carrier, &pull))
-        return 0;
-    tenant = (char)flow_tenant(pull.pendings[0]->flow).ptr[0];
-    carry(fake, &pull);
-    return tenant;
-}
 
 /* One slot: whose message it was; 0: nothing goes any more. */
 static char slot(struct engine *engine)
 {
     for (unsigned i = 0; i < TURNS_MAX; i++) {
-        list_for_each(node, &fakes) {
-            char tenant = step(fake_of(node));
+        list_for_each(node, &toy_carriers) {
+            char tenant = toy_carrier_step(toy_carrier_of(node));
 
             if (tenant != 0)
                 return tenant;
@@ -148,8 +47,6 @@ static void submit(struct world *world, const char *tenant, enum mail_class clas
 
 static void start(struct world *world, struct engine *engine, struct egress_table *egresses)
 {
-    static struct carrier_kind kind = {.open = fake_open, .wake = fake_wake, .leave = fake_leave};
-
     log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
     world_init(world, engine, NULL);
     world->egress.connections = messages_per_s > 0 ? 2 : 1;
@@ -158,20 +55,13 @@ static void start(struct world *world, struct engine *engine, struct egress_tabl
     world->egress.messages_per_connection = UINT32_MAX;
     world->egresses = egresses;
     world_start(world);
-    kind.abort = fake_leave;
-    kind.context = world;
-    world->delivery->carriers = kind;
+    toy_carriers_use(world);
 }
 
 static struct engine *begin(struct world *world)
 {
-    struct engine_settings settings = {0};
-    struct engine *engine = engine_create(&settings);
+    struct engine *engine = toy_engine_create();
 
-    list_init(&fakes);
-    end_leaving = (struct turn_hook){.run = on_turn_end_leaving};
-    list_node_init(&end_leaving.node);
-    engine_add_turn_hook(engine, &end_leaving);
     start(world, engine, NULL);
     return engine;
 }
@@ -179,9 +69,7 @@ static struct engine *begin(struct world *world)
 static void end(struct engine *engine, struct world *world)
 {
     assert_true(world_free(world));
-    assert_true(list_is_empty(&fakes));
-    engine_remove_turn_hook(engine, &end_leaving);
-    engine_destroy(&engine);
+    toy_engine_destroy(&engine);
 }
 
 /* Slots until a message of `world`'s that is submitted now is gone. */
@@ -276,9 +164,9 @@ TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
      * connection that would ask for it. */
     submit(&worlds[1], "bulk", MAIL_BULK);
     assert_int_equal(slot(engine), 0);
-    list_for_each(node, &fakes)
-        if (fake_of(node)->world == &worlds[1])
-            end_fake(fake_of(node));
+    list_for_each(node, &toy_carriers)
+        if (toy_carrier_of(node)->world == &worlds[1])
+            toy_carrier_end(toy_carrier_of(node));
     submit(&worlds[1], "small", MAIL_HIGH);
     assert_int_equal(next_second(engine), 's');
     worlds[1].egresses = NULL;

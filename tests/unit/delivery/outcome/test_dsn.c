@@ -432,6 +432,29 @@ TEST(dsn_of_8bit_mail_is_8bit_and_shows_no_8bit_reply)
     message_release(&dsn);
 }
 
+/* RFC 5322 section 2.1.1; it could not be returned as it is. */
+TEST(dsn_of_mail_with_a_long_line_in_what_we_put_before_it_keeps_its_lines_short)
+{
+    static char prefix[1200];
+    struct message original = make_original("Subject: x\r\n\r\nHello.\r\n");
+    struct part whole;
+    struct part parts[PARTS_MAX];
+
+    memset(prefix, 'p', sizeof(prefix));
+    memcpy(prefix, "X-P: ", 5);
+    memcpy(prefix + sizeof(prefix) - 2, "\r\n", 2);
+    original.prefix = bytes_range(prefix, sizeof(prefix));
+    struct message *dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+
+    check_lines(dsn->content.memory);
+    assert_int_equal(parse(dsn, &whole, parts), 3);
+    assert_true(
+        bytes_equal(field(parts[2].header, "Content-Transfer-Encoding:"), BYTES("base64")) ||
+        bytes_equal(field(parts[2].header, "Content-Transfer-Encoding:"),
+                    BYTES("quoted-printable")));
+    message_release(&dsn);
+}
+
 /* RFC 6533 section 4.5 */
 TEST(dsn_of_utf8_mail_is_encoded_for_a_server_without_smtputf8)
 {

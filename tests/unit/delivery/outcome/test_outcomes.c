@@ -2,6 +2,9 @@
 /* test_outcomes.c - the rules that a reload gives on, and when there is room for all who wait. */
 #include "delivery/outcome/outcomes.h"
 
+#include <errno.h>
+
+#include "base/log.h"
 #include "delivery/line/state.h"
 #include "support/chat.c"
 #include "support/unit.h"
@@ -63,5 +66,24 @@ TEST(there_is_ample_room_only_up_to_half_of_it)
     assert_true(outcomes_may_begin(outcomes)); /* for one, but not for all */
     outcomes_count_out(outcomes, ROOM / 2 + 1);
     assert_true(outcomes_have_ample_room(outcomes));
+    end(&world);
+}
+
+/* What cannot be loaded settles nothing that would wake those who found no room: half of it free
+ * does, and not the next look a second later, since this clock stands still. */
+TEST(bounces_beyond_what_may_be_loaded_at_once_go_on_in_the_same_moment)
+{
+    struct world world;
+    struct world_message mail = {.from = "", .to = "a@gone.example", .content = "x"};
+
+    start(&world);
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+    world.load_error = EAGAIN;
+    world.load_errors_stay = true;
+    for (unsigned i = 0; i < 2 * CLEARINGS_FULL; i++)
+        world_submit(&world, &mail);
+    for (unsigned i = 0; i < 200; i++)
+        engine_turn(world.engine, 0);
+    assert_false(delivery_is_starved(world.delivery)); /* all were tried, and put off */
     end(&world);
 }
