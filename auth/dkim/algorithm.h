@@ -1,0 +1,18 @@
+/*
+ * algorithm.h - what signs: RFC 6376 section 3.3 as RFC 8301 and RFC 8463 left it.
+ *
+ * Both hash with SHA-256; rsa-sha1 is known by name and by nothing else.
+ */
+#pragma once
+
+#include "base/bytes.h"
+
+enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256 };
+
+enum {
+    DKIM_HASH_LEN = 32,
+    DKIM_SIGNATURE_LEN_MAX = 1024, /* of RSA with 8,192 bits */
+};
+
+const char *dkim_algorithm_name(enum dkim_algorithm algorithm);     /* "rsa-sha256" */
+const char *dkim_algorithm_key_type(enum dkim_algorithm algorithm); /* k= of a key record: "rsa" */
