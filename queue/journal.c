@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "queue/accept_record.h"
 #include "queue/segment_reader.h"
+#include "queue/tail.h"
 
 struct telling {
     unsigned shard;
@@ -60,6 +61,7 @@ static void tell_accept(struct telling *t, const struct record *record)
         .size = accept.content_size,
         .times = {-1, -1, -1, -1, -1, -1},
     };
+    (void)tail_session(accept.tail, &event.connected_ms, &event.session);
     uint32_t number = 0;
     for (; number < accept.recipient_count; number++) {
         if (!accept_next_recipient(&accept, &recipient, NULL))

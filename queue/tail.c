@@ -1,6 +1,8 @@
 /* tail.c - entries of a message's tail. */
 #include "queue/tail.h"
 
+#include <string.h>
+
 #include "queue/bytes_le.h"
 
 enum { ENTRY_LEN = 8 }; /* of its tag and length */
@@ -45,4 +47,30 @@ bool tail_is_valid(struct bytes tail)
     while (tail_next(&rest, &tag, &value))
         continue;
     return rest.len == 0 && tail.len <= TAIL_LEN_MAX;
+}
+
+bool tail_add_session(struct arena *arena, struct bytes *tail, int64_t connected_ms,
+                      struct bytes name)
+{
+    uint8_t value[TAIL_SESSION_MAX];
+
+    check(name.len <= TAIL_SESSION_NAME_MAX);
+    put_u64(value, (uint64_t)connected_ms);
+    memcpy(value + 8, name.ptr, name.len);
+    return tail_add(arena, tail, TAIL_SESSION, (struct bytes){value, 8 + name.len});
+}
+
+bool tail_session(struct bytes tail, int64_t *connected_ms_out, struct bytes *name_out)
+{
+    struct bytes value;
+    uint32_t tag;
+
+    while (tail_next(&tail, &tag, &value)) {
+        if (tag != TAIL_SESSION || value.len < 8 || value.len > TAIL_SESSION_MAX)
+            continue;
+        *connected_ms_out = (int64_t)get_u64(value.ptr);
+        *name_out = bytes_slice(value, 8, value.len);
+        return true;
+    }
+    return false;
 }

@@ -3,13 +3,24 @@
  *
  * It stands in the accept record as it is. Who does not know a tag passes it on: compaction copies
  * the whole tail, `ringpost spool dump` shows each entry. Tags are given out here, once, and are
- * never used for something else; none is yet. An entry is u32 tag, u32 length, then the bytes.
+ * never used for something else. An entry is u32 tag, u32 length, then the bytes.
  */
 #pragma once
 
 #include "base/arena.h"
 
 enum { TAIL_LEN_MAX = 64 * 1024 };
+
+enum tail_tag {
+    TAIL_SESSION = 1, /* which session handed it in: u64 wall ms of its connection, then its name */
+};
+
+/* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
+enum { TAIL_SESSION_NAME_MAX = 32, TAIL_SESSION_MAX = 8 + TAIL_SESSION_NAME_MAX };
+must_use bool tail_add_session(struct arena *arena, struct bytes *tail, int64_t connected_ms,
+                               struct bytes name);
+/* False, with nothing set, where there is none. */
+bool tail_session(struct bytes tail, int64_t *connected_ms_out, struct bytes *name_out);
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);

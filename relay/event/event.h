@@ -81,12 +81,13 @@ struct event {
     int64_t accepted_ms;                 /* wall; 0 unknown */
     int64_t attempt_ms;                  /* wall, start of the attempt; 0 none */
     int64_t next_attempt_ms;             /* wall; 0 none */
+    int64_t connected_ms;                /* wall, of the session below; 0 unknown */
     struct bytes recipient;              /* as given at RCPT; empty: null */
     struct bytes sender;                 /* reverse-path; ptr NULL: unknown, empty: the null path */
     struct bytes message_header_id;      /* RFC 5322 Message-ID */
     struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
-    struct bytes session;                         /* rejected: in which session, as in the log */
+    struct bytes session;                         /* ... in which session, as in the log */
     struct bytes envid, orcpt;
     uint64_t size;    /* of the content; 0 unknown */
     uint32_t attempt; /* 1 for the first; 0 none */

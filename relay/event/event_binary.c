@@ -36,6 +36,7 @@ enum {
     FIELD_ENHANCED_CLASS = 17,
     FIELD_ENHANCED_SUBJECT = 18,
     FIELD_ENHANCED_DETAIL = 19,
+    FIELD_CONNECTED = 20,
 };
 
 struct text_field {
@@ -118,7 +119,8 @@ static inline uint8_t *put_numbers(uint8_t *p, const struct event *event)
     p = put_number(p, FIELD_REPLY_CODE, event->reply_code);
     p = put_number(p, FIELD_ENHANCED_CLASS, event->enhanced_class);
     p = put_number(p, FIELD_ENHANCED_SUBJECT, event->enhanced_subject);
-    return put_number(p, FIELD_ENHANCED_DETAIL, event->enhanced_detail);
+    p = put_number(p, FIELD_ENHANCED_DETAIL, event->enhanced_detail);
+    return put_time(p, FIELD_CONNECTED, event->connected_ms, event->time_ms);
 }
 
 bool event_encode(const struct event *event, struct buf *out)
@@ -190,7 +192,7 @@ static inline bool set_distance(int64_t *time_out, unsigned *seen, unsigned bit,
     return true;
 }
 
-enum { SEEN_ACCEPTED = 1, SEEN_ATTEMPT = 2, SEEN_NEXT = 4 };
+enum { SEEN_ACCEPTED = 1, SEEN_ATTEMPT = 2, SEEN_NEXT = 4, SEEN_CONNECTED = 8 };
 
 #define SET_WITHIN(place, value, value_max) \
     ((value) <= (value_max) ? ((place) = (__typeof__(place))(value), true) : false)
@@ -239,6 +241,8 @@ static bool set_number(struct event *event, unsigned *seen, uint64_t field, uint
         return SET_WITHIN(event->enhanced_subject, value, UINT16_MAX);
     case FIELD_ENHANCED_DETAIL:
         return SET_WITHIN(event->enhanced_detail, value, UINT16_MAX);
+    case FIELD_CONNECTED:
+        return set_distance(&event->connected_ms, seen, SEEN_CONNECTED, value);
     default:
         return true; /* a later version's */
     }
@@ -289,6 +293,8 @@ bool event_decode(struct bytes encoded, struct event *out)
         event.attempt_ms = (int64_t)((uint64_t)event.attempt_ms + time);
     if (seen & SEEN_NEXT)
         event.next_attempt_ms = (int64_t)((uint64_t)event.next_attempt_ms + time);
+    if (seen & SEEN_CONNECTED)
+        event.connected_ms = (int64_t)((uint64_t)event.connected_ms + time);
     *out = event;
     return true;
 }

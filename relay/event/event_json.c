@@ -290,6 +290,8 @@ static uint8_t *put_message(uint8_t *p, const struct event *event)
     p = PUT_TEXT(p, event, service);
     p = PUT(p, ",\"session\":");
     p = PUT_TEXT(p, event, session);
+    p = PUT(p, ",\"connected_time\":");
+    p = put_time(p, event->connected_ms);
     return PUT(p, "}");
 }
 

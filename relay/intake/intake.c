@@ -2,10 +2,13 @@
 #include "intake/intake_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/budget.h"
 #include "intake/prefix.h"
+#include "queue/tail.h"
 
 enum {
     HELD_BACK_MAX = HEADER_GROWTH_MAX + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
@@ -62,12 +65,18 @@ size_t intake_memory(const struct intake *intake)
 static bool copy_client(struct intake *intake, const struct intake_client *client)
 {
     struct message *message = intake->message;
+    char session[TAIL_SESSION_NAME_MAX];
+    int session_len = snprintf(session, sizeof(session), "%u.%" PRIu64,
+                               engine_index(intake->home->engine), client->session);
 
+    check(session_len > 0 && (size_t)session_len < sizeof(session));
     intake->client.is_esmtp = client->is_esmtp;
     intake->client.session = client->session;
     if (!arena_copy(&message->arena, client->ip, &message->client_ip) ||
         !arena_copy(&message->arena, client->ehlo, &message->client_ehlo) ||
-        !arena_copy(&message->arena, client->service, &message->service))
+        !arena_copy(&message->arena, client->service, &message->service) ||
+        !tail_add_session(&message->arena, &message->tail, client->connected_ms,
+                          (struct bytes){(const uint8_t *)session, (size_t)session_len}))
         return false;
     return arena_copy(&message->arena, client->hostname, &intake->client.hostname);
 }

@@ -55,7 +55,8 @@ struct intake_home {
 struct intake_client {
     struct bytes ip, ehlo, service, hostname;
     bool is_esmtp;
-    uint64_t session; /* its serial: "session=" in the log */
+    uint64_t session;     /* its serial: "session=" in the log */
+    int64_t connected_ms; /* wall: when that began */
 };
 
 struct intake_answer {

@@ -30,6 +30,7 @@ void session_start(struct session *session, const struct session_protocol *proto
     check(protocol->closing < protocol->state_count);
     session->protocol = protocol;
     session->serial = ++serial;
+    session->connected_ms = engine_wall_ms(engine);
     session->state = 0;
     turn_end_init(&session->later_end, later_fired);
     metric_inc(protocol->open);

@@ -75,7 +75,8 @@ struct session {
     bool is_stopping;
     uint8_t later; /* session.c */
     struct turn_end later_end;
-    uint64_t serial; /* see session_name() */
+    uint64_t serial;      /* see session_name() */
+    int64_t connected_ms; /* wall */
     char peer[ADDRESS_TEXT_MAX];
     /* Whose it is: set before the start (service.h). */
     void (*gone)(struct session *session); /* last of all; the session may be freed. NULL: nobody */

@@ -47,6 +47,7 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         .hostname = bytes_of(generation->hostname),
         .is_esmtp = server->is_esmtp,
         .session = server->session.serial,
+        .connected_ms = server->session.connected_ms,
     };
     struct intake_answer answer = {server, on_resume, on_done};
 
@@ -183,6 +184,7 @@ static void on_refused(void *context, struct smtp_server *server,
         .sender = refused->concerned.from,
         .recipient = refused->concerned.to,
         .session = bytes_of(name),
+        .connected_ms = server->session.connected_ms,
         .client_ip = bytes_of(server->session.peer),
         .client_ehlo = bytes_of(server->ehlo),
         .service = bytes_of(session_of(server)->listener->name),

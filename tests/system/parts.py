@@ -16,6 +16,8 @@ import socket
 import subprocess
 import time
 
+import event_schema
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RINGPOST_BUILD", ROOT / "build" / "release"))
 PROGRAM = BUILD / "ringpost"
@@ -162,6 +164,7 @@ class Ringpost(Process):
         self.settings.update(settings)
         self.prefix = []  # of the command: prlimit and the like
         self.program = PROGRAM  # that serves
+        self.schema = event_schema.Sampler()
         self.write_config()
 
     def write_config(self, **settings):
@@ -227,6 +230,7 @@ class Ringpost(Process):
             if key in ("id", "recipient", "since"):
                 args += [f"--{key}", value]
         found = [json.loads(line) for line in self.cli(*args).stdout.splitlines()]
+        self.schema.hold(found)
         kind = filters.get("kind")
         return [e for e in found if kind is None or e["kind"] == kind]
 

@@ -21,6 +21,7 @@ static void expect_same(const struct event *a, const struct event *b)
     assert_int_equal(a->accepted_ms, b->accepted_ms);
     assert_int_equal(a->attempt_ms, b->attempt_ms);
     assert_int_equal(a->next_attempt_ms, b->next_attempt_ms);
+    assert_int_equal(a->connected_ms, b->connected_ms);
     assert_int_equal(a->size, b->size);
     assert_int_equal(a->attempt, b->attempt);
     assert_memory_equal(&a->times, &b->times, sizeof(a->times));
@@ -107,6 +108,7 @@ TEST(event_binary_returns_random_events)
             .accepted_ms = event_random_time(),
             .attempt_ms = event_random_time(),
             .next_attempt_ms = event_random_time(),
+            .connected_ms = event_random_time(),
             .size = random_u64() >> random_below(64),
             .attempt = (uint32_t)random_below(100),
             .times = {(int32_t)random_below(100) - 1, -1, INT32_MAX, 0, 1, -1},

@@ -87,6 +87,7 @@ static const char *const keys[] = {
     "client.ehlo",
     "client.service",
     "client.session",
+    "client.connected_time",
     "attempt",
     "attempt.number",
     "attempt.time",

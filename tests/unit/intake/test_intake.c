@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "queue/space.h"
+#include "queue/tail.h"
 #include "tests/unit/queue/shard_world.h"
 
 enum { SEGMENT_SIZE = 1 << 20 };
@@ -83,6 +84,8 @@ static struct verdict start(struct fixture *f, const char *mail_argument, struct
         .service = BYTES("test"),
         .hostname = BYTES("mta.example"),
         .is_esmtp = true,
+        .session = 1204,
+        .connected_ms = 1795489799001,
     };
     const struct intake_answer answer = {f, on_resume, on_done};
     struct smtp_refusal why;
@@ -166,6 +169,21 @@ TEST(intake_tells_fields_once_the_header_is_complete)
     assert_int_equal(f.verdict.code, 0);
     assert_true(bytes_equal(stored(&f)->content.memory,
                             BYTES("From: a\r\n b\r\n\r\nX-Tag: body\r\nmore\r\n")));
+    fixture_close(&f);
+}
+
+TEST(intake_keeps_which_session_handed_it_in)
+{
+    struct fixture f;
+    struct bytes name = BYTES_NONE;
+    int64_t connected_ms = 0;
+
+    fixture_open(&f);
+    start_with_recipient(&f, "FROM:<s@here.example>");
+    give(&f, "From: a\r\n\r\n");
+    end(&f, 50);
+    assert_true(tail_session(stored(&f)->tail, &connected_ms, &name));
+    assert_true(connected_ms == 1795489799001 && bytes_equal(name, BYTES("0.1204")));
     fixture_close(&f);
 }
 

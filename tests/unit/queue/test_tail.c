@@ -55,3 +55,21 @@ TEST(tail_has_a_bound)
     assert_int_equal(tail.len, TAIL_LEN_MAX);
     arena_free(&arena);
 }
+
+TEST(tail_tells_the_session_among_other_entries)
+{
+    struct arena arena;
+    struct bytes tail = BYTES_NONE;
+    struct bytes name;
+    int64_t connected_ms;
+
+    arena_init(&arena, 1 << 20);
+    assert_false(tail_session(tail, &connected_ms, &name));
+    assert_true(tail_add(&arena, &tail, UINT32_MAX, BYTES("of a later version")));
+    assert_true(tail_add(&arena, &tail, TAIL_SESSION, BYTES("7 bytes")));
+    assert_false(tail_session(tail, &connected_ms, &name));
+    assert_true(tail_add_session(&arena, &tail, 1795489799001, BYTES("1.1204")));
+    assert_true(tail_session(tail, &connected_ms, &name));
+    assert_true(connected_ms == 1795489799001 && bytes_equal(name, BYTES("1.1204")));
+    arena_free(&arena);
+}
