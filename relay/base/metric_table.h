@@ -41,6 +41,23 @@ METRIC_COUNTER(SMTPD_LAX_SYNTAX, "ringpost_smtp_lax_syntax_total",
                "MAIL and RCPT taken with a space behind the colon")
 METRIC_COUNTER(SMTPD_TOO_MANY_ERRORS, "ringpost_smtp_too_many_errors_total",
                "Sessions closed for too many errors")
+METRIC_GAUGE(TLS_SESSIONS, "ringpost_tls_sessions", "Connections under TLS now")
+METRIC_COUNTER(TLS_HANDSHAKES_12, "ringpost_tls_handshakes_total{version=\"1.2\"}",
+               "Handshakes that clients began and that ended well")
+METRIC_COUNTER(TLS_HANDSHAKES_13, "ringpost_tls_handshakes_total{version=\"1.3\"}", "")
+METRIC_COUNTER(TLS_RESUMED, "ringpost_tls_resumed_total",
+               "Handshakes of these that resumed a session by its ticket")
+METRIC_COUNTER(TLS_FAILED_NOT_TLS, "ringpost_tls_handshake_failures_total{reason=\"not-tls\"}",
+               "Handshakes that clients began and that failed")
+METRIC_COUNTER(TLS_FAILED_VERSION, "ringpost_tls_handshake_failures_total{reason=\"version\"}", "")
+METRIC_COUNTER(TLS_FAILED_CIPHER, "ringpost_tls_handshake_failures_total{reason=\"cipher\"}", "")
+METRIC_COUNTER(TLS_FAILED_CERTIFICATE,
+               "ringpost_tls_handshake_failures_total{reason=\"certificate\"}", "")
+METRIC_COUNTER(TLS_FAILED_ALERT, "ringpost_tls_handshake_failures_total{reason=\"alert\"}", "")
+METRIC_COUNTER(TLS_FAILED_GONE, "ringpost_tls_handshake_failures_total{reason=\"gone\"}", "")
+METRIC_COUNTER(TLS_FAILED_OTHER, "ringpost_tls_handshake_failures_total{reason=\"other\"}", "")
+METRIC_COUNTER(TLS_BROKEN, "ringpost_tls_broken_total",
+               "Connections under TLS that ended over a wrong record or an alert")
 METRIC_COUNTER(DNS_QUERIES, "ringpost_dns_queries_total",
                "DNS queries sent, without tries over and over")
 METRIC_GAUGE(DNS_IN_FLIGHT, "ringpost_dns_in_flight", "DNS queries waiting for an answer")

@@ -111,6 +111,7 @@ void loop_turn(struct loop *loop)
     fire_timeouts(loop);
     run_hooks(loop);
     run_turn_ends(loop);
+    loop->spent = (struct turn_spent){.has_line = loop->spent.was_refused};
 }
 
 bool loop_was_stopped(struct loop *loop)

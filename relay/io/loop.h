@@ -10,6 +10,13 @@
 #include "io/inbox.h"
 #include "io/wheel.h"
 
+/* turn_budget.h: what this turn spent. */
+struct turn_spent {
+    int64_t us, began_us;
+    bool was_refused; /* somebody, in this turn */
+    bool has_line;    /* somebody was in the last turn */
+};
+
 struct loop {
     int64_t now_ms;
     int64_t wall_ms;
@@ -22,6 +29,7 @@ struct loop {
     int doorbell_fd; /* eventfd */
     struct wheel wheel;
     struct inbox inbox;
+    struct turn_spent spent;
 };
 
 /* 0 or -errno. */
