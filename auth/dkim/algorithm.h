@@ -16,3 +16,5 @@ enum {
 
 const char *dkim_algorithm_name(enum dkim_algorithm algorithm);     /* "rsa-sha256" */
 const char *dkim_algorithm_key_type(enum dkim_algorithm algorithm); /* k= of a key record: "rsa" */
+/* SHA-256 of the library, looked up once: by its name each use costs more than a short text. */
+const struct evp_md_st *dkim_sha256(void);

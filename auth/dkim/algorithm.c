@@ -1,0 +1,39 @@
+/* algorithm.c - names, and the one hash. */
+#include "auth/dkim/algorithm.h"
+
+#include <pthread.h>
+
+#include <openssl/evp.h>
+
+static const struct {
+    const char *name, *key_type;
+} algorithms[] = {
+    [DKIM_RSA_SHA256] = {"rsa-sha256", "rsa"},
+    [DKIM_ED25519_SHA256] = {"ed25519-sha256", "ed25519"},
+};
+
+const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
+{
+    return algorithms[algorithm].name;
+}
+
+const char *dkim_algorithm_key_type(enum dkim_algorithm algorithm)
+{
+    return algorithms[algorithm].key_type;
+}
+
+static EVP_MD *sha256;
+
+static void fetch(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+    check(sha256 != NULL);
+}
+
+const struct evp_md_st *dkim_sha256(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, fetch);
+    return sha256;
+}

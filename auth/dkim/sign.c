@@ -1,0 +1,292 @@
+/* sign.c - the field's text, folded while it is written, and the hash over it. */
+#include "auth/dkim/sign.h"
+
+#include <openssl/evp.h>
+
+#include "auth/dkim/signed_fields.h"
+#include "base/base64.h"
+
+enum {
+    COLUMNS = 76, /* RFC 5322 section 2.1.1 asks for at most 78 */
+    DNS_NAME_MAX = 253,
+};
+
+/* Over-signed: named once more than they are there, so that none can be added. */
+static const char *const over_signed[] = {
+    "From",
+    "Reply-To",
+    "Subject",
+    "Date",
+    "To",
+    "Cc",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+};
+
+/* Signed where they are: a list or a gateway on the way may rightly add its own. */
+static const char *const signed_if_there[] = {
+    "Sender",         "Content-ID", "Content-Description", "List-Id",      "List-Help",
+    "List-Subscribe", "List-Post",  "List-Owner",          "List-Archive", "Feedback-ID",
+};
+
+/* Text of a field; a word that goes beyond COLUMNS begins a line of its own. */
+struct folder {
+    struct buf *out;
+    size_t column;
+    bool is_full;
+};
+
+static void fold_text(struct folder *folder, struct bytes text)
+{
+    folder->is_full = folder->is_full || !buf_append(folder->out, text);
+    folder->column += text.len;
+}
+
+static void fold(struct folder *folder)
+{
+    fold_text(folder, BYTES("\r\n\t"));
+    folder->column = 1;
+}
+
+/* Behind a space. */
+static void fold_word(struct folder *folder, struct bytes word)
+{
+    if (folder->column + 1 + word.len > COLUMNS)
+        fold(folder);
+    else
+        fold_text(folder, BYTES(" "));
+    fold_text(folder, word);
+}
+
+/* Directly behind what came before. */
+static void fold_part(struct folder *folder, struct bytes part)
+{
+    if (folder->column + part.len > COLUMNS)
+        fold(folder);
+    fold_text(folder, part);
+}
+
+__attribute__((format(printf, 2, 3))) static void fold_tag(struct folder *folder,
+                                                           const char *format, ...)
+{
+    char text[2 * DNS_NAME_MAX];
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    check(len > 0 && (size_t)len < sizeof(text));
+    fold_word(folder, bytes_range(text, (size_t)len));
+}
+
+/* Base64 may be cut anywhere. */
+static void fold_anywhere(struct folder *folder, struct bytes text)
+{
+    while (text.len > 0) {
+        if (folder->column >= COLUMNS)
+            fold(folder);
+        struct bytes part = bytes_slice(text, 0, COLUMNS - folder->column);
+
+        fold_text(folder, part);
+        text = bytes_slice(text, part.len, text.len);
+    }
+}
+
+void dkim_signer_init(struct dkim_signer *signer, const struct dkim_signer_options *options,
+                      struct body_hashes *hashes)
+{
+    signer->options = *options;
+    signer->hashes = hashes;
+    signer->want = body_hashes_want(hashes, options->body_form, BODY_HASH_WHOLE);
+}
+
+static bool put_name(struct buf *names, const char *name, size_t count)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < count; i++)
+        fits = fits && (buf_len(names) == 0 || buf_append(names, BYTES(":"))) &&
+               buf_append(names, bytes_of(name));
+    return fits;
+}
+
+/* The value of h=. */
+static bool list_names(const struct mail_header *header, struct buf *names)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < ARRAY_LEN(over_signed); i++)
+        fits = fits && put_name(names, over_signed[i],
+                                mail_header_count(header, bytes_of(over_signed[i])) + 1);
+    for (size_t i = 0; i < ARRAY_LEN(signed_if_there); i++)
+        fits = fits && put_name(names, signed_if_there[i],
+                                mail_header_count(header, bytes_of(signed_if_there[i])));
+    return fits;
+}
+
+static void put_names(struct folder *folder, struct bytes names)
+{
+    struct bytes name;
+
+    fold_word(folder, BYTES("h="));
+    while (bytes_take_until(&names, ':', &name)) {
+        name.len++; /* its colon */
+        fold_part(folder, name);
+    }
+    fold_part(folder, names);
+    fold_text(folder, BYTES(";"));
+}
+
+/* All but what b= says. */
+static void put_tags(struct folder *folder, const struct dkim_signer *signer,
+                     const struct dkim_identity *identity, struct bytes names, int64_t wall_ms)
+{
+    const struct dkim_signer_options *options = &signer->options;
+    struct bytes digest =
+        bytes_range(body_hashes_digest(signer->hashes, signer->want), DKIM_HASH_LEN);
+    uint8_t text[64];
+    struct buf hash;
+
+    fold_text(folder, BYTES("DKIM-Signature: v=1;"));
+    fold_tag(folder, "a=%s;", dkim_algorithm_name(dkim_key_algorithm(identity->key)));
+    fold_tag(folder, "c=%s/%s;", canonical_form_name(options->header_form),
+             canonical_form_name(options->body_form));
+    fold_tag(folder, "d=%.*s;", BYTES_ARG(identity->domain));
+    fold_tag(folder, "s=%.*s;", BYTES_ARG(identity->selector));
+    fold_tag(folder, "t=%lld;", (long long)(wall_ms / 1000));
+    if (options->lifetime_s > 0)
+        fold_tag(folder, "x=%lld;", (long long)(wall_ms / 1000) + options->lifetime_s);
+    put_names(folder, names);
+    buf_init(&hash, sizeof(text));
+    check(base64_write(digest, &hash));
+    fold_tag(folder, "bh=%.*s;", BYTES_ARG(buf_bytes(&hash)));
+    buf_free(&hash);
+    fold_word(folder, BYTES("b="));
+}
+
+static void update(void *context, struct bytes run)
+{
+    check(EVP_DigestUpdate(context, run.ptr, run.len) == 1);
+}
+
+/* `field` is what was written so far of the signature; `signed_fields` the hash of all before. */
+static void hash_field(enum canonical_form form, struct bytes field,
+                       const EVP_MD_CTX *signed_fields, EVP_MD_CTX *state,
+                       uint8_t digest[static DKIM_HASH_LEN])
+{
+    size_t colon = bytes_find(field, ':', 0);
+    struct mail_field own = {.raw = field,
+                             .name = bytes_slice(field, 0, colon),
+                             .value = bytes_slice(field, colon + 1, field.len)};
+
+    check(EVP_MD_CTX_copy_ex(state, signed_fields) == 1);
+    canonical_field_put(form, &own, BYTES_NONE, false, (struct canonical_sink){update, state});
+    check(EVP_DigestFinal_ex(state, digest, NULL) == 1);
+}
+
+/* NULL, or what is wrong. */
+static const char *sign_one(const struct dkim_signer *signer, const struct dkim_identity *identity,
+                            struct bytes names, const EVP_MD_CTX *signed_fields, EVP_MD_CTX *state,
+                            int64_t wall_ms, struct buf *out)
+{
+    struct folder folder = {.out = out};
+    uint8_t digest[DKIM_HASH_LEN];
+    size_t start = buf_len(out);
+    struct buf octets, text;
+    const char *reason = NULL;
+
+    put_tags(&folder, signer, identity, names, wall_ms);
+    if (folder.is_full)
+        return "no room for the signature";
+    hash_field(signer->options.header_form, bytes_slice(buf_bytes(out), start, buf_len(out)),
+               signed_fields, state, digest);
+    buf_init(&octets, DKIM_SIGNATURE_LEN_MAX);
+    buf_init(&text, 2 * DKIM_SIGNATURE_LEN_MAX);
+    if (!dkim_key_sign(identity->key, digest, &octets))
+        reason = "the key does not sign";
+    else
+        check(base64_write(buf_bytes(&octets), &text));
+    fold_anywhere(&folder, buf_bytes(&text));
+    fold_text(&folder, BYTES("\r\n"));
+    if (reason == NULL && folder.is_full)
+        reason = "no room for the signature";
+    buf_free(&octets);
+    buf_free(&text);
+    return reason;
+}
+
+static bool is_dns_name(struct bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!byte_is_alnum(name.ptr[i]) && name.ptr[i] != '-' && name.ptr[i] != '_' &&
+            (name.ptr[i] != '.' || i == 0 || i + 1 == name.len))
+            return false;
+    return name.len > 0 && name.len <= DNS_NAME_MAX;
+}
+
+static const char *judge(const struct mail_header *header, const struct dkim_identity *identities,
+                         size_t count)
+{
+    check(count <= DKIM_IDENTITIES_MAX);
+    if (header->is_cut)
+        return "the header is too large";
+    if (mail_header_find(header, BYTES("From"), header->count) < 0)
+        return "there is no From field";
+    for (size_t i = 0; i < count; i++) {
+        if (!is_dns_name(identities[i].domain))
+            return "the domain is not one";
+        if (!is_dns_name(identities[i].selector))
+            return "the selector is not one";
+    }
+    return NULL;
+}
+
+static const char *sign_all(const struct dkim_signer *signer, const struct mail_header *header,
+                            const struct dkim_identity *identities, size_t count, int64_t wall_ms,
+                            struct buf *out)
+{
+    struct field_index *index = field_index_new(header);
+    EVP_MD_CTX *signed_fields = EVP_MD_CTX_new(), *state = EVP_MD_CTX_new();
+    const char *reason = NULL;
+    struct buf names;
+
+    check(signed_fields != NULL && state != NULL);
+    check(EVP_DigestInit_ex2(signed_fields, dkim_sha256(), NULL) == 1);
+    buf_init(&names, buf_room(out));
+    if (list_names(header, &names))
+        signed_fields_put(index, buf_bytes(&names), NULL, signer->options.header_form,
+                          (struct canonical_sink){update, signed_fields});
+    else
+        reason = "no room for the signature";
+    for (size_t i = 0; i < count && reason == NULL; i++)
+        reason =
+            sign_one(signer, &identities[i], buf_bytes(&names), signed_fields, state, wall_ms, out);
+    buf_free(&names);
+    EVP_MD_CTX_free(signed_fields);
+    EVP_MD_CTX_free(state);
+    field_index_free(&index);
+    return reason;
+}
+
+bool dkim_sign(const struct dkim_signer *signer, const struct mail_header *header,
+               const struct dkim_identity *identities, size_t count, int64_t wall_ms,
+               struct buf *out, const char **reason_out)
+{
+    size_t before = buf_len(out);
+    const char *reason = judge(header, identities, count);
+
+    check(header->in_body);
+    if (reason == NULL)
+        reason = sign_all(signer, header, identities, count, wall_ms, out);
+    if (reason == NULL)
+        return true;
+    buf_truncate(out, before);
+    *reason_out = reason;
+    return false;
+}
