@@ -8,16 +8,16 @@
 static const struct {
     const char *name, *key_type;
 } algorithms[] = {
-    [DKIM_RSA_SHA256] = {"rsa-sha256", "rsa"},
-    [DKIM_ED25519_SHA256] = {"ed25519-sha256", "ed25519"},
+    [SIGNATURE_RSA_SHA256] = {"rsa-sha256", "rsa"},
+    [SIGNATURE_ED25519_SHA256] = {"ed25519-sha256", "ed25519"},
 };
 
-const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
+const char *signature_algorithm_name(enum signature_algorithm algorithm)
 {
     return algorithms[algorithm].name;
 }
 
-const char *dkim_algorithm_key_type(enum dkim_algorithm algorithm)
+const char *signature_key_type(enum signature_algorithm algorithm)
 {
     return algorithms[algorithm].key_type;
 }

@@ -7,14 +7,14 @@
 
 #include "base/bytes.h"
 
-enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256 };
+enum signature_algorithm { SIGNATURE_RSA_SHA256, SIGNATURE_ED25519_SHA256 };
 
 enum {
     DKIM_HASH_LEN = 32,
     DKIM_SIGNATURE_LEN_MAX = 1024, /* of RSA with 8,192 bits */
 };
 
-const char *dkim_algorithm_name(enum dkim_algorithm algorithm);     /* "rsa-sha256" */
-const char *dkim_algorithm_key_type(enum dkim_algorithm algorithm); /* k= of a key record: "rsa" */
+const char *signature_algorithm_name(enum signature_algorithm algorithm); /* "rsa-sha256" */
+const char *signature_key_type(enum signature_algorithm algorithm); /* k= of a key record: "rsa" */
 /* SHA-256 of the library, looked up once: by its name each use costs more than a short text. */
 const struct evp_md_st *dkim_sha256(void);

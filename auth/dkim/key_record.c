@@ -138,7 +138,7 @@ static const char *read_ed25519(struct bytes octets, struct dkim_public_key *out
     return out->pkey == NULL ? "its p= is not an Ed25519 key" : NULL;
 }
 
-static const char *read_key(struct bytes value, enum dkim_algorithm algorithm,
+static const char *read_key(struct bytes value, enum signature_algorithm algorithm,
                             struct dkim_public_key *out)
 {
     const char *reason = "its p= is not base64";
@@ -146,8 +146,8 @@ static const char *read_key(struct bytes value, enum dkim_algorithm algorithm,
 
     buf_init(&octets, KEY_RECORD_MAX);
     if (tag_base64(value, &octets))
-        reason = algorithm == DKIM_RSA_SHA256 ? read_rsa(buf_bytes(&octets), out)
-                                              : read_ed25519(buf_bytes(&octets), out);
+        reason = algorithm == SIGNATURE_RSA_SHA256 ? read_rsa(buf_bytes(&octets), out)
+                                                   : read_ed25519(buf_bytes(&octets), out);
     buf_free(&octets);
     if (reason == NULL)
         out->bits = (unsigned)EVP_PKEY_get_bits(out->pkey);
@@ -173,7 +173,7 @@ static bool has(const struct tag_list *list, struct bytes tag)
 }
 
 /* NULL, or why the record's key is not for this signature. */
-static const char *judge_tags(const struct tag_list *list, enum dkim_algorithm algorithm)
+static const char *judge_tags(const struct tag_list *list, enum signature_algorithm algorithm)
 {
     const struct tag *version = tag_list_find(list, BYTES("v"));
     struct bytes type = has(list, BYTES("k")) ? tag_list_value(list, BYTES("k")) : BYTES("rsa");
@@ -185,7 +185,7 @@ static const char *judge_tags(const struct tag_list *list, enum dkim_algorithm a
         return "the record has no p=";
     if (tag_list_value(list, BYTES("p")).len == 0)
         return "the key is revoked";
-    if (!bytes_equal(type, bytes_of(dkim_algorithm_key_type(algorithm))))
+    if (!bytes_equal(type, bytes_of(signature_key_type(algorithm))))
         return "the key is of another type";
     if (has(list, BYTES("h")) && !lists(list, BYTES("h"), BYTES("sha256")))
         return "the key is not for this hash";
@@ -195,7 +195,7 @@ static const char *judge_tags(const struct tag_list *list, enum dkim_algorithm a
     return NULL;
 }
 
-bool dkim_key_record_parse(struct bytes text, enum dkim_algorithm algorithm,
+bool dkim_key_record_parse(struct bytes text, enum signature_algorithm algorithm,
                            struct dkim_public_key *out, const char **reason_out)
 {
     struct dkim_public_key key = {0};
@@ -227,7 +227,7 @@ void dkim_public_key_free(struct dkim_public_key *key)
     key->pkey = NULL;
 }
 
-bool dkim_public_keys_read(const struct lookup_answer *answer, enum dkim_algorithm algorithm,
+bool dkim_public_keys_read(const struct lookup_answer *answer, enum signature_algorithm algorithm,
                            struct dkim_public_keys *out, const char **reason_out)
 {
     enum { RECORDS_MAX = 16 };
@@ -286,11 +286,11 @@ static bool verify_ed25519(EVP_PKEY *pkey, const uint8_t *digest, struct bytes s
     return is_good;
 }
 
-bool dkim_public_key_verify(const struct dkim_public_key *key, enum dkim_algorithm algorithm,
+bool dkim_public_key_verify(const struct dkim_public_key *key, enum signature_algorithm algorithm,
                             const uint8_t digest[static DKIM_HASH_LEN], struct bytes signature)
 {
-    bool is_good = algorithm == DKIM_RSA_SHA256 ? verify_rsa(key->pkey, digest, signature)
-                                                : verify_ed25519(key->pkey, digest, signature);
+    bool is_good = algorithm == SIGNATURE_RSA_SHA256 ? verify_rsa(key->pkey, digest, signature)
+                                                     : verify_ed25519(key->pkey, digest, signature);
 
     /* TLS on the same thread takes what is left in the library's queue for its own error. */
     ERR_clear_error();

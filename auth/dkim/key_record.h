@@ -29,16 +29,16 @@ struct dkim_public_keys {
 };
 
 /* One record. False, with a reason in words: not a key, revoked, of another type, unusable. */
-must_use bool dkim_key_record_parse(struct bytes text, enum dkim_algorithm algorithm,
+must_use bool dkim_key_record_parse(struct bytes text, enum signature_algorithm algorithm,
                                     struct dkim_public_key *out, const char **reason_out);
 void dkim_public_key_free(struct dkim_public_key *key);
 /* All usable keys among the records found; false, with the reason of the first, where none is. */
 must_use bool dkim_public_keys_read(const struct lookup_answer *answer,
-                                    enum dkim_algorithm algorithm, struct dkim_public_keys *out,
-                                    const char **reason_out);
+                                    enum signature_algorithm algorithm,
+                                    struct dkim_public_keys *out, const char **reason_out);
 void dkim_public_keys_free(struct dkim_public_keys *keys);
 /* Is it this key's signature of the SHA-256 `digest`? */
 must_use bool dkim_public_key_verify(const struct dkim_public_key *key,
-                                     enum dkim_algorithm algorithm,
+                                     enum signature_algorithm algorithm,
                                      const uint8_t digest[static DKIM_HASH_LEN],
                                      struct bytes signature);

@@ -14,7 +14,7 @@
 
 struct dkim_key {
     EVP_PKEY *pkey;
-    enum dkim_algorithm algorithm;
+    enum signature_algorithm algorithm;
     EVP_PKEY_CTX *rsa; /* or */
     EVP_MD_CTX *ed25519;
 };
@@ -28,7 +28,7 @@ static int no_password(char *buffer, int size, int is_write, void *context)
 
 static const char *prepare(struct dkim_key *key)
 {
-    if (key->algorithm == DKIM_ED25519_SHA256) {
+    if (key->algorithm == SIGNATURE_ED25519_SHA256) {
         key->ed25519 = EVP_MD_CTX_new();
         check(key->ed25519 != NULL);
         return EVP_DigestSignInit(key->ed25519, NULL, NULL, NULL, key->pkey) == 1
@@ -49,12 +49,12 @@ static const char *judge(struct dkim_key *key)
     unsigned bits = dkim_key_bits(key);
 
     if (EVP_PKEY_is_a(key->pkey, "ED25519")) {
-        key->algorithm = DKIM_ED25519_SHA256;
+        key->algorithm = SIGNATURE_ED25519_SHA256;
         return NULL;
     }
     if (!EVP_PKEY_is_a(key->pkey, "RSA"))
         return "neither an RSA nor an Ed25519 key";
-    key->algorithm = DKIM_RSA_SHA256;
+    key->algorithm = SIGNATURE_RSA_SHA256;
     if (bits < DKIM_RSA_BITS_MIN)
         return "an RSA key of less than 1024 bits";
     return bits > DKIM_RSA_BITS_MAX ? "an RSA key of more than 4096 bits" : NULL;
@@ -113,7 +113,7 @@ void dkim_key_free(struct dkim_key **key)
     *key = NULL;
 }
 
-enum dkim_algorithm dkim_key_algorithm(const struct dkim_key *key)
+enum signature_algorithm dkim_key_algorithm(const struct dkim_key *key)
 {
     return key->algorithm;
 }
@@ -129,7 +129,7 @@ bool dkim_key_public(const struct dkim_key *key, struct buf *out)
     size_t raw_len = sizeof(raw);
     uint8_t *der = NULL;
 
-    if (key->algorithm == DKIM_ED25519_SHA256) {
+    if (key->algorithm == SIGNATURE_ED25519_SHA256) {
         check(EVP_PKEY_get_raw_public_key(key->pkey, raw, &raw_len) == 1);
         return base64_write(bytes_range(raw, raw_len), out);
     }
@@ -142,7 +142,7 @@ bool dkim_key_public(const struct dkim_key *key, struct buf *out)
 
 static bool sign(struct dkim_key *key, const uint8_t *digest, uint8_t *to, size_t *len)
 {
-    if (key->algorithm == DKIM_RSA_SHA256)
+    if (key->algorithm == SIGNATURE_RSA_SHA256)
         return EVP_PKEY_sign(key->rsa, to, len, digest, DKIM_HASH_LEN) == 1;
     /* RFC 8463 section 3: Ed25519 over the SHA-256 digest. */
     if (EVP_DigestSign(key->ed25519, to, len, digest, DKIM_HASH_LEN) == 1)

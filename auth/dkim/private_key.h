@@ -21,7 +21,7 @@ struct dkim_key;
  * bits; at least 1024 are needed"), for what is no key of ours. */
 struct dkim_key *dkim_key_read(struct bytes pem, const char **reason_out);
 void dkim_key_free(struct dkim_key **key); /* wiped */
-enum dkim_algorithm dkim_key_algorithm(const struct dkim_key *key);
+enum signature_algorithm dkim_key_algorithm(const struct dkim_key *key);
 unsigned dkim_key_bits(const struct dkim_key *key);
 /* Appends the value of p=: base64 of SPKI (RSA) or of 32 octets (Ed25519). */
 must_use bool dkim_key_public(const struct dkim_key *key, struct buf *out);

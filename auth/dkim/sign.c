@@ -154,7 +154,7 @@ static void put_tags(struct folder *folder, const struct dkim_signer *signer,
     struct buf hash;
 
     fold_text(folder, BYTES("DKIM-Signature: v=1;"));
-    fold_tag(folder, "a=%s;", dkim_algorithm_name(dkim_key_algorithm(identity->key)));
+    fold_tag(folder, "a=%s;", signature_algorithm_name(dkim_key_algorithm(identity->key)));
     fold_tag(folder, "c=%s/%s;", canonical_form_name(options->header_form),
              canonical_form_name(options->body_form));
     fold_tag(folder, "d=%.*s;", BYTES_ARG(identity->domain));

@@ -65,10 +65,10 @@ static const char *read_version(struct reading *reading, struct bytes value)
 static const char *read_algorithm(struct reading *reading, struct bytes value)
 {
     reading->out->algorithm = tag_is_word(value) ? value : BYTES_NONE;
-    for (int i = DKIM_RSA_SHA256; i <= DKIM_ED25519_SHA256; i++) {
-        if (!bytes_equal(value, bytes_of(dkim_algorithm_name((enum dkim_algorithm)i))))
+    for (int i = SIGNATURE_RSA_SHA256; i <= SIGNATURE_ED25519_SHA256; i++) {
+        if (!bytes_equal(value, bytes_of(signature_algorithm_name((enum signature_algorithm)i))))
             continue;
-        reading->out->key_algorithm = (enum dkim_algorithm)i;
+        reading->out->key_algorithm = (enum signature_algorithm)i;
         return NULL;
     }
     return bytes_equal(value, BYTES("rsa-sha1")) ? "rsa-sha1 is not secure (RFC 8301)"

@@ -24,7 +24,7 @@ struct dkim_signature {
     struct bytes selector;  /* s= */
     struct bytes algorithm; /* a= as given */
     /* Only of one that is not refused. */
-    enum dkim_algorithm key_algorithm;
+    enum signature_algorithm key_algorithm;
     enum canonical_form header_form, body_form;
     struct bytes names;     /* h= */
     struct bytes identity;  /* i=, as given; empty without */

@@ -128,7 +128,7 @@ void signature_check_verify(struct signature_check *check,
     }
     check->key_bits = key->bits;
     check->is_testing = key->is_testing;
-    if (signature->key_algorithm == DKIM_RSA_SHA256 && key->bits < KEY_BITS_ACCEPTED)
+    if (signature->key_algorithm == SIGNATURE_RSA_SHA256 && key->bits < KEY_BITS_ACCEPTED)
         signature_check_settle(check, DKIM_POLICY, "its key is too short to prove anything");
     else
         signature_check_settle(check, DKIM_PASS, "it matches");
