@@ -40,6 +40,7 @@ struct spot {
 struct checking {
     struct spool_report report;
     void (*line)(void *context, const char *text);
+    void (*message)(void *context, struct message_id id, uint32_t recipients);
     void *context;
     unsigned shard;
     const struct segment_reader *segment;
@@ -381,6 +382,8 @@ static void free_known(void *context, struct map_node *node)
         say(c, "lost: shard=%02x id=%s recipients=%u what=\"its content is damaged; they bounce\"",
             c->shard, id, known->live_count);
     }
+    if (c->message != NULL && known->live_count > 0)
+        c->message(c->context, (struct message_id){known->id}, known->live_count);
     free(known);
 }
 
@@ -405,12 +408,10 @@ static void end_shard(void *context)
     c->spot_count = c->spot_capacity = 0;
 }
 
-int spool_check(const char *spool_directory, struct spool_report *report_out,
-                void (*line)(void *context, const char *text), void *context)
+static int check_all(const char *spool_directory, struct checking *c)
 {
-    struct checking c = {.line = line, .context = context};
     const struct spool_walk walk = {
-        .context = &c,
+        .context = c,
         .begin_shard = begin_shard,
         .end_shard = end_shard,
         .missing = on_missing,
@@ -423,9 +424,25 @@ int spool_check(const char *spool_directory, struct spool_report *report_out,
     };
 
     int error = spool_walk(spool_directory, &walk);
-    if (error == 0 && c.has_unknown)
-        error = -ENOTSUP;
+    return error == 0 && c->has_unknown ? -ENOTSUP : error;
+}
+
+int spool_check(const char *spool_directory, struct spool_report *report_out,
+                void (*line)(void *context, const char *text), void *context)
+{
+    struct checking c = {.line = line, .context = context};
+
+    int error = check_all(spool_directory, &c);
     if (error == 0)
         *report_out = c.report;
     return error;
+}
+
+int spool_unfinished(const char *spool_directory,
+                     void (*message)(void *context, struct message_id id, uint32_t recipients),
+                     void *context)
+{
+    struct checking c = {.message = message, .context = context};
+
+    return check_all(spool_directory, &c);
 }

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "base/buf.h"
+#include "event/event.h"
 
 struct spool_report {
     uint64_t shards, segments;
@@ -24,6 +24,12 @@ struct spool_report {
  * open; -ENOTSUP: a later format, or a record of a later version, which `line` is told of). */
 must_use int spool_check(const char *spool_directory, struct spool_report *report_out,
                          void (*line)(void *context, const char *text), void *context);
+/* Tells each message with unfinished recipients, and how many; in no order. 0 or -errno as
+ * spool_check(). */
+must_use int spool_unfinished(const char *spool_directory,
+                              void (*message)(void *context, struct message_id id,
+                                              uint32_t recipients),
+                              void *context);
 /* One JSON object a record, in the order of shards and segments; docs/events.md has its events. */
 must_use int spool_dump(const char *spool_directory, void (*line)(void *context, const char *text),
                         void *context);

@@ -127,6 +127,36 @@ static void command_queue_show(struct control_client *client, const json_t *requ
         queue_explain_unknown(client, id);
 }
 
+/* --- unfinished ------------------------------------------------------------------------------- */
+
+/* Who compares this with the event files reads these on until they hold all that had happened when
+ * the last line was made: up to `journals`, a position a shard. */
+static void command_queue_unfinished(struct control_client *client, const json_t *request)
+{
+    struct program *program = client->program;
+    struct queue_walk_result result = {0};
+    struct queue_filter everything = {0};
+    json_t *journals = json_array();
+
+    (void)request;
+    if (!control_walk_workers(client, &everything, QUEUE_UNFINISHED, NULL, 0, &result)) {
+        json_decref(journals);
+        return;
+    }
+    for (unsigned shard = 0; shard < program->shared.shard_count; shard++)
+        json_array_append_new(journals,
+                              json_pack("{s:i, s:I}", "shard", (int)shard, "position",
+                                        (json_int_t)publisher_pushed(program->shared.publisher,
+                                                                     shard)));
+    if (result.acted < result.matched) {
+        json_decref(journals);
+        control_fail(client, "no room to tell of every message");
+        return;
+    }
+    (void)control_line(client, json_pack("{s:b, s:I, s:o}", "done", 1, "recipients",
+                                         (json_int_t)result.acted, "journals", journals));
+}
+
 static const struct control_argument list_arguments[] = {
     CONTROL_FILTER_ARGUMENTS,
     {"older_than_s", CONTROL_NUMBER, "seconds since acceptance"},
@@ -158,6 +188,10 @@ const struct control_command control_queue_commands[] = {
      .run = command_queue_domains,
      .of_queue = true,
      .says = "A line for each domain with unfinished recipients."},
+    {.name = "queue.unfinished",
+     .run = command_queue_unfinished,
+     .of_queue = true,
+     .says = "A line for each message: how many of its recipients are unfinished."},
     {.name = "queue.show",
      .run = command_queue_show,
      .arguments = show_arguments,

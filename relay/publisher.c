@@ -33,6 +33,11 @@ void publisher_push(struct publisher *publisher, unsigned shard, uint64_t positi
     bell_ring_if_awaited(&publisher->bell);
 }
 
+uint64_t publisher_pushed(struct publisher *publisher, unsigned shard)
+{
+    return lane_pushed(lane_of(publisher, shard));
+}
+
 void publisher_attach(struct publisher *publisher, unsigned shard, publisher_passed_fn *passed,
                       void *context, uint64_t durable_position)
 {

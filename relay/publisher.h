@@ -39,6 +39,8 @@ void publisher_attach(struct publisher *publisher, unsigned shard, publisher_pas
  * Thread: the engine that owns the shard. */
 void publisher_push(struct publisher *publisher, unsigned shard, uint64_t position,
                     struct bytes records);
+/* The position up to which the shard was pushed, or durable when it was attached. Any thread. */
+uint64_t publisher_pushed(struct publisher *publisher, unsigned shard);
 /* Takes what was pushed, commits, ends the thread. What is not in the files at deadline_ms
  * (monotonic), because they cannot be written or there is so much of it, is left to the next start,
  * which continues from the journal. passed() is not called after. */

@@ -54,6 +54,14 @@ void lane_push(struct lane *lane, uint64_t position, struct bytes records)
     metric_add(METRIC_EVENTS_LAG_BYTES, (int64_t)records.len);
 }
 
+uint64_t lane_pushed(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    uint64_t position = lane->pushed_end;
+    pthread_mutex_unlock(&lane->lock);
+    return position;
+}
+
 void lane_attach(struct lane *lane, publisher_passed_fn *passed, void *context,
                  uint64_t durable_position)
 {

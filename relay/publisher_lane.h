@@ -55,6 +55,8 @@ void lane_free(struct lane *lane);
 
 /* Copies a run of whole records, or drops it where the hand-over has no room for it. */
 void lane_push(struct lane *lane, uint64_t position, struct bytes records);
+/* Where the last run ends, taken or dropped. Any thread. */
+uint64_t lane_pushed(struct lane *lane);
 /* Once: from here on passed() is called. Everything up to durable_position is as if dropped. */
 void lane_attach(struct lane *lane, publisher_passed_fn *passed, void *context,
                  uint64_t durable_position);

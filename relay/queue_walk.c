@@ -2,6 +2,7 @@
 #include "relay/queue_walk.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -112,6 +113,9 @@ static void act(struct queue_walk *walk, struct shard *shard, struct pending *pe
     case QUEUE_EXPLAIN:
         explain_pending(walk, pending, message);
         return;
+    case QUEUE_UNFINISHED:
+        check(false); /* tell_unfinished() */
+        return;
     case QUEUE_SURVEY:
         delivery_survey_add(walk->worker->delivery, pending, walk->survey);
         return;
@@ -152,12 +156,30 @@ static bool needs_envelope(const struct queue_walk *walk)
            queue_filter_needs_envelope(&walk->filter);
 }
 
+static void tell_unfinished(struct queue_walk *walk, const struct stub *stub)
+{
+    char id[MESSAGE_ID_TEXT_MAX];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < stub->recipient_count; i++)
+        count += stub->pendings[i].state != PENDING_FINAL;
+    walk->result.matched += count;
+    message_id_format(stub->id, id);
+    if (count > 0 &&
+        buf_printf(walk->out, "{\"id\":\"%s\",\"recipients\":%" PRIu32 "}\n", id, count))
+        walk->result.acted += count;
+}
+
 static void visit(void *context, struct shard *shard, struct stub *stub)
 {
     struct queue_walk *walk = context;
     bool matches = false;
 
     walk->result.visited++;
+    if (walk->action == QUEUE_UNFINISHED) {
+        tell_unfinished(walk, stub);
+        return;
+    }
     for (uint32_t i = 0; i < stub->recipient_count && !matches; i++)
         matches = queue_filter_matches_pending(&walk->filter, &stub->pendings[i]);
     if (!matches)

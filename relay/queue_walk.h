@@ -13,8 +13,9 @@
 enum queue_action {
     QUEUE_COUNT,
     QUEUE_LIST,
-    QUEUE_EXPLAIN, /* a JSON line each, without its address where the envelope cannot be read */
-    QUEUE_SURVEY,  /* into a struct delivery_survey */
+    QUEUE_EXPLAIN,    /* a JSON line each, without its address where the envelope cannot be read */
+    QUEUE_SURVEY,     /* into a struct delivery_survey */
+    QUEUE_UNFINISHED, /* a JSON line a message: how many of its recipients are; from memory */
     QUEUE_RETRY,
     QUEUE_CANCEL,
 };
@@ -36,7 +37,7 @@ struct queue_walk *queue_walk_create(struct worker *worker, const struct queue_f
 /* Where QUEUE_SURVEY counts; walks over several workers, one after the other, may share it. */
 void queue_walk_survey(struct queue_walk *walk, struct delivery_survey *survey);
 /* Runs one slice on the worker and waits for it; appends JSON lines to `out` (QUEUE_LIST,
- * QUEUE_EXPLAIN). False when the walk is over. */
+ * QUEUE_EXPLAIN, QUEUE_UNFINISHED). False when the walk is over. */
 bool queue_walk_slice(struct queue_walk *walk, struct buf *out);
 const struct queue_walk_result *queue_walk_result(const struct queue_walk *walk);
 void queue_walk_free(struct queue_walk **walk);

@@ -72,6 +72,10 @@ bool cli_option(struct cli *cli, struct cli_walk *walk);
 bool cli_value(struct cli *cli, struct cli_walk *walk, const char *name, const char **value_out);
 bool cli_flag(struct cli_walk *walk, const char *name, bool *flag_out);
 
+/* "2h" ago, or an RFC 3339 time; false after a complaint. */
+bool cli_since(const struct cli *cli, const char *text, int64_t *wall_ms_out);
+/* Whether a daemon answers in this state_dir; asks nothing and complains of nothing. */
+bool cli_is_served(const char *state_dir);
 /*
  * Sends a request to the daemon that serves the configuration's state_dir and hands every line to
  * `line` (NULL: print as they are). The "done" line is kept in *done_out, if wanted. An exit code;

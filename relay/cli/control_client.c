@@ -28,6 +28,15 @@ static int connect_daemon(const char *state_dir)
     return fd;
 }
 
+bool cli_is_served(const char *state_dir)
+{
+    int fd = connect_daemon(state_dir);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static bool send_request(int fd, json_t *request)
 {
     char *text = json_dumps(request, JSON_COMPACT);

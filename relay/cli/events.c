@@ -7,13 +7,13 @@
 #include "base/clock.h"
 #include "event/event.h"
 #include "event/event_tail.h"
+#include "relay/cli/audit.h"
 #include "relay/cli/cli.h"
 #include "relay/config_value.h"
 
 enum { FOLLOW_PAUSE_US = 200000, LINE_TEXT_MAX = 65536 };
 
-/* "2h" ago, or an RFC 3339 time. */
-static bool parse_since(const char *text, int64_t *wall_ms_out)
+bool cli_since(const struct cli *cli, const char *text, int64_t *wall_ms_out)
 {
     int64_t age_ms;
 
@@ -21,7 +21,13 @@ static bool parse_since(const char *text, int64_t *wall_ms_out)
         *wall_ms_out = clock_wall_ms() - age_ms;
         return true;
     }
-    return clock_parse_rfc3339(bytes_of(text), wall_ms_out);
+    if (clock_parse_rfc3339(bytes_of(text), wall_ms_out))
+        return true;
+    cli_misuse(cli,
+               "--since %s: expected an age such as 2h, or a time such as "
+               "2026-11-24T03:10:00Z",
+               text);
+    return false;
 }
 
 static void print_event(const struct cli *cli, struct bytes line, struct buf *text)
@@ -71,6 +77,8 @@ static int run_events(struct cli *cli)
     struct cli_walk walk = {0};
     struct event_tail *tail;
 
+    if (cli->argc > 1 && strcmp(cli->argv[1], "audit") == 0)
+        return cli_audit(cli);
     while (cli_option(cli, &walk)) {
         if (cli_flag(&walk, "--follow", &follow) || cli_value(cli, &walk, "--since", &since) ||
             cli_value(cli, &walk, "--id", &filter.id) ||
@@ -80,11 +88,8 @@ static int run_events(struct cli *cli)
     }
     if (walk.is_bad)
         return EXIT_USAGE;
-    if (since != NULL && !parse_since(since, &filter.since_ms))
-        return cli_misuse(cli,
-                          "--since %s: expected an age such as 2h, or a time such as "
-                          "2026-11-24T03:10:00Z",
-                          since);
+    if (since != NULL && !cli_since(cli, since, &filter.since_ms))
+        return EXIT_USAGE;
     if (filter.id != NULL && !is_message_id(filter.id))
         return cli_misuse(cli, "--id %s: expected 20 characters such as a3f100-5f3a9c1b2d4e7",
                           filter.id);
@@ -105,9 +110,13 @@ const struct cli_command cli_events = {
     "events",
     "what happened to mail: from the event files",
     "usage: ringpost [-c FILE] events [--follow] [--since TIME] [--id ID] [--recipient ADDRESS]\n"
-    "                [--json]\n\n"
+    "                [--json]\n"
+    "       ringpost [-c FILE] events audit [--since TIME] [--json]\n\n"
     "Prints events in the order they were written, as far back as they are kept. TIME is an age\n"
     "(90s, 30m, 4h, 2d) or an RFC 3339 time; ADDRESS may be @domain. --follow waits for more.\n"
-    "--json prints the records themselves; docs/events.md tells every key.\n",
+    "--json prints the records themselves; docs/events.md tells every key.\n\n"
+    "audit proves, message by message, that accepted = delivered + bounced + expired +\n"
+    "cancelled + suppressed + queued, from event files and spool, whether or not the daemon runs.\n"
+    "It names what does not add up, and ends with 1 then. --since: only messages accepted since.\n",
     run_events,
 };

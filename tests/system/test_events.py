@@ -60,3 +60,82 @@ def test_events_of_a_relay_are_as_the_schema_says(stage):
             continue
         assert f"session={event['client']['session']} " in relay.log.read_text()
         assert event["client"]["connected_time"] <= event["accepted_time"]
+
+
+def audit(relay, *options, code=0):
+    """The lines of an audit, the last one first."""
+    done = relay.cli("events", "audit", "--json", *options, check=False)
+    assert done.returncode == code, f"{done.returncode}\n{done.stdout}{done.stderr}"
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return lines[::-1]
+
+
+def start_mixed(stage, **settings):
+    """A relay whose mail ends in every way."""
+    ports = [stage.sink("--reject", f"rcpt:{what}").port
+             for what in ("550:0%", "550:50%", "451:100%")]
+    return stage.ringpost(
+        routes=", ".join(f'{{match: {name}.example, to: ["127.0.0.1:{port}"]}}'
+                         for name, port in zip(("good", "half", "slow"), ports)).join("[]"),
+        retry="{first: 1s, max: 1s, max_age: 1h}", **settings)
+
+
+def test_the_audit_adds_up_at_any_time_and_in_any_state(stage):
+    relay = start_mixed(stage, events="{file_size: 64KiB}")
+    ids = [relay.submit([f"a{i}@good.example", f"b{i}@half.example", f"c{i}@slow.example"])
+           for i in range(20)]
+    relay.wait_events(20, kind="deferred")
+    for _ in range(3):  # while attempts and retries go on
+        total = audit(relay)[0]
+        assert total["served"] and total["adds_up"] and total["total"]["queued"] > 0, total
+        assert total["messages"] + total["later_messages"] >= 20, total
+    relay.cli("queue", "cancel", ids[0])
+    relay.wait_events(1, kind="cancelled")
+    total, tenant = audit(relay)
+    assert tenant["tenant"] is None and tenant["cancelled"] == 1, tenant
+    relay.kill()
+    killed = audit(relay)[0]
+    assert not killed["served"] and killed["adds_up"] and killed["total"]["queued"] > 0, killed
+    assert "It adds up" in relay.cli("events", "audit").stdout
+    relay.start()
+    assert audit(relay)[0]["adds_up"]
+    parts.wait_for(lambda: relay.cli("queue", "cancel", "--domain", "*") and  # those not in attempts
+                   relay.status()["queue"]["recipients"] == 0, "an empty queue")
+    relay.stop()
+    total = audit(relay)[0]
+    assert total["total"]["queued"] == 0 and total["last_file"] > 1, total
+    assert audit(relay, "--since", "0s")[0]["messages"] == 0
+
+
+def test_the_audit_names_what_does_not_add_up(stage):
+    relay = start_mixed(stage)
+    ids = [relay.submit([f"a{i}@good.example", f"b{i}@slow.example"]) for i in range(3)]
+    relay.wait_events(3, kind="delivered")
+    relay.wait_events(6, kind="deferred")
+    relay.stop()
+    assert audit(relay)[0]["adds_up"]
+    file = relay.state_dir / "events" / "current.jsonl"
+    whole = file.read_text().splitlines(keepends=True)
+
+    def tamper(change):
+        """The audit of files that were changed in place: its problems by message."""
+        lines = [change(line, json.loads(line)) for line in whole]
+        size = sum(map(len, lines))
+        # The cursor says how long they are: the same length, with nothing in it.
+        file.write_text("".join(lines)[:-1] + " " * (sum(map(len, whole)) - size) + "\n")
+        found = audit(relay, code=1)
+        assert not found[0]["adds_up"]
+        return {line["id"]: line["problem"] for line in found if "problem" in line}
+
+    def without(kind, message):
+        return lambda line, event: "" if (event["kind"], event["id"]) == (kind, message) else line
+
+    assert "is missing" in tamper(without("delivered", ids[0]))[ids[0]]
+    assert list(tamper(without("delivered", ids[1]))) == [ids[1]]
+    assert "no accepted events" in tamper(without("accepted", ids[2]))[ids[2]]
+    changed = tamper(lambda line, event: line.replace('"deferred"', '"bounced"')
+                     if event["id"] == ids[0] else line)
+    assert "final events: bounced" in changed[ids[0]]
+    text = relay.cli("events", "audit", check=False)
+    assert text.returncode == 1 and f"id={ids[0]} " in text.stdout
+    assert "It does NOT add up" in text.stdout

@@ -1,0 +1,18 @@
+/*
+ * audit_report.h - what the audit found, for people and as JSON. Private to the audit.
+ */
+#pragma once
+
+#include "event/event_ledger.h"
+#include "relay/cli/cli.h"
+
+struct audit_facts {
+    struct ledger_totals totals;
+    uint64_t first_file, last_file;
+    uint64_t strange_lines; /* of the files, that are no events of ours */
+    uint64_t unreadable;    /* spots of the spool */
+    bool is_served;
+};
+
+/* EXIT_GOOD where all adds up, else EXIT_FAILED. */
+int audit_report(const struct cli *cli, struct ledger *ledger, const struct audit_facts *facts);
