@@ -62,7 +62,7 @@ void sasl_start(struct sasl *sasl, enum sasl_mechanism mechanism,
         keep(channel.end_point, sasl->end_point, sizeof(sasl->end_point));
     sasl->settings.fake_key = keep(settings->fake_key, sasl->fake_key, sizeof(sasl->fake_key));
     sasl->settings.nonce = keep(settings->nonce, sasl->nonce, sizeof(sasl->nonce));
-    buf_init(&sasl->challenge, SCRAM_TEXT_MAX);
+    buf_init(&sasl->challenge, SASL_CHALLENGE_MAX);
     buf_init(&sasl->binding, SCRAM_TEXT_MAX);
     buf_init(&sasl->transcript, SCRAM_TEXT_MAX);
 }
@@ -88,7 +88,7 @@ struct bytes sasl_user(const struct sasl *sasl)
 
 struct bytes sasl_secret(const struct sasl *sasl)
 {
-    return bytes_range(sasl->secret, sasl->secret_len);
+    return sasl->secret_len > 0 ? bytes_range(sasl->secret, sasl->secret_len) : BYTES_NONE;
 }
 
 /* The one door behind every step. */

@@ -37,6 +37,7 @@ must_use bool sasl_mechanism_find(struct bytes name, enum sasl_mechanism *mechan
 enum {
     SASL_SECRET_MAX = 255,    /* RFC 4616 section 2 */
     SASL_RESPONSE_MAX = 4096, /* no message of a client that is any good is longer */
+    SASL_CHALLENGE_MAX = 372, /* ours: in base64 it is a reply of 512 bytes */
     SASL_BINDING_MAX = 64,
     SASL_NONCE_MAX = 64,
 };
@@ -97,6 +98,6 @@ enum sasl_step sasl_answer_keys(struct sasl *sasl, const struct sasl_keys *keys)
 struct bytes sasl_challenge(const struct sasl *sasl); /* may be empty */
 /* Prepared (RFC 4013); of a client that did not prove it, before SASL_DONE. Empty: not known. */
 struct bytes sasl_user(const struct sasl *sasl);
-struct bytes sasl_secret(const struct sasl *sasl); /* with SASL_ASKS_SECRET */
+struct bytes sasl_secret(const struct sasl *sasl); /* with SASL_ASKS_SECRET; else ptr NULL */
 
 void sasl_end(struct sasl *sasl); /* wipes it and frees its buffers */

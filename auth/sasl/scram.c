@@ -9,7 +9,7 @@
 #include "auth/sasl/prepare.h"
 #include "base/base64.h"
 
-enum { CLIENT_NONCE_MAX = 512 };
+enum { CLIENT_NONCE_MAX = 240 };
 
 /* Takes what stands before the next comma, and that; the rest where there is none. */
 static struct bytes take_part(struct bytes *message)

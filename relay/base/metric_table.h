@@ -14,6 +14,7 @@ METRIC_COUNTER(SESSIONS_REFUSED, "ringpost_smtp_sessions_refused_total",
 METRIC_GAUGE(SMTPD_GREET, "ringpost_smtp_session_states{state=\"greet\"}",
              "SMTP server sessions by state")
 METRIC_GAUGE(SMTPD_COMMAND, "ringpost_smtp_session_states{state=\"command\"}", "")
+METRIC_GAUGE(SMTPD_AUTH, "ringpost_smtp_session_states{state=\"auth\"}", "")
 METRIC_GAUGE(SMTPD_CONTENT, "ringpost_smtp_session_states{state=\"content\"}", "")
 METRIC_GAUGE(SMTPD_ASKING, "ringpost_smtp_session_states{state=\"asking\"}", "")
 METRIC_GAUGE(SMTPD_CLOSING, "ringpost_smtp_session_states{state=\"closing\"}", "")

@@ -97,6 +97,23 @@ void conn_accept(struct conn *conn, struct engine *engine, int fd, conn_wake_fn 
     conn_start_receive(conn);
 }
 
+void conn_trust(struct conn *conn, const struct conn_settings *settings)
+{
+    uint32_t input_max = settings->input_max != 0 ? (uint32_t)settings->input_max : INPUT_MAX;
+    uint32_t output_max = settings->output_max != 0 ? (uint32_t)settings->output_max : OUTPUT_MAX;
+
+    check(conn->state == CONN_OPEN);
+    check(!settings->is_careful);
+    if (conn->is_careful) /* a receive under way is bounded as before; the next one is not */
+        conn->input.len_max += engine_buffers_size(conn->engine);
+    conn->is_careful = false;
+    if (input_max > conn->input_max) {
+        conn->input.len_max += input_max - conn->input_max;
+        conn->input_max = input_max;
+    }
+    conn->output_max = MAX(output_max, conn->output_max);
+}
+
 static int open_socket(struct conn *conn, const struct address *source)
 {
     int on = 1;

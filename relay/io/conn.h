@@ -155,6 +155,10 @@ uint64_t conn_output_begun(const struct conn *conn);
 /* Bytes allocated for its buffers, which are counted in base/budget.h. */
 size_t conn_memory(const struct conn *conn);
 
+/* Of an OPEN connection that was careful: it is not any more, its owner knows the peer now. What is
+ * larger than before of `settings` counts from here on. */
+void conn_trust(struct conn *conn, const struct conn_settings *settings);
+
 /* Stop and resume reading for a reason of the owner's. What arrives nevertheless is announced after
  * the resume; errors and the deadline at once. */
 void conn_pause(struct conn *conn);

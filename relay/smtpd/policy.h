@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "auth/sasl/sasl.h"
 #include "smtp/command.h"
 #include "smtp/content.h"
 #include "smtp/reply.h"
@@ -36,6 +37,13 @@ struct smtp_refused {
     struct smtp_concerned concerned; /* of MAIL or RCPT as far as it could be read */
 };
 
+/* A login under way, of whom: all as sasl_prepare() made it. */
+struct smtp_login {
+    enum sasl_mechanism mechanism;
+    struct bytes user;
+    struct bytes secret; /* ptr NULL: it is not told, the user's keys are wanted */
+};
+
 struct smtp_policy {
     /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. Sets
      * server->must_wait for a client that nobody vouches for, before it answers. */
@@ -56,6 +64,27 @@ struct smtp_policy {
      * (smtp_server_accepted()). */
     struct verdict (*content_end)(void *context, struct smtp_server *server,
                                   const struct dot_reader *reader);
+    /* Logins (RFC 4954); these five, or none of them.
+     * By which mechanisms this client may log in now, a bit 1 << enum sasl_mechanism for each. 0:
+     * by none, and *why_out is what it is told of that. */
+    unsigned (*mechanisms)(void *context, const struct smtp_server *server,
+                           struct verdict *why_out);
+    /* A login begins: 0 = go on by *settings_out, whose slices live until the next call. At once.
+     */
+    struct verdict (*login_begin)(void *context, struct smtp_server *server,
+                                  struct sasl_settings *settings_out);
+    /* Is that his secret? 0 = yes; 535 = no; any other reply ends the login, and says nothing of
+     * it. Where keys are wanted: 0 = go on, by what smtp_server_keys() was told before; who was
+     * told nothing has no such user. */
+    struct verdict (*login)(void *context, struct smtp_server *server,
+                            const struct smtp_login *login);
+    /* The login is right: 0 = the client is that user from now on; else so it ends. At once. */
+    struct verdict (*login_done)(void *context, struct smtp_server *server,
+                                 const struct smtp_login *login);
+    /* It is wrong: the reply to say, later if that is to take its time (then the reply is that of
+     * an answer that never comes). User may be empty. */
+    struct verdict (*login_failed)(void *context, struct smtp_server *server,
+                                   const struct smtp_login *login);
     /* The question that is open is over without an answer: its deadline passed, or the session
      * ends. Nothing waits for the answer any more. Comes before reset where both do. NULL: reset
      * tells the service all it has to know. */

@@ -2,9 +2,8 @@
  * server_parts.h - what the files of an SMTP server session share; nobody else includes it.
  *
  * smtp_server.c has the states, server_verbs.c takes commands, server_content.c takes content,
- * server_pace.c bounds the time that takes, server_question.c waits for the service's answers,
- * server_reply.c words the replies and keeps account of
- * what was refused.
+ * server_pace.c bounds the time that takes, server_auth.c takes logins, server_question.c waits for
+ * the service's answers, server_reply.c words the replies and keeps account of what was refused.
  */
 #pragma once
 
@@ -13,12 +12,13 @@
 enum {
     COMMAND_LINE_MAX = 2048,   /* with CRLF: RFC 5321 section 4.5.3.1.4's 512, and what SIZE, BODY,
                                 SMTPUTF8, DSN add (ORCPT alone 500 octets), as most servers take */
+    AUTH_LINE_MAX = 12288,     /* with CRLF: RFC 4954 section 4 */
     REPLY_ROOM = 1024,         /* no command's replies are longer, EHLO's and HELP's included */
     OUTPUT_MAX = 16384,        /* replies that wait for a peer to read them */
     SWALLOW_DEFAULT = 1 << 30, /* smtp_service.swallow_max */
     STRANGER_OUTPUT_MAX = 4096,
-    STRANGER_INPUT_MAX = 8192, /* commands; nobody takes mail from strangers */
-    STEPS_MAX = 256,           /* a turn: a group of commands, not a whole input full of them */
+    STRANGER_INPUT_MAX = AUTH_LINE_MAX, /* commands, logins; nobody takes mail from strangers */
+    STEPS_MAX = 256, /* a turn: a group of commands, not a whole input full of them */
 };
 
 static inline struct smtp_server *server_of(struct session *session)
@@ -69,6 +69,25 @@ struct verdict server_out_of_order(const struct smtp_server *server, unsigned ne
 enum step server_refuse_early(struct smtp_server *server);
 /* One more command that moves nothing; STEP_CLOSE when there were too many. */
 enum step server_count_idle(struct smtp_server *server);
+
+/* It must wait for a reply and has not: there is more in the input, or in the kernel. */
+bool server_talks_early(const struct smtp_server *server, bool has_more);
+/* A bare LF: what follows is not to be trusted. */
+enum step server_refuse_bare_lf(struct smtp_server *server);
+
+/* --- server_auth.c ---------------------------------------------------------------------------- */
+
+enum step handle_auth(struct smtp_server *server, struct bytes argument);
+enum step auth_step(struct session *session);
+/* A question of a login was answered. */
+enum step login_answered(struct smtp_server *server, const struct smtp_question *asked,
+                         struct verdict verdict);
+/* A line of a login that was too long has ended. */
+enum step login_line_too_long(struct smtp_server *server);
+/* The login under way, if there is one, is given up, and its secrets wiped. */
+void server_forget_login(struct smtp_server *server);
+/* By which mechanisms the client may log in now. */
+unsigned server_mechanisms(const struct smtp_server *server, struct verdict *why_out);
 
 /* --- server_content.c ------------------------------------------------------------------------- */
 

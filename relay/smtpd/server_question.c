@@ -54,6 +54,9 @@ static enum step go_on(struct smtp_server *server, const struct smtp_question *a
     switch ((enum smtp_question_kind)asked->kind) {
     case ASKS_CONNECTED:
         return connected_answered(server, verdict);
+    case ASKS_LOGIN:
+    case ASKS_LOGIN_FAILED:
+        return login_answered(server, asked, verdict);
     case ASKS_MAIL:
     case ASKS_RCPT:
     case ASKS_CONTENT_BEGIN:

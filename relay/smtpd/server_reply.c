@@ -92,8 +92,8 @@ static void count(struct smtp_server *server, enum smtp_verb verb, const struct 
                   struct smtp_concerned whom, struct bytes said)
 {
     static const char *const names[] = {
-        [SMTP_MAIL] = "MAIL", [SMTP_RCPT] = "RCPT",       [SMTP_DATA] = "DATA",
-        [SMTP_BDAT] = "BDAT", [SMTP_VERB_UNKNOWN] = NULL,
+        [SMTP_MAIL] = "MAIL", [SMTP_RCPT] = "RCPT", [SMTP_DATA] = "DATA",
+        [SMTP_BDAT] = "BDAT", [SMTP_AUTH] = "AUTH", [SMTP_VERB_UNKNOWN] = NULL,
     };
     const char *said_key = said.len > 0 ? " argument=" : "";
     struct pairs pairs = pairs_of(whom);
@@ -143,11 +143,29 @@ enum step server_reply_greeting(struct smtp_server *server)
     return STEP_AGAIN;
 }
 
-/* What is offered here is what works; STARTTLS and AUTH join when they do. */
+/* "250-AUTH" and the mechanisms, the best first; empty where the client cannot log in now. */
+static void put_mechanisms(const struct smtp_server *server, char *line, size_t size)
+{
+    unsigned mechanisms = server_mechanisms(server, NULL);
+    size_t len = 0;
+
+    line[0] = '\0';
+    if (mechanisms == 0)
+        return;
+    len = (size_t)snprintf(line, size, "250-AUTH");
+    for (unsigned i = 0; i < SASL_MECHANISM_COUNT; i++)
+        if ((mechanisms & (1U << i)) != 0)
+            len += (size_t)snprintf(line + len, size - len, " %s",
+                                    sasl_mechanism_name((enum sasl_mechanism)i));
+    snprintf(line + len, size - len, "\r\n");
+}
+
+/* What is offered here is what works. */
 enum step server_reply_ehlo(struct smtp_server *server)
 {
     const struct smtp_service *service = server->service;
     char limits[64] = "";
+    char mechanisms[96];
     size_t len = 0;
 
     /* RFC 9422 section 4: only the limits there are. */
@@ -161,6 +179,7 @@ enum step server_reply_ehlo(struct smtp_server *server)
                                 service->recipients_max);
     if (len > 0)
         snprintf(limits + len, sizeof(limits) - len, "\r\n");
+    put_mechanisms(server, mechanisms, sizeof(mechanisms));
     /* RFC 1870 section 4: 0 says that there is no fixed limit. */
     if (!conn_printf(&server->session.conn,
                      "250-%s\r\n"
@@ -171,8 +190,9 @@ enum step server_reply_ehlo(struct smtp_server *server)
                      "250-DSN\r\n"
                      "250-CHUNKING\r\n"
                      "%s"
+                     "%s"
                      "250 ENHANCEDSTATUSCODES\r\n",
-                     service->hostname, service->message_size_max, limits))
+                     service->hostname, service->message_size_max, limits, mechanisms))
         return STEP_CLOSE;
     return STEP_AGAIN;
 }

@@ -27,7 +27,6 @@ static enum step handle_help(struct smtp_server *server, struct bytes argument);
 static enum step handle_quit(struct smtp_server *server, struct bytes argument);
 static enum step handle_not_here(struct smtp_server *server, struct bytes argument);
 static enum step handle_unknown(struct smtp_server *server, struct bytes argument);
-static enum step refuse_bare_lf(struct smtp_server *server);
 static enum step skip_line(struct smtp_server *server);
 static enum step take_command(struct smtp_server *server, struct bytes line, bool has_more);
 static enum step mail_answered(struct smtp_server *server, const struct smtp_mail *mail,
@@ -51,7 +50,7 @@ static const struct verb verbs[] = {
     [SMTP_HELP] = {"HELP", 0, false, true, handle_help},
     [SMTP_QUIT] = {"QUIT", 0, true, false, handle_quit},
     [SMTP_STARTTLS] = {"STARTTLS", 0, false, true, handle_not_here},
-    [SMTP_AUTH] = {"AUTH", 0, false, true, handle_not_here},
+    [SMTP_AUTH] = {"AUTH", NEEDS_HELLO | NEEDS_NO_MAIL, false, true, handle_auth},
     [SMTP_VERB_UNKNOWN] = {"", 0, false, false, handle_unknown},
 };
 
@@ -66,11 +65,13 @@ enum step command_step(struct session *session)
         return STEP_WAIT; /* the peer does not read; its deadline runs */
     if (server->skips_line)
         return skip_line(server);
-    switch (smtp_line_take(&rest, COMMAND_LINE_MAX, &line)) {
+    bool is_login = bytes_starts_nocase(input, BYTES("AUTH "));
+    switch (smtp_line_take(&rest, is_login ? AUTH_LINE_MAX : COMMAND_LINE_MAX, &line)) {
     case SMTP_LINE_PARTIAL:
         return server->session.conn.eof ? STEP_CLOSE : STEP_WAIT;
     case SMTP_LINE_TOO_LONG:
         server->skips_line = true;
+        server->skips_login = is_login;
         return STEP_AGAIN;
     case SMTP_LINE_BARE:
         conn_consume(&server->session.conn, input.len - rest.len);
@@ -78,7 +79,7 @@ enum step command_step(struct session *session)
                              VERDICT(500, "5.5.2", "A bare CR or NUL stands in the command line",
                                      "bare-newline"));
     case SMTP_LINE_BARE_LF:
-        return refuse_bare_lf(server);
+        return server_refuse_bare_lf(server);
     case SMTP_LINE_WHOLE:
         break;
     }
@@ -92,7 +93,7 @@ enum step command_step(struct session *session)
 
 /* Who gets a LF into an address or a name of an application's makes it end its line there. What
  * follows is then that somebody's, not the application's: none of it is read as commands. */
-static enum step refuse_bare_lf(struct smtp_server *server)
+enum step server_refuse_bare_lf(struct smtp_server *server)
 {
     conn_consume(&server->session.conn, conn_input(&server->session.conn).len);
     (void)server_refuse(server, SMTP_VERB_UNKNOWN,
@@ -114,9 +115,11 @@ static enum step skip_line(struct smtp_server *server)
         return server->session.conn.eof ? STEP_CLOSE : STEP_WAIT;
     }
     if (lf == 0 || input.ptr[lf - 1] != '\r')
-        return refuse_bare_lf(server);
+        return server_refuse_bare_lf(server);
     conn_consume(&server->session.conn, lf + 1);
     server->skips_line = false;
+    if (server->skips_login)
+        return login_line_too_long(server);
     /* 5.5.6 looks fit but is registered for AUTH exchanges alone (RFC 4954 section 4). */
     return server_refuse(server, SMTP_VERB_UNKNOWN,
                          VERDICT(500, "5.5.2", "The command line is too long", "command-length"));
@@ -125,7 +128,8 @@ static enum step skip_line(struct smtp_server *server)
 /* Must a client read the answer before it sends more? RFC 2920 section 3.1. */
 static bool ends_group(const struct smtp_server *server, enum smtp_verb verb)
 {
-    return !server->is_esmtp || verb == SMTP_EHLO || verb == SMTP_HELO || verb == SMTP_DATA;
+    return !server->is_esmtp || verb == SMTP_EHLO || verb == SMTP_HELO || verb == SMTP_DATA ||
+           verb == SMTP_AUTH;
 }
 
 enum step server_refuse_early(struct smtp_server *server)
@@ -147,11 +151,15 @@ enum step server_count_idle(struct smtp_server *server)
                         "limits.idle_commands");
 }
 
+bool server_talks_early(const struct smtp_server *server, bool has_more)
+{
+    return server->must_wait && (has_more || conn_has_unread(&server->session.conn));
+}
+
 /* It has not waited for the answer to `verb`, and must have. */
 static bool talks_early(const struct smtp_server *server, enum smtp_verb verb, bool has_more)
 {
-    return server->must_wait && ends_group(server, verb) &&
-           (has_more || conn_has_unread(&server->session.conn));
+    return ends_group(server, verb) && server_talks_early(server, has_more);
 }
 
 static enum step take_command(struct smtp_server *server, struct bytes line, bool has_more)
@@ -267,7 +275,9 @@ static struct verdict judge_mail(const struct smtp_server *server, const struct 
 
     if (service->mails_max != 0 && server->mail_count >= service->mails_max)
         return VERDICT(452, "4.5.3", "Too many transactions in this session", "mails_max");
-    if (mail->has_auth) /* RFC 4954 section 5: only where AUTH is offered */
+    /* RFC 4954 section 5: only where AUTH is offered. Who vouches for whom is then our own matter,
+     * as it says: the value is as good as <>. */
+    if (mail->has_auth && !server->is_authenticated && server_mechanisms(server, NULL) == 0)
         return VERDICT(555, "5.5.4", "AUTH= is not offered here", "syntax");
     if (mail->reverse_path.text.len > 0 && mail->reverse_path.domain.len == 0)
         return VERDICT(553, "5.1.7", "The sender's address needs a domain", "syntax");
@@ -437,8 +447,9 @@ static enum step handle_vrfy(struct smtp_server *server, struct bytes argument)
 static enum step handle_help(struct smtp_server *server,
                              struct bytes argument __attribute__((unused)))
 {
-    return server_reply(server, 214, "2.0.0",
-                        "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321");
+    return server_reply(
+        server, 214, "2.0.0",
+        "EHLO HELO AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321");
 }
 
 static enum step handle_quit(struct smtp_server *server,

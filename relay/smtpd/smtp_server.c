@@ -17,8 +17,12 @@ static const struct session_state states[] = {
                       METRIC_SMTPD_GREET},
     /* RFC 5321 section 4.5.3.2.7; what a stop says there: section 3.8 */
     [SERVER_COMMAND] = {"command", 300, command_step,
-                        TO(SERVER_CONTENT) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), true,
-                        METRIC_SMTPD_COMMAND},
+                        TO(SERVER_AUTH) | TO(SERVER_CONTENT) | TO(SERVER_ASKING) |
+                            TO(SERVER_CLOSING),
+                        true, METRIC_SMTPD_COMMAND},
+    [SERVER_AUTH] = {"auth", 300, auth_step,
+                     TO(SERVER_COMMAND) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), true,
+                     METRIC_SMTPD_AUTH},
     /* RFC 5321 section 4.5.3.2.5, for every block that arrives */
     [SERVER_CONTENT] = {"content", 180, content_step,
                         TO(SERVER_COMMAND) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), false,
@@ -78,6 +82,7 @@ bool smtp_server_can_be_shed(const struct smtp_server *server)
         return false;
     case SERVER_GREET:
     case SERVER_COMMAND:
+    case SERVER_AUTH:
     case SERVER_CONTENT:
     case SERVER_STATE_COUNT:
         break;
@@ -136,7 +141,8 @@ static int64_t deadline_ms(const struct session *session)
 
     if (session->state == SERVER_ASKING)
         return server->question.due_ms - engine_now_ms(session->conn.engine);
-    if (session->state == SERVER_COMMAND && server->service->command_timeout_s != 0)
+    if ((session->state == SERVER_COMMAND || session->state == SERVER_AUTH) &&
+        server->service->command_timeout_s != 0)
         deadline_s = server->service->command_timeout_s;
     int64_t after_ms =
         session->state == SERVER_CONTENT ? server_block_ms(server) : (int64_t)deadline_s * 1000;
@@ -147,6 +153,8 @@ static enum step on_timeout(struct session *session)
 {
     struct smtp_server *server = server_of(session);
 
+    if (session->state == SERVER_ASKING && server->question.kind == ASKS_LOGIN_FAILED)
+        return server_overdue(server); /* as it was meant to */
     metric_inc(METRIC_SMTPD_TIMEOUTS);
     if (session->state == SERVER_ASKING)
         return server_overdue(server);
@@ -174,6 +182,7 @@ static void on_leave(struct session *session, enum session_leave why)
 static void on_ended(struct session *session)
 {
     server_cancel(server_of(session));
+    server_forget_login(server_of(session));
     server_reset(server_of(session));
 }
 

@@ -8,6 +8,7 @@
  *     |        | '-|----------------' |
  *     |        |   |                  |  answered later
  *     '--------+---+------ ASKING <---'
+ *   COMMAND <--> AUTH <--> ASKING: a challenge was said (334), and its response is waited for
  *   every state --> CLOSING: QUIT, 421, end of stream, error
  *
  * GREET asks the service and greets, COMMAND takes lines, CONTENT takes DATA or BDAT bytes. Every
@@ -16,6 +17,10 @@
  * waits in the connection's input meanwhile: nothing is read ahead beyond the connection's
  * input_max, and no command is taken while the replies that wait to be sent leave no room for
  * another one. Replies of a pipelined group leave in one send.
+ *
+ * Lines of a login (RFC 4954) may be 12,288 octets long, those of a client that nobody vouches for
+ * included. They hold secrets: nothing of them is logged or told. Who logged in is told from
+ * strangers no more, and gets the buffers of those who are known.
  *
  * Refused content is still read to its true end, so that no byte of it is taken for a command. A
  * session whose content held a bare CR or LF is over with the reply: its client and we may not
@@ -37,6 +42,7 @@ struct service;
 enum smtp_server_state {
     SERVER_GREET,
     SERVER_COMMAND,
+    SERVER_AUTH,
     SERVER_CONTENT,
     SERVER_ASKING,
     SERVER_CLOSING,
@@ -96,6 +102,8 @@ struct smtp_incoming {
 
 enum smtp_question_kind {
     ASKS_CONNECTED,
+    ASKS_LOGIN,
+    ASKS_LOGIN_FAILED,
     ASKS_MAIL,
     ASKS_RCPT,
     ASKS_CONTENT_BEGIN,
@@ -120,10 +128,13 @@ struct smtp_server {
     bool is_esmtp;    /* it was EHLO */
     bool is_stranger; /* set before the start: anybody may be behind it, so it gets small buffers */
     bool skips_line;  /* inside a line that was too long */
-    bool must_wait;   /* has neither logged in nor is it trusted: talking out of turn ends it */
+    bool skips_login; /* and that is one of a login */
+    bool is_authenticated; /* as the policy's login_done() was told */
+    bool must_wait; /* has neither logged in nor is it trusted: talking out of turn ends it */
     struct smtp_transaction transaction;
     struct smtp_incoming incoming;
     struct smtp_question question;
+    struct server_login *login; /* while one is under way */
     unsigned mail_count, error_count, command_count, idle_count;
     char ehlo[256]; /* what the client said it is; empty before */
 };
@@ -150,6 +161,8 @@ must_use struct verdict smtp_server_later(struct smtp_server *server, int64_t ti
  * server lives; policy->cancel tells of every question that ends without an answer. May be called
  * before the question has returned: strings live until then. */
 bool smtp_server_answer(struct smtp_server *server, uint64_t token, struct verdict verdict);
+/* From a login question that wants keys, or before it is answered: these are the user's. */
+void smtp_server_keys(struct smtp_server *server, const struct sasl_keys *keys);
 /* Answers content_end with "250 2.0.0 Ok: queued as <id>"; not from inside it. */
 bool smtp_server_accepted(struct smtp_server *server, uint64_t token, const char *id);
 /* Answers an fd that no session can be had for with 421, best effort, and closes it. `text` as a

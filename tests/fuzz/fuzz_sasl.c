@@ -28,7 +28,7 @@ static struct sasl_keys keys_of_pencil(void)
 /* What is out is text that a client can read, and never longer than promised. */
 static void check_challenge(struct bytes challenge)
 {
-    check(challenge.len <= 2 * SASL_RESPONSE_MAX);
+    check(challenge.len <= SASL_CHALLENGE_MAX);
     for (size_t i = 0; i < challenge.len; i++)
         check(challenge.ptr[i] >= 32 && challenge.ptr[i] != 127);
 }

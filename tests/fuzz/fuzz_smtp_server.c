@@ -29,10 +29,12 @@ enum {
     FEW_ERRORS = 8,
     SHORT_LINES = 16,
     STRICT = 32,
-    LATER = 64
+    LATER = 64,
+    LOGINS = 128
 };
 enum {
-    EVERY_QUESTION = 1 << ASKS_CONNECTED | 1 << ASKS_MAIL | 1 << ASKS_RCPT | 1 << ASKS_CONTENT_BEGIN
+    EVERY_QUESTION = 1 << ASKS_CONNECTED | 1 << ASKS_LOGIN | 1 << ASKS_LOGIN_FAILED |
+                     1 << ASKS_MAIL | 1 << ASKS_RCPT | 1 << ASKS_CONTENT_BEGIN
 };
 /* Turns without a question until none is to come, although the fake engine is late at times. */
 enum { QUIET_TURNS = 40 };
@@ -76,6 +78,9 @@ static void run_start(struct run *run, uint8_t choice, uint64_t seed, bool is_la
     run->stub.rules.rcpt_refused = "*bad*";
     run->stub.rules.answers_at_once = true;
     run->stub.rules.later = is_late ? EVERY_QUESTION : 0;
+    run->stub.rules.mechanisms = choice & LOGINS ? (1 << SASL_MECHANISM_COUNT) - 1 : 0;
+    run->stub.rules.user = "user";
+    run->stub.rules.secret = "pencil";
     check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     run->fd = fds[0];
     chat_stub_accept(&run->stub, fds[1]);

@@ -96,6 +96,8 @@ static bool parse_later(struct bytes text, unsigned *later_out)
         enum smtp_question_kind kind;
     } questions[] = {
         {BYTES("connected"), ASKS_CONNECTED},
+        {BYTES("login"), ASKS_LOGIN},
+        {BYTES("login_failed"), ASKS_LOGIN_FAILED},
         {BYTES("mail"), ASKS_MAIL},
         {BYTES("rcpt"), ASKS_RCPT},
         {BYTES("begin"), ASKS_CONTENT_BEGIN},
@@ -119,13 +121,78 @@ static bool parse_later(struct bytes text, unsigned *later_out)
     return true;
 }
 
+/* "user secret" */
+static bool parse_user(struct stub_service *service, struct bytes text)
+{
+    struct chat_stub_rules *rules = &service->stub.rules;
+    struct bytes user;
+
+    if (!bytes_take_until(&text, ' ', &user) || !arena_copy(&service->arena, user, &user) ||
+        !arena_copy(&service->arena, text, &text))
+        return false;
+    rules->user = (const char *)user.ptr;
+    rules->secret = (const char *)text.ptr;
+    return true;
+}
+
+/* "PLAIN LOGIN" */
+static bool parse_mechanisms(struct stub_service *service, struct bytes text)
+{
+    enum sasl_mechanism mechanism;
+    unsigned mechanisms = 0;
+
+    while (text.len > 0) {
+        struct bytes word;
+        if (!bytes_take_until(&text, ' ', &word)) {
+            word = text;
+            text = BYTES_NONE;
+        }
+        if (!sasl_mechanism_find(word, &mechanism))
+            return false;
+        mechanisms |= 1U << mechanism;
+    }
+    service->stub.rules.mechanisms = mechanisms;
+    return true;
+}
+
+static bool config_login(struct stub_service *service, struct bytes key, struct bytes value,
+                         bool *is_good_out)
+{
+    struct chat_stub_rules *rules = &service->stub.rules;
+    const struct {
+        struct bytes name;
+        struct verdict *verdict;
+    } verdicts[] = {
+        {BYTES("why_not"), &rules->why_not},           {BYTES("login"), &rules->login},
+        {BYTES("login_begin"), &rules->login_begin},   {BYTES("login_done"), &rules->login_done},
+        {BYTES("login_failed"), &rules->login_failed},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+        if (bytes_equal(key, verdicts[i].name)) {
+            *is_good_out = parse_verdict(service, value, verdicts[i].verdict);
+            return true;
+        }
+    }
+    if (bytes_equal(key, BYTES("auth")))
+        *is_good_out = parse_mechanisms(service, value);
+    else if (bytes_equal(key, BYTES("user")))
+        *is_good_out = parse_user(service, value);
+    else
+        return false;
+    return true;
+}
+
 static bool config(void *context, struct bytes key, struct bytes value)
 {
     struct stub_service *service = context;
     struct chat_stub_rules *rules = &service->stub.rules;
     struct bytes glob;
     uint64_t number;
+    bool is_good;
 
+    if (config_login(service, key, value, &is_good))
+        return is_good;
     if (bytes_equal(key, BYTES("connected")))
         return parse_verdict(service, value, &rules->connected);
     if (bytes_equal(key, BYTES("mail")))

@@ -23,6 +23,8 @@ static struct stub_session *session_of(struct smtp_server *server)
     return container_of(server, struct stub_session, server);
 }
 
+enum { SALT_LEN = 16 };
+
 static const struct verdict overdue = {451, "4.3.0", "The stub took too long", "stub-late", false};
 
 /* Asks for time if the rules want it for such a question; else `verdict`. */
@@ -126,6 +128,94 @@ static size_t on_room(void *context, struct smtp_server *server __attribute__((u
     return stub->rules.room;
 }
 
+static unsigned on_mechanisms(void *context, const struct smtp_server *server,
+                              struct verdict *why_out)
+{
+    const struct chat_stub *stub = context;
+
+    (void)server;
+    if (stub->rules.why_not.code != 0)
+        *why_out = stub->rules.why_not;
+    return stub->rules.why_not.code != 0 ? 0 : stub->rules.mechanisms;
+}
+
+static struct verdict on_login_begin(void *context, struct smtp_server *server,
+                                     struct sasl_settings *settings_out)
+{
+    const struct chat_stub *stub = context;
+
+    check(!server->is_authenticated);
+    check(!session_of(server)->is_in_transaction);
+    *settings_out = (struct sasl_settings){
+        .fake_key = BYTES("0123456789abcdef0123456789abcdef"),
+        .fake_salt_len = SALT_LEN,
+        .fake_iterations = SASL_ITERATIONS_MIN,
+        /* RFC 7677 section 3's */
+        .nonce = BYTES("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"),
+    };
+    return stub->rules.login_begin;
+}
+
+static bool is_user(const struct chat_stub *stub, const struct smtp_login *login)
+{
+    return stub->rules.user != NULL && bytes_equal(login->user, bytes_of(stub->rules.user));
+}
+
+static void give_keys(struct chat_stub *stub, struct smtp_server *server)
+{
+    static const uint8_t salt[SALT_LEN] = {0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e,
+                                           0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81};
+    struct sasl_keys keys;
+
+    check(sasl_keys_derive(bytes_of(stub->rules.secret), bytes_range(salt, sizeof(salt)),
+                           SASL_ITERATIONS_MIN, &keys));
+    smtp_server_keys(server, &keys);
+}
+
+static struct verdict on_login(void *context, struct smtp_server *server,
+                               const struct smtp_login *login)
+{
+    static const struct verdict wrong = {535, "5.7.8", "Wrong", "stub", false};
+    struct chat_stub *stub = context;
+    bool is_right = is_user(stub, login);
+
+    if (stub->facts != NULL)
+        chat_fact(stub->facts, "login %s %.*s", sasl_mechanism_name(login->mechanism),
+                  BYTES_ARG(login->user));
+    if (login->secret.ptr == NULL && is_right)
+        give_keys(stub, server);
+    if (login->secret.ptr != NULL)
+        is_right = is_right && bytes_equal(login->secret, bytes_of(stub->rules.secret));
+    struct verdict verdict = is_right || login->secret.ptr == NULL ? stub->rules.login : wrong;
+    session_of(server)->verdict = verdict;
+    return answer_now_or_later(stub, session_of(server), ASKS_LOGIN, verdict);
+}
+
+static struct verdict on_login_done(void *context, struct smtp_server *server,
+                                    const struct smtp_login *login)
+{
+    struct chat_stub *stub = context;
+
+    check(is_user(stub, login));
+    check(!server->is_authenticated);
+    if (stub->facts != NULL)
+        chat_fact(stub->facts, "login_done %.*s", BYTES_ARG(login->user));
+    return stub->rules.login_done;
+}
+
+static struct verdict on_login_failed(void *context, struct smtp_server *server,
+                                      const struct smtp_login *login)
+{
+    static const struct verdict failed = {535, "5.7.8", "Authentication failed", "stub", false};
+    struct chat_stub *stub = context;
+    struct verdict verdict = stub->rules.login_failed.code != 0 ? stub->rules.login_failed : failed;
+
+    if (stub->facts != NULL)
+        chat_fact(stub->facts, "login_failed %.*s", BYTES_ARG(login->user));
+    session_of(server)->verdict = verdict;
+    return answer_now_or_later(stub, session_of(server), ASKS_LOGIN_FAILED, verdict);
+}
+
 static void on_content(void *context, struct smtp_server *server, struct bytes run)
 {
     struct chat_stub *stub = context;
@@ -203,6 +293,8 @@ static void on_cancel(void *context, struct smtp_server *server)
 {
     static const char *const names[] = {
         [ASKS_CONNECTED] = "connected",
+        [ASKS_LOGIN] = "login",
+        [ASKS_LOGIN_FAILED] = "login_failed",
         [ASKS_MAIL] = "mail",
         [ASKS_RCPT] = "rcpt",
         [ASKS_CONTENT_BEGIN] = "begin",
@@ -288,6 +380,11 @@ static const struct smtp_policy policy = {
     .content_room = on_room,
     .content = on_content,
     .content_end = on_end,
+    .mechanisms = on_mechanisms,
+    .login_begin = on_login_begin,
+    .login = on_login,
+    .login_done = on_login_done,
+    .login_failed = on_login_failed,
     .cancel = on_cancel,
     .reset = on_reset,
     .concerned = on_concerned,
@@ -372,6 +469,8 @@ static struct verdict verdict_of(const struct chat_stub *stub, const struct stub
         return stub->rules.connected;
     case ASKS_MAIL:
         return stub->rules.mail;
+    case ASKS_LOGIN:
+    case ASKS_LOGIN_FAILED:
     case ASKS_RCPT:
         return session->verdict;
     case ASKS_CONTENT_BEGIN:

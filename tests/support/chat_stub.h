@@ -1,9 +1,10 @@
 /*
  * chat_stub.h - a service of no use but to test SMTP sessions: it takes what it is told to take.
  *
- * It records what it is asked as facts: "connected", "mail a@b size=..", "rcpt ..", "begin",
- * "message from=.. to=a,b size=..", "content ..", "refused 552 5.3.4 rule=.. verb=MAIL address=..",
- * "cancel mail", "reset", "closed". Sessions are a slab's, which AddressSanitizer knows of.
+ * It records what it is asked as facts: "connected", "login PLAIN user", "login_done user",
+ * "login_failed user", "mail a@b size=..", "rcpt ..", "begin", "message from=.. to=a,b size=..",
+ * "content ..", "refused 552 5.3.4 rule=.. verb=MAIL address=..", "cancel mail", "reset", "closed".
+ * Sessions are a slab's, which AddressSanitizer knows of.
  */
 #pragma once
 
@@ -19,7 +20,11 @@ struct chat_stub_rules {
     size_t room;              /* bytes taken until chat_stub_room() is called again */
     bool holds_commits;       /* answered by chat_stub_release() */
     bool must_wait;           /* clients are nobody's */
-    bool answers_at_once;     /* from inside content_end, else at the end of the turn */
+    /* Logins; mechanisms 0 where why_not.code is: refused so; both 0: AUTH is not known. */
+    unsigned mechanisms; /* 1 << enum sasl_mechanism */
+    struct verdict why_not, login, login_begin, login_done, login_failed; /* failed.code 0: 535 */
+    const char *user, *secret; /* who is right; NULL: nobody */
+    bool answers_at_once;      /* from inside content_end, else at the end of the turn */
 };
 
 struct chat_stub {

@@ -293,8 +293,7 @@ TEST(drawing_and_enum_name_the_same_states)
             word++;
         struct bytes name = bytes_slice(drawing, at, word - at);
         at = MAX(word, at + 1);
-        /* Verbs and reply codes are drawn in capitals as well. */
-        if (name.len < 5)
+        if (name.len < 4)
             continue;
         bool is_state = false;
         for (unsigned i = 0; i < SERVER_STATE_COUNT; i++) {
@@ -303,7 +302,8 @@ TEST(drawing_and_enum_name_the_same_states)
                 is_state = true;
             }
         }
-        if (!is_state)
+        /* Verbs are drawn in capitals as well. */
+        if (!is_state && name.len > 4)
             fail_msg("\"%.*s\" is drawn and no state", BYTES_ARG(name));
     }
     for (unsigned i = 0; i < SERVER_STATE_COUNT; i++)
