@@ -56,3 +56,9 @@ def test_suite(program):
     count, found = failures(program, checks.SUITES / "spf" / "rfc7208-tests.yml")
     assert count == 203
     assert not found, "\n".join(found)
+
+
+def test_ours(program):
+    count, found = failures(program, OURS)
+    assert count > 100
+    assert not found, "\n".join(found)
