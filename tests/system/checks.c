@@ -44,9 +44,9 @@ struct bytes checks_word(struct bytes *rest)
     return word;
 }
 
-static unsigned digit(uint8_t c)
+static int digit(uint8_t c)
 {
-    return byte_is_digit(c) ? c - '0' : byte_lower(c) - 'a' + 10u;
+    return byte_is_digit(c) ? c - '0' : byte_lower(c) - 'a' + 10;
 }
 
 struct bytes checks_hex(struct bytes word)
