@@ -3,13 +3,11 @@
 
 #include <openssl/evp.h>
 
+#include "auth/dkim/folder.h"
 #include "auth/dkim/signed_fields.h"
 #include "base/base64.h"
 
-enum {
-    COLUMNS = 76, /* RFC 5322 section 2.1.1 asks for at most 78 */
-    DNS_NAME_MAX = 253,
-};
+enum { DNS_NAME_MAX = 253 };
 
 /* Over-signed: named once more than they are there, so that none can be added. */
 static const char *const over_signed[] = {
@@ -35,69 +33,6 @@ static const char *const signed_if_there[] = {
     "List-Subscribe", "List-Post",  "List-Owner",          "List-Archive", "Feedback-ID",
 };
 
-/* Text of a field; a word that goes beyond COLUMNS begins a line of its own. */
-struct folder {
-    struct buf *out;
-    size_t column;
-    bool is_full;
-};
-
-static void fold_text(struct folder *folder, struct bytes text)
-{
-    folder->is_full = folder->is_full || !buf_append(folder->out, text);
-    folder->column += text.len;
-}
-
-static void fold(struct folder *folder)
-{
-    fold_text(folder, BYTES("\r\n\t"));
-    folder->column = 1;
-}
-
-/* Behind a space. */
-static void fold_word(struct folder *folder, struct bytes word)
-{
-    if (folder->column + 1 + word.len > COLUMNS)
-        fold(folder);
-    else
-        fold_text(folder, BYTES(" "));
-    fold_text(folder, word);
-}
-
-/* Directly behind what came before. */
-static void fold_part(struct folder *folder, struct bytes part)
-{
-    if (folder->column + part.len > COLUMNS)
-        fold(folder);
-    fold_text(folder, part);
-}
-
-__attribute__((format(printf, 2, 3))) static void fold_tag(struct folder *folder,
-                                                           const char *format, ...)
-{
-    char text[2 * DNS_NAME_MAX];
-    va_list args;
-
-    va_start(args, format);
-    int len = vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    check(len > 0 && (size_t)len < sizeof(text));
-    fold_word(folder, bytes_range(text, (size_t)len));
-}
-
-/* Base64 may be cut anywhere. */
-static void fold_anywhere(struct folder *folder, struct bytes text)
-{
-    while (text.len > 0) {
-        if (folder->column >= COLUMNS)
-            fold(folder);
-        struct bytes part = bytes_slice(text, 0, COLUMNS - folder->column);
-
-        fold_text(folder, part);
-        text = bytes_slice(text, part.len, text.len);
-    }
-}
-
 void dkim_signer_init(struct dkim_signer *signer, const struct dkim_signer_options *options,
                       struct body_hashes *hashes)
 {
@@ -116,8 +51,7 @@ static bool put_name(struct buf *names, const char *name, size_t count)
     return fits;
 }
 
-/* The value of h=. */
-static bool list_names(const struct mail_header *header, struct buf *names)
+bool dkim_signed_names(const struct mail_header *header, struct buf *names)
 {
     bool fits = true;
 
@@ -132,15 +66,9 @@ static bool list_names(const struct mail_header *header, struct buf *names)
 
 static void put_names(struct folder *folder, struct bytes names)
 {
-    struct bytes name;
-
-    fold_word(folder, BYTES("h="));
-    while (bytes_take_until(&names, ':', &name)) {
-        name.len++; /* its colon */
-        fold_part(folder, name);
-    }
-    fold_part(folder, names);
-    fold_text(folder, BYTES(";"));
+    folder_word(folder, BYTES("h="));
+    folder_names(folder, names);
+    folder_text(folder, BYTES(";"));
 }
 
 /* All but what b= says. */
@@ -153,21 +81,21 @@ static void put_tags(struct folder *folder, const struct dkim_signer *signer,
     uint8_t text[64];
     struct buf hash;
 
-    fold_text(folder, BYTES("DKIM-Signature: v=1;"));
-    fold_tag(folder, "a=%s;", signature_algorithm_name(dkim_key_algorithm(identity->key)));
-    fold_tag(folder, "c=%s/%s;", canonical_form_name(options->header_form),
-             canonical_form_name(options->body_form));
-    fold_tag(folder, "d=%.*s;", BYTES_ARG(identity->domain));
-    fold_tag(folder, "s=%.*s;", BYTES_ARG(identity->selector));
-    fold_tag(folder, "t=%lld;", (long long)(wall_ms / 1000));
+    folder_text(folder, BYTES("DKIM-Signature: v=1;"));
+    folder_tag(folder, "a=%s;", signature_algorithm_name(dkim_key_algorithm(identity->key)));
+    folder_tag(folder, "c=%s/%s;", canonical_form_name(options->header_form),
+               canonical_form_name(options->body_form));
+    folder_tag(folder, "d=%.*s;", BYTES_ARG(identity->domain));
+    folder_tag(folder, "s=%.*s;", BYTES_ARG(identity->selector));
+    folder_tag(folder, "t=%lld;", (long long)(wall_ms / 1000));
     if (options->lifetime_s > 0)
-        fold_tag(folder, "x=%lld;", (long long)(wall_ms / 1000) + options->lifetime_s);
+        folder_tag(folder, "x=%lld;", (long long)(wall_ms / 1000) + options->lifetime_s);
     put_names(folder, names);
     buf_init(&hash, sizeof(text));
     check(base64_write(digest, &hash));
-    fold_tag(folder, "bh=%.*s;", BYTES_ARG(buf_bytes(&hash)));
+    folder_tag(folder, "bh=%.*s;", BYTES_ARG(buf_bytes(&hash)));
     buf_free(&hash);
-    fold_word(folder, BYTES("b="));
+    folder_word(folder, BYTES("b="));
 }
 
 static void update(void *context, struct bytes run)
@@ -212,8 +140,8 @@ static const char *sign_one(const struct dkim_signer *signer, const struct dkim_
         reason = "the key does not sign";
     else
         check(base64_write(buf_bytes(&octets), &text));
-    fold_anywhere(&folder, buf_bytes(&text));
-    fold_text(&folder, BYTES("\r\n"));
+    folder_anywhere(&folder, buf_bytes(&text));
+    folder_text(&folder, BYTES("\r\n"));
     if (reason == NULL && folder.is_full)
         reason = "no room for the signature";
     buf_free(&octets);
@@ -221,7 +149,7 @@ static const char *sign_one(const struct dkim_signer *signer, const struct dkim_
     return reason;
 }
 
-static bool is_dns_name(struct bytes name)
+bool dkim_is_dns_name(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++)
         if (!byte_is_alnum(name.ptr[i]) && name.ptr[i] != '-' && name.ptr[i] != '_' &&
@@ -239,9 +167,9 @@ static const char *judge(const struct mail_header *header, const struct dkim_ide
     if (mail_header_find(header, BYTES("From"), header->count) < 0)
         return "there is no From field";
     for (size_t i = 0; i < count; i++) {
-        if (!is_dns_name(identities[i].domain))
+        if (!dkim_is_dns_name(identities[i].domain))
             return "the domain is not one";
-        if (!is_dns_name(identities[i].selector))
+        if (!dkim_is_dns_name(identities[i].selector))
             return "the selector is not one";
     }
     return NULL;
@@ -259,7 +187,7 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
     check(signed_fields != NULL && state != NULL);
     check(EVP_DigestInit_ex2(signed_fields, dkim_sha256(), NULL) == 1);
     buf_init(&names, buf_room(out));
-    if (list_names(header, &names))
+    if (dkim_signed_names(header, &names))
         signed_fields_put(index, buf_bytes(&names), NULL, signer->options.header_form,
                           (struct canonical_sink){update, signed_fields});
     else
