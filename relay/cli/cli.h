@@ -28,7 +28,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_status, cli_queue,
-    cli_events, cli_send, cli_spool;
+    cli_events, cli_send, cli_sign, cli_spool;
 
 int cli_main(int argc, char **argv);
 

@@ -1,0 +1,276 @@
+/* sign.c - ringpost sign: a message with its DKIM signatures. Nothing of it needs a daemon. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "relay/cli/cli.h"
+#include "relay/cli/sign_keys.h"
+#include "smtp/address.h"
+
+enum {
+    MESSAGE_MAX = 256 << 20,
+    FIELDS_MAX = 256 << 10, /* what is put before the message */
+    PIECE = 64 << 10,
+};
+
+struct signing {
+    struct cli *cli;
+    const char *domain, *canonicalization, *expires, *file;
+    const char *selectors[DKIM_IDENTITIES_MAX], *paths[DKIM_IDENTITIES_MAX];
+    size_t selector_count, path_count;
+    struct dkim_signer_options options;
+    struct arena arena;
+    struct sign_keys keys;
+    struct buf content, fields;
+    struct mail_header header;
+    struct bytes message; /* of the content, behind what an mbox file puts before it */
+};
+
+/* As it goes over the wire: a LF alone is a line's end of a text file, and the last line has one. */
+static bool append_lines(struct buf *content, struct bytes piece)
+{
+    uint8_t last = buf_len(content) == 0 ? 0 : buf_bytes(content).ptr[buf_len(content) - 1];
+    size_t at = 0;
+
+    while (at < piece.len) {
+        size_t end = bytes_find(piece, '\n', at);
+        struct bytes line = bytes_slice(piece, at, end - at);
+
+        if (!buf_append(content, line))
+            return false;
+        last = line.len > 0 ? line.ptr[line.len - 1] : last;
+        if (end < piece.len && !buf_append(content, last == '\r' ? BYTES("\n") : BYTES("\r\n")))
+            return false;
+        last = end < piece.len ? '\n' : last;
+        at = end + 1;
+    }
+    return true;
+}
+
+static int read_content(struct signing *s)
+{
+    static uint8_t piece[PIECE];
+    FILE *file = strcmp(s->file, "-") == 0 ? stdin : fopen(s->file, "re");
+    bool fits = true;
+    size_t got;
+
+    if (file == NULL)
+        return cli_fail(EXIT_FAILED, "%s: %s", s->file, strerror(errno));
+    while (fits && (got = fread(piece, 1, sizeof(piece), file)) > 0)
+        fits = append_lines(&s->content, bytes_range(piece, got));
+    bool is_bad = ferror(file) != 0;
+    int error = errno;
+    if (file != stdin)
+        fclose(file);
+    if (is_bad)
+        return cli_fail(EXIT_FAILED, "%s: %s", s->file, strerror(error));
+    struct bytes all = buf_bytes(&s->content);
+    if (fits && all.len > 0 && all.ptr[all.len - 1] != '\n')
+        fits = buf_append(&s->content, BYTES("\r\n"));
+    return fits ? EXIT_GOOD : cli_fail(EXIT_FAILED, "%s: larger than 256 MiB", s->file);
+}
+
+/* The content from its first field on; the header ended in an empty line or with the content. */
+static struct bytes message_of(const struct signing *s, size_t body_len, bool has_body)
+{
+    struct bytes all = buf_bytes(&s->content);
+    size_t len = body_len + (has_body ? 2 : 0);
+
+    for (size_t i = 0; i < s->header.count; i++)
+        len += s->header.fields[i].raw.len;
+    return bytes_slice(all, all.len - len, len);
+}
+
+static int sign_content(struct signing *s)
+{
+    struct bytes body = buf_bytes(&s->content);
+    bool has_body = mail_header_feed(&s->header, &body);
+    struct body_hashes hashes;
+    struct dkim_signer signer;
+    const char *reason;
+
+    mail_header_finish(&s->header);
+    if (s->header.missing_separator)
+        return cli_fail(EXIT_FAILED, "%s: a line before the empty one is no header field", s->file);
+    body_hashes_init(&hashes);
+    dkim_signer_init(&signer, &s->options, &hashes);
+    body_hashes_feed(&hashes, body);
+    body_hashes_finish(&hashes);
+    bool is_good = dkim_sign(&signer, &s->header, s->keys.identities, s->keys.count,
+                             clock_wall_ms(), &s->fields, &reason);
+
+    body_hashes_free(&hashes);
+    if (!is_good)
+        return cli_fail(EXIT_FAILED, "%s: %s", s->file, reason);
+    s->message = message_of(s, body.len, has_body);
+    return EXIT_GOOD;
+}
+
+/* The fields one by one: --json has no room for a message of any bytes. */
+static json_t *describe(const struct signing *s)
+{
+    json_t *list = json_array();
+    struct bytes rest = buf_bytes(&s->fields);
+
+    for (size_t i = 0; i < s->keys.count; i++) {
+        const struct dkim_identity *identity = &s->keys.identities[i];
+        size_t end = bytes_find_bytes(rest, BYTES("\r\nDKIM-Signature:"), 0);
+        struct bytes field = bytes_slice(rest, 0, end < rest.len ? end + 2 : rest.len);
+
+        rest = bytes_slice(rest, field.len, rest.len);
+        field.len -= 2;
+        json_array_append_new(list,
+                              json_pack("{s:o,s:s,s:o}", "selector", json_text(identity->selector),
+                                        "algorithm",
+                                        signature_algorithm_name(dkim_key_algorithm(identity->key)),
+                                        "field", json_text(field)));
+    }
+    return json_pack("{s:o,s:o}", "domain", json_text(s->keys.identities[0].domain), "signatures",
+                     list);
+}
+
+static int print_message(const struct signing *s)
+{
+    struct bytes fields = buf_bytes(&s->fields);
+
+    if (s->cli->json) {
+        cli_print_json(describe(s));
+        return EXIT_GOOD;
+    }
+    bool is_good = fwrite(fields.ptr, 1, fields.len, stdout) == fields.len &&
+                   (s->message.len == 0 ||
+                    fwrite(s->message.ptr, 1, s->message.len, stdout) == s->message.len) &&
+                   fflush(stdout) == 0;
+    return is_good ? EXIT_GOOD : cli_fail(EXIT_FAILED, "writing: %s", strerror(errno));
+}
+
+static bool read_forms(struct signing *s)
+{
+    struct bytes body = bytes_of(s->canonicalization), header;
+
+    return bytes_take_until(&body, '/', &header) &&
+           canonical_form_parse(header, &s->options.header_form) &&
+           canonical_form_parse(body, &s->options.body_form);
+}
+
+/* The seconds of x= behind t=. */
+static bool read_lifetime(struct signing *s)
+{
+    uint64_t seconds;
+
+    if (!bytes_to_u64(bytes_of(s->expires), &seconds) || seconds == 0 || seconds > UINT32_MAX)
+        return false;
+    s->options.lifetime_s = (uint32_t)seconds;
+    return true;
+}
+
+static int check_arguments(struct signing *s)
+{
+    if (s->domain == NULL)
+        return cli_misuse(s->cli, "no domain; --domain NAME is needed");
+    if (s->file == NULL)
+        return cli_misuse(s->cli, "no message; a FILE is needed, or - for stdin");
+    if (s->path_count == 0)
+        return cli_misuse(s->cli, "no key; --selector NAME --key FILE is needed");
+    if (s->selector_count != s->path_count)
+        return cli_misuse(s->cli, "each --key FILE needs its --selector NAME");
+    if (s->canonicalization != NULL && !read_forms(s))
+        return cli_misuse(s->cli,
+                          "--canonicalization %s: expected HEADER/BODY, each relaxed or simple",
+                          s->canonicalization);
+    if (s->expires != NULL && !read_lifetime(s))
+        return cli_misuse(s->cli, "--expires %s: expected a number of seconds", s->expires);
+    return EXIT_GOOD;
+}
+
+static int load_keys(struct signing *s)
+{
+    struct bytes domain;
+    int code = EXIT_GOOD;
+
+    if (!smtp_domain_normalise(&s->arena, bytes_of(s->domain), &domain) || domain.ptr[0] == '[')
+        return cli_misuse(s->cli, "--domain %s: not a domain name", s->domain);
+    for (size_t i = 0; i < s->path_count && code == EXIT_GOOD; i++)
+        code = sign_keys_add(&s->keys, domain, bytes_of(s->selectors[i]), s->paths[i]);
+    return code;
+}
+
+/* An option of which there may be several. */
+static bool take_several(struct cli *cli, struct cli_walk *walk, const char *name,
+                         const char *values[static DKIM_IDENTITIES_MAX], size_t *count)
+{
+    const char *value = NULL;
+
+    if (!cli_value(cli, walk, name, &value))
+        return false;
+    if (value != NULL && *count == DKIM_IDENTITIES_MAX) {
+        cli_misuse(cli, "more than %d times %s", DKIM_IDENTITIES_MAX, name);
+        walk->is_bad = true;
+    } else if (value != NULL) {
+        values[(*count)++] = value;
+    }
+    return true;
+}
+
+static int read_arguments(struct signing *s)
+{
+    struct cli_walk walk = {0};
+
+    while (cli_option(s->cli, &walk)) {
+        if (walk.word != NULL && s->file == NULL)
+            s->file = walk.word;
+        else if (walk.word != NULL ||
+                 (!cli_value(s->cli, &walk, "--domain", &s->domain) &&
+                  !take_several(s->cli, &walk, "--selector", s->selectors, &s->selector_count) &&
+                  !take_several(s->cli, &walk, "--key", s->paths, &s->path_count) &&
+                  !cli_value(s->cli, &walk, "--canonicalization", &s->canonicalization) &&
+                  !cli_value(s->cli, &walk, "--expires", &s->expires)))
+            return cli_misuse(s->cli, "unknown argument %s",
+                              walk.name != NULL ? walk.name : walk.word);
+    }
+    return walk.is_bad ? EXIT_USAGE : check_arguments(s);
+}
+
+static int run_sign(struct cli *cli)
+{
+    struct signing *s = calloc(1, sizeof(*s));
+
+    check(s != NULL);
+    s->cli = cli;
+    s->options = DKIM_SIGNER_DEFAULTS;
+    arena_init(&s->arena, 4 * SMTP_DOMAIN_MAX);
+    buf_init(&s->content, MESSAGE_MAX);
+    buf_init(&s->fields, FIELDS_MAX);
+    mail_header_init(&s->header, MAIL_HEADER_SIZE_MAX, MAIL_HEADER_FIELDS_MAX);
+    int code = read_arguments(s);
+    if (code == EXIT_GOOD)
+        code = load_keys(s);
+    if (code == EXIT_GOOD)
+        code = read_content(s);
+    if (code == EXIT_GOOD)
+        code = sign_content(s);
+    if (code == EXIT_GOOD)
+        code = print_message(s);
+    mail_header_free(&s->header);
+    sign_keys_free(&s->keys);
+    buf_free(&s->fields);
+    buf_free(&s->content);
+    arena_free(&s->arena);
+    free(s);
+    return code;
+}
+
+const struct cli_command cli_sign = {
+    "sign",
+    "sign a message with DKIM keys",
+    "usage: ringpost sign --domain NAME --selector NAME --key FILE\n"
+    "                [--selector NAME --key FILE ...] [--canonicalization HEADER/BODY]\n"
+    "                [--expires SECONDS] [--json] FILE|-\n\n"
+    "Prints the message with a DKIM-Signature for each key before it; lines end in CRLF, whatever\n"
+    "they ended in. A key is an unencrypted PEM file: RSA of 1024 to 4096 bits, or Ed25519. Both\n"
+    "parts of the message are signed relaxed, or as --canonicalization says (simple, relaxed). With\n"
+    "--json only the signatures are printed.\n",
+    run_sign,
+};
