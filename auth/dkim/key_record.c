@@ -51,10 +51,11 @@ static bool take_integer(struct bytes *input, struct bytes *number_out)
 
     if (!take_der(input, DER_INTEGER, &number) || number.len == 0 || number.ptr[0] >= 0x80)
         return false;
-    if (number.ptr[0] == 0)
+    if (number.ptr[0] == 0) {
+        if (number.len == 1 || number.ptr[1] < 0x80)
+            return false;
         number = bytes_slice(number, 1, number.len);
-    if (number.len == 0 || number.ptr[0] == 0)
-        return false;
+    }
     *number_out = number;
     return true;
 }

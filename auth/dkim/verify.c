@@ -153,7 +153,7 @@ static struct bytes tell_reason(struct dkim_verifier *verifier, const struct ent
     struct bytes reason = bytes_of(entry->check.reason);
     struct bytes longer;
 
-    if (verdict->body_is_partial &&
+    if (verdict->body_is_partial && verdict->result != DKIM_FAIL &&
         arena_printf(&verifier->arena, &longer,
                      "%s, and %llu of the %llu octets of the body are signed (l=)%s",
                      entry->check.reason, (unsigned long long)verdict->body_signed,
