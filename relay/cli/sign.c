@@ -28,7 +28,7 @@ struct signing {
     struct bytes message; /* of the content, behind what an mbox file puts before it */
 };
 
-/* As it goes over the wire: a LF alone is a line's end of a text file, and the last line has one. */
+/* As it goes over the wire: a LF alone is the end of a text file's line. */
 static bool append_lines(struct buf *content, struct bytes piece)
 {
     uint8_t last = buf_len(content) == 0 ? 0 : buf_bytes(content).ptr[buf_len(content) - 1];
@@ -270,7 +270,7 @@ const struct cli_command cli_sign = {
     "                [--expires SECONDS] [--json] FILE|-\n\n"
     "Prints the message with a DKIM-Signature for each key before it; lines end in CRLF, whatever\n"
     "they ended in. A key is an unencrypted PEM file: RSA of 1024 to 4096 bits, or Ed25519. Both\n"
-    "parts of the message are signed relaxed, or as --canonicalization says (simple, relaxed). With\n"
-    "--json only the signatures are printed.\n",
+    "parts of the message are signed relaxed, or as --canonicalization says (simple, relaxed).\n"
+    "--expires puts an end to the signatures. With --json only these are printed.\n",
     run_sign,
 };
