@@ -1,7 +1,7 @@
 /* client.c - names of the client, confirmed one by one, and only those that matter. */
 #include "auth/spf/client.h"
 
-#include <string.h>
+#include "auth/client_address.h"
 
 static bool is_same(struct bytes name, struct bytes domain)
 {
@@ -44,30 +44,13 @@ static enum client_answer find(struct spf_check *check, struct bytes domain,
 
 static bool ask_names(struct spf_check *check)
 {
-    char name[sizeof(check->dotted) + sizeof(".in-addr.arpa")];
+    char name[CLIENT_REVERSE_MAX];
+    struct bytes address = bytes_range(check->address, check->is_ip6 ? 16 : 4);
 
     if (check->client.is_asked)
         return false;
     check->client.is_asked = true;
-    /* The nibbles stand reversed in the name, and in order in %{i}. */
-    size_t len = 0;
-    size_t end = strnlen(check->dotted, sizeof(check->dotted));
-
-    while (end > 0) {
-        size_t at = end;
-
-        while (at > 0 && check->dotted[at - 1] != '.')
-            at--;
-        for (size_t i = at; i < end; i++)
-            name[len++] = check->dotted[i];
-        name[len++] = '.';
-        end = at > 0 ? at - 1 : 0;
-    }
-    struct bytes zone = check->is_ip6 ? BYTES("ip6.arpa") : BYTES("in-addr.arpa");
-
-    for (size_t i = 0; i < zone.len; i++)
-        name[len++] = (char)zone.ptr[i];
-    machine_ask(check, ASKED_CLIENT_NAMES, LOOKUP_PTR, bytes_range(name, len));
+    machine_ask(check, ASKED_CLIENT_NAMES, LOOKUP_PTR, client_address_reverse(address, name));
     return true;
 }
 

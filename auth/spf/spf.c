@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/client_address.h"
 #include "auth/spf/answer.h"
 #include "auth/spf/client.h"
 #include "auth/spf/target.h"
@@ -25,12 +26,10 @@ const char *spf_verdict_name(enum spf_verdict verdict)
 /* The address in its three forms; false when there is none. */
 static bool set_address(struct spf_check *check, struct bytes address)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     static const char nibbles[] = "0123456789ABCDEF";
 
-    if (address.len == 16 && memcmp(address.ptr, mapped, sizeof(mapped)) == 0)
-        address = bytes_slice(address, sizeof(mapped), 4); /* section 5: considered an IPv4 one */
-    if (address.len != 4 && address.len != 16)
+    address = client_address_plain(address);
+    if (address.len == 0)
         return false;
     memcpy(check->address, address.ptr, address.len);
     check->is_ip6 = address.len == 16;

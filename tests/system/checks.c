@@ -3,6 +3,7 @@
  * is DNS. tests/system/checks.py speaks with it.
  *
  *   > spf mail|helo ADDRESS HELO MAIL-FROM RECEIVER TIME
+ *   > iprev ADDRESS
  *   < ask TXT NAME
  *   > found PREFERENCE:TEXT ...     or no-data, no-name, failed
  *   < done VERDICT ...
@@ -20,6 +21,7 @@ static const struct {
     void (*run)(struct bytes arguments);
 } commands[] = {
     {"spf", checks_spf},
+    {"iprev", checks_iprev},
 };
 
 static struct bytes read_line(void)

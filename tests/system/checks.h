@@ -17,3 +17,4 @@ const struct lookup_answer *checks_ask(const struct lookup *lookup);
 
 /* The commands. */
 void checks_spf(struct bytes arguments);
+void checks_iprev(struct bytes arguments);

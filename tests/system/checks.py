@@ -118,3 +118,8 @@ class Checks:
         result = {name: unword(text).decode("latin-1") for name, text in zip(names, words[1:])}
         numbers = dict(zip(["terms", "voids", "questions"], map(int, words[6:])))
         return {"result": words[0], "asked": asked} | result | numbers
+
+    def iprev(self, zone, host):
+        address = ipaddress.ip_address(host).packed if host else b""
+        words, asked = self.run(f"iprev {word(address)}", zone)
+        return {"result": words[0], "name": unword(words[1]).decode(), "asked": asked}
