@@ -3,6 +3,8 @@
  * is DNS. tests/system/checks.py speaks with it.
  *
  *   > spf mail|helo ADDRESS HELO MAIL-FROM RECEIVER TIME
+ *   > arc MESSAGE TIME
+ *   > seal MESSAGE DOMAIN SELECTOR KEY RESULTS STATUS NAMES flat|folded TIME
  *   > iprev ADDRESS
  *   < ask TXT NAME
  *   > found PREFERENCE:TEXT ...     or no-data, no-name, failed
@@ -21,6 +23,8 @@ static const struct {
     void (*run)(struct bytes arguments);
 } commands[] = {
     {"spf", checks_spf},
+    {"arc", checks_arc},
+    {"seal", checks_seal},
     {"iprev", checks_iprev},
 };
 

@@ -119,6 +119,20 @@ class Checks:
         numbers = dict(zip(["terms", "voids", "questions"], map(int, words[6:])))
         return {"result": words[0], "asked": asked} | result | numbers
 
+    def arc(self, zone, message, time):
+        words, asked = self.run(f"arc {word(message)} {time}", zone)
+        texts = [unword(text) for text in words[1:4]]
+        return {"result": words[0], "asked": asked, "chain": texts[0].decode(),
+                "reason": texts[1].decode(), "results": texts[2], "count": int(words[4]),
+                "oldest_pass": int(words[5]), "is_temporary": words[6] == "1"}
+
+    def seal(self, message, domain, selector, key, results, status, names, time, is_flat=False):
+        """The word for what was done, the fields, and the reason where nothing was."""
+        fields = [message, domain, selector, key, results, status, names]
+        words, _ = self.run(" ".join(["seal", *map(word, fields), "flat" if is_flat else "folded",
+                                      str(time)]), None)
+        return words[0], unword(words[1]), unword(words[2]).decode()
+
     def iprev(self, zone, host):
         address = ipaddress.ip_address(host).packed if host else b""
         words, asked = self.run(f"iprev {word(address)}", zone)
