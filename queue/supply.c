@@ -190,7 +190,8 @@ void supply_close_segment(struct shard *shard, struct segment *segment)
 
 bool supply_is_low(const struct shard *shard)
 {
-    return shard->space != NULL && atomic_load(&shard->space->is_low);
+    return shard->space != NULL &&
+           (atomic_load(&shard->space->is_low) || atomic_load(&shard->space->sinks_are_full));
 }
 
 bool shard_is_full(const struct shard *shard)

@@ -14,6 +14,8 @@
 #include "dns/resolver.h"
 #include "queue/shard.h"
 #include "relay/config_key.h"
+#include "sink/kafka.h"
+#include "sink/sinks.h"
 #include "submission/submission.h"
 
 enum config_service { SERVICE_SUBMISSION };
@@ -38,6 +40,25 @@ struct config_events {
     unsigned file_age_s;
     unsigned retention_s;
     uint64_t retention_bytes;
+    uint64_t sink_budget; /* of files that sinks still need */
+    int sink_full;        /* enum sinks_full */
+};
+
+struct config_kafka {
+    bool is_given;
+    size_t broker_count;
+    const char **brokers;
+    const char *topic;
+    enum {
+        CONFIG_KAFKA_NONE,
+        CONFIG_KAFKA_LZ4,
+        CONFIG_KAFKA_ZSTD,
+        CONFIG_KAFKA_SNAPPY,
+        CONFIG_KAFKA_GZIP
+    } compression;
+    size_t option_count;
+    struct config_option *options;
+    struct kafka_settings settings; /* of all this */
 };
 
 struct config {
@@ -67,6 +88,8 @@ struct config {
     struct delivery_settings delivery;
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;
+    struct config_kafka kafka;
+    struct sinks_settings sinks; /* of events and kafka */
     bool has_metrics;
     struct address metrics_address;
     enum { CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG } log_target;

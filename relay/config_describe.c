@@ -75,6 +75,7 @@ const char *config_kind_name(const struct config_key *key)
         [CONFIG_SECTION] = "section",
         [CONFIG_PART] = "section",
         [CONFIG_LIST] = "list",
+        [CONFIG_OPTIONS] = "mapping",
     };
 
     return names[key->kind];
@@ -98,6 +99,8 @@ static const char *said_bounds(const struct config_key *key, char text[static CO
 
     if (key->kind == CONFIG_LIST)
         return list_bounds(key, text);
+    if (key->kind == CONFIG_OPTIONS)
+        return "";
     if (key->kind == CONFIG_NAME && key->names[1] == NULL)
         return "";
     if (key->kind == CONFIG_NAME)

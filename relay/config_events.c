@@ -1,6 +1,9 @@
 /* config_events.c - how large and old event files become. */
 #include "relay/config_wings.h"
 
+/* In the order of enum sinks_full. */
+static const char *const sink_full_names[] = {"gap", "refuse", NULL};
+
 static const struct config_key section_keys[] = {
     {.name = "file_size",
      .kind = CONFIG_SIZE,
@@ -30,6 +33,19 @@ static const struct config_key section_keys[] = {
      .min = 1 << 20,
      .needs_restart = true,
      .says = "The oldest event files are removed while all take more than this."},
+    {.name = "sink_budget",
+     .kind = CONFIG_SIZE,
+     .at = AT(events.sink_budget),
+     .standard = "16GiB",
+     .min = 1 << 20,
+     .says = "Closed event files that a sink still needs stay beyond the retention, up to this."},
+    {.name = "sink_full",
+     .kind = CONFIG_NAME,
+     .at = AT(events.sink_full),
+     .names = sink_full_names,
+     .standard = "gap",
+     .says = "Beyond sink_budget: leave the oldest out and tell the sink how many, or refuse new "
+             "mail with 452."},
     {.kind = CONFIG_END},
 };
 

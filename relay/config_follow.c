@@ -40,6 +40,7 @@ static bool scalar_is_equal(const struct config_key *key, const void *a, const v
     case CONFIG_SECTION:
     case CONFIG_PART:
     case CONFIG_LIST:
+    case CONFIG_OPTIONS:
         break;
     }
     check(false); /* no scalar */
@@ -101,6 +102,8 @@ static bool field_differs(char *path, const struct config_key *key, const void *
     if (key->kind == CONFIG_SECTION)
         return keys_differ(path, key->keys, config_const_at(old, key->at),
                            config_const_at(next, key->at), all);
+    if (key->kind == CONFIG_OPTIONS)
+        return false; /* none of those there are needs a restart */
     if (key->kind == CONFIG_LIST)
         return list_differs(path, key, old, next, all);
     return all &&

@@ -39,12 +39,19 @@ enum config_kind {
     CONFIG_SECTION,      /* a mapping of `keys`; a struct, or nothing: they are of the same one */
     CONFIG_PART,         /* no key of its own: `keys` stand in the mapping that the row is in */
     CONFIG_LIST,         /* T *, and how many in count_at; `item` tells of T */
+    CONFIG_OPTIONS,      /* struct config_option *, and how many in count_at: any keys */
 };
 
 /* A field of the struct that a table of rows is for. Size 0: none. */
 struct config_place {
     unsigned offset, size;
 };
+
+/* What CONFIG_OPTIONS reads. */
+struct config_option {
+    const char *name, *value;
+};
+enum { CONFIG_OPTION_WHY_MAX = 512 };
 
 #define CONFIG_PLACE(type, member) \
     { \
@@ -64,14 +71,16 @@ struct config_key {
     const char *expected;     /* what errors say of it; NULL: what they say of its kind */
     const char *const *names; /* CONFIG_NAME; ends with NULL */
     bool (*is_valid)(struct bytes text); /* CONFIG_TEXT; no NUL is in it */
-    unsigned port;                       /* CONFIG_ADDRESS: if none is written; 0: one must be */
-    bool is_required;                    /* in each item of the list that it is in */
-    bool is_unique;                      /* CONFIG_TEXT: no two items of the list have the same */
-    bool needs_restart;                  /* a reload that changes it is refused whole */
+    /* CONFIG_OPTIONS: else a sentence in `why`. */
+    bool (*option_is_good)(const struct config_option *option, char why[CONFIG_OPTION_WHY_MAX]);
+    unsigned port;      /* CONFIG_ADDRESS: if none is written; 0: one must be */
+    bool is_required;   /* in each item of the list that it is in */
+    bool is_unique;     /* CONFIG_TEXT: no two items of the list have the same */
+    bool needs_restart; /* a reload that changes it is refused whole */
     bool in_starter;
     struct config_place given_at;  /* bool: the key is in the file */
     struct config_place text_at;   /* const char *: CONFIG_ADDRESS as it is written */
-    struct config_place count_at;  /* CONFIG_LIST: size_t */
+    struct config_place count_at;  /* CONFIG_LIST, CONFIG_OPTIONS: size_t */
     struct config_place base_at;   /* CONFIG_LIST: what each item starts as. It is read first */
     const struct config_key *item; /* CONFIG_LIST: a row without a name; at.size is T's */
     const struct config_key *keys; /* CONFIG_SECTION, CONFIG_PART; ends with CONFIG_END */

@@ -229,6 +229,68 @@ static void read_list(struct config_reader *reader, const struct config_key *key
     memcpy(config_at(object, key->count_at), &count, sizeof(count));
 }
 
+static bool is_repeated(const struct config_reader *reader, const yaml_node_t *mapping,
+                        const yaml_node_pair_t *pair, struct bytes name);
+
+/* NULs end nothing: whoever gets the text as a string would see less than was checked. */
+static bool is_string(struct bytes text)
+{
+    return text.len > 0 && bytes_find(text, '\0', 0) == text.len;
+}
+
+static void read_option(struct config_reader *reader, const struct config_key *key,
+                        const yaml_node_t *mapping, yaml_node_pair_t *pair,
+                        struct config_option *out)
+{
+    yaml_node_t *name = yaml_document_get_node(reader->document, pair->key);
+    yaml_node_t *value = yaml_document_get_node(reader->document, pair->value);
+    char why[CONFIG_OPTION_WHY_MAX] = "";
+
+    if (name->type != YAML_SCALAR_NODE || !is_string(node_text(name))) {
+        config_error(reader, name, "%s found; expected a name", node_said(name));
+        return;
+    }
+    size_t outer_len = path_enter_key(reader, node_text(name));
+    if (value->type != YAML_SCALAR_NODE || !is_string(node_text(value))) {
+        config_error(reader, value, "%s found; expected a value", node_said(value));
+    } else if (is_repeated(reader, mapping, pair, node_text(name))) {
+        config_error(reader, name, "given twice");
+    } else {
+        *out = (struct config_option){config_string(reader, node_text(name)),
+                                      config_string(reader, node_text(value))};
+        if (!is_over(reader) && key->option_is_good != NULL && !key->option_is_good(out, why))
+            config_error(reader, value, "%s", why);
+    }
+    path_leave(reader, outer_len);
+}
+
+static void read_options(struct config_reader *reader, const struct config_key *key,
+                         yaml_node_t *node, void *object)
+{
+    struct config_option *options;
+    size_t at = 0;
+
+    check(key->at.size == sizeof(options) && key->count_at.size == sizeof(size_t));
+    if (node->type != YAML_MAPPING_NODE) {
+        config_error(reader, node, "%s found; expected a mapping of keys", node_said(node));
+        return;
+    }
+    size_t count = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
+    if (count > key->max) {
+        config_error(reader, node, "%zu found; expected at most %llu", count,
+                     (unsigned long long)key->max);
+        return;
+    }
+    options = config_alloc(reader, (count + 1) * sizeof(*options));
+    if (options == NULL)
+        return;
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top && !is_over(reader); pair++)
+        read_option(reader, key, node, pair, &options[at++]);
+    memcpy(config_at(object, key->at), &options, sizeof(options));
+    memcpy(config_at(object, key->count_at), &count, sizeof(count));
+}
+
 static void read_value(struct config_reader *reader, const struct config_key *key,
                        yaml_node_t *node, void *object)
 {
@@ -240,6 +302,8 @@ static void read_value(struct config_reader *reader, const struct config_key *ke
         read_section(reader, key, node, field);
     } else if (key->kind == CONFIG_LIST) {
         read_list(reader, key, node, object);
+    } else if (key->kind == CONFIG_OPTIONS) {
+        read_options(reader, key, node, object);
     } else if (node->type != YAML_SCALAR_NODE) {
         config_error(reader, node, "%s found; expected %s", node_said(node),
                      config_expected(key, expected));

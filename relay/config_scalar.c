@@ -30,6 +30,7 @@ static const char *const kind_expected[] = {
     [CONFIG_SECTION] = "a mapping of keys",
     [CONFIG_PART] = "a mapping of keys",
     [CONFIG_LIST] = "a list",
+    [CONFIG_OPTIONS] = "a mapping",
 };
 
 /* --- what is said of a key -------------------------------------------------------------------- */
@@ -333,6 +334,7 @@ void config_take_scalar(struct config_reader *reader, const struct config_key *k
     case CONFIG_SECTION:
     case CONFIG_PART:
     case CONFIG_LIST:
+    case CONFIG_OPTIONS:
         break;
     }
     check(false); /* no scalar */

@@ -39,11 +39,14 @@ struct control_command {
 extern const struct control_command control_service_commands[];
 extern const struct control_command control_queue_commands[];
 extern const struct control_command control_suspension_commands[];
+extern const struct control_command control_sink_commands[];
 
 /* The commands of all tables, one after the other; NULL behind the last. */
 const struct control_command *control_command_at(size_t number);
 const char *control_kind_name(enum control_kind kind);
 
+/* An array, an object a sink, for the status and for `events sinks`. */
+json_t *control_sinks_json(const struct program *program);
 /* {"done": true}, the last line of what has no totals. */
 json_t *control_done(void);
 /* In place of every command while the program stops: workers are not to be asked any more. */

@@ -88,6 +88,8 @@ static json_t *space_json(const struct program *program)
     json_object_set_new(object, "low", json_boolean(space.is_low));
     json_object_set_new(object, "events_full",
                         json_boolean(atomic_load(&program->shared.space.events_are_full)));
+    json_object_set_new(object, "sinks_full",
+                        json_boolean(atomic_load(&program->shared.space.sinks_are_full)));
     return object;
 }
 
@@ -145,6 +147,7 @@ static void command_status(struct control_client *client, const json_t *request)
     json_t *line = status_json(&status);
     add_process(program, line);
     json_object_set_new(line, "space", space_json(program));
+    json_object_set_new(line, "sinks", control_sinks_json(program));
     json_object_set_new(line, "engines", engines);
     if (control_line(client, line))
         (void)control_line(client, control_done());

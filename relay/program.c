@@ -23,6 +23,8 @@
 #include "relay/program_stop.h"
 #include "relay/stop_guard.h"
 
+enum { SINKS_END_MS = 1000 }; /* at least, for those that can be told the last events */
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 /* Shards on disk may be more than engines: `engines` was lowered, or there are fewer cores. */
@@ -44,6 +46,19 @@ static unsigned count_shards(const char *spool, unsigned at_least)
     return count;
 }
 
+/* Behind the publisher, which knows then how far the files go. */
+static int start_sinks(struct program *program, const struct config *config, const char *directory)
+{
+    char why[512] = "";
+
+    program->sinks = sinks_start(&config->sinks, directory, &program->bounds,
+                                 &program->shared.space.sinks_are_full, why, sizeof(why));
+    if (program->sinks != NULL)
+        return 0;
+    log_error("what=%s", LOG_STRING(why));
+    return -EIO;
+}
+
 static int start_files(struct program *program, const struct config *config)
 {
     char directory[4096], why[512] = "";
@@ -60,8 +75,11 @@ static int start_files(struct program *program, const struct config *config)
                 .rotate_age_s = config->events.file_age_s,
                 .retention_s = config->events.retention_s,
                 .retention_bytes = config->events.retention_bytes,
+                .bounds = &program->bounds,
             },
     };
+    if (config->sinks.count == 0) /* else they say what may go, once they know where they are */
+        event_bounds_keep(&program->bounds, UINT64_MAX);
     program->space_watch =
         space_watch_start(config->spool.directory, directory, config->min_free_bytes,
                           spool_taken_back(&config->spool) * program->shared.shard_count,
@@ -72,7 +90,7 @@ static int start_files(struct program *program, const struct config *config)
     }
     program->shared.publisher = publisher_start(&settings, why, sizeof(why));
     if (program->shared.publisher != NULL)
-        return 0;
+        return start_sinks(program, config, directory);
     int error = -errno;
     log_error("events=%s what=%s", LOG_STRING(directory), LOG_STRING(why));
     return error;
@@ -175,6 +193,7 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
     space_watch_set(program->space_watch, next->min_free_bytes);
+    sinks_configure(program->sinks, &next->sinks);
     if (listens)
         listeners_leave(&program->listeners, &program->workers[0], next);
     for (unsigned i = 0; i < program->worker_count; i++)
@@ -318,6 +337,9 @@ static void free_all(struct program *program, int64_t files_ms)
         publisher_stop(&program->shared.publisher, files_ms);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_join(&program->workers[i]);
+    if (program->sinks != NULL)
+        sinks_stop(&program->sinks, MAX(files_ms, clock_monotonic_ms() + SINKS_END_MS));
+    event_bounds_free(&program->bounds);
     if (program->space_watch != NULL)
         space_watch_stop(&program->space_watch);
     blocking_pool_stop(&program->shared.segment_pool);
@@ -383,6 +405,7 @@ int program_run(struct config *config)
     program->started_ms = clock_monotonic_ms();
     program->clock = clock_watch_begin(clocks_read());
     pthread_mutex_init(&program->change, NULL);
+    event_bounds_init(&program->bounds);
     atomic_store(&program->shared.config, config);
     program->shared.listeners = &program->listeners;
     block_signals(&signals);
@@ -410,6 +433,8 @@ int program_run(struct config *config)
     struct stop_guard *guard = stop_guard_start(times.end_ms, EXIT_OS);
     atomic_store(&program->stop_until_ms, times.attempts_ms);
     atomic_store(&program->is_stopping, true);
+    if (program->sinks != NULL)
+        sinks_hurry(program->sinks);
     if (control != NULL)
         control_cut_off(control);
     if (metrics != NULL)

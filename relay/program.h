@@ -16,6 +16,7 @@
 #include "relay/state_dir.h"
 #include "relay/suspension_file.h"
 #include "relay/worker.h"
+#include "sink/sinks.h"
 
 /* sysexits(3); what the program's exit code means is in ringpost(8). */
 enum exit_code {
@@ -33,6 +34,8 @@ struct program {
     struct config *config; /* the newest; under `change`. The first is kept by shared */
     struct state_dir state_dir;
     struct space_watch *space_watch;
+    struct event_bounds bounds; /* between the publisher and the sinks */
+    struct sinks *sinks;
     struct suspension_file *suspensions;
     bool has_unsaved_suspensions; /* under `change` */
     unsigned worker_count;

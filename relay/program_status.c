@@ -126,12 +126,62 @@ static void put_pool(struct blocking_pool *pool, struct exposition *e)
     }
 }
 
+/* A family of one value a sink, but for the problem it has, which is a label of its own. */
+static void put_sinks(struct sinks *sinks, struct exposition *e)
+{
+    static const struct {
+        const char *name;
+        enum exposition_type type;
+        const char *help;
+    } families[] = {
+        {"ringpost_sink_behind_events", EXPOSITION_GAUGE,
+         "Events that are in the files and were not answered by the sink"},
+        {"ringpost_sink_behind_seconds", EXPOSITION_GAUGE, "Age of the oldest of them"},
+        {"ringpost_sink_in_flight", EXPOSITION_GAUGE, "Events told and not answered"},
+        {"ringpost_sink_answered_total", EXPOSITION_COUNTER, "Events that the sink took for good"},
+        {"ringpost_sink_restarts_total", EXPOSITION_COUNTER,
+         "Times a sink began again at the first event without an answer"},
+        {"ringpost_sink_gap_events_total", EXPOSITION_COUNTER,
+         "Events left out, told in gap records"},
+        {"ringpost_sink_paused", EXPOSITION_GAUGE, "1 while an operator holds the sink"},
+        {"ringpost_sink_failing", EXPOSITION_GAUGE, "1 while the sink has a problem"},
+        {"ringpost_sink_problem_seconds", EXPOSITION_GAUGE, "How long it has had it; 0: none"},
+    };
+    struct sink_status all[SINKS_MAX];
+    size_t count = sinks_status(sinks, all, SINKS_MAX);
+    int64_t wall_ms = clock_wall_ms();
+
+    for (size_t i = 0; i < ARRAY_LEN(families) && count > 0; i++) {
+        exposition_family(e, bytes_of(families[i].name), families[i].type, families[i].help);
+        for (size_t k = 0; k < count; k++) {
+            const struct sink_status *s = &all[k];
+            bool is_failing = s->problem != SINK_WELL;
+            const double values[] = {
+                (double)s->behind_events,
+                (double)s->behind_ms / 1000,
+                (double)s->in_flight,
+                (double)s->answered,
+                (double)s->restarts,
+                (double)s->gap_events,
+                s->is_paused,
+                is_failing,
+                is_failing ? (double)MAX(wall_ms - s->since_ms, (int64_t)0) / 1000 : 0,
+            };
+
+            _Static_assert(ARRAY_LEN(values) == ARRAY_LEN(families), "one value a family");
+            exposition_labelled(e, families[i].name, "sink", bytes_of(s->name), values[i]);
+        }
+    }
+}
+
 bool program_metrics(struct program *program, enum exposition_format format, struct buf *out)
 {
     struct exposition exposition = {.out = out, .format = format};
     struct program_status status;
     struct space_state space;
+    struct sinks_held held;
 
+    sinks_held(program->sinks, &held);
     program_status(program, &status);
     space_watch_state(program->space_watch, &space);
     const struct gauge gauges[] = {
@@ -155,6 +205,9 @@ bool program_metrics(struct program *program, enum exposition_format format, str
         {"ringpost_spool_min_free_bytes", "spool.min_free, for both", space.min_free_bytes},
         {"ringpost_events_full", "1 while no attempts begin for want of room in the event files",
          atomic_load(&program->shared.space.events_are_full) ? 1 : 0},
+        {"ringpost_sinks_held_bytes", "Closed event files that sinks still need", held.bytes},
+        {"ringpost_sinks_full", "1 while new mail is refused for what sinks have not read",
+         held.is_full ? 1 : 0},
         {"ringpost_delivery_waiting", "Recipients that wait for a connection",
          status.delivery.waiting},
         {"ringpost_delivery_in_attempt", "Recipients in an attempt", status.delivery.in_attempt},
@@ -174,6 +227,7 @@ bool program_metrics(struct program *program, enum exposition_format format, str
         exposition_integer(&exposition, name, (int64_t)gauges[i].value);
     }
     put_pool(program->shared.segment_pool, &exposition);
+    put_sinks(program->sinks, &exposition);
     families_tell(&exposition, clock_monotonic_ms());
     return exposition_end(&exposition);
 }

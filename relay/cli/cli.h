@@ -31,6 +31,8 @@ extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_
     cli_events, cli_send, cli_sign, cli_spool;
 
 int cli_main(int argc, char **argv);
+/* `ringpost events sinks ...` and `events replay ...`; *code_out is set where it was one. */
+bool cli_sinks(struct cli *cli, int *code_out);
 
 /* Complains on stderr as "ringpost: ...", or as JSON; returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));

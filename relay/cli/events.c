@@ -76,9 +76,12 @@ static int run_events(struct cli *cli)
     char state_dir[CLI_PATH_MAX], directory[CLI_PATH_MAX];
     struct cli_walk walk = {0};
     struct event_tail *tail;
+    int sinks_code;
 
     if (cli->argc > 1 && strcmp(cli->argv[1], "audit") == 0)
         return cli_audit(cli);
+    if (cli_sinks(cli, &sinks_code))
+        return sinks_code;
     while (cli_option(cli, &walk)) {
         if (cli_flag(&walk, "--follow", &follow) || cli_value(cli, &walk, "--since", &since) ||
             cli_value(cli, &walk, "--id", &filter.id) ||
@@ -111,12 +114,18 @@ const struct cli_command cli_events = {
     "what happened to mail: from the event files",
     "usage: ringpost [-c FILE] events [--follow] [--since TIME] [--id ID] [--recipient ADDRESS]\n"
     "                [--json]\n"
-    "       ringpost [-c FILE] events audit [--since TIME] [--json]\n\n"
+    "       ringpost [-c FILE] events audit [--since TIME] [--json]\n"
+    "       ringpost [-c FILE] events sinks [pause NAME | resume NAME] [--json]\n"
+    "       ringpost [-c FILE] events replay --sink NAME --since TIME [--json]\n\n"
     "Prints events in the order they were written, as far back as they are kept. TIME is an age\n"
     "(90s, 30m, 4h, 2d) or an RFC 3339 time; ADDRESS may be @domain. --follow waits for more.\n"
     "--json prints the records themselves; docs/events.md tells every key.\n\n"
     "audit proves, message by message, that accepted = delivered + bounced + expired +\n"
     "cancelled + suppressed + queued, from event files and spool, whether or not the daemon runs.\n"
-    "It names what does not add up, and ends with 1 then. --since: only messages accepted since.\n",
+    "It names what does not add up, and ends with 1 then. --since: only messages accepted since.\n"
+    "\n"
+    "sinks: a line for each that is told of events (Kafka): its state, how far behind, what is\n"
+    "wrong since when. A paused sink keeps its place. replay tells it everything since TIME\n"
+    "again, under the same event_ids.\n",
     run_events,
 };

@@ -1,0 +1,64 @@
+/*
+ * kafka_private.h - the Kafka sink from inside.
+ *
+ *   kafka.c         begin, take, answers, end
+ *   kafka_config.c  settings become a configuration of librdkafka
+ *   kafka_event.c   an event as a message: key, headers, and a smaller form of it
+ *   kafka_trouble.c librdkafka's errors in our words
+ *
+ * Private to relay/sink.
+ */
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include "base/buf.h"
+#include "sink/kafka.h"
+
+enum {
+    KAFKA_BATCH_BYTES = 1000000, /* of one request a partition, before compression */
+    KAFKA_BATCH_BYTES_MIN = 512, /* below the size of any event: each goes alone */
+    KAFKA_CUT_MAX = 16,          /* events known to be too large as they are */
+};
+
+struct kafka {
+    struct sink *sink;
+    struct kafka_settings settings; /* owned */
+    size_t batch_bytes;
+    uint64_t cut[KAFKA_CUT_MAX]; /* hashes of lines that are told cut */
+    size_t cut_count;
+    struct buf cut_line;
+    int64_t probe_ms;          /* monotonic: not before */
+    enum sink_problem problem; /* since begin, without an answer */
+    /* between begin and end */
+    rd_kafka_t *producer;
+    rd_kafka_topic_t *topic;
+    rd_kafka_queue_t *queue;
+};
+
+/* --- kafka_config.c --- */
+
+/* Everything that is asked for with the brokers of `settings`, or (for a check) without. NULL with
+ * `why`. batch_bytes 0: as many as there may be. */
+rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings, bool with_brokers,
+                                 size_t batch_bytes, char why[KAFKA_WHY_MAX]);
+bool kafka_settings_are_same(const struct kafka_settings *a, const struct kafka_settings *b);
+struct kafka_settings kafka_settings_copy(const struct kafka_settings *settings);
+void kafka_settings_free(struct kafka_settings *settings);
+/* Uses a mechanism that librdkafka before 2.6.1 gets wrong with Kafka 4. */
+bool kafka_uses_scram(const struct kafka_settings *settings);
+
+/* --- kafka_event.c --- */
+
+/* NULL: none that says anything. */
+rd_kafka_headers_t *kafka_headers(const struct event_line *parts, struct bytes line);
+/* The same event with its long texts cut and "cut": true behind its last key; false where it is no
+ * JSON object. */
+must_use bool kafka_cut(struct bytes line, struct buf *out);
+
+/* --- kafka_trouble.c --- */
+
+enum sink_problem kafka_problem(rd_kafka_resp_err_t error);
+/* Asks the brokers for the topic, for at most a second: what is wrong, or SINK_WELL. */
+enum sink_problem kafka_probe(struct kafka *kafka, char text[SINK_TEXT_MAX]);
+void kafka_log(const rd_kafka_t *producer, int level, const char *facility, const char *text);

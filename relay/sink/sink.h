@@ -1,0 +1,117 @@
+/*
+ * sink.h - one reader of the event files that tells somebody else: its thread, cursor and state.
+ *
+ *   event files -> reader -> window -> take() of its kind ... sink_answered() -> cursor
+ *
+ * A kind (kafka.h) knows how to tell events; everything else is the same for all: where it is, what
+ * is in flight, what happens when it fails, pauses, goes back in time or is too far behind. A sink
+ * never slows an engine or the publisher: it reads files, on its own thread.
+ *
+ * What was taken and not answered when a sink is restarted, or the process killed, is told again
+ * with the same event_ids. Nothing is stepped over without a gap record (event/event_gap.h).
+ */
+#pragma once
+
+#include "event/event_bounds.h"
+#include "event/event_line.h"
+
+struct sink;
+
+enum sink_problem {
+    SINK_WELL,
+    SINK_UNREACHABLE,
+    SINK_AUTHENTICATION,
+    SINK_TLS,
+    SINK_NO_TOPIC,
+    SINK_NO_LEADER,
+    SINK_NOT_AUTHORIZED,
+    SINK_TOO_LARGE,
+    SINK_SLOW,
+    SINK_FILES, /* the event files, or its cursor file, do not read or write */
+    SINK_OTHER,
+    SINK_PROBLEM_COUNT
+};
+const char *sink_problem_name(enum sink_problem problem); /* "unreachable" */
+
+struct sink_event {
+    struct bytes line;              /* without its line feed; dead after the call */
+    const struct event_line *parts; /* of it; all empty where it is of an unknown form */
+    uint64_t ticket;                /* for sink_answered() */
+};
+
+/* What makes a sink one of Kafka, or of a web hook. All but wake() on the sink's thread. */
+struct sink_kind {
+    const char *name;
+    /* Copies what it needs of the settings; on the thread that configures. */
+    void *(*make)(const void *settings, struct sink *sink);
+    bool (*is_same)(const void *object, const void *settings);
+    void (*free)(void **object);
+    /* Gets ready to take; false after sink_restart(). end() is called for each begin(), and takes
+     * no longer than until_ms (monotonic); what was not answered then is forgotten. */
+    bool (*begin)(void *object);
+    void (*end)(void *object, int64_t until_ms);
+    /* False: no room now, the same event is offered again. Else sink_answered() is called once,
+     * here or in work(), or sink_restart(). */
+    bool (*take)(void *object, const struct sink_event *event);
+    /* Does what there is to do; waits for it, at most wait_ms, until wake(). */
+    void (*work)(void *object, int64_t wait_ms);
+    void (*wake)(void *object); /* any thread, between begin() and end() */
+};
+
+/* --- for kinds, on the sink's thread ---------------------------------------------------------- */
+
+/* The event was taken over by the other side for good. */
+void sink_answered(struct sink *sink, uint64_t ticket);
+/* Something is wrong, or SINK_WELL: told in status, metrics and log. An answer makes it well. */
+void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text);
+/* The same, and begin again at the first event without an answer, after a while or (with
+ * `at_once`) without one. */
+void sink_restart(struct sink *sink, enum sink_problem problem, const char *text, bool at_once);
+const char *sink_name(const struct sink *sink);
+bool sink_has_unanswered(const struct sink *sink);
+bool sink_is_restarting(const struct sink *sink);
+
+/* --- for sinks.c ------------------------------------------------------------------------------ */
+
+enum { SINK_TEXT_MAX = 256, SINK_NAME_MAX = 64 };
+
+struct sink_status {
+    char name[SINK_NAME_MAX + 1];
+    const char *kind;
+    bool is_paused;
+    enum sink_problem problem;
+    char text[SINK_TEXT_MAX]; /* of the problem */
+    int64_t since_ms;         /* wall, of the problem */
+    uint64_t behind_events;   /* committed in the files and not answered */
+    int64_t behind_ms;        /* age of the oldest of them */
+    uint64_t in_flight;
+    uint64_t answered, restarts, gaps, gap_events; /* since the start */
+    uint64_t needs;                                /* number of the oldest file it still reads */
+};
+
+struct sink_settings {
+    const char *name; /* sink_name_is_valid() */
+    const struct sink_kind *kind;
+    const void *settings; /* of the kind */
+};
+
+/* Starts its thread. Without a cursor it begins behind what is committed now. `directory` has the
+ * event files. NULL with a sentence in `why`. */
+struct sink *sink_start(const struct sink_settings *settings, const char *directory,
+                        struct event_bounds *bounds, char *why, size_t why_len);
+/* Goes on with other settings of the same kind, where they differ. */
+void sink_configure(struct sink *sink, const struct sink_settings *settings);
+/* Asks to end: it tells what it can until until_ms (monotonic), as long as nothing is wrong. */
+void sink_ask_stop(struct sink *sink, int64_t until_ms);
+/* Long looks through files are broken off from now on. */
+void sink_hurry(struct sink *sink);
+void sink_join(struct sink **sink);
+void sink_status(struct sink *sink, struct sink_status *out);
+/* There may be more to read. */
+void sink_wake(struct sink *sink);
+/* What is before file `number` is given up: a gap record takes its place. */
+void sink_give_up(struct sink *sink, uint64_t number);
+/* Durable when they return 0; else -errno. Not on the sink's thread. */
+must_use int sink_pause(struct sink *sink, bool is_paused);
+/* Goes back, or on, to the first event since `since_ms` (wall); how many are told from there. */
+must_use int sink_replay(struct sink *sink, int64_t since_ms, uint64_t *count_out);

@@ -1,0 +1,31 @@
+/*
+ * sink_cursor.h - the small file that says how far a sink is: state_dir/events/sinks/<name>.
+ *
+ *   ringpost-sink 1
+ *   at 17 48213 1204417 1795489800123    file, offset, events before it; time of the last one
+ *   go 19 0 1209999                      ... but what is before this place was given up
+ *   paused
+ *   check 5133240219
+ *
+ * Replaced whole, by rename: a power cut leaves the old one or the new one. Where it is older than
+ * what the sink was told, that is told again, under the same ids.
+ *
+ * Private to relay/sink. Thread: the sink's.
+ */
+#pragma once
+
+#include "sink/sink.h"
+
+struct sink_cursor {
+    struct event_place at; /* everything before it was told and answered */
+    struct event_place go; /* number 0: nothing was given up */
+    int64_t time_ms;       /* wall, of the last event before `at`; 0: not known */
+    bool is_paused;
+};
+
+/* A word of letters, digits and ._- that does not begin with a dot: it becomes a file's name. */
+bool sink_name_is_valid(struct bytes name);
+/* 0; -ENOENT: there is none; -EBADMSG: damaged; -ENOTSUP: of a later version; -errno. */
+must_use int sink_cursor_read(int directory_fd, const char *name, struct sink_cursor *out);
+must_use int sink_cursor_write(int directory_fd, const char *name,
+                               const struct sink_cursor *cursor);

@@ -1,0 +1,254 @@
+/* sink_read.c - what a sink is told next: events in order, and a gap where some are left out. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "event/event.h"
+#include "sink/sink_private.h"
+
+enum {
+    FEED_MAX = 512, /* events between two looks at what else there is to do */
+    IN_FLIGHT_BYTES = 32 * 1024 * 1024,
+};
+
+void sink_go_to_cursor(struct sink *sink)
+{
+    window_clear(&sink->window);
+    sink->has_line = false;
+    sink->gap.is_pending = false;
+    event_reader_seek(sink->reader, sink->cursor.at);
+}
+
+struct event_place sink_next_place(const struct sink *sink)
+{
+    if (sink->gap.is_pending)
+        return sink->gap.end;
+    return sink->has_line ? sink->line_at : event_reader_place(sink->reader);
+}
+
+/* --- gaps ------------------------------------------------------------------------------------- */
+
+/* The events between where it is and `to` are not told; the record says how many. */
+static void leave_gap(struct sink *sink, struct event_place to, const char *reason)
+{
+    struct event_place from = sink_next_place(sink);
+    uint64_t events = to.events - from.events;
+
+    if (sink->gap.is_pending)
+        from.events = sink->gap.gap.from_events;
+    sink->has_line = false;
+    event_reader_seek(sink->reader, to);
+    if (to.events == from.events) /* it stood at the end of what is gone */
+        return;
+    log_error("sink=%s events=%llu rule=%s what=\"left out; the sink is told so in a gap record\"",
+              LOG_STRING(sink->name), (unsigned long long)events, LOG_STRING(reason));
+    sink->gap.gap = (struct event_gap){
+        .from_events = from.events,
+        .events = to.events - from.events,
+        .time_ms = clock_wall_ms(),
+        .reason = reason,
+    };
+    sink->gap.end = to;
+    sink->gap.is_pending = true;
+}
+
+/* The number of events before the beginning of a file, where nobody remembers it: all less those
+ * that stand from there on. */
+static int count_before(struct sink *sink, struct event_place *place)
+{
+    struct event_place committed = event_bounds_committed(sink->bounds);
+    uint64_t count;
+
+    event_reader_seek(sink->reader, *place);
+    int error = event_reader_count(sink->reader, committed, &sink->is_hurried, &count);
+    if (error == 0)
+        place->events = committed.events - count;
+    return error;
+}
+
+/* A file is gone (removed by hand, or given up and now removed) or does not read. */
+static void step_over(struct sink *sink, int why)
+{
+    struct event_place committed = event_bounds_committed(sink->bounds);
+    struct event_place from = event_reader_place(sink->reader);
+    struct event_place to = {.number = from.number + 1};
+    int error = 0;
+
+    if (why == -ENOENT && event_place_compare(sink->cursor.go, from) > 0) {
+        leave_gap(sink, sink->cursor.go, "events.sink_budget");
+        return;
+    }
+    if (why == -ENOENT)
+        error = event_reader_oldest(sink->reader, from.number, committed, &to.number);
+    else if (why != -EBADMSG)
+        error = why;
+    if (error == 0)
+        error = count_before(sink, &to);
+    event_reader_seek(sink->reader, from);
+    if (error < 0) {
+        if (error != -ECANCELED)
+            sink_restart(sink, SINK_FILES, strerror(-error), false);
+        return;
+    }
+    leave_gap(sink, to, why == -ENOENT ? "file-gone" : "file-damaged");
+}
+
+void sink_leave_out(struct sink *sink, uint64_t number)
+{
+    struct event_place from = sink_next_place(sink), to = {.number = number};
+    uint64_t count = 0;
+
+    if (from.number >= number) { /* only what is in flight needs older files */
+        sink->cursor.go = from;
+        (void)sink_save_cursor(sink);
+        return;
+    }
+    if (sink->has_line || sink->gap.is_pending) /* its place is behind that line */
+        event_reader_seek(sink->reader, from);
+    sink->has_line = false;
+    int error = event_reader_count(sink->reader, to, &sink->is_hurried, &count);
+    to.events = from.events + count;
+    if (error == -ECANCELED)
+        return;
+    if (error < 0) {
+        error = count_before(sink, &to);
+        if (error < 0)
+            return; /* asked for again */
+    }
+    event_reader_seek(sink->reader, from);
+    leave_gap(sink, to, "events.sink_budget");
+    sink->cursor.go = to;
+    (void)sink_save_cursor(sink);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static bool offer(struct sink *sink, struct bytes line, struct event_place end)
+{
+    struct event_line parts = {0};
+    struct window_entry entry = {.end = end, .len = (uint32_t)line.len};
+
+    if (event_line_parse(line, &parts))
+        entry.time_ms = parts.time_ms;
+    entry.taken_ms = clock_monotonic_ms();
+    struct sink_event event = {.line = line,
+                               .parts = &parts,
+                               .ticket = window_add(&sink->window, &entry)};
+    if (sink->kind->take(sink->object, &event))
+        return true;
+    if (!sink->is_restarting)
+        window_take_back(&sink->window);
+    return false;
+}
+
+static bool offer_gap(struct sink *sink)
+{
+    buf_clear(&sink->gap.line);
+    bool fits = event_gap_json(&sink->gap.gap, &sink->gap.line);
+    check(fits);
+    struct bytes line = buf_bytes(&sink->gap.line);
+    if (!offer(sink, bytes_slice(line, 0, line.len - 1), sink->gap.end))
+        return false;
+    sink->gap.is_pending = false;
+    sink->gaps++;
+    sink->gap_events += sink->gap.gap.events;
+    return true;
+}
+
+/* False: nothing for now. */
+static bool read_line(struct sink *sink, struct event_place committed)
+{
+    if (sink->has_line)
+        return true;
+    sink->line_at = event_reader_place(sink->reader);
+    if (event_place_compare(sink->line_at, committed) > 0) {
+        log_error("sink=%s file=%llu offset=%llu what=\"is ahead of the event files, which must be "
+                  "others or were cut; goes on behind what they hold\"",
+                  LOG_STRING(sink->name), (unsigned long long)sink->line_at.number,
+                  (unsigned long long)sink->line_at.offset);
+        event_reader_seek(sink->reader, committed);
+        return false;
+    }
+    int got = event_reader_next(sink->reader, committed, &sink->line);
+    if (got < 0)
+        step_over(sink, got);
+    sink->has_line = got == 1;
+    return got == 1;
+}
+
+bool sink_feed(struct sink *sink)
+{
+    struct event_place committed = event_bounds_committed(sink->bounds);
+
+    for (size_t i = 0; i < FEED_MAX; i++) {
+        if (sink->cursor.is_paused || sink->is_restarting || window_is_full(&sink->window) ||
+            sink->window.bytes >= IN_FLIGHT_BYTES)
+            return false;
+        if (sink->gap.is_pending) {
+            if (!offer_gap(sink))
+                return false;
+            continue;
+        }
+        if (!read_line(sink, committed))
+            return sink->gap.is_pending;
+        if (!offer(sink, sink->line, event_reader_place(sink->reader)))
+            return false;
+        sink->has_line = false;
+    }
+    return true;
+}
+
+/* --- another time ----------------------------------------------------------------------------- */
+
+/* The place of the first event since then, from where the reader is on; its events are not set. */
+static int find_time(struct sink *sink, int64_t since_ms, struct event_place committed,
+                     struct event_place *place_out)
+{
+    struct event_line parts;
+    struct bytes line;
+    int got;
+
+    for (;;) {
+        struct event_place at = event_reader_place(sink->reader);
+
+        got = event_reader_next(sink->reader, committed, &line);
+        if (got <= 0) {
+            *place_out = event_reader_place(sink->reader);
+            return got;
+        }
+        if (atomic_load(&sink->is_hurried))
+            return -ECANCELED;
+        if (!event_line_parse(line, &parts) || parts.time_ms < since_ms)
+            continue;
+        *place_out = at;
+        return 0;
+    }
+}
+
+int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count_out)
+{
+    struct event_place committed = event_bounds_committed(sink->bounds);
+    struct event_place place = {0};
+    uint64_t count = 0;
+
+    int error = event_reader_since(sink->reader, since_ms, committed, &place.number);
+    if (error == 0) {
+        event_reader_seek(sink->reader, place);
+        error = find_time(sink, since_ms, committed, &place);
+    }
+    if (error == 0) {
+        event_reader_seek(sink->reader, place);
+        error = event_reader_count(sink->reader, committed, &sink->is_hurried, &count);
+    }
+    if (error == 0) {
+        place.events = committed.events - count;
+        sink->cursor.at = place;
+        sink->cursor.go = (struct event_place){0};
+        sink->cursor.time_ms = since_ms < 0 ? 0 : since_ms;
+        error = sink_save_cursor(sink);
+        *count_out = count;
+    }
+    sink_go_to_cursor(sink);
+    return error;
+}

@@ -1,0 +1,363 @@
+/* sinks.c - the list of sinks, and the thread that watches what they hold back. */
+#include "sink/sinks.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "event/event_reader.h"
+
+enum {
+    LOOK_EVERY_MS = 1000,
+    REMOVED_END_MS = 2000, /* for a sink that a reload takes away */
+    AGAIN_PART = 8,        /* mail is taken again when a part of the budget is free */
+};
+
+struct sinks {
+    char *directory;
+    struct event_bounds *bounds;
+    _Atomic bool *is_full;
+    struct event_reader *files; /* the thread's: for what they take */
+    pthread_t thread;
+    pthread_mutex_t change; /* of the list, and orders, which take long: before `lock` */
+
+    pthread_mutex_t lock; /* of the rest, never held for long */
+    pthread_cond_t wake;
+    bool is_stopping;
+    uint64_t budget;
+    enum sinks_full full;
+    size_t count;
+    struct sink *sinks[SINKS_MAX];
+    uint64_t held;
+};
+
+/* --- what is held back ------------------------------------------------------------------------ */
+
+/* The oldest file that some sink needs. Under the lock. */
+static uint64_t oldest_needed(struct sinks *sinks)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < sinks->count; i++) {
+        struct sink_status status;
+
+        sink_status(sinks->sinks[i], &status);
+        oldest = MIN(oldest, status.needs);
+    }
+    return oldest;
+}
+
+/* The oldest file from which on all together keep the budget. */
+static uint64_t first_that_fits(struct sinks *sinks, uint64_t from, uint64_t budget)
+{
+    struct event_place committed = event_bounds_committed(sinks->bounds);
+    uint64_t bytes;
+
+    while (from < committed.number && event_reader_held(sinks->files, from, &bytes) == 0 &&
+           bytes > budget)
+        if (event_reader_oldest(sinks->files, from + 1, committed, &from) < 0)
+            break;
+    return from;
+}
+
+/* Under the lock. */
+static void give_up(struct sinks *sinks, uint64_t number)
+{
+    for (size_t i = 0; i < sinks->count; i++) {
+        struct sink_status status;
+
+        sink_status(sinks->sinks[i], &status);
+        if (status.needs < number)
+            sink_give_up(sinks->sinks[i], number);
+    }
+}
+
+static void set_full(struct sinks *sinks, bool is_full)
+{
+    if (is_full == atomic_load(sinks->is_full))
+        return;
+    atomic_store(sinks->is_full, is_full);
+    if (is_full)
+        log_warn("held_bytes=%llu budget=%llu what=\"event files that sinks still need take more "
+                 "than events.sink_budget: new mail is answered 452, delivery goes on\"",
+                 (unsigned long long)sinks->held, (unsigned long long)sinks->budget);
+    else
+        log_info("held_bytes=%llu budget=%llu what=\"sinks need less again: new mail is taken\"",
+                 (unsigned long long)sinks->held, (unsigned long long)sinks->budget);
+}
+
+/* Files are looked at without the lock: a disk that hangs must not hold up who asks. */
+static void look(struct sinks *sinks)
+{
+    uint64_t held = 0, fits = 0;
+
+    pthread_mutex_lock(&sinks->lock);
+    uint64_t oldest = oldest_needed(sinks), budget = sinks->budget;
+    pthread_mutex_unlock(&sinks->lock);
+    event_bounds_keep(sinks->bounds, oldest);
+    if (event_reader_held(sinks->files, oldest, &held) < 0)
+        return;
+    if (held > budget)
+        fits = first_that_fits(sinks, oldest, budget);
+    pthread_mutex_lock(&sinks->lock);
+    sinks->held = held;
+    uint64_t mark = sinks->budget;
+    if (atomic_load(sinks->is_full))
+        mark -= mark / AGAIN_PART;
+    set_full(sinks, sinks->full == SINKS_FULL_REFUSE && held > mark);
+    if (sinks->full == SINKS_FULL_GAP)
+        give_up(sinks, fits);
+    pthread_mutex_unlock(&sinks->lock);
+}
+
+static void *run_thread(void *context)
+{
+    struct sinks *sinks = context;
+    struct timespec until;
+
+    pthread_mutex_lock(&sinks->lock);
+    while (!sinks->is_stopping) {
+        pthread_mutex_unlock(&sinks->lock);
+        look(sinks);
+        pthread_mutex_lock(&sinks->lock);
+        if (sinks->is_stopping)
+            break;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += LOOK_EVERY_MS / 1000;
+        pthread_cond_timedwait(&sinks->wake, &sinks->lock, &until);
+    }
+    pthread_mutex_unlock(&sinks->lock);
+    return NULL;
+}
+
+/* On the publisher's thread. */
+static void on_committed(void *context)
+{
+    struct sinks *sinks = context;
+
+    pthread_mutex_lock(&sinks->lock);
+    for (size_t i = 0; i < sinks->count; i++)
+        sink_wake(sinks->sinks[i]);
+    pthread_mutex_unlock(&sinks->lock);
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+static struct sink *find(const struct sinks *sinks, const char *name)
+{
+    for (size_t i = 0; i < sinks->count; i++) {
+        struct sink_status status;
+
+        sink_status(sinks->sinks[i], &status);
+        if (strcmp(status.name, name) == 0)
+            return sinks->sinks[i];
+    }
+    return NULL;
+}
+
+static bool is_wanted(const struct sinks_settings *settings, const struct sink_status *status)
+{
+    for (size_t i = 0; i < settings->count; i++)
+        if (strcmp(settings->sinks[i].name, status->name) == 0 &&
+            strcmp(settings->sinks[i].kind->name, status->kind) == 0)
+            return true;
+    return false;
+}
+
+static void drop_unwanted(struct sinks *sinks, const struct sinks_settings *settings)
+{
+    int64_t until_ms = clock_monotonic_ms() + REMOVED_END_MS;
+    struct sink *dropped[SINKS_MAX];
+    size_t dropped_count = 0, kept = 0;
+
+    pthread_mutex_lock(&sinks->lock);
+    for (size_t i = 0; i < sinks->count; i++) {
+        struct sink_status status;
+
+        sink_status(sinks->sinks[i], &status);
+        if (is_wanted(settings, &status))
+            sinks->sinks[kept++] = sinks->sinks[i];
+        else
+            dropped[dropped_count++] = sinks->sinks[i];
+    }
+    sinks->count = kept;
+    pthread_mutex_unlock(&sinks->lock);
+    for (size_t i = 0; i < dropped_count; i++)
+        sink_ask_stop(dropped[i], until_ms);
+    for (size_t i = 0; i < dropped_count; i++)
+        sink_join(&dropped[i]);
+}
+
+/* Only who holds `change` alters the list, so it may look at it without the lock. */
+static int add_new(struct sinks *sinks, const struct sinks_settings *settings, char *why,
+                   size_t why_len)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        struct sink *sink = find(sinks, settings->sinks[i].name);
+
+        if (sink != NULL) {
+            sink_configure(sink, &settings->sinks[i]);
+            continue;
+        }
+        check(sinks->count < SINKS_MAX);
+        sink = sink_start(&settings->sinks[i], sinks->directory, sinks->bounds, why, why_len);
+        if (sink == NULL)
+            return -EIO;
+        pthread_mutex_lock(&sinks->lock);
+        sinks->sinks[sinks->count++] = sink;
+        pthread_mutex_unlock(&sinks->lock);
+    }
+    return 0;
+}
+
+static void set_budget(struct sinks *sinks, const struct sinks_settings *settings)
+{
+    pthread_mutex_lock(&sinks->lock);
+    sinks->budget = settings->budget;
+    sinks->full = settings->full;
+    pthread_cond_signal(&sinks->wake);
+    pthread_mutex_unlock(&sinks->lock);
+}
+
+void sinks_configure(struct sinks *sinks, const struct sinks_settings *settings)
+{
+    char why[512];
+
+    pthread_mutex_lock(&sinks->change);
+    drop_unwanted(sinks, settings);
+    if (add_new(sinks, settings, why, sizeof(why)) < 0)
+        log_error("what=%s", LOG_STRING(why));
+    set_budget(sinks, settings);
+    pthread_mutex_unlock(&sinks->change);
+}
+
+/* --- start and stop --------------------------------------------------------------------------- */
+
+static void sinks_free(struct sinks **sinks)
+{
+    struct sinks *s = *sinks;
+
+    if (s->files != NULL)
+        event_reader_close(&s->files);
+    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->change);
+    pthread_cond_destroy(&s->wake);
+    free(s->directory);
+    free(s);
+    *sinks = NULL;
+}
+
+static void stop_all(struct sinks *sinks, int64_t until_ms)
+{
+    for (size_t i = 0; i < sinks->count; i++)
+        sink_ask_stop(sinks->sinks[i], until_ms);
+    for (size_t i = 0; i < sinks->count; i++)
+        sink_join(&sinks->sinks[i]);
+    sinks->count = 0;
+}
+
+struct sinks *sinks_start(const struct sinks_settings *settings, const char *directory,
+                          struct event_bounds *bounds, _Atomic bool *is_full, char *why,
+                          size_t why_len)
+{
+    struct sinks *sinks = calloc(1, sizeof(*sinks));
+    pthread_condattr_t attributes;
+
+    check(sinks != NULL);
+    sinks->directory = strdup(directory);
+    check(sinks->directory != NULL);
+    sinks->bounds = bounds;
+    sinks->is_full = is_full;
+    pthread_mutex_init(&sinks->lock, NULL);
+    pthread_mutex_init(&sinks->change, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sinks->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    set_budget(sinks, settings);
+    int error = event_reader_open(directory, (struct event_place){.number = 1}, &sinks->files);
+    if (error < 0)
+        snprintf(why, why_len, "the event files in %s do not open: %s", directory,
+                 strerror(-error));
+    else
+        error = add_new(sinks, settings, why, why_len);
+    if (error == 0) {
+        error = -pthread_create(&sinks->thread, NULL, run_thread, sinks);
+        if (error < 0)
+            snprintf(why, why_len, "no thread for sinks: %s", strerror(-error));
+    }
+    if (error < 0) {
+        stop_all(sinks, clock_monotonic_ms());
+        sinks_free(&sinks);
+        return NULL;
+    }
+    (void)pthread_setname_np(sinks->thread, "sinks");
+    event_bounds_listen(bounds, on_committed, sinks);
+    return sinks;
+}
+
+void sinks_hurry(struct sinks *sinks)
+{
+    pthread_mutex_lock(&sinks->lock);
+    for (size_t i = 0; i < sinks->count; i++)
+        sink_hurry(sinks->sinks[i]);
+    pthread_mutex_unlock(&sinks->lock);
+}
+
+void sinks_stop(struct sinks **sinks, int64_t until_ms)
+{
+    struct sinks *s = *sinks;
+
+    event_bounds_listen(s->bounds, NULL, NULL);
+    pthread_mutex_lock(&s->lock);
+    s->is_stopping = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    stop_all(s, until_ms);
+    sinks_free(sinks);
+}
+
+/* --- for operators ---------------------------------------------------------------------------- */
+
+size_t sinks_status(struct sinks *sinks, struct sink_status *out, size_t max)
+{
+    pthread_mutex_lock(&sinks->lock);
+    size_t count = MIN(sinks->count, max);
+    for (size_t i = 0; i < count; i++)
+        sink_status(sinks->sinks[i], &out[i]);
+    pthread_mutex_unlock(&sinks->lock);
+    return count;
+}
+
+void sinks_held(struct sinks *sinks, struct sinks_held *out)
+{
+    pthread_mutex_lock(&sinks->lock);
+    *out = (struct sinks_held){.bytes = sinks->held,
+                               .budget = sinks->budget,
+                               .is_full = atomic_load(sinks->is_full)};
+    pthread_mutex_unlock(&sinks->lock);
+}
+
+int sinks_pause(struct sinks *sinks, const char *name, bool is_paused)
+{
+    pthread_mutex_lock(&sinks->change);
+    struct sink *sink = find(sinks, name);
+    int error = sink == NULL ? -ENOENT : sink_pause(sink, is_paused);
+    pthread_mutex_unlock(&sinks->change);
+    return error;
+}
+
+int sinks_replay(struct sinks *sinks, const char *name, int64_t since_ms, uint64_t *count_out)
+{
+    pthread_mutex_lock(&sinks->change);
+    struct sink *sink = find(sinks, name);
+    int error = sink == NULL ? -ENOENT : sink_replay(sink, since_ms, count_out);
+    pthread_mutex_unlock(&sinks->change);
+    return error;
+}

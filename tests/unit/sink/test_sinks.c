@@ -1,0 +1,549 @@
+/* test_sinks.c - sinks of a toy kind on real event files. */
+#include "sink/sinks.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "event/event_file.h"
+#include "support/unit.h"
+
+enum { TOLD_MAX = 4096, PATIENCE_MS = 20000 };
+
+/* What the toy is told to do, and what it was told. Shared by all its incarnations. */
+static struct toy_world {
+    pthread_mutex_t lock;
+    size_t told_count;
+    char told[TOLD_MAX][128];
+    size_t answer_max; /* so many, then none until it grows */
+    size_t fail_at;    /* restart when so many were told; 0: never */
+    bool answers_backwards;
+    unsigned begun;
+} world = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+struct toy {
+    struct sink *sink;
+    size_t waiting_count;
+    uint64_t waiting[64];
+    size_t answered;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool is_woken;
+};
+
+static void *toy_make(const void *settings, struct sink *sink)
+{
+    struct toy *toy = calloc(1, sizeof(*toy));
+
+    (void)settings;
+    toy->sink = sink;
+    pthread_mutex_init(&toy->lock, NULL);
+    pthread_cond_init(&toy->cond, NULL);
+    return toy;
+}
+
+static bool toy_is_same(const void *object, const void *settings)
+{
+    (void)object, (void)settings;
+    return true;
+}
+
+static void toy_free(void **object)
+{
+    struct toy *toy = *object;
+
+    pthread_mutex_destroy(&toy->lock);
+    pthread_cond_destroy(&toy->cond);
+    free(toy);
+    *object = NULL;
+}
+
+static bool toy_begin(void *object)
+{
+    struct toy *toy = object;
+
+    toy->waiting_count = 0;
+    pthread_mutex_lock(&world.lock);
+    world.begun++;
+    pthread_mutex_unlock(&world.lock);
+    return true;
+}
+
+static void toy_end(void *object, int64_t until_ms)
+{
+    (void)object, (void)until_ms;
+}
+
+static bool toy_take(void *object, const struct sink_event *event)
+{
+    struct toy *toy = object;
+
+    if (toy->waiting_count == ARRAY_LEN(toy->waiting))
+        return false;
+    pthread_mutex_lock(&world.lock);
+    assert_true(world.told_count < TOLD_MAX);
+    snprintf(world.told[world.told_count++], sizeof(world.told[0]), "%.*s", BYTES_ARG(event->line));
+    bool fails = world.fail_at != 0 && world.told_count >= world.fail_at;
+    if (fails)
+        world.fail_at = 0;
+    pthread_mutex_unlock(&world.lock);
+    if (fails) {
+        sink_restart(toy->sink, SINK_OTHER, "the toy fails", true);
+        return false;
+    }
+    toy->waiting[toy->waiting_count++] = event->ticket;
+    return true;
+}
+
+static void toy_work(void *object, int64_t wait_ms)
+{
+    struct toy *toy = object;
+
+    pthread_mutex_lock(&world.lock);
+    size_t max = world.answer_max;
+    bool backwards = world.answers_backwards;
+    pthread_mutex_unlock(&world.lock);
+    size_t before = toy->waiting_count;
+    while (toy->waiting_count > 0 && toy->answered < max) {
+        size_t at = backwards ? toy->waiting_count - 1 : 0;
+
+        sink_answered(toy->sink, toy->waiting[at]);
+        toy->waiting_count--;
+        toy->answered++;
+        memmove(&toy->waiting[at], &toy->waiting[at + 1],
+                (toy->waiting_count - at) * sizeof(toy->waiting[0]));
+    }
+    if (toy->waiting_count == before && wait_ms > 0)
+        usleep(1000);
+}
+
+static void toy_wake(void *object)
+{
+    (void)object;
+}
+
+static const struct sink_kind toy_kind = {
+    .name = "toy",
+    .make = toy_make,
+    .is_same = toy_is_same,
+    .free = toy_free,
+    .begin = toy_begin,
+    .end = toy_end,
+    .take = toy_take,
+    .work = toy_work,
+    .wake = toy_wake,
+};
+
+/* --- the files -------------------------------------------------------------------------------- */
+
+struct fixture {
+    char directory[64];
+    struct event_bounds bounds;
+    struct event_file_settings settings;
+    struct event_file *file;
+    struct event_cursors cursors;
+    struct sink_settings toy;
+    struct sinks_settings sinks_settings;
+    struct sinks *sinks;
+    _Atomic bool is_full;
+    unsigned appended;
+};
+
+static void start(struct fixture *f)
+{
+    char why[256] = "";
+
+    f->sinks =
+        sinks_start(&f->sinks_settings, f->directory, &f->bounds, &f->is_full, why, sizeof(why));
+    if (f->sinks == NULL)
+        fail_msg("%s", why);
+}
+
+static void stop(struct fixture *f)
+{
+    sinks_stop(&f->sinks, clock_monotonic_ms() + 1000);
+}
+
+static void fixture_make(struct fixture *f)
+{
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+    world.told_count = 0;
+    world.answer_max = SIZE_MAX;
+    world.fail_at = 0;
+    world.answers_backwards = false;
+    world.begun = 0;
+    *f = (struct fixture){.directory = "/tmp/ringpost-sinks-XXXXXX"};
+    assert_non_null(mkdtemp(f->directory));
+    event_bounds_init(&f->bounds);
+    f->settings = (struct event_file_settings){.directory = f->directory,
+                                               .rotate_size = 1,
+                                               .retention_bytes = 1,
+                                               .bounds = &f->bounds};
+    assert_int_equal(event_file_open(&f->settings, &f->file, &f->cursors), 0);
+    f->toy = (struct sink_settings){.name = "toy", .kind = &toy_kind};
+    f->sinks_settings = (struct sinks_settings){.budget = 1 << 30, .count = 1, .sinks = &f->toy};
+}
+
+static void fixture_remove(struct fixture *f)
+{
+    char command[128];
+
+    if (f->sinks != NULL)
+        stop(f);
+    event_file_close(&f->file);
+    event_bounds_free(&f->bounds);
+    snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
+    assert_int_equal(system(command), 0);
+}
+
+static int shell(const struct fixture *f, const char *what)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), "cd '%s' && %s", f->directory, what);
+    return system(command);
+}
+
+/* Events a minute apart; their number stands in the id. */
+static void add(struct fixture *f, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char line[256];
+        int len = snprintf(line, sizeof(line),
+                           "{\"schema\":1,\"event_id\":\"e%u\",\"seq\":0,\"kind\":\"accepted\","
+                           "\"id\":\"m\",\"recipient\":null,\"tenant\":null,"
+                           "\"time\":\"2026-11-24T03:%02u:00.000Z\"}\n",
+                           f->appended, f->appended % 60);
+
+        assert_int_equal(event_file_append(f->file, bytes_range(line, (size_t)len)), 0);
+        event_file_mark(f->file, 0, ++f->appended);
+    }
+    assert_int_equal(event_file_commit(f->file, &f->cursors), 0);
+}
+
+static void rotate(struct fixture *f)
+{
+    for (size_t i = 0; i < 10; i++)
+        event_file_rotate_if_due(f->file, clocks_read());
+}
+
+static size_t told(void)
+{
+    pthread_mutex_lock(&world.lock);
+    size_t count = world.told_count;
+    pthread_mutex_unlock(&world.lock);
+    return count;
+}
+
+#define WAIT_FOR(condition) \
+    do { \
+        int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS; \
+        while (!(condition) && clock_monotonic_ms() < until_ms) \
+            usleep(1000); \
+        assert_true(condition); \
+    } while (0)
+
+static void expect_event(size_t at, unsigned number)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "\"event_id\":\"e%u\"", number);
+    if (strstr(world.told[at], text) == NULL)
+        fail_msg("told[%zu] is %s, not %s", at, world.told[at], text);
+}
+
+static void expect_gap(size_t at, unsigned long long from, unsigned long long events)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "gap-%016llx-%llu\"", from, events);
+    if (strstr(world.told[at], text) == NULL)
+        fail_msg("told[%zu] is %s, not %s", at, world.told[at], text);
+}
+
+static struct sink_status status(struct fixture *f)
+{
+    struct sink_status out;
+
+    assert_int_equal(sinks_status(f->sinks, &out, 1), 1);
+    return out;
+}
+
+/* So many were told, gaps included, and all of them answered as far as the status knows. */
+static bool is_current(struct fixture *f, size_t count)
+{
+    if (told() != count)
+        return false;
+    struct sink_status s = status(f);
+    return s.behind_events == 0 && s.in_flight == 0 && s.answered > 0;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+TEST(sink_is_told_each_event_in_order_from_its_first_start_on)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    add(&f, 3);
+    start(&f);
+    add(&f, 2);
+    rotate(&f);
+    add(&f, 200);
+    WAIT_FOR(is_current(&f, 202));
+    assert_int_equal(told(), 202);
+    for (unsigned i = 0; i < 202; i++)
+        expect_event(i, i + 3);
+    stop(&f);
+    add(&f, 1);
+    rotate(&f);
+    add(&f, 1);
+    start(&f);
+    WAIT_FOR(is_current(&f, 204));
+    assert_int_equal(told(), 204);
+    expect_event(202, 205);
+    fixture_remove(&f);
+}
+
+TEST(sink_goes_on_at_the_first_event_without_an_answer)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.answers_backwards = true;
+    world.answer_max = 4; /* the last four of ten */
+    start(&f);
+    add(&f, 10);
+    WAIT_FOR(status(&f).answered == 4);
+    assert_int_equal(status(&f).behind_events, 10);
+    stop(&f);
+    world.answer_max = SIZE_MAX;
+    size_t before = told();
+    start(&f);
+    WAIT_FOR(is_current(&f, before + 10));
+    assert_int_equal(told() - before, 10);
+    expect_event(before, 0);
+    fixture_remove(&f);
+}
+
+TEST(sink_that_restarts_tells_everything_without_an_answer_again)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.answer_max = 0;
+    world.fail_at = 8;
+    start(&f);
+    add(&f, 10);
+    WAIT_FOR(told() == 18);
+    assert_int_equal(status(&f).problem, SINK_OTHER);
+    pthread_mutex_lock(&world.lock);
+    world.answer_max = SIZE_MAX;
+    pthread_mutex_unlock(&world.lock);
+    WAIT_FOR(is_current(&f, 18));
+    for (unsigned i = 0; i < 10; i++)
+        expect_event(8 + i, i);
+    assert_int_equal(status(&f).problem, SINK_WELL);
+    assert_int_equal(status(&f).restarts, 1);
+    assert_int_equal(world.begun, 2);
+    fixture_remove(&f);
+}
+
+TEST(sink_that_pauses_keeps_its_place_over_restarts)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    add(&f, 1);
+    WAIT_FOR(is_current(&f, 1));
+    assert_int_equal(sinks_pause(f.sinks, "other", true), -ENOENT);
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    add(&f, 5);
+    stop(&f);
+    start(&f);
+    WAIT_FOR(status(&f).is_paused && status(&f).behind_events == 5);
+    assert_int_equal(told(), 1);
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    WAIT_FOR(told() == 6);
+    fixture_remove(&f);
+}
+
+TEST(sink_replays_from_a_time_on)
+{
+    int64_t since_ms;
+    uint64_t count = 0;
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    event_bounds_keep(&f.bounds, 0);
+    add(&f, 10);
+    WAIT_FOR(is_current(&f, 10));
+    assert_true(clock_parse_rfc3339(BYTES("2026-11-24T03:04:30Z"), &since_ms));
+    assert_int_equal(sinks_replay(f.sinks, "toy", since_ms, &count), 0);
+    assert_int_equal(count, 5);
+    WAIT_FOR(told() == 15);
+    for (unsigned i = 0; i < 5; i++)
+        expect_event(10 + i, i + 5);
+    WAIT_FOR(status(&f).behind_events == 0);
+    assert_int_equal(sinks_replay(f.sinks, "toy", since_ms + 86400000, &count), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(sinks_replay(f.sinks, "other", since_ms, &count), -ENOENT);
+    fixture_remove(&f);
+}
+
+TEST(sink_holds_files_until_they_are_answered)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.answer_max = 0;
+    start(&f);
+    for (unsigned i = 0; i < 3; i++) {
+        add(&f, 1);
+        rotate(&f);
+    }
+    assert_int_equal(shell(&f, "ls events-*-1.jsonl.zst >/dev/null"), 0);
+    pthread_mutex_lock(&world.lock);
+    world.answer_max = SIZE_MAX;
+    pthread_mutex_unlock(&world.lock);
+    WAIT_FOR(is_current(&f, 3));
+    WAIT_FOR(event_bounds_kept(&f.bounds) >= 3);
+    add(&f, 1);
+    rotate(&f);
+    assert_int_not_equal(shell(&f, "ls events-*-1.jsonl.zst >/dev/null 2>&1"), 0);
+    fixture_remove(&f);
+}
+
+TEST(sink_that_is_too_far_behind_is_told_of_a_gap)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    add(&f, 1);
+    WAIT_FOR(is_current(&f, 1));
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        add(&f, 2);
+        rotate(&f);
+    }
+    /* Room for about two files of the six. */
+    struct sinks_held held;
+    WAIT_FOR((sinks_held(f.sinks, &held), held.bytes > 0));
+    f.sinks_settings.budget = held.bytes / 3;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    WAIT_FOR((sinks_held(f.sinks, &held), held.bytes <= f.sinks_settings.budget));
+    add(&f, 1);
+    rotate(&f);
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    WAIT_FOR(status(&f).behind_events == 0);
+    unsigned long long lost = status(&f).gap_events;
+    assert_true(lost >= 7 && lost <= 11);
+    assert_int_equal(status(&f).gaps, 1);
+    expect_gap(1, 1, lost);
+    for (unsigned i = 2; i < told(); i++)
+        expect_event(i, (unsigned)lost + i - 1);
+    assert_int_equal(told(), 2 + 14 - 1 - lost);
+    assert_false(f.is_full);
+    fixture_remove(&f);
+}
+
+TEST(sinks_refuse_mail_where_that_is_chosen)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.answer_max = 0;
+    f.sinks_settings.full = SINKS_FULL_REFUSE;
+    f.sinks_settings.budget = 10;
+    start(&f);
+    add(&f, 2);
+    rotate(&f);
+    WAIT_FOR(f.is_full);
+    pthread_mutex_lock(&world.lock);
+    world.answer_max = SIZE_MAX;
+    pthread_mutex_unlock(&world.lock);
+    WAIT_FOR(!f.is_full);
+    assert_int_equal(told(), 2);
+    assert_int_equal(status(&f).gaps, 0);
+    fixture_remove(&f);
+}
+
+TEST(sink_whose_files_were_removed_is_told_how_many_events_went)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    add(&f, 1);
+    WAIT_FOR(is_current(&f, 1));
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        add(&f, 2);
+        rotate(&f);
+    }
+    stop(&f);
+    assert_int_equal(shell(&f, "rm events-*-1.jsonl.zst events-*-2.jsonl.zst"), 0);
+    start(&f);
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    WAIT_FOR(told() == 4);
+    expect_gap(1, 1, 4);
+    expect_event(2, 5);
+    expect_event(3, 6);
+    WAIT_FOR(status(&f).behind_events == 0);
+    fixture_remove(&f);
+}
+
+TEST(sink_with_a_damaged_cursor_is_told_what_happens_from_now_on)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    add(&f, 2);
+    WAIT_FOR(is_current(&f, 2));
+    stop(&f);
+    assert_int_equal(shell(&f, "echo x >>sinks/toy"), 0);
+    add(&f, 2);
+    start(&f);
+    add(&f, 1);
+    WAIT_FOR(is_current(&f, 3));
+    assert_int_equal(told(), 3);
+    expect_event(2, 4);
+    fixture_remove(&f);
+}
+
+TEST(sinks_start_and_stop_with_the_configuration)
+{
+    struct sink_status out[2];
+    struct fixture f;
+
+    fixture_make(&f);
+    const struct sink_settings two[] = {f.toy, {.name = "second", .kind = &toy_kind}};
+    f.sinks_settings.count = 0;
+    start(&f);
+    assert_int_equal(sinks_status(f.sinks, out, 2), 0);
+    f.sinks_settings.count = 2;
+    f.sinks_settings.sinks = two;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    assert_int_equal(sinks_status(f.sinks, out, 2), 2);
+    add(&f, 3);
+    WAIT_FOR(told() == 6);
+    f.sinks_settings.count = 1;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    assert_int_equal(sinks_status(f.sinks, out, 2), 1);
+    assert_string_equal(out[0].name, "toy");
+    /* What was taken away and comes back goes on where it was. */
+    add(&f, 1);
+    f.sinks_settings.count = 2;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    WAIT_FOR(told() == 8);
+    fixture_remove(&f);
+}
