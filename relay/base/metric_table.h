@@ -13,6 +13,7 @@ METRIC_COUNTER(SESSIONS_REFUSED, "ringpost_smtp_sessions_refused_total",
                "Connections answered 421 or 554 at once")
 METRIC_GAUGE(SMTPD_GREET, "ringpost_smtp_session_states{state=\"greet\"}",
              "SMTP server sessions by state")
+METRIC_GAUGE(SMTPD_HANDSHAKE, "ringpost_smtp_session_states{state=\"handshake\"}", "")
 METRIC_GAUGE(SMTPD_COMMAND, "ringpost_smtp_session_states{state=\"command\"}", "")
 METRIC_GAUGE(SMTPD_AUTH, "ringpost_smtp_session_states{state=\"auth\"}", "")
 METRIC_GAUGE(SMTPD_CONTENT, "ringpost_smtp_session_states{state=\"content\"}", "")
@@ -38,6 +39,8 @@ METRIC_COUNTER(SMTPD_TOO_MANY_IDLE, "ringpost_smtp_too_many_idle_commands_total"
                "Sessions ended for too many commands that move nothing")
 METRIC_COUNTER(SMTPD_EARLY_TALKERS, "ringpost_smtp_early_talkers_total",
                "Sessions ended because an unknown client did not wait for its turn")
+METRIC_COUNTER(SMTPD_STARTTLS_INJECTED, "ringpost_smtp_starttls_injections_total",
+               "Sessions ended because text stood behind STARTTLS")
 METRIC_COUNTER(SMTPD_LAX_SYNTAX, "ringpost_smtp_lax_syntax_total",
                "MAIL and RCPT taken with a space behind the colon")
 METRIC_COUNTER(SMTPD_TOO_MANY_ERRORS, "ringpost_smtp_too_many_errors_total",

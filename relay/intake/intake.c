@@ -71,6 +71,7 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
 
     check(session_len > 0 && (size_t)session_len < sizeof(session));
     intake->client.is_esmtp = client->is_esmtp;
+    intake->client.is_authenticated = client->is_authenticated;
     intake->client.session = client->session;
     if (!arena_copy(&message->arena, client->ip, &message->client_ip) ||
         !arena_copy(&message->arena, client->ehlo, &message->client_ehlo) ||
@@ -78,7 +79,8 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
         !tail_add_session(&message->arena, &message->tail, client->connected_ms,
                           (struct bytes){(const uint8_t *)session, (size_t)session_len}))
         return false;
-    return arena_copy(&message->arena, client->hostname, &intake->client.hostname);
+    return arena_copy(&message->arena, client->tls_cipher, &intake->client.tls_cipher) &&
+           arena_copy(&message->arena, client->hostname, &intake->client.hostname);
 }
 
 struct verdict intake_out_of_memory(void)

@@ -54,9 +54,10 @@ struct intake_home {
 /* Who hands it in, for Received and events; copied. */
 struct intake_client {
     struct bytes ip, ehlo, service, hostname;
-    bool is_esmtp;
-    uint64_t session;     /* its serial: "session=" in the log */
-    int64_t connected_ms; /* wall: when that began */
+    bool is_esmtp, is_authenticated;
+    struct bytes tls_cipher; /* as the IANA calls it; empty: it came in plain text */
+    uint64_t session;        /* its serial: "session=" in the log */
+    int64_t connected_ms;    /* wall: when that began */
 };
 
 struct intake_answer {

@@ -93,12 +93,19 @@ void intake_finish(struct intake *intake)
     start_commit(intake);
 }
 
-/* RFC 3848 and RFC 6531 section 4.3: what was spoken. */
+/* RFC 3848 and RFC 6531 section 4.3: what was spoken. There is no word for SMTP under TLS. */
 static struct bytes with_of(const struct intake *intake)
 {
-    if (intake->message->smtputf8)
-        return BYTES("UTF8SMTP");
-    return intake->client.is_esmtp ? BYTES("ESMTP") : BYTES("SMTP");
+    static const struct bytes words[2][4] = {
+        {BYTES("ESMTP"), BYTES("ESMTPS"), BYTES("ESMTPA"), BYTES("ESMTPSA")},
+        {BYTES("UTF8SMTP"), BYTES("UTF8SMTPS"), BYTES("UTF8SMTPA"), BYTES("UTF8SMTPSA")},
+    };
+    const struct intake_client *client = &intake->client;
+    size_t how = (client->tls_cipher.len > 0 ? 1 : 0) + (client->is_authenticated ? 2 : 0);
+
+    if (!intake->message->smtputf8 && !client->is_esmtp)
+        return BYTES("SMTP");
+    return words[intake->message->smtputf8][how];
 }
 
 static bool build_prefix(struct intake *intake)
@@ -110,6 +117,7 @@ static bool build_prefix(struct intake *intake)
         .fields = buf_bytes(&intake->fields),
         .hostname = intake->client.hostname,
         .with = with_of(intake),
+        .tls = intake->client.tls_cipher,
         /* A UTF-8 address here would make an ASCII header need SMTPUTF8. */
         .for_path = bytes_has_8bit(recipient) ? BYTES_NONE : recipient,
         .wall_ms = engine_wall_ms(intake->home->engine),

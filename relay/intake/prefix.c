@@ -40,6 +40,7 @@ bool prefix_build(struct message *message, const struct prefix_facts *facts)
         .peer = message->client_ip,
         .by = facts->hostname,
         .with = facts->with,
+        .tls = facts->tls,
         .id = bytes_of(id),
         .for_path = facts->for_path,
         .wall_ms = facts->wall_ms,

@@ -9,9 +9,9 @@
 #include "queue/message.h"
 
 struct prefix_facts {
-    struct bytes fields; /* of the service, each with its CRLF */
-    struct bytes hostname, with;
-    struct bytes for_path; /* empty: not told */
+    struct bytes fields;              /* of the service, each with its CRLF */
+    struct bytes hostname, with, tls; /* as struct received has them */
+    struct bytes for_path;            /* empty: not told */
     int64_t wall_ms;
     bool has_date, has_message_id;
     struct bytes header_message_id; /* as the message has it */

@@ -27,10 +27,11 @@ bool conn_tls_facts(const struct conn *conn, struct tls_facts *out)
         return false;
     SSL *ssl = tls_under(conn)->ssl;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const char *cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl));
 
     *out = (struct tls_facts){
         .version = SSL_get_version(ssl),
-        .cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl)),
+        .cipher = cipher != NULL ? cipher : "unknown",
         .server_name = name != NULL ? bytes_of(name) : BYTES_NONE,
         .is_resumed = SSL_session_reused(ssl),
     };

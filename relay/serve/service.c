@@ -87,7 +87,8 @@ void service_turn_away(struct service *service, int fd, struct bytes line)
 {
     /* A fresh socket's buffer is empty: this does not block, and if it fails the client sees a
      * closed connection, which is an answer too. */
-    (void)send(fd, line.ptr, line.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (line.len > 0)
+        (void)send(fd, line.ptr, line.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     engine_close(service->engine, fd);
 }
 

@@ -73,7 +73,7 @@ void service_configure(struct service *service, const struct service_limits *lim
  * and gives itself back. Or why there is none. */
 must_use enum service_answer service_admit(struct service *service, const struct address *client,
                                            struct session **session_out);
-/* Sends `line` to an fd that no session can be had for, best effort, and closes it. */
+/* Sends `line` (or nothing) to an fd that no session can be had for, best effort, and closes it. */
 void service_turn_away(struct service *service, int fd, struct bytes line);
 /* stopped() is called later, once every session is gone and is_idle(). Once. */
 void service_stop(struct service *service, int64_t deadline_ms, void (*stopped)(void *context),

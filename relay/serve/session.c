@@ -215,20 +215,20 @@ static void on_wake(struct conn *conn, enum conn_wake reason)
     switch (reason) {
     case CONN_DATA:
     case CONN_DRAINED:
+    case CONN_SECURED:
     case CONN_EOF: /* steps look at conn.eof where they would wait for more */
         session_run(session);
         break;
     case CONN_TIMEOUT:
         on_timeout(session);
         break;
-    case CONN_ERROR:
-        session_abort(session);
+    case CONN_ERROR: /* it closes by itself, once the peer was told what there is to tell */
+        give_up(session);
         break;
     case CONN_CLOSED:
         on_closed(session);
         break;
-    case CONN_CONNECTED: /* servers do not connect, nor ask for the others */
-    case CONN_SECURED:
+    case CONN_CONNECTED: /* servers do not connect, nor ask for the other */
     case CONN_DETACHED:
         check(false);
         break;

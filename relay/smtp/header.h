@@ -98,6 +98,7 @@ struct received {
     struct bytes with; /* "ESMTP", "SMTP", "UTF8SMTP" ... */
     struct bytes id;
     struct bytes for_path; /* only with a single recipient; else empty */
+    struct bytes tls; /* the cipher suite as the IANA calls it (RFC 8314 section 4.3); or empty */
     int64_t wall_ms;
 };
 /* Folded below 78 columns where the words allow, ends in CRLF. What could end the clause or open a

@@ -102,6 +102,7 @@ bool received_format(const struct received *received, struct buf *out)
         fold(&folder);
     put_clause(&folder, BYTES("by"), received->by);
     put_clause(&folder, BYTES("with"), received->with);
+    put_clause(&folder, BYTES("tls"), received->tls);
     put_clause(&folder, BYTES("id"), received->id);
     if (received->for_path.len > 0) {
         fold(&folder);

@@ -3,7 +3,8 @@
  *
  * smtp_server.c has the states, server_verbs.c takes commands, server_content.c takes content,
  * server_pace.c bounds the time that takes, server_auth.c takes logins, server_question.c waits for
- * the service's answers, server_reply.c words the replies and keeps account of what was refused.
+ * the service's answers, server_tls.c puts the session under TLS, server_reply.c words the replies
+ * and keeps account of what was refused.
  */
 #pragma once
 
@@ -48,21 +49,34 @@ void server_cancel(struct smtp_server *server);
 /* ... because its time is over: goes on by the verdict for that. */
 enum step server_overdue(struct smtp_server *server);
 
+/* --- server_tls.c ----------------------------------------------------------------------------- */
+
+enum step handshake_step(struct session *session);
+enum step handle_starttls(struct smtp_server *server, struct bytes argument);
+/* TLS from the first byte on. */
+enum step server_begin_tls(struct smtp_server *server);
+/* EHLO offers STARTTLS. */
+bool server_offers_tls(const struct smtp_server *server);
+/* For the log, if it was that which ended the session. */
+void server_tell_tls_failure(const struct smtp_server *server);
+
 /* --- server_verbs.c --------------------------------------------------------------------------- */
 
 enum step command_step(struct session *session);
 /* The command that stands in the input's first line_len bytes goes on by the service's verdict. */
 enum step command_answered(struct smtp_server *server, uint32_t line_len, struct verdict verdict);
 
-/* What must hold before a command; what does not is a 503. */
+/* What must hold before a command; what does not is a 503, or a 530 without TLS. */
 enum {
     NEEDS_HELLO = 1 << 0,
     NEEDS_NO_MAIL = 1 << 1,
     NEEDS_MAIL = 1 << 2,
     NEEDS_NO_CHUNKS = 1 << 3,
     NEEDS_RECIPIENT = 1 << 4,
+    NEEDS_TLS = 1 << 5, /* of clients that server->needs_tls is set for */
 };
-/* Code 0 when all of `needs` holds; else the one 503 (554 when all recipients were refused). */
+/* Code 0 when all of `needs` holds; else the one 503 (530 without TLS, 554 when all recipients were
+ * refused). */
 struct verdict server_out_of_order(const struct smtp_server *server, unsigned needs);
 
 /* 554 to a client that has to wait for its turn and did not. */

@@ -92,8 +92,9 @@ static void count(struct smtp_server *server, enum smtp_verb verb, const struct 
                   struct smtp_concerned whom, struct bytes said)
 {
     static const char *const names[] = {
-        [SMTP_MAIL] = "MAIL", [SMTP_RCPT] = "RCPT", [SMTP_DATA] = "DATA",
-        [SMTP_BDAT] = "BDAT", [SMTP_AUTH] = "AUTH", [SMTP_VERB_UNKNOWN] = NULL,
+        [SMTP_MAIL] = "MAIL",       [SMTP_RCPT] = "RCPT", [SMTP_DATA] = "DATA",
+        [SMTP_BDAT] = "BDAT",       [SMTP_AUTH] = "AUTH", [SMTP_STARTTLS] = "STARTTLS",
+        [SMTP_VERB_UNKNOWN] = NULL,
     };
     const char *said_key = said.len > 0 ? " argument=" : "";
     struct pairs pairs = pairs_of(whom);
@@ -189,10 +190,10 @@ enum step server_reply_ehlo(struct smtp_server *server)
                      "250-SMTPUTF8\r\n"
                      "250-DSN\r\n"
                      "250-CHUNKING\r\n"
-                     "%s"
-                     "%s"
+                     "%s%s%s"
                      "250 ENHANCEDSTATUSCODES\r\n",
-                     service->hostname, service->message_size_max, limits, mechanisms))
+                     service->hostname, service->message_size_max, limits,
+                     server_offers_tls(server) ? "250-STARTTLS\r\n" : "", mechanisms))
         return STEP_CLOSE;
     return STEP_AGAIN;
 }

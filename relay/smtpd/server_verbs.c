@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/metric.h"
+#include "io/tls.h"
 
 enum { RECIPIENTS_PAST_MAX = 1000 /* Postfix's smtpd_recipient_overshoot_limit */ };
 
@@ -37,7 +38,7 @@ static enum step rcpt_answered(struct smtp_server *server, const struct smtp_rcp
 static const struct verb verbs[] = {
     [SMTP_EHLO] = {"EHLO", 0, false, false, handle_ehlo},
     [SMTP_HELO] = {"HELO", 0, false, false, handle_helo},
-    [SMTP_MAIL] = {"MAIL", NEEDS_HELLO | NEEDS_NO_MAIL, false, false, handle_mail},
+    [SMTP_MAIL] = {"MAIL", NEEDS_TLS | NEEDS_HELLO | NEEDS_NO_MAIL, false, false, handle_mail},
     [SMTP_RCPT] = {"RCPT", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS, false, false, handle_rcpt},
     [SMTP_DATA] = {"DATA", NEEDS_HELLO | NEEDS_MAIL | NEEDS_NO_CHUNKS | NEEDS_RECIPIENT, true,
                    false, handle_data},
@@ -49,7 +50,8 @@ static const struct verb verbs[] = {
     [SMTP_EXPN] = {"EXPN", 0, false, true, handle_not_here},
     [SMTP_HELP] = {"HELP", 0, false, true, handle_help},
     [SMTP_QUIT] = {"QUIT", 0, true, false, handle_quit},
-    [SMTP_STARTTLS] = {"STARTTLS", 0, false, true, handle_not_here},
+    /* Out of order only where it is offered, so the handler says it. */
+    [SMTP_STARTTLS] = {"STARTTLS", 0, true, true, handle_starttls},
     [SMTP_AUTH] = {"AUTH", NEEDS_HELLO | NEEDS_NO_MAIL, false, true, handle_auth},
     [SMTP_VERB_UNKNOWN] = {"", 0, false, false, handle_unknown},
 };
@@ -188,6 +190,9 @@ struct verdict server_out_of_order(const struct smtp_server *server, unsigned ne
 {
     const struct smtp_transaction *transaction = &server->transaction;
 
+    if ((needs & NEEDS_TLS) != 0 && server->needs_tls && !server->is_authenticated &&
+        !conn_is_under_tls(&server->session.conn))
+        return VERDICT(530, "5.7.0", "Say STARTTLS first", "tls"); /* RFC 3207 section 4 */
     if ((needs & NEEDS_HELLO) != 0 && !server->has_greeted)
         return VERDICT(503, "5.5.1", "Say EHLO first", "sequence");
     if ((needs & NEEDS_NO_MAIL) != 0 && transaction->is_open)

@@ -13,12 +13,17 @@ static enum step greet_step(struct session *session);
 
 static const struct session_state states[] = {
     [SERVER_GREET] = {"greet", 300, greet_step,
-                      TO(SERVER_COMMAND) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), false,
-                      METRIC_SMTPD_GREET},
+                      TO(SERVER_HANDSHAKE) | TO(SERVER_COMMAND) | TO(SERVER_ASKING) |
+                          TO(SERVER_CLOSING),
+                      false, METRIC_SMTPD_GREET},
+    /* All of it: who drips bytes gets no more. Ours waits for its turn when many come at once. */
+    [SERVER_HANDSHAKE] = {"handshake", 60, handshake_step,
+                          TO(SERVER_GREET) | TO(SERVER_COMMAND) | TO(SERVER_CLOSING), false,
+                          METRIC_SMTPD_HANDSHAKE},
     /* RFC 5321 section 4.5.3.2.7; what a stop says there: section 3.8 */
     [SERVER_COMMAND] = {"command", 300, command_step,
-                        TO(SERVER_AUTH) | TO(SERVER_CONTENT) | TO(SERVER_ASKING) |
-                            TO(SERVER_CLOSING),
+                        TO(SERVER_HANDSHAKE) | TO(SERVER_AUTH) | TO(SERVER_CONTENT) |
+                            TO(SERVER_ASKING) | TO(SERVER_CLOSING),
                         true, METRIC_SMTPD_COMMAND},
     [SERVER_AUTH] = {"auth", 300, auth_step,
                      TO(SERVER_COMMAND) | TO(SERVER_ASKING) | TO(SERVER_CLOSING), true,
@@ -81,6 +86,7 @@ bool smtp_server_can_be_shed(const struct smtp_server *server)
     case SERVER_CLOSING:
         return false;
     case SERVER_GREET:
+    case SERVER_HANDSHAKE:
     case SERVER_COMMAND:
     case SERVER_AUTH:
     case SERVER_CONTENT:
@@ -105,7 +111,10 @@ void smtp_server_turn_away(struct service *service, int fd, const char *hostname
                            const char *enhanced, const char *text)
 {
     char line[512];
-    int len = snprintf(line, sizeof(line), "421 %s %s %s\r\n", enhanced, hostname, text);
+    int len = 0;
+
+    if (text != NULL)
+        len = snprintf(line, sizeof(line), "421 %s %s %s\r\n", enhanced, hostname, text);
 
     metric_inc(METRIC_SESSIONS_REFUSED);
     service_turn_away(service, fd,
@@ -160,6 +169,8 @@ static enum step on_timeout(struct session *session)
         return server_overdue(server);
     if (pace_left_ms(server) <= 0)
         return pace_leave(server);
+    if (session->state == SERVER_HANDSHAKE)
+        return STEP_CLOSE; /* told with the failure; there is no way to say it to the client */
     return server_leave(server, "4.4.2", "Timeout, closing",
                         session->state == SERVER_CONTENT ? "limits.content_timeout"
                                                          : "limits.command_timeout");
@@ -181,6 +192,7 @@ static void on_leave(struct session *session, enum session_leave why)
 
 static void on_ended(struct session *session)
 {
+    server_tell_tls_failure(server_of(session));
     server_cancel(server_of(session));
     server_forget_login(server_of(session));
     server_reset(server_of(session));
@@ -199,6 +211,9 @@ static enum step greet_step(struct session *session)
 {
     struct smtp_server *server = server_of(session);
     const struct smtp_service *service = server->service;
+
+    if (server->tls == SMTP_TLS_IMPLICIT && session->conn.layer == NULL)
+        return server_begin_tls(server);
     struct verdict verdict = service->policy->connected(service->context, server);
 
     if (verdict.code == VERDICT_CODE_LATER && server_waits(server, ASKS_CONNECTED, &verdict))

@@ -1,16 +1,20 @@
 /*
  * smtp_server.h - one SMTP server session (RFC 5321), for any service behind policy.h.
  *
- *                     DATA, BDAT
- *   GREET --> COMMAND ----------> CONTENT
- *     |        ^ ^ |                | |
- *     |        | | |                | |  chunk taken, content refused or answered at once
- *     |        | '-|----------------' |
- *     |        |   |                  |  answered later
- *     '--------+---+------ ASKING <---'
+ *     .---> HANDSHAKE <-.
+ *     | .----'  '----.  | asked for
+ *     | v            v  |     DATA, BDAT
+ *   GREET ------> COMMAND ----------> CONTENT
+ *     |            ^ ^ |                | |
+ *     |            | | |                | |  chunk taken, content refused or answered at once
+ *     |            | '-|----------------' |
+ *     |            |   |                  |  answered later
+ *     '------------+---+------ ASKING <---'
  *   COMMAND <--> AUTH <--> ASKING: a challenge was said (334), and its response is waited for
  *   every state --> CLOSING: QUIT, 421, end of stream, error
  *
+ * HANDSHAKE puts the connection under TLS: before the greeting on a listener that is so, else by
+ * STARTTLS, and then nothing that was said in plain text is known any more.
  * GREET asks the service and greets, COMMAND takes lines, CONTENT takes DATA or BDAT bytes. Every
  * question to the service may be answered at once, which costs nothing, or later: then the session
  * is ASKING, and goes on as if the answer had come at once. What is pipelined behind the question
@@ -38,9 +42,11 @@
 #include "smtpd/policy.h"
 
 struct service;
+struct tls_context;
 
 enum smtp_server_state {
     SERVER_GREET,
+    SERVER_HANDSHAKE,
     SERVER_COMMAND,
     SERVER_AUTH,
     SERVER_CONTENT,
@@ -57,11 +63,15 @@ enum {
     SMTP_SERVER_CONTENT_RATE_DEFAULT = 500, /* Postfix's smtpd_min_data_rate */
 };
 
+/* How a listener comes by TLS. */
+enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
+
 struct smtp_service {
     const struct smtp_policy *policy;
     void *context;              /* first argument of every policy call */
     const char *name;           /* "submission": events, metrics */
     const char *hostname;       /* greeting, EHLO, Received */
+    struct tls_context *tls;    /* of the engine; NULL: TLS cannot be started (454) */
     uint64_t message_size_max;  /* SIZE; 552 5.3.4 beyond; 0: no limit */
     unsigned recipients_max;    /* a transaction; LIMITS RCPTMAX; 452 4.5.3 beyond; 0: no limit */
     unsigned mails_max;         /* transactions a session; LIMITS MAILMAX; 0: no limit */
@@ -131,6 +141,8 @@ struct smtp_server {
     bool skips_login; /* and that is one of a login */
     bool is_authenticated; /* as the policy's login_done() was told */
     bool must_wait; /* has neither logged in nor is it trusted: talking out of turn ends it */
+    uint8_t tls;    /* enum smtp_tls; set before the start */
+    bool needs_tls; /* or a login, before what NEEDS_TLS (else 530); connected() sets it */
     struct smtp_transaction transaction;
     struct smtp_incoming incoming;
     struct smtp_question question;
@@ -166,7 +178,7 @@ void smtp_server_keys(struct smtp_server *server, const struct sasl_keys *keys);
 /* Answers content_end with "250 2.0.0 Ok: queued as <id>"; not from inside it. */
 bool smtp_server_accepted(struct smtp_server *server, uint64_t token, const char *id);
 /* Answers an fd that no session can be had for with 421, best effort, and closes it. `text` as a
- * verdict's. */
+ * verdict's; NULL: where TLS comes first there is nothing to be said. */
 void smtp_server_turn_away(struct service *service, int fd, const char *hostname,
                            const char *enhanced, const char *text);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "io/tls.h"
 
 /* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
 enum { COMMIT_MS = 600 * 1000 };
@@ -31,7 +32,11 @@ size_t submission_held(const struct session *session)
 static struct verdict on_connected(void *context __attribute__((unused)),
                                    struct smtp_server *server)
 {
-    server->must_wait = !session_of(server)->is_trusted;
+    const struct submission_session *session = session_of(server);
+
+    server->must_wait = !session->is_trusted;
+    /* What it has to say there to send is no plain text. */
+    server->needs_tls = !session->is_trusted && session->listener->tls == SMTP_TLS_STARTTLS;
     return VERDICT_OK;
 }
 
@@ -46,13 +51,17 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         .service = bytes_of(session->listener->name),
         .hostname = bytes_of(generation->hostname),
         .is_esmtp = server->is_esmtp,
+        .is_authenticated = server->is_authenticated,
         .session = server->session.serial,
         .connected_ms = server->session.connected_ms,
     };
     struct intake_answer answer = {server, on_resume, on_done};
+    struct tls_facts tls;
 
     struct intake *intake = NULL;
 
+    if (conn_tls_facts(&server->session.conn, &tls))
+        client.tls_cipher = bytes_of(tls.cipher);
     if (!session->is_trusted) /* RFC 4954 section 6 */
         return verdict_refuse(530, "5.7.0", "Authentication required", "trust");
     if (pressure_is_high(&generation->submission->service.pressure))

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "io/tls_context.h"
 #include "submission/session.h"
 
 enum {
@@ -94,7 +95,7 @@ static struct settings_generation *newest(struct submission *submission)
 }
 
 static void turn_away(struct submission *submission, int fd, const struct address *client,
-                      enum service_answer answer)
+                      const struct submission_listener *listener, enum service_answer answer)
 {
     static const struct {
         const char *enhanced, *text, *rule;
@@ -112,7 +113,8 @@ static void turn_away(struct submission *submission, int fd, const struct addres
                 words[answer].enhanced, words[answer].text, words[answer].rule,
                 submission->service.session_count);
     smtp_server_turn_away(&submission->service, fd, newest(submission)->hostname,
-                          words[answer].enhanced, words[answer].text);
+                          words[answer].enhanced,
+                          listener->tls == SMTP_TLS_IMPLICIT ? NULL : words[answer].text);
 }
 
 void submission_accept(struct submission *submission, int fd,
@@ -131,7 +133,7 @@ void submission_accept(struct submission *submission, int fd,
     }
     enum service_answer answer = service_admit(service, &client, &admitted);
     if (answer != SERVICE_ADMITS) {
-        turn_away(submission, fd, &client, answer);
+        turn_away(submission, fd, &client, listener, answer);
         return;
     }
     struct submission_session *session =
@@ -139,6 +141,7 @@ void submission_accept(struct submission *submission, int fd,
     session->listener = listener;
     session->is_trusted = is_trusted(listener, &client);
     session->server.is_stranger = !session->is_trusted;
+    session->server.tls = (uint8_t)listener->tls;
     smtp_server_start(&session->server, service->engine, fd, &newest(submission)->service);
 }
 
@@ -171,7 +174,11 @@ void submission_free(struct submission **submission)
 
 static void generation_free(struct generation *generation)
 {
-    free(container_of(generation, struct settings_generation, generation));
+    struct settings_generation *freed =
+        container_of(generation, struct settings_generation, generation);
+
+    tls_context_release(&freed->service.tls);
+    free(freed);
 }
 
 static struct generation *generation_create(struct submission *submission,
@@ -190,6 +197,7 @@ static struct generation *generation_create(struct submission *submission,
         .context = generation,
         .name = "submission",
         .hostname = generation->hostname,
+        .tls = settings->tls != NULL ? tls_context_keep(settings->tls) : NULL,
         .message_size_max = settings->message_size_max,
         .recipients_max = settings->recipients_max,
         .errors_max = settings->errors_max,

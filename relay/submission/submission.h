@@ -22,6 +22,7 @@ enum { SUBMISSION_RECEIVED_DEFAULT = 50 };
 
 struct submission_settings {
     const char *hostname;
+    struct tls_context *tls; /* of this engine; NULL: no listener speaks TLS */
     uint64_t message_size_max;
     unsigned recipients_max;
     unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: default */
@@ -43,6 +44,7 @@ struct submission_listener {
     const char *name;            /* "submission" */
     const struct network *trust; /* clients that need no AUTH */
     size_t trust_count;
+    enum smtp_tls tls;
 };
 
 struct submission;

@@ -30,6 +30,7 @@ WORDS = re.compile(
 WORD_NAMES = {
     "relay/metrics_http.c": {"text"}, "relay/ports.c": {"key", "text", "handed->text"},
     "relay/serve/session.c": {"from->name", "to->name"},
+    "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
     "relay/submission/submission.c": {"words[answer].rule"},
     "relay/smtpd/server_reply.c": {
         "name", "rule", "pairs.from_key", "pairs.from", "pairs.to_key", "pairs.to", "said_key",

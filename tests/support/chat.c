@@ -26,6 +26,12 @@ struct peer {
     bool eof; /* they closed */
     bool closes_write;
     struct buf in, out;
+    /* Under TLS: `out` is sealed into `wire`, of which pieces are sent, a few bytes each as long as
+     * little was: so a record is cut anywhere. */
+    const struct chat_tls *kind;
+    void *tls; /* NULL: `out` is what is sent */
+    struct buf wire;
+    size_t wire_sent;
 };
 
 struct chat {
@@ -191,14 +197,73 @@ static bool take_quoted(struct bytes *input, struct buf *out)
 
 static void peer_close(struct peer *peer)
 {
+    if (peer->tls != NULL)
+        peer->kind->free(peer->tls);
+    peer->tls = NULL;
+    buf_clear(&peer->wire);
     if (peer->fd >= 0)
         close(peer->fd);
     peer->fd = -1;
 }
 
+static void peer_secure(struct peer *peer, const struct chat_tls *kind)
+{
+    peer->kind = kind;
+    peer->wire_sent = 0;
+    peer->tls = kind->begin(&peer->wire);
+}
+
+static void peer_receive_tls(struct peer *peer)
+{
+    uint8_t raw[16384];
+
+    while (peer->fd >= 0 && !peer->eof) {
+        ssize_t got = recv(peer->fd, raw, sizeof(raw), MSG_DONTWAIT);
+
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        peer->eof =
+            got <= 0 || !peer->kind->open(peer->tls, bytes_range(raw, (size_t)got), &peer->in);
+    }
+}
+
+/* One piece: the service has a turn before the next. */
+static void peer_send_tls(struct peer *peer)
+{
+    enum { FEW = 5, SMALL = 2000, LARGE = 7919 };
+
+    if (!peer->kind->is_secured(peer->tls)) {
+        peer_receive_tls(peer);
+    } else if (buf_len(&peer->out) > 0) {
+        peer->kind->seal(peer->tls, buf_bytes(&peer->out));
+        buf_clear(&peer->out);
+    }
+    bool is_secured = peer->kind->is_secured(peer->tls);
+    if (is_secured && peer->closes_write && buf_len(&peer->out) == 0) {
+        peer->kind->end(peer->tls);
+        peer->closes_write = false;
+    }
+    struct bytes piece =
+        bytes_slice(buf_bytes(&peer->wire), 0, peer->wire_sent % LARGE < SMALL ? FEW : LARGE);
+    if (piece.len == 0)
+        return;
+    ssize_t sent = send(peer->fd, piece.ptr, piece.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) {
+        buf_consume(&peer->wire, (size_t)sent);
+        peer->wire_sent += (size_t)sent;
+    } else if (errno != EAGAIN && errno != EINTR) {
+        buf_clear(&peer->wire);
+        buf_clear(&peer->out);
+    }
+}
+
 /* Sends what the kernel takes. A peer that is gone takes nothing, which is no failure here. */
 static void peer_send(struct peer *peer)
 {
+    if (peer->fd >= 0 && peer->tls != NULL) {
+        peer_send_tls(peer);
+        return;
+    }
     while (peer->fd >= 0 && buf_len(&peer->out) > 0) {
         struct bytes b = buf_bytes(&peer->out);
         ssize_t sent = send(peer->fd, b.ptr, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -218,6 +283,10 @@ static void peer_send(struct peer *peer)
 
 static void peer_receive(struct peer *peer)
 {
+    if (peer->tls != NULL) {
+        peer_receive_tls(peer);
+        return;
+    }
     while (peer->fd >= 0 && !peer->eof) {
         uint8_t *place = buf_reserve(&peer->in, 65536);
         check(place != NULL);
@@ -287,6 +356,8 @@ static bool open_peer(struct chat *chat, struct peer *peer)
     peer->closes_write = false;
     buf_clear(&peer->in);
     buf_clear(&peer->out);
+    if (chat->fixture->is_under_tls)
+        peer_secure(peer, chat->fixture->tls);
     return true;
 }
 
@@ -366,7 +437,29 @@ static bool is_sent(struct chat *chat __attribute__((unused)), void *context)
 {
     struct peer *peer = context;
 
-    return buf_len(&peer->out) == 0;
+    return buf_len(&peer->out) == 0 && buf_len(&peer->wire) == 0;
+}
+
+static bool has_shaken_hands(struct chat *chat __attribute__((unused)), void *context)
+{
+    struct peer *peer = context;
+
+    return peer->eof || peer->kind->is_secured(peer->tls);
+}
+
+static void expect_secure(struct chat *chat, struct peer *peer, bool is_refused)
+{
+    if (chat->fixture->tls == NULL || peer->tls != NULL) {
+        complain(chat, "no TLS here");
+        return;
+    }
+    peer_secure(peer, chat->fixture->tls);
+    bool is_over = wait_until(chat, has_shaken_hands, peer);
+    if (!is_over || peer->kind->is_secured(peer->tls) == is_refused)
+        complain(chat, "the handshake %s",
+                 !is_over     ? "does not end"
+                 : is_refused ? "ended well"
+                              : "failed");
 }
 
 static uint64_t count_facts(struct chat *chat, struct bytes pattern)
@@ -492,9 +585,21 @@ static bool run_talk(struct chat *chat, struct bytes line)
 static bool run_connection_word(struct chat *chat, struct bytes word, struct bytes argument)
 {
     struct linger at_once = {.l_onoff = 1};
-    static const char *const words[] = {"CONNECT", "SENT",         "CLOSE",       "CLOSE-WRITE",
-                                        "RESET",   "EXPECT-CLOSE", "EXPECT-GONE", "EXPECT-SILENCE"};
-    enum { CONNECT, SENT, CLOSE, CLOSE_WRITE, RESET, EXPECT_CLOSE, EXPECT_GONE, EXPECT_SILENCE };
+    static const char *const words[] = {"CONNECT", "SENT",          "CLOSE",       "CLOSE-WRITE",
+                                        "RESET",   "EXPECT-CLOSE",  "EXPECT-GONE", "EXPECT-SILENCE",
+                                        "SECURE",  "SECURE-REFUSED"};
+    enum {
+        CONNECT,
+        SENT,
+        CLOSE,
+        CLOSE_WRITE,
+        RESET,
+        EXPECT_CLOSE,
+        EXPECT_GONE,
+        EXPECT_SILENCE,
+        SECURE,
+        SECURE_REFUSED
+    };
     size_t i = 0;
 
     while (i < ARRAY_LEN(words) && !bytes_equal(word, bytes_of(words[i])))
@@ -533,6 +638,10 @@ static bool run_connection_word(struct chat *chat, struct bytes word, struct byt
         break;
     case EXPECT_SILENCE:
         expect_silence(chat, peer);
+        break;
+    case SECURE:
+    case SECURE_REFUSED:
+        expect_secure(chat, peer, i == SECURE_REFUSED);
         break;
     }
     return true;
@@ -697,6 +806,7 @@ enum chat_result chat_run(const char *path, const struct chat_fixture *fixture)
         chat->peers[i].fd = -1;
         buf_init(&chat->peers[i].in, BYTES_MAX);
         buf_init(&chat->peers[i].out, BYTES_MAX);
+        buf_init(&chat->peers[i].wire, BYTES_MAX);
     }
     if (!read_script(chat, &text))
         goto done;
@@ -717,6 +827,7 @@ done:
         peer_close(&chat->peers[i]);
         buf_free(&chat->peers[i].in);
         buf_free(&chat->peers[i].out);
+        buf_free(&chat->peers[i].wire);
     }
     buf_free(&text);
     free(chat);

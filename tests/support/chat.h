@@ -9,12 +9,15 @@
  *   # comment                 also: empty lines
  *   CONFIG key value          for the service; before everything else
  *   NEEDS fake                skipped on the real engine (so is every script with TIME)
+ *   NEEDS plain               what it shows is not so under TLS (CMakeLists.txt runs all others so)
  *   C: EHLO x / S: 220 *      ours: sent with CRLF. theirs: one line is read, its CRLF taken off,
  *                             and matched: * any run, ? any byte, \ makes the next one literal
  *   S*: 250 *                 theirs: reads lines until one matches
  *   C-RAW: "a\r\n" x 3        ours: bytes as they are (\r \n \t \0 \" \\ \xHH), n times
  *   C2: ...                   another connection, numbers 1 to 9; without a number: 1
  *   CONNECT 2                 opens a connection; the first line of one does that by itself
+ *   SECURE 2                  puts it under TLS: we are the client, and wait for the handshake
+ *   SECURE-REFUSED 2          the same, but they refuse the handshake
  *   SENT 2                    all that was to be sent has been taken by the kernel
  *   CLOSE 2                   what is left is sent, then close
  *   CLOSE-WRITE 2             the same, but we go on reading
@@ -40,6 +43,17 @@
 
 enum chat_role { CHAT_PLAYS_CLIENT, CHAT_PLAYS_SERVER };
 
+/* TLS on our side, for SECURE. What is to be sent goes to the `wire` that begin() was given. */
+struct chat_tls {
+    void *(*begin)(struct buf *wire);
+    bool (*is_secured)(const void *tls);
+    /* False: it is over, by the peer's end or a failure. */
+    bool (*open)(void *tls, struct bytes raw, struct buf *plain);
+    void (*seal)(void *tls, struct bytes plain); /* is_secured() */
+    void (*end)(void *tls);                      /* nothing more is sealed */
+    void (*free)(void *tls);
+};
+
 /* The service under test, as the runner sees it. */
 struct chat_fixture {
     void *context;
@@ -59,6 +73,8 @@ struct chat_fixture {
     bool (*command)(void *context, struct bytes word, struct bytes argument);
     /* What happened, a line a fact. */
     const struct buf *facts;
+    const struct chat_tls *tls; /* NULL: no SECURE */
+    bool is_under_tls;          /* every connection, from its first byte on */
 };
 
 enum chat_result { CHAT_PASSED, CHAT_FAILED, CHAT_SKIPPED };

@@ -1,11 +1,13 @@
 /*
  * chat_server.c - runs a script of tests/chat/server: chat-server-fake or chat-server-real
- * SCRIPT [SEEDS]. On the fake engine once a seed. Exit code 77: skipped.
+ * [--tls] SCRIPT [SEEDS]. On the fake engine once a seed. With --tls every connection is under TLS
+ * from its first byte on. Exit code 77: skipped.
  *
  *   CONFIG service submission   or stub; the first CONFIG line; submission without it
  *   CONFIG client 127.0.0.2     the address that connections come from
  *   CONFIG early EHLO x         a line that is there before the service knows of the connection
  *   CONFIG socket_buffers 4096  small ones, for peers that do not read
+ *   CONFIG tls starttls         or implicit; or broken: STARTTLS is offered and cannot be had
  *   FAIL receive 1 104          the nth receive (send, write, write_durable, read, sync) from now
  *                               fails with errno 104; 0: every one (fake only)
  *   HEAL                        no more of these
@@ -23,6 +25,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "support/chat_service.h"
+#include "support/chat_tls.h"
 #ifdef CHAT_FAKE
 #include "support/engine_fake.h"
 #endif
@@ -44,6 +47,8 @@ struct chat_server {
     int socket_buffers;
     char early[64]; /* empty: nothing */
     int listen_fd;
+    struct tls_context *tls_context; /* NULL: none */
+    enum smtp_tls tls;
 };
 
 static const struct chat_service *const kinds[] = {
@@ -58,6 +63,16 @@ static void create(struct chat_server *server, const struct chat_service *kind)
     check(server->kind == NULL);
     server->kind = kind;
     server->service = kind->create(server->engine, &server->facts);
+}
+
+static bool config_tls(struct chat_server *server, struct bytes value)
+{
+    bool is_implicit = bytes_equal(value, BYTES("implicit"));
+    bool is_broken = bytes_equal(value, BYTES("broken"));
+
+    server->tls = is_implicit ? SMTP_TLS_IMPLICIT : SMTP_TLS_STARTTLS;
+    server->tls_context = is_broken ? NULL : chat_tls_context();
+    return is_implicit || is_broken || bytes_equal(value, BYTES("starttls"));
 }
 
 static bool config(void *context, struct bytes key, struct bytes value)
@@ -80,6 +95,8 @@ static bool config(void *context, struct bytes key, struct bytes value)
         snprintf(server->early, sizeof(server->early), "%.*s\r\n", BYTES_ARG(value));
         return true;
     }
+    if (bytes_equal(key, BYTES("tls")))
+        return config_tls(server, value);
     if (bytes_equal(key, BYTES("socket_buffers"))) {
         server->socket_buffers = bytes_to_u64(value, &number) ? (int)number : 0;
         return server->socket_buffers > 0;
@@ -95,6 +112,7 @@ static bool start(void *context)
 
     if (server->kind == NULL)
         create(server, kinds[ARRAY_LEN(kinds) - 1]);
+    server->kind->set_tls(server->service, server->tls_context, server->tls);
     return server->kind->start(server->service);
 }
 
@@ -205,7 +223,7 @@ static bool end(struct chat_server *server)
     return true;
 }
 
-static int run_once(const char *path)
+static int run_once(const char *path, bool is_under_tls)
 {
     struct chat_server server = {
         .client = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}},
@@ -221,11 +239,15 @@ static int run_once(const char *path)
         .turn = turn,
         .command = command,
         .facts = &server.facts,
+        .tls = &chat_tls,
+        .is_under_tls = is_under_tls,
     };
 
 #ifdef CHAT_FAKE
     fixture.advance = advance;
 #endif
+    if (is_under_tls)
+        check(config_tls(&server, BYTES("implicit")));
     buf_init(&server.facts, FACTS_MAX);
     server.listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     check(server.listen_fd >= 0);
@@ -240,6 +262,7 @@ static int run_once(const char *path)
     if (!end(&server))
         return 1; /* what is in flight would be freed under the engine: leave it */
     engine_destroy(&server.engine);
+    tls_context_release(&server.tls_context);
     close(server.listen_fd);
     buf_free(&server.facts);
     if (result == CHAT_SKIPPED)
@@ -252,8 +275,12 @@ int main(int argc, char **argv)
     unsigned long seeds = 1;
     int code = 0;
 
+    bool is_under_tls = argc > 1 && strcmp(argv[1], "--tls") == 0;
+
+    argv += is_under_tls;
+    argc -= is_under_tls;
     if (argc < 2) {
-        fprintf(stderr, "usage: %s SCRIPT [SEEDS]\n", argv[0]);
+        fprintf(stderr, "usage: chat-server [--tls] SCRIPT [SEEDS]\n");
         return 2;
     }
     log_setup(LOG_TO_STDERR, getenv("CHAT_DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN);
@@ -268,13 +295,14 @@ int main(int argc, char **argv)
     }
     for (unsigned long seed = first; seed < first + seeds && code == 0; seed++) {
         fake_seed(seed);
-        code = run_once(argv[1]);
+        code = run_once(argv[1], is_under_tls);
         if (code != 0 && code != EXIT_SKIPPED)
             fprintf(stderr, "FAKE_SEED=%lu repeats it\n", seed);
     }
 #else
     for (unsigned long i = 0; i < seeds && code == 0; i++)
-        code = run_once(argv[1]);
+        code = run_once(argv[1], is_under_tls);
 #endif
+    chat_tls_forget();
     return code;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "io/engine.h"
+#include "smtpd/smtp_server.h"
 #include "support/chat.h"
 
 struct chat_service {
@@ -14,6 +15,8 @@ struct chat_service {
     bool (*config)(void *service, struct bytes key, struct bytes value);
     bool (*start)(void *service); /* after them */
     void (*accept)(void *service, int fd);
+    /* Before start(). `context` (or NULL) outlives the service. */
+    void (*set_tls)(void *service, struct tls_context *context, enum smtp_tls tls);
     bool (*command)(void *service, struct bytes word, struct bytes argument);
     void (*abort)(void *service);   /* ends every session; turns follow */
     bool (*is_idle)(void *service); /* nothing is in flight any more */

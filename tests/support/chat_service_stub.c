@@ -77,6 +77,8 @@ static bool config_number(struct stub_service *service, struct bytes key, uint64
         service->stub.rules.later_ms = (int64_t)value;
     else if (bytes_equal(key, BYTES("must_wait")))
         service->stub.rules.must_wait = value != 0;
+    else if (bytes_equal(key, BYTES("needs_tls")))
+        service->stub.rules.needs_tls = value != 0;
     else if (bytes_equal(key, BYTES("room")))
         service->stub.rules.room = value;
     else if (bytes_equal(key, BYTES("hold_commits")))
@@ -214,6 +216,14 @@ static bool config(void *context, struct bytes key, struct bytes value)
     return bytes_to_u64(value, &number) && config_number(service, key, number);
 }
 
+static void set_tls(void *context, struct tls_context *tls_context, enum smtp_tls tls)
+{
+    struct stub_service *service = context;
+
+    service->stub.service.tls = tls_context;
+    service->stub.tls = tls;
+}
+
 static bool start(void *context __attribute__((unused)))
 {
     return true;
@@ -299,6 +309,7 @@ const struct chat_service chat_service_stub = {
     .config = config,
     .start = start,
     .accept = accept_fd,
+    .set_tls = set_tls,
     .command = command,
     .abort = abort_all,
     .is_idle = is_idle,

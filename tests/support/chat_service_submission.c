@@ -131,6 +131,14 @@ static bool config(void *context, struct bytes key, struct bytes value)
     return bytes_to_u64(value, &number) && config_number(service, key, number);
 }
 
+static void set_tls(void *context, struct tls_context *tls_context, enum smtp_tls tls)
+{
+    struct real_service *service = context;
+
+    service->settings.tls = tls_context;
+    service->listener.tls = tls;
+}
+
 /* --- what became of it ------------------------------------------------------------------------ */
 
 static void tell(struct reading *reading)
@@ -401,6 +409,7 @@ const struct chat_service chat_service_submission = {
     .config = config,
     .start = start,
     .accept = accept_fd,
+    .set_tls = set_tls,
     .command = command,
     .abort = abort_all,
     .is_idle = is_idle,

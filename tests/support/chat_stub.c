@@ -48,6 +48,7 @@ static struct verdict on_connected(void *context, struct smtp_server *server)
     if (stub->facts != NULL)
         chat_fact(stub->facts, "connected %s", server->session.peer);
     server->must_wait = stub->rules.must_wait;
+    server->needs_tls = stub->rules.needs_tls;
     return answer_now_or_later(stub, session_of(server), ASKS_CONNECTED, stub->rules.connected);
 }
 
@@ -438,6 +439,7 @@ void chat_stub_accept(struct chat_stub *stub, int fd)
     buf_init(&session->content, CONTENT_MAX);
     buf_init(&session->addition, 1 << 20);
     session->asked = ASKED_NOTHING;
+    session->server.tls = (uint8_t)stub->tls;
     smtp_server_start(&session->server, stub->engine, fd, &stub->service);
 }
 

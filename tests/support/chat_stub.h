@@ -20,6 +20,7 @@ struct chat_stub_rules {
     size_t room;              /* bytes taken until chat_stub_room() is called again */
     bool holds_commits;       /* answered by chat_stub_release() */
     bool must_wait;           /* clients are nobody's */
+    bool needs_tls;           /* and have to be under TLS */
     /* Logins; mechanisms 0 where why_not.code is: refused so; both 0: AUTH is not known. */
     unsigned mechanisms; /* 1 << enum sasl_mechanism */
     struct verdict why_not, login, login_begin, login_done, login_failed; /* failed.code 0: 535 */
@@ -31,6 +32,7 @@ struct chat_stub {
     struct engine *engine;
     struct smtp_service service; /* policy and context are set; the rest is the test's */
     struct chat_stub_rules rules;
+    enum smtp_tls tls; /* of the listener */
     struct buf *facts; /* NULL: none are recorded */
     struct service serving;
     struct generation generation;

@@ -16,26 +16,27 @@ static const struct {
     struct bytes field;
 } rows[] = {
     {{BYTES("client.example"), BYTES("192.0.2.1"), BYTES("mta1.example.net"), BYTES("ESMTPSA"),
-      BYTES("3-0a91"), BYTES("bob@b.example"), 0},
+      BYTES("3-0a91"), BYTES("bob@b.example"), BYTES(""), 0},
      BYTES("Received: from client.example ([192.0.2.1])\r\n"
            "\tby mta1.example.net with ESMTPSA id 3-0a91\r\n"
            "\tfor <bob@b.example>; " DATE)},
     {{BYTES("[IPv6:2001:db8::1]"), BYTES("2001:db8::1"), BYTES("mta1.example.net"), BYTES("SMTP"),
-      BYTES("1"), BYTES("<bob@b.example>"), 0},
+      BYTES("1"), BYTES("<bob@b.example>"), BYTES(""), 0},
      BYTES("Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n"
            "\tby mta1.example.net with SMTP id 1\r\n"
            "\tfor <bob@b.example>; " DATE)},
     {{BYTES("a b(c)\"d\\;e\r\n\xff[x]"), BYTES("192.0.2.1"), BYTES("m"), BYTES("SMTP"), BYTES("1"),
-      BYTES(""), 0},
+      BYTES(""), BYTES(""), 0},
      BYTES("Received: from a?b?c??d??e????x? ([192.0.2.1])\r\n"
            "\tby m with SMTP id 1; " DATE)},
-    {{BYTES(""), BYTES("192.0.2.1"), BYTES("m"), BYTES("HTTP"), BYTES("1"), BYTES(""), 0},
+    {{BYTES(""), BYTES("192.0.2.1"), BYTES("m"), BYTES("HTTP"), BYTES("1"), BYTES(""), BYTES(""),
+      0},
      BYTES("Received: from [192.0.2.1] ([192.0.2.1])\r\n"
            "\tby m with HTTP id 1; " DATE)},
-    {{BYTES(""), BYTES(""), BYTES("m"), BYTES(""), BYTES("1"), BYTES(""), 0},
+    {{BYTES(""), BYTES(""), BYTES("m"), BYTES(""), BYTES("1"), BYTES(""), BYTES(""), 0},
      BYTES("Received: by m id 1; " DATE)},
     {{BYTES(SIXTY), BYTES("192.0.2.1"), BYTES(SIXTY ".example"), BYTES("ESMTP"), BYTES(SIXTY),
-      BYTES(SIXTY "@b.example"), 0},
+      BYTES(SIXTY "@b.example"), BYTES(""), 0},
      BYTES("Received: from " SIXTY "\r\n"
            "\t([192.0.2.1])\r\n"
            "\tby " SIXTY ".example\r\n"
@@ -43,6 +44,11 @@ static const struct {
            "\tid " SIXTY "\r\n"
            "\tfor <" SIXTY "@b.example>;\r\n"
            "\t" DATE)},
+    {{BYTES("client.example"), BYTES("192.0.2.1"), BYTES("mta1.example.net"), BYTES("ESMTPS"),
+      BYTES("3-0a91"), BYTES("bob@b.example"), BYTES("TLS_AES_256_GCM_SHA384"), 0},
+     BYTES("Received: from client.example ([192.0.2.1])\r\n"
+           "\tby mta1.example.net with ESMTPS tls TLS_AES_256_GCM_SHA384 id 3-0a91\r\n"
+           "\tfor <bob@b.example>; " DATE)},
 };
 
 TEST(received_format_follows_table)
