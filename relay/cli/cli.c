@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_serve, &cli_check,  &cli_init, &cli_reload, &cli_status,
-    &cli_queue, &cli_events, &cli_send, &cli_sign,   &cli_spool,
+    &cli_serve,  &cli_check, &cli_init, &cli_reload, &cli_status, &cli_queue,
+    &cli_events, &cli_send,  &cli_sign, &cli_spool,  &cli_trace,
 };
 
 /* Of the process, for complaints have no struct cli at hand everywhere. */

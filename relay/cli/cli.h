@@ -15,8 +15,9 @@
 struct cli {
     const char *config_path; /* -c, else RINGPOST_CONFIG, else /etc/ringpost/ringpost.yaml */
     bool json;
-    bool help; /* --help behind the command */
-    int argc;  /* of the command: argv[0] is its name */
+    bool help;     /* --help behind the command */
+    bool is_quiet; /* what the daemon refuses is not told, only returned */
+    int argc;      /* of the command: argv[0] is its name */
     char **argv;
 };
 
@@ -28,7 +29,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_status, cli_queue,
-    cli_events, cli_send, cli_sign, cli_spool;
+    cli_events, cli_send, cli_sign, cli_spool, cli_trace;
 
 int cli_main(int argc, char **argv);
 /* `ringpost events sinks ...` and `events replay ...`; *code_out is set where it was one. */

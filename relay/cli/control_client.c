@@ -92,7 +92,7 @@ static bool take_line(struct answer *answer, const char *text, json_t *json)
     }
     if (error != NULL) {
         clear_progress(answer);
-        answer->code = cli_fail(EXIT_FAILED, "%s", error);
+        answer->code = answer->cli->is_quiet ? EXIT_FAILED : cli_fail(EXIT_FAILED, "%s", error);
         return true;
     }
     if (problem != NULL) {

@@ -139,3 +139,30 @@ def test_the_audit_names_what_does_not_add_up(stage):
     text = relay.cli("events", "audit", check=False)
     assert text.returncode == 1 and f"id={ids[0]} " in text.stdout
     assert "It does NOT add up" in text.stdout
+
+
+def test_trace_tells_a_message_from_its_connection_to_its_outcomes(stage):
+    relay = start_mixed(stage)
+    message = relay.submit(["a@good.example", "c@slow.example"])
+    other = relay.submit("a@good.example")
+    relay.wait_events(2, kind="deferred", id=message)
+    relay.wait_events(2, kind="delivered")
+    trace = json.loads(relay.cli("trace", message, "--json").stdout)
+    assert trace["id"] == message and trace["sender"] == "app@client.example", trace
+    assert trace["client"]["connected_time"] <= trace["accepted_time"], trace
+    good, slow = trace["recipients"]
+    assert (good["recipient"], good["state"], good["waits"]) == ("a@good.example", "delivered", None)
+    assert [step["event"]["kind"] for step in good["steps"]] == ["accepted", "delivered"]
+    assert slow["state"] == "queued" and slow["waits"]["recipient"] == "c@slow.example", slow
+    assert {step["event"]["kind"] for step in slow["steps"]} == {"accepted", "deferred"}
+    assert all(step["ms"] >= 0 for step in good["steps"] + slow["steps"])
+    for line in ("client    127.0.0.1 (client.example), submission, session=", "a@good.example: delivered",
+                 "they: 250 2.0.0", "attempt 2:", "rule reply-2xx", "waits for "):
+        assert line in relay.cli("trace", message).stdout, line
+    assert other not in relay.cli("trace", message).stdout
+    relay.stop()  # by the files alone
+    assert "only a daemon knows" in relay.cli("trace", message).stdout
+    assert json.loads(relay.cli("trace", other, "--json").stdout)["recipients"][0]["state"] == "delivered"
+    unknown = relay.cli("trace", message[:-5] + "00000", check=False)
+    assert unknown.returncode == 1 and "no message" in unknown.stderr, unknown
+    assert relay.cli("trace", "nonsense", check=False).returncode == 64
