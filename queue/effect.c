@@ -217,6 +217,7 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     stub_index_insert(&shard->index, stub);
     shard->messages++;
     shard->recipients += stub->recipient_count;
+    shard->sums.accepted += stub->recipient_count;
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_inc(METRIC_SPOOL_MESSAGES_ACCEPTED);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->recipient_count);
@@ -307,6 +308,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
     check(pending->state == PENDING_COMMITTING);
     shard->committing--;
     if (effect->entry.kind != EVENT_DEFERRED) {
+        shard->sums.ended[effect->entry.kind]++;
         finish_pending(shard, pending);
         /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
     } else {

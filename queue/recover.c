@@ -258,6 +258,7 @@ static void schedule_stub(void *context, struct stub *stub)
         return; /* accepted since the start */
     shard->messages++;
     shard->recipients += stub->live_count;
+    shard->sums.recovered += stub->live_count;
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->live_count);
     r->result->messages++;

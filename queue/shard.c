@@ -179,8 +179,15 @@ void shard_status(struct shard *shard, struct shard_status *out)
 {
     uint64_t scheduled = schedule_count(shard->schedule);
     uint64_t held = scheduled + shard->ready + shard->committing;
+    uint64_t ended = 0;
+
+    for (size_t kind = 0; kind < EVENT_KIND_COUNT; kind++)
+        ended += shard->sums.ended[kind];
 
     *out = (struct shard_status){
+        .sums = shard->sums,
+        .unaccounted = (int64_t)(shard->sums.accepted + shard->sums.recovered) -
+                       (int64_t)(ended + shard->recipients),
         .messages = shard->messages,
         .recipients = shard->recipients,
         .scheduled = scheduled,

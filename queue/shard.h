@@ -220,7 +220,16 @@ bool shard_walk(struct shard *shard, uint64_t *cursor, size_t max,
 void shard_sink_passed(struct shard *shard, unsigned sink, uint64_t position);
 uint64_t shard_durable_position(const struct shard *shard);
 
+/* Recipients, since the start. At any time: accepted + recovered = ended + unfinished. */
+struct shard_sums {
+    uint64_t accepted;
+    uint64_t recovered;               /* unfinished when the program started */
+    uint64_t ended[EVENT_KIND_COUNT]; /* by the final event, durable */
+};
+
 struct shard_status {
+    struct shard_sums sums;
+    int64_t unaccounted; /* what that sum is off by: must stay 0 */
     uint64_t messages, recipients, scheduled, ready, committing;
     uint64_t segments, bytes_used, bytes_live, spare_segments;
     uint64_t resident_bytes, resident_messages;

@@ -206,6 +206,7 @@ struct shard {
     void *closed_context;
 
     uint64_t messages, recipients, ready, committing;
+    struct shard_sums sums;
     uint64_t bytes_used, bytes_live;
     uint64_t resident_bytes, resident_messages;
 };

@@ -70,6 +70,8 @@ struct program_status {
     struct shard_status spool;
     struct delivery_status delivery;
     uint64_t sessions, domains;
+    int64_t oldest_age_ms[PENDING_WAITS_MAX]; /* of unfinished recipients (queue_age.h) */
+    int64_t busy_us;                          /* of the engine, or of all */
 };
 /* Of one worker; any thread but the workers'. */
 void program_worker_status(struct worker *worker, struct program_status *out);
@@ -82,6 +84,8 @@ struct program_left {
 void program_left(struct program *program, struct program_left *out);
 /* What the system says of this process, under Prometheus' usual names; false when `out` is full. */
 void program_process_metrics(const struct program *program, struct exposition *exposition);
+/* What the allocator says of itself; nothing where it is not jemalloc. */
+void program_memory_metrics(struct exposition *exposition);
 /* The metric table and what is counted on demand. False when `out` is full. */
 must_use bool program_metrics(struct program *program, enum exposition_format format,
                               struct buf *out);

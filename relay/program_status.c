@@ -1,5 +1,6 @@
 /* program_status.c - numbers that are counted on demand, summed over the workers. */
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/families.h"
@@ -9,6 +10,11 @@
 
 static void add_spool(struct shard_status *sum, const struct shard_status *part)
 {
+    sum->sums.accepted += part->sums.accepted;
+    sum->sums.recovered += part->sums.recovered;
+    for (size_t kind = 0; kind < EVENT_KIND_COUNT; kind++)
+        sum->sums.ended[kind] += part->sums.ended[kind];
+    sum->unaccounted += part->unaccounted;
     sum->messages += part->messages;
     sum->recipients += part->recipients;
     sum->scheduled += part->scheduled;
@@ -52,6 +58,11 @@ static void read_worker(struct worker *worker, void *context)
     delivery_status(worker->delivery, &out->delivery);
     out->sessions = submission_sessions(worker->submission);
     out->domains = domains_count(worker->flows);
+    for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++)
+        if (worker->age.told_ms[waits] != 0)
+            out->oldest_age_ms[waits] =
+                MAX(engine_now_ms(worker->engine) - worker->age.told_ms[waits], (int64_t)1);
+    out->busy_us = engine_busy_us(worker->engine);
 }
 
 void program_worker_status(struct worker *worker, struct program_status *out)
@@ -71,6 +82,9 @@ void program_status(struct program *program, struct program_status *out)
         add_delivery(&out->delivery, &part.delivery);
         out->sessions += part.sessions;
         out->domains += part.domains;
+        out->busy_us += part.busy_us;
+        for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++)
+            out->oldest_age_ms[waits] = MAX(out->oldest_age_ms[waits], part.oldest_age_ms[waits]);
     }
 }
 
@@ -174,6 +188,65 @@ static void put_sinks(struct sinks *sinks, struct exposition *e)
     }
 }
 
+/* Each engine's part is counted in one go, so that the sums agree whenever they are read. */
+static void put_sums(const struct shard_status *spool, struct exposition *e)
+{
+    const struct {
+        const char *name;
+        enum exposition_type type;
+        const char *help;
+        int64_t value;
+    } sums[] = {
+        {"ringpost_queue_accepted_total", EXPOSITION_COUNTER,
+         "Recipients accepted, those of notifications included", (int64_t)spool->sums.accepted},
+        {"ringpost_queue_recovered_total", EXPOSITION_COUNTER,
+         "Recipients found unfinished at the start", (int64_t)spool->sums.recovered},
+        {"ringpost_queue_unfinished", EXPOSITION_GAUGE, "Unfinished recipients",
+         (int64_t)spool->recipients},
+        {"ringpost_queue_unaccounted", EXPOSITION_GAUGE,
+         "Accepted and recovered recipients, less ended and unfinished ones: must stay 0",
+         spool->unaccounted},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
+        exposition_family(e, bytes_of(sums[i].name), sums[i].type, sums[i].help);
+        exposition_integer(e, bytes_of(sums[i].name), sums[i].value);
+    }
+    exposition_family(e, BYTES("ringpost_queue_ended_total"), EXPOSITION_COUNTER,
+                      "Recipients by their final event, once it is durable");
+    for (int kind = 0; kind < EVENT_KIND_COUNT; kind++)
+        if (event_kind_is_final((enum event_kind)kind))
+            exposition_labelled(e, "ringpost_queue_ended_total", "outcome",
+                                bytes_of(event_kind_name((enum event_kind)kind)),
+                                (double)spool->sums.ended[kind]);
+}
+
+static void put_ages(const struct program_status *status, struct exposition *e)
+{
+    exposition_family(e, BYTES("ringpost_queue_oldest_seconds"), EXPOSITION_GAUGE,
+                      "Time since the oldest unfinished recipient was accepted, by what it waits "
+                      "for; 0: none. As a look found it that takes turns");
+    for (unsigned waits = 0; waits < PENDING_WAITS_MAX; waits++)
+        exposition_labelled(e, "ringpost_queue_oldest_seconds", "state",
+                            bytes_of(pending_waits_name((enum pending_waits)waits)),
+                            (double)status->oldest_age_ms[waits] / 1000);
+}
+
+static void put_engines(struct program *program, struct exposition *e)
+{
+    struct program_status part;
+    char name[16];
+
+    exposition_family(e, BYTES("ringpost_engine_busy_seconds_total"), EXPOSITION_COUNTER,
+                      "Time that an engine was not waiting");
+    for (unsigned i = 0; i < program->worker_count; i++) {
+        program_worker_status(&program->workers[i], &part);
+        snprintf(name, sizeof(name), "%u", i);
+        exposition_labelled(e, "ringpost_engine_busy_seconds_total", "engine", bytes_of(name),
+                            (double)part.busy_us / 1e6);
+    }
+}
+
 bool program_metrics(struct program *program, enum exposition_format format, struct buf *out)
 {
     struct exposition exposition = {.out = out, .format = format};
@@ -226,6 +299,10 @@ bool program_metrics(struct program *program, enum exposition_format format, str
         exposition_family(&exposition, name, EXPOSITION_GAUGE, gauges[i].help);
         exposition_integer(&exposition, name, (int64_t)gauges[i].value);
     }
+    put_sums(&status.spool, &exposition);
+    put_ages(&status, &exposition);
+    put_engines(program, &exposition);
+    program_memory_metrics(&exposition);
     put_pool(program->shared.segment_pool, &exposition);
     put_sinks(program->sinks, &exposition);
     families_tell(&exposition, clock_monotonic_ms());

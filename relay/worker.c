@@ -211,6 +211,7 @@ static int build(struct worker *worker)
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
     worker->shared->loads[worker->index].context = worker;
+    queue_age_start(&worker->age, worker);
     return 0;
 }
 
@@ -367,6 +368,7 @@ static void open_stop(struct letter *letter, struct engine *engine)
     check(worker->stop_phase == STOP_NONE);
     worker->stop_phase = STOP_SERVICES;
     worker->stop_waits = 2;
+    queue_age_stop(&worker->age);
     timeout_init(&worker->break_off, on_break_off);
     engine_timeout(engine, &worker->break_off,
                    MAX(worker->break_off_ms - engine_now_ms(engine), (int64_t)1));

@@ -18,6 +18,7 @@
 #include "relay/config.h"
 #include "relay/listeners.h"
 #include "relay/publisher.h"
+#include "relay/queue_age.h"
 
 enum { WORKER_SHARDS_MAX = 256, WORKER_WHY_MAX = 512 };
 
@@ -72,6 +73,7 @@ struct worker {
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];
+    struct queue_age age;
     sem_t started;
     int start_error;
     bool is_threadless; /* it could not be started */

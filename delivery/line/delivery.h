@@ -138,6 +138,18 @@ bool delivery_is_busy(const struct pending *pending);
 /* Lets a resting destination/site be tried at once (queue retry). */
 void delivery_wake(struct delivery *delivery, struct domain *domain);
 
+/* Where delivery has an unfinished recipient, which is what operators mean by its state. */
+enum pending_waits {
+    WAITS_SCHEDULED,
+    WAITS_HELD,  /* due, and its destination is not known yet, or it is suspended */
+    WAITS_READY, /* in line at its destination */
+    WAITS_IN_ATTEMPT,
+    WAITS_COMMITTING, /* its outcome is being written */
+};
+enum { PENDING_WAITS_MAX = WAITS_COMMITTING + 1 };
+enum pending_waits delivery_pending_waits(const struct pending *pending);
+const char *pending_waits_name(enum pending_waits waits); /* "in-attempt" */
+
 /* What one recipient waits for: state, constraint, rule, until when; one JSON object. `message` may
  * be its envelope only, or NULL: then its address is null. */
 must_use bool delivery_explain_pending(struct delivery *delivery, const struct pending *pending,

@@ -72,22 +72,38 @@ static bool put_constraint(struct buf *out, const struct constraint *c)
 
 /* --- recipients ------------------------------------------------------------------------------- */
 
-/* Where delivery has it, which is what operators mean by its state. */
-static const char *state_name(const struct pending *pending)
+enum pending_waits delivery_pending_waits(const struct pending *pending)
 {
     switch ((enum pending_state)pending->state) {
     case PENDING_SCHEDULED:
-        return "scheduled";
+        return WAITS_SCHEDULED;
     case PENDING_COMMITTING:
-        return "committing";
     case PENDING_FINAL:
-        return "final";
+        return WAITS_COMMITTING;
     case PENDING_READY:
         break;
     }
     if ((pending->flags & PENDING_HELD) != 0)
-        return "held";
-    return (pending->flags & PENDING_AT_DESTINATION) != 0 ? "ready" : "in-attempt";
+        return WAITS_HELD;
+    return (pending->flags & PENDING_AT_DESTINATION) != 0 ? WAITS_READY : WAITS_IN_ATTEMPT;
+}
+
+const char *pending_waits_name(enum pending_waits waits)
+{
+    static const char *const names[] = {
+        [WAITS_SCHEDULED] = "scheduled",   [WAITS_HELD] = "held",
+        [WAITS_READY] = "ready",           [WAITS_IN_ATTEMPT] = "in-attempt",
+        [WAITS_COMMITTING] = "committing",
+    };
+
+    return names[waits];
+}
+
+static const char *state_name(const struct pending *pending)
+{
+    if (pending->state == PENDING_FINAL)
+        return "final";
+    return pending_waits_name(delivery_pending_waits(pending));
 }
 
 static int64_t due_ms(const struct delivery *delivery, const struct pending *pending)

@@ -118,6 +118,8 @@ static void count_by_name(struct settlement *s, const struct settled *r)
 
     if (value < RECIPIENTS_OF_SITES)
         series_add(s->facts.counts != NULL ? s->facts.counts : s->outcomes->nowhere, value, 1);
+    if (value < RECIPIENTS_OF_CLASSES)
+        class_counts_add(&s->outcomes->classes, r->judgement.class, value);
     series_add(r->pending->flow->tenant->counts, value, 1);
 }
 

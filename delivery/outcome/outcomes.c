@@ -42,6 +42,7 @@ void outcomes_free(struct outcomes **outcomes)
     slab_free_all(&o->settlements);
     slab_free_all(&o->clearings);
     series_put(&o->nowhere);
+    class_counts_end(&o->classes);
     free(o);
 }
 

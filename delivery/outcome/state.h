@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/slab.h"
+#include "delivery/outcome/class_counts.h"
 #include "delivery/outcome/outcomes.h"
 
 struct outcomes {
@@ -13,6 +14,7 @@ struct outcomes {
     struct outcome_hooks hooks;
     bool is_stopping;
     struct series *nowhere; /* counts what ends without a site */
+    struct class_counts classes;
     struct slab settlements, clearings;
     size_t in_attempt_count; /* recipients in attempts and clearings */
     size_t settled_count;    /* recipients whose outcomes are not durable yet */

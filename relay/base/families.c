@@ -17,6 +17,10 @@ static const struct family_value of_sites[] = {
                             "Recipients in line for a provider or MX set"},
 };
 
+static const struct family_value of_classes[] = {
+    OUTCOMES("class", "by the class of the reply or failure"),
+};
+
 static const struct family_value of_tenants[] = {
     OUTCOMES("tenant", "of a tenant"),
     [RECIPIENTS_WAITING] = {"ringpost_tenant_waiting", EXPOSITION_GAUGE,
@@ -35,10 +39,12 @@ static const struct family_value of_sources[] = {
 };
 
 struct family family_sites = FAMILY(family_sites, "site", of_sites);
+struct family family_classes = FAMILY(family_classes, "class", of_classes);
 struct family family_tenants = FAMILY(family_tenants, "tenant", of_tenants);
 struct family family_sources = FAMILY(family_sources, "source", of_sources);
 
-static struct family *const families[] = {&family_sites, &family_tenants, &family_sources};
+static struct family *const families[] = {&family_sites, &family_classes, &family_tenants,
+                                          &family_sources};
 
 void families_tell(struct exposition *exposition, int64_t now_ms)
 {

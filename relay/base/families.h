@@ -14,12 +14,14 @@ enum recipient_value {
     RECIPIENTS_DEFERRED,
     RECIPIENTS_BOUNCED,
     RECIPIENTS_EXPIRED,
-    RECIPIENTS_WAITING,
+    RECIPIENTS_OF_CLASSES, /* so many; sites have more */
+    RECIPIENTS_WAITING = RECIPIENTS_OF_CLASSES,
     RECIPIENTS_OF_SITES, /* so many; the rest only tenants have */
     RECIPIENTS_CANCELLED = RECIPIENTS_OF_SITES,
     RECIPIENTS_ACCEPTED,
 };
 extern struct family family_sites;   /* a provider, else an MX set; empty: none was known */
+extern struct family family_classes; /* of replies and failures */
 extern struct family family_tenants; /* empty: mail without one */
 
 enum source_value { SOURCE_OPENED, SOURCE_OPEN };

@@ -213,6 +213,8 @@ METRIC_COUNTER(LOG_DROPPED, "ringpost_log_dropped_total",
                "Lines of these that nobody took: the log was read too slowly, or a write failed")
 METRIC_HISTOGRAM(ACCEPT, "ringpost_accept_latency_seconds",
                  "Time from MAIL to the message's 250, content and commit included")
+METRIC_HISTOGRAM(TURN, "ringpost_loop_turn_latency_seconds",
+                 "Time that an engine's turn took: what everything else on it waited")
 METRIC_HISTOGRAM(SYNC, "ringpost_spool_sync_latency_seconds", "Time of a write with its sync")
 METRIC_HISTOGRAM(DELIVERY, "ringpost_delivery_latency_seconds",
                  "Time from accepting to delivered, waits between attempts included")

@@ -217,11 +217,13 @@ static void submit_and_wait(struct engine *engine, int wait_ms)
 static void turn(struct engine *engine, int wait_ms)
 {
     submit_and_wait(engine, wait_ms);
-    engine->loop.now_ms = clock_monotonic_ms();
+    int64_t began_us = clock_monotonic_us();
+    engine->loop.now_ms = began_us / 1000;
     engine->loop.wall_ms = clock_wall_ms();
     reap(engine);
     run_batch(engine);
     loop_turn(&engine->loop);
+    loop_count_turn(&engine->loop, began_us);
 }
 
 static void submit(struct engine *engine)

@@ -71,6 +71,7 @@ void engine_stop(struct engine *engine); /* any thread; the loop ends after its 
 int64_t engine_now_ms(const struct engine *engine);  /* monotonic, read once a turn */
 int64_t engine_wall_ms(const struct engine *engine); /* wall, read once a turn */
 unsigned engine_index(const struct engine *engine);
+int64_t engine_busy_us(const struct engine *engine); /* in turns that are over, waits left out */
 /* Bytes in all provided receive buffers: what can arrive after a receive was cancelled, at most. */
 size_t engine_buffers_size(const struct engine *engine);
 

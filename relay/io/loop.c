@@ -5,6 +5,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/metric.h"
+
 /* Bounds of a turn, so that neither letters nor timeouts keep completions waiting. */
 enum { LETTERS_MAX = 1024, TIMEOUTS_MAX = 1024 };
 
@@ -114,6 +117,14 @@ void loop_turn(struct loop *loop)
     loop->spent = (struct turn_spent){.has_line = loop->spent.was_refused};
 }
 
+void loop_count_turn(struct loop *loop, int64_t began_us)
+{
+    int64_t us = clock_monotonic_us() - began_us;
+
+    loop->busy_us += us;
+    metric_observe_us(HISTOGRAM_TURN, us);
+}
+
 bool loop_was_stopped(struct loop *loop)
 {
     return inbox_was_stopped(&loop->inbox);
@@ -158,6 +169,11 @@ int64_t engine_now_ms(const struct engine *engine)
 int64_t engine_wall_ms(const struct engine *engine)
 {
     return const_loop_of(engine)->wall_ms;
+}
+
+int64_t engine_busy_us(const struct engine *engine)
+{
+    return const_loop_of(engine)->busy_us;
 }
 
 unsigned engine_index(const struct engine *engine)

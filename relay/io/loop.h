@@ -30,6 +30,7 @@ struct loop {
     struct wheel wheel;
     struct inbox inbox;
     struct turn_spent spent;
+    int64_t busy_us; /* in turns, waits left out */
 };
 
 /* 0 or -errno. */
@@ -40,6 +41,7 @@ void loop_destroy(struct loop *loop);
 int64_t loop_fall_asleep(struct loop *loop);
 void loop_wake_up(struct loop *loop);
 /* The part of a turn behind the completions: letters, timeouts, hooks, turn ends. */
+void loop_count_turn(struct loop *loop, int64_t began_us); /* at its end */
 void loop_turn(struct loop *loop);
 /* Whether engine_stop() was called since the last time. */
 bool loop_was_stopped(struct loop *loop);

@@ -529,5 +529,6 @@ WORLD_MAY void world_check_invariant(struct world *world)
 
     shard_status(world->shard, &status);
     assert_int_equal(status.overdue, 0);
+    assert_int_equal(status.unaccounted, 0);
     assert_int_equal(status.recipients, status.scheduled + status.ready + status.committing);
 }
