@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_CAPACITY_MIN = 32 };
+/* Of an ordinary message, so that its header is kept without growing. */
+enum { FIELDS_CAPACITY_MIN = 32, RAW_CAPACITY_MIN = 2048 };
 
 enum line_kind { LINE_EMPTY, LINE_FIELD, LINE_CONTINUATION, LINE_MAILBOX, LINE_OTHER };
 
@@ -181,6 +182,8 @@ static void cut(struct mail_header *header, struct bytes part)
 
 bool mail_header_feed(struct mail_header *header, struct bytes *input)
 {
+    if (header->raw.ptr == NULL)
+        (void)!buf_reserve(&header->raw, MIN((size_t)RAW_CAPACITY_MIN, header->raw.len_max));
     while (input->len > 0 && !header->in_body) {
         if (header->is_cut) {
             feed_cut(header, input);

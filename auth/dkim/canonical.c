@@ -147,25 +147,58 @@ static void write_byte(struct writer *writer, uint8_t byte)
     writer->bytes[writer->len++] = byte;
 }
 
+static void write_run(struct writer *writer, struct bytes run)
+{
+    if (run.len > sizeof(writer->bytes) - writer->len)
+        writer_flush(writer);
+    if (run.len > sizeof(writer->bytes)) {
+        writer->sink.put(writer->sink.context, run);
+        return;
+    }
+    memcpy(writer->bytes + writer->len, run.ptr, run.len);
+    writer->len += run.len;
+}
+
+/* How much of the front stays as it is, for it begins with content: up to white space that is more
+ * than one space between words. */
+static size_t relaxed_run(struct bytes part)
+{
+    size_t at = 1;
+
+    while (at < part.len) {
+        uint8_t byte = part.ptr[at];
+
+        if (byte > ' ')
+            at++;
+        else if (byte == ' ' && at + 1 < part.len && part.ptr[at + 1] > ' ')
+            at += 2;
+        else if (byte == ' ' || byte == '\t' || byte == '\r')
+            break;
+        else
+            at++;
+    }
+    return at;
+}
+
 /* A part of a value: unfolded, white space as one space where something stands on both sides. */
 static void write_relaxed(struct writer *writer, struct bytes part)
 {
-    for (size_t i = 0; i < part.len; i++) {
-        uint8_t byte = part.ptr[i];
+    while (part.len > 0) {
+        size_t len = 1;
 
-        if (byte == ' ' || byte == '\t') {
+        if (part.ptr[0] == ' ' || part.ptr[0] == '\t') {
             writer->space_pending = true;
-            continue;
+        } else if (part.len >= 2 && part.ptr[0] == '\r' && part.ptr[1] == '\n') {
+            len = 2; /* a fold: what follows is white space */
+        } else {
+            if (writer->space_pending && writer->has_content)
+                write_byte(writer, ' ');
+            writer->space_pending = false;
+            writer->has_content = true;
+            len = relaxed_run(part);
+            write_run(writer, bytes_slice(part, 0, len));
         }
-        if (byte == '\r' && part.len - i >= 2 && part.ptr[i + 1] == '\n') {
-            i++; /* a fold: what follows is white space */
-            continue;
-        }
-        if (writer->space_pending && writer->has_content)
-            write_byte(writer, ' ');
-        writer->space_pending = false;
-        writer->has_content = true;
-        write_byte(writer, byte);
+        part = bytes_slice(part, len, part.len);
     }
 }
 

@@ -7,30 +7,43 @@
 #include "auth/dkim/signed_fields.h"
 #include "base/base64.h"
 
-enum { DNS_NAME_MAX = 253 };
-
-/* Over-signed: named once more than they are there, so that none can be added. */
-static const char *const over_signed[] = {
-    "From",
-    "Reply-To",
-    "Subject",
-    "Date",
-    "To",
-    "Cc",
-    "Message-ID",
-    "In-Reply-To",
-    "References",
-    "MIME-Version",
-    "Content-Type",
-    "Content-Transfer-Encoding",
-    "List-Unsubscribe",
-    "List-Unsubscribe-Post",
+enum {
+    DNS_NAME_MAX = 253,
+    NAMES_USUAL = 512, /* octets, so that the texts of an ordinary message do not grow */
+    FIELD_USUAL = 1024,
 };
 
-/* Signed where they are: a list or a gateway on the way may rightly add its own. */
-static const char *const signed_if_there[] = {
-    "Sender",         "Content-ID", "Content-Description", "List-Id",      "List-Help",
-    "List-Subscribe", "List-Post",  "List-Owner",          "List-Archive", "Feedback-ID",
+/* In the order of h=. Over-signed ones are named once more than they are there, so that none can be
+ * added; of the others a list or a gateway on the way may rightly add its own. */
+static const struct signed_name {
+    const char *text;
+    size_t len;
+    unsigned more;
+} signed_names[] = {
+    {"From", sizeof("From") - 1, 1},
+    {"Reply-To", sizeof("Reply-To") - 1, 1},
+    {"Subject", sizeof("Subject") - 1, 1},
+    {"Date", sizeof("Date") - 1, 1},
+    {"To", sizeof("To") - 1, 1},
+    {"Cc", sizeof("Cc") - 1, 1},
+    {"Message-ID", sizeof("Message-ID") - 1, 1},
+    {"In-Reply-To", sizeof("In-Reply-To") - 1, 1},
+    {"References", sizeof("References") - 1, 1},
+    {"MIME-Version", sizeof("MIME-Version") - 1, 1},
+    {"Content-Type", sizeof("Content-Type") - 1, 1},
+    {"Content-Transfer-Encoding", sizeof("Content-Transfer-Encoding") - 1, 1},
+    {"List-Unsubscribe", sizeof("List-Unsubscribe") - 1, 1},
+    {"List-Unsubscribe-Post", sizeof("List-Unsubscribe-Post") - 1, 1},
+    {"Sender", sizeof("Sender") - 1, 0},
+    {"Content-ID", sizeof("Content-ID") - 1, 0},
+    {"Content-Description", sizeof("Content-Description") - 1, 0},
+    {"List-Id", sizeof("List-Id") - 1, 0},
+    {"List-Help", sizeof("List-Help") - 1, 0},
+    {"List-Subscribe", sizeof("List-Subscribe") - 1, 0},
+    {"List-Post", sizeof("List-Post") - 1, 0},
+    {"List-Owner", sizeof("List-Owner") - 1, 0},
+    {"List-Archive", sizeof("List-Archive") - 1, 0},
+    {"Feedback-ID", sizeof("Feedback-ID") - 1, 0},
 };
 
 void dkim_signer_init(struct dkim_signer *signer, const struct dkim_signer_options *options,
@@ -41,26 +54,31 @@ void dkim_signer_init(struct dkim_signer *signer, const struct dkim_signer_optio
     signer->want = body_hashes_want(hashes, options->body_form, BODY_HASH_WHOLE);
 }
 
-static bool put_name(struct buf *names, const char *name, size_t count)
+/* The row of a field; -1: it is not signed. */
+static int find_name(struct bytes name)
 {
-    bool fits = true;
-
-    for (size_t i = 0; i < count; i++)
-        fits = fits && (buf_len(names) == 0 || buf_append(names, BYTES(":"))) &&
-               buf_append(names, bytes_of(name));
-    return fits;
+    for (size_t i = 0; i < ARRAY_LEN(signed_names); i++)
+        if (signed_names[i].len == name.len &&
+            bytes_equal_nocase(bytes_range(signed_names[i].text, name.len), name))
+            return (int)i;
+    return -1;
 }
 
 bool dkim_signed_names(const struct mail_header *header, struct buf *names)
 {
+    size_t counts[ARRAY_LEN(signed_names)] = {0};
     bool fits = true;
 
-    for (size_t i = 0; i < ARRAY_LEN(over_signed); i++)
-        fits = fits && put_name(names, over_signed[i],
-                                mail_header_count(header, bytes_of(over_signed[i])) + 1);
-    for (size_t i = 0; i < ARRAY_LEN(signed_if_there); i++)
-        fits = fits && put_name(names, signed_if_there[i],
-                                mail_header_count(header, bytes_of(signed_if_there[i])));
+    for (size_t i = 0; i < header->count; i++) {
+        int row = find_name(header->fields[i].name);
+
+        if (row >= 0)
+            counts[row]++;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(signed_names); i++)
+        for (size_t n = 0; n < counts[i] + signed_names[i].more; n++)
+            fits = fits && (buf_len(names) == 0 || buf_append(names, BYTES(":"))) &&
+                   buf_append(names, bytes_range(signed_names[i].text, signed_names[i].len));
     return fits;
 }
 
@@ -187,6 +205,8 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
     check(signed_fields != NULL && state != NULL);
     check(EVP_DigestInit_ex2(signed_fields, dkim_sha256(), NULL) == 1);
     buf_init(&names, buf_room(out));
+    (void)!buf_reserve(&names, MIN((size_t)NAMES_USUAL, buf_room(&names)));
+    (void)!buf_reserve(out, MIN(count * FIELD_USUAL, buf_room(out)));
     if (dkim_signed_names(header, &names))
         signed_fields_put(index, buf_bytes(&names), NULL, signer->options.header_form,
                           (struct canonical_sink){update, signed_fields});

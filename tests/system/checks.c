@@ -3,6 +3,7 @@
  * is DNS. tests/system/checks.py speaks with it.
  *
  *   > spf mail|helo ADDRESS HELO MAIL-FROM RECEIVER TIME
+ *   > dkim MESSAGE PIECE TIME
  *   > arc MESSAGE TIME
  *   > seal MESSAGE DOMAIN SELECTOR KEY RESULTS STATUS NAMES flat|folded TIME
  *   > iprev ADDRESS
@@ -22,10 +23,8 @@ static const struct {
     const char *name;
     void (*run)(struct bytes arguments);
 } commands[] = {
-    {"spf", checks_spf},
-    {"arc", checks_arc},
-    {"seal", checks_seal},
-    {"iprev", checks_iprev},
+    {"spf", checks_spf},   {"dkim", checks_dkim},   {"arc", checks_arc},
+    {"seal", checks_seal}, {"iprev", checks_iprev},
 };
 
 static struct bytes read_line(void)

@@ -17,6 +17,7 @@ const struct lookup_answer *checks_ask(const struct lookup *lookup);
 
 /* The commands. */
 void checks_spf(struct bytes arguments);
+void checks_dkim(struct bytes arguments);
 void checks_arc(struct bytes arguments);
 void checks_seal(struct bytes arguments);
 void checks_iprev(struct bytes arguments);

@@ -119,6 +119,14 @@ class Checks:
         numbers = dict(zip(["terms", "voids", "questions"], map(int, words[6:])))
         return {"result": words[0], "asked": asked} | result | numbers
 
+    def dkim(self, zone, message, piece, time):
+        """A verdict for each signature, of a message that comes in pieces of that length."""
+        words, _ = self.run(f"dkim {word(message)} {piece} {time}", zone)
+        names = ["domain", "selector", "algorithm", "reason"]
+        return [{"result": words[i]} | dict(zip(names, (unword(text).decode() for text in
+                                                         words[i + 1:i + 5])))
+                for i in range(0, len(words), 5)]
+
     def arc(self, zone, message, time):
         words, asked = self.run(f"arc {word(message)} {time}", zone)
         texts = [unword(text) for text in words[1:4]]

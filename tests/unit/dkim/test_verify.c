@@ -1,4 +1,6 @@
 /* test_verify.c - what each signature is worth, for every way in which one can be wrong. */
+#include <openssl/err.h>
+
 #include "support/dkim_driver.h"
 #include "support/dkim_forger.h"
 #include "support/unit.h"
@@ -340,6 +342,22 @@ TEST(domains_of_international_mail_are_asked_as_a_labels)
     forgery.tags = "v=1; a=rsa-sha256; d=\xff.example; s=sel; h=From:To;";
     expect_verdict(&rsa, &forgery, zone, 1,
                    "permerror: a tag's value has characters that it must not have");
+}
+
+/* TLS on the same thread reads the library's queue of errors after each of its calls. */
+TEST(failures_leave_nothing_in_the_library_s_queue)
+{
+    char record[RECORD_SIZE], text[256];
+    struct dkim_zone_row zone[] = {{NAME, record, 0}};
+    struct buf out;
+
+    buf_init(&out, 8192);
+    forge(&rsa, &plain, bytes_of(message), &out);
+    snprintf(record, sizeof(record), "p=%s", rsa_other.p);
+    judge(buf_bytes(&out), zone, 1, text, NULL);
+    assert_string_equal(text, "fail: the signature does not match the header");
+    assert_int_equal(ERR_peek_error(), 0);
+    buf_free(&out);
 }
 
 /* RFC 6376 section 5.4.2. */
