@@ -4,28 +4,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+static size_t names_len(const struct dns_record *records, size_t count)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += records[i].name.len + records[i].text.len;
+    return len;
+}
+
+static void copy_records(struct dns_record *into, const struct dns_record *records, size_t count,
+                         uint8_t **free_bytes)
+{
+    for (size_t i = 0; i < count; i++) {
+        into[i] = records[i];
+        into[i].name = bytes_put(records[i].name, free_bytes);
+        into[i].text = bytes_put(records[i].text, free_bytes);
+    }
+}
+
 const struct dns_answer *dns_answer_copy(const struct dns_answer *from)
 {
-    size_t records_size = from->record_count * sizeof(struct dns_record);
-    size_t size = sizeof(struct dns_answer) + records_size + from->canonical.len;
-
-    for (size_t i = 0; i < from->record_count; i++)
-        size += from->records[i].name.len + from->records[i].text.len;
-
+    size_t odd_count = from->odd_records == NULL ? 0 : from->odd_count;
+    size_t records_size = (from->record_count + odd_count) * sizeof(struct dns_record);
+    size_t size = sizeof(struct dns_answer) + records_size + from->canonical.len +
+                  names_len(from->records, from->record_count) +
+                  names_len(from->odd_records, odd_count);
     struct dns_answer *answer = malloc(size);
 
     check(answer != NULL);
+    struct dns_record *records = (struct dns_record *)(answer + 1);
     uint8_t *free_bytes = (uint8_t *)(answer + 1) + records_size;
 
     *answer = *from;
     answer->references = 1;
-    answer->records = from->record_count > 0 ? (struct dns_record *)(answer + 1) : NULL;
+    answer->records = from->record_count > 0 ? records : NULL;
+    answer->odd_records = odd_count > 0 ? records + from->record_count : NULL;
     answer->canonical = bytes_put(from->canonical, &free_bytes);
-    for (size_t i = 0; i < from->record_count; i++) {
-        answer->records[i] = from->records[i];
-        answer->records[i].name = bytes_put(from->records[i].name, &free_bytes);
-        answer->records[i].text = bytes_put(from->records[i].text, &free_bytes);
-    }
+    copy_records(answer->records, from->records, from->record_count, &free_bytes);
+    copy_records(answer->odd_records, from->odd_records, odd_count, &free_bytes);
     check(free_bytes == (uint8_t *)answer + size);
     return answer;
 }
@@ -41,6 +58,7 @@ const struct dns_answer *dns_answer_from_packet(const struct dns_packet *packet,
         .records = packet->records,
         .cut_count = packet->cut_count,
         .odd_count = packet->odd_count,
+        .odd_records = packet->odd_records,
     };
 
     return dns_answer_copy(&answer);

@@ -1,15 +1,15 @@
 /*
  * packed.c - answers for the cache.
  *
- *   status 1, records 1, cut 2, odd 2, canonical length 1 (SAME: the asked name), canonical,
- *   then each record: A 4; AAAA 16; MX preference 2, length 1, name; CNAME, PTR length 1, name;
- *   others length 2, text.
+ *   status 1, records 1, cut 2, odd 2, odd records 1, canonical length 1 (SAME: the asked name),
+ *   canonical, then each record, and each odd one: A 4; AAAA 16; MX preference 2, length 1, name;
+ *   CNAME, PTR length 1, name; others length 2, text.
  */
 #include "dns/packed.h"
 
 #include <string.h>
 
-enum { HEADER_LEN = 7, SAME = 255 };
+enum { HEADER_LEN = 8, SAME = 255 };
 _Static_assert(DNS_NAME_MAX < 255, "a name's length is a byte, and one value is left");
 _Static_assert(DNS_RECORDS_MAX <= UINT8_MAX, "their count is a byte");
 
@@ -38,12 +38,20 @@ static size_t record_len(const struct dns_record *record, enum dns_type type)
     check(false);
 }
 
+/* Those that are kept; their number is a byte as well. */
+static size_t odd_len(const struct dns_answer *answer)
+{
+    return answer->odd_records == NULL ? 0 : answer->odd_count;
+}
+
 size_t dns_packed_len(const struct dns_answer *answer, struct bytes name, enum dns_type type)
 {
     size_t len = HEADER_LEN + (is_same(answer, name) ? 0 : answer->canonical.len);
 
     for (size_t i = 0; i < answer->record_count; i++)
         len += record_len(&answer->records[i], type);
+    for (size_t i = 0; i < odd_len(answer); i++)
+        len += record_len(&answer->odd_records[i], type);
     return len;
 }
 
@@ -95,6 +103,7 @@ void dns_pack(const struct dns_answer *answer, struct bytes name, enum dns_type 
     put_u8(&at, answer->record_count);
     put_u16(&at, MIN(answer->cut_count, (size_t)UINT16_MAX));
     put_u16(&at, MIN(answer->odd_count, (size_t)UINT16_MAX));
+    put_u8(&at, odd_len(answer));
     if (is_same(answer, name)) {
         put_u8(&at, SAME);
     } else {
@@ -103,6 +112,8 @@ void dns_pack(const struct dns_answer *answer, struct bytes name, enum dns_type 
     }
     for (size_t i = 0; i < answer->record_count; i++)
         put_record(&at, &answer->records[i], type);
+    for (size_t i = 0; i < odd_len(answer); i++)
+        put_record(&at, &answer->odd_records[i], type);
     check(at == out + dns_packed_len(answer, name, type));
 }
 
@@ -152,7 +163,7 @@ enum dns_status dns_packed_status(struct bytes packed)
 const struct dns_answer *dns_unpack(struct bytes packed, struct bytes name, enum dns_type type,
                                     int64_t expires_ms)
 {
-    struct dns_record records[DNS_RECORDS_MAX];
+    struct dns_record records[2 * DNS_RECORDS_MAX];
     struct bytes rest = packed;
     struct dns_answer answer = {.records = records, .expires_ms = expires_ms};
 
@@ -160,10 +171,13 @@ const struct dns_answer *dns_unpack(struct bytes packed, struct bytes name, enum
     answer.record_count = take_u8(&rest);
     answer.cut_count = take_u16(&rest);
     answer.odd_count = take_u16(&rest);
+    size_t odd_records = take_u8(&rest);
+
     size_t canonical_len = take_u8(&rest);
     answer.canonical = canonical_len == SAME ? name : take(&rest, canonical_len);
-    check(answer.record_count <= DNS_RECORDS_MAX);
-    for (size_t i = 0; i < answer.record_count; i++) {
+    check(answer.record_count <= DNS_RECORDS_MAX && odd_records <= DNS_RECORDS_MAX);
+    answer.odd_records = odd_records > 0 ? &records[answer.record_count] : NULL;
+    for (size_t i = 0; i < answer.record_count + odd_records; i++) {
         records[i] = (struct dns_record){0};
         take_record(&rest, &records[i], type);
     }

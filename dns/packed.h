@@ -1,5 +1,5 @@
 /*
- * packed.h - a real answer in few bytes, for the cache: 7 and its records.
+ * packed.h - a real answer in few bytes, for the cache: 8 and its records.
  *
  * Only of this process: nothing packed is stored or sent. Pure functions over bytes, any thread.
  */

@@ -255,7 +255,7 @@ static bool read_text(struct reader *reader, const struct frame *frame, struct d
     return true;
 }
 
-/* A name in RDATA. An odd one leaves *is_odd set and the record unused. */
+/* A name in RDATA; *is_odd is set for an odd one. */
 static bool read_name(struct reader *reader, const struct frame *frame, size_t skip,
                       struct dns_record *record, bool *is_odd)
 {
@@ -266,7 +266,7 @@ static bool read_name(struct reader *reader, const struct frame *frame, size_t s
         return refuse(reader, "malformed answer");
     case DNS_NAME_ODD:
         *is_odd = true;
-        return true;
+        break;
     case DNS_NAME_GOOD:
         break;
     }
@@ -316,12 +316,13 @@ static bool read_record(struct reader *reader, const struct frame *frame, struct
 static bool read_records(struct reader *reader, size_t count)
 {
     struct dns_packet *out = reader->out;
-    size_t wanted = MIN(count, (size_t)DNS_RECORDS_MAX);
+    size_t count_max = MIN(count, (size_t)DNS_RECORDS_MAX);
+    size_t wanted = count_max;
 
-    out->records = arena_alloc(reader->arena, wanted * sizeof(struct dns_record));
+    out->records = arena_alloc(reader->arena, count_max * sizeof(struct dns_record));
     if (out->records == NULL)
         return refuse(reader, "answer too large");
-    out->cut_count = count - wanted + (reader->counts[0] - reader->frame_count);
+    out->cut_count = count - count_max + (reader->counts[0] - reader->frame_count);
     for (size_t i = 0; i < reader->frame_count && wanted > 0; i++) {
         const struct frame *frame = &reader->frames[i];
         struct dns_record record = {0};
@@ -334,10 +335,12 @@ static bool read_records(struct reader *reader, size_t count)
             return false;
         out->ttl_s = MIN(out->ttl_s, frame->ttl_s);
         if (is_odd)
-            out->odd_count++;
+            out->records[count_max - ++out->odd_count] = record; /* from behind */
         else
             out->records[out->record_count++] = record;
     }
+    if (out->odd_count > 0)
+        out->odd_records = &out->records[count_max - out->odd_count];
     return true;
 }
 
@@ -447,6 +450,6 @@ void dns_packet_parse(struct dns_packet *out, struct bytes packet, struct bytes 
     if (read_packet(&reader, name, chain_max))
         return;
     check(out->status == DNS_FAILED);
-    out->record_count = 0;
-    out->records = NULL;
+    out->record_count = out->odd_count = 0;
+    out->records = out->odd_records = NULL;
 }

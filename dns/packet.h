@@ -23,9 +23,10 @@ struct dns_packet {
     bool has_ttl;          /* false: a negative answer without SOA, not to be cached for long */
     uint32_t ttl_s;        /* the least along the chain; negative: RFC 2308 section 5 */
     size_t record_count;
-    struct dns_record *records; /* in the arena; their bytes in the arena or the packet */
-    size_t cut_count;           /* records left out past DNS_RECORDS_MAX */
-    size_t odd_count;           /* records left out because they hold an odd name */
+    struct dns_record *records;     /* in the arena; their bytes in the arena or the packet */
+    size_t cut_count;               /* records left out past DNS_RECORDS_MAX */
+    size_t odd_count;               /* records left out because they hold an odd name: */
+    struct dns_record *odd_records; /* those, or NULL if there is none */
 };
 
 enum {

@@ -88,8 +88,9 @@ struct dns_answer {
     int64_t expires_ms;     /* monotonic */
     size_t record_count;    /* may be 0 with DNS_OK: see odd_count */
     struct dns_record *records;
-    size_t cut_count; /* records left out past DNS_RECORDS_MAX */
-    size_t odd_count; /* records left out because they hold a name that cannot be */
+    size_t cut_count;               /* records left out past DNS_RECORDS_MAX */
+    size_t odd_count;               /* records left out because they hold a name that cannot be: */
+    struct dns_record *odd_records; /* those, for who takes any (dns_name_take()); or NULL */
 };
 
 /* One who waits for an answer; zeroed but for done() before its first use. */

@@ -42,6 +42,9 @@ static void check_packet(const struct dns_packet *packet, enum dns_type type, un
     check(!packet->is_unfinished || (packet->status == DNS_NO_DATA && packet->chain_len > 0));
     check(packet->ttl_s <= INT32_MAX);
     check(dns_name_parse_any(dns_name_bytes(&packet->owner), &again));
+    check((packet->odd_records != NULL) == (packet->odd_count > 0));
+    for (size_t i = 0; i < packet->odd_count; i++)
+        check(!dns_name_parse(packet->odd_records[i].name, &again));
     for (size_t i = 0; i < packet->record_count; i++) {
         struct bytes name = packet->records[i].name;
 
@@ -99,6 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 
     dns_answer_release(&answer);
     check(stale->record_count == packet.record_count);
+    for (size_t i = 0; i < packet.odd_count; i++)
+        check(bytes_equal(stale->odd_records[i].name, packet.odd_records[i].name));
     for (size_t i = 0; i < stale->record_count; i++) {
         check(bytes_equal(stale->records[i].name, packet.records[i].name));
         check(bytes_equal(stale->records[i].text, packet.records[i].text));

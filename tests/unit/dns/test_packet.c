@@ -437,6 +437,10 @@ TEST(parse_leaves_odd_names_out)
     assert_int_equal(packet.odd_count, 2);
     assert_int_equal(packet.record_count, 1);
     expect_bytes(packet.records[0].name, "mx.example");
+    /* They are kept apart, for who takes any. */
+    expect_bytes(packet.odd_records[0].name, "m\x01x.example");
+    expect_bytes(packet.odd_records[1].name, "mail one.example");
+    assert_int_equal(packet.odd_records[1].preference, 10);
     wire_begin(&wire, 1, WIRE_ANSWER, "example", DNS_TYPE_MX);
     wire_cname(&wire, "example", 60, "mail one.example");
     expect_failed("example", DNS_TYPE_MX, "CNAME to a name that cannot be");
@@ -452,6 +456,7 @@ TEST(parse_takes_dot_inside_a_label_as_odd)
     assert_int_equal(packet.status, DNS_OK);
     assert_int_equal(packet.odd_count, 1);
     assert_int_equal(packet.record_count, 0);
+    assert_true(bytes_equal(packet.odd_records[0].name, bytes_range("mx\0example.net", 14)));
 }
 
 TEST(parse_cuts_huge_sets)
