@@ -214,19 +214,26 @@ static bool any_may_align(const struct dmarc *dmarc, struct bytes organisation)
 
 static void conclude(struct dmarc *dmarc)
 {
+    size_t passed = 0;
+
     for (size_t i = 0; i < dmarc->identifier_count; i++) {
-        if (!dmarc->identifiers[i].is_aligned)
+        const struct dmarc_identifier *identifier = &dmarc->identifiers[i];
+
+        passed += !identifier->is_temporary;
+        if (!identifier->is_aligned)
             continue;
-        end(dmarc, DMARC_PASS, "an identifier is aligned");
-        return;
+        if (!identifier->is_temporary) {
+            end(dmarc, DMARC_PASS, "an identifier is aligned");
+            return;
+        }
+        dmarc->has_failed = true;
     }
     if (dmarc->has_failed) {
         end(dmarc, DMARC_TEMPERROR, "a look-up failed");
         return;
     }
     end(dmarc, DMARC_FAIL,
-        dmarc->identifier_count == 0 ? "neither SPF nor DKIM passed"
-                                     : "what passed is another organisation's");
+        passed == 0 ? "neither SPF nor DKIM passed" : "what passed is another organisation's");
     dmarc->disposition = dmarc->policy;
     if (dmarc->record.is_testing && dmarc->policy != DMARC_POLICY_NONE)
         dmarc->disposition = dmarc->policy - 1;

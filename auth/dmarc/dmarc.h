@@ -12,7 +12,8 @@
  *
  * Several author domains, or several From fields, never pass: the strictest policy of the first
  * AUTHOR_DOMAINS_MAX domains applies. Without a domain, or without a record, DMARC says nothing.
- * A failed look-up makes it temperror; in the second run only if nothing else passes.
+ * A failed look-up makes it temperror; in the second run, and in SPF and DKIM, only if nothing else
+ * passes.
  *
  * Bounds: eight questions and one for an author domain; eight for an identifier below the author's
  * organisation, DMARC_IDENTIFIERS_MAX of these.
@@ -31,9 +32,11 @@ enum dmarc_result {
     DMARC_TEMPERROR,
 };
 
-/* What SPF or DKIM has shown to be true. */
+/* What SPF or DKIM has shown to be true, or might have: one that is aligned and temporary makes
+ * temperror of what else would be a fail. */
 struct dmarc_identifier {
     bool is_dkim;
+    bool is_temporary;   /* its check ended in temperror */
     struct bytes domain; /* lower-case A-labels; lives until the second run is done */
     bool is_aligned;     /* out */
 };

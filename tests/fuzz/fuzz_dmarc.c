@@ -55,10 +55,16 @@ static unsigned run(struct dmarc *dmarc, struct bytes *input)
     return asked;
 }
 
-static void check_verdict(const struct dmarc *dmarc, const struct authors *authors, size_t passed)
+static void check_verdict(const struct dmarc *dmarc, const struct authors *authors,
+                          const struct dmarc_identifier *identifiers, size_t count)
 {
+    bool is_aligned = false;
+
+    for (size_t i = 0; i < count; i++)
+        is_aligned |= identifiers[i].is_aligned && !identifiers[i].is_temporary;
     check(dmarc->why != NULL);
-    check(dmarc->result != DMARC_PASS || (authors->why == NULL && passed > 0));
+    check((dmarc->result == DMARC_PASS) == is_aligned);
+    check(!is_aligned || authors->why == NULL);
     check(dmarc->result != DMARC_NONE || !dmarc->has_policy);
     check(dmarc->result == DMARC_FAIL || dmarc->disposition == DMARC_POLICY_NONE);
     check(dmarc->disposition <= dmarc->policy);
@@ -88,10 +94,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     for (; named.len > 0 && count < IDENTIFIERS; count++)
         identifiers[count] = (struct dmarc_identifier){
             .is_dkim = count & 1,
+            .is_temporary = count % 3 == 2,
             .domain = take_part(&named, ' '),
         };
     dmarc_judge(&dmarc, identifiers, count);
     check(run(&dmarc, &rest) <= WALK_MAX * (DMARC_IDENTIFIERS_MAX + 1));
-    check_verdict(&dmarc, &authors, count);
+    check_verdict(&dmarc, &authors, identifiers, count);
     return 0;
 }

@@ -69,10 +69,11 @@ static size_t read_identifiers(const struct scenario *s, struct dmarc_identifier
     size_t count = 0;
 
     for (; count < 4 && s->identifiers[count] != NULL; count++) {
-        const char *colon = strchr(s->identifiers[count], ':');
+        const char *colon = strpbrk(s->identifiers[count], ":!");
 
         out[count] = (struct dmarc_identifier){
             .is_dkim = s->identifiers[count][0] == 'd',
+            .is_temporary = *colon == '!',
             .domain = bytes_of(colon + 1),
         };
     }
@@ -781,6 +782,39 @@ static const struct scenario scenarios[] = {
      NULL,
      {{D "b.example", REJECT}, {D "m.b.example", "FAIL"}},
      {"dkim:m.b.example", "dkim:n.b.example"},
+     "pass",
+     "p",
+     "reject",
+     NULL,
+     "b.example",
+     NULL},
+    {"what might have passed is not known",
+     "a@b.example",
+     NULL,
+     {{D "b.example", REJECT}},
+     {"dkim!m.b.example"},
+     "temperror",
+     "p",
+     "reject",
+     NULL,
+     "b.example",
+     NULL},
+    {"the same of another organisation",
+     "a@b.example",
+     NULL,
+     {{D "b.example", REJECT}},
+     {"spf!c.example", "dkim!c.test"},
+     "fail",
+     "p",
+     "reject",
+     "reject",
+     "b.example",
+     NULL},
+    {"the same beside one that passed",
+     "a@b.example",
+     NULL,
+     {{D "b.example", REJECT}},
+     {"spf!b.example", "dkim:m.b.example"},
      "pass",
      "p",
      "reject",

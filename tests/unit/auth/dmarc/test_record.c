@@ -7,7 +7,9 @@
 
 #include "support/unit.h"
 
-enum { N = DMARC_POLICY_NONE, Q = DMARC_POLICY_QUARANTINE, R = DMARC_POLICY_REJECT };
+#define N DMARC_POLICY_NONE
+#define Q DMARC_POLICY_QUARANTINE
+#define R DMARC_POLICY_REJECT
 
 static bool parse(const char *text, struct dmarc_record *out)
 {
