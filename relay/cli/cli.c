@@ -9,7 +9,7 @@
 
 static const struct cli_command *const commands[] = {
     &cli_serve,  &cli_check, &cli_init, &cli_reload, &cli_status, &cli_queue,
-    &cli_events, &cli_send,  &cli_sign, &cli_spool,  &cli_trace,
+    &cli_events, &cli_send,  &cli_sign, &cli_spool,  &cli_trace,  &cli_verify,
 };
 
 /* Of the process, for complaints have no struct cli at hand everywhere. */

@@ -29,7 +29,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_status, cli_queue,
-    cli_events, cli_send, cli_sign, cli_spool, cli_trace;
+    cli_events, cli_send, cli_sign, cli_spool, cli_trace, cli_verify;
 
 int cli_main(int argc, char **argv);
 /* `ringpost events sinks ...` and `events replay ...`; *code_out is set where it was one. */
