@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/metric.h"
+#include "relay/certificates.h"
 #include "relay/config_document.h"
 #include "relay/config_reader.h"
 #include "relay/config_wings.h"
@@ -14,13 +15,21 @@ enum { CONFIG_ARENA_MAX = 64 << 20 };
 
 /* In the order of the starter file, of `check --keys` and of the wings' finishing. */
 static const struct config_key root[] = {
-    {.kind = CONFIG_PART, .keys = config_core},    {.kind = CONFIG_PART, .keys = config_listeners},
-    {.kind = CONFIG_PART, .keys = config_limits},  {.kind = CONFIG_PART, .keys = config_dns},
-    {.kind = CONFIG_PART, .keys = config_retry},   {.kind = CONFIG_PART, .keys = config_routes},
-    {.kind = CONFIG_PART, .keys = config_sources}, {.kind = CONFIG_PART, .keys = config_delivery},
-    {.kind = CONFIG_PART, .keys = config_spool},   {.kind = CONFIG_PART, .keys = config_events},
-    {.kind = CONFIG_PART, .keys = config_kafka},   {.kind = CONFIG_PART, .keys = config_metrics},
-    {.kind = CONFIG_PART, .keys = config_log},     {.kind = CONFIG_END},
+    {.kind = CONFIG_PART, .keys = config_core},
+    {.kind = CONFIG_PART, .keys = config_listeners},
+    {.kind = CONFIG_PART, .keys = config_tls},
+    {.kind = CONFIG_PART, .keys = config_limits},
+    {.kind = CONFIG_PART, .keys = config_dns},
+    {.kind = CONFIG_PART, .keys = config_retry},
+    {.kind = CONFIG_PART, .keys = config_routes},
+    {.kind = CONFIG_PART, .keys = config_sources},
+    {.kind = CONFIG_PART, .keys = config_delivery},
+    {.kind = CONFIG_PART, .keys = config_spool},
+    {.kind = CONFIG_PART, .keys = config_events},
+    {.kind = CONFIG_PART, .keys = config_kafka},
+    {.kind = CONFIG_PART, .keys = config_metrics},
+    {.kind = CONFIG_PART, .keys = config_log},
+    {.kind = CONFIG_END},
 };
 
 const struct config_key *config_keys(void)
@@ -119,6 +128,7 @@ void config_release(struct config **config)
     if (before > 1)
         return;
     metric_dec(METRIC_CONFIGS);
+    certificates_release(released);
     arena_free(&released->arena);
     free(released);
 }

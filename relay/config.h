@@ -24,8 +24,24 @@ struct config_listener {
     struct address address;
     const char *address_text; /* as written */
     enum config_service service;
+    enum smtp_tls tls;
     size_t trust_count;
     struct network *trust;
+};
+
+struct tls_certificate;
+
+struct config_certificate {
+    const char *certificate, *key;     /* files */
+    size_t certificate_line, key_line; /* of these keys */
+    struct tls_certificate *loaded;    /* by certificates.h; NULL: not yet */
+};
+
+struct config_tls {
+    struct config_certificate first; /* certificate NULL: none */
+    size_t more_count;
+    struct config_certificate *more;
+    struct tls_context **contexts; /* one an engine, by certificates.h; NULL: none */
 };
 
 /* As read; config_retry.c makes delivery.retries of it. */
@@ -71,9 +87,10 @@ struct config {
     unsigned engines; /* resolved: at least 1 */
     size_t listener_count;
     struct config_listener *listeners;
-    struct submission_settings submission;
-    unsigned sessions_max;        /* of the whole process */
-    bool is_short_of_descriptors; /* so that default counts are lower than they would be */
+    struct config_tls tls;
+    struct submission_settings submission; /* tls: each engine has its own */
+    unsigned sessions_max;                 /* of the whole process */
+    bool is_short_of_descriptors;          /* so that default counts are lower than they would be */
     uint64_t memory_max;
     size_t dns_server_count;
     struct address *dns_servers; /* as read; the resolver has them as dns.servers */

@@ -9,6 +9,11 @@ static const struct config_key network = {.kind = CONFIG_NETWORK,
 
 static const char *const services[] = {[SERVICE_SUBMISSION] = "submission", NULL};
 
+static const char *const tls_names[] = {[SMTP_TLS_NONE] = "none",
+                                        [SMTP_TLS_STARTTLS] = "starttls",
+                                        [SMTP_TLS_IMPLICIT] = "implicit",
+                                        NULL};
+
 static const struct config_key listener_keys[] = {
     {.name = "address",
      .kind = CONFIG_ADDRESS,
@@ -23,6 +28,13 @@ static const struct config_key listener_keys[] = {
      .names = services,
      .standard = "submission",
      .says = "What is spoken there: submission takes mail from applications."},
+    {.name = "tls",
+     .kind = CONFIG_NAME,
+     .at = LISTENER(tls),
+     .names = tls_names,
+     .standard = "none",
+     .says = "starttls: clients may ask for TLS, and must where nobody vouches for them; implicit: "
+             "TLS from the first byte on."},
     {.name = "trust",
      .kind = CONFIG_LIST,
      .at = LISTENER(trust),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/listener.h"
+#include "relay/certificates.h"
 #include "relay/listeners.h"
 #include "relay/ports.h"
 #include "relay/privilege.h"
@@ -296,6 +297,7 @@ void preflight_warn(const struct config *config, preflight_tell *warning, void *
                  " answers whoever reaches it, without a login; a firewall should know");
         warning(context, text);
     }
+    certificates_warn(config, warning, context);
     if (geteuid() == 0 && config->user == NULL)
         warning(context, "user: serving as root, which nothing here needs; name a user, such as "
                          "user: ringpost");

@@ -16,6 +16,8 @@
 #include "base/metric.h"
 #include "delivery/line/egress.h"
 #include "dns/cache.h"
+#include "io/tls_tickets.h"
+#include "relay/certificates.h"
 #include "relay/control.h"
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
@@ -173,7 +175,7 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     struct config *next = config_load(old->path, error, context);
     if (next == NULL)
         return false;
-    if (!preflight_sources(next, error, context)) {
+    if (!preflight_sources(next, error, context) || !certificates_load(next, error, context)) {
         config_release(&next);
         return false;
     }
@@ -189,6 +191,7 @@ static bool reload(struct program *program, void (*error)(void *context, const c
         config_release(&next);
         return false;
     }
+    certificates_make_contexts(next, program->shared.tickets);
     program->config = next;
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
@@ -357,6 +360,7 @@ static void free_all(struct program *program, int64_t files_ms)
     struct config *first = atomic_load(&program->shared.config);
     config_release(&first);
     config_release(&program->config);
+    tls_tickets_free(&program->shared.tickets);
     pthread_mutex_destroy(&program->change);
 }
 
@@ -406,6 +410,8 @@ int program_run(struct config *config)
     program->clock = clock_watch_begin(clocks_read());
     pthread_mutex_init(&program->change, NULL);
     event_bounds_init(&program->bounds);
+    program->shared.tickets = tls_tickets_create(clock_monotonic_ms);
+    certificates_make_contexts(config, program->shared.tickets);
     atomic_store(&program->shared.config, config);
     program->shared.listeners = &program->listeners;
     block_signals(&signals);

@@ -84,6 +84,10 @@ static void tell_user(const struct program *program, const struct privilege *pri
     if (privilege->is_dropping && access(config->path, R_OK) < 0)
         log_warn("config=%s user=%s what=\"a reload will not be able to read it: %s\"",
                  LOG_STRING(config->path), LOG_STRING(privilege->user), strerror(errno));
+    if (privilege->is_dropping && config->tls.first.key != NULL &&
+        access(config->tls.first.key, R_OK) < 0)
+        log_warn("key=%s user=%s what=\"a reload will not be able to read it: %s\"",
+                 LOG_STRING(config->tls.first.key), LOG_STRING(privilege->user), strerror(errno));
 }
 
 /* Ports below 1024 are root's to bind. */

@@ -6,6 +6,7 @@
 #include "base/families.h"
 #include "base/metric.h"
 #include "queue/flow.h"
+#include "relay/certificates.h"
 #include "relay/program.h"
 
 static void add_spool(struct shard_status *sum, const struct shard_status *part)
@@ -305,6 +306,9 @@ bool program_metrics(struct program *program, enum exposition_format format, str
     program_memory_metrics(&exposition);
     put_pool(program->shared.segment_pool, &exposition);
     put_sinks(program->sinks, &exposition);
+    pthread_mutex_lock(&program->change);
+    certificates_tell(program->config, &exposition);
+    pthread_mutex_unlock(&program->change);
     families_tell(&exposition, clock_monotonic_ms());
     return exposition_end(&exposition);
 }

@@ -150,9 +150,20 @@ static void set_listeners(struct worker *worker, const struct config *config)
         unsigned slot = listeners_slot(worker->shared->listeners, &from->address);
 
         check(slot < LISTENERS_MAX);
+        worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
     }
+}
+
+static struct submission_settings submission_settings(const struct worker *worker,
+                                                      const struct config *config)
+{
+    struct submission_settings settings = config->submission;
+
+    if (config->tls.contexts != NULL)
+        settings.tls = config->tls.contexts[worker->index];
+    return settings;
 }
 
 /* One reference for the worker, one for its delivery, which may need it for longer. */
@@ -205,7 +216,8 @@ static int build(struct worker *worker)
     worker_suspend(worker);
     if ((error = open_shards(worker)) < 0)
         return error;
-    worker->submission = submission_create(worker->engine, worker->shards[0], &config->submission,
+    struct submission_settings submission = submission_settings(worker, config);
+    worker->submission = submission_create(worker->engine, worker->shards[0], &submission,
                                            &worker->shared->loads[worker->index].sessions);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
@@ -275,7 +287,9 @@ struct shard *worker_shard(struct worker *worker, unsigned index)
 void worker_configure(struct worker *worker, struct config *config)
 {
     set_listeners(worker, config); /* first: they point into the one that keep_config() lets go */
-    submission_configure(worker->submission, &config->submission);
+    struct submission_settings submission = submission_settings(worker, config);
+
+    submission_configure(worker->submission, &submission);
     keep_config(worker, config);
     delivery_configure(worker->delivery, &config->delivery);
 }

@@ -42,6 +42,7 @@ struct shared {
     struct dns_cache *dns_cache;
     struct publisher *publisher;
     struct blocking_pool *segment_pool;
+    struct tls_tickets *tickets; /* the keys of all engines' contexts */
     struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
     const struct listeners *listeners;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "relay/certificates.h"
 #include "relay/cli/cli.h"
 #include "relay/config_describe.h"
 #include "relay/preflight.h"
@@ -18,7 +19,8 @@ static struct config *usable_config(const struct cli *cli)
 {
     struct config *config = cli_config(cli);
 
-    if (config != NULL && !preflight_sources(config, print_error, NULL))
+    if (config != NULL && (!preflight_sources(config, print_error, NULL) ||
+                           !certificates_load(config, print_error, NULL)))
         config_release(&config);
     return config;
 }
@@ -67,6 +69,12 @@ static void print_warning(void *context, const char *text)
     fprintf(stderr, "warning: %s\n", text);
 }
 
+static void print_line(void *context, const char *text)
+{
+    (void)context;
+    puts(text);
+}
+
 static void add_warning(void *context, const char *text)
 {
     json_array_append_new(context, json_text_of(text));
@@ -76,6 +84,7 @@ static void print_checked(const struct cli *cli, const struct config *config)
 {
     if (!cli->json) {
         preflight_warn(config, print_warning, NULL);
+        certificates_describe(config, print_line, NULL);
         printf("%s is good: hostname %s, %u engines, %zu listeners, %zu routes, state in %s\n",
                config->path, config->hostname, config->engines, config->listener_count,
                config->delivery.route_count, config->state_dir);
@@ -85,11 +94,13 @@ static void print_checked(const struct cli *cli, const struct config *config)
 
     check(warnings != NULL);
     preflight_warn(config, add_warning, warnings);
-    cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o,s:o}", "config", json_text_of(config->path),
-                             "hostname", json_text_of(config->hostname), "engines",
-                             (int)config->engines, "listeners", (json_int_t)config->listener_count,
-                             "routes", (json_int_t)config->delivery.route_count, "state_dir",
-                             json_text_of(config->state_dir), "warnings", warnings));
+    cli_print_json(json_pack("{s:o,s:o,s:i,s:I,s:I,s:o,s:o,s:o}", "config",
+                             json_text_of(config->path), "hostname", json_text_of(config->hostname),
+                             "engines", (int)config->engines, "listeners",
+                             (json_int_t)config->listener_count, "routes",
+                             (json_int_t)config->delivery.route_count, "state_dir",
+                             json_text_of(config->state_dir), "certificates",
+                             certificates_json(config), "warnings", warnings));
 }
 
 static json_t *text_or_null(const char *text)
@@ -150,7 +161,8 @@ const struct cli_command cli_check = {
     "       ringpost check --keys [--json]\n\n"
     "Names every error as file:line: key: what is wrong; expected what. Then tries what serve\n"
     "will: the kernel, the user, state_dir's owner and mode, the control socket's path, the ports\n"
-    "(bound for a moment, unless they were handed over or the daemon of this state_dir has them).\n"
+    "(bound for a moment, unless they were handed over or the daemon of this state_dir has them),\n"
+    "certificates and their keys, and says how many days they have.\n"
     "Run it as who serves.\n"
     "Warns of what is legal and dangerous. Exit code 0, also with warnings, or 78.\n"
     "--keys looks at no file: a line for each key that there is, with its default and bounds.\n",

@@ -36,7 +36,7 @@ static struct verdict on_connected(void *context __attribute__((unused)),
 
     server->must_wait = !session->is_trusted;
     /* What it has to say there to send is no plain text. */
-    server->needs_tls = !session->is_trusted && session->listener->tls == SMTP_TLS_STARTTLS;
+    server->needs_tls = !session->is_trusted && server->tls == SMTP_TLS_STARTTLS;
     return VERDICT_OK;
 }
 

@@ -387,7 +387,9 @@ def test_init_overwrites_a_good_file_with_none_but_a_good_one(stage):
     assert relay.config_file.read_text() == before
     assert [p.name for p in relay.directory.iterdir()] == [relay.config_file.name]
     wrote = json.loads(relay.cli("init", "--force", "--hostname", "a.example", "--json").stdout)
-    assert wrote == {"wrote": str(relay.config_file), "listener": "127.0.0.1:2525"}
+    assert wrote == {"wrote": str(relay.config_file), "listener": "127.0.0.1:2525",
+                     "tls_listener": "127.0.0.1:2465",
+                     "certificate": str(relay.directory / "tls.crt")}
     assert "a.example" in relay.config_file.read_text()
     assert relay.cli("init", check=False).returncode == 1
 
