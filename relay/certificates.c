@@ -235,8 +235,6 @@ void certificates_tell(const struct config *config, struct exposition *expositio
 {
     static const char name[] = "ringpost_tls_certificate_expiry_timestamp_seconds";
 
-    if (count_of(config) == 0)
-        return;
     exposition_family(exposition, bytes_of(name), EXPOSITION_GAUGE,
                       "When a certificate of a listener expires, in seconds since 1970");
     for (size_t i = 0; i < count_of(config); i++) {
