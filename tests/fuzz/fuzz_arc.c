@@ -123,6 +123,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 
     enum arc_status status = judge(message, &count);
 
+    /* What an mbox file puts first is passed over there, and behind other fields it is the body. */
+    if (bytes_starts_nocase(message, BYTES("From ")) ||
+        bytes_starts_nocase(message, BYTES(">From ")))
+        return 0;
     buf_init(&out, len + 512 * 1024);
     if (seal(message, status, &out) == ARC_SEALED) {
         check(buf_append(&out, message));
