@@ -108,6 +108,7 @@ static bool set_sender(struct spf_check *check, const struct spf_request *reques
     }
     if (check->local.len == 0)
         check->local = BYTES("postmaster"); /* section 4.3 */
+    check->local = bytes_slice(check->local, 0, SPF_TEXT_MAX);
     domain = bytes_slice(domain, 0, SPF_TEXT_MAX);
     check(arena_copy(&check->arena, check->local, &check->local));
     check(arena_copy(&check->arena, domain, &domain));

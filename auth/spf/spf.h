@@ -24,8 +24,8 @@
 enum {
     SPF_TERMS_MAX = 10,
     SPF_VOIDS_MAX = 2,
-    SPF_HOSTS_MAX = 10,         /* exchanges of an mx; names of a client */
-    SPF_TEXT_MAX = 1024,        /* octets of HELO or MAIL FROM that are looked at */
+    SPF_HOSTS_MAX = 10,  /* exchanges of an mx; names of a client */
+    SPF_TEXT_MAX = 1024, /* octets of a HELO name, a local part or a domain that are looked at */
     SPF_EXPLANATION_MAX = 1024, /* a longer one is not usable */
     SPF_MEMORY_MAX = 1024 * 1024,
     SPF_REASON_MAX = 400,

@@ -4,7 +4,13 @@
 #include "auth/spf/client.h"
 #include "auth/spf/macro.h"
 
-enum { EXPANDED_MAX = 64 * 1024 /* octets; more is cut to no name by any rule */ };
+/* Macros multiply: a record may be 64 KiB, and each macro reads all of its value. No name needs
+ * more, and no engine should work longer for one. */
+enum {
+    SPEC_MAX = 1024,         /* octets of what is expanded to a name */
+    TEXT_MAX = 4096,         /* to an explanation */
+    EXPANDED_MAX = 64 * 1024 /* of what comes out, before it is cut */
+};
 
 /* Expands `text` to `out`; TARGET_NONE where it is too long. */
 static enum target_answer expand(struct spf_check *check, struct bytes text, struct buf *out)
@@ -50,6 +56,8 @@ enum target_answer target_expand(struct spf_check *check, struct bytes spec,
 
     if (spec.len == 0)
         return machine_name_set(out, machine_frame(check)->domain) ? TARGET_READY : TARGET_NONE;
+    if (spec.len > SPEC_MAX)
+        return TARGET_NONE;
     buf_init(&buf, EXPANDED_MAX);
     enum target_answer answer = expand(check, spec, &buf);
 
@@ -78,6 +86,8 @@ enum target_answer target_explain(struct spf_check *check, struct bytes text, st
 {
     struct buf buf;
 
+    if (text.len > TEXT_MAX)
+        return TARGET_NONE;
     buf_init(&buf, SPF_EXPLANATION_MAX);
     enum target_answer answer = expand(check, text, &buf);
 

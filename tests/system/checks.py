@@ -114,9 +114,9 @@ class Checks:
         command = " ".join(["spf", identity, word(address), word(helo), word(mail_from),
                             word(receiver), "1700000000"])
         words, asked = self.run(command, zone)
-        names = ["domain", "explanation", "mechanism", "record_domain", "reason"]
+        names = ["domain", "explanation", "mechanism", "record_domain", "reason", "trace"]
         result = {name: unword(text).decode("latin-1") for name, text in zip(names, words[1:])}
-        numbers = dict(zip(["terms", "voids", "questions"], map(int, words[6:])))
+        numbers = dict(zip(["terms", "voids", "questions"], map(int, words[7:])))
         return {"result": words[0], "asked": asked} | result | numbers
 
     def dkim(self, zone, message, piece, time):

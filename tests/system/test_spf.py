@@ -37,6 +37,8 @@ def wrong_of(program, zone, case):
     for key in ("domain", "mechanism", "record_domain", "terms", "voids", "questions", "reason"):
         if key in case and found[key] != case[key]:
             yield f"{key} {found[key]!r}, not {case[key]!r}"
+    if "trace" in case and found["trace"].split("\n") != case["trace"]:
+        yield f"told {found['trace']}"
     if "asked" in case and [" ".join(question) for question in found["asked"]] != case["asked"]:
         yield f"asked {found['asked']}"
     if found["result"] != "fail" and found["explanation"]:
@@ -62,3 +64,24 @@ def test_ours(program):
     count, found = failures(program, OURS)
     assert count > 100
     assert not found, "\n".join(found)
+
+
+def test_long_texts(program):
+    zone = checks.Zone({"a.example": [{"TXT": "v=spf1 exists:%{l}.x.example -all exp=e.a.example"}],
+                        "e.a.example": [{"TXT": "%{l}"}]})
+    long = "a" * 70000
+    found = program.spf(zone, "192.0.2.1", long + ".example", long + "@a.example")
+    assert (found["result"], found["explanation"]) == ("fail", "a" * 1024)
+    assert found["asked"][1] == ("A", "x.example")
+    found = program.spf(zone, "192.0.2.1", long, "a@" + long)
+    assert (found["result"], found["questions"]) == ("none", 0)
+
+
+def test_records_as_large_as_dns_allows(program):
+    """All macros, each of which reads a kilobyte: no name is made of that many."""
+    zone = checks.Zone({f"r{number}.example": [{"TXT": (
+        f"v=spf1 exists:{'%{l1-}' * macros}q.example include:r{number + 1}.example")}]
+        for number, macros in enumerate((169, 170, *[9000] * 9))})
+    found = program.spf(zone, "192.0.2.1", "h.example", "a-" * 500 + "@r0.example")
+    assert (found["result"], found["terms"]) == ("permerror", 11)
+    assert [name for kind, name in found["asked"] if kind == "A"] == ["q.example"]
