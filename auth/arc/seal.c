@@ -298,8 +298,6 @@ static void draft_free(struct draft *draft)
 
 static void write_set(struct sealing *sealing, struct buf *out)
 {
-    size_t before = buf_len(out);
-
     draft_init(&sealing->results);
     draft_init(&sealing->message);
     draft_init(&sealing->seal);
@@ -310,13 +308,12 @@ static void write_set(struct sealing *sealing, struct buf *out)
         write_seal(sealing);
     struct bytes fields[] = {buf_bytes(&sealing->seal.text), buf_bytes(&sealing->message.text),
                              buf_bytes(&sealing->results.head)};
+    struct bytes end = BYTES("\r\n");
 
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (sealing->reason == NULL &&
-            (!buf_append(out, fields[i]) || !buf_append(out, BYTES("\r\n"))))
-            refuse(sealing, "no room for the set");
-    if (sealing->reason != NULL)
-        buf_truncate(out, before);
+    if (fields[0].len + fields[1].len + fields[2].len + 3 * end.len > buf_room(out))
+        refuse(sealing, "no room for the set");
+    for (size_t i = 0; i < ARRAY_LEN(fields) && sealing->reason == NULL; i++)
+        check(buf_append(out, fields[i]) && buf_append(out, end));
     draft_free(&sealing->results);
     draft_free(&sealing->message);
     draft_free(&sealing->seal);

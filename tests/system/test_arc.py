@@ -2,6 +2,7 @@
 
 import re
 
+import dkim
 import pytest
 
 import checks
@@ -196,7 +197,8 @@ def test_structure(program):
         expect(program, b"".join(field for instance, field in found if instance != gone) + rest,
                "fail", asked=[], reason=f"set {gone}: authentication results are missing")
     expect(program, b"".join(field for instance, field in found if instance < 3) + rest, "pass")
-    for instance in (b"0", b"51", b"100", b"03x", b"", b"-3", b"3; i=3"):
+    for instance in (b"0", b"51", b"100", b"003", b"03x", b"", b"-3",
+                     b"3; i=3"):
         expect(program, b"".join(re.sub(rb"\bi=3", b"i=" + instance, field)
                                  for field in everything) + rest, "fail", asked=[])
     expect(program, b"ARC-Seal: x\r\n" + MESSAGE, "fail", chain="", count=0)
@@ -258,6 +260,35 @@ def test_keys(program):
            reason="seal of set 1: its key cannot be had for now")
 
 
+class OnceZone(checks.Zone):
+    """The key of the first set is there once."""
+
+    def answer(self, kind, name):
+        line = super().answer(kind, name)
+        if name.startswith(b"s1."):
+            self.names.pop(name, None)
+        return line
+
+
+def test_an_older_signature_without_a_key(program):
+    # The seal's key was there, and only the signature's own is not: no harm but to oldest-pass.
+    message = sealed(program, sealed(program, MESSAGE), "pass", "b.example", "s2")
+    zone = OnceZone({})
+    zone.names = dict(ZONE.names)
+    found = program.arc(zone, message, NOW)
+    assert (found["result"], found["oldest_pass"], len(found["asked"])) == ("pass", 2, 4)
+
+
+def test_a_header_beyond_bounds(program):
+    added = sealed(program, MESSAGE)[:-len(MESSAGE)]
+    large = added + b"X-Many: field\r\n" * 2000 + MESSAGE
+    expect(program, large, "fail", asked=[], reason="the header is larger than is looked at")
+    large = MESSAGE.replace(b"\r\n\r\n", b"\r\nX-Many: " + b"x" * 300000 + b"\r\n\r\n")
+    expect(program, large, "none")
+    assert program.seal(large, "a.example", "s1", KEY, b"x; none", "none", "", NOW) == (
+        "refused", b"", "the header is too large")
+
+
 def test_refusals(program):
     for change, reason in (
             ({"domain": "a b"}, "the domain is not one"),
@@ -276,3 +307,52 @@ def test_refusals(program):
     assert program.seal(torn, "a.example", "s1", KEY, b"x; none", "pass", "", NOW)[2] == (
         "the chain cannot have passed")
     expect(program, sealed(program, torn, "fail"), "fail")
+
+
+RSA = """-----BEGIN PRIVATE KEY-----
+MIICeAIBADANBgkqhkiG9w0BAQEFAASCAmIwggJeAgEAAoGBAN+q1jY7AKpKyDHq
+WqCkmUa+2e5ow4rMaNSR40u1wuncY18R6/VJ+c5tg7uqc20cig/1EHTlQ6Y9Q+eD
+M1BsFBZhA08QrGXhhqB9Rq0udtdL/ln/zq780U+gQGl4RyRMrP1aPL1Nis3+/509
+4MdMQCb9v2YHkoExTN4Jg4Btd2aDAgMBAAECgYEApFlHpfmc94STrfniNgA8kHtU
+b5aTeL3Smb/JIKyiWG0Up5rnowmEgWZ/Ubphrl82I5uTSBHer5x89PS3E/UWnCts
+InG7lL7Q9IFpP/USXPkWfKLnLdvP2T8aKflGxtyRlH8xTiCpm5BzK7NycYqxtjBm
+fpeefwR/9V/DKGnZrKECQQDvfs0OzIAYEvZF0KOXFND5RhQ6DSTlAJEg2tT341Ty
+9lMgUWKPNQtXKYCIa7rJM0L8Wi2FLIBYt7Czc2/CHzsFAkEA7xTMBKZCJV42gWMw
+qaL0a+u5CdhUo9+v7+4iGlwyVsFl0KxR/lIJta+k9L/Z5aKg7UabCVtQjLeoX1o2
+aG+h5wJASN8XO8qDq0+Rubp7HExMLZziKKu5LyjV/9418NsuDONgdbPtvk9QjQvm
+vRuycOf1GN3DfgMFZnk1/dRBDBr+lQJBAM/1uRj6PWMfti2JyBRmiFEvc37ay5TX
+x8Pd0ZA4ThkklJmUqqWbWpLNO6EhGDok4fJCjizvXvtn7W8zm0vwflUCQQDX1KgH
+taRd6khvaMxLs3God63OGFssqVBsd77Kq9x7vRz6tCL33nA8IhBWZx0ZQlkPGn3/
+DpYQonJQKrbWRO6c
+-----END PRIVATE KEY-----
+"""
+RSA_RECORD = "v=DKIM1; k=rsa; p=" + "".join((
+    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDfqtY2OwCqSsgx6lqgpJlGvtnuaMOKzGjUkeNLtcLp",
+    "3GNfEev1SfnObYO7qnNtHIoP9RB05UOmPUPngzNQbBQWYQNPEKxl4YagfUatLnbXS/5Z/86u/NFPoEBp",
+    "eEckTKz9Wjy9TYrN/v+dPeDHTEAm/b9mB5KBMUzeCYOAbXdmgwIDAQAB"))
+
+
+def test_dkimpy(program):
+    """Each verifies what the other sealed, in turn."""
+    zone = checks.Zone({"s._domainkey.a.example": [{"TXT": RSA_RECORD}]})
+    # Its own signature is none, which the other would stumble over.
+    message = MESSAGE.partition(b"\r\n")[2]
+    for number in range(1, 6):
+        status = "pass" if number > 1 else "none"
+        if number % 2:
+            word, out, reason = program.seal(message, "a.example", "s", RSA,
+                                             b"mx.a.example;\r\n\tarc=" + status.encode(), status,
+                                             "", NOW)
+            assert word == "sealed", reason
+        else:
+            results = b"Authentication-Results: mx.a.example; arc=pass\r\n"
+            out = b"".join(dkim.arc_sign(results + message, b"s", b"a.example", RSA.encode(),
+                                         b"mx.a.example", timestamp=NOW))
+        message = out + message
+        theirs, _, reason = dkim.arc_verify(message, dnsfunc=lambda *_, **__: RSA_RECORD.encode())
+        assert theirs == b"pass", reason
+        found = program.arc(zone, message, NOW)
+        assert (found["result"], found["count"], found["oldest_pass"]) == ("pass", number, 0)
+    message = message.replace(b"A body", b"B body")
+    assert dkim.arc_verify(message, dnsfunc=lambda *_, **__: RSA_RECORD.encode())[0] == b"fail"
+    assert program.arc(zone, message, NOW)["result"] == "fail"
