@@ -119,21 +119,18 @@ static void take_explanation(struct spf_check *check, const struct lookup_answer
 {
     check->phase = PHASE_DONE;
     if (answer->result == LOOKUP_FOUND && answer->count == 1 &&
-        macro_explanation_is_valid(answer->records[0].text) &&
+        macro_string_is_valid(answer->records[0].text) &&
         arena_copy(&check->arena, answer->records[0].text, &check->explanation))
         check->phase = PHASE_EXPLAIN;
 }
 
-static void tell(const struct spf_check *check, enum machine_asked asked, bool is_void,
-                 const struct lookup_answer *answer)
+static void tell(const struct spf_check *check, bool is_void, const struct lookup_answer *answer)
 {
     const struct machine_frame *frame = &check->frames[check->depth];
     struct bytes term = frame->term.text;
 
     if (check->trace == NULL)
         return;
-    if (asked == ASKED_RECORD)
-        term = BYTES_NONE;
     if (check->phase == PHASE_REDIRECT)
         term = frame->record.redirect_term;
     if (check->phase == PHASE_EXP || check->phase == PHASE_EXPLAIN)
@@ -161,7 +158,7 @@ void answer_take(struct spf_check *check, const struct lookup_answer *answer)
     check(asked != ASKED_NOTHING);
     check(answer->count == 0 || answer->result == LOOKUP_FOUND);
     check->asked = ASKED_NOTHING;
-    tell(check, asked, is_void, answer);
+    tell(check, is_void, answer);
     check->result.void_count += is_void;
     if (check->result.void_count > SPF_VOIDS_MAX) {
         machine_end(check, SPF_PERMERROR,

@@ -87,9 +87,9 @@ static bool take_macro(struct bytes *rest, struct macro *out)
     return contains(all_letters, out->letter) && take_transformers(rest, out);
 }
 
-/* Whether it is a macro-string of these letters. *tail_out is what follows the last macro. */
-static bool string_is_valid(struct bytes text, struct bytes letters, bool may_space,
-                            struct bytes *tail_out)
+/* Whether it is a macro-string of these letters, or an explanation: a term never holds a space.
+ * *tail_out is what follows the last macro. */
+static bool string_is_valid(struct bytes text, struct bytes letters, struct bytes *tail_out)
 {
     struct bytes rest = text;
     struct macro macro;
@@ -99,7 +99,7 @@ static bool string_is_valid(struct bytes text, struct bytes letters, bool may_sp
         uint8_t c = rest.ptr[0];
 
         if (c != '%') {
-            if (c > 0x7e || c < 0x20 || (c == ' ' && !may_space))
+            if (c > 0x7e || c < 0x20)
                 return false;
             advance(&rest, 1);
             continue;
@@ -117,14 +117,7 @@ bool macro_string_is_valid(struct bytes text)
 {
     struct bytes tail;
 
-    return string_is_valid(text, all_letters, false, &tail);
-}
-
-bool macro_explanation_is_valid(struct bytes text)
-{
-    struct bytes tail;
-
-    return string_is_valid(text, all_letters, true, &tail);
+    return string_is_valid(text, all_letters, &tail);
 }
 
 /* toplabel: letters, digits and inner hyphens, not all digits. */
@@ -146,7 +139,7 @@ bool macro_domain_is_valid(struct bytes text)
 {
     struct bytes tail;
 
-    if (text.len == 0 || !string_is_valid(text, domain_letters, false, &tail))
+    if (text.len == 0 || !string_is_valid(text, domain_letters, &tail))
         return false;
     if (tail.len == 0)
         return true; /* ends in a macro */

@@ -18,12 +18,10 @@ struct macro_values {
     struct bytes time;                         /* t */
 };
 
-/* A macro-string: of an unknown modifier. */
+/* A macro-string: of an unknown modifier; with spaces, an explanation. */
 bool macro_string_is_valid(struct bytes text);
 /* A macro-string that ends in a label or a macro: what a term names. */
 bool macro_domain_is_valid(struct bytes text);
-/* A macro-string with spaces, in which c, r and t may stand. */
-bool macro_explanation_is_valid(struct bytes text);
 /* Whether %{p} stands in valid text: it must be known before the text is expanded. */
 bool macro_uses_validated(struct bytes text);
 /* Appends valid `text` to `out`; false where that is full. */

@@ -77,6 +77,14 @@ def test_long_texts(program):
     assert (found["result"], found["questions"]) == ("none", 0)
 
 
+@pytest.mark.parametrize("macros, explanation", [(681, "q" * 10), (682, "")])
+def test_explanation_of_many_macros(program, macros, explanation):
+    zone = checks.Zone({"a.example": [{"TXT": "v=spf1 -all exp=e.a.example"}],
+                        "e.a.example": [{"TXT": "%{l1-}" * macros + "q" * 10}]})
+    found = program.spf(zone, "192.0.2.1", "h.example", "a-@a.example")
+    assert (found["result"], found["explanation"]) == ("fail", explanation)
+
+
 def test_records_as_large_as_dns_allows(program):
     """All macros, each of which reads a kilobyte: no name is made of that many."""
     zone = checks.Zone({f"r{number}.example": [{"TXT": (
