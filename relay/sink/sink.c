@@ -231,26 +231,21 @@ static void look_for_orders(struct sink *sink)
 
 static void tell_status(struct sink *sink)
 {
-    struct event_place committed = event_bounds_committed(sink->bounds);
     const struct window_entry *oldest = window_oldest(&sink->window);
     int64_t time_ms =
         oldest != NULL && oldest->time_ms != 0 ? oldest->time_ms : sink->cursor.time_ms;
     struct event_place from = event_place_compare(sink->cursor.go, sink->cursor.at) > 0
                                   ? sink->cursor.go
                                   : sink->cursor.at;
-    uint64_t behind = committed.events - sink->cursor.at.events;
 
-    if ((int64_t)behind < 0 || event_place_compare(committed, sink->cursor.at) <= 0)
-        behind = 0;
     pthread_mutex_lock(&sink->lock);
     struct sink_status *status = &sink->status;
     status->is_paused = sink->cursor.is_paused;
     status->problem = sink->problem;
     memcpy(status->text, sink->text, sizeof(status->text));
     status->since_ms = sink->problem == SINK_WELL ? 0 : sink->problem_wall_ms;
-    status->behind_events = behind;
-    status->behind_ms =
-        behind == 0 || time_ms == 0 ? 0 : MAX(clock_wall_ms() - time_ms, (int64_t)0);
+    status->at = sink->cursor.at;
+    status->oldest_ms = time_ms;
     status->in_flight = sink->window.next - sink->window.first;
     status->answered = sink->answered;
     status->restarts = sink->restarts;
@@ -343,9 +338,11 @@ static void *run_thread(void *context)
         one_round(sink);
     drain(sink);
     tell_status(sink);
-    if (sink->status.behind_events > 0)
+    struct sink_status status;
+    sink_status(sink, &status);
+    if (status.behind_events > 0)
         log_info("sink=%s behind_events=%llu what=\"stopped; the next start tells them\"",
-                 LOG_STRING(sink->name), (unsigned long long)sink->status.behind_events);
+                 LOG_STRING(sink->name), (unsigned long long)status.behind_events);
     end_object(sink, sink->until_ms);
     if (!sink->is_cursor_saved)
         (void)sink_save_cursor(sink);
@@ -513,9 +510,16 @@ void sink_configure(struct sink *sink, const struct sink_settings *settings)
 
 void sink_status(struct sink *sink, struct sink_status *out)
 {
+    struct event_place committed = event_bounds_committed(sink->bounds);
+
     pthread_mutex_lock(&sink->lock);
     *out = sink->status;
     pthread_mutex_unlock(&sink->lock);
+    if (event_place_compare(committed, out->at) > 0 &&
+        (int64_t)(committed.events - out->at.events) > 0)
+        out->behind_events = committed.events - out->at.events;
+    if (out->behind_events > 0 && out->oldest_ms != 0)
+        out->behind_ms = MAX(clock_wall_ms() - out->oldest_ms, (int64_t)0);
 }
 
 void sink_give_up(struct sink *sink, uint64_t number)

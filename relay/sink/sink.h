@@ -87,6 +87,8 @@ struct sink_status {
     uint64_t in_flight;
     uint64_t answered, restarts, gaps, gap_events; /* since the start */
     uint64_t needs;                                /* number of the oldest file it still reads */
+    struct event_place at;                         /* everything before it was answered */
+    int64_t oldest_ms;                             /* wall, of the first event behind `at`; or 0 */
 };
 
 struct sink_settings {

@@ -1,0 +1,27 @@
+"""packaging/compose.yaml: it is read, and so are the files that it holds."""
+
+import shutil
+import subprocess
+
+import parts
+import yaml
+
+FILE = parts.ROOT / "packaging" / "compose.yaml"
+
+
+def test_compose_has_what_its_services_name(tmp_path):
+    compose = yaml.safe_load(FILE.read_text())
+    assert set(compose["services"]) == {"relay", "kafka", "prometheus", "grafana"}
+    for service in compose["services"].values():
+        assert "image" in service or "build" in service
+        for config in service.get("configs", []):
+            assert yaml.safe_load(compose["configs"][config["source"]]["content"])
+    ours = tmp_path / "ringpost.yaml"
+    ours.write_text(compose["configs"]["ringpost"]["content"])
+    done = subprocess.run([str(parts.PROGRAM), "-c", str(ours), "check"], capture_output=True,
+                          text=True, timeout=parts.PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    # Where Docker has Compose, it has the last word.
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], check=False,
+                                                 capture_output=True).returncode == 0:
+        parts.run(["docker", "compose", "-f", FILE, "config", "-q"])
