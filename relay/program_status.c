@@ -166,7 +166,7 @@ static void put_sinks(struct sinks *sinks, struct exposition *e)
     size_t count = sinks_status(sinks, all, SINKS_MAX);
     int64_t wall_ms = clock_wall_ms();
 
-    for (size_t i = 0; i < ARRAY_LEN(families) && count > 0; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
         exposition_family(e, bytes_of(families[i].name), families[i].type, families[i].help);
         for (size_t k = 0; k < count; k++) {
             const struct sink_status *s = &all[k];

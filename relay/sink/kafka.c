@@ -265,6 +265,7 @@ static bool take(void *object, const struct sink_event *event)
         {.vtype = RD_KAFKA_VTYPE_KEY,
          .u.mem = {.ptr = (void *)(uintptr_t)key.ptr, .size = key.len}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = event->parts->time_ms}, /* 0: now */
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)event->ticket},
     };
     rd_kafka_error_t *error = rd_kafka_produceva(kafka->producer, fields, ARRAY_LEN(fields));

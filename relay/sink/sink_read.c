@@ -124,14 +124,13 @@ void sink_leave_out(struct sink *sink, uint64_t number)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-static bool offer(struct sink *sink, struct bytes line, struct event_place end)
+static bool offer(struct sink *sink, struct bytes line, struct event_place end, int64_t now_ms)
 {
     struct event_line parts = {0};
-    struct window_entry entry = {.end = end, .len = (uint32_t)line.len};
+    struct window_entry entry = {.end = end, .taken_ms = now_ms, .len = (uint32_t)line.len};
 
     if (event_line_parse(line, &parts))
         entry.time_ms = parts.time_ms;
-    entry.taken_ms = clock_monotonic_ms();
     struct sink_event event = {.line = line,
                                .parts = &parts,
                                .ticket = window_add(&sink->window, &entry)};
@@ -142,13 +141,13 @@ static bool offer(struct sink *sink, struct bytes line, struct event_place end)
     return false;
 }
 
-static bool offer_gap(struct sink *sink)
+static bool offer_gap(struct sink *sink, int64_t now_ms)
 {
     buf_clear(&sink->gap.line);
     bool fits = event_gap_json(&sink->gap.gap, &sink->gap.line);
     check(fits);
     struct bytes line = buf_bytes(&sink->gap.line);
-    if (!offer(sink, bytes_slice(line, 0, line.len - 1), sink->gap.end))
+    if (!offer(sink, bytes_slice(line, 0, line.len - 1), sink->gap.end, now_ms))
         return false;
     sink->gap.is_pending = false;
     sink->gaps++;
@@ -180,19 +179,20 @@ static bool read_line(struct sink *sink, struct event_place committed)
 bool sink_feed(struct sink *sink)
 {
     struct event_place committed = event_bounds_committed(sink->bounds);
+    int64_t now_ms = clock_monotonic_ms();
 
     for (size_t i = 0; i < FEED_MAX; i++) {
         if (sink->cursor.is_paused || sink->is_restarting || window_is_full(&sink->window) ||
             sink->window.bytes >= IN_FLIGHT_BYTES)
             return false;
         if (sink->gap.is_pending) {
-            if (!offer_gap(sink))
+            if (!offer_gap(sink, now_ms))
                 return false;
             continue;
         }
         if (!read_line(sink, committed))
             return sink->gap.is_pending;
-        if (!offer(sink, sink->line, event_reader_place(sink->reader)))
+        if (!offer(sink, sink->line, event_reader_place(sink->reader), now_ms))
             return false;
         sink->has_line = false;
     }
