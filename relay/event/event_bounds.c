@@ -12,30 +12,35 @@ void event_bounds_init(struct event_bounds *bounds)
 {
     *bounds = (struct event_bounds){.keep_from = 0};
     pthread_mutex_init(&bounds->lock, NULL);
+    pthread_mutex_init(&bounds->telling, NULL);
 }
 
 void event_bounds_free(struct event_bounds *bounds)
 {
     pthread_mutex_destroy(&bounds->lock);
+    pthread_mutex_destroy(&bounds->telling);
 }
 
 void event_bounds_listen(struct event_bounds *bounds, void (*moved)(void *context), void *context)
 {
-    pthread_mutex_lock(&bounds->lock);
+    pthread_mutex_lock(&bounds->telling);
     bounds->moved = moved;
     bounds->context = context;
-    pthread_mutex_unlock(&bounds->lock);
+    pthread_mutex_unlock(&bounds->telling);
 }
 
 void event_bounds_commit(struct event_bounds *bounds, struct event_place committed)
 {
+    /* So that nobody is called once it stopped listening. Who is called takes locks under which
+     * others ask for the places: those have a lock of their own. */
+    pthread_mutex_lock(&bounds->telling);
     pthread_mutex_lock(&bounds->lock);
     bool has_moved = event_place_compare(bounds->committed, committed) != 0;
     bounds->committed = committed;
-    /* Under the lock, so that nobody is called once it stopped listening. */
+    pthread_mutex_unlock(&bounds->lock);
     if (has_moved && bounds->moved != NULL)
         bounds->moved(bounds->context);
-    pthread_mutex_unlock(&bounds->lock);
+    pthread_mutex_unlock(&bounds->telling);
 }
 
 struct event_place event_bounds_committed(struct event_bounds *bounds)

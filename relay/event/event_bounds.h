@@ -27,9 +27,10 @@ struct event_place {
 int event_place_compare(struct event_place a, struct event_place b);
 
 struct event_bounds {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of the places; nothing else is locked under it */
     struct event_place committed;
     uint64_t keep_from;           /* closed files from this number on stay */
+    pthread_mutex_t telling;      /* of the rest; before any lock of who is told */
     void (*moved)(void *context); /* `committed` did; on the publisher's thread; may be NULL */
     void *context;
 };
