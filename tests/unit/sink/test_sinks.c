@@ -364,6 +364,7 @@ TEST(sink_that_pauses_keeps_its_place_over_restarts)
     WAIT_FOR(is_current(&f, 1));
     assert_int_equal(sinks_pause(f.sinks, "other", true), -ENOENT);
     assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    assert_int_equal(shell(&f, "grep -q '^paused$' sinks/toy"), 0);
     add(&f, 5);
     stop(&f);
     start(&f);
