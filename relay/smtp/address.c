@@ -265,6 +265,24 @@ static bool take_name(struct bytes *input, struct bytes *name_out)
     return true;
 }
 
+/* "::" stands for two groups of zeros or more (RFC 5321 section 4.1.3), which inet_pton() does not
+ * ask for. `address` is valid but for that. */
+static bool compresses_enough(struct bytes address)
+{
+    size_t groups = 0;
+
+    if (bytes_find_bytes(address, BYTES("::"), 0) == address.len)
+        return true;
+    while (address.len > 0) {
+        size_t len = bytes_find(address, ':', 0);
+        bool is_dotted = bytes_find(bytes_slice(address, 0, len), '.', 0) < len;
+
+        groups += is_dotted ? 2 : len > 0;
+        address = bytes_slice(address, len + 1, address.len);
+    }
+    return groups <= 6;
+}
+
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 section 4.1.3). */
 static bool take_literal(struct bytes *input, struct bytes *literal_out)
 {
@@ -282,6 +300,8 @@ static bool take_literal(struct bytes *input, struct bytes *literal_out)
     memcpy(text, inner.ptr, inner.len);
     text[inner.len] = '\0';
     if (inet_pton(family, text, address) != 1)
+        return false;
+    if (family == AF_INET6 && !compresses_enough(inner))
         return false;
     *literal_out = bytes_slice(*input, 0, len);
     *input = rest;

@@ -28,6 +28,9 @@ static const struct {
     {BYTES("<a@[192.0.2.1]>"), true, BYTES("a"), BYTES("[192.0.2.1]")},
     {BYTES("<a@[IPv6:2001:db8::1]>"), true, BYTES("a"), BYTES("[IPv6:2001:db8::1]")},
     {BYTES("<a@[ipv6:::]>"), true, BYTES("a"), BYTES("[ipv6:::]")},
+    {BYTES("<a@[IPv6:1:2:3:4:5::8]>"), true, BYTES("a"), BYTES("[IPv6:1:2:3:4:5::8]")},
+    {BYTES("<a@[IPv6:1:2:3:4::192.0.2.1]>"), true, BYTES("a"), BYTES("[IPv6:1:2:3:4::192.0.2.1]")},
+    {BYTES("<a@[IPv6:1:2:3:4:5:6:7:8]>"), true, BYTES("a"), BYTES("[IPv6:1:2:3:4:5:6:7:8]")},
     {BYTES("<@r.example:a@b.example>"), true, BYTES("a"), BYTES("b.example")},
     {BYTES("<@r.example,@s.example:a@b.example>"), true, BYTES("a"), BYTES("b.example")},
     {BYTES("<j\xc3\xb6rg@b\xc3\xbc"
@@ -50,6 +53,9 @@ static const struct {
     {BYTES("< a@b.example>"), false, {0}, {0}},
     {BYTES("<a@b.example >"), false, {0}, {0}},
     {BYTES("<a@b@c>"), false, {0}, {0}},
+    {BYTES("<a@[IPv6:1:2:3:4:5:6::8]>"), false, {0}, {0}}, /* RFC 5321 section 4.1.3 */
+    {BYTES("<a@[IPv6:::2:3:4:5:6:7:8]>"), false, {0}, {0}},
+    {BYTES("<a@[IPv6:1:2:3:4:5::192.0.2.1]>"), false, {0}, {0}},
     {BYTES("<.a@b.example>"), false, {0}, {0}},
     {BYTES("<a.@b.example>"), false, {0}, {0}},
     {BYTES("<a..b@b.example>"), false, {0}, {0}},

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "smtp/address.h"
 #include "support/unit.h"
 
 /* As much memory as the value has bytes: AddressSanitizer sees one byte too many. */
@@ -329,6 +330,23 @@ static void expect_verdict(struct bytes address, const char *category)
         fail_msg("%.20s: %.*s", category, BYTES_ARG(address));
 }
 
+/* Whether an envelope may. */
+static void expect_envelope_verdict(struct bytes address, const char *category)
+{
+    static const char *const taken[] = {"ISEMAIL_VALID", "ISEMAIL_DNSWARN", "ISEMAIL_RFC5321"};
+    /* Addresses without brackets: RFC 1123 section 2.1. */
+    static const char *const refused[] = {"test@iana.123", "test@255.255.255.255"};
+    struct smtp_address parsed;
+    bool is_valid = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++)
+        is_valid |= strncmp(category, taken[i], strlen(taken[i])) == 0;
+    if (is_among(address, refused, ARRAY_LEN(refused)))
+        is_valid = false;
+    if (smtp_parse_address(address, &parsed) != is_valid)
+        fail_msg("%.20s in an envelope: %.*s", category, BYTES_ARG(address));
+}
+
 TEST(suite_of_addresses_with_a_verdict)
 {
     char *text = read_file("../shared/suites/isemail/tests.xml");
@@ -347,6 +365,7 @@ TEST(suite_of_addresses_with_a_verdict)
         if (start != NULL && start < close)
             address = decode(start + strlen("<address>"), strstr(start, "</address>"), decoded);
         expect_verdict(address, category + strlen("<category>"));
+        expect_envelope_verdict(address, category + strlen("<category>"));
         count++;
         at = close;
     }
