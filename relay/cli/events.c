@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "event/event.h"
+#include "event/event_live.h"
+#include "event/event_show.h"
 #include "event/event_tail.h"
 #include "relay/cli/audit.h"
 #include "relay/cli/cli.h"
@@ -30,35 +32,87 @@ bool cli_since(const struct cli *cli, const char *text, int64_t *wall_ms_out)
     return false;
 }
 
+static int cannot_read(const char *directory, int error)
+{
+    return cli_fail(EXIT_FAILED, "%s: %s%s", directory, strerror(-error),
+                    error == -ENOENT ? "; `ringpost serve` makes it" : "");
+}
+
 static void print_event(const struct cli *cli, struct bytes line, struct buf *text)
 {
     buf_clear(text);
-    if (cli->json || !event_tail_text(line, text))
+    if (cli->json || !event_show(line, text))
         printf("%.*s\n", BYTES_ARG(line));
     else
         printf("%.*s\n", BYTES_ARG(bytes_trim(buf_bytes(text))));
 }
 
-/* Until the files end, or for ever. */
-static int print_events(const struct cli *cli, struct event_tail *tail, bool follow)
+/* Until the files end. */
+static int print_events(const struct cli *cli, const char *directory,
+                        const struct event_filter *filter)
 {
+    struct event_tail *tail;
     struct bytes line;
     struct buf text;
-    int got;
 
+    int got = event_tail_open(directory, filter, false, &tail);
+    if (got < 0)
+        return cannot_read(directory, got);
     buf_init(&text, LINE_TEXT_MAX);
-    while ((got = event_tail_next(tail, &line)) > 0 || (got == 0 && follow)) {
-        if (got > 0) {
+    while ((got = event_tail_next(tail, &line)) > 0)
+        print_event(cli, line, &text);
+    buf_free(&text);
+    event_tail_close(&tail);
+    fflush(stdout);
+    return got < 0 ? cannot_read(directory, got) : EXIT_GOOD;
+}
+
+static void print_gap(const struct cli *cli, const struct event_gap *gap)
+{
+    struct buf line;
+
+    if (!cli->json) {
+        printf("-- %llu events are missing here: their files were removed (%s) before they were "
+               "read\n",
+               (unsigned long long)gap->events, gap->reason);
+        return;
+    }
+    buf_init(&line, EVENT_GAP_JSON_MAX);
+    if (event_gap_json(gap, &line))
+        printf("%.*s", BYTES_ARG(buf_bytes(&line)));
+    buf_free(&line);
+}
+
+/* For ever, or until the reader of ours goes away. */
+static int follow_events(const struct cli *cli, const char *directory,
+                         const struct event_filter *filter)
+{
+    struct event_live *live;
+    struct bytes line;
+    struct buf text;
+
+    int got = event_live_open(directory, filter, &live);
+    if (got < 0)
+        return cannot_read(directory, got);
+    buf_init(&text, LINE_TEXT_MAX);
+    while ((got = event_live_next(live, &line)) >= 0) {
+        if (got == EVENT_LIVE_EVENT) {
             print_event(cli, line, &text);
             continue;
         }
+        if (got == EVENT_LIVE_GAP) {
+            struct event_gap gap = event_live_gap(live);
+
+            print_gap(cli, &gap);
+            continue;
+        }
         if (fflush(stdout) != 0)
-            break; /* the reader went away */
+            break;
         usleep(FOLLOW_PAUSE_US);
     }
     buf_free(&text);
-    fflush(stdout);
-    return got < 0 ? cli_fail(EXIT_FAILED, "reading events: %s", strerror(-got)) : EXIT_GOOD;
+    event_live_close(&live);
+    return got < 0 ? cannot_read(directory, got) : EXIT_GOOD;
 }
 
 /* The shape only: the node in it may be another one's whose files were brought here. */
@@ -68,6 +122,25 @@ static bool is_message_id(const char *text)
            strspn(text, "0123456789abcdef-") == MESSAGE_ID_TEXT_LEN;
 }
 
+/* False after a complaint. */
+static bool are_kinds(const struct cli *cli, const char *text)
+{
+    struct bytes list = bytes_of(text), one;
+    bool goes_on = true;
+    enum event_kind kind;
+
+    while (goes_on) {
+        goes_on = bytes_take_until(&list, ',', &one);
+        if (!goes_on)
+            one = list;
+        if (event_kind_parse(one, &kind))
+            continue;
+        cli_misuse(cli, "--kind %.*s: no such kind; docs/events.md lists them", BYTES_ARG(one));
+        return false;
+    }
+    return true;
+}
+
 static int run_events(struct cli *cli)
 {
     struct event_filter filter = {0};
@@ -75,7 +148,6 @@ static int run_events(struct cli *cli)
     bool follow = false;
     char state_dir[CLI_PATH_MAX], directory[CLI_PATH_MAX];
     struct cli_walk walk = {0};
-    struct event_tail *tail;
     int sinks_code;
 
     if (cli->argc > 1 && strcmp(cli->argv[1], "audit") == 0)
@@ -85,13 +157,19 @@ static int run_events(struct cli *cli)
     while (cli_option(cli, &walk)) {
         if (cli_flag(&walk, "--follow", &follow) || cli_value(cli, &walk, "--since", &since) ||
             cli_value(cli, &walk, "--id", &filter.id) ||
-            cli_value(cli, &walk, "--recipient", &filter.recipient))
+            cli_value(cli, &walk, "--recipient", &filter.recipient) ||
+            cli_value(cli, &walk, "--domain", &filter.domain) ||
+            cli_value(cli, &walk, "--tenant", &filter.tenant) ||
+            cli_value(cli, &walk, "--kind", &filter.kind) ||
+            cli_value(cli, &walk, "--tag", &filter.tag))
             continue;
         return cli_misuse(cli, "unknown argument %s", walk.name != NULL ? walk.name : walk.word);
     }
     if (walk.is_bad)
         return EXIT_USAGE;
     if (since != NULL && !cli_since(cli, since, &filter.since_ms))
+        return EXIT_USAGE;
+    if (filter.kind != NULL && !are_kinds(cli, filter.kind))
         return EXIT_USAGE;
     if (filter.id != NULL && !is_message_id(filter.id))
         return cli_misuse(cli, "--id %s: expected 20 characters such as a3f100-5f3a9c1b2d4e7",
@@ -100,25 +178,21 @@ static int run_events(struct cli *cli)
         return EXIT_CONFIG;
     if (!state_dir_file(state_dir, "events", directory, sizeof(directory)))
         return cli_fail(EXIT_CONFIG, "%s: too long a path", state_dir);
-    int error = event_tail_open(directory, &filter, false, &tail);
-    if (error < 0)
-        return cli_fail(EXIT_FAILED, "%s: %s%s", directory, strerror(-error),
-                        error == -ENOENT ? "; `ringpost serve` makes it" : "");
-    int code = print_events(cli, tail, follow);
-    event_tail_close(&tail);
-    return code;
+    return follow ? follow_events(cli, directory, &filter) : print_events(cli, directory, &filter);
 }
 
 const struct cli_command cli_events = {
     "events",
     "what happened to mail: from the event files",
     "usage: ringpost [-c FILE] events [--follow] [--since TIME] [--id ID] [--recipient ADDRESS]\n"
-    "                [--json]\n"
+    "                [--domain NAME] [--tenant NAME] [--kind KIND,...] [--tag TAG] [--json]\n"
     "       ringpost [-c FILE] events audit [--since TIME] [--json]\n"
     "       ringpost [-c FILE] events sinks [pause NAME | resume NAME] [--json]\n"
     "       ringpost [-c FILE] events replay --sink NAME --since TIME [--json]\n\n"
     "Prints events in the order they were written, as far back as they are kept. TIME is an age\n"
-    "(90s, 30m, 4h, 2d) or an RFC 3339 time; ADDRESS may be @domain. --follow waits for more.\n"
+    "(90s, 30m, 4h, 2d) or an RFC 3339 time; ADDRESS may be @domain; an empty --tenant is mail\n"
+    "of none. All that is given must hold. --follow waits for more; where events are removed\n"
+    "before they were read it says how many.\n"
     "--json prints the records themselves; docs/events.md tells every key.\n\n"
     "audit proves, message by message, that accepted = delivered + bounced + expired +\n"
     "cancelled + suppressed + queued, from event files and spool, whether or not the daemon runs.\n"

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "base/clock.h"
 #include "event/event.h"
 #include "event/event_archive.h"
 #include "event/event_cursor.h"
@@ -30,7 +28,6 @@ enum {
 
 struct event_tail {
     struct event_filter filter;
-    bool is_plain_recipient; /* stands in JSON as it is: lines can be searched for it */
     int directory_fd;
     int fd; /* -1: the file with `number` is to be opened */
     uint64_t number;
@@ -61,12 +58,6 @@ int event_tail_open(const char *directory, const struct event_filter *filter, bo
     tail->from_end = from_end;
     tail->packed.src = tail->packed_bytes;
     buf_init(&tail->text, 2 * LINE_MAX_LEN + READ_CHUNK);
-    if (filter->recipient != NULL) {
-        tail->is_plain_recipient = true;
-        for (const char *c = filter->recipient; *c != '\0'; c++)
-            if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
-                tail->is_plain_recipient = false;
-    }
     *tail_out = tail;
     return 0;
 }
@@ -297,71 +288,6 @@ static int more(struct event_tail *tail)
 
 /* --- lines ----------------------------------------------------------------------------------- */
 
-static bool has_nocase(struct bytes line, struct bytes needle)
-{
-    uint8_t first = byte_lower(needle.ptr[0]);
-
-    for (size_t at = 0; at + needle.len <= line.len; at++)
-        if (byte_lower(line.ptr[at]) == first &&
-            bytes_equal_nocase(bytes_slice(line, at, needle.len), needle))
-            return true;
-    return false;
-}
-
-/* The event's own time, which stands first of all keys that end so. In a text the quotes would have
- * backslashes before them. */
-static bool is_since(struct bytes line, int64_t since_ms)
-{
-    struct bytes key = BYTES(",\"time\":\"");
-    size_t at = bytes_find_bytes(line, key, 0);
-    int64_t wall_ms;
-
-    if (at == line.len)
-        return false;
-    struct bytes time = bytes_slice(line, at + key.len, line.len);
-    time.len = bytes_find(time, '"', 0);
-    return clock_parse_rfc3339(time, &wall_ms) && wall_ms >= since_ms;
-}
-
-static bool has_value(json_t *event, const char *key, const char *wanted)
-{
-    const char *value = json_string_value(json_object_get(event, key));
-
-    return value != NULL && bytes_equal_nocase(bytes_of(value), bytes_of(wanted));
-}
-
-/* "a@b.example", or "@b.example" for everyone there. */
-static bool has_recipient(json_t *event, const char *wanted)
-{
-    const char *value = json_string_value(json_object_get(event, "recipient"));
-
-    if (value != NULL && wanted[0] == '@')
-        return bytes_ends_nocase(bytes_of(value), bytes_of(wanted));
-    return has_value(event, "recipient", wanted);
-}
-
-static bool matches(const struct event_tail *tail, struct bytes line)
-{
-    const struct event_filter *filter = &tail->filter;
-
-    if (line.len < 2 || line.ptr[0] != '{' || line.ptr[line.len - 1] != '}')
-        return false;
-    if (filter->since_ms != 0 && !is_since(line, filter->since_ms))
-        return false;
-    if (filter->id == NULL && filter->recipient == NULL)
-        return true;
-    if (filter->id != NULL && bytes_find_bytes(line, bytes_of(filter->id), 0) == line.len)
-        return false;
-    if (tail->is_plain_recipient && filter->recipient[0] != '\0' &&
-        !has_nocase(line, bytes_of(filter->recipient)))
-        return false;
-    json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
-    bool is_wanted = event != NULL && (filter->id == NULL || has_value(event, "id", filter->id)) &&
-                     (filter->recipient == NULL || has_recipient(event, filter->recipient));
-    json_decref(event);
-    return is_wanted;
-}
-
 /* Takes the next whole line; the last call's is gone. */
 static bool next_line(struct event_tail *tail, struct bytes *line_out)
 {
@@ -385,7 +311,7 @@ int event_tail_next(struct event_tail *tail, struct bytes *line_out)
         struct bytes line;
 
         while (next_line(tail, &line)) {
-            if (!matches(tail, line))
+            if (!event_filter_matches(&tail->filter, line))
                 continue;
             *line_out = line;
             return 1;
@@ -394,105 +320,4 @@ int event_tail_next(struct event_tail *tail, struct bytes *line_out)
         if (result <= 0)
             return result;
     }
-}
-
-/* --- for people ------------------------------------------------------------------------------ */
-
-/* JSON leaves DEL as it is. */
-static bool append_quoted(struct buf *out, struct bytes quoted)
-{
-    struct bytes piece;
-
-    while (bytes_take_until(&quoted, 0x7f, &piece))
-        if (!buf_append(out, piece) || !buf_append(out, BYTES("\\u007F")))
-            return false;
-    return buf_append(out, quoted);
-}
-
-/* " key=value", quoted and escaped where it holds more than printable ASCII without spaces. */
-static bool append_pair(struct buf *out, const char *key, json_t *value)
-{
-    if (json_is_integer(value))
-        return buf_printf(out, " %s=%lld", key, (long long)json_integer_value(value));
-    if (!json_is_string(value))
-        return true;
-    const char *text = json_string_value(value);
-    size_t flags = JSON_ENCODE_ANY;
-    bool is_plain = text[0] != '\0';
-    for (const char *c = text; *c != '\0'; c++) {
-        is_plain = is_plain && *c > ' ' && *c < 0x7f && *c != '"' && *c != '\\';
-        if ((uint8_t)c[0] == 0xc2 && (uint8_t)c[1] < 0xa0)
-            flags |= JSON_ENSURE_ASCII; /* terminals obey U+0080..U+009F */
-    }
-    if (is_plain)
-        return buf_printf(out, " %s=%s", key, text);
-    char *quoted = json_dumps(value, flags);
-    check(quoted != NULL);
-    bool fits = buf_printf(out, " %s=", key) && append_quoted(out, bytes_of(quoted));
-    free(quoted);
-    return fits;
-}
-
-/* reply="250 2.0.0 Ok": what there is of code, enhanced code and text. */
-static bool append_reply(struct buf *out, json_t *reply)
-{
-    json_t *code = json_object_get(reply, "code");
-    const char *parts[] = {"", json_string_value(json_object_get(reply, "enhanced")),
-                           json_string_value(json_object_get(reply, "text"))};
-    char digits[24];
-    struct buf whole;
-    bool fits = true;
-
-    if (!json_is_string(json_object_get(reply, "from")))
-        return true;
-    if (json_is_integer(code)) {
-        (void)snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(code));
-        parts[0] = digits;
-    }
-    buf_init(&whole, EVENT_JSON_MAX);
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-        if (parts[i] != NULL && parts[i][0] != '\0')
-            fits = fits && buf_printf(&whole, "%s%s", buf_len(&whole) > 0 ? " " : "", parts[i]);
-    json_t *text = json_stringn((const char *)buf_bytes(&whole).ptr, buf_len(&whole));
-    fits = fits && (text == NULL || append_pair(out, "reply", text));
-    json_decref(text);
-    buf_free(&whole);
-    return fits;
-}
-
-/* A word as we write kinds and times: nothing in it that a terminal obeys or a column breaks at. */
-static bool is_word(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++)
-        if (*c <= ' ' || *c > '~')
-            return false;
-    return text[0] != '\0';
-}
-
-bool event_tail_text(struct bytes line, struct buf *out)
-{
-    json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
-    const char *time = json_string_value(json_object_get(event, "time"));
-    const char *kind = json_string_value(json_object_get(event, "kind"));
-    json_t *egress = json_object_get(event, "egress");
-    size_t before = buf_len(out);
-    bool has_time = time != NULL && is_word(time);
-    bool is_event = kind != NULL && is_word(kind);
-
-    is_event =
-        is_event && buf_printf(out, "%-24s %-10s", has_time ? time : "-", kind) &&
-        append_pair(out, "id", json_object_get(event, "id")) &&
-        append_pair(out, "to", json_object_get(event, "recipient")) &&
-        append_pair(out, "from", json_object_get(event, "sender")) &&
-        append_pair(out, "attempt", json_object_get(json_object_get(event, "attempt"), "number")) &&
-        append_pair(out, "mx", json_object_get(egress, "mx_host")) &&
-        append_pair(out, "ip", json_object_get(egress, "mx_ip")) &&
-        append_reply(out, json_object_get(event, "reply")) &&
-        append_pair(out, "class", json_object_get(event, "class")) &&
-        append_pair(out, "rule", json_object_get(event, "rule")) &&
-        append_pair(out, "next", json_object_get(event, "next_attempt_time"));
-    if (!is_event)
-        buf_truncate(out, before);
-    json_decref(event);
-    return is_event;
 }

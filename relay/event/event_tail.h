@@ -6,13 +6,7 @@
 #pragma once
 
 #include "base/buf.h"
-
-/* NULL and 0: no condition. */
-struct event_filter {
-    int64_t since_ms;      /* wall */
-    const char *id;        /* of the message */
-    const char *recipient; /* or "@domain"; ASCII case ignored */
-};
+#include "event/event_filter.h"
 
 struct event_tail;
 
@@ -27,5 +21,3 @@ void event_tail_close(struct event_tail **tail);
  * not read, the next call goes on behind it. A half-written last line is waited for; lines that are
  * no JSON are skipped. */
 must_use int event_tail_next(struct event_tail *tail, struct bytes *line_out);
-/* A line as one line for people: "<time> <kind> id=... to=... ..."; false when it is no event. */
-must_use bool event_tail_text(struct bytes line, struct buf *out);

@@ -9,6 +9,7 @@
 #include <zstd.h>
 
 #include "event/event.h"
+#include "event/event_show.h"
 #include "event/event_tail.h"
 #include "support/fuzz_files.h"
 
@@ -65,7 +66,7 @@ static void check_text(struct bytes line)
     struct buf text;
 
     buf_init(&text, EVENT_JSON_MAX * 8);
-    if (event_tail_text(line, &text)) {
+    if (event_show(line, &text)) {
         struct bytes shown = buf_bytes(&text);
 
         check(shown.len > 0);

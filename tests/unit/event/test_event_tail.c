@@ -1,3 +1,4 @@
+#include "event/event_show.h"
 #include "event/event_tail.h"
 
 #include <errno.h>
@@ -328,7 +329,7 @@ TEST(event_tail_open_without_directory_fails)
     assert_null(tail);
 }
 
-TEST(event_tail_text_says_an_event_in_a_line)
+TEST(event_show_says_an_event_in_a_line)
 {
     struct event event = event_sample();
     struct buf json;
@@ -338,7 +339,7 @@ TEST(event_tail_text_says_an_event_in_a_line)
     buf_init(&text, EVENT_JSON_MAX);
     event.reply_text = BYTES("Ok \x1b[2J \"queued\"");
     assert_true(event_json(&event, &json));
-    assert_true(event_tail_text(bytes_slice(buf_bytes(&json), 0, buf_len(&json) - 1), &text));
+    assert_true(event_show(bytes_slice(buf_bytes(&json), 0, buf_len(&json) - 1), &text));
     const char *expected =
         "2026-11-24T03:10:00.123Z delivered  id=000001-07a1b2c3d4e5f to=someone@customer.example "
         "from=bounces+17@mail.sender.example attempt=1 mx=mx1.customer.example ip=198.51.100.25 "
@@ -346,28 +347,27 @@ TEST(event_tail_text_says_an_event_in_a_line)
     assert_int_equal(buf_len(&text), strlen(expected));
     assert_memory_equal(buf_bytes(&text).ptr, expected, strlen(expected));
     buf_clear(&text);
-    assert_true(event_tail_text(
+    assert_true(event_show(
         BYTES("{\"kind\":\"x\",\"recipient\":\"gr\xc3\xbc\xc3\x9f\",\"rule\":\"\xc2\x9b\"}"),
         &text));
     expected = "-                        x          to=\"gr\xc3\xbc\xc3\x9f\" rule=\"\\u009B\"";
     assert_int_equal(buf_len(&text), strlen(expected));
     assert_memory_equal(buf_bytes(&text).ptr, expected, strlen(expected));
     buf_clear(&text);
-    assert_true(event_tail_text(BYTES("{\"kind\":\"x\",\"reply\":{\"from\":\"relay\",\"code\":null,"
-                                      "\"enhanced\":\"4.4.1\",\"text\":\"refused\"}}"),
-                                &text));
+    assert_true(event_show(BYTES("{\"kind\":\"x\",\"reply\":{\"from\":\"relay\",\"code\":null,"
+                                 "\"enhanced\":\"4.4.1\",\"text\":\"refused\"}}"),
+                           &text));
     assert_true(bytes_ends_nocase(buf_bytes(&text), BYTES(" reply=\"4.4.1 refused\"")));
     buf_clear(&text);
-    assert_true(
-        event_tail_text(BYTES("{\"kind\":\"x\",\"time\":\"\\u001b[2J\",\"rule\":\"a\x7f\x7f\"}"),
-                        &text));
+    assert_true(event_show(BYTES("{\"kind\":\"x\",\"time\":\"\\u001b[2J\",\"rule\":\"a\x7f\x7f\"}"),
+                           &text));
     expected = "-                        x          rule=\"a\\u007F\\u007F\"";
     assert_int_equal(buf_len(&text), strlen(expected));
     assert_memory_equal(buf_bytes(&text).ptr, expected, strlen(expected));
-    assert_false(event_tail_text(BYTES("{}"), &text));
-    assert_false(event_tail_text(BYTES("{\"kind\":7}"), &text));
-    assert_false(event_tail_text(BYTES("{\"kind\":\"\\u001b[2J\"}"), &text));
-    assert_false(event_tail_text(BYTES("rubbish"), &text));
+    assert_false(event_show(BYTES("{}"), &text));
+    assert_false(event_show(BYTES("{\"kind\":7}"), &text));
+    assert_false(event_show(BYTES("{\"kind\":\"\\u001b[2J\"}"), &text));
+    assert_false(event_show(BYTES("rubbish"), &text));
     buf_free(&json);
     buf_free(&text);
 }
