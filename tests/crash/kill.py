@@ -157,6 +157,7 @@ def compare(options, relay, sink, client, load, kills_ms):
     report = ledger.Report()
     checked = relay.cli("spool", "check", "--json", check=False)
     rig.check_spool(report, checked.stdout, checked.returncode, checked.stderr)
+    rig.check_audit(report, relay)
     copies = ledger.read_sink(sink.ledger)
     events = ledger.read_events(relay.cli("events", "--json").stdout.splitlines())
     # In flight at 20 connections to the site: a transaction each, and some whose outcomes wait for

@@ -35,6 +35,13 @@ def check_spool(report, output, code, errors):
         report.problems.append(f"the spool is not clean: {spool} {errors}")
 
 
+def check_audit(report, relay):
+    """`ringpost events audit`, by the files and the spool alone: it proves the same by itself."""
+    done = relay.cli("events", "audit", "--json", check=False)
+    if done.returncode != 0:
+        report.problems.append(f"the audit does not add up: {done.stdout[:2000]} {done.stderr}")
+
+
 def check_books(report, load, copies, events, kills_ms, unsettled_max, cuts_ms=()):
     """What was promised, what arrived and what was told; the final events. `load` None: its ledger
     is not known. `unsettled_max` None: no bound for the duplicates of a kill. `cuts_ms`: those of

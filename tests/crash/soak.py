@@ -280,6 +280,7 @@ def check_end(relay, live, operator):
     relay.stop()
     checked = relay.cli("spool", "check", "--json", check=False)
     rig.check_spool(live, checked.stdout, checked.returncode, checked.stderr)
+    rig.check_audit(live, relay)
 
 
 def start_sinks(options, directory, trouble):
