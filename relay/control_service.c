@@ -73,6 +73,7 @@ static json_t *status_json(const struct program_status *status)
     json_object_set_new(line, "spool", spool_json(&status->spool));
     json_object_set_new(line, "delivery", delivery_json(&status->delivery));
     put(line, "unheld", status->spool.overdue + status->delivery.unheld);
+    put(line, "busy_us", (uint64_t)status->busy_us);
     return line;
 }
 
@@ -132,6 +133,24 @@ void control_answer_stopping(struct control_client *client, const char *name)
         (void)control_line(client, control_done());
 }
 
+/* Of unfinished recipients, by what they wait for. */
+static json_t *oldest_json(const struct program_status *status)
+{
+    char id[MESSAGE_ID_TEXT_MAX];
+    json_t *all = json_array();
+
+    for (unsigned waits = 0; waits < PENDING_WAITS_MAX; waits++) {
+        if (status->oldest_age_ms[waits] == 0)
+            continue;
+        message_id_format(status->oldest_id[waits], id);
+        json_array_append_new(all,
+                              json_pack("{s:s, s:I, s:s}", "state",
+                                        pending_waits_name((enum pending_waits)waits), "age_ms",
+                                        (json_int_t)status->oldest_age_ms[waits], "id", id));
+    }
+    return all;
+}
+
 static void command_status(struct control_client *client, const json_t *request)
 {
     struct program *program = client->program;
@@ -149,8 +168,28 @@ static void command_status(struct control_client *client, const json_t *request)
     json_object_set_new(line, "space", space_json(program));
     json_object_set_new(line, "sinks", control_sinks_json(program));
     json_object_set_new(line, "engines", engines);
+    json_object_set_new(line, "oldest", oldest_json(&status));
     if (control_line(client, line))
         (void)control_line(client, control_done());
+}
+
+/* --- metrics ---------------------------------------------------------------------------------- */
+
+enum { METRICS_OUTPUT_MAX = 4 << 20 };
+
+static void command_metrics(struct control_client *client, const json_t *request)
+{
+    struct buf out;
+
+    (void)request;
+    buf_init(&out, METRICS_OUTPUT_MAX);
+    if (!program_metrics(client->program, EXPOSITION_PROMETHEUS, &out)) {
+        control_fail(client, "too many metrics");
+    } else if (control_line(client, json_pack("{s:I}", "raw", (json_int_t)buf_len(&out))) &&
+               control_text(client, buf_bytes(&out))) {
+        (void)control_line(client, control_done());
+    }
+    buf_free(&out);
 }
 
 /* --- sites ------------------------------------------------------------------------------------ */
@@ -207,6 +246,9 @@ const struct control_command control_service_commands[] = {
     {.name = "sites",
      .run = command_sites,
      .says = "A line for each set of mail servers that is delivered to."},
+    {.name = "metrics",
+     .run = command_metrics,
+     .says = "What GET /metrics says: raw lines and their bytes."},
     {.name = "reload",
      .run = command_reload,
      .says = "Read the configuration again, whole or not at all."},

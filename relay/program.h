@@ -71,7 +71,8 @@ struct program_status {
     struct delivery_status delivery;
     uint64_t sessions, domains;
     int64_t oldest_age_ms[PENDING_WAITS_MAX]; /* of unfinished recipients (queue_age.h) */
-    int64_t busy_us;                          /* of the engine, or of all */
+    struct message_id oldest_id[PENDING_WAITS_MAX];
+    int64_t busy_us; /* of the engine, or of all */
 };
 /* Of one worker; any thread but the workers'. */
 void program_worker_status(struct worker *worker, struct program_status *out);

@@ -59,10 +59,15 @@ static void read_worker(struct worker *worker, void *context)
     delivery_status(worker->delivery, &out->delivery);
     out->sessions = submission_sessions(worker->submission);
     out->domains = domains_count(worker->flows);
-    for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++)
-        if (worker->age.told_ms[waits] != 0)
-            out->oldest_age_ms[waits] =
-                MAX(engine_now_ms(worker->engine) - worker->age.told_ms[waits], (int64_t)1);
+    for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++) {
+        const struct queue_oldest *oldest = &worker->age.told[waits];
+
+        if (oldest->accepted_ms == 0)
+            continue;
+        out->oldest_age_ms[waits] =
+            MAX(engine_now_ms(worker->engine) - oldest->accepted_ms, (int64_t)1);
+        out->oldest_id[waits] = oldest->id;
+    }
     out->busy_us = engine_busy_us(worker->engine);
 }
 
@@ -84,8 +89,12 @@ void program_status(struct program *program, struct program_status *out)
         out->sessions += part.sessions;
         out->domains += part.domains;
         out->busy_us += part.busy_us;
-        for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++)
-            out->oldest_age_ms[waits] = MAX(out->oldest_age_ms[waits], part.oldest_age_ms[waits]);
+        for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++) {
+            if (part.oldest_age_ms[waits] <= out->oldest_age_ms[waits])
+                continue;
+            out->oldest_age_ms[waits] = part.oldest_age_ms[waits];
+            out->oldest_id[waits] = part.oldest_id[waits];
+        }
     }
 }
 

@@ -19,16 +19,16 @@ static void visit(void *context, struct shard *shard, struct stub *stub)
 
         if (pending->state == PENDING_FINAL)
             continue;
-        int64_t *oldest_ms = &age->oldest_ms[delivery_pending_waits(pending)];
-        if (*oldest_ms == 0 || accepted_ms < *oldest_ms)
-            *oldest_ms = accepted_ms;
+        struct queue_oldest *oldest = &age->round[delivery_pending_waits(pending)];
+        if (oldest->accepted_ms == 0 || accepted_ms < oldest->accepted_ms)
+            *oldest = (struct queue_oldest){accepted_ms, stub->id};
     }
 }
 
 static void end_round(struct queue_age *age)
 {
-    memcpy(age->told_ms, age->oldest_ms, sizeof(age->told_ms));
-    memset(age->oldest_ms, 0, sizeof(age->oldest_ms));
+    memcpy(age->told, age->round, sizeof(age->told));
+    memset(age->round, 0, sizeof(age->round));
     age->shard = 0;
     age->cursor = 0;
 }

@@ -14,14 +14,19 @@
 
 struct worker;
 
+struct queue_oldest {
+    int64_t accepted_ms; /* monotonic; 0: there is none */
+    struct message_id id;
+};
+
 struct queue_age {
     struct worker *worker;
     struct timeout tick;
     unsigned shard; /* of the worker's, being looked through */
     uint64_t cursor;
-    int64_t now_ms;                       /* of the slice */
-    int64_t oldest_ms[PENDING_WAITS_MAX]; /* monotonic, when accepted, of this round; 0: none */
-    int64_t told_ms[PENDING_WAITS_MAX];   /* of the last */
+    int64_t now_ms;                               /* of the slice */
+    struct queue_oldest round[PENDING_WAITS_MAX]; /* of this one */
+    struct queue_oldest told[PENDING_WAITS_MAX];  /* of the last */
 };
 
 void queue_age_start(struct queue_age *age, struct worker *worker);

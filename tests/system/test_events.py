@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 
 import event_schema
@@ -166,3 +167,97 @@ def test_trace_tells_a_message_from_its_connection_to_its_outcomes(stage):
     unknown = relay.cli("trace", message[:-5] + "00000", check=False)
     assert unknown.returncode == 1 and "no message" in unknown.stderr, unknown
     assert relay.cli("trace", "nonsense", check=False).returncode == 64
+
+
+class Follower(parts.Process):
+    """`ringpost events --follow --json`, with what it printed."""
+
+    def __init__(self, relay, *options):
+        super().__init__(relay.directory, f"follower-{id(self)}")
+        self.relay = relay
+        self.options = options
+
+    def start(self):
+        self.spawn([parts.PROGRAM, "-c", self.relay.config_file, "events", "--follow", "--json",
+                    *self.options])
+        return self
+
+    def stop(self):
+        self.end()
+
+    def lines(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def wait_lines(self, count):
+        parts.wait_for(lambda: len(self.lines()) >= count, f"{count} lines of {self.options}")
+        return self.lines()
+
+
+def test_followers_see_what_they_asked_for_and_each_event_once(stage):
+    relay = start_mixed(stage)
+    every, kinds, domain, tenant = (
+        stage.add(Follower(relay, *options))
+        for options in ((), ("--kind", "delivered,deferred", "--domain", "GOOD.example"),
+                        ("--domain", "slow.example"), ("--tenant", "nobody")))
+    relay.submit(["a@good.example", "c@slow.example"])
+    assert [e["kind"] for e in kinds.wait_lines(1)] == ["delivered"]
+    relay.wait_events(2, kind="deferred")
+    relay.kill()  # what was not committed comes again, and was not shown
+    relay.start()
+    relay.cli("queue", "cancel", "--domain", "*")
+    parts.wait_for(lambda: relay.cli("queue", "cancel", "--domain", "*") and
+                   relay.status()["queue"]["recipients"] == 0, "an empty queue")
+    relay.stop()
+    written = [e["event_id"] for e in relay.events()]
+    assert [e["event_id"] for e in every.wait_lines(len(written))] == written
+    assert {e["recipient"] for e in domain.wait_lines(2)} == {"c@slow.example"}
+    assert len(kinds.lines()) == 1 and not tenant.lines()
+    assert relay.cli("events", "--kind", "nonsense", check=False).returncode == 64
+
+
+def test_a_follower_that_is_too_slow_is_told_how_much_it_missed(stage):
+    relay = start_mixed(stage, events="{file_size: 64KiB}")
+    follower = stage.add(Follower(relay))
+
+    def fill(name):
+        """Some files full of events, all committed and closed."""
+        closed = len(list((relay.state_dir / "events").glob("events-*")))
+        relay.submit([f"{name}{i}@good.example" for i in range(60)])
+        parts.wait_for(lambda: len(list((relay.state_dir / "events").glob("events-*"))) > closed,
+                       "a closed file")
+        relay.wait_empty()
+    fill("a")
+    follower.wait_lines(120)
+    follower.child.send_signal(signal.SIGSTOP)
+    fill("b")
+    fill("c")
+    files = sorted((relay.state_dir / "events").glob("events-*"),
+                   key=lambda file: int(re.search(r"-(\d+)\.jsonl", file.name)[1]))
+    for file in files[:-1]:
+        file.unlink()
+    follower.child.send_signal(signal.SIGCONT)
+    parts.wait_for(lambda: any(line["kind"] == "gap" for line in follower.lines()), "a gap")
+    parts.wait_for(lambda: sum(line.get("events", 1) for line in follower.lines()) >= 360,
+                   "the rest")
+    lines = follower.lines()
+    gap, = (line for line in lines if line["kind"] == "gap")
+    assert gap["rule"] == "events.retention" and gap["events"] > 0, gap
+    assert len(lines) - 1 + gap["events"] == 360, (len(lines), gap)
+
+
+def test_top_tells_rates_sites_and_the_longest_wait(stage):
+    relay = start_mixed(stage)
+    relay.submit(["a@good.example", "c@slow.example"])
+    relay.wait_events(1, kind="deferred")
+    parts.wait_for(lambda: relay.status()["oldest"], "a look at the queue")
+    top = json.loads(relay.cli("top", "--once", "--json", "--interval", "1s").stdout)
+    assert top["rates"]["deferred"] > 0 and top["rates"]["delivered"] == 0, top["rates"]
+    assert len(top["engines"]) == 2 and all(0 <= busy <= 1.1 for busy in top["engines"]), top
+    assert top["sites"] and any(site["deferred"] > 0 for site in top["sites"]), top["sites"]
+    wait = parts.wait_for(
+        lambda: json.loads(relay.cli("top", "--once", "--json", "--interval", "1s").stdout)["waits"],
+        "a wait")[0]
+    assert wait["recipient"] == "c@slow.example" and wait["age_ms"] > 0 and wait["constraint"], wait
+    text = relay.cli("top", "--interval", "1s").stdout  # no terminal: once
+    assert "a second" in text and "SITE" in text and "LONGEST" in text and "\033" not in text, text
+    assert relay.cli("top", "--interval", "1ms", check=False).returncode == 64
