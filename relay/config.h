@@ -27,6 +27,7 @@ struct config_listener {
     enum smtp_tls tls;
     size_t trust_count;
     struct network *trust;
+    const char *tenant; /* whose mail it is that they hand in; NULL: nobody's */
 };
 
 struct tls_certificate;

@@ -1,4 +1,5 @@
 /* config_listeners.c - the ports that clients come in by. */
+#include "directory/tenants.h"
 #include "relay/config_wings.h"
 #include "relay/listeners.h"
 
@@ -41,6 +42,12 @@ static const struct config_key listener_keys[] = {
      .count_at = LISTENER(trust_count),
      .item = &network,
      .says = "Networks whose clients may submit without a login; others are told 530."},
+    {.name = "tenant",
+     .kind = CONFIG_TEXT,
+     .at = LISTENER(tenant),
+     .is_valid = tenant_name_is_valid,
+     .expected = "a tenant's name, such as internal",
+     .says = "The tenant whose mail it is that clients of `trust` hand in."},
     {.kind = CONFIG_END},
 };
 
@@ -74,6 +81,12 @@ static void finish(struct config_reader *reader, struct config *config)
                      "listeners: none; expected at least one, such as "
                      "{address: \"127.0.0.1:2525\", service: submission, trust: "
                      "[\"127.0.0.0/8\"]}");
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].tenant != NULL && config->listeners[i].trust_count == 0)
+            config_error(reader, config_item(reader, node, i),
+                         "listeners[%zu].tenant: nobody is trusted there; expected `trust` beside "
+                         "it, since who logs in says whose mail it is",
+                         i);
     for (size_t i = 0; i < config->listener_count; i++)
         for (size_t k = 0; k < i; k++)
             if (is_same_port(&config->listeners[i].address, &config->listeners[k].address))

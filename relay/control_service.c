@@ -94,6 +94,27 @@ static json_t *space_json(const struct program *program)
     return object;
 }
 
+static json_t *directory_json(const struct program *program)
+{
+    json_t *object = json_object();
+    struct directory_status status;
+
+    directory_status(program->shared.directory, &status);
+    json_object_set_new(object, "readable", json_boolean(status.is_good));
+    json_object_set_new(object, "why", status.is_good ? json_null() : json_text_of(status.why));
+    put(object, "version", status.version);
+    put(object, "tenants", status.counts[SNAPSHOT_TENANTS]);
+    put(object, "credentials", status.counts[SNAPSHOT_CREDENTIALS]);
+    put(object, "domains", status.counts[SNAPSHOT_DOMAINS]);
+    put(object, "accounts", status.counts[SNAPSHOT_ACCOUNTS]);
+    put(object, "aliases", status.counts[SNAPSHOT_ALIASES]);
+    put(object, "memory_bytes", status.memory);
+    put(object, "snapshots_whole", status.built_whole);
+    put(object, "snapshots_of_changes", status.built_changes);
+    put(object, "build_us", (uint64_t)status.build_us);
+    return object;
+}
+
 /* What is told whether the workers answer or not. */
 static void add_process(const struct program *program, json_t *line)
 {
@@ -167,6 +188,7 @@ static void command_status(struct control_client *client, const json_t *request)
     add_process(program, line);
     json_object_set_new(line, "space", space_json(program));
     json_object_set_new(line, "sinks", control_sinks_json(program));
+    json_object_set_new(line, "directory", directory_json(program));
     json_object_set_new(line, "engines", engines);
     json_object_set_new(line, "oldest", oldest_json(&status));
     if (control_line(client, line))

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "directory/tenants.h"
 #include "io/listener.h"
 #include "relay/certificates.h"
 #include "relay/listeners.h"
@@ -270,11 +271,30 @@ static void warn_of_hostname(const struct config *config, preflight_tell *warnin
     warning(context, text);
 }
 
+static void warn_of_tenants(const struct config *config, preflight_tell *warning, void *context)
+{
+    char text[512];
+
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+
+        if (listener->tenant == NULL ||
+            tenant_is_known(config->state_dir, bytes_of(listener->tenant)))
+            continue;
+        snprintf(text, sizeof(text),
+                 "listeners: %s is for the tenant %s, which does not exist: its mail is answered "
+                 "451 until `ringpost tenant add %s`",
+                 listener->address_text, listener->tenant, listener->tenant);
+        warning(context, text);
+    }
+}
+
 void preflight_warn(const struct config *config, preflight_tell *warning, void *context)
 {
     char text[512];
 
     warn_of_hostname(config, warning, context);
+    warn_of_tenants(config, warning, context);
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
 

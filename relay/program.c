@@ -116,10 +116,15 @@ static int start_workers(struct program *program, const struct config *config)
     shared->egresses = egress_table_create(config->delivery.connections_max);
     shared->dns_cache = resolver_cache_create(&config->dns);
     shared->segment_pool = blocking_pool_start(&segment_pool_settings);
+    shared->directory = directory_start(config->state_dir);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
     if (shared->segment_pool == NULL) {
         log_error("what=\"no thread for segments of the spool: %s\"", strerror(errno));
+        return -errno;
+    }
+    if (shared->directory == NULL) {
+        log_error("what=\"no thread for the directory: %s\"", strerror(errno));
         return -errno;
     }
     int error = start_files(program, config);
@@ -136,6 +141,8 @@ static int start_workers(struct program *program, const struct config *config)
             log_error("engine=%u what=%s", i, LOG_STRING(program->workers[i].why));
         error = error < 0 ? error : worker_error;
     }
+    /* No client is to be told that it is unknown because it came early. */
+    directory_wait(shared->directory);
     return error;
 }
 
@@ -343,6 +350,8 @@ static void free_all(struct program *program, int64_t files_ms)
     if (program->sinks != NULL)
         sinks_stop(&program->sinks, MAX(files_ms, clock_monotonic_ms() + SINKS_END_MS));
     event_bounds_free(&program->bounds);
+    if (program->shared.directory != NULL)
+        directory_stop(&program->shared.directory);
     if (program->space_watch != NULL)
         space_watch_stop(&program->space_watch);
     blocking_pool_stop(&program->shared.segment_pool);

@@ -261,10 +261,12 @@ bool program_metrics(struct program *program, enum exposition_format format, str
 {
     struct exposition exposition = {.out = out, .format = format};
     struct program_status status;
+    struct directory_status directory;
     struct space_state space;
     struct sinks_held held;
 
     sinks_held(program->sinks, &held);
+    directory_status(program->shared.directory, &directory);
     program_status(program, &status);
     space_watch_state(program->space_watch, &space);
     const struct gauge gauges[] = {
@@ -291,6 +293,15 @@ bool program_metrics(struct program *program, enum exposition_format format, str
         {"ringpost_sinks_held_bytes", "Closed event files that sinks still need", held.bytes},
         {"ringpost_sinks_full", "1 while new mail is refused for what sinks have not read",
          held.is_full ? 1 : 0},
+        {"ringpost_directory_readable",
+         "1 while the directory can be read; else its last good state is in force",
+         directory.is_good ? 1 : 0},
+        {"ringpost_directory_tenants", "Tenants", directory.counts[SNAPSHOT_TENANTS]},
+        {"ringpost_directory_credentials", "Credentials", directory.counts[SNAPSHOT_CREDENTIALS]},
+        {"ringpost_directory_domains", "Domains of tenants", directory.counts[SNAPSHOT_DOMAINS]},
+        {"ringpost_directory_accounts", "Hosted accounts", directory.counts[SNAPSHOT_ACCOUNTS]},
+        {"ringpost_directory_aliases", "Aliases", directory.counts[SNAPSHOT_ALIASES]},
+        {"ringpost_directory_memory_bytes", "Memory of the newest snapshot", directory.memory},
         {"ringpost_delivery_waiting", "Recipients that wait for a connection",
          status.delivery.waiting},
         {"ringpost_delivery_in_attempt", "Recipients in an attempt", status.delivery.in_attempt},

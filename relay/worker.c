@@ -153,6 +153,7 @@ static void set_listeners(struct worker *worker, const struct config *config)
         worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
+        worker->listeners[slot].tenant = from->tenant;
     }
 }
 
@@ -197,6 +198,7 @@ static int build(struct worker *worker)
         snprintf(worker->why, sizeof(worker->why), "dns: %s", why == NULL ? "no memory" : why);
         return -EINVAL;
     }
+    worker->reader = snapshot_reader_create(directory_feed(worker->shared->directory));
     worker->flows = flows_create();
     worker->clients = smtp_clients_create();
     struct delivery_setup setup = {
@@ -219,6 +221,7 @@ static int build(struct worker *worker)
     struct submission_settings submission = submission_settings(worker, config);
     worker->submission = submission_create(worker->engine, worker->shards[0], &submission,
                                            &worker->shared->loads[worker->index].sessions);
+    submission_read(worker->submission, worker->reader);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
@@ -442,6 +445,8 @@ void worker_join(struct worker *worker)
     sem_destroy(&worker->started);
     if (worker->submission != NULL)
         submission_free(&worker->submission);
+    if (worker->reader != NULL)
+        snapshot_reader_free(&worker->reader);
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
     if (worker->clients != NULL)

@@ -6,13 +6,14 @@
  *                               +-- journaled --> publisher (event files)
  *
  * Each worker is one thread. What workers share is small and named here: the egress table, the
- * publisher, the pool for segments, the listeners' load table.
+ * publisher, the pool for segments, the directory, the listeners' load table.
  */
 #pragma once
 
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "directory/directory.h"
 #include "io/blocking.h"
 #include "io/listener.h"
 #include "relay/config.h"
@@ -40,6 +41,7 @@ struct shared {
     _Atomic(struct config *) config;
     struct egress_table *egresses;
     struct dns_cache *dns_cache;
+    struct directory *directory;
     struct publisher *publisher;
     struct blocking_pool *segment_pool;
     struct tls_tickets *tickets; /* the keys of all engines' contexts */
@@ -66,6 +68,7 @@ struct worker {
     pthread_t thread;
     struct engine *engine;
     struct resolver *resolver;
+    struct snapshot_reader *reader; /* of the directory */
     struct flows *flows;
     struct smtp_clients *clients;
     struct delivery *delivery;

@@ -6,6 +6,10 @@ METRIC_GAUGE(CONFIGS, "ringpost_configurations",
              "Configurations in memory: first, newest, and old ones that an attempt still uses")
 METRIC_COUNTER(CLOCK_STEPS, "ringpost_clock_steps_total",
                "Times the wall clock was set, by 2 s or more, while the program ran")
+METRIC_COUNTER(DIRECTORY_SNAPSHOTS, "ringpost_directory_snapshots_total",
+               "Times that changes of the directory were taken over")
+METRIC_COUNTER(DIRECTORY_FAILURES, "ringpost_directory_failures_total",
+               "Looks that found the directory unreadable; the last good state stayed in force")
 METRIC_GAUGE(SESSIONS, "ringpost_smtp_sessions", "SMTP server sessions open now")
 METRIC_COUNTER(SESSIONS_ACCEPTED, "ringpost_smtp_sessions_accepted_total",
                "SMTP server sessions opened")

@@ -10,8 +10,9 @@
 #include "relay/cli/top.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_serve,  &cli_check, &cli_init, &cli_reload, &cli_status, &cli_queue,
-    &cli_events, &cli_send,  &cli_sign, &cli_spool,  &cli_trace,  &cli_verify,
+    &cli_serve,  &cli_check,      &cli_init,   &cli_reload,  &cli_status, &cli_queue,
+    &cli_events, &cli_send,       &cli_sign,   &cli_spool,   &cli_trace,  &cli_verify,
+    &cli_tenant, &cli_credential, &cli_domain, &cli_account, &cli_alias,  &cli_directory,
 };
 
 /* Of the process, for complaints have no struct cli at hand everywhere. */
@@ -178,7 +179,7 @@ static void print_help(FILE *to)
     /* A screen, not an answer: it stands before the table. */
     fprintf(to, "  %-8s %s\n", cli_top.name, cli_top.summary);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\n  -c FILE  the configuration; else $RINGPOST_CONFIG, else\n"
                 "           /etc/ringpost/ringpost.yaml\n"
                 "  --json   print JSON lines, complaints too\n"

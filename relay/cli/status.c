@@ -11,6 +11,19 @@ static long long number(const json_t *object, const char *section, const char *k
     return (long long)json_integer_value(json_object_get(from, key));
 }
 
+static void print_directory(const json_t *directory)
+{
+    printf("directory  %lld tenants, %lld credentials, %lld domains, %lld accounts, %lld aliases",
+           number(directory, NULL, "tenants"), number(directory, NULL, "credentials"),
+           number(directory, NULL, "domains"), number(directory, NULL, "accounts"),
+           number(directory, NULL, "aliases"));
+    if (!json_is_true(json_object_get(directory, "readable"))) {
+        printf(" - NOT READABLE, as last seen: ");
+        cli_print_text(json_string_value(json_object_get(directory, "why")));
+    }
+    putchar('\n');
+}
+
 static void print_status(void *context, const json_t *s)
 {
     const char *hostname = json_string_value(json_object_get(s, "hostname"));
@@ -56,6 +69,7 @@ static void print_status(void *context, const json_t *s)
            json_is_true(json_object_get(json_object_get(s, "space"), "events_full"))
                ? " - EVENT FILES FULL: no attempts begin"
                : "");
+    print_directory(json_object_get(s, "directory"));
     printf("unheld     %lld (must be 0)\n", number(s, NULL, "unheld"));
 }
 

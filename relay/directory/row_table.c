@@ -64,17 +64,19 @@ static void index_id(struct row_table *table, uint32_t number)
     table->by_id[slot] = number + 1;
 }
 
-static void grow_ids(struct row_table *table)
+/* Rows that were put since it was done last. Growing begins from the first again. */
+static void index_ids(struct row_table *table)
 {
-    uint32_t slots = slots_for(table->count + 1);
+    uint32_t slots = slots_for(table->count);
 
-    if (slots <= table->id_slots)
-        return;
-    free(table->by_id);
-    table->by_id = new_slots(slots);
-    table->id_slots = slots;
-    for (uint32_t i = 0; i < table->count; i++)
-        index_id(table, i);
+    if (slots > table->id_slots) {
+        free(table->by_id);
+        table->by_id = new_slots(slots);
+        table->id_slots = slots;
+        table->indexed = 0;
+    }
+    while (table->indexed < table->count)
+        index_id(table, table->indexed++);
 }
 
 static void grow_rows(struct row_table *table)
@@ -87,20 +89,29 @@ static void grow_rows(struct row_table *table)
     check(table->rows != NULL);
 }
 
+/* In the order of ids nothing has to be looked for, and the index can wait. */
+static void *find_to_replace(struct row_table *table, uint32_t id)
+{
+    if (id > table->id_max)
+        return NULL;
+    index_ids(table);
+    return row_table_find_id(table, id);
+}
+
 void row_table_put(struct row_table *table, const void *row)
 {
     uint32_t id;
 
     memcpy(&id, row, sizeof(id));
-    void *old = row_table_find_id(table, id);
+    void *old = find_to_replace(table, id);
     if (old != NULL) {
         memcpy(old, row, table->row_size);
         return;
     }
-    grow_ids(table);
     grow_rows(table);
     memcpy(table->rows + table->count * table->row_size, row, table->row_size);
-    index_id(table, table->count++);
+    table->count++;
+    table->id_max = MAX(table->id_max, id);
 }
 
 void row_table_copy(struct row_table *table, const struct row_table *from)
@@ -119,6 +130,7 @@ static uint32_t name_slot(const struct row_table *table, struct bytes name)
 void row_table_seal(struct row_table *table)
 {
     check(table->by_name == NULL);
+    index_ids(table);
     if (table->room > table->count && table->count > 0) {
         void *rows = realloc(table->rows, table->count * table->row_size);
 

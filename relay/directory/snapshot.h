@@ -142,7 +142,8 @@ uint32_t snapshot_count(const struct snapshot *snapshot, enum snapshot_table tab
  * long as there are rows. */
 void snapshot_for_each(const struct snapshot *snapshot, enum snapshot_table table,
                        void (*visit)(void *context, const void *row), void *context);
-/* How far the directory had changed when it was made; grows. */
+/* How far the directory had changed when it was made; grows. 0: it was not read yet, so that what
+ * is not found may exist. */
 uint64_t snapshot_version(const struct snapshot *snapshot);
 /* What it takes of the process, with what it shares with its predecessors. */
 size_t snapshot_memory(const struct snapshot *snapshot);

@@ -19,6 +19,7 @@ struct snapshot_reader {
     struct list_node node; /* under the feed's lock */
     struct snapshot_feed *feed;
     unsigned depth;
+    bool is_left; /* freed, but for the notes that nobody took yet; under the feed's lock */
     _Alignas(CACHE_LINE) _Atomic(const struct snapshot *) announced; /* NULL: looks at none */
     /* The reader writes, the maker takes. */
     _Alignas(CACHE_LINE) _Atomic uint32_t written;
@@ -56,7 +57,13 @@ void snapshot_feed_free(struct snapshot_feed **feed)
     const struct snapshot *newest = atomic_load(&freed->newest);
 
     *feed = NULL;
-    check(list_is_empty(&freed->readers));
+    list_for_each(node, &freed->readers) {
+        struct snapshot_reader *reader = container_of(node, struct snapshot_reader, node);
+
+        check(reader->is_left);
+        list_remove(node);
+        free(reader);
+    }
     snapshot_reclaim(freed);
     snapshot_free(&newest);
     pthread_mutex_destroy(&freed->lock);
@@ -114,6 +121,7 @@ struct snapshot_reader *snapshot_reader_create(struct snapshot_feed *feed)
     check(reader != NULL);
     reader->feed = feed;
     reader->depth = 0;
+    reader->is_left = false;
     list_node_init(&reader->node);
     atomic_init(&reader->announced, NULL);
     atomic_init(&reader->written, 0);
@@ -127,13 +135,13 @@ struct snapshot_reader *snapshot_reader_create(struct snapshot_feed *feed)
 void snapshot_reader_free(struct snapshot_reader **reader)
 {
     struct snapshot_reader *freed = *reader;
+    struct snapshot_feed *feed = freed->feed;
 
     *reader = NULL;
     check(freed->depth == 0);
-    pthread_mutex_lock(&freed->feed->lock);
-    list_remove(&freed->node);
-    pthread_mutex_unlock(&freed->feed->lock);
-    free(freed);
+    pthread_mutex_lock(&feed->lock);
+    freed->is_left = true; /* goes with its last note, or with the feed */
+    pthread_mutex_unlock(&feed->lock);
 }
 
 /* Announced first and then found to be the newest still: a maker that took it away in between
@@ -187,9 +195,15 @@ bool snapshot_take_use(struct snapshot_feed *feed, uint32_t *credential_out, int
 
     pthread_mutex_lock(&feed->lock);
     list_for_each(node, &feed->readers) {
-        found = take(container_of(node, struct snapshot_reader, node), credential_out, wall_s_out);
+        struct snapshot_reader *reader = container_of(node, struct snapshot_reader, node);
+
+        found = take(reader, credential_out, wall_s_out);
         if (found)
             break;
+        if (reader->is_left) {
+            list_remove(node);
+            free(reader);
+        }
     }
     pthread_mutex_unlock(&feed->lock);
     return found;

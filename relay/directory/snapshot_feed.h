@@ -31,6 +31,7 @@ void snapshot_reclaim(struct snapshot_feed *feed);
 const struct snapshot *snapshot_newest(const struct snapshot_feed *feed);
 
 struct snapshot_reader *snapshot_reader_create(struct snapshot_feed *feed);
+/* Its notes of use are still taken. */
 void snapshot_reader_free(struct snapshot_reader **reader);
 /* The newest, never NULL. May be nested: until the outermost snapshot_end() it is the same. */
 const struct snapshot *snapshot_begin(struct snapshot_reader *reader);

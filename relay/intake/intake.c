@@ -76,6 +76,7 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
     if (!arena_copy(&message->arena, client->ip, &message->client_ip) ||
         !arena_copy(&message->arena, client->ehlo, &message->client_ehlo) ||
         !arena_copy(&message->arena, client->service, &message->service) ||
+        !arena_copy(&message->arena, client->tenant, &message->tenant) ||
         !tail_add_session(&message->arena, &message->tail, client->connected_ms,
                           (struct bytes){(const uint8_t *)session, (size_t)session_len}))
         return false;

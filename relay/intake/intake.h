@@ -54,6 +54,7 @@ struct intake_home {
 /* Who hands it in, for Received and events; copied. */
 struct intake_client {
     struct bytes ip, ehlo, service, hostname;
+    struct bytes tenant; /* whose mail it is; empty: nobody's */
     bool is_esmtp, is_authenticated;
     struct bytes tls_cipher; /* as the IANA calls it; empty: it came in plain text */
     uint64_t session;        /* its serial: "session=" in the log */

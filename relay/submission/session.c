@@ -40,6 +40,35 @@ static struct verdict on_connected(void *context __attribute__((unused)),
     return VERDICT_OK;
 }
 
+/* What stands in the configuration and not in the directory is somebody's mistake, or on its way:
+ * the mail is to wait and not to be lost. That a tenant is disabled somebody decided. */
+static struct verdict check_tenant(const struct submission *submission, const char *name)
+{
+    static const struct verdict unknown = {.code = 451,
+                                           .enhanced = "4.3.5",
+                                           .text = "Whose mail this is, is not known",
+                                           .rule = "tenant"};
+    const struct directory_tenant *tenant = NULL;
+    bool is_disabled = false;
+
+    if (name[0] == '\0')
+        return VERDICT_OK;
+    if (submission->reader != NULL) {
+        tenant = snapshot_tenant(snapshot_begin(submission->reader), bytes_of(name));
+        is_disabled = tenant != NULL && tenant->is_disabled;
+        snapshot_end(submission->reader);
+    }
+    if (tenant == NULL) {
+        log_limited(LOG_LEVEL_WARN,
+                    "tenant=%s what=\"a listener's mail waits: there is no such tenant; "
+                    "`ringpost tenant add` makes it\"",
+                    LOG_STRING(name));
+        return unknown;
+    }
+    return is_disabled ? verdict_refuse(550, "5.7.1", "This tenant may not send now", "tenant")
+                       : VERDICT_OK;
+}
+
 static struct verdict on_mail(void *context, struct smtp_server *server,
                               const struct smtp_mail *mail)
 {
@@ -49,6 +78,7 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         .ip = bytes_of(server->session.peer),
         .ehlo = bytes_of(server->ehlo),
         .service = bytes_of(session->listener->name),
+        .tenant = bytes_of(session->tenant),
         .hostname = bytes_of(generation->hostname),
         .is_esmtp = server->is_esmtp,
         .is_authenticated = server->is_authenticated,
@@ -66,8 +96,9 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         return verdict_refuse(530, "5.7.0", "Authentication required", "trust");
     if (pressure_is_high(&generation->submission->service.pressure))
         return intake_out_of_memory();
-    struct verdict verdict =
-        intake_open(&generation->submission->home, mail, &client, &answer, &intake);
+    struct verdict verdict = check_tenant(generation->submission, session->tenant);
+    if (verdict.code == 0)
+        verdict = intake_open(&generation->submission->home, mail, &client, &answer, &intake);
     server->transaction.of_service = intake;
     return verdict;
 }
@@ -193,6 +224,7 @@ static void on_refused(void *context, struct smtp_server *server,
         .sender = refused->concerned.from,
         .recipient = refused->concerned.to,
         .session = bytes_of(name),
+        .tenant = bytes_of(session_of(server)->tenant),
         .connected_ms = server->session.connected_ms,
         .client_ip = bytes_of(server->session.peer),
         .client_ehlo = bytes_of(server->ehlo),

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/slab.h"
+#include "directory/tenants.h"
 #include "intake/intake.h"
 #include "serve/service.h"
 #include "submission/note_budget.h"
@@ -25,11 +26,13 @@ struct submission_session {
     const struct submission_listener *listener;
     uint64_t content; /* the token of its content's question */
     bool is_trusted;
+    char tenant[TENANT_NAME_MAX + 1]; /* whose mail it is; "": nobody's */
 };
 
 struct submission {
     struct service service;
     struct shard *shard;
+    struct snapshot_reader *reader; /* NULL: there is no directory */
     struct slab intakes;
     struct header_table fields; /* of the header, that intakes tell apart */
     struct intake_home home;

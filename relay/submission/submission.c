@@ -81,6 +81,11 @@ void submission_configure(struct submission *submission, const struct submission
     service_configure(&submission->service, &limits, generation_create(submission, settings));
 }
 
+void submission_read(struct submission *submission, struct snapshot_reader *reader)
+{
+    submission->reader = reader;
+}
+
 static bool is_trusted(const struct submission_listener *listener, const struct address *client)
 {
     for (size_t i = 0; i < listener->trust_count; i++)
@@ -140,6 +145,8 @@ void submission_accept(struct submission *submission, int fd,
         container_of(admitted, struct submission_session, server.session);
     session->listener = listener;
     session->is_trusted = is_trusted(listener, &client);
+    if (session->is_trusted && listener->tenant != NULL)
+        snprintf(session->tenant, sizeof(session->tenant), "%s", listener->tenant);
     session->server.is_stranger = !session->is_trusted;
     session->server.tls = (uint8_t)listener->tls;
     smtp_server_start(&session->server, service->engine, fd, &newest(submission)->service);

@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+#include "directory/snapshot_feed.h"
 #include "queue/shard.h"
 #include "smtpd/smtp_server.h"
 
@@ -45,6 +46,7 @@ struct submission_listener {
     const struct network *trust; /* clients that need no AUTH */
     size_t trust_count;
     enum smtp_tls tls;
+    const char *tenant; /* whose mail it is that they hand in; NULL: nobody's */
 };
 
 struct submission;
@@ -52,6 +54,9 @@ struct submission;
 /* `load`: where the listener looks for the number of sessions (listener_load.sessions). */
 struct submission *submission_create(struct engine *engine, struct shard *shard,
                                      const struct submission_settings *settings, _Atomic int *load);
+/* Where tenants are looked up; without it, none exists. Before the first session. It must live as
+ * long as the submission, whose thread it is of. */
+void submission_read(struct submission *submission, struct snapshot_reader *reader);
 /* New sessions use these; sessions that run keep theirs. Copies what it needs. */
 void submission_configure(struct submission *submission,
                           const struct submission_settings *settings);

@@ -127,3 +127,20 @@ TEST(feed_notes_of_use_come_in_order_and_are_bounded)
     snapshot_reader_free(&reader);
     snapshot_feed_free(&feed);
 }
+
+TEST(feed_takes_notes_of_readers_that_are_gone)
+{
+    struct snapshot_feed *feed = snapshot_feed_create();
+    struct snapshot_reader *first = snapshot_reader_create(feed);
+    struct snapshot_reader *second = snapshot_reader_create(feed);
+    uint32_t credential;
+    int64_t wall_s;
+
+    snapshot_note_use(first, &(struct directory_credential){.id = 5}, 1);
+    snapshot_note_use(second, &(struct directory_credential){.id = 6}, 1);
+    snapshot_reader_free(&first);
+    assert_true(snapshot_take_use(feed, &credential, &wall_s));
+    assert_int_equal(credential, 5);
+    snapshot_reader_free(&second); /* and nobody takes its note */
+    snapshot_feed_free(&feed);
+}

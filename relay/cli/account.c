@@ -1,0 +1,256 @@
+/* account.c - ringpost account and ringpost alias: addresses that we receive for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "directory/accounts.h"
+#include "relay/cli/records.h"
+#include "relay/config_value.h"
+
+/* An address and --quota. */
+static bool take_quota(struct cli *cli, const char **address, uint64_t *quota, bool *has_quota)
+{
+    struct cli_walk walk = {.next = 2};
+    const char *text = NULL;
+
+    while (cli_option(cli, &walk)) {
+        if (cli_value(cli, &walk, "--quota", &text))
+            continue;
+        if (walk.word == NULL || *address != NULL) {
+            cli_misuse(cli, "%s does not take %s", cli->argv[1],
+                       walk.word != NULL ? walk.word : walk.name);
+            return false;
+        }
+        *address = walk.word;
+    }
+    if (walk.is_bad)
+        return false;
+    if (*address == NULL) {
+        cli_misuse(cli, "%s needs an address, local@domain", cli->argv[1]);
+        return false;
+    }
+    *has_quota = text != NULL;
+    *quota = 0;
+    if (text == NULL || strcmp(text, "none") == 0 ||
+        (value_size(bytes_of(text), quota) && *quota > 0 && *quota <= INT64_MAX))
+        return true;
+    cli_misuse(cli, "--quota %s: expected a size such as 1GiB, or none", text);
+    return false;
+}
+
+static int account_add_run(struct cli *cli)
+{
+    struct records records;
+    const char *address = NULL;
+    uint64_t quota;
+    bool has_quota;
+
+    if (!take_quota(cli, &address, &quota, &has_quota))
+        return EXIT_USAGE;
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_close(cli, &records, account_add(records.store, bytes_of(address), quota),
+                         "account %s added", address);
+}
+
+static int account_set_run(struct cli *cli)
+{
+    struct records records;
+    const char *address = NULL;
+    uint64_t quota;
+    bool has_quota;
+
+    if (!take_quota(cli, &address, &quota, &has_quota))
+        return EXIT_USAGE;
+    if (!has_quota)
+        return cli_misuse(cli, "set needs --quota SIZE or --quota none");
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_close(cli, &records, account_set_quota(records.store, bytes_of(address), quota),
+                         "account %s set", address);
+}
+
+static void print_account(void *context, const struct account_row *row)
+{
+    const struct cli *cli = context;
+    char day[16];
+
+    if (cli->json) {
+        json_t *object = json_object();
+
+        json_object_set_new(object, "account", json_text(row->address));
+        json_object_set_new(object, "tenant", json_text(row->tenant));
+        json_object_set_new(object, "disabled", json_boolean(row->is_disabled));
+        json_object_set_new(object, "quota",
+                            row->quota == 0 ? json_null() : json_integer((json_int_t)row->quota));
+        json_object_set_new(object, "credentials", json_integer(row->credentials));
+        records_put_time(object, "created", row->created_s);
+        cli_print_json(object);
+        return;
+    }
+    printf("%-40.*s %-24.*s %-8s", BYTES_ARG(row->address), BYTES_ARG(row->tenant),
+           row->is_disabled ? "disabled" : "enabled");
+    if (row->quota == 0)
+        printf(" no quota");
+    else
+        printf(" %.1f MiB", (double)row->quota / 1048576);
+    printf(" %lld credentials  since %s\n", (long long)row->credentials,
+           records_day(row->created_s, "-", day));
+}
+
+static int account_list_run(struct cli *cli)
+{
+    bool is_show = strcmp(cli->argv[1], "show") == 0;
+    struct records records;
+    const char *address = NULL;
+    int count;
+
+    if (!records_words(cli, &address, is_show, is_show, &count))
+        return EXIT_USAGE;
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_end(&records,
+                       account_list(records.store, address == NULL ? BYTES_NONE : bytes_of(address),
+                                    print_account, cli));
+}
+
+/* disable, enable, remove */
+static int account_change(struct cli *cli)
+{
+    const char *verb = cli->argv[1];
+    struct records records;
+    const char *address;
+    int count;
+
+    if (!records_words(cli, &address, 1, 1, &count))
+        return EXIT_USAGE;
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    enum store_result result =
+        strcmp(verb, "remove") == 0
+            ? account_remove(records.store, bytes_of(address))
+            : account_disable(records.store, bytes_of(address), strcmp(verb, "disable") == 0);
+    return records_close(cli, &records, result, "account %s %sd", address, verb);
+}
+
+static int run_account(struct cli *cli)
+{
+    static const struct records_verb verbs[] = {
+        {"add", account_add_run},    {"list", account_list_run},
+        {"show", account_list_run},  {"set", account_set_run},
+        {"disable", account_change}, {"enable", account_change},
+        {"remove", account_change},  {NULL, NULL},
+    };
+
+    return records_run(cli, &cli_account, verbs);
+}
+
+const struct cli_command cli_account = {
+    "account",
+    "hosted users: add, list, show, set, disable, enable, remove",
+    "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
+    "  add     local@domain [--quota SIZE]    the domain must be hosted (domain add --hosted)\n"
+    "  list\n"
+    "  show    local@domain\n"
+    "  set     local@domain --quota SIZE|none\n"
+    "  disable local@domain\n"
+    "  enable  local@domain\n"
+    "  remove  local@domain                   its credentials go too; its mail stays\n\n"
+    "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n",
+    run_account,
+};
+
+/* --- aliases ---------------------------------------------------------------------------------- */
+
+enum { TARGETS_MAX = 256 };
+
+static int alias_add_run(struct cli *cli)
+{
+    struct bytes targets[TARGETS_MAX];
+    const char *words[TARGETS_MAX + 1];
+    struct records records;
+    int count;
+
+    if (!records_words(cli, words, 2, (int)ARRAY_LEN(words), &count))
+        return EXIT_USAGE;
+    for (int i = 1; i < count; i++)
+        targets[i - 1] = bytes_of(words[i]);
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_close(cli, &records,
+                         alias_add(records.store, bytes_of(words[0]), (size_t)count - 1, targets),
+                         "alias %s added", words[0]);
+}
+
+static void print_alias(void *context, const struct alias_row *row)
+{
+    const struct cli *cli = context;
+
+    if (!cli->json) {
+        printf("%-40.*s %-24.*s %.*s\n", BYTES_ARG(row->address), BYTES_ARG(row->tenant),
+               BYTES_ARG(row->targets));
+        return;
+    }
+    json_t *targets = json_array();
+    struct bytes left = row->targets, part;
+
+    while (bytes_take_until(&left, ',', &part))
+        json_array_append_new(targets, json_text(part));
+    if (left.len > 0)
+        json_array_append_new(targets, json_text(left));
+    cli_print_json(json_pack("{s:o,s:o,s:o}", "alias", json_text(row->address), "tenant",
+                             json_text(row->tenant), "targets", targets));
+}
+
+static int alias_list_run(struct cli *cli)
+{
+    struct records records;
+    int count;
+
+    if (!records_words(cli, NULL, 0, 0, &count))
+        return EXIT_USAGE;
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_end(&records, alias_list(records.store, print_alias, cli));
+}
+
+static int alias_remove_run(struct cli *cli)
+{
+    struct records records;
+    const char *address;
+    int count;
+
+    if (!records_words(cli, &address, 1, 1, &count))
+        return EXIT_USAGE;
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_close(cli, &records, alias_remove(records.store, bytes_of(address)),
+                         "alias %s removed", address);
+}
+
+static int run_alias(struct cli *cli)
+{
+    static const struct records_verb verbs[] = {{"add", alias_add_run},
+                                                {"list", alias_list_run},
+                                                {"remove", alias_remove_run},
+                                                {NULL, NULL}};
+
+    return records_run(cli, &cli_alias, verbs);
+}
+
+const struct cli_command cli_alias = {
+    "alias",
+    "addresses that lead to others: add, list, remove",
+    "usage: ringpost [-c FILE] alias SUBCOMMAND [--json]\n\n"
+    "  add    ADDRESS TARGET...    more targets of one that exists; @domain is a catch-all\n"
+    "  list\n"
+    "  remove ADDRESS\n\n"
+    "The domain of ADDRESS must be hosted (domain add --hosted); targets may be anywhere.\n",
+    run_alias,
+};

@@ -1,0 +1,151 @@
+/* domain_show.c - prints records in the forms that people paste from. */
+#include "relay/cli/domain_show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STRING_MAX = 255 /* of one string of a TXT record: RFC 1035 section 3.3 */ };
+
+static const char *result_of(const struct domain_found *found)
+{
+    return found->failure != NULL ? "unknown" : domain_record_finding_name(found->finding);
+}
+
+static json_t *record_json(const struct domain_record *record, const struct domain_found *found)
+{
+    json_t *object = json_object();
+    char value[300];
+
+    json_object_set_new(object, "purpose", json_text_of(record->purpose));
+    json_object_set_new(object, "name", json_text(record->name));
+    json_object_set_new(object, "type", json_text_of(domain_record_type_name(record->type)));
+    if (record->type == RECORD_MX)
+        snprintf(value, sizeof(value), "%d %.*s.", MX_PREFERENCE, BYTES_ARG(record->value));
+    else
+        snprintf(value, sizeof(value), "%.*s.", BYTES_ARG(record->value));
+    json_object_set_new(object, "value",
+                        record->type == RECORD_TXT ? json_text(record->value)
+                                                   : json_text_of(value));
+    json_object_set_new(object, "required", json_boolean(record->is_required));
+    if (found == NULL)
+        return object;
+    json_object_set_new(object, "result", json_text_of(result_of(found)));
+    json_object_set_new(object, "found",
+                        found->shown.len == 0 ? json_null() : json_text(found->shown));
+    if (found->failure != NULL)
+        json_object_set_new(object, "why", json_text_of(found->failure));
+    return object;
+}
+
+static json_t *keys_json(const struct domain_row *domain)
+{
+    json_t *keys = json_array();
+
+    for (size_t i = 0; i < domain->key_count; i++) {
+        const struct domain_key_row *key = &domain->keys[i];
+
+        json_array_append_new(keys, json_pack("{s:o,s:s,s:s,s:o}", "selector",
+                                              json_text(key->selector), "algorithm",
+                                              key->algorithm == DKIM_RSA_SHA256 ? "rsa-sha256"
+                                                                                : "ed25519-sha256",
+                                              "state",
+                                              key->state == DKIM_KEY_ACTIVE      ? "active"
+                                              : key->state == DKIM_KEY_PUBLISHED ? "published"
+                                                                                 : "retired",
+                                              "file", json_text(key->file)));
+    }
+    return keys;
+}
+
+static void show_json(const struct domain_row *domain, size_t count,
+                      const struct domain_record *records, const struct domain_found *found)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, record_json(&records[i], found != NULL ? &found[i] : NULL));
+    cli_print_json(json_pack("{s:o,s:o,s:s,s:b,s:b,s:o,s:o}", "domain", json_text(domain->name),
+                             "tenant", json_text(domain->tenant), "state",
+                             domain->is_active ? "active" : "pending", "hosted",
+                             (int)domain->is_hosted, "sub_domains", (int)domain->allows_sub_domains,
+                             "keys", keys_json(domain), "records", list));
+}
+
+/* Strings of a master file (RFC 1035 section 5.1): a long text is cut into several. */
+static void print_strings(struct bytes text)
+{
+    for (size_t at = 0; at < text.len; at += STRING_MAX)
+        printf("%s\"%.*s\"", at == 0 ? "" : " ", BYTES_ARG(bytes_slice(text, at, STRING_MAX)));
+}
+
+static void print_value(const struct domain_record *record)
+{
+    if (record->type == RECORD_TXT)
+        print_strings(record->value);
+    else if (record->type == RECORD_MX)
+        printf("%d %.*s.", MX_PREFERENCE, BYTES_ARG(record->value));
+    else
+        printf("%.*s.", BYTES_ARG(record->value));
+}
+
+/* Peers' texts: what a terminal might obey is shown escaped. */
+static void print_foreign(struct bytes text)
+{
+    char *copy = strndup((const char *)text.ptr, text.len);
+
+    check(copy != NULL);
+    cli_print_text(copy);
+    free(copy);
+}
+
+static void show_zone(size_t count, const struct domain_record *records)
+{
+    for (size_t i = 0; i < count; i++) {
+        printf("%.*s. 3600 IN %s ", BYTES_ARG(records[i].name),
+               domain_record_type_name(records[i].type));
+        print_value(&records[i]);
+        printf(" ; %s\n", records[i].purpose);
+    }
+}
+
+static void show_table(const struct domain_row *domain, size_t count,
+                       const struct domain_record *records, const struct domain_found *found)
+{
+    printf("%.*s of %.*s: %s%s%s\n", BYTES_ARG(domain->name), BYTES_ARG(domain->tenant),
+           domain->is_active ? "active" : "pending", domain->is_hosted ? ", hosted" : "",
+           domain->allows_sub_domains ? ", with sub-domains" : "");
+    for (size_t i = 0; i < count; i++) {
+        printf("  %-11s ", records[i].purpose);
+        if (found != NULL)
+            printf("%-7s ", result_of(&found[i]));
+        printf("%.*s %s ", BYTES_ARG(records[i].name), domain_record_type_name(records[i].type));
+        print_value(&records[i]);
+        putchar('\n');
+        if (found == NULL || found[i].finding == RECORD_RIGHT)
+            continue;
+        if (found[i].failure != NULL) {
+            printf("    DNS does not answer: %s\n", found[i].failure);
+        } else if (found[i].shown.len > 0) {
+            printf("    found: ");
+            print_foreign(found[i].shown);
+            putchar('\n');
+        }
+    }
+}
+
+void domain_show(enum domain_form form, const struct domain_row *domain, size_t count,
+                 const struct domain_record *records, const struct domain_found *found)
+{
+    switch (form) {
+    case DOMAIN_TABLE:
+        show_table(domain, count, records, found);
+        return;
+    case DOMAIN_ZONE:
+        show_zone(count, records);
+        return;
+    case DOMAIN_JSON:
+        show_json(domain, count, records, found);
+        return;
+    }
+}

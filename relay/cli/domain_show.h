@@ -1,0 +1,21 @@
+/*
+ * domain_show.h - a domain's records as a table, as a zone file, as JSON.
+ */
+#pragma once
+
+#include "directory/domain_records.h"
+#include "relay/cli/cli.h"
+
+enum domain_form { DOMAIN_TABLE, DOMAIN_ZONE, DOMAIN_JSON };
+
+/* What was found of a record; NULL where nobody looked. */
+struct domain_found {
+    enum domain_record_finding finding;
+    struct bytes shown;
+    const char *failure; /* DNS did not answer: why; else NULL */
+};
+
+/* {"domain", "state", "records": [{"purpose", "name", "type", "value"}...]}; with `found` each
+ * record has "result" and "found" too. */
+void domain_show(enum domain_form form, const struct domain_row *domain, size_t count,
+                 const struct domain_record *records, const struct domain_found *found);

@@ -1,0 +1,157 @@
+#include "directory/directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "directory/backup.h"
+#include "directory/credentials.h"
+#include "directory/store_private.h"
+#include "directory/tenants.h"
+#include "unit/directory/store_room.h"
+
+enum { PATIENCE_MS = 20000 };
+
+/* Sooner or later the newest snapshot has that tenant, or has it not. */
+static void wait_tenant(struct snapshot_reader *reader, struct bytes name, bool is_there)
+{
+    int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    bool found;
+
+    do {
+        found = snapshot_tenant(snapshot_begin(reader), name) != NULL;
+        snapshot_end(reader);
+        if (found != is_there)
+            usleep(10000);
+    } while (found != is_there && clock_monotonic_ms() < until_ms);
+    assert_int_equal(found, is_there);
+}
+
+static void wait_good(struct directory *directory, bool is_good)
+{
+    int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    struct directory_status status;
+
+    do {
+        directory_status(directory, &status);
+        if (status.is_good != is_good)
+            usleep(10000);
+    } while (status.is_good != is_good && clock_monotonic_ms() < until_ms);
+    assert_int_equal(status.is_good, is_good);
+    assert_true(status.is_known);
+}
+
+TEST(directory_follows_what_others_write)
+{
+    struct store_room room;
+
+    store_room_make(&room);
+    struct directory *directory = directory_start(room.path);
+    struct snapshot_reader *reader = snapshot_reader_create(directory_feed(directory));
+    directory_wait(directory);
+    wait_good(directory, true);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    wait_tenant(reader, BYTES("shop"), true);
+    assert_int_equal(tenant_remove(store, BYTES("shop"), false), STORE_OK);
+    wait_tenant(reader, BYTES("shop"), false);
+    store_close(&store);
+    snapshot_reader_free(&reader);
+    directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+/* Gone, and then restored: another file, with another history. */
+TEST(directory_keeps_what_was_while_the_database_is_gone)
+{
+    char path[STORE_ROOM_FILE_MAX], file[STORE_ROOM_FILE_MAX], aside[STORE_PATH_MAX],
+        why[STORE_WHY_MAX];
+    struct store_room room;
+    struct stat status;
+
+    store_room_make(&room);
+    store_room_file(&room, "directory.db", path);
+    store_room_file(&room, "backup", file);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    assert_int_equal(directory_backup(store, file), STORE_OK);
+    assert_int_equal(tenant_add(store, BYTES("later")), STORE_OK);
+    store_close(&store);
+    struct directory *directory = directory_start(room.path);
+    struct snapshot_reader *reader = snapshot_reader_create(directory_feed(directory));
+    directory_wait(directory);
+    wait_tenant(reader, BYTES("later"), true);
+    assert_int_equal(unlink(path), 0);
+    wait_good(directory, false);
+    wait_tenant(reader, BYTES("later"), true);
+    assert_int_equal(stat(path, &status), -1); /* and no empty one is made in its place */
+    store_room_file(&room, "directory.db-wal", path);
+    (void)unlink(path);
+    store_room_file(&room, "directory.db-shm", path);
+    (void)unlink(path);
+    assert_int_equal(directory_restore(room.path, file, aside, why), STORE_OK);
+    wait_good(directory, true);
+    wait_tenant(reader, BYTES("later"), false);
+    wait_tenant(reader, BYTES("shop"), true);
+    snapshot_reader_free(&reader);
+    directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+TEST(directory_damaged_at_the_start_knows_nothing_and_says_so)
+{
+    struct directory_status status;
+    struct store_room room;
+    char path[STORE_ROOM_FILE_MAX];
+
+    store_room_make(&room);
+    store_room_file(&room, "directory.db", path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(pwrite(fd, "nothing of a database", 21, 0), 21);
+    assert_int_equal(ftruncate(fd, 8192), 0);
+    close(fd);
+    struct directory *directory = directory_start(room.path);
+    directory_wait(directory);
+    directory_status(directory, &status);
+    assert_false(status.is_good);
+    assert_false(status.is_known);
+    assert_int_equal(snapshot_version(snapshot_newest(directory_feed(directory))), 0);
+    assert_non_null(strstr(status.why, "damaged"));
+    directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+static void keep_used(void *context, const struct credential_row *row)
+{
+    *(int64_t *)context = row->used_s;
+}
+
+TEST(directory_writes_down_uses_at_its_end)
+{
+    const struct credential_wish wish = {.tenant = BYTES("shop")};
+    char id[CREDENTIAL_ID_LEN], secret[SECRET_LEN];
+    struct store_room room;
+    int64_t used_s = -1;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    assert_int_equal(credential_add(store, &wish, id, secret), STORE_OK);
+    struct directory *directory = directory_start(room.path);
+    struct snapshot_reader *reader = snapshot_reader_create(directory_feed(directory));
+    directory_wait(directory);
+    const struct directory_credential *row =
+        snapshot_credential(snapshot_begin(reader), bytes_range(id, sizeof(id)));
+    assert_true(secret_is_of(bytes_range(secret, sizeof(secret)), row));
+    snapshot_note_use(reader, row, 1234);
+    snapshot_note_use(reader, row, 1300);
+    snapshot_end(reader);
+    assert_int_equal(credential_list(store, BYTES_NONE, keep_used, &used_s), STORE_OK);
+    assert_int_equal(used_s, 0);
+    snapshot_reader_free(&reader);
+    directory_stop(&directory);
+    assert_int_equal(credential_list(store, BYTES_NONE, keep_used, &used_s), STORE_OK);
+    assert_int_equal(used_s, 1300);
+    store_close(&store);
+    store_room_drop(&room);
+}
