@@ -89,6 +89,8 @@ struct config {
     size_t listener_count;
     struct config_listener *listeners;
     struct config_tls tls;
+    size_t auth_plaintext_count;
+    struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
     unsigned sessions_max;                 /* of the whole process */
     bool is_short_of_descriptors;          /* so that default counts are lower than they would be */

@@ -16,6 +16,7 @@ enum { CONFIG_ENGINES_MAX = 64 };
 extern const struct config_key config_core[];
 extern const struct config_key config_listeners[];
 extern const struct config_key config_tls[];
+extern const struct config_key config_auth[];
 extern const struct config_key config_limits[];
 extern const struct config_key config_dns[];
 extern const struct config_key config_retry[];

@@ -127,7 +127,13 @@ static int start_workers(struct program *program, const struct config *config)
         log_error("what=\"no thread for the directory: %s\"", strerror(errno));
         return -errno;
     }
-    int error = start_files(program, config);
+    int error = login_key_open(config->state_dir, shared->login_key);
+    if (error < 0)
+        log_error("file=login.key what=%s",
+                  LOG_STRING(error == -EBADMSG ? "it is no key; without it a new one is made"
+                                               : strerror(-error)));
+    if (error == 0)
+        error = start_files(program, config);
     if (error < 0)
         return error;
     /* Side by side: with a long queue most of a start is reading. */

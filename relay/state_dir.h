@@ -3,6 +3,7 @@
  *
  *   lock          held (flock) by the serving process, with its pid inside
  *   node          this node's 16 bits, four hex digits, made once; part of every id
+ *   login.key     32 secret bytes, made once (login_key.h)
  *   spool/        the shards (queue/shard.h)
  *   events/       the event files (event/event_file.h)
  *   suspensions.json   rules that hold mail back

@@ -154,6 +154,8 @@ static void set_listeners(struct worker *worker, const struct config *config)
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
         worker->listeners[slot].tenant = from->tenant;
+        worker->listeners[slot].plaintext = config->auth_plaintext;
+        worker->listeners[slot].plaintext_count = config->auth_plaintext_count;
     }
 }
 
@@ -222,6 +224,7 @@ static int build(struct worker *worker)
     worker->submission = submission_create(worker->engine, worker->shards[0], &submission,
                                            &worker->shared->loads[worker->index].sessions);
     submission_read(worker->submission, worker->reader);
+    submission_set_login_key(worker->submission, worker->shared->login_key);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;

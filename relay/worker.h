@@ -18,6 +18,7 @@
 #include "io/listener.h"
 #include "relay/config.h"
 #include "relay/listeners.h"
+#include "relay/login_key.h"
 #include "relay/publisher.h"
 #include "relay/queue_age.h"
 
@@ -42,6 +43,7 @@ struct shared {
     struct egress_table *egresses;
     struct dns_cache *dns_cache;
     struct directory *directory;
+    uint8_t login_key[LOGIN_KEY_LEN];
     struct publisher *publisher;
     struct blocking_pool *segment_pool;
     struct tls_tickets *tickets; /* the keys of all engines' contexts */

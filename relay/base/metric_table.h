@@ -180,6 +180,12 @@ METRIC_COUNTER(SUBMISSION_REJECTED_UNTOLD, "ringpost_submission_rejected_untold_
 METRIC_COUNTER(SUBMISSION_STRANGERS_UNTOLD, "ringpost_submission_strangers_untold_total",
                "Refusals without a rejected event, of clients that neither logged in nor are "
                "trusted: too many in a minute")
+METRIC_COUNTER(LOGINS_RIGHT, "ringpost_logins_total{result=\"right\"}",
+               "Logins by AUTH, by how they end")
+METRIC_COUNTER(LOGINS_WRONG, "ringpost_logins_total{result=\"wrong\"}", "")
+METRIC_COUNTER(LOGINS_BLOCKED, "ringpost_logins_total{result=\"blocked\"}", "")
+METRIC_COUNTER(LOGIN_BLOCKS, "ringpost_login_blocks_total",
+               "Networks blocked for too many failed logins")
 METRIC_COUNTER(SUBMISSION_SHED, "ringpost_submission_shed_total",
                "Sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",

@@ -70,6 +70,8 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
                                engine_index(intake->home->engine), client->session);
 
     check(session_len > 0 && (size_t)session_len < sizeof(session));
+    message->class = (enum mail_class)client->class;
+    message->credential = client->credential;
     intake->client.is_esmtp = client->is_esmtp;
     intake->client.is_authenticated = client->is_authenticated;
     intake->client.session = client->session;

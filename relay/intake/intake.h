@@ -57,6 +57,8 @@ struct intake_client {
     struct bytes tenant; /* whose mail it is; empty: nobody's */
     bool is_esmtp, is_authenticated;
     struct bytes tls_cipher; /* as the IANA calls it; empty: it came in plain text */
+    uint8_t class;           /* enum mail_class */
+    uint64_t credential;     /* that it logged in with; 0: none */
     uint64_t session;        /* its serial: "session=" in the log */
     int64_t connected_ms;    /* wall: when that began */
 };

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "io/tls.h"
+#include "submission/login.h"
 
 /* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
 enum { COMMIT_MS = 600 * 1000 };
@@ -82,6 +83,8 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
         .hostname = bytes_of(generation->hostname),
         .is_esmtp = server->is_esmtp,
         .is_authenticated = server->is_authenticated,
+        .credential = session->credential,
+        .class = session->class,
         .session = server->session.serial,
         .connected_ms = server->session.connected_ms,
     };
@@ -92,11 +95,13 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
 
     if (conn_tls_facts(&server->session.conn, &tls))
         client.tls_cipher = bytes_of(tls.cipher);
-    if (!session->is_trusted) /* RFC 4954 section 6 */
+    if (!session->is_trusted && !server->is_authenticated) /* RFC 4954 section 6 */
         return verdict_refuse(530, "5.7.0", "Authentication required", "trust");
     if (pressure_is_high(&generation->submission->service.pressure))
         return intake_out_of_memory();
-    struct verdict verdict = check_tenant(generation->submission, session->tenant);
+    struct verdict verdict = login_still_good(generation->submission, session);
+    if (verdict.code == 0)
+        verdict = check_tenant(generation->submission, session->tenant);
     if (verdict.code == 0)
         verdict = intake_open(&generation->submission->home, mail, &client, &answer, &intake);
     server->transaction.of_service = intake;
@@ -134,6 +139,9 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
 {
     const struct settings_generation *generation = context;
     unsigned received_max = generation->settings.received_max;
+    struct intake *intake = server->transaction.of_service;
+
+    intake_content_end(intake, reader->has_8bit);
     /* The message may still be accepted: as after a lost 250, the client's next try makes a
      * duplicate, which RFC 5321 section 6.1 prefers to a loss. */
     struct verdict later =
@@ -141,10 +149,7 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
                           verdict_refuse(421, "4.3.0", "The spool does not answer, closing",
                                          "spool"),
                           &session_of(server)->content);
-
-    intake_content_end(server->transaction.of_service, reader->has_8bit);
-    intake_commit(server->transaction.of_service,
-                  received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
+    intake_commit(intake, received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
     return later;
 }
 
@@ -175,7 +180,9 @@ static bool may_note(struct submission *submission, const struct submission_sess
 {
     int64_t now_ms = engine_now_ms(submission->service.engine);
 
-    if (!session->is_trusted && !note_budget_take(&submission->stranger_notes, now_ms)) {
+    bool is_stranger = !session->is_trusted && !session->server.is_authenticated;
+
+    if (is_stranger && !note_budget_take(&submission->stranger_notes, now_ms)) {
         metric_inc(METRIC_SUBMISSION_STRANGERS_UNTOLD);
         return false;
     }
@@ -202,16 +209,16 @@ static struct smtp_concerned on_concerned(void *context __attribute__((unused)),
 }
 
 /* A refusal for good is a customer's fact; what is refused for now will be tried again. */
-static void on_refused(void *context, struct smtp_server *server,
-                       const struct smtp_refused *refused)
+void submission_tell_refused(const struct settings_generation *generation,
+                             struct smtp_server *server, const struct verdict *verdict,
+                             struct smtp_concerned whom)
 {
-    struct settings_generation *generation = context;
     struct submission *submission = generation->submission;
     struct smtp_enhanced enhanced = {0};
-    struct bytes enhanced_text = bytes_of(refused->verdict.enhanced);
+    struct bytes enhanced_text = bytes_of(verdict->enhanced);
     char name[SESSION_NAME_MAX];
 
-    if (refused->verdict.code < 500)
+    if (verdict->code < 500)
         return;
     if (!may_note(submission, session_of(server)))
         return;
@@ -221,8 +228,8 @@ static void on_refused(void *context, struct smtp_server *server,
     struct event event = {
         .kind = EVENT_REJECTED,
         .time_ms = engine_wall_ms(submission->service.engine),
-        .sender = refused->concerned.from,
-        .recipient = refused->concerned.to,
+        .sender = whom.from,
+        .recipient = whom.to,
         .session = bytes_of(name),
         .tenant = bytes_of(session_of(server)->tenant),
         .connected_ms = server->session.connected_ms,
@@ -231,16 +238,22 @@ static void on_refused(void *context, struct smtp_server *server,
         .service = bytes_of(session_of(server)->listener->name),
         .times = {-1, -1, -1, -1, -1, -1},
         .reply_is_ours = true,
-        .reply_code = (uint16_t)refused->verdict.code,
+        .reply_code = (uint16_t)verdict->code,
         .enhanced_class = enhanced.class,
         .enhanced_subject = enhanced.subject,
         .enhanced_detail = enhanced.detail,
-        .reply_text = bytes_of(refused->verdict.text),
+        .reply_text = bytes_of(verdict->text),
         .class = bytes_of(class_of(&enhanced)),
-        .rule = bytes_of(refused->verdict.rule != NULL ? refused->verdict.rule : ""),
+        .rule = bytes_of(verdict->rule != NULL ? verdict->rule : ""),
     };
     if (!shard_note(submission->shard, &event))
         metric_inc(METRIC_SUBMISSION_REJECTED_UNTOLD);
+}
+
+static void on_refused(void *context, struct smtp_server *server,
+                       const struct smtp_refused *refused)
+{
+    submission_tell_refused(context, server, &refused->verdict, refused->concerned);
 }
 
 const struct smtp_policy submission_policy = {
@@ -251,6 +264,11 @@ const struct smtp_policy submission_policy = {
     .content_room = on_content_room,
     .content = on_content,
     .content_end = on_content_end,
+    .mechanisms = login_mechanisms,
+    .login_begin = login_begin,
+    .login = login_asked,
+    .login_done = login_done,
+    .login_failed = login_failed,
     .reset = on_reset,
     .concerned = on_concerned,
     .refused = on_refused,

@@ -21,11 +21,21 @@ struct settings_generation {
     char hostname[256];
 };
 
+/* Rows of submission.fields behind those of the intake. */
+enum {
+    SUBMISSION_BCC = INTAKE_RETURN_PATH + 1,
+    SUBMISSION_RESENT_BCC,
+};
+
 struct submission_session {
     struct smtp_server server;
     const struct submission_listener *listener;
     uint64_t content; /* the token of its content's question */
     bool is_trusted;
+    bool may_log_in_plain;   /* without TLS */
+    uint8_t class;           /* enum mail_class: of its mail */
+    unsigned login_failures; /* how many */
+    uint32_t credential;     /* that it logged in with: its row in the directory; 0: none */
     char tenant[TENANT_NAME_MAX + 1]; /* whose mail it is; "": nobody's */
 };
 
@@ -33,6 +43,7 @@ struct submission {
     struct service service;
     struct shard *shard;
     struct snapshot_reader *reader; /* NULL: there is no directory */
+    uint8_t login_key[SASL_KEY_LEN];
     struct slab intakes;
     struct header_table fields; /* of the header, that intakes tell apart */
     struct intake_home home;
@@ -43,5 +54,9 @@ struct submission {
 
 extern const struct smtp_policy submission_policy; /* context: the settings' generation */
 
+/* An event of something that is refused for good; `whom` as far as it is known. */
+void submission_tell_refused(const struct settings_generation *generation,
+                             struct smtp_server *server, const struct verdict *verdict,
+                             struct smtp_concerned whom);
 /* What ending the session would give back; 0 while it ends or its commit is under way. */
 size_t submission_held(const struct session *session);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/metric.h"
@@ -38,7 +39,7 @@ static void fields_init(struct header_table *fields)
     intake_fields_init(fields);
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         int row = header_table_add(fields, &rules[i]);
-        check(row >= 0);
+        check(row == SUBMISSION_BCC + (int)i);
     }
 }
 
@@ -86,10 +87,15 @@ void submission_read(struct submission *submission, struct snapshot_reader *read
     submission->reader = reader;
 }
 
-static bool is_trusted(const struct submission_listener *listener, const struct address *client)
+void submission_set_login_key(struct submission *submission, const uint8_t key[static SASL_KEY_LEN])
 {
-    for (size_t i = 0; i < listener->trust_count; i++)
-        if (network_contains(&listener->trust[i], client))
+    memcpy(submission->login_key, key, sizeof(submission->login_key));
+}
+
+static bool is_among(const struct network *networks, size_t count, const struct address *client)
+{
+    for (size_t i = 0; i < count; i++)
+        if (network_contains(&networks[i], client))
             return true;
     return false;
 }
@@ -144,7 +150,8 @@ void submission_accept(struct submission *submission, int fd,
     struct submission_session *session =
         container_of(admitted, struct submission_session, server.session);
     session->listener = listener;
-    session->is_trusted = is_trusted(listener, &client);
+    session->is_trusted = is_among(listener->trust, listener->trust_count, &client);
+    session->may_log_in_plain = is_among(listener->plaintext, listener->plaintext_count, &client);
     if (session->is_trusted && listener->tenant != NULL)
         snprintf(session->tenant, sizeof(session->tenant), "%s", listener->tenant);
     session->server.is_stranger = !session->is_trusted;

@@ -1,9 +1,9 @@
 /*
  * submission.h - the submission service: applications hand in mail (RFC 6409).
  *
- * Decides who may (trusted networks now; accounts come later), builds the message: Received,
- * missing Message-ID and Date added, Return-Path and Bcc taken out, loops found by counting
- * Received; spools it; answers 250 when the spool says it is durable.
+ * Decides who may (trusted networks, and who logs in by the directory), builds the message:
+ * Received, missing Message-ID and Date added, Return-Path and Bcc taken out, loops found by
+ * counting Received; spools it; answers 250 when the spool says it is durable.
  *
  * A client that disconnects while its commit is under way has submitted the message all the same:
  * it is delivered and its events are told. If it tries again, that is the duplicate which RFC 5321
@@ -17,9 +17,15 @@
 
 #include "directory/snapshot_feed.h"
 #include "queue/shard.h"
+#include "serve/login_guard.h"
 #include "smtpd/smtp_server.h"
 
 enum { SUBMISSION_RECEIVED_DEFAULT = 50 };
+
+struct login_settings {
+    unsigned failures_max; /* of a session; the last one is told 421 */
+    struct login_guard_rule guard;
+};
 
 struct submission_settings {
     const char *hostname;
@@ -37,16 +43,19 @@ struct submission_settings {
     unsigned command_timeout_s, content_timeout_s, content_deadline_s;
     unsigned content_rate_min; /* bytes a second; 0: any */
     bool is_strict;            /* syntax of MAIL and RCPT */
+    struct login_settings login;
 };
 
-/* One a listener of this service; lives as long as sessions use it. `trust` is looked at when a
- * client connects and may be replaced in between. */
+/* One a listener of this service; lives as long as sessions use it. `trust` and `plaintext` are
+ * looked at when a client connects and may be replaced in between. */
 struct submission_listener {
     const char *name;            /* "submission" */
     const struct network *trust; /* clients that need no AUTH */
     size_t trust_count;
     enum smtp_tls tls;
-    const char *tenant; /* whose mail it is that they hand in; NULL: nobody's */
+    const char *tenant;              /* whose mail it is that they hand in; NULL: nobody's */
+    const struct network *plaintext; /* clients that may log in without TLS */
+    size_t plaintext_count;
 };
 
 struct submission;
@@ -54,9 +63,13 @@ struct submission;
 /* `load`: where the listener looks for the number of sessions (listener_load.sessions). */
 struct submission *submission_create(struct engine *engine, struct shard *shard,
                                      const struct submission_settings *settings, _Atomic int *load);
-/* Where tenants are looked up; without it, none exists. Before the first session. It must live as
- * long as the submission, whose thread it is of. */
+/* Where tenants and credentials are looked up; without it none exists, and AUTH is not offered.
+ * Before the first session. It must live as long as the submission, whose thread it is of. */
 void submission_read(struct submission *submission, struct snapshot_reader *reader);
+/* The secret from which SCRAM makes up what unknown users have (sasl_settings.fake_key): the same
+ * for every engine and start. Before the first session. */
+void submission_set_login_key(struct submission *submission,
+                              const uint8_t key[static SASL_KEY_LEN]);
 /* New sessions use these; sessions that run keep theirs. Copies what it needs. */
 void submission_configure(struct submission *submission,
                           const struct submission_settings *settings);

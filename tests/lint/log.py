@@ -32,6 +32,8 @@ WORD_NAMES = {
     "relay/serve/session.c": {"from->name", "to->name"},
     "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
     "relay/submission/submission.c": {"words[answer].rule"},
+    "relay/submission/login.c": {"name", "BYTES_ARG(id)", "why",
+                                 "sasl_mechanism_name(login->mechanism)"},
     "relay/smtpd/server_reply.c": {
         "name", "rule", "pairs.from_key", "pairs.from", "pairs.to_key", "pairs.to", "said_key",
         'said.len > 0 ? LOG_TEXT(said) : ""', 'names[verb] != NULL ? names[verb] : "command"',

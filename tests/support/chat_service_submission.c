@@ -1,13 +1,16 @@
 /*
  * chat_service_submission.c - the real submission service on a real spool: CONFIG service
- * submission. Facts: "message from=.. to=a,b size=.. helo=..", "prefix ..", "content .." as they
- * are read back from the shard, and every event of the journal:
+ * submission. Facts: "message from=.. to=a,b size=.. helo=..", "owner tenant=.. credential=..
+ * class=..", "prefix ..", "content .." as they are read back from the shard, and every event of the
+ * journal:
  * "event accepted recipient=.. sender=.. code=.. rule=..".
  *
  *   CONFIG trust 127.0.0.0/8   trusted network; "none"
  *   CONFIG message_size, recipients_max, errors_max, line_length, command_timeout,
  *          content_timeout, content_deadline, content_rate, idle_commands, strict_syntax,
  *          sessions_max, sessions_per_client, received_max
+ *   CONFIG login_failures, login_network_failures
+ *   CONFIG login 127.0.0.0/8   and its RULEs: support/chat_directory.h
  *   CONFIG resident 0          bytes of messages that the shard keeps in memory
  *   STOP, ABORT                as the program does it; "stopped" becomes a fact
  *   RULE key value             the same settings, changed by a reload
@@ -23,6 +26,7 @@
 #include "queue/journal.h"
 #include "queue/shard.h"
 #include "submission/submission.h"
+#include "support/chat_directory.h"
 
 enum { STOP_MS = 30000, REMOVE_FDS = 16 };
 
@@ -37,6 +41,8 @@ struct real_service {
     struct spool_settings spool;
     struct network trust;
     struct submission_listener listener;
+    struct network plaintext;
+    struct chat_directory directory_of_tenants;
     char directory[64];
     bool is_stopping, is_closing, is_closed;
     _Atomic int load;
@@ -57,6 +63,7 @@ static void *create(struct engine *engine, struct buf *facts)
     const char *tmp = getenv("TMPDIR");
 
     check(service != NULL);
+    login_guard_forget_all();
     event_set_node(0x1234);
     service->engine = engine;
     service->facts = facts;
@@ -65,6 +72,7 @@ static void *create(struct engine *engine, struct buf *facts)
         .message_size_max = 1 << 20,
         .recipients_max = 1000,
         .sessions_max = 100,
+        .login = {.failures_max = 5, .guard = {.block_ms = 60000}},
     };
     check(network_parse(BYTES("127.0.0.0/8"), &service->trust));
     service->listener =
@@ -108,6 +116,10 @@ static bool config_number(struct real_service *service, struct bytes key, uint64
         settings->sessions_max = count;
     else if (bytes_equal(key, BYTES("sessions_per_client")))
         settings->sessions_per_client_max = count;
+    else if (bytes_equal(key, BYTES("login_failures")))
+        settings->login.failures_max = count;
+    else if (bytes_equal(key, BYTES("login_network_failures")))
+        settings->login.guard.failures_max = count;
     else if (bytes_equal(key, BYTES("received_max")))
         settings->received_max = count;
     else if (bytes_equal(key, BYTES("resident")))
@@ -128,6 +140,14 @@ static bool config(void *context, struct bytes key, struct bytes value)
         service->listener.trust_count = bytes_equal(value, BYTES("none")) ? 0 : 1;
         return service->listener.trust_count == 0 || network_parse(value, &service->trust);
     }
+    if (bytes_equal(key, BYTES("login"))) {
+        chat_directory_init(&service->directory_of_tenants);
+        service->listener.plaintext = &service->plaintext;
+        service->listener.plaintext_count = 1;
+        return network_parse(value, &service->plaintext);
+    }
+    if (chat_directory_rule(&service->directory_of_tenants, key, value))
+        return true;
     return bytes_to_u64(value, &number) && config_number(service, key, number);
 }
 
@@ -165,6 +185,9 @@ static void tell(struct reading *reading)
                      BYTES_ARG(message->header_message_id), message->content.extent_count,
                      is_traced));
     chat_fact(service->facts, "%.*s", BYTES_ARG(buf_bytes(&line)));
+    chat_fact(service->facts, "owner tenant=%.*s credential=%llu class=%s",
+              BYTES_ARG(message->tenant), (unsigned long long)message->credential,
+              mail_class_name(message->class));
     for (size_t i = 0; i < message->recipient_count; i++)
         chat_fact(service->facts, "recipient %.*s domain=%.*s notify=%u orcpt=%.*s",
                   BYTES_ARG(message->recipients[i].address),
@@ -304,6 +327,8 @@ static bool start(void *context)
     }
     service->submission =
         submission_create(service->engine, service->shard, &service->settings, &service->load);
+    if (service->directory_of_tenants.feed != NULL)
+        submission_read(service->submission, service->directory_of_tenants.reader);
     return true;
 }
 
@@ -396,6 +421,7 @@ static void free_service(void *context)
         submission_free(&service->submission);
         shard_free(&service->shard);
     }
+    chat_directory_free(&service->directory_of_tenants);
     blocking_pool_stop(&service->segment_pool);
     if (service->flows != NULL)
         flows_free(&service->flows);

@@ -1,0 +1,86 @@
+/* chat_directory.c - see chat_directory.h. */
+#include "support/chat_directory.h"
+
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "auth/sasl/keys.h"
+#include "directory/snapshot_build.h"
+
+static void publish(struct chat_directory *directory)
+{
+    struct snapshot_builder *builder = snapshot_build(NULL);
+
+    snapshot_put_tenant(builder, &directory->tenant);
+    if (!directory->is_revoked)
+        snapshot_put_credential(builder, &directory->credential);
+    snapshot_publish(directory->feed, snapshot_finish(&builder, ++directory->version));
+    snapshot_reclaim(directory->feed);
+}
+
+static void make_keys(struct directory_credential *credential)
+{
+    uint8_t salted[CREDENTIAL_SALT_LEN + sizeof(CHAT_SECRET) - 1];
+    struct sasl_keys keys;
+    unsigned len;
+
+    memset(credential->salt, 's', sizeof(credential->salt));
+    memcpy(salted, credential->salt, sizeof(credential->salt));
+    memcpy(salted + sizeof(credential->salt), CHAT_SECRET, sizeof(CHAT_SECRET) - 1);
+    check(EVP_Digest(salted, sizeof(salted), credential->hash, &len, EVP_sha256(), NULL) == 1);
+    check(sasl_keys_derive(BYTES(CHAT_SECRET), bytes_range(credential->salt, CREDENTIAL_SALT_LEN),
+                           CREDENTIAL_ITERATIONS, &keys));
+    memcpy(credential->stored_key, keys.stored_key, sizeof(keys.stored_key));
+    memcpy(credential->server_key, keys.server_key, sizeof(keys.server_key));
+}
+
+void chat_directory_init(struct chat_directory *directory)
+{
+    *directory = (struct chat_directory){
+        .feed = snapshot_feed_create(),
+        .tenant = {.id = 1, .name = BYTES("shop")},
+        .credential = {.id = 7, .tenant = 1, .scopes = SCOPE_SUBMIT},
+    };
+    memcpy(directory->credential.name, CHAT_CREDENTIAL, CREDENTIAL_ID_LEN);
+    make_keys(&directory->credential);
+    directory->reader = snapshot_reader_create(directory->feed);
+    publish(directory);
+}
+
+void chat_directory_free(struct chat_directory *directory)
+{
+    if (directory->feed == NULL)
+        return;
+    snapshot_reader_free(&directory->reader);
+    snapshot_feed_free(&directory->feed);
+}
+
+bool chat_directory_rule(struct chat_directory *directory, struct bytes key, struct bytes value)
+{
+    struct directory_credential *credential = &directory->credential;
+    uint64_t number = 0;
+
+    if (directory->feed == NULL)
+        return false;
+    if (bytes_equal(key, BYTES("networks"))) {
+        if (!network_parse(value, &directory->network))
+            return false;
+        credential->networks = &directory->network;
+        credential->network_count = 1;
+    } else if (!bytes_to_u64(value, &number)) {
+        return false;
+    } else if (bytes_equal(key, BYTES("tenant_disabled"))) {
+        directory->tenant.is_disabled = number != 0;
+    } else if (bytes_equal(key, BYTES("revoked"))) {
+        directory->is_revoked = number != 0;
+    } else if (bytes_equal(key, BYTES("expires_s"))) {
+        credential->expires_s = (int64_t)number;
+    } else if (bytes_equal(key, BYTES("scopes"))) {
+        credential->scopes = (uint8_t)number;
+    } else {
+        return false;
+    }
+    publish(directory);
+    return true;
+}
