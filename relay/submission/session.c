@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "io/tls.h"
 #include "submission/login.h"
+#include "submission/sender.h"
 
 /* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
 enum { COMMIT_MS = 600 * 1000 };
@@ -103,14 +104,21 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
     if (verdict.code == 0)
         verdict = check_tenant(generation->submission, session->tenant);
     if (verdict.code == 0)
+        verdict = sender_judge_mail(generation->submission, session, mail);
+    if (verdict.code == 0)
         verdict = intake_open(&generation->submission->home, mail, &client, &answer, &intake);
     server->transaction.of_service = intake;
     return verdict;
 }
 
-static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp_server *server,
+static struct verdict on_rcpt(void *context, struct smtp_server *server,
                               const struct smtp_rcpt *rcpt)
 {
+    const struct settings_generation *generation = context;
+    struct verdict verdict = sender_judge_rcpt(generation->submission, session_of(server));
+
+    if (verdict.code != 0)
+        return verdict;
     return intake_add_recipient(server->transaction.of_service, rcpt);
 }
 
@@ -142,6 +150,10 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
     struct intake *intake = server->transaction.of_service;
 
     intake_content_end(intake, reader->has_8bit);
+    struct verdict verdict =
+        sender_judge_content(generation->submission, session_of(server), intake, reader->size);
+    if (verdict.code != 0)
+        return verdict;
     /* The message may still be accepted: as after a lost 250, the client's next try makes a
      * duplicate, which RFC 5321 section 6.1 prefers to a loss. */
     struct verdict later =

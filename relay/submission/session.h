@@ -25,6 +25,8 @@ struct settings_generation {
 enum {
     SUBMISSION_BCC = INTAKE_RETURN_PATH + 1,
     SUBMISSION_RESENT_BCC,
+    SUBMISSION_FROM,
+    SUBMISSION_SENDER,
 };
 
 struct submission_session {

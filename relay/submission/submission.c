@@ -14,6 +14,9 @@ enum {
     /* Rejected events of an engine. A stranger's are there to be noticed, not to be complete. */
     NOTES_PER_SECOND = 200,
     STRANGER_NOTES_PER_MINUTE = 20,
+    /* Longer fields are refused of those whose addresses are judged. */
+    FROM_KEPT = 2048,
+    SENDER_KEPT = 512,
 };
 
 static struct generation *generation_create(struct submission *submission,
@@ -34,6 +37,8 @@ static void fields_init(struct header_table *fields)
     static const struct header_rule rules[] = {
         {.name = BYTES("Bcc"), .drop = true},
         {.name = BYTES("Resent-Bcc"), .drop = true},
+        {.name = BYTES("From"), .capture_count = 1, .capture_max = FROM_KEPT},
+        {.name = BYTES("Sender"), .capture_count = 1, .capture_max = SENDER_KEPT},
     };
 
     intake_fields_init(fields);

@@ -8,11 +8,26 @@
 #include "auth/sasl/keys.h"
 #include "directory/snapshot_build.h"
 
+static const struct directory_domain domains[] = {
+    {.id = 1, .tenant = 1, .is_active = true, .name = BYTES("shop.example")},
+    {.id = 2,
+     .tenant = 1,
+     .is_active = true,
+     .allows_sub_domains = true,
+     .name = BYTES("sub.example")},
+    {.id = 3, .tenant = 1, .name = BYTES("idle.example")},
+    {.id = 4, .tenant = 2, .is_active = true, .name = BYTES("other.example")},
+    {.id = 5, .tenant = 2, .is_active = true, .name = BYTES("theirs.sub.example")},
+    {.id = 6, .tenant = 1, .is_active = true, .name = BYTES("xn--bcher-kva.example")},
+};
+
 static void publish(struct chat_directory *directory)
 {
     struct snapshot_builder *builder = snapshot_build(NULL);
 
     snapshot_put_tenant(builder, &directory->tenant);
+    for (size_t i = 0; i < ARRAY_LEN(domains); i++)
+        snapshot_put_domain(builder, &domains[i]);
     if (!directory->is_revoked)
         snapshot_put_credential(builder, &directory->credential);
     snapshot_publish(directory->feed, snapshot_finish(&builder, ++directory->version));
@@ -76,6 +91,12 @@ bool chat_directory_rule(struct chat_directory *directory, struct bytes key, str
         directory->is_revoked = number != 0;
     } else if (bytes_equal(key, BYTES("expires_s"))) {
         credential->expires_s = (int64_t)number;
+    } else if (bytes_equal(key, BYTES("null_sender"))) {
+        directory->tenant.allows_null_sender = number != 0;
+    } else if (bytes_equal(key, BYTES("limit_size"))) {
+        directory->tenant.limits[LIMIT_MESSAGE_SIZE] = number;
+    } else if (bytes_equal(key, BYTES("limit_recipients"))) {
+        directory->tenant.limits[LIMIT_RECIPIENTS] = number;
     } else if (bytes_equal(key, BYTES("scopes"))) {
         credential->scopes = (uint8_t)number;
     } else {

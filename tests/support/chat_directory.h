@@ -1,9 +1,10 @@
 /*
  * chat_directory.h - a directory for scripts: the tenant "shop" with one credential, whose secret
- * is CHAT_SECRET, and what RULE makes of them.
+ * is CHAT_SECRET, with some domains (chat_directory.c), and what RULE makes of them.
  *
  *   CONFIG login 127.0.0.0/8   there is a directory, and who comes from there may log in plainly
- *   RULE tenant_disabled 1, revoked 1, expires_s 1 (wall), scopes 2, networks 192.0.2.0/24
+ *   RULE tenant_disabled 1, revoked 1, expires_s 1 (wall), scopes 2, networks 192.0.2.0/24,
+ *   null_sender 1, limit_size 2000, limit_recipients 2
  */
 #pragma once
 

@@ -26,6 +26,7 @@ def relay(stage):
     found.port = port
     found.receiver = receiver
     found.cli("tenant", "add", "shop")
+    found.cli("domain", "add", "shop", "shop.example", "--active")
     return found
 
 
@@ -148,3 +149,30 @@ def test_failures_are_slow_then_over_then_blocked(relay):
     assert relay.metrics()["ringpost_login_blocks_total"] == 1
     rejected = relay.events(kind="rejected")
     assert any(event["rule"] == "login" for event in rejected), rejected
+
+
+def test_nobody_sends_as_another(relay):
+    """The domains of a tenant are its own, live, and those of the header count too."""
+    name, secret = credential(relay)
+    relay.cli("tenant", "add", "other")
+    relay.cli("domain", "add", "other", "other.example", "--active")
+    with relay.smtp() as smtp:
+        smtp.login(name, secret)
+
+        def data(sender, header):
+            assert smtp.mail(sender)[0] == 250
+            assert smtp.rcpt(TO)[0] == 250
+            return smtp.data(f"From: {header}\r\n\r\nhello\r\n".encode())
+        assert data("a@shop.example", "Shop <a@shop.example>")[0] == 250
+        code, text = data("a@shop.example", "Shop <a@other.example>")
+        assert (code, text.split()[0]) == (550, b"5.7.1")
+        code, text = smtp.mail("a@other.example")
+        assert (code, text.split()[0]) == (550, b"5.7.1")
+        relay.cli("domain", "add", "shop", "new.example", "--active")
+
+        def is_there():
+            code = smtp.mail("a@new.example")[0]
+            smtp.rset()
+            return code == 250
+        parts.wait_for(is_there, "the new domain")
+    assert [e["rule"] for e in relay.events(kind="rejected")].count("from") == 1
