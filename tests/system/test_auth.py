@@ -176,3 +176,34 @@ def test_nobody_sends_as_another(relay):
             return code == 250
         parts.wait_for(is_there, "the new domain")
     assert [e["rule"] for e in relay.events(kind="rejected")].count("from") == 1
+
+
+def test_over_tls_with_channel_binding(stage, relay):
+    """STARTTLS first, then every mechanism; SCRAM bound to the channel by somebody else's code."""
+    stage.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes", "-keyout", stage.directory / "tls.key", "-out",
+               stage.directory / "tls.crt", "-days", "9", "-subj", "/CN=mta1.ringpost.example"])
+    name, secret = credential(relay)
+    relay.stop()
+    relay.write_config(
+        auth="",
+        listeners=f'[{{address: "127.0.0.1:{relay.port}", service: submission, tls: starttls}}]',
+        tls=f'{{certificate: {stage.directory}/tls.crt, key: {stage.directory}/tls.key}}')
+    relay.start()
+    with relay.smtp() as smtp:
+        smtp.ehlo("client.example")
+        assert "auth" not in smtp.esmtp_features
+        assert smtp.docmd("AUTH", f"PLAIN {plain(name, secret)}")[0] == 538
+    for mechanism in "PLAIN", "LOGIN":
+        stage.run(["swaks", "--server", f"127.0.0.1:{relay.port}", "--tls", "--from",
+                   "a@shop.example", "--to", TO, "--auth", mechanism, "--auth-user", "apikey",
+                   "--auth-password", secret, "--header", "From: a@shop.example"])
+        received = one_message(relay).content.split(b"\r\n\r\n")[0]
+        assert b" with ESMTPSA " in received.replace(b"\r\n", b" "), received
+    for mechanism in "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256":
+        done = subprocess.run(
+            ["gsasl", "--client", "--smtp", "--connect", f"127.0.0.1:{relay.port}", "--x509-ca-file=",
+             "--mechanism", mechanism, "--authentication-id", name, "--password", secret,
+             *(["--no-cb"] if mechanism == "SCRAM-SHA-256" else [])],
+            input="QUIT\n", capture_output=True, text=True, timeout=parts.PATIENCE)
+        assert "235 2.7.0" in done.stdout, done
