@@ -205,6 +205,10 @@ def test_what_is_no_handshake_ends_the_connection_alone(stage):
             with contextlib.suppress(ConnectionResetError):
                 while raw.recv(4096):
                     pass
+    # A client that speaks TLS, but not well, is told so by an alert (RFC 8446 section 6.2).
+    with socket.create_connection(("127.0.0.1", tls.implicit), parts.PATIENCE) as raw:
+        raw.sendall(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+        assert raw.recv(7)[:1] == b"\x15"
     # Text behind STARTTLS is not taken for the client's, neither before nor after the 220.
     with socket.create_connection(("127.0.0.1", tls.port), parts.PATIENCE) as raw:
         file = raw.makefile("rwb", 0)

@@ -311,6 +311,38 @@ TEST(both_sides_of_ours_agree_and_know_the_same)
     tls_context_release(&clients);
 }
 
+/* By OpenSSL's client, which has its own opinion of what RFC 9266 section 2 asks for. */
+TEST(exporter_binding_is_the_one_of_other_clients)
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    struct tls_context *context = context_of("mx.example", NULL);
+    uint8_t binding[TLS_BINDING_MAX], theirs[32];
+    struct tls_peer peer;
+    struct buf plain;
+    struct side side;
+    int fds[2];
+
+    setup(1);
+    buf_init(&plain, PLAIN_MAX);
+    pair_of(fds);
+    open_server(&side, fds[0], context);
+    tls_peer_begin(&peer, NULL, NULL, NULL);
+    shake_hands(&peer, fds[1], 65536, &plain);
+    tls_peer_write(&peer, BYTES("NOOP\r\n"));
+    talk(&peer, fds[1], 65536, &plain, 6);
+    assert_int_equal(conn_tls_binding(&side.conn, TLS_BINDING_EXPORTER, binding), 32);
+    assert_int_equal(SSL_export_keying_material(peer.ssl, theirs, sizeof(theirs), label,
+                                                strlen(label), (const uint8_t *)"", 0, 1),
+                     1);
+    assert_memory_equal(binding, theirs, 32);
+    close(fds[1]);
+    run_until_over(&side);
+    tls_peer_free(&peer);
+    buf_free(&plain);
+    teardown();
+    tls_context_release(&context);
+}
+
 TEST(tls_1_2_has_the_certificates_binding_alone)
 {
     struct tls_context *context = context_of("mx.example", NULL);
@@ -557,6 +589,39 @@ TEST(renegotiation_is_refused)
     tls_peer_free(&peer);
     buf_free(&plain);
     SSL_CTX_free(ctx);
+    teardown();
+    tls_context_release(&context);
+}
+
+/* Each key update that asks for one is answered: who does not read the answers is cut off. */
+TEST(peer_that_asks_for_keys_and_does_not_read_has_an_end)
+{
+    enum { UPDATES = 40000, MEMORY_MAX = 1 << 20 };
+    struct tls_context *context = context_of("mx.example", NULL);
+    struct tls_peer peer;
+    struct buf plain;
+    struct side side;
+    int fds[2];
+
+    setup(1);
+    buf_init(&plain, PLAIN_MAX);
+    pair_of(fds);
+    open_server(&side, fds[0], context);
+    side.echoes = false;
+    tls_peer_begin(&peer, NULL, NULL, NULL);
+    shake_hands(&peer, fds[1], 65536, &plain);
+    for (unsigned i = 0; i < UPDATES && side.wakes[CONN_CLOSED] == 0; i++) {
+        assert_int_equal(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(peer.ssl), 1);
+        tls_peer_write(&peer, BYTES_NONE);
+        push(&peer, fds[1], 65536);
+        turns(1);
+        assert_true(side.wakes[CONN_CLOSED] != 0 || conn_memory(&side.conn) < MEMORY_MAX);
+    }
+    close(fds[1]);
+    run_until_over(&side);
+    tls_peer_free(&peer);
+    buf_free(&plain);
     teardown();
     tls_context_release(&context);
 }
