@@ -138,8 +138,7 @@ static const char *const ugly[] = {
     "FROM: a@example.org\r\nsUBJECT: \r\n folded \r\n\tonce  more\r\n \r\n\r\nx",
     "From: a@example.org\r\nTo: b\r\nTo: c\r\nTo: b\r\nReceived: x\r\nX-Y: z\r\n\r\nx",
     "From: a@example.org\r\nFrom: b@example.org\r\n\r\nx",
-    "From: a@example.org\r\nSubject: Gr\xc3\xbc\xc3\x9f"
-    "e\xff\r\n\r\n\xfe\x00\xff",
+    "From: a@example.org\r\nSubject: Gr\303\274\303\237e\377\r\n\r\n\376\377",
     "From: a@example.org\r\nList-Unsubscribe: <x>\r\nList-Id: y\r\nFeedback-ID: z\r\n\r\nx",
     "From: a@example.org\r\n\r\n.\r\n..\r\n.x\r\n",
     "From: a@example.org\r\n\r\na\rb\nc\r\r\n\n\r\n",
