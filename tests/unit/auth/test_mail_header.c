@@ -159,6 +159,22 @@ TEST(feed_keeps_no_more_fields_than_it_may)
     }
 }
 
+TEST(cut_headers_end_at_an_empty_line_and_nowhere_else)
+{
+    struct bytes content = BYTES("A: 0123456789\r\nB\n: x\r\n\n\r\n\r\nbody");
+    struct mail_header header;
+    struct buf body;
+
+    for (size_t cut = 0; cut <= content.len; cut++) {
+        mail_header_init(&header, 10, MAIL_HEADER_FIELDS_MAX);
+        feed(&header, content, cut, &body);
+        assert_true(header.is_cut && header.count == 0);
+        assert_true(bytes_equal(buf_bytes(&body), BYTES("body")));
+        buf_free(&body);
+        mail_header_free(&header);
+    }
+}
+
 TEST(has_8bit_is_said_of_the_header_alone)
 {
     struct bytes contents[] = {BYTES("A: b\r\n\r\n\xc3\xa4"), BYTES("A: \xc3\xa4\r\n\r\n")};

@@ -316,6 +316,24 @@ TEST(sign_refuses_with_a_reason_and_appends_nothing)
     buf_free(&fields);
 }
 
+/* What was cut off might be a field that h= says is not there. */
+TEST(sign_refuses_a_header_that_was_cut)
+{
+    struct buf message, fields;
+    const char *reason;
+
+    have_keys();
+    buf_init(&message, 1 << 16);
+    buf_init(&fields, 8192);
+    assert_true(buf_append(&message, BYTES("From: a\r\n")));
+    for (unsigned i = 0; i < MAIL_HEADER_FIELDS_MAX; i++)
+        assert_true(buf_append(&message, BYTES("X: y\r\n")));
+    assert_false(sign(buf_bytes(&message), &forms[0], &fields, &reason));
+    assert_string_equal(reason, "the header is too large");
+    buf_free(&message);
+    buf_free(&fields);
+}
+
 TEST(sign_refuses_names_that_would_end_the_field)
 {
     static const char *const bad[] = {"",    ".",   "a..b.", "a\r\nX: y",

@@ -513,6 +513,32 @@ TEST(signatures_of_a_header_that_was_cut_are_neutral)
     buf_free(&one);
 }
 
+TEST(signed_names_are_bounded)
+{
+    struct arena arena;
+    struct buf text;
+
+    buf_init(&text, 1 << 16);
+    arena_init(&arena, 2 * SIGNATURE_ARENA);
+    assert_true(buf_printf(&text, "%s",
+                           "v=1; a=rsa-sha256; d=example.org; s=x; bh="
+                           "2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b=AAAA; "
+                           "h=From"));
+    for (unsigned i = 1; i < SIGNED_NAMES_MAX; i++)
+        assert_true(buf_append(&text, BYTES(":To")));
+    struct dkim_signature signature;
+    const char *reason;
+
+    assert_true(
+        dkim_signature_parse(SIGNATURE_DKIM, buf_bytes(&text), &arena, &signature, &reason));
+    assert_true(buf_append(&text, BYTES(":To")));
+    assert_false(
+        dkim_signature_parse(SIGNATURE_DKIM, buf_bytes(&text), &arena, &signature, &reason));
+    assert_string_equal(reason, "h= names too many fields");
+    arena_free(&arena);
+    buf_free(&text);
+}
+
 TEST(message_without_signatures_has_no_checks)
 {
     struct dkim_driver driver;
