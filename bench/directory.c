@@ -39,7 +39,7 @@ static void fill(struct store *store, long tenants, long credentials)
     static const char *const statements[] = {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)"
         " INSERT INTO tenants(name, created) SELECT 'tenant-' || i, 1 FROM n",
-        "INSERT INTO limits(tenant, name, value) SELECT id, 'rate_hour', 1000 FROM tenants"
+        "INSERT INTO limits(tenant, name, value) SELECT id, 'recipients', 1000 FROM tenants"
         " WHERE id <= ?1 / 10",
         "INSERT INTO domains(tenant, name, active, created)"
         " SELECT id, 'mail.customer-' || id || '.example', 1, 1 FROM tenants WHERE id <= ?1",

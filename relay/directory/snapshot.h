@@ -23,16 +23,8 @@ enum { CREDENTIAL_ID_LEN = 12, CREDENTIAL_SALT_LEN = 16, CREDENTIAL_HASH_LEN = 3
 
 /* What a tenant is held to; 0: no limit of its own. tenant_limit.h has names and bounds. */
 enum tenant_limit {
-    LIMIT_WEIGHT,       /* its share against other tenants' (queue/flow.h); 0: the default */
     LIMIT_MESSAGE_SIZE, /* bytes */
     LIMIT_RECIPIENTS,   /* of one message */
-    LIMIT_RATE_SECOND,  /* messages; over it they are accepted and wait */
-    LIMIT_RATE_HOUR,
-    LIMIT_RATE_DAY,
-    LIMIT_RATE_MONTH,
-    LIMIT_BACKLOG,     /* messages that may wait for a rate; beyond it 451 */
-    LIMIT_QUOTA_DAY,   /* messages; over it 550 */
-    LIMIT_QUOTA_MONTH, /* the same */
     LIMIT_COUNT
 };
 

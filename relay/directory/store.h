@@ -54,7 +54,7 @@ void store_set_who(struct store *store, const char *who);
 /* An entry of the audit. */
 struct audit_row {
     int64_t id, wall_s;
-    struct bytes who, what, subject, detail; /* "0/root", "tenant set", "shop", "weight=3" */
+    struct bytes who, what, subject, detail; /* "0/root", "tenant set", "shop", "recipients=3" */
 };
 /* The newest first, at most `count_max`, with an id above `after`. */
 enum store_result audit_list(struct store *store, int64_t after, unsigned count_max,

@@ -59,7 +59,7 @@ enum store_result store_fail(struct store *store, int code);
 enum store_result store_run(struct store *store, const char *sql);
 
 enum store_result edit_begin(struct store *store);
-/* Of what it is that changes: "tenant set", "shop", "weight=3". */
+/* Of what it is that changes: "tenant set", "shop", "recipients=3". */
 enum store_result edit_audit(struct store *store, const char *what, struct bytes subject,
                              const char *format, ...) __attribute__((format(printf, 4, 5)));
 enum store_result edit_end(struct store *store, enum store_result result);

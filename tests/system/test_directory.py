@@ -39,10 +39,11 @@ def test_verbs_of_tenants_and_credentials(relay):
     assert one(relay, "tenant", "add", "shop")["changed"] is False
     assert "lower-case" in refused(relay, 64, "tenant", "add", "Shop")
     assert "did you mean shop?" in refused(relay, 1, "tenant", "show", "shpo")
-    one(relay, "tenant", "set", "shop", "weight=3", "message_size=1MiB", "null_sender=yes")
-    one(relay, "tenant", "set", "shop", "weight=none")
+    one(relay, "tenant", "set", "shop", "recipients=3", "message_size=1MiB", "null_sender=yes")
+    one(relay, "tenant", "set", "shop", "recipients=none")
     assert "KEY=VALUE" in refused(relay, 64, "tenant", "set", "shop", "wieght=3")
-    assert "up to 1000" in refused(relay, 64, "tenant", "set", "shop", "weight=1001")
+    too_many = refused(relay, 64, "tenant", "set", "shop", "recipients=1000000001")
+    assert "up to 1000000000" in too_many
     tenant = one(relay, "tenant", "show", "shop")
     assert (tenant["limits"], tenant["null_sender"]) == ({"message_size": 1 << 20}, True)
     one(relay, "tenant", "disable", "shop")

@@ -143,7 +143,7 @@ enum { MODEL_ROWS = 400, MODEL_NAMES = 600 };
 
 struct model {
     unsigned name_of[MODEL_ROWS]; /* 0: no such row */
-    unsigned weight_of[MODEL_ROWS];
+    unsigned size_of[MODEL_ROWS];
     unsigned row_of[MODEL_NAMES];
 };
 
@@ -163,7 +163,7 @@ static void model_put(struct snapshot_builder *builder, const struct model *mode
     snapshot_put_tenant(builder,
                         &(struct directory_tenant){.id = row,
                                                    .name = model_name(model->name_of[row], text),
-                                                   .limits = {model->weight_of[row]}});
+                                                   .limits = {model->size_of[row]}});
 }
 
 /* Some row gets some name that is free, or goes. */
@@ -177,7 +177,7 @@ static unsigned model_change(struct model *model)
         model->name_of[row] = name;
         model->row_of[name] = name == 0 ? 0 : row;
     }
-    model->weight_of[row] = (unsigned)random_below(1000);
+    model->size_of[row] = (unsigned)random_below(1000);
     return row;
 }
 
@@ -195,7 +195,7 @@ static void model_compare(const struct model *model, const struct snapshot *snap
         count++;
         struct bytes name = model_name(model->name_of[row], text);
         expect_row(row, bytes_equal(tenant->name, name));
-        expect_row(row, tenant->limits[0] == model->weight_of[row]);
+        expect_row(row, tenant->limits[0] == model->size_of[row]);
         expect_row(row, snapshot_tenant(snapshot, name) == tenant);
     }
     for (unsigned name = 1; name < MODEL_NAMES; name++)
