@@ -57,10 +57,19 @@ struct reading {
     struct buf content;
 };
 
+/* Scripts ask what is said, not what a disk does: each seed would wait for its syncs. */
+static const char *directory_of_spools(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    if (tmp != NULL)
+        return tmp;
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 static void *create(struct engine *engine, struct buf *facts)
 {
     struct real_service *service = calloc(1, sizeof(*service));
-    const char *tmp = getenv("TMPDIR");
 
     check(service != NULL);
     login_guard_forget_all();
@@ -78,7 +87,7 @@ static void *create(struct engine *engine, struct buf *facts)
     service->listener =
         (struct submission_listener){.name = "test", .trust = &service->trust, .trust_count = 1};
     snprintf(service->directory, sizeof(service->directory), "%.40s/chat-XXXXXX",
-             tmp != NULL ? tmp : "/tmp");
+             directory_of_spools());
     check(mkdtemp(service->directory) != NULL);
     service->spool = (struct spool_settings){.directory = service->directory,
                                              .segment_size = 8 << 20,
