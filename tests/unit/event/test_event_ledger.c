@@ -9,7 +9,7 @@
 struct fact {
     uint64_t id;
     uint32_t seq;
-    enum event_kind kind;
+    unsigned kind; /* enum event_kind, or one of those below */
     const char *recipient;
 };
 
@@ -176,7 +176,7 @@ static const struct ledger_case cases[] = {
 static struct event_head head_of(const struct fact *fact)
 {
     return (struct event_head){
-        .kind = fact->kind,
+        .kind = (enum event_kind)fact->kind,
         .has_seq = true,
         .seq = fact->seq,
         .id = {fact->id},
@@ -189,12 +189,12 @@ static void read_facts(struct ledger *ledger, const struct ledger_case *c,
                        void (*each)(struct ledger *ledger, const struct event_head *head),
                        bool with_queue)
 {
-    for (const struct fact *fact = c->facts; (int)fact->kind != END; fact++) {
+    for (const struct fact *fact = c->facts; fact->kind != END; fact++) {
         struct event_head head = head_of(fact);
 
-        if ((int)fact->kind == CUT && with_queue)
+        if (fact->kind == CUT && with_queue)
             ledger_cut(ledger);
-        else if ((int)fact->kind == QUEUED && with_queue)
+        else if (fact->kind == QUEUED && with_queue)
             ledger_queued(ledger, head.id, fact->seq);
         else if (fact->kind < EVENT_KIND_COUNT)
             each(ledger, &head);
