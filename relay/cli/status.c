@@ -13,13 +13,15 @@ static long long number(const json_t *object, const char *section, const char *k
 
 static void print_directory(const json_t *directory)
 {
+    const char *why = json_string_value(json_object_get(directory, "why"));
+
     printf("directory  %lld tenants, %lld credentials, %lld domains, %lld accounts, %lld aliases",
            number(directory, NULL, "tenants"), number(directory, NULL, "credentials"),
            number(directory, NULL, "domains"), number(directory, NULL, "accounts"),
            number(directory, NULL, "aliases"));
     if (!json_is_true(json_object_get(directory, "readable"))) {
         printf(" - NOT READABLE, as last seen: ");
-        cli_print_text(json_string_value(json_object_get(directory, "why")));
+        cli_print_text(why != NULL ? why : "");
     }
     putchar('\n');
 }

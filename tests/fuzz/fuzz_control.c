@@ -46,7 +46,7 @@ static void set_up(void)
 {
     static const char yaml[] = "hostname: a.example\nstate_dir: /tmp/x\nlisteners: [{address: "
                                "\"127.0.0.1:2525\", service: submission}]\nlog: {level: error}\n";
-    char path[128];
+    char path[128], why[512];
 
     snprintf(path, sizeof(path), "%s/ringpost.yaml", fuzz_make_directory());
     fuzz_write(path, bytes_of(yaml));
@@ -59,6 +59,11 @@ static void set_up(void)
     program.space_watch =
         space_watch_start(fuzz_directory, fuzz_directory, 0, 0, &program.shared.space);
     check(program.space_watch != NULL);
+    program.sinks = sinks_start(&program.config->sinks, fuzz_directory, &program.bounds,
+                                &program.shared.space.sinks_are_full, why, sizeof(why));
+    check(program.sinks != NULL);
+    program.shared.directory = directory_start(fuzz_directory);
+    check(program.shared.directory != NULL);
 }
 
 static void check_answer(struct bytes answer)
