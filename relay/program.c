@@ -422,6 +422,7 @@ int program_run(struct config *config)
     program->state_dir.lock_fd = -1;
     program->metrics_fd = -1;
     program->started_ms = clock_monotonic_ms();
+    program->started_wall_ms = clock_wall_ms();
     program->clock = clock_watch_begin(clocks_read());
     pthread_mutex_init(&program->change, NULL);
     event_bounds_init(&program->bounds);

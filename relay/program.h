@@ -40,9 +40,10 @@ struct program {
     bool has_unsaved_suspensions; /* under `change` */
     unsigned worker_count;
     struct worker *workers;
-    struct listeners listeners;    /* started; then under `change` */
-    int metrics_fd;                /* -1: none, or metrics_http has it */
-    int64_t started_ms;            /* monotonic */
+    struct listeners listeners; /* started; then under `change` */
+    int metrics_fd;             /* -1: none, or metrics_http has it */
+    int64_t started_ms;         /* monotonic */
+    int64_t started_wall_ms;
     struct clock_watch clock;      /* the main thread's */
     _Atomic int64_t stop_until_ms; /* monotonic; set before is_stopping */
     _Atomic bool is_stopping;      /* workers may be gone: no worker_call() from now on */

@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "relay/program.h"
 
 /* Pages of memory; zero where /proc does not tell. */
@@ -79,5 +78,5 @@ void program_process_metrics(const struct program *program, struct exposition *e
     put(e, "process_max_fds", EXPOSITION_GAUGE, "File descriptors there may be",
         (double)limit.rlim_cur);
     put(e, "process_start_time_seconds", EXPOSITION_GAUGE, "When it started, since 1970",
-        (double)clocks_to_wall(clocks_read(), program->started_ms) / 1000);
+        (double)program->started_wall_ms / 1000);
 }
