@@ -152,7 +152,7 @@ const struct cli_command cli_account = {
     "account",
     "hosted users: add, list, show, set, disable, enable, remove",
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
-    "  add     local@domain [--quota SIZE]    the domain must be hosted (domain add --hosted)\n"
+    "  add     local@domain [--quota SIZE]    the domain must be a hosted one\n"
     "  list\n"
     "  show    local@domain\n"
     "  set     local@domain --quota SIZE|none\n"
@@ -251,6 +251,6 @@ const struct cli_command cli_alias = {
     "  add    ADDRESS TARGET...    more targets of one that exists; @domain is a catch-all\n"
     "  list\n"
     "  remove ADDRESS\n\n"
-    "The domain of ADDRESS must be hosted (domain add --hosted); targets may be anywhere.\n",
+    "The domain of ADDRESS must be a hosted one; targets may be anywhere.\n",
     run_alias,
 };
