@@ -54,12 +54,15 @@ class Sampler:
 
     PER_KIND = 40
 
-    def __init__(self):
+    def __init__(self, since=""):
+        """Events from before `since` have the keys of the version that wrote them."""
+        self.since = since
         self.held = {}
 
     def hold(self, events):
         for event in events:
             of_kind = self.held.setdefault(event["kind"], set())
-            if len(of_kind) < self.PER_KIND and event["event_id"] not in of_kind:
+            if (len(of_kind) < self.PER_KIND and event["event_id"] not in of_kind
+                    and event["time"] >= self.since):
                 hold(event)
                 of_kind.add(event["event_id"])

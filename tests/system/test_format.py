@@ -6,7 +6,9 @@ import collections
 import json
 import pathlib
 import struct
+import time
 
+import event_schema
 import parts
 
 FIXTURE = pathlib.Path(__file__).parent / "format1" / "spool.tar.zst"
@@ -20,6 +22,7 @@ def unpacked(stage, peer):
         engines="1", spool="{segment_size: 1MiB, spare_segments: 1}",
         retry="{first: 1s, factor: 1.5, max: 3s, max_age: 30d}", events="{retention: 36500d}",
         routes=f'[{{match: "*", to: ["127.0.0.1:{peer.port}"]}}]')
+    relay.schema = event_schema.Sampler(since=time.strftime("%FT%T", time.gmtime()))
     parts.run(["tar", "-C", relay.directory, "-xf", FIXTURE])
     relay.state_dir.chmod(0o700)
     manifest = json.loads((relay.state_dir / "manifest.json").read_text())
