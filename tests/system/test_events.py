@@ -86,6 +86,8 @@ def test_the_audit_adds_up_at_any_time_and_in_any_state(stage):
     ids = [relay.submit([f"a{i}@good.example", f"b{i}@half.example", f"c{i}@slow.example"])
            for i in range(20)]
     relay.wait_events(20, kind="deferred")
+    # What is accepted is told as "later" until the files say that they hold it, a second on.
+    parts.wait_for(lambda: audit(relay)[0]["messages"] >= 20, "what the files commit")
     for _ in range(3):  # while attempts and retries go on
         total = audit(relay)[0]
         assert total["served"] and total["adds_up"] and total["total"]["queued"] > 0, total
