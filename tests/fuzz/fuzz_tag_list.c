@@ -30,7 +30,7 @@ static void read_value(struct bytes value)
         length += item.len + 1;
     }
     check(value.ptr == NULL || length <= value.len + 1);
-    (void)tag_number(value, &number);
+    check(!tag_number(value, &number) || (value.len > 0 && value.len <= 76));
     (void)tag_is_word(value);
 }
 
