@@ -147,8 +147,8 @@ static void publish(struct directory *directory, const struct snapshot *snapshot
     pthread_mutex_unlock(&directory->lock);
     metric_inc(METRIC_DIRECTORY_SNAPSHOTS);
     snapshot_publish(directory->feed, snapshot);
-    log_debug("directory=%llu whole=%d us=%lld",
-              (unsigned long long)snapshot_version(snapshot), is_whole, (long long)took_us);
+    log_debug("directory=%llu whole=%d us=%lld", (unsigned long long)snapshot_version(snapshot),
+              is_whole, (long long)took_us);
 }
 
 static enum store_result read_changes(struct directory *directory)
