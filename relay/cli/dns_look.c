@@ -66,14 +66,17 @@ static void on_answer(void *context, int status, int timeouts, unsigned char *pa
                      DNS_CNAME_CHAIN_MAX, look->arena);
 }
 
+/* c-ares' macros shift into the sign at its sixteenth socket. */
+enum { SOCKETS_MAX = ARES_GETSOCK_MAXNUM - 1 };
+
 static void wait_for_sockets(struct dns_look *look)
 {
-    ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-    struct pollfd polled[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(look->ares, sockets, ARES_GETSOCK_MAXNUM);
+    ares_socket_t sockets[SOCKETS_MAX];
+    struct pollfd polled[SOCKETS_MAX];
+    int bits = ares_getsock(look->ares, sockets, SOCKETS_MAX);
     nfds_t count = 0;
 
-    for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+    for (int i = 0; i < SOCKETS_MAX; i++) {
         short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
                                (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
 
