@@ -56,19 +56,6 @@ static struct folder folder_on(const struct sealing *sealing, struct buf *out, s
     return (struct folder){.out = out, .column = column, .is_flat = sealing->request->is_flat};
 }
 
-static void update(void *context, struct bytes run)
-{
-    check(EVP_DigestUpdate(context, run.ptr, run.len) == 1);
-}
-
-static EVP_MD_CTX *new_hash(void)
-{
-    EVP_MD_CTX *state = EVP_MD_CTX_new();
-
-    check(state != NULL && EVP_DigestInit_ex2(state, dkim_sha256(), NULL) == 1);
-    return state;
-}
-
 /* Folds of the results are those of a field: each CRLF is followed by a blank. */
 static bool is_field_value(struct bytes value)
 {
@@ -192,8 +179,8 @@ static void write_message(struct sealing *sealing)
         refuse(sealing, "no room for the set");
     if (sealing->reason == NULL) {
         struct field_index *index = field_index_new(sealing->header);
-        EVP_MD_CTX *state = new_hash();
-        struct canonical_sink sink = {update, state};
+        EVP_MD_CTX *state = dkim_hash_begin();
+        struct canonical_sink sink = {dkim_hash_update, state};
 
         signed_fields_put(index, buf_bytes(&names), NULL, CANONICAL_RELAXED, sink);
         put_unsigned(&sealing->message, sink);
@@ -239,9 +226,9 @@ static void write_seal(struct sealing *sealing)
         refuse(sealing, "no room for the set");
     if (sealing->reason != NULL)
         return;
-    EVP_MD_CTX *state = new_hash();
+    EVP_MD_CTX *state = dkim_hash_begin();
 
-    put_sets(sealing, (struct canonical_sink){update, state});
+    put_sets(sealing, (struct canonical_sink){dkim_hash_update, state});
     finish(sealing, &sealing->seal, state);
     EVP_MD_CTX_free(state);
 }

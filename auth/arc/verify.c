@@ -223,19 +223,6 @@ void arc_verifier_answer(struct arc_verifier *verifier, const struct lookup_answ
     verifier->asked = NULL;
 }
 
-static void update(void *context, struct bytes run)
-{
-    check(EVP_DigestUpdate(context, run.ptr, run.len) == 1);
-}
-
-static EVP_MD_CTX *new_hash(void)
-{
-    EVP_MD_CTX *state = EVP_MD_CTX_new();
-
-    check(state != NULL && EVP_DigestInit_ex2(state, dkim_sha256(), NULL) == 1);
-    return state;
-}
-
 static bool message_holds(struct arc_verifier *verifier, unsigned instance)
 {
     struct entry *entry = &verifier->entries[instance - 1];
@@ -244,8 +231,8 @@ static bool message_holds(struct arc_verifier *verifier, unsigned instance)
     uint8_t digest[DKIM_HASH_LEN];
 
     if (entry->message.result == DKIM_NONE) {
-        EVP_MD_CTX *state = new_hash();
-        struct canonical_sink sink = {update, state};
+        EVP_MD_CTX *state = dkim_hash_begin();
+        struct canonical_sink sink = {dkim_hash_update, state};
 
         signed_fields_put(verifier->index, signature->names, field, signature->header_form, sink);
         canonical_field_put(signature->header_form, field, signature->without, false, sink);
@@ -260,8 +247,8 @@ static bool message_holds(struct arc_verifier *verifier, unsigned instance)
 /* Section 5.1.1: a seal covers all sets up to its own. */
 static void verify_seals(struct arc_verifier *verifier)
 {
-    EVP_MD_CTX *state = new_hash(), *copy = EVP_MD_CTX_new();
-    struct canonical_sink sink = {update, state}, own = {update, copy};
+    EVP_MD_CTX *state = dkim_hash_begin(), *copy = EVP_MD_CTX_new();
+    struct canonical_sink sink = {dkim_hash_update, state}, own = {dkim_hash_update, copy};
     uint8_t digest[DKIM_HASH_LEN];
 
     check(copy != NULL);

@@ -37,3 +37,16 @@ const struct evp_md_st *dkim_sha256(void)
     pthread_once(&once, fetch);
     return sha256;
 }
+
+EVP_MD_CTX *dkim_hash_begin(void)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+
+    check(hash != NULL && EVP_DigestInit_ex2(hash, dkim_sha256(), NULL) == 1);
+    return hash;
+}
+
+void dkim_hash_update(void *hash, struct bytes run)
+{
+    check(EVP_DigestUpdate(hash, run.ptr, run.len) == 1);
+}

@@ -18,3 +18,8 @@ const char *signature_algorithm_name(enum signature_algorithm algorithm); /* "rs
 const char *signature_key_type(enum signature_algorithm algorithm); /* k= of a key record: "rsa" */
 /* SHA-256 of the library, looked up once: by its name each use costs more than a short text. */
 const struct evp_md_st *dkim_sha256(void);
+
+/* A hash that is begun; who has it frees it by EVP_MD_CTX_free(). */
+struct evp_md_ctx_st *dkim_hash_begin(void);
+/* `hash` is one of those: what canonicalised text is handed to. */
+void dkim_hash_update(void *hash, struct bytes run);

@@ -116,11 +116,6 @@ static void put_tags(struct folder *folder, const struct dkim_signer *signer,
     folder_word(folder, BYTES("b="));
 }
 
-static void update(void *context, struct bytes run)
-{
-    check(EVP_DigestUpdate(context, run.ptr, run.len) == 1);
-}
-
 /* `field` is what was written so far of the signature; `signed_fields` the hash of all before. */
 static void hash_field(enum canonical_form form, struct bytes field,
                        const EVP_MD_CTX *signed_fields, EVP_MD_CTX *state,
@@ -132,7 +127,8 @@ static void hash_field(enum canonical_form form, struct bytes field,
                              .value = bytes_slice(field, colon + 1, field.len)};
 
     check(EVP_MD_CTX_copy_ex(state, signed_fields) == 1);
-    canonical_field_put(form, &own, BYTES_NONE, false, (struct canonical_sink){update, state});
+    canonical_field_put(form, &own, BYTES_NONE, false,
+                        (struct canonical_sink){dkim_hash_update, state});
     check(EVP_DigestFinal_ex(state, digest, NULL) == 1);
 }
 
@@ -209,7 +205,7 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
     (void)!buf_reserve(out, MIN(count * FIELD_USUAL, buf_room(out)));
     if (dkim_signed_names(header, &names))
         signed_fields_put(index, buf_bytes(&names), NULL, signer->options.header_form,
-                          (struct canonical_sink){update, signed_fields});
+                          (struct canonical_sink){dkim_hash_update, signed_fields});
     else
         reason = "no room for the signature";
     for (size_t i = 0; i < count && reason == NULL; i++)

@@ -124,20 +124,14 @@ void dkim_verifier_answer(struct dkim_verifier *verifier, size_t number,
     signature_check_answer(&verifier->entries[number].check, answer);
 }
 
-static void update(void *context, struct bytes run)
-{
-    check(EVP_DigestUpdate(context, run.ptr, run.len) == 1);
-}
-
 /* RFC 6376 section 3.7: the signed fields, then the signature's own without what b= says. */
 static void hash_header(struct dkim_verifier *verifier, const struct entry *entry,
                         uint8_t digest[static DKIM_HASH_LEN])
 {
     const struct dkim_signature *signature = &entry->check.signature;
-    EVP_MD_CTX *state = EVP_MD_CTX_new();
-    struct canonical_sink sink = {update, state};
+    EVP_MD_CTX *state = dkim_hash_begin();
+    struct canonical_sink sink = {dkim_hash_update, state};
 
-    check(state != NULL && EVP_DigestInit_ex2(state, dkim_sha256(), NULL) == 1);
     signed_fields_put(verifier->index, signature->names, entry->field, signature->header_form,
                       sink);
     canonical_field_put(signature->header_form, entry->field, signature->without, false, sink);
