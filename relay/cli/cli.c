@@ -10,9 +10,10 @@
 #include "relay/cli/top.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_serve,  &cli_check,      &cli_init,   &cli_reload,  &cli_status, &cli_queue,
-    &cli_events, &cli_send,       &cli_sign,   &cli_spool,   &cli_trace,  &cli_verify,
-    &cli_tenant, &cli_credential, &cli_domain, &cli_account, &cli_alias,  &cli_directory,
+    &cli_serve,   &cli_check,  &cli_init,      &cli_reload,     &cli_status,
+    &cli_queue,   &cli_events, &cli_send,      &cli_sign,       &cli_spool,
+    &cli_trace,   &cli_verify, &cli_tenant,    &cli_credential, &cli_domain,
+    &cli_account, &cli_alias,  &cli_directory, &cli_top,
 };
 
 /* Of the process, for complaints have no struct cli at hand everywhere. */
@@ -176,8 +177,6 @@ static void print_help(FILE *to)
 {
     fprintf(to, "ringpost " RINGPOST_VERSION " - takes bulk mail, keeps it safe, delivers it\n\n"
                 "usage: ringpost [-c FILE] COMMAND [OPTIONS]\n\n");
-    /* A screen, not an answer: it stands before the table. */
-    fprintf(to, "  %-8s %s\n", cli_top.name, cli_top.summary);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\n  -c FILE  the configuration; else $RINGPOST_CONFIG, else\n"
@@ -192,7 +191,7 @@ static const struct cli_command *find_command(const char *name)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
-    return strcmp(cli_top.name, name) == 0 ? &cli_top : NULL;
+    return NULL;
 }
 
 /* Takes --json and --help out of a command's arguments, wherever they stand before "--". */

@@ -1,4 +1,4 @@
-/* dns_look.c - c-ares with select(). */
+/* dns_look.c - c-ares with poll(). */
 #include "relay/cli/dns_look.h"
 
 #include <ares.h>
