@@ -1,6 +1,8 @@
 /* directory_name.c - names in the one form that is compared. */
 #include "directory/directory_name.h"
 
+#include <string.h>
+
 #include "smtp/address.h"
 
 bool directory_domain_name(struct arena *arena, struct bytes text, struct bytes *name_out)
@@ -15,9 +17,50 @@ bool directory_domain_name(struct arena *arena, struct bytes text, struct bytes 
     return true;
 }
 
+/* What a quoted string says: quotes are how it is written, and no part of a name (RFC 5321 section
+ * 4.1.2). Into `plain`, which has room for all of it; its length. */
+static size_t unquote(struct bytes quoted, uint8_t *plain)
+{
+    size_t len = 0;
+
+    for (size_t i = 1; i + 1 < quoted.len; i++) {
+        if (quoted.ptr[i] == '\\')
+            i++;
+        plain[len++] = quoted.ptr[i];
+    }
+    return len;
+}
+
+/* In the shortest form that says the same: without quotes where it needs none. */
+static struct bytes shortest_local(struct bytes local, uint8_t room[static 2 * SMTP_LOCAL_PART_MAX])
+{
+    uint8_t plain[SMTP_LOCAL_PART_MAX];
+    uint8_t *at = room;
+
+    if (local.len == 0 || local.ptr[0] != '"')
+        return local;
+    size_t len = unquote(local, plain);
+    struct smtp_address parsed;
+
+    memcpy(room, plain, len);
+    memcpy(room + len, "@a", 2);
+    if (len > 0 && plain[0] != '"' && smtp_parse_address(bytes_range(room, len + 2), &parsed) &&
+        parsed.local.len == len)
+        return bytes_range(room, len);
+    *at++ = '"';
+    for (size_t i = 0; i < len; i++) {
+        if (plain[i] == '"' || plain[i] == '\\')
+            *at++ = '\\';
+        *at++ = plain[i];
+    }
+    *at++ = '"';
+    return bytes_range(room, (size_t)(at - room));
+}
+
 bool directory_address(struct arena *arena, struct bytes text, bool takes_all,
                        struct bytes *address_out)
 {
+    uint8_t room[2 * SMTP_LOCAL_PART_MAX];
     struct smtp_address address = {0};
     struct bytes domain, joined;
 
@@ -27,6 +70,7 @@ bool directory_address(struct arena *arena, struct bytes text, bool takes_all,
         return false;
     if (!directory_domain_name(arena, address.domain, &domain))
         return false;
+    address.local = shortest_local(address.local, room);
     if (!arena_printf(arena, &joined, "%.*s@%.*s", BYTES_ARG(address.local), BYTES_ARG(domain)))
         return false;
     uint8_t *at = (uint8_t *)(uintptr_t)joined.ptr;

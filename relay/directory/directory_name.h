@@ -9,7 +9,8 @@
 must_use bool directory_domain_name(struct arena *arena, struct bytes text, struct bytes *name_out);
 /*
  * An account's or alias' address: the local part in lower case (ASCII; case does not tell our
- * accounts apart), the domain normalised. "@domain" only where `takes_all`. False: not one.
+ * accounts apart) and without quotes where it needs none, the domain normalised. "@domain" only
+ * where `takes_all`. False: not one.
  */
 must_use bool directory_address(struct arena *arena, struct bytes text, bool takes_all,
                                 struct bytes *address_out);
