@@ -88,10 +88,6 @@ must_use struct mx_lookup *mx_lookup_host(struct resolver *resolver, const struc
 /* done() will not be called. Nothing happens for NULL. */
 void mx_lookup_cancel(struct mx_lookup **lookup);
 
-/* A target we must not connect to: unspecified, loopback, link-local, private, multicast, reserved,
- * documentation... unless a network of allow_private holds it. */
-bool mx_address_is_forbidden(const struct mx_rules *rules, const struct address *address);
-
 enum { MX_SITE_MAX = 200 /* octets, without a port */ };
 
 /* A mail host as published. */

@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "dns/mx_lookup.h"
+#include "io/address_scope.h"
 
 static const enum dns_type family_types[FAMILY_COUNT] = {
     [FAMILY_IPV6] = DNS_TYPE_AAAA,
@@ -90,7 +91,8 @@ static bool address_is_usable(struct candidate *candidate, const struct address 
         candidate->is_ours = true;
         return false;
     }
-    if (!mx_address_is_forbidden(&lookup->rules, address))
+    if (!address_is_forbidden(address, lookup->rules.allow_private,
+                              lookup->rules.allow_private_count))
         return true;
     address_format(address, text);
     mx_remark(lookup, "%s of %.*s is not a public address", text, BYTES_ARG(candidate->name));

@@ -1,7 +1,7 @@
-/* mx_target.c - addresses that mail from the internet must not make us connect to. */
-#include <string.h>
+/* address_scope.c - what is no public address. */
+#include "io/address_scope.h"
 
-#include "dns/mx.h"
+#include <string.h>
 
 /* IANA's special-purpose registries (RFC 6890 and its updates), multicast and reserved space. */
 static const struct {
@@ -70,10 +70,11 @@ static bool v6_is_forbidden(const uint8_t *bytes)
     return false;
 }
 
-bool mx_address_is_forbidden(const struct mx_rules *rules, const struct address *address)
+bool address_is_forbidden(const struct address *address, const struct network *allowed,
+                          size_t allowed_count)
 {
-    for (size_t i = 0; i < rules->allow_private_count; i++)
-        if (network_contains(&rules->allow_private[i], address))
+    for (size_t i = 0; i < allowed_count; i++)
+        if (network_contains(&allowed[i], address))
             return false;
     switch (address->any.sa_family) {
     case AF_INET:
