@@ -39,7 +39,7 @@ static const struct {
     [CLIENT_CLOSING] = {"closing", METRIC_CLIENT_CLOSING, 0},
 };
 
-_Static_assert(sizeof(struct smtp_client) <= 1536 + sizeof(struct conn),
+_Static_assert(sizeof(struct smtp_client) <= 1792 + sizeof(struct conn),
                "what a connection costs beside its buffers");
 
 void client_enter(struct smtp_client *c, enum client_state state)

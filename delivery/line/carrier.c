@@ -28,6 +28,7 @@ void carrier_init(struct carrier *carrier, const struct carrier_opening *opening
     carrier->engine = delivery->engine;
     carrier->outcomes = delivery->outcomes;
     carrier->host_name = opening->host->name;
+    carrier->tls = tls_policy_or_default(opening->host->tls);
     carrier->address = opening->host->address;
     carrier->opened_ms = engine_now_ms(delivery->engine);
     carrier->opened_wall_ms = engine_wall_ms(delivery->engine);

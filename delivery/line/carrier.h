@@ -35,11 +35,13 @@ struct carrier {
     struct list_node in_site, in_idle;
     struct site *site;
     struct site_egress *egress;
-    struct hosts *hosts; /* keeps host_name alive */
+    struct hosts *hosts; /* keeps host_name and tls alive */
     bool is_opening;     /* told neither ready() nor failed() nor given_up() */
     struct engine *engine;
     struct outcomes *outcomes;
     struct bytes host_name;
+    const struct tls_policy
+        *tls;               /* what the connection has to be (tls_policy.h); kept by `hosts` */
     struct address address; /* of the host */
     int64_t opened_ms, opened_wall_ms;
     struct egress_use use; /* the line's */

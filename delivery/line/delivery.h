@@ -17,6 +17,7 @@
 #include "delivery/line/constraint.h"
 #include "delivery/line/site_state.h"
 #include "delivery/line/source.h"
+#include "delivery/line/tls_policy.h"
 #include "delivery/outcome/retry.h"
 #include "dns/mx.h"
 #include "queue/flow.h"
@@ -71,6 +72,8 @@ struct delivery_settings {
     const struct egress_rule *egress_rules; /* at least one; last is "*" */
     size_t provider_count;
     const struct provider_rule *providers;
+    size_t tls_rule_count;
+    const struct tls_rule *tls_rules; /* the last is "*"; none: opportunistic */
     struct mx_rules mx;
     unsigned connections_max; /* of the whole process */
     unsigned connect_timeout_s;

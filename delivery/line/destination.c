@@ -228,9 +228,10 @@ struct judgement destination_refusal(const struct destination *d)
                              bytes_of(d->note));
 }
 
-static void route_to(struct destination *d, const struct mx_set *set)
+static void route_to(struct destination *d, const struct mx_set *set,
+                     struct tls_policy *const *policies)
 {
-    struct site *site = site_get(d->delivery, set, domain_name(d->domain));
+    struct site *site = site_get(d->delivery, set, policies, domain_name(d->domain));
 
     if (d->wants_wake)
         site_wake(site);
@@ -251,7 +252,8 @@ static void route_to(struct destination *d, const struct mx_set *set)
     site_dirty(site);
 }
 
-static void on_looked_up(void *context, const struct mx_set *set)
+static void on_looked_up(void *context, const struct mx_set *set,
+                         struct tls_policy *const *policies)
 {
     struct destination *d = context;
     int64_t now_ms = engine_now_ms(d->delivery->engine);
@@ -261,7 +263,7 @@ static void on_looked_up(void *context, const struct mx_set *set)
     d->lookup_ms = now_ms - d->lookup_began_ms;
     destination_dirty(d);
     if (set->status == MX_OK && set->host_count > 0) {
-        route_to(d, set);
+        route_to(d, set, policies);
         return;
     }
     /* Where mail went a moment ago it may still go while DNS is in trouble. */

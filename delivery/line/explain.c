@@ -208,6 +208,22 @@ bool delivery_survey_explain(const struct delivery_survey *survey, struct bytes 
 
 /* --- sites ------------------------------------------------------------------------------------ */
 
+/* What is demanded of TLS with a host, and by whom. */
+static bool put_tls(const struct host *host, struct buf *out)
+{
+    const struct tls_policy *tls = tls_policy_or_default(host->tls);
+    bool has_found = tls->found != TLS_RESULT_NONE;
+
+    return put_key(out, ',', "tls") &&
+           put_text(out, '{', "level", bytes_of(tls_level_name(tls->level))) &&
+           put_text(out, ',', "source", bytes_of(tls_source_name(tls->source))) &&
+           put_text(out, ',', "rule", tls->rule) &&
+           put_number(out, ',', "records", tls->record_count) &&
+           put_text(out, ',', "found",
+                    has_found ? bytes_of(tls_result_name(tls->found)) : BYTES_NONE) &&
+           put_text(out, ',', "found_why", tls->found_why) && buf_append_byte(out, '}');
+}
+
 static bool put_hosts(const struct site *site, struct buf *out)
 {
     char address[ADDRESS_TEXT_MAX];
@@ -222,7 +238,7 @@ static bool put_hosts(const struct site *site, struct buf *out)
              put_number(out, ',', "preference", host->preference) &&
              put_number(out, ',', "failures", host->failures) &&
              put_time(out, ',', "resting_until", to_wall(site->delivery, host->resting_until_ms)) &&
-             buf_append_byte(out, '}');
+             put_tls(host, out) && buf_append_byte(out, '}');
     }
     return ok && buf_append_byte(out, ']');
 }

@@ -6,7 +6,8 @@
 
 enum { REST_FIRST_MS = 30 * 1000, REST_MAX_MS = 30 * 60 * 1000 };
 
-struct hosts *hosts_new(const struct mx_set *set, const struct hosts *old)
+struct hosts *hosts_new(const struct mx_set *set, struct tls_policy *const *policies,
+                        const struct hosts *old)
 {
     size_t count = 0;
     size_t names_len = 0;
@@ -37,6 +38,7 @@ struct hosts *hosts_new(const struct mx_set *set, const struct hosts *old)
             host->address = from->addresses[a];
             host->preference = from->preference;
             host->name = name;
+            host->tls = policies != NULL ? tls_policy_keep(policies[i]) : NULL;
         }
     }
     for (size_t i = 0; old != NULL && i < old->count; i++) {
@@ -60,10 +62,15 @@ struct hosts *hosts_keep(struct hosts *hosts)
 
 void hosts_release(struct hosts **hosts)
 {
-    check((*hosts)->references > 0);
-    if (--(*hosts)->references == 0)
-        free(*hosts);
+    struct hosts *released = *hosts;
+
     *hosts = NULL;
+    check(released->references > 0);
+    if (--released->references > 0)
+        return;
+    for (size_t i = 0; i < released->count; i++)
+        tls_policy_release(&released->host[i].tls);
+    free(released);
 }
 
 static bool is_usable(const struct host *host, bool ipv4, bool ipv6, int64_t now_ms,

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "delivery/line/tls_policy.h"
 #include "dns/mx.h"
 
 struct host {
@@ -16,7 +17,8 @@ struct host {
     unsigned opening;  /* connections to it that are not ready yet */
     unsigned ready;    /* that are ready, or in a transaction */
     int64_t resting_until_ms;
-    struct bytes name; /* of the MX host */
+    struct bytes name;      /* of the MX host */
+    struct tls_policy *tls; /* NULL: the default */
 };
 
 struct hosts {
@@ -25,8 +27,10 @@ struct hosts {
     struct host host[];
 };
 
-/* From a lookup; marks of `old` (may be NULL) are carried over to equal addresses. */
-struct hosts *hosts_new(const struct mx_set *set, const struct hosts *old);
+/* From a lookup; marks of `old` (may be NULL) are carried over to equal addresses. `policies`: one
+ * for each host of the set, which are kept; NULL: the default for all. */
+struct hosts *hosts_new(const struct mx_set *set, struct tls_policy *const *policies,
+                        const struct hosts *old);
 struct hosts *hosts_keep(struct hosts *hosts);
 void hosts_release(struct hosts **hosts);
 

@@ -28,7 +28,13 @@ static void next_target(struct lookup *lookup);
 
 static void finish(struct lookup *lookup, const struct mx_set *set)
 {
-    lookup->done(lookup->context, set);
+    struct tls_policy *policies[MX_HOSTS_MAX];
+    struct tls_policy *by_rule = router_tls_policy(lookup->delivery->settings, lookup->domain);
+
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++)
+        policies[i] = by_rule;
+    lookup->done(lookup->context, set, policies);
+    tls_policy_release(&by_rule);
     arena_free(&lookup->arena);
     free(lookup);
 }
@@ -156,6 +162,7 @@ struct lookup *lookup_start(struct delivery *delivery, const struct route *route
     check(lookup != NULL);
     lookup->delivery = delivery;
     lookup->route = route;
+    lookup->domain = domain;
     lookup->done = done;
     lookup->context = context;
     arena_init(&lookup->arena, ARENA_MAX);

@@ -12,9 +12,10 @@
 
 struct lookup;
 
-/* Called later, once; the set is valid during the call, the lookup is freed after it. A route's set
- * has the preferences 0, 1, 2... and is named after its targets. */
-typedef void lookup_done(void *context, const struct mx_set *set);
+/* Called later, once; the set and its policies, one a host, are valid during the call, the lookup is
+ * freed after it. A route's set has the preferences 0, 1, 2... and is named after its targets. */
+typedef void lookup_done(void *context, const struct mx_set *set,
+                         struct tls_policy *const *policies);
 
 struct lookup *lookup_start(struct delivery *delivery, const struct route *route,
                             struct bytes domain, lookup_done *done, void *context);

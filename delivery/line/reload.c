@@ -44,13 +44,16 @@ static bool route_is_equal(const struct route *a, const struct route *b)
     return is_equal;
 }
 
-static void route_anew(struct delivery *delivery, bool are_mx_rules_equal)
+static void route_anew(struct delivery *delivery, const struct delivery_settings *before)
 {
+    bool are_mx_rules_equal = mx_rules_are_equal(&before->mx, &delivery->settings->mx);
+
     list_for_each(node, &delivery->all_destinations) {
         struct destination *d = container_of(node, struct destination, in_all);
         const struct route *route = router_route(delivery->settings, domain_name(d->domain));
 
-        if (are_mx_rules_equal && d->state != DESTINATION_NEW && route_is_equal(d->route, route))
+        if (are_mx_rules_equal && d->state != DESTINATION_NEW && route_is_equal(d->route, route) &&
+            router_tls_is_equal(before, delivery->settings, domain_name(d->domain)))
             destination_keep_route(d, route);
         else
             destination_reroute(d);
@@ -63,7 +66,7 @@ void reload_apply(struct delivery *delivery, const struct delivery_settings *bef
 {
     list_for_each(node, &delivery->all_sites)
         site_forget_domains(container_of(node, struct site, in_all));
-    route_anew(delivery, mx_rules_are_equal(&before->mx, &delivery->settings->mx));
+    route_anew(delivery, before);
     list_for_each(node, &delivery->all_sites)
         site_reconfigure(container_of(node, struct site, in_all));
 }

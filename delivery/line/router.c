@@ -31,6 +31,36 @@ const struct egress_rule *router_egress_rule(const struct delivery_settings *set
     return NULL;
 }
 
+/* NULL: there are no rules at all. */
+static const struct tls_rule *tls_rule(const struct delivery_settings *settings,
+                                       struct bytes domain)
+{
+    for (size_t i = 0; i < settings->tls_rule_count; i++)
+        if (smtp_domain_matches(settings->tls_rules[i].match, domain))
+            return &settings->tls_rules[i];
+    return NULL;
+}
+
+struct tls_policy *router_tls_policy(const struct delivery_settings *settings, struct bytes domain)
+{
+    const struct tls_rule *rule = tls_rule(settings, domain);
+
+    if (rule == NULL)
+        return NULL;
+    size_t number = (size_t)(rule - settings->tls_rules);
+
+    return tls_policy_of_rule(rule, number, number + 1 < settings->tls_rule_count);
+}
+
+bool router_tls_is_equal(const struct delivery_settings *a, const struct delivery_settings *b,
+                         struct bytes domain)
+{
+    const struct tls_rule *one = tls_rule(a, domain);
+    const struct tls_rule *other = tls_rule(b, domain);
+
+    return one == NULL || other == NULL ? one == other : tls_rule_is_equal(one, other);
+}
+
 bool router_parse_target(struct bytes text, uint16_t port_default, struct route_target *out)
 {
     struct route_target target = {.port = port_default};

@@ -16,6 +16,13 @@ const struct retry_rule *router_retry(const struct delivery_settings *settings,
 const struct egress_rule *router_egress_rule(const struct delivery_settings *settings,
                                              struct bytes name);
 
+/* What the configuration demands of TLS with the hosts of a domain; the caller releases it. NULL:
+ * the default. */
+struct tls_policy *router_tls_policy(const struct delivery_settings *settings, struct bytes domain);
+/* Whether it demands the same by two settings. */
+bool router_tls_is_equal(const struct delivery_settings *a, const struct delivery_settings *b,
+                         struct bytes domain);
+
 struct route_target {
     bool is_numeric;
     struct address address; /* numeric */

@@ -1,12 +1,14 @@
 /* site.c - the life of a site: who holds it, what it may do, when it rests. */
 #include "delivery/line/site.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "delivery/line/provider.h"
 
 enum {
+    TLS_KEY_LEN = 64, /* more than the demand takes */
     FAILURE_TEXT_MAX = 255,
     SPREAD_PART = 4, /* of a rest: as much longer some of what waited may wait */
     SPREAD_MIN_MS = 1000,
@@ -82,18 +84,19 @@ void site_reconfigure(struct site *site)
     site_dirty(site);
 }
 
-static struct site *site_new(struct delivery *delivery, struct bytes name)
+/* The key begins with the name. */
+static struct site *site_new(struct delivery *delivery, struct bytes key, size_t name_len)
 {
-    struct site *site = calloc(1, sizeof(*site) + name.len);
+    struct site *site = calloc(1, sizeof(*site) + key.len);
 
     check(site != NULL);
     uint8_t *copy = (uint8_t *)(site + 1);
 
-    memcpy(copy, name.ptr, name.len);
+    memcpy(copy, key.ptr, key.len);
     site->delivery = delivery;
-    site->name = (struct bytes){copy, name.len};
+    site->name = (struct bytes){copy, name_len};
     limits_init(&site->own, delivery->settings);
-    (void)limits_add(&site->own, delivery->settings, name);
+    (void)limits_add(&site->own, delivery->settings, site->name);
     turns_init(&site->turns);
     list_init(&site->carriers);
     list_init(&site->idle);
@@ -102,22 +105,38 @@ static struct site *site_new(struct delivery *delivery, struct bytes name)
     list_node_init(&site->in_starved);
     timeout_init(&site->timeout, on_timeout);
     site_state_init(site);
-    map_insert(&delivery->sites, &site->node, site->name);
+    map_insert(&delivery->sites, &site->node, (struct bytes){copy, key.len});
     list_push_back(&delivery->all_sites, &site->in_all);
     delivery->site_count++;
     return site;
 }
 
-struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain)
+/* The site of a name and a demand; made where there is none. */
+static struct site *find(struct delivery *delivery, struct bytes name, uint64_t demand)
 {
-    struct bytes name = set->site.len > 0 ? set->site : domain;
-    struct map_node *node = map_find(&delivery->sites, name);
-    struct site *site =
-        node != NULL ? container_of(node, struct site, node) : site_new(delivery, name);
+    struct buf key;
+
+    buf_init(&key, name.len + TLS_KEY_LEN);
+    check(buf_append(&key, name));
+    if (demand != 0)
+        check(buf_printf(&key, " %016" PRIx64, demand));
+    struct map_node *node = map_find(&delivery->sites, buf_bytes(&key));
+    struct site *site = node != NULL ? container_of(node, struct site, node)
+                                     : site_new(delivery, buf_bytes(&key), name.len);
+
+    buf_free(&key);
+    return site;
+}
+
+struct site *site_get(struct delivery *delivery, const struct mx_set *set,
+                      struct tls_policy *const *policies, struct bytes domain)
+{
+    uint64_t demand = policies != NULL ? tls_policies_demand(policies, set->host_count) : 0;
+    struct site *site = find(delivery, set->site.len > 0 ? set->site : domain, demand);
     const struct provider_rule *before = site->provider;
     struct hosts *old = site->hosts;
 
-    site->hosts = hosts_new(set, old);
+    site->hosts = hosts_new(set, policies, old);
     if (old != NULL)
         hosts_release(&old);
     site->destination_count++;

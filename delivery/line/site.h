@@ -48,11 +48,11 @@ struct site_rest {
 
 struct site {
     struct delivery *delivery;
-    struct map_node node;    /* in delivery->sites; key: name */
+    struct map_node node;    /* in delivery->sites; key: name, and what it demands of TLS */
     struct list_node in_all; /* delivery->all_sites */
     struct list_node in_dirty;
     struct list_node in_starved;
-    struct bytes name;
+    struct bytes name; /* of the MX set: sites that demand other TLS of it have the same */
     struct hosts *hosts;
     const struct provider_rule *provider; /* of the newest settings; NULL: judged by itself */
     struct limits own;                    /* by rules for its hosts and domains */
@@ -91,8 +91,10 @@ static inline struct bytes site_failure_text(const struct site *site)
     return site->failure == NULL ? BYTES_NONE : site->failure->judgement.text;
 }
 
-/* Found or made; the caller is a destination and holds it until site_put(). */
-struct site *site_get(struct delivery *delivery, const struct mx_set *set, struct bytes domain);
+/* Found or made; the caller is a destination and holds it until site_put(). `policies`: one for each
+ * host of the set, which are kept; NULL: the default for all. */
+struct site *site_get(struct delivery *delivery, const struct mx_set *set,
+                      struct tls_policy *const *policies, struct bytes domain);
 void site_put(struct site **site);
 /* Settings are new, in three steps: only the rules for its hosts count, */
 void site_forget_domains(struct site *site);

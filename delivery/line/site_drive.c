@@ -9,6 +9,32 @@ enum {
     NO_FAMILY_MS = 5 * 60 * 1000,
 };
 
+/* Whoever found out about the host said that no connection may be made to it. */
+static bool is_refused(struct site *site, struct site_egress *e, struct host *host)
+{
+    const struct tls_policy *tls = tls_policy_or_default(host->tls);
+    int64_t now_ms = engine_now_ms(site->delivery->engine);
+    char ip[ADDRESS_TEXT_MAX];
+    size_t ip_len = address_format(&host->address, ip);
+    struct bytes why = tls->found_why;
+
+    if (tls->level != TLS_LEVEL_REFUSE)
+        return false;
+    struct site_failure failure = {
+        .judgement = judgement_of_ours(
+            JUDGEMENT_DEFERRED, 7, 5, "tls", tls_result_name(tls->found),
+            why.len > 0 ? why : BYTES("the policy for TLS forbids to connect to this host")),
+        .host = host->name,
+        .ip = bytes_range(ip, ip_len),
+        .source = bytes_of(e->source->name),
+        .began_ms = engine_wall_ms(site->delivery->engine),
+    };
+
+    host_failed(host, now_ms);
+    site_set_failure(site, &failure, false);
+    return true;
+}
+
 static void open_carrier(struct site *site, struct site_egress *e, size_t number)
 {
     const struct carrier_kind *kind = &site->delivery->carriers;
@@ -22,6 +48,11 @@ static void open_carrier(struct site *site, struct site_egress *e, size_t number
     };
 
     /* The slot is ours; every way out of here gives it back or to the carrier. */
+    if (is_refused(site, e, host)) {
+        egress_connect_end(e->egress);
+        site_dirty(site);
+        return;
+    }
     if (!kind->open(kind->context, &opening)) {
         egress_connect_end(e->egress);
         site_wake_at(site, engine_now_ms(site->delivery->engine) + NO_MEMORY_MS);

@@ -14,7 +14,7 @@ static struct hosts *make(const char *const *addresses, size_t count, const stru
         hosts[i].address_count = 1;
         assert_true(address_parse(bytes_of(addresses[i]), 25, &hosts[i].addresses[0]));
     }
-    return hosts_new(&set, old);
+    return hosts_new(&set, NULL, old);
 }
 
 static const char *const three[] = {"192.0.2.1", "2001:db8::1", "192.0.2.2"};

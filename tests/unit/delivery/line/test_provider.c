@@ -39,7 +39,7 @@ static const struct provider_rule *of_hosts(const char *one, const char *two)
         assert_true(address_parse(bytes_of(address), 25, &set_hosts[i].addresses[0]));
         set.host_count++;
     }
-    struct hosts *hosts = hosts_new(&set, NULL);
+    struct hosts *hosts = hosts_new(&set, NULL, NULL);
     const struct provider_rule *provider = provider_of(&settings, hosts);
 
     hosts_release(&hosts);
