@@ -12,8 +12,9 @@
 
 struct lookup;
 
-/* Called later, once; the set and its policies, one a host, are valid during the call, the lookup is
- * freed after it. A route's set has the preferences 0, 1, 2... and is named after its targets. */
+/* Called later, once; the set and its policies, one a host, are valid during the call; the lookup
+ * is freed after it. A route's set has the preferences 0, 1, 2... and is named after its targets.
+ */
 typedef void lookup_done(void *context, const struct mx_set *set,
                          struct tls_policy *const *policies);
 

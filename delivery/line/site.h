@@ -91,8 +91,8 @@ static inline struct bytes site_failure_text(const struct site *site)
     return site->failure == NULL ? BYTES_NONE : site->failure->judgement.text;
 }
 
-/* Found or made; the caller is a destination and holds it until site_put(). `policies`: one for each
- * host of the set, which are kept; NULL: the default for all. */
+/* Found or made; the caller is a destination and holds it until site_put(). `policies`: one for
+ * each host of the set, which are kept; NULL: the default for all. */
 struct site *site_get(struct delivery *delivery, const struct mx_set *set,
                       struct tls_policy *const *policies, struct bytes domain);
 void site_put(struct site **site);

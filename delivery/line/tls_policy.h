@@ -117,7 +117,7 @@ struct tls_rule {
     size_t name_count; /* of certificates; none: the MX host's */
     const char *const *names;
 };
-/* What it demands alone, or NULL where that is the default. `number`: its place in the list; `is_own`:
- * false for the last, which is for everybody. */
+/* What it demands alone, or NULL where that is the default. `number`: its place in the list;
+ * `is_own`: false for the last, which is for everybody. */
 struct tls_policy *tls_policy_of_rule(const struct tls_rule *rule, size_t number, bool is_own);
 bool tls_rule_is_equal(const struct tls_rule *a, const struct tls_rule *b); /* but for its match */
