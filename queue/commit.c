@@ -112,6 +112,7 @@ static struct bytes encode_event(struct shard *shard, const struct event *event)
         return buf_bytes(&shard->event_buf);
     buf_clear(&shard->event_buf);
     shorter.tags = BYTES_NONE;
+    shorter.metadata = BYTES_NONE;
     shorter.message_header_id = bytes_slice(shorter.message_header_id, 0, 998);
     shorter.reply_text = bytes_slice(shorter.reply_text, 0, 1024);
     if (!event_encode(&shorter, &shard->event_buf)) {

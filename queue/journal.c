@@ -54,6 +54,7 @@ static void tell_accept(struct telling *t, const struct record *record)
         .tenant = accept.tenant,
         .campaign = accept.campaign,
         .tags = accept.tags,
+        .metadata = tail_find(accept.tail, TAIL_METADATA),
         .client_ip = accept.client_ip,
         .client_ehlo = accept.client_ehlo,
         .service = accept.service,

@@ -38,6 +38,17 @@ bool tail_next(struct bytes *tail, uint32_t *tag_out, struct bytes *value_out)
     return true;
 }
 
+struct bytes tail_find(struct bytes tail, uint32_t tag)
+{
+    struct bytes value;
+    uint32_t found;
+
+    while (tail_next(&tail, &found, &value))
+        if (found == tag)
+            return value;
+    return BYTES_NONE;
+}
+
 bool tail_is_valid(struct bytes tail)
 {
     struct bytes rest = tail;

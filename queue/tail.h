@@ -13,6 +13,7 @@ enum { TAIL_LEN_MAX = 64 * 1024 };
 
 enum tail_tag {
     TAIL_SESSION = 1, /* which session handed it in: u64 wall ms of its connection, then its name */
+    TAIL_METADATA = 16, /* the submitter's: a JSON object */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
@@ -24,6 +25,8 @@ bool tail_session(struct bytes tail, int64_t *connected_ms_out, struct bytes *na
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);
+/* The first of that tag; ptr NULL: there is none. */
+struct bytes tail_find(struct bytes tail, uint32_t tag);
 /* Takes the next entry off; false at the end, or where the rest is none. */
 must_use bool tail_next(struct bytes *tail, uint32_t *tag_out, struct bytes *value_out);
 /* Whole entries and nothing else, of at most TAIL_LEN_MAX bytes. */

@@ -18,6 +18,7 @@
 #include "delivery/outcome/retry.h"
 #include "delivery/outcome/settlement.h"
 #include "queue/flow.h"
+#include "queue/tail.h"
 
 enum { ARENA_MAX = 16 * 1024 * 1024 };
 
@@ -240,6 +241,7 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
     event->tenant = m->tenant;
     event->campaign = m->campaign;
     event->tags = m->tags;
+    event->metadata = tail_find(m->tail, TAIL_METADATA);
     event->envid = m->envid;
     event->size = m->content.size;
 }

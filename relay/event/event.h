@@ -86,6 +86,7 @@ struct event {
     struct bytes sender;                 /* reverse-path; ptr NULL: unknown, empty: the null path */
     struct bytes message_header_id;      /* RFC 5322 Message-ID */
     struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
+    struct bytes metadata;               /* JSON object text; empty: null */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
     struct bytes session;                         /* ... in which session, as in the log */
     struct bytes envid, orcpt;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "event/event_text.h"
+#include "event/json_check.h"
 #include "event/json_text.h"
 
 enum {
@@ -123,98 +124,13 @@ static uint8_t *put_text(uint8_t *p, struct bytes text, size_t len_max)
 
 #define PUT_TEXT(p, event, name) put_text((p), (event)->name, EVENT_TEXT_MAX_##name)
 
-/* --- tags: JSON of the submitter's, passed on as it is if it is what it should be ------------ */
-
-static bool take_hex_4(const uint8_t *c, const uint8_t *end, unsigned *value_out)
-{
-    unsigned value = 0;
-
-    if (end - c < 4)
-        return false;
-    for (unsigned i = 0; i < 4; i++) {
-        uint8_t low = byte_lower(c[i]);
-
-        if (!byte_is_digit(low) && (low < 'a' || low > 'f'))
-            return false;
-        value = value << 4 | (unsigned)(byte_is_digit(low) ? low - '0' : low - 'a' + 10);
-    }
-    *value_out = value;
-    return true;
-}
-
-/* Behind one escape, NULL if it is none. Surrogates come in pairs; NUL is refused as elsewhere. */
-static const uint8_t *skip_escape(const uint8_t *c, const uint8_t *end)
-{
-    unsigned unit;
-
-    check(*c == '\\');
-    if (end - c < 2)
-        return NULL;
-    if (c[1] != 'u')
-        return bytes_find(BYTES("\"\\/bfnrt"), c[1], 0) < 8 ? c + 2 : NULL;
-    if (!take_hex_4(c + 2, end, &unit) || unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff))
-        return NULL;
-    if (unit < 0xd800 || unit > 0xdbff)
-        return c + 6;
-    if (end - c < 12 || c[6] != '\\' || c[7] != 'u' || !take_hex_4(c + 8, end, &unit))
-        return NULL;
-    return unit >= 0xdc00 && unit <= 0xdfff ? c + 12 : NULL;
-}
-
-/* Behind one JSON string, NULL if there is none. */
-static const uint8_t *skip_string(const uint8_t *c, const uint8_t *end)
-{
-    if (c == end || *c++ != '"')
-        return NULL;
-    while (c < end && *c != '"') {
-        if (*c == '\\') {
-            c = skip_escape(c, end);
-            if (c == NULL)
-                return NULL;
-            continue;
-        }
-        size_t len = *c < 0x20 ? 0 : json_text_utf8_len((struct bytes){c, (size_t)(end - c)});
-        if (len == 0)
-            return NULL;
-        c += len;
-    }
-    return c < end ? c + 1 : NULL;
-}
-
-static const uint8_t *skip_space(const uint8_t *c, const uint8_t *end)
-{
-    /* No line feed: an event stays on one line. */
-    while (c < end && (*c == ' ' || *c == '\t'))
-        c++;
-    return c;
-}
-
-static bool is_array_of_strings(struct bytes json)
-{
-    const uint8_t *end = json.ptr + json.len;
-    const uint8_t *c = skip_space(json.ptr, end);
-
-    if (c == end || *c != '[')
-        return false;
-    c = skip_space(c + 1, end);
-    bool is_first = true;
-    while (c < end && *c != ']') {
-        if (!is_first && *c++ != ',')
-            return false;
-        c = skip_string(skip_space(c, end), end);
-        if (c == NULL)
-            return false;
-        c = skip_space(c, end);
-        is_first = false;
-    }
-    return c < end && skip_space(c + 1, end) == end;
-}
+/* --- JSON of the submitter's, passed on as it is if it is what it should be ------------------- */
 
 static uint8_t *put_tags(uint8_t *p, struct bytes tags)
 {
     if (tags.len == 0)
         return put_null(p);
-    if (tags.len <= EVENT_TEXT_MAX_tags && is_array_of_strings(tags)) {
+    if (tags.len <= EVENT_TEXT_MAX_tags && json_holds_strings(tags)) {
         memcpy(p, tags.ptr, tags.len);
         return p + tags.len;
     }
@@ -222,6 +138,15 @@ static uint8_t *put_tags(uint8_t *p, struct bytes tags)
     p = PUT(p, "[");
     p = json_text_put(p, event_text_cut(tags, EVENT_TEXT_MAX_tags));
     return PUT(p, "]");
+}
+
+/* What is no object was never one of ours: it is left out. */
+static uint8_t *put_metadata(uint8_t *p, struct bytes metadata)
+{
+    if (metadata.len > EVENT_TEXT_MAX_metadata || !json_holds_object(metadata))
+        return put_null(p);
+    memcpy(p, metadata.ptr, metadata.len);
+    return p + metadata.len;
 }
 
 /* --- the object ------------------------------------------------------------------------------ */
@@ -278,6 +203,8 @@ static uint8_t *put_message(uint8_t *p, const struct event *event)
     p = PUT_TEXT(p, event, campaign);
     p = PUT(p, ",\"tags\":");
     p = put_tags(p, event->tags);
+    p = PUT(p, ",\"metadata\":");
+    p = put_metadata(p, event->metadata);
     p = PUT(p, ",\"envid\":");
     p = PUT_TEXT(p, event, envid);
     p = PUT(p, ",\"orcpt\":");

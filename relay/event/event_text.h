@@ -33,7 +33,8 @@
     X(reply_text, 53, 4096) \
     X(class, 54, 128) \
     X(rule, 55, 255) \
-    X(session, 56, 32)
+    X(session, 56, 32) \
+    X(metadata, 57, 1024)
 
 enum {
 #define EVENT_TEXT_MAX_(name, number, len_max) EVENT_TEXT_MAX_##name = (len_max),

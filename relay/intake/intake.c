@@ -277,6 +277,21 @@ int intake_add_field(struct intake *intake, struct bytes name, struct bytes valu
     return 0;
 }
 
+bool intake_label(struct intake *intake, const struct intake_labels *labels)
+{
+    struct message *message = intake->message;
+    struct arena *arena = &message->arena;
+
+    check(!intake->is_whole);
+    message->class = (enum mail_class)labels->class;
+    bool fits = arena_copy(arena, labels->campaign, &message->campaign) &&
+                arena_copy(arena, labels->tags, &message->tags) &&
+                (labels->metadata.len == 0 ||
+                 tail_add(arena, &message->tail, TAIL_METADATA, labels->metadata));
+    intake_count_memory(intake);
+    return fits;
+}
+
 void intake_let_go(struct intake **intake)
 {
     struct intake *gone = *intake;

@@ -63,6 +63,14 @@ struct intake_client {
     int64_t connected_ms;    /* wall: when that began */
 };
 
+/* What the submitter says of a message, as the service found it in header fields; copied. */
+struct intake_labels {
+    uint8_t class; /* enum mail_class */
+    struct bytes campaign;
+    struct bytes tags;     /* JSON array of text; empty: none */
+    struct bytes metadata; /* JSON object; empty: none */
+};
+
 struct intake_answer {
     void *context;
     void (*resume)(void *context); /* there is room for content again */
@@ -111,6 +119,8 @@ must_use bool intake_field_value(const struct intake *intake, unsigned row, unsi
  * bytes in all.
  */
 must_use int intake_add_field(struct intake *intake, struct bytes name, struct bytes value);
+/* Once the header is complete, before the commit. False: no memory. */
+must_use bool intake_label(struct intake *intake, const struct intake_labels *labels);
 /* All content was given; has_8bit: bytes above 127 were among it. */
 void intake_content_end(struct intake *intake, bool has_8bit);
 /* After the end of content: makes it durable. More Received fields than received_max are a loop

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "io/tls.h"
+#include "submission/labels.h"
 #include "submission/login.h"
 #include "submission/sender.h"
 
@@ -152,6 +153,8 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
     intake_content_end(intake, reader->has_8bit);
     struct verdict verdict =
         sender_judge_content(generation->submission, session_of(server), intake, reader->size);
+    if (verdict.code == 0)
+        verdict = labels_take(generation->submission, session_of(server), intake);
     if (verdict.code != 0)
         return verdict;
     /* The message may still be accepted: as after a lost 250, the client's next try makes a

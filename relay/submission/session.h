@@ -27,6 +27,7 @@ enum {
     SUBMISSION_RESENT_BCC,
     SUBMISSION_FROM,
     SUBMISSION_SENDER,
+    SUBMISSION_LABELS, /* of enum submission_label, one behind the other */
 };
 
 struct submission_session {
@@ -48,6 +49,7 @@ struct submission {
     uint8_t login_key[SASL_KEY_LEN];
     struct slab intakes;
     struct header_table fields; /* of the header, that intakes tell apart */
+    char label_names[SUBMISSION_LABEL_COUNT][SUBMISSION_LABEL_NAME_MAX + 1];
     struct intake_home home;
     /* Rejected events: of all, and of strangers, who must not push those of customers out of the
      * files. */

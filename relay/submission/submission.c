@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "io/tls_context.h"
+#include "submission/labels.h"
 #include "submission/session.h"
 
 enum {
@@ -32,8 +33,9 @@ static const struct service_kind kind = {
 };
 
 /* What only the sender is to know is taken out (RFC 6409 section 8). */
-static void fields_init(struct header_table *fields)
+static void fields_init(struct submission *submission, const struct submission_settings *settings)
 {
+    struct header_table *fields = &submission->fields;
     static const struct header_rule rules[] = {
         {.name = BYTES("Bcc"), .drop = true},
         {.name = BYTES("Resent-Bcc"), .drop = true},
@@ -46,6 +48,7 @@ static void fields_init(struct header_table *fields)
         int row = header_table_add(fields, &rules[i]);
         check(row == SUBMISSION_BCC + (int)i);
     }
+    labels_add_rows(submission, settings->labels);
 }
 
 struct submission *submission_create(struct engine *engine, struct shard *shard,
@@ -56,7 +59,7 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
     check(submission != NULL);
     service_init(&submission->service, engine, &kind, load);
     submission->shard = shard;
-    fields_init(&submission->fields);
+    fields_init(submission, settings);
     slab_init(&submission->intakes, intake_size(&submission->fields), settings->sessions_max);
     submission->home = (struct intake_home){.engine = engine,
                                             .shard = shard,

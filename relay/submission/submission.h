@@ -22,6 +22,16 @@
 
 enum { SUBMISSION_RECEIVED_DEFAULT = 50 };
 
+/* Header fields by which submitters label mail; taken out of it. */
+enum submission_label {
+    LABEL_CLASS,
+    LABEL_CAMPAIGN,
+    LABEL_TAGS,
+    LABEL_METADATA,
+    SUBMISSION_LABEL_COUNT
+};
+enum { SUBMISSION_LABEL_NAME_MAX = 64 };
+
 struct login_settings {
     unsigned failures_max; /* of a session; the last one is told 421 */
     struct login_guard_rule guard;
@@ -44,7 +54,13 @@ struct submission_settings {
     unsigned content_rate_min; /* bytes a second; 0: any */
     bool is_strict;            /* syntax of MAIL and RCPT */
     struct login_settings login;
+    /* Names of fields, no two the same, none that mail needs, at most SUBMISSION_LABEL_NAME_MAX
+     * bytes; NULL: the default. submission_create() looks at them, and nobody after it. */
+    const char *labels[SUBMISSION_LABEL_COUNT];
 };
+
+/* The default's name. */
+const char *submission_label_name(enum submission_label label);
 
 /* One a listener of this service; lives as long as sessions use it. `trust` and `plaintext` are
  * looked at when a client connects and may be replaced in between. */

@@ -48,7 +48,10 @@ static void read_back(struct bytes encoded)
 
 static void show(struct bytes text)
 {
-    struct event event = {.kind = EVENT_BOUNCED, .tags = text, .reply_text = text};
+    struct event event = {.kind = EVENT_BOUNCED,
+                          .tags = text,
+                          .metadata = text,
+                          .reply_text = text};
     struct buf json;
 
     render(&event, &json);

@@ -33,7 +33,7 @@ def keys(properties, prefix=""):
 def _event_keys(event, prefix=""):
     for name, value in event.items():
         yield prefix + name
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name != "metadata":  # whose keys are the submitter's
             yield from _event_keys(value, f"{prefix}{name}.")
 
 

@@ -24,6 +24,7 @@ static inline struct event event_sample(void)
         .tenant = BYTES("acme"),
         .campaign = BYTES("autumn"),
         .tags = BYTES("[\"welcome\",\"de\"]"),
+        .metadata = BYTES("{\"order\":17}"),
         .size = 4096,
         .attempt = 1,
         .times = {9, 12, 31, -1, 44, 120},

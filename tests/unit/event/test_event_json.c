@@ -80,6 +80,7 @@ static const char *const keys[] = {
     "size",
     "campaign",
     "tags",
+    "metadata",
     "envid",
     "orcpt",
     "client",
@@ -149,6 +150,7 @@ TEST(event_json_has_every_key_of_a_delivered_event)
     expect_text(object, "sender", "bounces+17@mail.sender.example");
     expect_number(object, "size", 4096);
     assert_int_equal(json_array_size(at(object, "tags")), 2);
+    assert_int_equal(json_integer_value(json_object_get(at(object, "metadata"), "order")), 17);
     expect_null(object, "client.ip");
     expect_number(object, "attempt.number", 1);
     expect_text(object, "attempt.time", "2026-11-24T03:09:59.010Z");
@@ -178,6 +180,7 @@ TEST(event_json_has_every_key_of_an_empty_event)
     expect_null(object, "sender");
     expect_null(object, "time");
     expect_null(object, "tags");
+    expect_null(object, "metadata");
     expect_null(object, "reply.from");
     expect_null(object, "reply.code");
     json_decref(object);
