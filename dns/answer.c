@@ -52,6 +52,7 @@ const struct dns_answer *dns_answer_from_packet(const struct dns_packet *packet,
     struct dns_answer answer = {
         .status = packet->status,
         .why = packet->why,
+        .is_secure = packet->is_authentic,
         .canonical = dns_name_bytes(&packet->owner),
         .expires_ms = expires_ms,
         .record_count = packet->record_count,

@@ -11,6 +11,7 @@
 
 /* `from` is on somebody's stack or another answer; everything it points to is copied. */
 must_use const struct dns_answer *dns_answer_copy(const struct dns_answer *from);
+/* is_authentic is taken for is_secure: belief.c has judged it. */
 must_use const struct dns_answer *dns_answer_from_packet(const struct dns_packet *packet,
                                                          int64_t expires_ms);
 /* Without records: DNS_FAILED, DNS_BAD_NAME. `why` is a static string. */

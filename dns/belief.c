@@ -106,6 +106,7 @@ static void follow_chain(struct question *question, const struct dns_packet *pac
     question->is_voting = false;
     question->chain_len += packet->chain_len;
     question->chain_ttl_s = packet->ttl_s;
+    question->is_insecure |= !packet->is_authentic;
     question->asked = packet->owner;
 }
 
@@ -120,6 +121,7 @@ const struct dns_answer *belief_of_packet(struct question *question, struct byte
     dns_packet_parse(&packet, bytes, dns_name_bytes(&question->asked), question->type,
                      DNS_CNAME_CHAIN_MAX - question->chain_len, &resolver->arena);
     packet.ttl_s = MIN(packet.ttl_s, question->chain_ttl_s);
+    packet.is_authentic &= resolver->settings.is_trusted && !question->is_insecure;
     if (question->is_mixed && !dns_packet_repeats(bytes, dns_name_bytes(&sent)))
         suspicion = suspect_case(question, &packet);
     if (suspicion == REFUSE)

@@ -9,9 +9,11 @@
 #include <sys/time.h>
 
 #include "base/log.h"
+#include "dns/packet.h"
 
 enum {
     CLASS_IN = 1,
+    HEADER_AD = 0x20, /* in the fourth octet of a packet: RFC 4035 section 3.2.3 */
     /* Fits every path without fragments (DNS flag day 2020); larger answers come over TCP. */
     EDNS_SIZE = 1232,
     TIMEOUT_MS = 2000,
@@ -43,6 +45,7 @@ struct channel {
     int64_t opened_ms;
     bool is_closing;
     int more_flags; /* of c-ares */
+    bool has_no_edns; /* a server does not know it */
 };
 
 struct exchange {
@@ -300,6 +303,21 @@ void channel_close(struct channel **channel)
     free(c);
 }
 
+/* c-ares asks once more without EDNS where a server does not know it, which its flags tell from
+ * then on. A query with EDNS would fail. */
+static bool has_given_up_edns(const struct channel *channel)
+{
+    struct ares_options options = {0};
+    int mask = 0;
+
+    if (ares_save_options(channel->ares, &options, &mask) != ARES_SUCCESS)
+        return false;
+    bool has_edns = (options.flags & ARES_FLAG_EDNS) != 0;
+
+    ares_destroy_options(&options);
+    return !has_edns;
+}
+
 static void exchange_done(void *arg, int status, int timeouts, unsigned char *packet, int len)
 {
     struct exchange *exchange = arg;
@@ -307,10 +325,28 @@ static void exchange_done(void *arg, int status, int timeouts, unsigned char *pa
     void *context = exchange->context;
 
     free(exchange);
+    struct bytes bytes = bytes_range(packet, packet == NULL || len < 0 ? 0 : (size_t)len);
+
     check(channel->in_flight > 0);
     channel->in_flight--;
-    channel->answered(context, status, timeouts,
-                      bytes_range(packet, packet == NULL || len < 0 ? 0 : (size_t)len));
+    if (bytes.len > 0 && !channel->has_no_edns && !dns_packet_has_opt(bytes))
+        channel->has_no_edns = has_given_up_edns(channel);
+    channel->answered(context, status, timeouts, bytes);
+}
+
+/* As ares_query() makes it, and with the AD bit, which c-ares does not know of. */
+static int make_query(const struct channel *channel, const char *name, enum dns_type type,
+                      unsigned char **query_out, int *len_out)
+{
+    uint16_t id;
+
+    arc4random_buf(&id, sizeof(id));
+    int status = ares_create_query(name, CLASS_IN, (int)type, id, 1, query_out, len_out,
+                                   channel->has_no_edns ? 0 : EDNS_SIZE);
+
+    if (status == ARES_SUCCESS)
+        (*query_out)[3] |= HEADER_AD;
+    return status;
 }
 
 void channel_ask(struct channel *channel, const struct dns_name *name, enum dns_type type,
@@ -318,13 +354,21 @@ void channel_ask(struct channel *channel, const struct dns_name *name, enum dns_
 {
     char escaped[DNS_NAME_ESCAPED_MAX + 1];
     struct exchange *exchange = malloc(sizeof(*exchange));
+    unsigned char *query = NULL;
+    int query_len = 0;
 
     check(exchange != NULL);
     check(!channel->is_closing);
     *exchange = (struct exchange){channel, context};
     channel->in_flight++;
     dns_name_escape(name, escaped);
-    ares_query(channel->ares, escaped, CLASS_IN, (int)type, exchange_done, exchange);
+    int status = make_query(channel, escaped, type, &query, &query_len);
+    if (status == ARES_SUCCESS)
+        ares_send(channel->ares, query, query_len, exchange_done, exchange);
+    else
+        exchange_done(exchange, status, 0, NULL, 0);
+    if (query != NULL)
+        ares_free_string(query);
     channel_rearm_timeout(channel);
 }
 

@@ -204,6 +204,8 @@ static void mx_answered(struct dns_query *query, const struct dns_answer *answer
     struct bytes domain = lookup->domain;
 
     lookup->mx_answer = dns_answer_keep(answer);
+    lookup->set.is_secure = answer->is_secure;
+    lookup->set.canonical = answer->canonical; /* mx_answer keeps it */
     mx_count_answer(lookup, answer);
     switch (answer->status) {
     case DNS_OK:

@@ -39,6 +39,8 @@ enum {
 struct mx_host {
     uint16_t preference;
     struct bytes name;
+    struct bytes canonical; /* where CNAMEs lead it; empty: it was not looked up */
+    bool is_secure;         /* its addresses and those CNAMEs, by DNSSEC (dns_answer.is_secure) */
     size_t address_count;
     struct address addresses[MX_ADDRESSES_MAX]; /* port set; IPv6 and IPv4 alternate, IPv6 first,
                                                    each shuffled */
@@ -49,6 +51,8 @@ struct mx_set {
     enum mx_status status;
     bool is_implicit;
     bool is_stale;    /* some answer was past its TTL because the servers fail */
+    bool is_secure;   /* the MX records, or that there are none, by DNSSEC */
+    struct bytes canonical; /* where CNAMEs lead the domain; empty: no MX was asked for */
     const char *note; /* one sentence for the event and `queue explain`, never NULL */
     size_t host_count;
     struct mx_host *hosts; /* in the order to try */

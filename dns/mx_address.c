@@ -130,12 +130,40 @@ static size_t take_family(struct candidate *candidate, size_t family,
     return count;
 }
 
+/* Those that have addresses, all of them: what one leads to must be as sure as the other. A name
+ * that is there twice leads to the same place. */
+static bool judge_security(struct candidate *candidate)
+{
+    bool is_secure = true;
+
+    candidate->canonical = BYTES_NONE;
+    for (size_t family = 0; family < FAMILY_COUNT; family++) {
+        const struct dns_answer *answer = candidate->queries[family].answer;
+
+        if (answer == NULL || answer->status != DNS_OK)
+            continue;
+        is_secure = is_secure && answer->is_secure;
+        if (candidate->canonical.len > 0 &&
+            !bytes_equal(candidate->canonical, answer->canonical))
+            is_secure = false;
+        else if (candidate->canonical.len == 0 &&
+                 !arena_copy(&candidate->lookup->arena, answer->canonical, &candidate->canonical))
+            return false;
+    }
+    candidate->is_secure = is_secure && candidate->canonical.len > 0;
+    return true;
+}
+
 /* Families take turns, IPv6 first, so that one which is broken on the way costs one try. */
 static void collect_addresses(struct candidate *candidate)
 {
     struct address addresses[FAMILY_COUNT][MX_ADDRESSES_MAX];
     size_t counts[FAMILY_COUNT];
 
+    if (!judge_security(candidate)) { /* rather none than one that is taken for less than it is */
+        candidate->lookup->failure = "no memory for the name of a host";
+        return;
+    }
     for (size_t family = 0; family < FAMILY_COUNT; family++) {
         const struct dns_answer *answer = candidate->queries[family].answer;
 
@@ -184,6 +212,8 @@ static void add_host(struct mx_lookup *lookup, const struct candidate *candidate
     *host = (struct mx_host){
         .preference = candidate->preference,
         .name = candidate->name,
+        .canonical = candidate->canonical,
+        .is_secure = candidate->is_secure,
         .address_count = candidate->address_count,
     };
     memcpy(host->addresses, candidate->addresses, sizeof(host->addresses));

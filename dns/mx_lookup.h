@@ -32,6 +32,8 @@ struct candidate {
     struct bytes name;
     struct family_query queries[FAMILY_COUNT];
     bool is_ours;
+    bool is_secure;
+    struct bytes canonical;
     size_t address_count;
     struct address addresses[MX_ADDRESSES_MAX];
 };

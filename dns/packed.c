@@ -1,7 +1,7 @@
 /*
  * packed.c - answers for the cache.
  *
- *   status 1, records 1, cut 2, odd 2, odd records 1, canonical length 1 (SAME: the asked name),
+ *   status (and SECURE) 1, records 1, cut 2, odd 2, odd records 1, canonical length 1 (SAME: the asked name),
  *   canonical, then each record, and each odd one: A 4; AAAA 16; MX preference 2, length 1, name;
  *   CNAME, PTR length 1, name; others length 2, text.
  */
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { HEADER_LEN = 8, SAME = 255 };
+enum { HEADER_LEN = 8, SAME = 255, SECURE = 0x80 };
 _Static_assert(DNS_NAME_MAX < 255, "a name's length is a byte, and one value is left");
 _Static_assert(DNS_RECORDS_MAX <= UINT8_MAX, "their count is a byte");
 
@@ -99,7 +99,7 @@ void dns_pack(const struct dns_answer *answer, struct bytes name, enum dns_type 
     uint8_t *at = out;
 
     check(answer->status != DNS_FAILED && answer->status != DNS_BAD_NAME && !answer->is_stale);
-    put_u8(&at, answer->status);
+    put_u8(&at, (unsigned)answer->status | (answer->is_secure ? SECURE : 0u));
     put_u8(&at, answer->record_count);
     put_u16(&at, MIN(answer->cut_count, (size_t)UINT16_MAX));
     put_u16(&at, MIN(answer->odd_count, (size_t)UINT16_MAX));
@@ -157,7 +157,7 @@ static void take_record(struct bytes *rest, struct dns_record *record, enum dns_
 
 enum dns_status dns_packed_status(struct bytes packed)
 {
-    return take_u8(&packed);
+    return take_u8(&packed) & ~(unsigned)SECURE;
 }
 
 const struct dns_answer *dns_unpack(struct bytes packed, struct bytes name, enum dns_type type,
@@ -167,7 +167,8 @@ const struct dns_answer *dns_unpack(struct bytes packed, struct bytes name, enum
     struct bytes rest = packed;
     struct dns_answer answer = {.records = records, .expires_ms = expires_ms};
 
-    answer.status = take_u8(&rest);
+    answer.status = dns_packed_status(rest);
+    answer.is_secure = (take_u8(&rest) & SECURE) != 0;
     answer.record_count = take_u8(&rest);
     answer.cut_count = take_u16(&rest);
     answer.odd_count = take_u16(&rest);

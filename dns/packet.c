@@ -76,6 +76,7 @@ static bool read_header(struct reader *reader)
         return refuse(reader, "not an answer");
     reader->rcode = p[3] & 0x0f;
     reader->is_authoritative = p[2] & 0x04;
+    reader->out->is_authentic = p[3] & 0x20; /* RFC 4035 section 3.2.3 */
     if (reader->rcode != RCODE_NOERROR && reader->rcode != RCODE_NXDOMAIN)
         return refuse(reader, rcode_text(reader->rcode));
     if (p[2] & 0x02) /* c-ares asked again over TCP; what is still cut is no answer */
@@ -421,6 +422,32 @@ static bool read_packet(struct reader *reader, struct bytes name, unsigned chain
     reader->out->has_ttl = true;
     reader->out->status = DNS_OK;
     return true;
+}
+
+bool dns_packet_has_opt(struct bytes packet)
+{
+    size_t position = HEADER_LEN;
+    size_t count = 0;
+    struct dns_name name;
+    struct frame frame;
+
+    if (packet.len < HEADER_LEN)
+        return false;
+    for (size_t i = get_u16(packet.ptr + 4); i > 0; i--) { /* bounded: each takes bytes off */
+        if (dns_name_take(packet, &position, &name) == DNS_NAME_BROKEN ||
+            packet.len - position < 4)
+            return false;
+        position += 4;
+    }
+    for (size_t section = 0; section < 3; section++)
+        count += get_u16(packet.ptr + 6 + 2 * section);
+    for (; count > 0; count--) {
+        if (!take_frame(packet, &position, &frame))
+            return false;
+        if (frame.type == TYPE_OPT)
+            return true;
+    }
+    return false;
 }
 
 bool dns_packet_repeats(struct bytes packet, struct bytes name)

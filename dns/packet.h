@@ -20,6 +20,7 @@ struct dns_packet {
     unsigned chain_len;    /* CNAMEs followed */
     bool is_unfinished;    /* DNS_NO_DATA, but only because the packet says nothing of `owner`:
                                 ask for that */
+    bool is_authentic;     /* the AD bit: who answers has validated all of it, as he says */
     bool has_ttl;          /* false: a negative answer without SOA, not to be cached for long */
     uint32_t ttl_s;        /* the least along the chain; negative: RFC 2308 section 5 */
     size_t record_count;
@@ -35,6 +36,9 @@ enum {
     DNS_PACKET_SCAN_MAX = 1024,
     DNS_PACKET_ARENA_MAX = 512 * 1024, /* what the arena must hold */
 };
+
+/* It has an OPT record (RFC 6891): who answers knows EDNS. */
+bool dns_packet_has_opt(struct bytes packet);
 
 /* The question of the packet holds `name` byte by byte: case counts, and there is no compression.
  * Whether the answer is good is dns_packet_parse()'s to say, without case. */

@@ -23,6 +23,10 @@
  * servers fail (negative ones are not: mail bounces on them). Bounded by cache_size (the oldest go
  * first).
  *
+ * Each query has the AD bit set, which asks a server that validates to say so (RFC 6840 section
+ * 5.7); the bit of an answer counts where the servers are trusted. What does not validate comes as
+ * SERVFAIL and is a failure like any other.
+ *
  * Only DNS is asked: no hosts file, no search list. Names are taken in any case and with or without
  * the trailing dot; A-labels only.
  *
@@ -48,6 +52,8 @@ struct dns_settings {
     unsigned stale_s;            /* 0: 3600 */
     uint64_t cache_size;         /* bytes; 0: 4 MiB */
     unsigned in_flight_max;      /* queries; more wait in line; 0: 1024 */
+    bool is_trusted;             /* the servers validate, and nobody changes what they say on its way:
+                                  their AD bit counts */
 };
 
 enum dns_status {
@@ -84,6 +90,8 @@ struct dns_answer {
     enum dns_status status;
     const char *why;        /* DNS_FAILED: "SERVFAIL", "timeout", "malformed answer" ... */
     bool is_stale;          /* past its TTL, servers are failing */
+    bool is_secure;         /* validated by DNSSEC, each CNAME on the way too, or that there is nothing:
+                             so a trusted server says (dns_settings.is_trusted) */
     struct bytes canonical; /* owner name after CNAMEs */
     int64_t expires_ms;     /* monotonic */
     size_t record_count;    /* may be 0 with DNS_OK: see odd_count */

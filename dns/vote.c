@@ -27,6 +27,7 @@ static uint64_t digest_of(const struct siphash_key *key, const struct dns_packet
         siphash(key, dns_name_bytes(&packet->owner)),
         packet->status,
         packet->is_unfinished,
+        packet->is_authentic,
         packet->record_count,
         packet->cut_count,
         packet->odd_count,

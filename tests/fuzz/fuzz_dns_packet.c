@@ -91,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
     arena_init(&arena, DNS_PACKET_ARENA_MAX);
     dns_packet_parse(&packet, bytes, dns_name_bytes(&name), type, chain_max, &arena);
     check_packet(&packet, type, chain_max);
+    (void)dns_packet_has_opt(bytes);
     struct dns_name mixed = name;
 
     dns_name_mix_case(&mixed, len > 0 ? input[len - 1] : 0);

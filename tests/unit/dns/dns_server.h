@@ -34,7 +34,7 @@ enum behaviour {
     SAYS_ANOTHER_EACH_TIME, /* address, in lower case */
 };
 
-enum { SERVER_RECORDS_MAX = 1024, SERVER_RULES_MAX = 32, SERVER_NAME_MAX = 256, TCP_MAX = 16 };
+enum { SERVER_RECORDS_MAX = 1024, SERVER_RULES_MAX = 32, SERVER_SIGNED_MAX = 16, SERVER_NAME_MAX = 256, TCP_MAX = 16 };
 
 struct server_record {
     char owner[SERVER_NAME_MAX];
@@ -59,6 +59,9 @@ struct dns_server {
     struct server_record records[SERVER_RECORDS_MAX];
     size_t rule_count;
     struct server_rule rules[SERVER_RULES_MAX];
+    size_t signed_count;
+    char signed_names[SERVER_SIGNED_MAX][SERVER_NAME_MAX];
+    unsigned ad_queries; /* that ask to be told what is authentic */
     unsigned queries;
     unsigned tcp_queries;
     unsigned edns_queries;
@@ -126,7 +129,7 @@ static inline unsigned server_type(const char *name)
     static const struct {
         const char *name;
         unsigned type;
-    } types[] = {{"A", 1}, {"CNAME", 5}, {"PTR", 12}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28}};
+    } types[] = {{"TLSA", 52}, {"A", 1}, {"CNAME", 5}, {"PTR", 12}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28}};
 
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strcmp(types[i].name, name) == 0)
@@ -153,6 +156,21 @@ static inline void server_add(struct dns_server *server, const char *line)
     snprintf(record->value, sizeof(record->value), "%s", line + used);
     if (strcmp(record->value, ".") == 0)
         record->value[0] = '\0';
+}
+
+/* Answers to questions for it are authentic, as a validating server says that is asked with AD. */
+static inline void server_sign(struct dns_server *server, const char *name)
+{
+    check(server->signed_count < SERVER_SIGNED_MAX);
+    snprintf(server->signed_names[server->signed_count++], SERVER_NAME_MAX, "%s", name);
+}
+
+static inline bool server_is_signed(const struct dns_server *server, const char *name)
+{
+    for (size_t i = 0; i < server->signed_count; i++)
+        if (strcmp(server->signed_names[i], name) == 0)
+            return true;
+    return false;
 }
 
 /* The last word on a name counts. */
@@ -197,6 +215,16 @@ static inline void server_write_record(struct wire *wire, const struct server_re
         break;
     case 15:
         wire_mx(wire, record->owner, record->ttl_s, record->preference, record->value);
+        break;
+    case 52: /* in hexadecimal */
+        start = wire_begin_record(wire, WIRE_ANSWERS, record->owner, 52, record->ttl_s);
+        for (const char *c = record->value; c[0] != '\0' && c[1] != '\0'; c += 2) {
+            unsigned byte = 0;
+
+            check(sscanf(c, "%2x", &byte) == 1);
+            wire_u8(wire, byte);
+        }
+        wire_end_record(wire, start);
         break;
     case 16:
         start = wire_begin_record(wire, WIRE_ANSWERS, record->owner, 16, record->ttl_s);
@@ -299,6 +327,7 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
     snprintf(server->last_name, sizeof(server->last_name), "%s", name);
     server->queries++;
     server->tcp_queries += is_tcp;
+    server->ad_queries += (server->query.bytes[3] & 0x20) != 0;
     server->edns_queries += wire_get_u16(&server->query, WIRE_ADDITIONAL) > 0;
     switch (behaviour) {
     case IS_SILENT:
@@ -362,6 +391,8 @@ static inline bool server_answer(struct dns_server *server, bool is_tcp)
     }
     wire_begin(&server->reply, id, WIRE_ANSWER, sent, type);
     server_write_truth(server, name, type, behaviour);
+    if (server_is_signed(server, name) && (server->query.bytes[3] & 0x20) != 0)
+        server->reply.bytes[3] |= 0x20;
     /* As real servers do: what does not fit is asked again over TCP. */
     if (!is_tcp && server->reply.len > 1232) {
         wire_begin(&server->reply, id, WIRE_ANSWER | 0x200, sent, type);

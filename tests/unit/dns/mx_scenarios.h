@@ -16,6 +16,7 @@ static char site[512];
 static unsigned told_count;
 static bool told_implicit;
 static bool told_stale;
+static char told_secure[1024];
 static int64_t told_expires_ms;
 
 static void tell_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -28,6 +29,17 @@ static void tell_format(const char *format, ...)
     va_start(args, format);
     vsnprintf(told + len, sizeof(told) - len, format, args);
     va_end(args);
+}
+
+static void tell_security(const struct mx_set *set)
+{
+    size_t len = (size_t)snprintf(told_secure, sizeof(told_secure), "%c %.*s:",
+                                  set->is_secure ? '+' : '-', BYTES_ARG(set->canonical));
+
+    for (size_t i = 0; i < MIN(set->host_count, (size_t)4); i++)
+        len += (size_t)snprintf(told_secure + len, sizeof(told_secure) - len, " %.*s%c%.*s",
+                                BYTES_ARG(set->hosts[i].name), set->hosts[i].is_secure ? '+' : '-',
+                                BYTES_ARG(set->hosts[i].canonical));
 }
 
 static void lookup_done(void *context, const struct mx_set *set)
@@ -58,13 +70,15 @@ static void lookup_done(void *context, const struct mx_set *set)
     snprintf(site, sizeof(site), "%.*s", BYTES_ARG(set->site));
     told_implicit = set->is_implicit;
     told_stale = set->is_stale;
+    tell_security(set);
     told_expires_ms = set->expires_ms;
     told_count++;
 }
 
-static void mx_open(void)
+static void mx_start(bool is_trusted)
 {
-    fixture_open(&f);
+    f.settings.is_trusted = is_trusted;
+    fixture_start(&f);
     rules = (struct mx_rules){.our_name = BYTES("mta.example.net"),
                               .use_ipv4 = true,
                               .use_ipv6 = true,
@@ -74,6 +88,12 @@ static void mx_open(void)
     /* The documentation networks, so that examples look like examples. */
     assert_true(network_parse(BYTES("192.0.2.0/24"), &allowed[rules.allow_private_count++]));
     assert_true(network_parse(BYTES("2001:db8::/32"), &allowed[rules.allow_private_count++]));
+}
+
+static void mx_open(void)
+{
+    fixture_open_server(&f);
+    mx_start(false);
 }
 
 static const char *wait_for(struct mx_lookup *lookup)
@@ -231,6 +251,60 @@ TEST(cnames_of_domain_and_host_are_followed)
     server_add(&f.server, "mail.example 300 CNAME host.example");
     server_add(&f.server, "host.example 300 A 192.0.2.1");
     assert_string_equal(look_up("alias.example"), "ok 10 mail.example=192.0.2.1:25");
+    fixture_close(&f);
+}
+
+TEST(set_and_hosts_tell_what_dnssec_made_sure_of)
+{
+    fixture_open_server(&f);
+    mx_start(true);
+    server_add(&f.server, "example 300 MX 10 good.example");
+    server_add(&f.server, "example 300 MX 20 plain.example");
+    server_add(&f.server, "example 300 MX 30 alias.example");
+    server_add(&f.server, "example 300 MX 40 half.example");
+    server_add(&f.server, "good.example 300 A 192.0.2.1");
+    server_add(&f.server, "plain.example 300 A 192.0.2.2");
+    server_add(&f.server, "alias.example 300 CNAME good.example");
+    server_add(&f.server, "half.example 300 CNAME plain.example");
+    server_behave(&f.server, "half.example", 0, SAYS_BARE_CNAME);
+    server_sign(&f.server, "good.example");
+    server_sign(&f.server, "alias.example");
+    server_sign(&f.server, "half.example");
+    look_up("example");
+    assert_string_equal(told_secure, "- example: good.example+good.example "
+                                        "plain.example-plain.example alias.example+good.example "
+                                        "half.example-plain.example");
+    resolver_flush(f.resolver, BYTES_NONE);
+    server_sign(&f.server, "example");
+    server_sign(&f.server, "plain.example");
+    look_up("example");
+    assert_string_equal(told_secure, "+ example: good.example+good.example "
+                                        "plain.example+plain.example alias.example+good.example "
+                                        "half.example+plain.example");
+    look_up("good.example"); /* no MX, and that is sure */
+    assert_string_equal(told_secure, "+ good.example: good.example+good.example");
+    look_up("[192.0.2.1]");
+    assert_string_equal(told_secure, "- : [192.0.2.1]-");
+    fixture_close(&f);
+}
+
+TEST(host_is_as_secure_as_the_worse_of_its_families)
+{
+    fixture_open_server(&f);
+    mx_start(true);
+    server_add(&f.server, "both.example 300 A 192.0.2.1");
+    server_add(&f.server, "both.example 300 AAAA 2001:db8::1");
+    server_sign(&f.server, "both.example");
+    look_up("both.example");
+    assert_string_equal(told_secure, "+ both.example: both.example+both.example");
+    server_add(&f.server, "one.example 300 MX 10 x.example");
+    server_add(&f.server, "x.example 300 CNAME y.example");
+    server_add(&f.server, "y.example 300 A 192.0.2.1");
+    server_add(&f.server, "y.example 300 AAAA 2001:db8::1");
+    server_sign(&f.server, "one.example");
+    server_sign(&f.server, "x.example");
+    look_up("one.example");
+    assert_string_equal(told_secure, "+ one.example: x.example+y.example");
     fixture_close(&f);
 }
 

@@ -507,6 +507,114 @@ TEST(cname_loop_over_several_answers_ends)
     fixture_close(&f);
 }
 
+static bool is_secure(const char *name, enum dns_type type)
+{
+    const struct dns_answer *answer = fixture_answer(&f, name, type);
+    bool is = answer->is_secure;
+
+    dns_answer_release(&answer);
+    return is;
+}
+
+static void open_trusted(bool is_trusted)
+{
+    fixture_open_server(&f);
+    f.settings.is_trusted = is_trusted;
+    fixture_start(&f);
+    server_add(&f.server, "signed.example 300 A 192.0.2.1");
+    server_add(&f.server, "plain.example 300 A 192.0.2.1");
+    server_sign(&f.server, "signed.example");
+    server_sign(&f.server, "missing.example");
+}
+
+TEST(ad_bit_counts_where_the_server_is_trusted)
+{
+    open_trusted(true);
+    for (int i = 0; i < 2; i++) { /* from the server, then from the cache */
+        assert_true(is_secure("signed.example", DNS_TYPE_A));
+        assert_true(is_secure("signed.example", DNS_TYPE_MX));
+        assert_true(is_secure("missing.example", DNS_TYPE_MX));
+        assert_false(is_secure("plain.example", DNS_TYPE_A));
+        assert_false(is_secure("gone.example", DNS_TYPE_A));
+    }
+    assert_int_equal(f.server.queries, 5);
+    assert_int_equal(f.server.ad_queries, 5);
+    fixture_close(&f);
+    open_trusted(false);
+    for (int i = 0; i < 2; i++) {
+        assert_false(is_secure("signed.example", DNS_TYPE_A));
+        assert_false(is_secure("missing.example", DNS_TYPE_MX));
+    }
+    fixture_close(&f);
+}
+
+TEST(chain_is_as_secure_as_its_weakest_answer)
+{
+    static const struct {
+        const char *name;
+        bool a_signed, b_signed;
+    } rows[] = {
+        {"both.example", true, true},
+        {"first.example", true, false},
+        {"second.example", false, true},
+        {"none.example", false, false},
+    };
+    char line[128], target[64];
+
+    open_trusted(true);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(target, sizeof(target), "to-%s", rows[i].name);
+        snprintf(line, sizeof(line), "%s 300 CNAME %s", rows[i].name, target);
+        server_add(&f.server, line);
+        snprintf(line, sizeof(line), "%s 300 A 192.0.2.1", target);
+        server_add(&f.server, line);
+        server_behave(&f.server, rows[i].name, 0, SAYS_BARE_CNAME);
+        if (rows[i].a_signed)
+            server_sign(&f.server, rows[i].name);
+        if (rows[i].b_signed)
+            server_sign(&f.server, target);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        expect_row(i, is_secure(rows[i].name, DNS_TYPE_A) ==
+                          (rows[i].a_signed && rows[i].b_signed));
+    fixture_close(&f);
+}
+
+TEST(old_data_stay_as_secure_as_they_were)
+{
+    open_trusted(true);
+    server_add(&f.server, "short.example 1 A 192.0.2.1");
+    server_sign(&f.server, "short.example");
+    assert_true(is_secure("short.example", DNS_TYPE_A));
+    server_behave(&f.server, "short.example", 0, SAYS_SERVFAIL);
+    fixture_advance(&f, 1500);
+    const struct dns_answer *answer = fixture_answer(&f, "short.example", DNS_TYPE_A);
+
+    assert_true(answer->is_stale);
+    assert_true(answer->is_secure);
+    dns_answer_release(&answer);
+    fixture_close(&f);
+}
+
+TEST(edns_is_asked_without_only_once_the_server_refused_it)
+{
+    fixture_open(&f); /* none of its answers has an OPT record */
+    server_add(&f.server, "a.example 300 A 192.0.2.1");
+    server_add(&f.server, "b.example 300 A 192.0.2.1");
+    assert_int_equal(fixture_status(&f, "a.example", DNS_TYPE_A), DNS_OK);
+    assert_int_equal(fixture_status(&f, "b.example", DNS_TYPE_A), DNS_OK);
+    assert_int_equal(f.server.edns_queries, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        char name[32];
+
+        snprintf(name, sizeof(name), "old%u.example", i);
+        server_behave(&f.server, name, 0, SAYS_FORMERR);
+        assert_int_equal(fixture_status(&f, name, DNS_TYPE_A), DNS_NXDOMAIN);
+    }
+    assert_int_equal(f.server.edns_queries, 3);
+    fixture_close(&f);
+}
+
 TEST(edns_is_back_with_the_next_channel)
 {
 #ifdef DNS_FIXTURE_FAKE

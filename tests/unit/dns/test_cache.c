@@ -280,6 +280,7 @@ static void assert_same_record(const struct dns_record *r, const struct dns_reco
 static void assert_same(const struct dns_answer *a, const struct dns_answer *b)
 {
     assert_int_equal(a->status, b->status);
+    assert_int_equal(a->is_secure, b->is_secure);
     assert_int_equal(a->expires_ms, b->expires_ms);
     assert_int_equal(a->cut_count, b->cut_count);
     assert_int_equal(a->odd_count, b->odd_count);
@@ -320,6 +321,7 @@ static void assert_records_kept(enum dns_type type, struct dns_record record, si
             .references = 1,
             .status = DNS_OK,
             .canonical = canonicals[i],
+            .is_secure = i != 1,
             .expires_ms = 5000,
             .record_count = count,
             .records = records,

@@ -494,3 +494,37 @@ TEST(parse_refuses_records_of_another_class)
     wire_set_u16(&wire, before + 14 + 2, 3); /* CHAOS */
     expect_failed("mail.example", DNS_TYPE_A, "answer to another question");
 }
+
+TEST(parse_reads_whether_the_answer_is_authentic)
+{
+    static const unsigned rcodes[] = {0, 3};
+
+    for (size_t i = 0; i < ARRAY_LEN(rcodes); i++) {
+        for (unsigned bits = 0; bits < 256; bits++) { /* AD, and each bit beside it */
+            wire_begin(&wire, 1, WIRE_ANSWER | rcodes[i], "mail.example", DNS_TYPE_A);
+            wire_soa(&wire, "example", 100, 300);
+            wire.bytes[3] = (uint8_t)((bits & 0xf0) | rcodes[i]);
+            parse("mail.example", DNS_TYPE_A);
+            expect_row(bits, packet.is_authentic == ((bits & 0x20) != 0));
+        }
+    }
+}
+
+TEST(has_opt_finds_it_among_others)
+{
+    size_t start;
+
+    wire_begin(&wire, 1, WIRE_ANSWER, "mail.example", DNS_TYPE_A);
+    wire_a(&wire, "mail.example", 300, "192.0.2.1");
+    assert_false(dns_packet_has_opt(bytes_range(wire.bytes, wire.len)));
+    start = wire_begin_record(&wire, WIRE_ADDITIONAL, "", 41, 0);
+    wire_end_record(&wire, start);
+    size_t len = wire.len;
+
+    assert_true(dns_packet_has_opt(bytes_range(wire.bytes, len)));
+    while (len-- > 0) /* cut: exactly as large as it says */
+        assert_false(dns_packet_has_opt(bytes_range(wire.bytes, len)));
+    wire_begin(&wire, 1, WIRE_ANSWER, "mail.example", DNS_TYPE_A);
+    wire_set_u16(&wire, 4, 65535); /* questions */
+    assert_false(dns_packet_has_opt(bytes_range(wire.bytes, wire.len)));
+}
