@@ -44,7 +44,7 @@ struct channel {
     size_t server_count;
     int64_t opened_ms;
     bool is_closing;
-    int more_flags; /* of c-ares */
+    int more_flags;   /* of c-ares */
     bool has_no_edns; /* a server does not know it */
 };
 

@@ -50,10 +50,10 @@ struct mx_host {
 struct mx_set {
     enum mx_status status;
     bool is_implicit;
-    bool is_stale;    /* some answer was past its TTL because the servers fail */
-    bool is_secure;   /* the MX records, or that there are none, by DNSSEC */
+    bool is_stale;          /* some answer was past its TTL because the servers fail */
+    bool is_secure;         /* the MX records, or that there are none, by DNSSEC */
     struct bytes canonical; /* where CNAMEs lead the domain; empty: no MX was asked for */
-    const char *note; /* one sentence for the event and `queue explain`, never NULL */
+    const char *note;       /* one sentence for the event and `queue explain`, never NULL */
     size_t host_count;
     struct mx_host *hosts; /* in the order to try */
     struct bytes site;     /* name of the MX set: same hosts in the same ranks, same site

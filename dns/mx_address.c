@@ -143,8 +143,7 @@ static bool judge_security(struct candidate *candidate)
         if (answer == NULL || answer->status != DNS_OK)
             continue;
         is_secure = is_secure && answer->is_secure;
-        if (candidate->canonical.len > 0 &&
-            !bytes_equal(candidate->canonical, answer->canonical))
+        if (candidate->canonical.len > 0 && !bytes_equal(candidate->canonical, answer->canonical))
             is_secure = false;
         else if (candidate->canonical.len == 0 &&
                  !arena_copy(&candidate->lookup->arena, answer->canonical, &candidate->canonical))

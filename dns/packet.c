@@ -434,8 +434,7 @@ bool dns_packet_has_opt(struct bytes packet)
     if (packet.len < HEADER_LEN)
         return false;
     for (size_t i = get_u16(packet.ptr + 4); i > 0; i--) { /* bounded: each takes bytes off */
-        if (dns_name_take(packet, &position, &name) == DNS_NAME_BROKEN ||
-            packet.len - position < 4)
+        if (dns_name_take(packet, &position, &name) == DNS_NAME_BROKEN || packet.len - position < 4)
             return false;
         position += 4;
     }

@@ -49,7 +49,7 @@ struct question {
     struct dns_vote vote; /* of such answers */
     unsigned chain_len;
     uint32_t chain_ttl_s;
-    bool is_insecure; /* some of the chain so far is */
+    bool is_insecure;                /* some of the chain so far is */
     const struct dns_answer *answer; /* NULL while ANSWERED: ask for `asked` */
     uint8_t key[QUESTION_KEY_MAX];
     size_t key_len;

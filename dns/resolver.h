@@ -52,7 +52,7 @@ struct dns_settings {
     unsigned stale_s;            /* 0: 3600 */
     uint64_t cache_size;         /* bytes; 0: 4 MiB */
     unsigned in_flight_max;      /* queries; more wait in line; 0: 1024 */
-    bool is_trusted;             /* the servers validate, and nobody changes what they say on its way:
+    bool is_trusted; /* the servers validate, and nobody changes what they say on its way:
                                   their AD bit counts */
 };
 
@@ -88,9 +88,9 @@ struct dns_record {
 struct dns_answer {
     unsigned references;
     enum dns_status status;
-    const char *why;        /* DNS_FAILED: "SERVFAIL", "timeout", "malformed answer" ... */
-    bool is_stale;          /* past its TTL, servers are failing */
-    bool is_secure;         /* validated by DNSSEC, each CNAME on the way too, or that there is nothing:
+    const char *why; /* DNS_FAILED: "SERVFAIL", "timeout", "malformed answer" ... */
+    bool is_stale;   /* past its TTL, servers are failing */
+    bool is_secure;  /* validated by DNSSEC, each CNAME on the way too, or that there is nothing:
                              so a trusted server says (dns_settings.is_trusted) */
     struct bytes canonical; /* owner name after CNAMEs */
     int64_t expires_ms;     /* monotonic */

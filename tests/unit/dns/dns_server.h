@@ -34,7 +34,13 @@ enum behaviour {
     SAYS_ANOTHER_EACH_TIME, /* address, in lower case */
 };
 
-enum { SERVER_RECORDS_MAX = 1024, SERVER_RULES_MAX = 32, SERVER_SIGNED_MAX = 16, SERVER_NAME_MAX = 256, TCP_MAX = 16 };
+enum {
+    SERVER_RECORDS_MAX = 1024,
+    SERVER_RULES_MAX = 32,
+    SERVER_SIGNED_MAX = 16,
+    SERVER_NAME_MAX = 256,
+    TCP_MAX = 16
+};
 
 struct server_record {
     char owner[SERVER_NAME_MAX];
@@ -129,7 +135,8 @@ static inline unsigned server_type(const char *name)
     static const struct {
         const char *name;
         unsigned type;
-    } types[] = {{"TLSA", 52}, {"A", 1}, {"CNAME", 5}, {"PTR", 12}, {"MX", 15}, {"TXT", 16}, {"AAAA", 28}};
+    } types[] = {{"TLSA", 52}, {"A", 1},    {"CNAME", 5}, {"PTR", 12},
+                 {"MX", 15},   {"TXT", 16}, {"AAAA", 28}};
 
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (strcmp(types[i].name, name) == 0)

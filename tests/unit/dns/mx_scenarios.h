@@ -33,8 +33,9 @@ static void tell_format(const char *format, ...)
 
 static void tell_security(const struct mx_set *set)
 {
-    size_t len = (size_t)snprintf(told_secure, sizeof(told_secure), "%c %.*s:",
-                                  set->is_secure ? '+' : '-', BYTES_ARG(set->canonical));
+    size_t len =
+        (size_t)snprintf(told_secure, sizeof(told_secure), "%c %.*s:", set->is_secure ? '+' : '-',
+                         BYTES_ARG(set->canonical));
 
     for (size_t i = 0; i < MIN(set->host_count, (size_t)4); i++)
         len += (size_t)snprintf(told_secure + len, sizeof(told_secure) - len, " %.*s%c%.*s",
@@ -272,15 +273,15 @@ TEST(set_and_hosts_tell_what_dnssec_made_sure_of)
     server_sign(&f.server, "half.example");
     look_up("example");
     assert_string_equal(told_secure, "- example: good.example+good.example "
-                                        "plain.example-plain.example alias.example+good.example "
-                                        "half.example-plain.example");
+                                     "plain.example-plain.example alias.example+good.example "
+                                     "half.example-plain.example");
     resolver_flush(f.resolver, BYTES_NONE);
     server_sign(&f.server, "example");
     server_sign(&f.server, "plain.example");
     look_up("example");
     assert_string_equal(told_secure, "+ example: good.example+good.example "
-                                        "plain.example+plain.example alias.example+good.example "
-                                        "half.example+plain.example");
+                                     "plain.example+plain.example alias.example+good.example "
+                                     "half.example+plain.example");
     look_up("good.example"); /* no MX, and that is sure */
     assert_string_equal(told_secure, "+ good.example: good.example+good.example");
     look_up("[192.0.2.1]");

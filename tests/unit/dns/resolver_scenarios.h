@@ -575,8 +575,8 @@ TEST(chain_is_as_secure_as_its_weakest_answer)
             server_sign(&f.server, target);
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        expect_row(i, is_secure(rows[i].name, DNS_TYPE_A) ==
-                          (rows[i].a_signed && rows[i].b_signed));
+        expect_row(i,
+                   is_secure(rows[i].name, DNS_TYPE_A) == (rows[i].a_signed && rows[i].b_signed));
     fixture_close(&f);
 }
 
