@@ -1,9 +1,9 @@
 /*
  * packed.c - answers for the cache.
  *
- *   status (and SECURE) 1, records 1, cut 2, odd 2, odd records 1, canonical length 1 (SAME: the asked name),
- *   canonical, then each record, and each odd one: A 4; AAAA 16; MX preference 2, length 1, name;
- *   CNAME, PTR length 1, name; others length 2, text.
+ *   status (and SECURE) 1, records 1, cut 2, odd 2, odd records 1, canonical length 1 (SAME: the
+ *   asked name), canonical, then each record, and each odd one: A 4; AAAA 16; MX preference 2,
+ *   length 1, name; CNAME, PTR length 1, name; others length 2, text.
  */
 #include "dns/packed.h"
 
