@@ -48,8 +48,9 @@ struct smtp_clients {
 /* Whether the 2xx of a site's hosts say by their enhanced codes which step they answer: 2.1.X to
  * MAIL and RCPT, another to the content. Then one reply too many is noticed before it is taken for
  * the word on a message that went along with its envelope (client_replies.c). Once they did not
- * they are not trusted again. The lesson of the site's carriers. */
-enum client_codes { CODES_UNSEEN, CODES_TELL, CODES_DO_NOT_TELL };
+ * they are not trusted again; and where there was one too many, a connection carries one message,
+ * whose word is the first that answers an end of data. The lesson of the site's carriers. */
+enum client_codes { CODES_UNSEEN, CODES_TELL, CODES_DO_NOT_TELL, CODES_SAY_TOO_MUCH };
 
 struct smtp_client {
     struct conn conn;
@@ -107,6 +108,11 @@ bool client_take_reply(struct smtp_client *client);
 bool client_has_unasked_input(const struct smtp_client *client);
 /* The peer's replies do not belong to our commands any more. As client_fail(). */
 bool client_out_of_step(struct smtp_client *client);
+/* Behind the last reply of a transaction a refusal is here that nobody asked for, and one of an
+ * earlier message may have come in its place: which of them is the word on the content? */
+bool client_is_contradicted(const struct smtp_client *client);
+/* The later lesson; what is worse stays. */
+void client_learn(struct smtp_client *client, enum client_codes lesson);
 
 /* client_commands.c */
 extern const struct client_command_info {

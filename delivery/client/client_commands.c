@@ -385,8 +385,10 @@ static bool on_data_reply(struct smtp_client *c, const struct smtp_reply *reply,
         t->walk = WALK_CONTENT;
         return true;
     }
-    if (reply->code / 100 < 4)
+    if (reply->code / 100 < 4) {
+        client_learn(c, CODES_SAY_TOO_MUCH);
         return fail_code(c, reply);
+    }
     if (t->accepted > 0)
         t->judgement = transaction_keep(t, &judgement);
     c->needs_rset = t->mail_accepted;
@@ -405,16 +407,19 @@ static bool on_end_reply(struct smtp_client *c, const struct smtp_reply *reply)
         t->judgement = transaction_keep(t, &judgement);
     if (t->accepted == 0 || judgement.kind != JUDGEMENT_DELIVERED)
         return true;
-    if (!t->codes_tell || !is_of_content(reply))
-        carrier_learn(&c->carrier, CODES_DO_NOT_TELL);
-    else if (carrier_lesson(&c->carrier) == CODES_UNSEEN)
-        carrier_learn(&c->carrier, CODES_TELL);
+    client_learn(c, t->codes_tell && is_of_content(reply) ? CODES_TELL : CODES_DO_NOT_TELL);
     return true;
 }
 
 static bool on_dot_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
 {
+    const struct transaction *t = c->transaction;
+
     (void)none;
+    /* A second reply to a RCPT, from hosts that never answered a content so. */
+    if (is_of_address(reply) && t->codes_tell && t->accepted > 0 &&
+        carrier_lesson(&c->carrier) == CODES_TELL)
+        return client_out_of_step(c);
     return on_end_reply(c, reply);
 }
 

@@ -61,6 +61,8 @@ static bool has_done_enough(struct smtp_client *c)
 {
     uint64_t peers_max = c->extensions.mail_max; /* RFC 9422 */
 
+    if (c->messages_done > 0 && carrier_lesson(&c->carrier) == CODES_SAY_TOO_MUCH)
+        return true;
     return c->is_worn || carrier_is_finished(&c->carrier, c->messages_done, peers_max);
 }
 

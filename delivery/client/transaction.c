@@ -374,6 +374,11 @@ static bool finish(struct transaction *t)
 
     if (!pipeline_is_empty(&c->pipeline))
         return false;
+    if (t->judgement != NULL && t->judgement->kind == JUDGEMENT_DELIVERED &&
+        client_is_contradicted(c)) {
+        t->judgement = NULL;
+        return client_out_of_step(c);
+    }
     if (t->is_put_back)
         requeue(t);
     else

@@ -87,6 +87,8 @@ struct conn {
     uint32_t input_max;
     uint32_t output_max;
     uint64_t written; /* bytes of all output so far, sent or not */
+    uint64_t taken;   /* bytes that the kernel took, as they go over the wire */
+    uint64_t own_end; /* of these, behind the last that the owner wrote */
     struct buf input;
     struct buf filling;       /* output the owner is adding to */
     struct buf sending;       /* output the kernel owns; front = not sent yet */
@@ -115,7 +117,7 @@ struct conn_parcel {
     bool eof;
     bool is_secured_untold; /* CONN_SECURED is owed */
     uint32_t counted;
-    uint64_t written;
+    uint64_t written, taken, own_end;
     struct buf input, filling, sending;
     struct conn_layer *layer;
     struct address peer, local;
@@ -152,6 +154,9 @@ size_t conn_output_room(const struct conn *conn);
 size_t conn_output_len(const struct conn *conn); /* not yet taken by the kernel */
 /* Of conn->written: what the kernel was given. The peer cannot have seen anything behind it. */
 uint64_t conn_output_begun(const struct conn *conn);
+/* False: the peer's TCP has not confirmed all that was written. What is read of it now, it said
+ * before it could have seen the end of that: a later answer confirms what it answers. */
+bool conn_peer_may_have_all(const struct conn *conn);
 /* Bytes allocated for its buffers, which are counted in base/budget.h. */
 size_t conn_memory(const struct conn *conn);
 

@@ -17,6 +17,8 @@ void conn_take(struct conn *conn, struct conn_parcel *parcel_out)
         .is_secured_untold = (conn->pending & PENDING_SECURED) != 0,
         .counted = conn->counted,
         .written = conn->written,
+        .taken = conn->taken,
+        .own_end = conn->own_end,
         .input = conn->input,
         .filling = conn->filling,
         .sending = conn->sending,
@@ -50,6 +52,8 @@ void conn_attach(struct conn *conn, struct engine *engine, struct conn_parcel *p
     conn->eof = parcel->eof;
     conn->counted = parcel->counted;
     conn->written = parcel->written;
+    conn->taken = parcel->taken;
+    conn->own_end = parcel->own_end;
     conn->input = adopt(parcel->input, conn->input.len_max);
     conn->filling = adopt(parcel->filling, conn->output_max);
     conn->sending = adopt(parcel->sending, conn->output_max);

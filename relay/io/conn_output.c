@@ -1,6 +1,8 @@
 /* conn_output.c - the sending half of a connection. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "io/conn_layer.h"
@@ -23,6 +25,7 @@ static void exchange(struct buf *a, struct buf *b)
 static int fill_through_layer(struct conn *conn)
 {
     struct conn_layer *layer = conn->layer;
+    bool is_owners = false;
     int error = 0;
 
     if (!layer->has_begun && conn->state == CONN_OPEN) {
@@ -32,11 +35,14 @@ static int fill_through_layer(struct conn *conn)
     if (error == 0 && layer->is_secured && buf_len(&conn->filling) > 0) {
         error = layer->ops->seal(layer, buf_bytes(&conn->filling));
         buf_clear(&conn->filling);
+        is_owners = true;
     }
     size_t wire_max = layer->wire.len_max;
 
     exchange(&conn->sending, &layer->wire);
     layer->wire.len_max = wire_max;
+    if (is_owners)
+        conn->own_end = conn->taken + buf_len(&conn->sending);
     conn_count_memory(conn);
     return error;
 }
@@ -55,6 +61,8 @@ void conn_start_send(struct conn *conn)
     if (buf_len(&conn->sending) == 0) {
         if (is_plain(conn)) {
             exchange(&conn->sending, &conn->filling);
+            if (buf_len(&conn->sending) > 0)
+                conn->own_end = conn->taken + buf_len(&conn->sending);
         } else {
             int error = fill_through_layer(conn);
 
@@ -101,8 +109,10 @@ void conn_send_done(struct op *op, int result, uint32_t flags)
         engine_at_turn_end(conn->engine, &conn->turn_end);
         return;
     }
-    if (result > 0)
+    if (result > 0) {
+        conn->taken += (uint64_t)result;
         buf_consume(&conn->sending, (size_t)result);
+    }
     if (conn->state == CONN_DETACHING) {
         if (result <= 0 && result != -ECANCELED)
             conn->error = result < 0 ? result : -EPIPE;
@@ -155,6 +165,19 @@ size_t conn_output_len(const struct conn *conn)
 uint64_t conn_output_begun(const struct conn *conn)
 {
     return conn->written - buf_len(&conn->filling);
+}
+
+bool conn_peer_may_have_all(const struct conn *conn)
+{
+    /* What a send in flight has is with the kernel or not: this is the most it may have. */
+    uint64_t given = conn->taken + (conn->send.in_flight ? buf_len(&conn->sending) : 0);
+    int unconfirmed;
+
+    if (buf_len(&conn->filling) > 0)
+        return false;
+    if (conn->peer.any.sa_family == AF_UNSPEC || ioctl(conn->fd, SIOCOUTQ, &unconfirmed) < 0)
+        return true;
+    return given >= conn->own_end + (uint64_t)unconfirmed;
 }
 
 size_t conn_output_room(const struct conn *conn)

@@ -223,6 +223,76 @@ TEST(echo_over_tcp_returns_what_was_sent)
     }
 }
 
+static bool peer_may_have_all(void *context)
+{
+    return conn_peer_may_have_all(&((struct side *)context)->conn);
+}
+
+/* Asks, and asks again behind each whole answer; nothing that was answered is unconfirmed then. */
+static void ask_again(struct side *side, enum conn_wake reason)
+{
+    struct bytes input = conn_input(&side->conn);
+
+    if (reason != CONN_DATA || input.len < side->written)
+        return;
+    assert_true(conn_peer_may_have_all(&side->conn));
+    conn_consume(&side->conn, input.len);
+    if (side->to_write-- == 0) {
+        conn_finish(&side->conn);
+        return;
+    }
+    side->written = side->written * 3 % 9973;
+    for (size_t i = 0; i < side->written; i++)
+        assert_true(conn_write(&side->conn, BYTES("x")));
+    assert_false(conn_peer_may_have_all(&side->conn));
+}
+
+TEST(an_answer_confirms_what_it_answers)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct side asking, answering;
+        int fds[2];
+
+        setup(seed, 16);
+        tcp_pair(fds);
+        accept_side(&answering, fds[0], NULL, echo);
+        accept_side(&asking, fds[1], NULL, ask_again);
+        asking.to_write = 50;
+        asking.written = 1;
+        assert_true(conn_write(&asking.conn, BYTES("x")));
+        run_until(is_over, &asking);
+        assert_int_equal(asking.to_write, (size_t)-1);
+        run_until(is_over, &answering);
+        teardown();
+    }
+}
+
+TEST(what_the_peer_has_no_room_for_is_not_confirmed)
+{
+    enum { LEN = 100 * 1024 };
+    static uint8_t zeros[LEN];
+    struct side side;
+    int fds[2], small = 4096;
+
+    setup(1, 16);
+    tcp_pair(fds);
+    assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    accept_side(&side, fds[0], NULL, NULL);
+    assert_true(conn_peer_may_have_all(&side.conn));
+    assert_true(conn_write(&side.conn, (struct bytes){zeros, LEN}));
+    assert_false(conn_peer_may_have_all(&side.conn));
+    turns(2000);
+    assert_int_equal(conn_output_len(&side.conn), 0); /* all of it is the kernel's */
+    assert_false(conn_peer_may_have_all(&side.conn));
+    for (size_t left = LEN; left > 0;)
+        left -= (size_t)read(fds[1], zeros, left);
+    run_until(peer_may_have_all, &side);
+    conn_close(&side.conn);
+    run_until(is_over, &side);
+    close(fds[1]);
+    teardown();
+}
+
 TEST(megabytes_reach_a_slow_reader_in_order)
 {
     enum { TOTAL = 3 * 1024 * 1024 };
