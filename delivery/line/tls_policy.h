@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "base/bytes.h"
+#include "io/tls_client.h" /* struct tls_record */
 
 enum tls_level {                          /* a later one demands more */
                  TLS_LEVEL_NONE,          /* plain, even where STARTTLS is offered */
@@ -59,12 +59,6 @@ enum {
     TLS_POLICY_NAMES_MAX = 8,
     TLS_POLICY_RECORDS_MAX = 16,
     TLS_RECORD_LEN_MAX = 8192, /* of a whole certificate or key, matching type 0 */
-};
-
-/* A TLSA record that is usable: DANE-TA(2) or DANE-EE(3), RFC 7672 section 3.1. */
-struct tls_record {
-    uint8_t usage, selector, matching;
-    struct bytes association;
 };
 
 struct tls_policy {

@@ -64,6 +64,11 @@ METRIC_COUNTER(TLS_FAILED_CERTIFICATE,
 METRIC_COUNTER(TLS_FAILED_ALERT, "ringpost_tls_handshake_failures_total{reason=\"alert\"}", "")
 METRIC_COUNTER(TLS_FAILED_GONE, "ringpost_tls_handshake_failures_total{reason=\"gone\"}", "")
 METRIC_COUNTER(TLS_FAILED_OTHER, "ringpost_tls_handshake_failures_total{reason=\"other\"}", "")
+METRIC_COUNTER(TLS_OUT_HANDSHAKES_12, "ringpost_delivery_tls_handshakes_total{version=\"1.2\"}",
+               "Handshakes with other servers that ended well")
+METRIC_COUNTER(TLS_OUT_HANDSHAKES_13, "ringpost_delivery_tls_handshakes_total{version=\"1.3\"}", "")
+METRIC_COUNTER(TLS_OUT_RESUMED, "ringpost_delivery_tls_resumed_total",
+               "Handshakes of these that resumed a session")
 METRIC_COUNTER(TLS_BROKEN, "ringpost_tls_broken_total",
                "Connections under TLS that ended over a wrong record or an alert")
 METRIC_COUNTER(DNS_QUERIES, "ringpost_dns_queries_total",

@@ -143,8 +143,13 @@ static void handshake_is_over(struct tls *tls)
 {
     tls->layer.is_secured = true;
     metric_inc(METRIC_TLS_SESSIONS);
-    if (tls->context->is_client)
+    if (tls->context->is_client) {
+        metric_inc(SSL_version(tls->ssl) == TLS1_3_VERSION ? METRIC_TLS_OUT_HANDSHAKES_13
+                                                           : METRIC_TLS_OUT_HANDSHAKES_12);
+        if (SSL_session_reused(tls->ssl))
+            metric_inc(METRIC_TLS_OUT_RESUMED);
         return;
+    }
     metric_inc(SSL_version(tls->ssl) == TLS1_3_VERSION ? METRIC_TLS_HANDSHAKES_13
                                                        : METRIC_TLS_HANDSHAKES_12);
     if (SSL_session_reused(tls->ssl))
@@ -271,6 +276,7 @@ static void tls_free(struct conn_layer **layer)
     else if (!tls->context->is_client && tls->failure[0] == '\0' && tls->layer.has_begun)
         metric_inc(METRIC_TLS_FAILED_GONE);
     SSL_free(tls->ssl);
+    SSL_SESSION_free(tls->session);
     ERR_clear_error();
     buf_free(&tls->held);
     buf_free(&tls->layer.wire);
@@ -287,14 +293,14 @@ const struct conn_layer_ops tls_layer_ops = {
     .free = tls_free,
 };
 
-static struct tls *create(struct tls_context *context)
+struct tls *tls_create(struct tls_context *context, SSL_CTX *ctx)
 {
     struct tls *tls = calloc(1, sizeof(*tls));
 
     check(tls != NULL);
     tls->layer.ops = &tls_layer_ops;
     tls->context = tls_context_keep(context);
-    tls->ssl = SSL_new(context->choices[0].ctx);
+    tls->ssl = SSL_new(ctx);
     buf_init(&tls->layer.wire, WIRE_MAX);
     buf_init(&tls->held, HELD_MAX);
     budget_add(TLS_SESSION_BYTES);
@@ -308,32 +314,12 @@ static struct tls *create(struct tls_context *context)
 struct conn_layer *tls_server_layer(struct tls_context *context)
 {
     check(!context->is_client);
-    struct tls *tls = create(context);
+    struct tls *tls = tls_create(context, context->choices[0].ctx);
 
     if (tls == NULL)
         return NULL;
     SSL_set_accept_state(tls->ssl);
     return &tls->layer;
-}
-
-struct conn_layer *tls_client_layer(struct tls_context *context, struct bytes host)
-{
-    char name[256];
-
-    check(context->is_client);
-    struct tls *tls = create(context);
-    if (tls == NULL)
-        return NULL;
-    SSL_set_connect_state(tls->ssl);
-    if (host.len == 0)
-        return &tls->layer;
-    struct conn_layer *layer = &tls->layer;
-    int len = snprintf(name, sizeof(name), "%.*s", BYTES_ARG(host));
-    if (len < (int)sizeof(name) && SSL_set_tlsext_host_name(tls->ssl, name) == 1 &&
-        SSL_set1_host(tls->ssl, name) == 1)
-        return layer;
-    tls_free(&layer);
-    return NULL;
 }
 
 void tls_layer_free(struct conn_layer **layer)

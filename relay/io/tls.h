@@ -21,11 +21,9 @@ struct conn_layer;
 
 enum { TLS_SESSION_BYTES = 16 * 1024 };
 
-/* To be given to conn_secure(). Both keep the context. NULL: no memory. */
+/* To be given to conn_secure(), as a client's is (tls_client.h). Keeps the context. NULL: no
+ * memory. */
 struct conn_layer *tls_server_layer(struct tls_context *context);
-/* `host` is whom to ask for by SNI, and whom the certificate is to be for; empty: nobody. Speaks
- * first. */
-struct conn_layer *tls_client_layer(struct tls_context *context, struct bytes host);
 /* Of one that was not given away. */
 void tls_layer_free(struct conn_layer **layer);
 

@@ -22,7 +22,7 @@ enum {
 /* --- reading ---------------------------------------------------------------------------------- */
 
 /* A file of a reasonable size as a BIO in memory: a device or a pipe could hold us for ever. */
-static BIO *read_file(const char *path, char why[static TLS_WHY_MAX])
+BIO *tls_read_file(const char *path, char why[static TLS_WHY_MAX])
 {
     struct stat status;
     BIO *bio = NULL;
@@ -60,7 +60,7 @@ static const char *openssl_reason(void)
 static bool read_chain(struct tls_certificate *certificate, const char *path,
                        char why[static TLS_WHY_MAX])
 {
-    BIO *bio = read_file(path, why);
+    BIO *bio = tls_read_file(path, why);
     X509 *next = NULL;
 
     if (bio == NULL)
@@ -99,7 +99,7 @@ static int no_passphrase(char *text, int size, int is_writing, void *context)
 static bool read_key(struct tls_certificate *certificate, const char *path,
                      char why[static TLS_WHY_MAX])
 {
-    BIO *bio = read_file(path, why);
+    BIO *bio = tls_read_file(path, why);
     bool is_encrypted = false;
 
     if (bio == NULL)

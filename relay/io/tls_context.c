@@ -17,7 +17,7 @@ static const char signatures[] = "ed25519:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512
 
 enum { SECURITY_LEVEL = 2 /* 112 bits: RSA of 2048 and more, no SHA-1 */ };
 
-static SSL_CTX *make(const SSL_METHOD *method)
+SSL_CTX *tls_context_base(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = SSL_CTX_new(method);
 
@@ -40,7 +40,7 @@ SSL_CTX *tls_context_make(const struct tls_certificate *certificate)
 {
     /* Of the same value for all: a ticket is good whatever name it was given under. */
     static const unsigned char id[] = "ringpost";
-    SSL_CTX *ctx = make(TLS_server_method());
+    SSL_CTX *ctx = tls_context_base(TLS_server_method());
 
     if (ctx == NULL)
         return NULL;
@@ -88,7 +88,7 @@ static void set_tickets(SSL_CTX *ctx, struct tls_context *context)
     check(SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_tickets_key) == 1);
 }
 
-static struct tls_context *allocate(size_t count)
+struct tls_context *tls_context_allocate(size_t count)
 {
     struct tls_context *context = calloc(1, sizeof(*context) + count * sizeof(context->choices[0]));
 
@@ -102,7 +102,7 @@ struct tls_context *tls_server_context(struct tls_certificate *const *certificat
                                        struct tls_tickets *tickets)
 {
     check(count > 0);
-    struct tls_context *context = allocate(count);
+    struct tls_context *context = tls_context_allocate(count);
 
     context->tickets = tickets;
     for (size_t i = 0; i < count; i++) {
@@ -118,17 +118,6 @@ struct tls_context *tls_server_context(struct tls_certificate *const *certificat
     }
     check(SSL_CTX_set_tlsext_servername_callback(context->choices[0].ctx, choose) == 1);
     check(SSL_CTX_set_tlsext_servername_arg(context->choices[0].ctx, context) == 1);
-    return context;
-}
-
-struct tls_context *tls_client_context(void)
-{
-    struct tls_context *context = allocate(1);
-
-    context->is_client = true;
-    context->choices[0].ctx = make(TLS_client_method());
-    if (context->choices[0].ctx == NULL)
-        tls_context_release(&context);
     return context;
 }
 

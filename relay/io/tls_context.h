@@ -6,7 +6,7 @@
  * millisecond a certificate; sessions keep it, so a reload that brings another one disturbs nobody.
  *
  * TLS 1.3 and 1.2 only; in 1.2 only ECDHE with an AEAD. No renegotiation, no compression, no early
- * data.
+ * data. A client's is in tls_client.h.
  *
  * Thread: made by any, used by one engine at a time, counted atomically: released by any.
  */
@@ -23,8 +23,5 @@ struct tls_tickets;
  * memory. */
 struct tls_context *tls_server_context(struct tls_certificate *const *certificates, size_t count,
                                        struct tls_tickets *tickets);
-/* A client that takes any certificate; what is to be thought of it says tls_facts. NULL: no
- * memory. */
-struct tls_context *tls_client_context(void);
 struct tls_context *tls_context_keep(struct tls_context *context);
 void tls_context_release(struct tls_context **context);

@@ -6,8 +6,7 @@
 
 enum { EXPORTER_LEN = 32 };
 
-/* NULL: none, or another layer. */
-static const struct tls *tls_under(const struct conn *conn)
+struct tls *tls_under(const struct conn *conn)
 {
     if (conn->layer == NULL || conn->layer->ops != &tls_layer_ops)
         return NULL;

@@ -10,7 +10,7 @@
 #include "base/metric.h"
 #include "io/conn.h"
 #include "io/conn_layer.h"
-#include "io/tls.h"
+#include "io/tls_client.h"
 #include "io/tls_tickets.h"
 #include "io/turn_budget.h"
 #include "support/engine_fake.h"
@@ -264,7 +264,7 @@ TEST(megabytes_pass_both_ways)
 TEST(both_sides_of_ours_agree_and_know_the_same)
 {
     struct tls_context *context = context_of("mx.example", NULL);
-    struct tls_context *clients = tls_client_context();
+    struct tls_context *clients = tls_client_context(NULL, NULL);
 
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         uint8_t a[TLS_BINDING_MAX], b[TLS_BINDING_MAX];
@@ -279,7 +279,8 @@ TEST(both_sides_of_ours_agree_and_know_the_same)
         client.echoes = false;
         assert_false(conn_is_under_tls(&client.conn));
         assert_int_equal(conn_tls_binding(&client.conn, TLS_BINDING_EXPORTER, a), 0);
-        assert_true(conn_secure(&client.conn, tls_client_layer(clients, BYTES("MX.example"))));
+        const struct tls_client_setup setup_of = {.server_name = BYTES("MX.example")};
+        assert_true(conn_secure(&client.conn, tls_client_layer(clients, &setup_of)));
         assert_false(conn_tls_facts(&client.conn, &facts));
         for (unsigned i = 0; i < 5000 && client.wakes[CONN_SECURED] == 0; i++)
             turns(1);
