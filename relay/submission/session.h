@@ -9,7 +9,7 @@
 #include "directory/tenants.h"
 #include "intake/intake.h"
 #include "serve/service.h"
-#include "submission/note_budget.h"
+#include "serve/note_budget.h"
 #include "submission/submission.h"
 
 /* Settings, as the sessions that began under them use them. */

@@ -1,7 +1,7 @@
 /* test_note_budget.c - so many in a window, and again in the next one. */
 #include "support/unit.h"
 
-#include "submission/note_budget.h"
+#include "serve/note_budget.h"
 
 static unsigned take(struct note_budget *budget, unsigned tries, int64_t now_ms)
 {

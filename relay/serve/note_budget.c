@@ -1,5 +1,5 @@
 /* note_budget.c - a count in a window. */
-#include "submission/note_budget.h"
+#include "serve/note_budget.h"
 
 bool note_budget_take(struct note_budget *budget, int64_t now_ms)
 {
