@@ -10,23 +10,39 @@
 
 #include "base/metric.h"
 
-struct verdict smtp_server_later(struct smtp_server *server, int64_t timeout_ms,
-                                 struct verdict overdue, uint64_t *token_out)
+static struct verdict later(struct smtp_server *server, int64_t timeout_ms, struct verdict overdue)
 {
     /* One row for all sessions of the engine: no token is that of an earlier user of the memory. */
     static _Thread_local uint64_t tokens;
 
     check(server->question.token == 0);
     check(timeout_ms > 0);
-    check(overdue.code >= 400);
     server->question = (struct smtp_question){
         .token = ++tokens,
         .is_inside = true,
         .due_ms = engine_now_ms(server->session.conn.engine) + timeout_ms,
         .verdict = overdue,
     };
-    *token_out = tokens;
     return (struct verdict){.code = VERDICT_CODE_LATER};
+}
+
+struct verdict smtp_server_later(struct smtp_server *server, int64_t timeout_ms,
+                                 struct verdict overdue, uint64_t *token_out)
+{
+    check(overdue.code >= 400);
+    struct verdict verdict = later(server, timeout_ms, overdue);
+
+    *token_out = server->question.token;
+    return verdict;
+}
+
+struct verdict smtp_server_delayed(struct smtp_server *server, int64_t delay_ms,
+                                   struct verdict verdict)
+{
+    struct verdict is_later = later(server, delay_ms, verdict);
+
+    server->question.is_delay = true;
+    return is_later;
 }
 
 bool server_waits(struct smtp_server *server, enum smtp_question_kind kind, struct verdict *verdict)

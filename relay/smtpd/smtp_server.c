@@ -162,7 +162,8 @@ static enum step on_timeout(struct session *session)
 {
     struct smtp_server *server = server_of(session);
 
-    if (session->state == SERVER_ASKING && server->question.kind == ASKS_LOGIN_FAILED)
+    if (session->state == SERVER_ASKING &&
+        (server->question.kind == ASKS_LOGIN_FAILED || server->question.is_delay))
         return server_overdue(server); /* as it was meant to */
     metric_inc(METRIC_SMTPD_TIMEOUTS);
     if (session->state == SERVER_ASKING)

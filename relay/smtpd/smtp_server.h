@@ -125,6 +125,7 @@ struct smtp_question {
     uint64_t token; /* 0: nothing */
     uint8_t kind;
     bool is_inside;    /* the call that asked has not returned yet */
+    bool is_delay;     /* its end is the answer, and was meant to be */
     bool is_answered;  /* and the answer is there */
     uint32_t line_len; /* of the command that is asked about; 0: none is */
     int64_t due_ms;
@@ -169,6 +170,10 @@ void smtp_server_resume(struct smtp_server *server); /* there is room for conten
  * cancelled and answered with `overdue`, whose strings live as long as the service. */
 must_use struct verdict smtp_server_later(struct smtp_server *server, int64_t timeout_ms,
                                           struct verdict overdue, uint64_t *token_out);
+/* The same for an answer that is known and takes its time: nobody gives another one. `verdict`'s
+ * strings live as long as the service. */
+must_use struct verdict smtp_server_delayed(struct smtp_server *server, int64_t delay_ms,
+                                            struct verdict verdict);
 /* The answer. False: the question is over (a deadline, an end), nothing happened. As long as the
  * server lives; policy->cancel tells of every question that ends without an answer. May be called
  * before the question has returned: strings live until then. */
