@@ -13,6 +13,7 @@ enum { TAIL_LEN_MAX = 64 * 1024 };
 
 enum tail_tag {
     TAIL_SESSION = 1, /* which session handed it in: u64 wall ms of its connection, then its name */
+    TAIL_CHECKS = 12, /* what was checked when it was received: event/event_checks.h */
     TAIL_METADATA = 16, /* the submitter's: a JSON object */
 };
 

@@ -74,6 +74,7 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
     message->credential = client->credential;
     intake->client.is_esmtp = client->is_esmtp;
     intake->client.is_authenticated = client->is_authenticated;
+    intake->client.is_finished = client->is_finished;
     intake->client.session = client->session;
     if (!arena_copy(&message->arena, client->ip, &message->client_ip) ||
         !arena_copy(&message->arena, client->ehlo, &message->client_ehlo) ||
@@ -123,6 +124,29 @@ struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mai
     intake_count_memory(intake);
     *intake_out = intake;
     return VERDICT_OK;
+}
+
+bool intake_set_tenant(struct intake *intake, struct bytes tenant)
+{
+    check(!intake->is_whole);
+    bool fits = arena_copy(&intake->message->arena, tenant, &intake->message->tenant);
+    intake_count_memory(intake);
+    return fits;
+}
+
+struct bytes intake_tenant(const struct intake *intake)
+{
+    return intake->message->tenant;
+}
+
+bool intake_add_tail(struct intake *intake, uint32_t tag, struct bytes value)
+{
+    struct message *message = intake->message;
+
+    check(!intake->is_whole);
+    bool fits = tail_add(&message->arena, &message->tail, tag, value);
+    intake_count_memory(intake);
+    return fits;
 }
 
 void *intake_grow(struct arena *arena, void *old, size_t count, size_t *capacity, size_t size,

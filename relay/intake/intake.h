@@ -56,6 +56,8 @@ struct intake_client {
     struct bytes ip, ehlo, service, hostname;
     struct bytes tenant; /* whose mail it is; empty: nobody's */
     bool is_esmtp, is_authenticated;
+    bool is_finished; /* somebody else's message: what it lacks is not added (RFC 6409 section 8 is
+                         about submissions) */
     struct bytes tls_cipher; /* as the IANA calls it; empty: it came in plain text */
     uint8_t class;           /* enum mail_class */
     uint64_t credential;     /* that it logged in with; 0: none */
@@ -85,7 +87,7 @@ enum intake_field {
     INTAKE_DATE,        /* added where there is none */
     INTAKE_RETURN_PATH, /* taken out */
 };
-enum { INTAKE_FIELDS_MAX = 8192 /* bytes of fields that a service adds */ };
+enum { INTAKE_FIELDS_MAX = 32768 /* bytes of fields that a service adds */ };
 
 void intake_fields_init(struct header_table *fields);  /* these rows */
 size_t intake_size(const struct header_table *fields); /* of the objects in intake_home.intakes */
@@ -98,6 +100,11 @@ must_use struct verdict intake_open(struct intake_home *home, const struct smtp_
                                     const struct intake_answer *answer, struct intake **intake_out);
 /* Refuses without memory, more than MESSAGE_RECIPIENTS_MAX, and what has no domain to route to. */
 must_use struct verdict intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt);
+/* Whose mail it is, as long as nobody's. False: no memory. */
+must_use bool intake_set_tenant(struct intake *intake, struct bytes tenant);
+struct bytes intake_tenant(const struct intake *intake);
+/* What it carries besides (queue/tail.h). Before the commit. False: no memory, or too much. */
+must_use bool intake_add_tail(struct intake *intake, uint32_t tag, struct bytes value);
 /* Bytes that ending it gives back: 0 while it is being committed. Counted in base/budget.h. */
 size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);

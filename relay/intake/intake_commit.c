@@ -113,6 +113,7 @@ static bool build_prefix(struct intake *intake)
     struct message *message = intake->message;
     struct bytes recipient = intake_recipient(intake);
     struct header_value id = {0};
+    bool has_id = intake_field_value(intake, INTAKE_MESSAGE_ID, 0, &id);
     struct prefix_facts facts = {
         .fields = buf_bytes(&intake->fields),
         .hostname = intake->client.hostname,
@@ -121,8 +122,8 @@ static bool build_prefix(struct intake *intake)
         /* A UTF-8 address here would make an ASCII header need SMTPUTF8. */
         .for_path = bytes_has_8bit(recipient) ? BYTES_NONE : recipient,
         .wall_ms = engine_wall_ms(intake->home->engine),
-        .has_date = intake_field_count(intake, INTAKE_DATE) > 0,
-        .has_message_id = intake_field_value(intake, INTAKE_MESSAGE_ID, 0, &id),
+        .has_date = intake->client.is_finished || intake_field_count(intake, INTAKE_DATE) > 0,
+        .has_message_id = intake->client.is_finished || has_id,
         .header_message_id = id.text,
     };
 
