@@ -21,6 +21,7 @@ static const struct config_key root[] = {
     {.kind = CONFIG_PART, .keys = config_auth},
     {.kind = CONFIG_PART, .keys = config_limits},
     {.kind = CONFIG_PART, .keys = config_labels},
+    {.kind = CONFIG_PART, .keys = config_inbound},
     {.kind = CONFIG_PART, .keys = config_dns},
     {.kind = CONFIG_PART, .keys = config_retry},
     {.kind = CONFIG_PART, .keys = config_routes},

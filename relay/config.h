@@ -12,13 +12,14 @@
 
 #include "delivery/line/delivery.h"
 #include "dns/resolver.h"
+#include "inbound/receive/receive.h"
 #include "queue/shard.h"
 #include "relay/config_key.h"
 #include "sink/kafka.h"
 #include "sink/sinks.h"
 #include "submission/submission.h"
 
-enum config_service { SERVICE_SUBMISSION };
+enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND };
 
 struct config_listener {
     struct address address;
@@ -92,7 +93,8 @@ struct config {
     size_t auth_plaintext_count;
     struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
-    unsigned sessions_max;                 /* of the whole process */
+    struct receive_settings inbound;       /* the same */
+    unsigned sessions_max;                 /* of the whole process and one service */
     bool is_short_of_descriptors;          /* so that default counts are lower than they would be */
     uint64_t memory_max;
     size_t dns_server_count;

@@ -8,7 +8,8 @@
 static const struct config_key network = {.kind = CONFIG_NETWORK,
                                           .at = {0, sizeof(struct network)}};
 
-static const char *const services[] = {[SERVICE_SUBMISSION] = "submission", NULL};
+static const char *const services[] = {
+    [SERVICE_SUBMISSION] = "submission", [SERVICE_INBOUND] = "inbound", NULL};
 
 static const char *const tls_names[] = {[SMTP_TLS_NONE] = "none",
                                         [SMTP_TLS_STARTTLS] = "starttls",
@@ -28,7 +29,8 @@ static const struct config_key listener_keys[] = {
      .at = LISTENER(service),
      .names = services,
      .standard = "submission",
-     .says = "What is spoken there: submission takes mail from applications."},
+     .says = "Who comes in there: applications, for submission; the world's mail for hosted "
+             "domains, for inbound."},
     {.name = "tls",
      .kind = CONFIG_NAME,
      .at = LISTENER(tls),

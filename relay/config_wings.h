@@ -19,6 +19,7 @@ extern const struct config_key config_tls[];
 extern const struct config_key config_auth[];
 extern const struct config_key config_limits[];
 extern const struct config_key config_labels[];
+extern const struct config_key config_inbound[];
 extern const struct config_key config_dns[];
 extern const struct config_key config_retry[];
 extern const struct config_key config_routes[];

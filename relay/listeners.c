@@ -151,8 +151,9 @@ static void start_on(struct worker *worker, void *context)
             continue;
         listening->listener = listener_start(worker->engine, listening->fd, &settings);
         listening->fd = -1;
-        log_info("listener=%s service=submission trusted_networks=%zu what=listening",
-                 listening->text, worker->listeners[i].trust_count);
+        log_info("listener=%s service=%s trusted_networks=%zu what=listening", listening->text,
+                 worker->services[i] == SERVICE_INBOUND ? "inbound" : "submission",
+                 worker->listeners[i].trust_count);
     }
 }
 

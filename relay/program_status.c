@@ -57,7 +57,7 @@ static void read_worker(struct worker *worker, void *context)
         add_spool(&out->spool, &status);
     }
     delivery_status(worker->delivery, &out->delivery);
-    out->sessions = submission_sessions(worker->submission);
+    out->sessions = submission_sessions(worker->submission) + receive_sessions(worker->receive);
     out->domains = domains_count(worker->flows);
     for (size_t waits = 0; waits < PENDING_WAITS_MAX; waits++) {
         const struct queue_oldest *oldest = &worker->age.told[waits];

@@ -57,7 +57,14 @@ static void on_accepted(void *context, int fd, void *listener_context)
     struct worker *worker = context;
     size_t listener = (size_t)(uintptr_t)listener_context;
 
-    submission_accept(worker->submission, fd, &worker->listeners[listener]);
+    switch (worker->services[listener]) {
+    case SERVICE_SUBMISSION:
+        submission_accept(worker->submission, fd, &worker->listeners[listener]);
+        return;
+    case SERVICE_INBOUND:
+        receive_accept(worker->receive, fd, &worker->inbound_listeners[listener]);
+        return;
+    }
 }
 
 /* The last attempt that began under them has ended. */
@@ -143,13 +150,17 @@ static int open_shards(struct worker *worker)
 /* Sessions may still point to a slot whose listener went. */
 static void set_listeners(struct worker *worker, const struct config *config)
 {
-    for (unsigned i = 0; i < LISTENERS_MAX; i++)
+    for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         worker->listeners[i] = (struct submission_listener){.name = "submission"};
+        worker->inbound_listeners[i] = (struct receive_listener){.name = "inbound"};
+    }
     for (unsigned i = 0; i < config->listener_count; i++) {
         const struct config_listener *from = &config->listeners[i];
         unsigned slot = listeners_slot(worker->shared->listeners, &from->address);
 
         check(slot < LISTENERS_MAX);
+        worker->services[slot] = from->service;
+        worker->inbound_listeners[slot].tls = from->tls;
         worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
@@ -167,6 +178,30 @@ static struct submission_settings submission_settings(const struct worker *worke
     if (config->tls.contexts != NULL)
         settings.tls = config->tls.contexts[worker->index];
     return settings;
+}
+
+static struct receive_settings receive_settings(const struct worker *worker,
+                                                const struct config *config)
+{
+    struct receive_settings settings = config->inbound;
+
+    if (config->tls.contexts != NULL)
+        settings.tls = config->tls.contexts[worker->index];
+    return settings;
+}
+
+static void create_receive(struct worker *worker, const struct config *config)
+{
+    const struct receive_setup setup = {
+        .engine = worker->engine,
+        .shard = worker->shards[0],
+        .resolver = worker->resolver,
+        .reader = worker->reader,
+        .load = &worker->shared->loads[worker->index].sessions,
+    };
+    struct receive_settings settings = receive_settings(worker, config);
+
+    worker->receive = receive_create(&setup, &settings);
 }
 
 /* One reference for the worker, one for its delivery, which may need it for longer. */
@@ -225,6 +260,7 @@ static int build(struct worker *worker)
                                            &worker->shared->loads[worker->index].sessions);
     submission_read(worker->submission, worker->reader);
     submission_set_login_key(worker->submission, worker->shared->login_key);
+    create_receive(worker, config);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
@@ -295,7 +331,10 @@ void worker_configure(struct worker *worker, struct config *config)
     set_listeners(worker, config); /* first: they point into the one that keep_config() lets go */
     struct submission_settings submission = submission_settings(worker, config);
 
+    struct receive_settings receive = receive_settings(worker, config);
+
     submission_configure(worker->submission, &submission);
+    receive_configure(worker->receive, &receive);
     keep_config(worker, config);
     delivery_configure(worker->delivery, &config->delivery);
 }
@@ -387,12 +426,13 @@ static void open_stop(struct letter *letter, struct engine *engine)
 
     check(worker->stop_phase == STOP_NONE);
     worker->stop_phase = STOP_SERVICES;
-    worker->stop_waits = 2;
+    worker->stop_waits = 3;
     queue_age_stop(&worker->age);
     timeout_init(&worker->break_off, on_break_off);
     engine_timeout(engine, &worker->break_off,
                    MAX(worker->break_off_ms - engine_now_ms(engine), (int64_t)1));
     submission_stop(worker->submission, worker->stop_deadline_ms, part_stopped, worker);
+    receive_stop(worker->receive, worker->stop_deadline_ms, part_stopped, worker);
     delivery_stop(worker->delivery, worker->stop_deadline_ms, part_stopped, worker);
 }
 
@@ -402,6 +442,7 @@ static void open_abort(struct letter *letter, struct engine *engine)
 
     (void)engine;
     submission_abort(worker->submission);
+    receive_abort(worker->receive);
     delivery_abort(worker->delivery);
 }
 
@@ -429,7 +470,8 @@ static void open_count_left(struct letter *letter, struct engine *engine)
     atomic_store(&worker->left.is_posted, false);
     delivery_status(worker->delivery, &delivery);
     atomic_store(&worker->left.attempts, delivery.in_attempt);
-    atomic_store(&worker->left.sessions, submission_sessions(worker->submission));
+    atomic_store(&worker->left.sessions,
+                 submission_sessions(worker->submission) + receive_sessions(worker->receive));
 }
 
 /* As with an abort: a letter that is never opened lies in the worker itself. */
@@ -448,6 +490,8 @@ void worker_join(struct worker *worker)
     sem_destroy(&worker->started);
     if (worker->submission != NULL)
         submission_free(&worker->submission);
+    if (worker->receive != NULL)
+        receive_free(&worker->receive);
     if (worker->reader != NULL)
         snapshot_reader_free(&worker->reader);
     if (worker->delivery != NULL)

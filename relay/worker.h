@@ -2,6 +2,7 @@
  * worker.h - one engine and everything that lives on it: the place where the graph is wired.
  *
  *   listener -> submission -> shard -> (due) -> delivery -> smtp_client -> the world
+ *            \-> receive ----/
  *                               |                  |
  *                               +-- journaled --> publisher (event files)
  *
@@ -76,6 +77,9 @@ struct worker {
     struct delivery *delivery;
     struct submission *submission;
     struct submission_listener listeners[LISTENERS_MAX]; /* by slot; trust follows reloads */
+    struct receive *receive;
+    struct receive_listener inbound_listeners[LISTENERS_MAX]; /* by the same */
+    enum config_service services[LISTENERS_MAX];              /* whose a slot's clients are */
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];

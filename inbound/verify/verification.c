@@ -441,6 +441,13 @@ const struct arc_verdict *verification_arc(const struct verification *v)
     return arc_verifier_verdict(v->arc);
 }
 
+bool verification_arc_link(const struct verification *v, struct arc_link *out)
+{
+    const struct arc_verdict *arc = arc_verifier_verdict(v->arc);
+
+    return arc->status == ARC_PASS && arc_verifier_link(v->arc, arc->count, out);
+}
+
 struct bytes verification_dkim_reason(const struct verification *v, size_t number)
 {
     const struct dkim_verdict *verdict = dkim_verifier_verdict(v->dkim, number);

@@ -76,6 +76,8 @@ size_t verification_dkim_count(const struct verification *verification);
 const struct dkim_verdict *verification_dkim(const struct verification *verification,
                                              size_t number);
 const struct arc_verdict *verification_arc(const struct verification *verification);
+/* The newest set of a chain that passed; false: there is none. */
+must_use bool verification_arc_link(const struct verification *verification, struct arc_link *out);
 /* Why it is no pass, or what is to be known of one that is; empty: nothing. */
 struct bytes verification_dkim_reason(const struct verification *verification, size_t number);
 const struct dmarc *verification_dmarc(const struct verification *verification);

@@ -175,6 +175,19 @@ METRIC_GAUGE(CLIENT_READY, "ringpost_smtp_client_states{state=\"ready\"}", "")
 METRIC_GAUGE(CLIENT_TRANSACTION, "ringpost_smtp_client_states{state=\"transaction\"}", "")
 METRIC_GAUGE(CLIENT_QUIT, "ringpost_smtp_client_states{state=\"quit\"}", "")
 METRIC_GAUGE(CLIENT_CLOSING, "ringpost_smtp_client_states{state=\"closing\"}", "")
+METRIC_COUNTER(INBOUND_MESSAGES, "ringpost_inbound_messages_total",
+               "Messages received from the world and durable")
+METRIC_COUNTER(INBOUND_RECIPIENTS, "ringpost_inbound_recipients_total",
+               "Recipients of these messages")
+METRIC_COUNTER(INBOUND_BYTES, "ringpost_inbound_bytes_total", "Content of these messages")
+METRIC_COUNTER(INBOUND_UNKNOWN, "ringpost_inbound_unknown_recipients_total",
+               "Recipients refused because nobody has that name")
+METRIC_COUNTER(INBOUND_HARVESTS, "ringpost_inbound_harvests_total",
+               "Sessions ended for too many recipients that nobody is")
+METRIC_COUNTER(INBOUND_REJECTED_UNTOLD, "ringpost_inbound_rejected_untold_total",
+               "Refusals without a rejected event: too many in a second, or no room for it")
+METRIC_COUNTER(INBOUND_SHED, "ringpost_inbound_shed_total",
+               "Sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(SUBMISSION_MESSAGES, "ringpost_submission_messages_total",
                "Messages submitted and durable")
 METRIC_COUNTER(SUBMISSION_RECIPIENTS, "ringpost_submission_recipients_total",

@@ -1,0 +1,346 @@
+/* arrival.c - the header held back, the body passed on, the checks awaited; arrival.h draws it. */
+#include "inbound/receive/arrival.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "auth/results.h"
+#include "base/budget.h"
+#include "base/log.h"
+#include "event/event_checks.h"
+#include "io/tls.h"
+#include "queue/tail.h"
+
+enum {
+    /* Below what an intake has room for, so that all of it can be handed over at once. */
+    HEADER_SIZE_MAX = 200 * 1024,
+    RESULTS_MAX = INTAKE_FIELDS_MAX - 1024,
+    LOG_CHECKS_MAX = 512,
+};
+
+static void on_resume(void *context);
+static void on_done(void *context, struct verdict verdict, const char *id);
+static void on_verified(void *context, struct verification *verification);
+
+static struct receive_generation *generation_of(const struct arrival *arrival)
+{
+    return receive_generation_of(arrival->session);
+}
+
+static struct bytes hostname_of(const struct arrival *arrival)
+{
+    return bytes_of(generation_of(arrival)->hostname);
+}
+
+static void count_memory(struct arrival *arrival)
+{
+    size_t memory = sizeof(*arrival) + arrival->header.raw.capacity +
+                    arrival->header.fields_capacity * sizeof(struct mail_field) +
+                    arrival->decision.checks.capacity;
+
+    budget_add((int64_t)memory - (int64_t)arrival->counted);
+    arrival->counted = memory;
+}
+
+/* --- MAIL ------------------------------------------------------------------------------------- */
+
+static struct verdict open_intake(struct arrival *arrival, const struct smtp_mail *mail)
+{
+    struct smtp_server *server = &arrival->session->server;
+    struct receive *receive = generation_of(arrival)->receive;
+    struct intake_client client = {
+        .ip = bytes_of(server->session.peer),
+        .ehlo = bytes_of(server->ehlo),
+        .service = bytes_of(arrival->session->listener->name),
+        .hostname = hostname_of(arrival),
+        .is_esmtp = server->is_esmtp,
+        .is_finished = true,
+        .session = server->session.serial,
+        .connected_ms = server->session.connected_ms,
+    };
+    struct intake_answer answer = {arrival, on_resume, on_done};
+    struct tls_facts tls;
+
+    if (conn_tls_facts(&server->session.conn, &tls))
+        client.tls_cipher = bytes_of(tls.cipher);
+    return intake_open(&receive->home, mail, &client, &answer, &arrival->intake);
+}
+
+static void start_verifying(struct arrival *arrival, const struct smtp_mail *mail)
+{
+    const struct receive_generation *generation = generation_of(arrival);
+    const struct smtp_server *server = &arrival->session->server;
+    struct receive *receive = generation->receive;
+    const struct verification_settings settings = {
+        .hostname = hostname_of(arrival),
+        .deadline_ms = generation->settings.verify_timeout_ms,
+        .wall_ms = engine_wall_ms(receive->setup.engine),
+        .done = on_verified,
+        .context = arrival,
+    };
+    const struct verification_request request = {
+        .client = arrival->session->client,
+        .helo = bytes_of(server->ehlo),
+        .mail_from = mail->reverse_path.text,
+    };
+
+    arrival->verification = verification_start(receive->setup.resolver, &settings, &request);
+}
+
+struct verdict arrival_open(struct receive_session *session, const struct smtp_mail *mail,
+                            struct arrival **arrival_out)
+{
+    struct receive *receive = receive_generation_of(session)->receive;
+    struct arrival *arrival = slab_alloc(&receive->arrivals);
+
+    if (arrival == NULL)
+        return intake_out_of_memory();
+    arrival->session = session;
+    arrival->size = mail->size;
+    struct verdict verdict = open_intake(arrival, mail);
+    if (verdict.code != 0) {
+        slab_release(&receive->arrivals, &arrival);
+        return verdict;
+    }
+    mail_header_init(&arrival->header, HEADER_SIZE_MAX, MAIL_HEADER_FIELDS_MAX);
+    decision_init(&arrival->decision);
+    start_verifying(arrival, mail);
+    count_memory(arrival);
+    *arrival_out = arrival;
+    return VERDICT_OK;
+}
+
+/* --- content ---------------------------------------------------------------------------------- */
+
+size_t arrival_room(const struct arrival *arrival)
+{
+    size_t room = intake_room(arrival->intake);
+
+    if (arrival->refusal.code != 0)
+        return SIZE_MAX; /* to nowhere */
+    if (arrival->state != ARRIVAL_HEADER)
+        return room;
+    size_t held = buf_len(&arrival->header.raw);
+    return room > held ? room - held : 0;
+}
+
+/* Our word is ours alone (RFC 8601 section 5). */
+static bool is_forged(const struct arrival *arrival, const struct mail_field *field)
+{
+    return bytes_equal_nocase(field->name, BYTES("Authentication-Results")) &&
+           results_claims(field->value, hostname_of(arrival));
+}
+
+static void pass_on(struct arrival *arrival, struct bytes run)
+{
+    if (run.len > 0)
+        intake_content(arrival->intake, run);
+}
+
+/* The header is whole, with or without a body behind it. */
+static void take_header(struct arrival *arrival)
+{
+    const struct mail_header *header = &arrival->header;
+
+    arrival->state = ARRIVAL_BODY;
+    count_memory(arrival);
+    if (header->is_cut) {
+        arrival->refusal =
+            verdict_refuse(552, "5.3.4",
+                           "The header is longer, or has more fields, than is looked at", "header");
+        return;
+    }
+    verification_header(arrival->verification, header);
+    for (size_t i = 0; i < header->count; i++) {
+        if (is_forged(arrival, &header->fields[i]))
+            arrival->forged_count++;
+        else
+            pass_on(arrival, header->fields[i].raw);
+    }
+    if (header->in_body && !header->missing_separator)
+        pass_on(arrival, BYTES("\r\n"));
+}
+
+static void take_body(struct arrival *arrival, struct bytes run)
+{
+    if (run.len == 0 || arrival->refusal.code != 0)
+        return;
+    verification_body(arrival->verification, run);
+    pass_on(arrival, run);
+}
+
+void arrival_content(struct arrival *arrival, struct bytes run)
+{
+    if (arrival->refusal.code != 0)
+        return;
+    if (arrival->state == ARRIVAL_HEADER) {
+        bool is_whole = mail_header_feed(&arrival->header, &run);
+
+        if (!is_whole && arrival->header.is_cut)
+            is_whole = true; /* it goes nowhere: nothing more of it is kept */
+        if (!is_whole) {
+            count_memory(arrival);
+            return;
+        }
+        take_header(arrival);
+        take_body(arrival, arrival->header.body_start);
+    }
+    take_body(arrival, run);
+}
+
+struct verdict arrival_end(struct arrival *arrival, bool has_8bit)
+{
+    struct receive_session *session = arrival->session;
+    static const struct verdict overdue = {421, "4.3.0", "The spool does not answer, closing",
+                                           "spool", true};
+
+    if (arrival->state == ARRIVAL_HEADER) {
+        mail_header_finish(&arrival->header);
+        take_header(arrival);
+        take_body(arrival, arrival->header.body_start);
+    }
+    if (arrival->refusal.code != 0)
+        return arrival->refusal;
+    intake_content_end(arrival->intake, has_8bit);
+    arrival->state = ARRIVAL_AWAITED;
+    /* The message may still be accepted when that time is over: as after a lost 250, the client's
+     * next try makes a duplicate, which RFC 5321 section 6.1 prefers to a loss. */
+    struct verdict later =
+        smtp_server_later(&session->server, COMMIT_MS, overdue, &session->content);
+    verification_finish(arrival->verification);
+    return later;
+}
+
+/* --- the decision ----------------------------------------------------------------------------- */
+
+/* "spf=pass dkim=pass dmarc=fail/refuse". */
+static void write_checks(struct bytes checks, char out[static LOG_CHECKS_MAX])
+{
+    struct event_check check;
+    size_t len = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; len < LOG_CHECKS_MAX - 64 && event_checks_next(&checks, i, &check); i++) {
+        int more = snprintf(out + len, LOG_CHECKS_MAX - len, " %.*s=%.*s%s%.*s",
+                            BYTES_ARG(check.name), BYTES_ARG(check.result),
+                            check.weight.len > 0 ? "/" : "", BYTES_ARG(check.weight));
+        len += (size_t)MAX(more, 0);
+    }
+}
+
+static void log_decision(const struct arrival *arrival, const char *id)
+{
+    char name[SESSION_NAME_MAX], checks[LOG_CHECKS_MAX];
+
+    session_name(&arrival->session->server.session, name);
+    write_checks(buf_bytes(&arrival->decision.checks), checks);
+    log_info("%s%s%ssession=%s from=%s%s spam=%d forged=%u", id != NULL ? "id=" : "",
+             id != NULL ? id : "", id != NULL ? " " : "", name,
+             LOG_TEXT(intake_reverse_path(arrival->intake)), checks, arrival->decision.is_spam,
+             arrival->forged_count);
+}
+
+static void answer(struct arrival *arrival, struct verdict verdict)
+{
+    bool is_open =
+        smtp_server_answer(&arrival->session->server, arrival->session->content, verdict);
+
+    check(is_open); /* else the reset has let the arrival go */
+}
+
+/* The field without its CRLF, as intakes add them. */
+static int add_results(struct arrival *arrival)
+{
+    struct buf out;
+    struct bytes name, value;
+    int error = -ENOBUFS;
+
+    buf_init(&out, RESULTS_MAX);
+    if (verification_write(arrival->verification, hostname_of(arrival), &out)) {
+        value = buf_bytes(&out);
+        bool has_colon = bytes_take_until(&value, ':', &name);
+        check(has_colon && value.len > 3);
+        error = intake_add_field(arrival->intake, name, bytes_slice(value, 1, value.len - 3));
+    }
+    buf_free(&out);
+    return error;
+}
+
+static int add_fields(struct arrival *arrival)
+{
+    const struct decision *decision = &arrival->decision;
+    int error = 0;
+
+    if (decision->is_spam)
+        error = intake_add_field(arrival->intake, BYTES("X-Spam"), BYTES("Yes"));
+    if (error == 0)
+        error = add_results(arrival);
+    if (error == 0 && !intake_add_tail(arrival->intake, TAIL_CHECKS, buf_bytes(&decision->checks)))
+        error = -ENOMEM;
+    return error;
+}
+
+static void on_verified(void *context, struct verification *verification)
+{
+    struct arrival *arrival = context;
+    unsigned received_max = generation_of(arrival)->settings.received_max;
+
+    decision_make(&arrival->decision, receive_rules(generation_of(arrival)->receive), verification,
+                  &arrival->session->client);
+    count_memory(arrival);
+    if (arrival->decision.verdict.code != 0) {
+        log_decision(arrival, NULL);
+        answer(arrival, arrival->decision.verdict);
+        return;
+    }
+    int error = add_fields(arrival);
+    if (error < 0) {
+        log_error("from=%s error=%d what=\"the results of the checks cannot be written\"",
+                  LOG_TEXT(intake_reverse_path(arrival->intake)), error);
+        answer(arrival, intake_out_of_memory());
+        return;
+    }
+    arrival->state = ARRIVAL_COMMITTING;
+    intake_commit(arrival->intake, received_max != 0 ? received_max : RECEIVE_RECEIVED_DEFAULT);
+}
+
+static void on_resume(void *context)
+{
+    struct arrival *arrival = context;
+
+    smtp_server_resume(&arrival->session->server);
+}
+
+static void on_done(void *context, struct verdict verdict, const char *id)
+{
+    struct arrival *arrival = context;
+
+    if (verdict.code != 0) {
+        answer(arrival, verdict);
+        return;
+    }
+    log_decision(arrival, id);
+    bool is_open = smtp_server_accepted(&arrival->session->server, arrival->session->content, id);
+    check(is_open); /* else the reset has let the arrival go */
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+size_t arrival_memory(const struct arrival *arrival)
+{
+    return arrival->counted + intake_memory(arrival->intake);
+}
+
+void arrival_let_go(struct arrival **arrival)
+{
+    struct arrival *gone = *arrival;
+    struct receive *receive = generation_of(gone)->receive;
+
+    *arrival = NULL;
+    intake_let_go(&gone->intake);
+    verification_free(&gone->verification);
+    mail_header_free(&gone->header);
+    decision_free(&gone->decision);
+    budget_add(-(int64_t)gone->counted);
+    slab_release(&receive->arrivals, &gone);
+}

@@ -1,0 +1,47 @@
+/*
+ * arrival.h - a message while it arrives: its checks beside its way into the spool. Private to the
+ * folder.
+ *
+ *   MAIL --> HEADER --whole--> BODY --end of data--> AWAITED --checks done--> [refused]
+ *    SPF, iprev ask      keys, policy asked                        '--> committing --> answered
+ *
+ * The header is held back until it is whole: signatures are checked on all of it, and fields that
+ * claim to be our word (Authentication-Results with our name, X-Spam) do not go on. A header beyond
+ * bounds is refused: what cannot be looked at cannot be checked.
+ *
+ * Memory beside the intake's is counted in base/budget.h. Thread: the engine's.
+ */
+#pragma once
+
+#include "auth/mail_header.h"
+#include "inbound/receive/session.h"
+#include "intake/intake.h"
+
+enum arrival_state { ARRIVAL_HEADER, ARRIVAL_BODY, ARRIVAL_AWAITED, ARRIVAL_COMMITTING };
+
+struct arrival {
+    struct receive_session *session;
+    struct intake *intake;
+    struct verification *verification;
+    struct mail_header header;
+    uint64_t size;          /* as announced; 0: it was not */
+    struct verdict refusal; /* found while it arrived; code 0: none */
+    struct decision decision;
+    enum arrival_state state;
+    unsigned forged_count; /* fields that claimed to be ours */
+    size_t counted;        /* bytes that the budget knows of */
+};
+
+/* Row of receive.fields behind those of the intake. */
+enum { RECEIVE_SPAM = INTAKE_RETURN_PATH + 1 };
+
+/* MAIL. The arrival is the transaction's until arrival_let_go(). */
+must_use struct verdict arrival_open(struct receive_session *session, const struct smtp_mail *mail,
+                                     struct arrival **arrival_out);
+size_t arrival_room(const struct arrival *arrival);
+void arrival_content(struct arrival *arrival, struct bytes run); /* at most arrival_room() */
+/* The end of content: a refusal, or the answer comes later. */
+must_use struct verdict arrival_end(struct arrival *arrival, bool has_8bit);
+/* What ending it gives back. */
+size_t arrival_memory(const struct arrival *arrival);
+void arrival_let_go(struct arrival **arrival);

@@ -1,0 +1,51 @@
+/*
+ * decision.h - what the checks of a message come to: taken, marked, deferred or refused.
+ *
+ * Each check leaves a line in the record (event/event_checks.h) with what it found and what that
+ * weighed. Refusals name the rule, and say what whoever runs the sender's domain can do.
+ *
+ * DMARC is followed as published (RFC 9989 section 5) where `dmarc` is to enforce: reject refuses,
+ * quarantine marks. Who forwards mail breaks it without being a forger, so three things override
+ * it, each told by its name: the client is of a network of `forwarders`; the chain of ARC holds,
+ * its newest sealer is among `arc_sealers` and says that DMARC passed there; or the author's domain
+ * is among `dmarc_exempt`.
+ *
+ * Thread: any; no state.
+ */
+#pragma once
+
+#include "inbound/verify/verification.h"
+#include "smtp/verdict.h"
+
+/* What a rule does with what it finds. */
+enum decision_action { DECISION_TAG, DECISION_DEFER, DECISION_REFUSE };
+
+enum decision_dmarc { DECISION_DMARC_ENFORCE, DECISION_DMARC_MONITOR };
+
+struct decision_rules {
+    int dmarc;     /* enum decision_dmarc */
+    int spf_fail;  /* enum decision_action: of SPF's fail where DMARC does not pass */
+    int temperror; /* of checks that DNS had no answer for, where nothing else passed */
+    size_t forwarder_count;
+    const struct network *forwarders;
+    size_t arc_sealer_count;
+    const char *const *arc_sealers; /* domains, lower case */
+    size_t dmarc_exempt_count;
+    const char *const *dmarc_exempt; /* patterns of smtp/domain_pattern.h */
+};
+
+enum { DECISION_TEXT_MAX = 400, DECISION_CHECKS_MAX = 3072 };
+
+struct decision {
+    struct verdict verdict; /* code 0: taken; strings are static or `text` */
+    bool is_spam;           /* to be marked as such */
+    const char *spam_why;   /* a phrase */
+    struct buf checks;      /* the record */
+    char text[DECISION_TEXT_MAX];
+};
+
+void decision_init(struct decision *decision);
+void decision_free(struct decision *decision);
+/* By the checks of a verification that is done. */
+void decision_make(struct decision *decision, const struct decision_rules *rules,
+                   const struct verification *verification, const struct address *client);

@@ -1,0 +1,237 @@
+/* receive.c - the service of one engine: its sessions, settings by generation, stop. */
+#include "inbound/receive/receive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "directory/directory_name.h"
+#include "inbound/receive/arrival.h"
+#include "io/tls_context.h"
+
+enum {
+    NOTES_PER_SECOND = 50, /* rejected events of an engine: strangers cause them */
+    ADDRESS_ROOM = 4096,
+};
+
+static struct generation *generation_create(struct receive *receive,
+                                            const struct receive_settings *settings);
+static bool is_idle(const struct service *service);
+static void shed(struct session *session);
+static void intake_gone(struct intake_home *home);
+
+static const struct service_kind kind = {
+    .session_size = sizeof(struct receive_session),
+    .pressure = {.held = receive_held, .shed = shed},
+    .is_idle = is_idle,
+};
+
+/* What only we say of a message does not come from outside. */
+static void fields_init(struct header_table *fields)
+{
+    static const struct header_rule spam = {.name = BYTES("X-Spam"), .drop = true};
+
+    intake_fields_init(fields);
+    int row = header_table_add(fields, &spam);
+    check(row == RECEIVE_SPAM);
+}
+
+struct receive *receive_create(const struct receive_setup *setup,
+                               const struct receive_settings *settings)
+{
+    struct receive *receive = calloc(1, sizeof(*receive));
+
+    check(receive != NULL);
+    receive->setup = *setup;
+    service_init(&receive->service, setup->engine, &kind, setup->load);
+    fields_init(&receive->fields);
+    slab_init(&receive->arrivals, sizeof(struct arrival), settings->sessions_max);
+    slab_init(&receive->intakes, intake_size(&receive->fields), settings->sessions_max);
+    receive->home = (struct intake_home){.engine = setup->engine,
+                                         .shard = setup->shard,
+                                         .intakes = &receive->intakes,
+                                         .fields = &receive->fields,
+                                         .messages = METRIC_INBOUND_MESSAGES,
+                                         .recipients = METRIC_INBOUND_RECIPIENTS,
+                                         .bytes = METRIC_INBOUND_BYTES,
+                                         .gone = intake_gone};
+    receive->notes = (struct note_budget){.count_max = NOTES_PER_SECOND, .window_ms = 1000};
+    receive_configure(receive, settings);
+    return receive;
+}
+
+void receive_configure(struct receive *receive, const struct receive_settings *settings)
+{
+    struct service_limits limits = {
+        .sessions_max = settings->sessions_max,
+        .sessions_per_client_max = settings->sessions_per_client_max,
+        .memory_max = settings->memory_max,
+    };
+
+    check(settings->hostname != NULL);
+    receive->arrivals.count_max = settings->sessions_max;
+    /* Twice: as many again may be left behind by clients that are gone, their commits under way. */
+    receive->intakes.count_max = (size_t)settings->sessions_max * 2;
+    service_configure(&receive->service, &limits, generation_create(receive, settings));
+}
+
+static struct receive_generation *newest(struct receive *receive)
+{
+    return container_of(receive->service.generation, struct receive_generation, generation);
+}
+
+const struct decision_rules *receive_rules(const struct receive *receive)
+{
+    return &container_of(receive->service.generation, struct receive_generation, generation)
+                ->settings.rules;
+}
+
+static void turn_away(struct receive *receive, int fd, const struct address *client,
+                      const struct receive_listener *listener, enum service_answer answer)
+{
+    static const struct {
+        const char *enhanced, *text, *rule;
+    } words[] = {
+        [SERVICE_STOPS] = {"4.3.2", "is shutting down", "shutdown"},
+        [SERVICE_HAS_TOO_MANY_OF_CLIENT] = {"4.7.0", "has too many sessions of your address",
+                                            "inbound.sessions_per_client"},
+        [SERVICE_HAS_TOO_MANY] = {"4.3.2", "has too many sessions, try again later",
+                                  "inbound.sessions"},
+    };
+    char peer[ADDRESS_TEXT_MAX];
+
+    address_format(client, peer);
+    log_limited(LOG_LEVEL_WARN, "client=%s refused=\"421 %s %s\" rule=%s sessions=%u", peer,
+                words[answer].enhanced, words[answer].text, words[answer].rule,
+                receive->service.session_count);
+    smtp_server_turn_away(&receive->service, fd, newest(receive)->hostname, words[answer].enhanced,
+                          listener->tls == SMTP_TLS_IMPLICIT ? NULL : words[answer].text);
+}
+
+void receive_accept(struct receive *receive, int fd, const struct receive_listener *listener)
+{
+    struct service *service = &receive->service;
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+    struct address client = {0};
+    struct session *admitted;
+
+    if (getpeername(fd, (struct sockaddr *)&storage, &len) != 0 ||
+        !address_from((const struct sockaddr *)&storage, &client)) {
+        engine_close(service->engine, fd); /* gone already */
+        return;
+    }
+    enum service_answer answer = service_admit(service, &client, &admitted);
+    if (answer != SERVICE_ADMITS) {
+        turn_away(receive, fd, &client, listener, answer);
+        return;
+    }
+    struct receive_session *session =
+        container_of(admitted, struct receive_session, server.session);
+    session->listener = listener;
+    session->client = client;
+    session->server.is_stranger = true;
+    session->server.tls = (uint8_t)listener->tls;
+    smtp_server_start(&session->server, service->engine, fd, &newest(receive)->service);
+}
+
+unsigned receive_sessions(const struct receive *receive)
+{
+    return receive->service.session_count;
+}
+
+void receive_stop(struct receive *receive, int64_t deadline_ms, void (*stopped)(void *context),
+                  void *context)
+{
+    service_stop(&receive->service, deadline_ms, stopped, context);
+}
+
+void receive_abort(struct receive *receive)
+{
+    service_abort(&receive->service);
+}
+
+void receive_free(struct receive **receive)
+{
+    struct receive *freed = *receive;
+
+    *receive = NULL;
+    check(freed->home.count == 0);
+    service_end(&freed->service);
+    slab_free_all(&freed->arrivals);
+    slab_free_all(&freed->intakes);
+    free(freed);
+}
+
+static void generation_free(struct generation *generation)
+{
+    struct receive_generation *freed =
+        container_of(generation, struct receive_generation, generation);
+
+    tls_context_release(&freed->service.tls);
+    free(freed);
+}
+
+/* As the directory compares it. */
+static void set_postmaster(struct receive_generation *generation, const char *text)
+{
+    struct arena arena;
+    struct bytes address = BYTES_NONE;
+
+    arena_init(&arena, ADDRESS_ROOM);
+    bool is_good = text == NULL || directory_address(&arena, bytes_of(text), false, &address);
+    check(is_good);
+    snprintf(generation->postmaster, sizeof(generation->postmaster), "%.*s", BYTES_ARG(address));
+    arena_free(&arena);
+}
+
+static struct generation *generation_create(struct receive *receive,
+                                            const struct receive_settings *settings)
+{
+    struct receive_generation *generation = calloc(1, sizeof(*generation));
+
+    check(generation != NULL);
+    generation->receive = receive;
+    generation->settings = *settings;
+    generation_init(&generation->generation, generation_free);
+    snprintf(generation->hostname, sizeof(generation->hostname), "%s", settings->hostname);
+    set_postmaster(generation, settings->postmaster);
+    generation->settings.hostname = generation->hostname;
+    generation->settings.postmaster = generation->postmaster;
+    generation->service = (struct smtp_service){
+        .policy = &receive_policy,
+        .context = generation,
+        .name = "inbound",
+        .hostname = generation->hostname,
+        .tls = settings->tls != NULL ? tls_context_keep(settings->tls) : NULL,
+        .message_size_max = settings->message_size_max,
+        .recipients_max = settings->recipients_max,
+        .errors_max = settings->errors_max,
+        .line_length_max = settings->line_length_max,
+        .command_timeout_s = settings->command_timeout_s,
+        .content_timeout_s = settings->content_timeout_s,
+        .content_deadline_s = settings->content_deadline_s,
+        .content_rate_min = settings->content_rate_min,
+        .idle_commands_max = settings->idle_commands_max,
+        .is_strict = settings->is_strict,
+    };
+    return &generation->generation;
+}
+
+/* A commit under way is waited for when its client is gone as well. */
+static bool is_idle(const struct service *service)
+{
+    return container_of(service, struct receive, service)->home.count == 0;
+}
+
+static void shed(struct session *session)
+{
+    metric_inc(METRIC_INBOUND_SHED);
+    session_shed(session);
+}
+
+static void intake_gone(struct intake_home *home)
+{
+    service_look_if_stopped(&container_of(home, struct receive, home)->service);
+}

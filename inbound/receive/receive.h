@@ -1,0 +1,82 @@
+/*
+ * receive.h - the inbound service: mail from the world for hosted domains (RFC 5321).
+ *
+ * Recipients are looked up at RCPT (directory/recipient_lookup.h); anything else would be relaying
+ * and is refused. SPF and iprev ask from MAIL on, keys of signatures from the end of the header,
+ * and bodies are hashed while they arrive (inbound/verify). Between the end of data and the commit
+ * the results are awaited, and what they mean is decided (decision.h). 250 comes when content and
+ * record are durable; filing begins from the spool, as any delivery does.
+ *
+ * Thread: one object an engine, the engine's thread.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "directory/snapshot_feed.h"
+#include "dns/resolver.h"
+#include "inbound/receive/decision.h"
+#include "inbound/receive/mailbox_room.h"
+#include "queue/shard.h"
+#include "smtpd/smtp_server.h"
+
+enum {
+    RECEIVE_RECEIVED_DEFAULT = 50,
+    RECEIVE_UNKNOWN_DEFAULT = 10, /* recipients */
+};
+
+struct receive_settings {
+    const char *hostname;
+    struct tls_context *tls; /* of this engine; NULL: no listener speaks TLS */
+    uint64_t message_size_max;
+    unsigned recipients_max;
+    unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: default */
+    unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
+    unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
+                                         421 4.7.0; 0: no limit */
+    uint64_t memory_max;              /* of the process: serve/pressure.h; 0: no limit */
+    size_t line_length_max;
+    unsigned errors_max;
+    unsigned idle_commands_max;
+    unsigned command_timeout_s, content_timeout_s, content_deadline_s;
+    unsigned content_rate_min; /* bytes a second; 0: any */
+    bool is_strict;            /* syntax of MAIL and RCPT */
+    /* Mail for postmaster and abuse where nobody is named so; NULL: none. */
+    const char *postmaster;
+    unsigned unknown_max;       /* unknown recipients of a session, then 421; 0: default */
+    unsigned verify_timeout_ms; /* all checks of a message; 0: 20 s */
+    struct decision_rules rules;
+};
+
+/* One a listener of this service; lives as long as sessions use it. */
+struct receive_listener {
+    const char *name; /* "inbound" */
+    enum smtp_tls tls;
+};
+
+struct receive_setup {
+    struct engine *engine;
+    struct shard *shard;
+    struct resolver *resolver;
+    struct snapshot_reader *reader;
+    _Atomic int *load;     /* where the listener looks for the number of sessions */
+    mailbox_room_fn *room; /* NULL: there always is */
+    void *room_context;
+};
+
+struct receive;
+
+/* Copies both; what they point to outlives it but for strings. */
+struct receive *receive_create(const struct receive_setup *setup,
+                               const struct receive_settings *settings);
+/* New sessions use these; sessions that run keep theirs but for `rules`, whose lists live until the
+ * next call. */
+void receive_configure(struct receive *receive, const struct receive_settings *settings);
+/* Takes over an accepted connection. `listener` must outlive its sessions. */
+void receive_accept(struct receive *receive, int fd, const struct receive_listener *listener);
+/* As submission_stop() and the others say. */
+void receive_stop(struct receive *receive, int64_t deadline_ms, void (*stopped)(void *context),
+                  void *context);
+void receive_abort(struct receive *receive);
+void receive_free(struct receive **receive);
+unsigned receive_sessions(const struct receive *receive);

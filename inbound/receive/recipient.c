@@ -1,0 +1,148 @@
+/* recipient.c - what is said to each RCPT. */
+#include "inbound/receive/recipient.h"
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "directory/directory_name.h"
+#include "directory/recipient_lookup.h"
+#include "smtp/address.h"
+
+/* By enum recipient_kind; those of KNOWN stand behind. */
+static const struct verdict words[] = {
+    [RECIPIENT_FOREIGN] = {550, "5.7.1", "No mail is received here for that domain", "relay",
+                           false},
+    [RECIPIENT_UNKNOWN] = {550, "5.1.1", "There is nobody of that name here", "recipient", false},
+    [RECIPIENT_ROUTED] = {550, "5.7.1", "No mail is passed on by a route in an address", "relay",
+                          false},
+    [RECIPIENT_DISABLED] = {550, "5.2.1", "This mailbox is disabled", "disabled", false},
+    [RECIPIENT_SUSPENDED] = {450, "4.2.1", "Mail for this domain is not taken now", "tenant",
+                             false},
+    [RECIPIENT_BROKEN] = {451, "4.3.5", "This address leads to nobody for now", "alias", false},
+    [RECIPIENT_KNOWN] = {0, NULL, NULL, NULL, false},
+};
+
+static struct receive *receive_of(const struct arrival *arrival)
+{
+    return receive_generation_of(arrival->session)->receive;
+}
+
+/* Names are not to be found by trying. */
+static struct verdict slow_down(struct arrival *arrival, struct verdict verdict)
+{
+    struct receive_session *session = arrival->session;
+    unsigned max = receive_generation_of(session)->settings.unknown_max;
+    unsigned count = ++session->unknown_count;
+    int64_t delay_ms = RECIPIENT_DELAY_MS_FIRST;
+
+    metric_inc(METRIC_INBOUND_UNKNOWN);
+    if (count > (max != 0 ? max : RECEIVE_UNKNOWN_DEFAULT)) {
+        metric_inc(METRIC_INBOUND_HARVESTS);
+        return verdict_refuse(421, "4.7.0", "Too many recipients that nobody is, closing",
+                              "inbound.unknown_recipients");
+    }
+    if (count == 1)
+        return verdict;
+    for (unsigned i = 2; i < count && delay_ms < RECIPIENT_DELAY_MS_MAX; i++)
+        delay_ms *= 2;
+    return smtp_server_delayed(&session->server, MIN(delay_ms, (int64_t)RECIPIENT_DELAY_MS_MAX),
+                               verdict);
+}
+
+/* Filing sorts out who of several has room; here it counts that somebody has. */
+static struct verdict judge_room(const struct arrival *arrival, const struct recipient_found *found)
+{
+    const struct receive_setup *setup = &receive_of(arrival)->setup;
+    bool fits_later = false;
+
+    if (setup->room == NULL)
+        return VERDICT_OK;
+    for (size_t i = 0; i < found->target_count; i++) {
+        const struct directory_account *account = found->targets[i].account;
+
+        if (account == NULL)
+            return VERDICT_OK;
+        switch (setup->room(setup->room_context, account, arrival->size)) {
+        case MAILBOX_HAS_ROOM:
+            return VERDICT_OK;
+        case MAILBOX_IS_FULL:
+            fits_later = true;
+            break;
+        case MAILBOX_IS_TOO_SMALL:
+            break;
+        }
+    }
+    if (fits_later)
+        return verdict_refuse(452, "4.2.2", "The mailbox is full, try again later", "quota");
+    return verdict_refuse(552, "5.2.2", "The message is larger than the whole mailbox may be",
+                          "quota");
+}
+
+/* A message is one tenant's, whose record and share it is: the client sends the rest in another
+ * transaction, as with too many recipients (RFC 5321 section 4.5.3.1.10). */
+static struct verdict judge_tenant(struct arrival *arrival, const struct snapshot *snapshot,
+                                   struct bytes address)
+{
+    const struct directory_domain *domain =
+        snapshot_domain(snapshot, directory_address_domain(address));
+    const struct directory_tenant *tenant =
+        domain != NULL ? snapshot_tenant_of(snapshot, domain->tenant) : NULL;
+    struct bytes name = tenant != NULL ? tenant->name : BYTES_NONE;
+
+    if (arrival->session->server.transaction.recipient_count > 0 &&
+        !bytes_equal(name, intake_tenant(arrival->intake)))
+        return verdict_refuse(452, "4.5.3", "Send this one in a transaction of its own", "tenant");
+    return intake_set_tenant(arrival->intake, name) ? VERDICT_OK : intake_out_of_memory();
+}
+
+/* "<postmaster>" becomes an address that leads somewhere. */
+static struct verdict add(struct arrival *arrival, const struct smtp_rcpt *rcpt,
+                          const struct recipient_found *found)
+{
+    struct smtp_rcpt whole = *rcpt;
+
+    if (whole.forward_path.domain.len == 0) {
+        bool is_address = smtp_parse_address(found->address, &whole.forward_path);
+        check(is_address);
+    }
+    return intake_add_recipient(arrival->intake, &whole);
+}
+
+static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcpt,
+                            const struct snapshot *snapshot, struct arena *arena)
+{
+    const struct receive_generation *generation = receive_generation_of(arrival->session);
+    const struct recipient_rules rules = {
+        .hostname = bytes_of(generation->hostname),
+        .postmaster = bytes_of(generation->postmaster),
+    };
+    struct recipient_found found;
+
+    if (snapshot_version(snapshot) == 0)
+        return verdict_refuse(451, "4.3.0", "The directory cannot be read, try again later",
+                              "directory");
+    recipient_look_up(snapshot, &rules, rcpt->forward_path.text, arena, &found);
+    if (found.kind == RECIPIENT_BROKEN)
+        log_limited(LOG_LEVEL_WARN,
+                    "to=%s what=\"an alias leads to nobody: its mail waits at its senders\"",
+                    LOG_TEXT(found.address));
+    if (found.kind == RECIPIENT_UNKNOWN)
+        return slow_down(arrival, words[found.kind]);
+    struct verdict verdict = words[found.kind];
+    if (verdict.code == 0)
+        verdict = judge_room(arrival, &found);
+    if (verdict.code == 0)
+        verdict = judge_tenant(arrival, snapshot, found.address);
+    return verdict.code == 0 ? add(arrival, rcpt, &found) : verdict;
+}
+
+struct verdict recipient_judge(struct arrival *arrival, const struct smtp_rcpt *rcpt)
+{
+    struct snapshot_reader *reader = receive_of(arrival)->setup.reader;
+    struct arena arena;
+
+    arena_init(&arena, RECIPIENT_ARENA_MAX);
+    struct verdict verdict = judge(arrival, rcpt, snapshot_begin(reader), &arena);
+    snapshot_end(reader);
+    arena_free(&arena);
+    return verdict;
+}

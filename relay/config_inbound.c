@@ -1,0 +1,141 @@
+/* config_inbound.c - what is received from the world, and what its checks weigh. */
+#include "directory/directory_name.h"
+#include "relay/config_wings.h"
+
+static const char *const dmarc_names[] = {
+    [DECISION_DMARC_ENFORCE] = "enforce", [DECISION_DMARC_MONITOR] = "monitor", NULL};
+
+static const char *const action_names[] = {
+    [DECISION_TAG] = "tag", [DECISION_DEFER] = "defer", [DECISION_REFUSE] = "refuse", NULL};
+
+/* Refusing for good what failed for now would lose mail. */
+static const char *const for_now_names[] = {
+    [DECISION_TAG] = "tag", [DECISION_DEFER] = "defer", NULL};
+
+static bool is_address(struct bytes text)
+{
+    struct arena arena;
+    struct bytes address;
+
+    arena_init(&arena, 4096);
+    bool is_good = directory_address(&arena, text, false, &address);
+    arena_free(&arena);
+    return is_good;
+}
+
+static const struct config_key network = {.kind = CONFIG_NETWORK,
+                                          .at = {0, sizeof(struct network)}};
+static const struct config_key pattern = {.kind = CONFIG_PATTERN, .at = {0, sizeof(const char *)}};
+
+static const struct config_key inbound_keys[] = {
+    {.name = "postmaster",
+     .kind = CONFIG_TEXT,
+     .at = AT(inbound.postmaster),
+     .is_valid = is_address,
+     .expected = "an address, such as postmaster@example.net",
+     .example = "\"postmaster@example.net\"",
+     .says = "Who gets mail for postmaster and abuse of hosted domains that name nobody for it."},
+    {.name = "dmarc",
+     .kind = CONFIG_NAME,
+     .at = AT(inbound.rules.dmarc),
+     .names = dmarc_names,
+     .standard = "enforce",
+     .says = "enforce: mail is refused or marked as its author's domain publishes; monitor: what "
+             "would be done is only told."},
+    {.name = "dmarc_exempt",
+     .kind = CONFIG_LIST,
+     .at = AT(inbound.rules.dmarc_exempt),
+     .count_at = AT(inbound.rules.dmarc_exempt_count),
+     .item = &pattern,
+     .says = "Patterns of author domains whose DMARC policy is not followed."},
+    {.name = "arc_sealers",
+     .kind = CONFIG_LIST,
+     .at = AT(inbound.rules.arc_sealers),
+     .count_at = AT(inbound.rules.arc_sealer_count),
+     .item = &pattern,
+     .says = "Domains whose ARC seal is believed where it says that DMARC passed before them."},
+    {.name = "forwarders",
+     .kind = CONFIG_LIST,
+     .at = AT(inbound.rules.forwarders),
+     .count_at = AT(inbound.rules.forwarder_count),
+     .item = &network,
+     .says = "Networks that forward mail to us: of theirs SPF and DMARC are told, not acted upon."},
+    {.name = "spf_fail",
+     .kind = CONFIG_NAME,
+     .at = AT(inbound.rules.spf_fail),
+     .names = action_names,
+     .standard = "tag",
+     .says =
+         "What is done where SPF fails and DMARC does not pass: tag (told only), defer, refuse."},
+    {.name = "temperror",
+     .kind = CONFIG_NAME,
+     .at = AT(inbound.rules.temperror),
+     .names = for_now_names,
+     .standard = "tag",
+     .says = "What is done where DNS had no answer for SPF or DMARC and nothing passed: tag (told "
+             "only), or defer with 451."},
+    {.name = "verify_timeout",
+     .kind = CONFIG_MILLISECONDS,
+     .at = AT(inbound.verify_timeout_ms),
+     .standard = "20s",
+     .min = 100,
+     .max = 120000,
+     .says = "All DNS of a message's checks; what is unanswered then is a temperror."},
+    {.name = "unknown_recipients",
+     .kind = CONFIG_COUNT,
+     .at = AT(inbound.unknown_max),
+     .standard = "10",
+     .min = 1,
+     .says =
+         "Recipients that nobody is which a session may name; one more is told 421. Each answer "
+         "takes longer than the one before."},
+    {.name = "sessions_per_client",
+     .kind = CONFIG_COUNT,
+     .at = AT(inbound.sessions_per_client_max),
+     .standard = "50",
+     .min = 1,
+     .says = "Sessions of one client address; more are told 421."},
+    {.kind = CONFIG_END},
+};
+
+static const struct config_key section_keys[] = {
+    {.name = "inbound",
+     .kind = CONFIG_SECTION,
+     .keys = inbound_keys,
+     .says = "Mail from the world, on listeners of the service inbound."},
+    {.kind = CONFIG_END},
+};
+
+/* The limits of clients are those of all services. */
+static void finish(struct config_reader *reader, struct config *config)
+{
+    const struct submission_settings *limits = &config->submission;
+    struct receive_settings *inbound = &config->inbound;
+    const yaml_node_t *node = config_node(reader, "listeners");
+
+    inbound->hostname = config->hostname;
+    inbound->message_size_max = limits->message_size_max;
+    inbound->recipients_max = limits->recipients_max;
+    inbound->received_max = limits->received_max;
+    inbound->sessions_max = limits->sessions_max;
+    inbound->memory_max = limits->memory_max;
+    inbound->line_length_max = limits->line_length_max;
+    inbound->errors_max = limits->errors_max;
+    inbound->idle_commands_max = limits->idle_commands_max;
+    inbound->command_timeout_s = limits->command_timeout_s;
+    inbound->content_timeout_s = limits->content_timeout_s;
+    inbound->content_deadline_s = limits->content_deadline_s;
+    inbound->content_rate_min = limits->content_rate_min;
+    inbound->is_strict = limits->is_strict;
+    for (size_t i = 0; i < config->listener_count; i++)
+        if (config->listeners[i].service == SERVICE_INBOUND && config->listeners[i].trust_count > 0)
+            config_error(reader, config_item(reader, node, i),
+                         "listeners[%zu].trust: nobody is trusted on a port for the world; "
+                         "expected a listener of the service submission for clients of ours",
+                         i);
+}
+
+const struct config_key config_inbound[] = {
+    {.kind = CONFIG_PART, .keys = section_keys, .finish = finish},
+    {.kind = CONFIG_END},
+};
