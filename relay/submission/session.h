@@ -8,8 +8,8 @@
 #include "base/slab.h"
 #include "directory/tenants.h"
 #include "intake/intake.h"
-#include "serve/service.h"
 #include "serve/note_budget.h"
+#include "serve/service.h"
 #include "submission/submission.h"
 
 /* Settings, as the sessions that began under them use them. */
