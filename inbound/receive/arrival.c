@@ -221,23 +221,29 @@ static void write_checks(struct bytes checks, char out[static LOG_CHECKS_MAX])
 
     out[0] = '\0';
     for (unsigned i = 0; len < LOG_CHECKS_MAX - 64 && event_checks_next(&checks, i, &check); i++) {
-        int more = snprintf(out + len, LOG_CHECKS_MAX - len, " %.*s=%.*s%s%.*s",
+        int more = snprintf(out + len, LOG_CHECKS_MAX - len, "%s%.*s=%.*s%s%.*s", i > 0 ? " " : "",
                             BYTES_ARG(check.name), BYTES_ARG(check.result),
                             check.weight.len > 0 ? "/" : "", BYTES_ARG(check.weight));
         len += (size_t)MAX(more, 0);
     }
 }
 
+/* id NULL: nothing came of it. */
 static void log_decision(const struct arrival *arrival, const char *id)
 {
+    bool is_spam = arrival->decision.is_spam;
     char name[SESSION_NAME_MAX], checks[LOG_CHECKS_MAX];
 
     session_name(&arrival->session->server.session, name);
     write_checks(buf_bytes(&arrival->decision.checks), checks);
-    log_info("%s%s%ssession=%s from=%s%s spam=%d forged=%u", id != NULL ? "id=" : "",
-             id != NULL ? id : "", id != NULL ? " " : "", name,
-             LOG_TEXT(intake_reverse_path(arrival->intake)), checks, arrival->decision.is_spam,
-             arrival->forged_count);
+    if (id == NULL)
+        log_info("session=%s from=%s checks=%s spam=%d forged=%u", name,
+                 LOG_TEXT(intake_reverse_path(arrival->intake)), LOG_STRING(checks), is_spam,
+                 arrival->forged_count);
+    else
+        log_info("id=%s session=%s from=%s checks=%s spam=%d forged=%u", id, name,
+                 LOG_TEXT(intake_reverse_path(arrival->intake)), LOG_STRING(checks), is_spam,
+                 arrival->forged_count);
 }
 
 static void answer(struct arrival *arrival, struct verdict verdict)

@@ -21,6 +21,7 @@ SENTENCE_NAMES = {
     "relay/publisher_files.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
+    "inbound/receive/receive.c": {"words[answer].enhanced", "words[answer].text"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
@@ -32,6 +33,7 @@ WORD_NAMES = {
     "relay/serve/session.c": {"from->name", "to->name"},
     "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
     "relay/submission/submission.c": {"words[answer].rule"},
+    "inbound/receive/receive.c": {"words[answer].rule"}, "inbound/receive/arrival.c": {"name"},
     "relay/submission/login.c": {"name", "BYTES_ARG(id)", "why",
                                  "sasl_mechanism_name(login->mechanism)"},
     "relay/smtpd/server_reply.c": {
