@@ -8,11 +8,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dns/cache.h"
+#include "relay/cli/read_file.h"
 #include "relay/cli/verify_print.h"
 
 enum {
     CONTENT_MAX = 256 << 20, /* octets of a message */
-    CHUNK_LEN = 64 * 1024,
 };
 
 struct verify_run {
@@ -104,21 +104,15 @@ static bool add_content(struct buf *content, struct bytes chunk, uint8_t *last)
 
 static int read_content(struct verify_run *run)
 {
-    FILE *file = strcmp(run->file, "-") == 0 ? stdin : fopen(run->file, "re");
-    static uint8_t chunk[CHUNK_LEN];
-    int code = EXIT_GOOD;
+    struct buf file;
     uint8_t last = '\0';
-    size_t len;
 
-    if (file == NULL)
-        return cli_fail(EXIT_FAILED, "%s: %s", run->file, strerror(errno));
-    while (code == EXIT_GOOD && (len = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        if (!add_content(&run->content, bytes_range(chunk, len), &last))
-            code = cli_fail(EXIT_FAILED, "%s: larger than %d MiB", run->file, CONTENT_MAX >> 20);
-    if (code == EXIT_GOOD && ferror(file))
-        code = cli_fail(EXIT_FAILED, "%s: %s", run->file, strerror(errno));
-    if (file != stdin)
-        fclose(file);
+    buf_init(&file, CONTENT_MAX);
+    int code = cli_read_file(run->file, &file);
+
+    if (code == EXIT_GOOD && !add_content(&run->content, buf_bytes(&file), &last))
+        code = cli_fail(EXIT_FAILED, "%s: larger than %d MiB", run->file, CONTENT_MAX >> 20);
+    buf_free(&file);
     return code;
 }
 
