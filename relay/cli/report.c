@@ -111,7 +111,7 @@ const struct cli_command cli_report = {
     "complaint  a feedback report (ARF, RFC 5965), failures of authentication too (RFC 6591)\n"
     "dmarc      a DMARC aggregate report (RFC 9990, RFC 7489)\n"
     "tls        an SMTP TLS report (RFC 8460)\n"
-    "With --json one object {\"kind\", \"report\"}; docs/reports.md names the members. Needs neither\n"
-    "configuration nor daemon. Exit code 1 if FILE cannot be read or is none of the four.\n",
+    "With --json one object {\"kind\", \"report\"}; docs/reports.md names the members. Needs\n"
+    "neither configuration nor daemon. Exit code 1 if FILE cannot be read or is none of these.\n",
     run_report,
 };
