@@ -33,6 +33,23 @@ static void tell(struct telling *t, const struct record *record, uint32_t part, 
     t->visit(t->context, event);
 }
 
+/* Once a message, behind its accepted events: of the same record, so that neither is without the
+ * other. */
+static void tell_received(struct telling *t, const struct record *record,
+                          const struct accept *accept, const struct event *accepted)
+{
+    struct event event = *accepted;
+
+    event.checks = tail_find(accept->tail, TAIL_CHECKS);
+    if (event.checks.len == 0)
+        return;
+    event.kind = EVENT_RECEIVED;
+    event.seq = 0;
+    event.recipient = BYTES_NONE;
+    event.orcpt = BYTES_NONE;
+    tell(t, record, accept->recipient_count, &event);
+}
+
 static void tell_accept(struct telling *t, const struct record *record)
 {
     struct accept accept;
@@ -73,6 +90,7 @@ static void tell_accept(struct telling *t, const struct record *record)
         tell(t, record, number, &event);
     }
     t->unreadable += number < accept.recipient_count;
+    tell_received(t, record, &accept, &event);
 }
 
 static void tell_outcome(struct telling *t, const struct record *record)

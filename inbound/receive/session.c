@@ -141,6 +141,7 @@ static void on_refused(void *context, struct smtp_server *server,
         .reply_text = bytes_of(verdict->text),
         .class = bytes_of(class_of(&enhanced)),
         .rule = bytes_of(verdict->rule != NULL ? verdict->rule : ""),
+        .checks = arrival != NULL ? buf_bytes(&arrival->decision.checks) : BYTES_NONE,
     };
     if (!shard_note(receive->setup.shard, &event))
         metric_inc(METRIC_INBOUND_REJECTED_UNTOLD);

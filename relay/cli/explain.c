@@ -50,6 +50,20 @@ static void set_outcome(json_t *line, json_t *outcome)
         json_object_set_new(line, "engines", engines);
 }
 
+/* A message's lines say what was checked of it, where it came from the world. */
+static void add_checks(const struct explanation *e, const char *id)
+{
+    const json_t *first = json_array_get(e->lines, 0);
+    json_t *checks = last_outcome_checks(e->cli, id, last_outcome_wall_ms(first, "accepted"));
+    json_t *line;
+    size_t i;
+
+    if (checks == NULL)
+        return;
+    json_array_foreach(e->lines, i, line) json_object_set(line, "checks", checks);
+    json_decref(checks);
+}
+
 /* Lines of a message get their recipient's last outcome, a domain's line the last of them all. A
  * failure leaves them as they are: the explanation is good without. */
 static void add_outcomes(const struct explanation *e, const char *id, const char *domain)
@@ -166,6 +180,8 @@ int cli_explain(const struct cli *cli, json_t *request)
 
     if (code == EXIT_GOOD && json_array_size(e.lines) > 0) {
         add_outcomes(&e, json_string_value(id), json_string_value(domain));
+        if (id != NULL)
+            add_checks(&e, json_string_value(id));
         print_lines(&e);
         if (json_is_true(json_object_get(done, "cut")))
             fprintf(stderr, "ringpost: too long; the rest is left out\n");

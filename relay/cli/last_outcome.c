@@ -68,6 +68,37 @@ bool last_outcomes_read(const struct cli *cli, const struct event_filter *filter
     return got == 0;
 }
 
+static json_t *checks_of(struct bytes line)
+{
+    json_t *event = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+    const char *kind = text_of(event, "kind");
+    json_t *checks = NULL;
+
+    if (kind != NULL && strcmp(kind, "received") == 0)
+        checks = json_incref(json_object_get(event, "checks"));
+    json_decref(event);
+    return checks;
+}
+
+json_t *last_outcome_checks(const struct cli *cli, const char *id, int64_t since_ms)
+{
+    const struct event_filter filter = {.id = id, .since_ms = since_ms};
+    char state_dir[CLI_PATH_MAX], directory[CLI_PATH_MAX];
+    struct event_tail *tail;
+    struct bytes line;
+    json_t *checks = NULL;
+
+    if (!cli_state_dir(cli, state_dir) ||
+        !state_dir_file(state_dir, "events", directory, sizeof(directory)) ||
+        event_tail_open(directory, &filter, false, &tail) < 0)
+        return NULL;
+    while (checks == NULL && event_tail_next(tail, &line) > 0)
+        if (bytes_find_bytes(line, BYTES("\"received\""), 0) != line.len)
+            checks = checks_of(line);
+    event_tail_close(&tail);
+    return checks;
+}
+
 int64_t last_outcome_wall_ms(const json_t *line, const char *key)
 {
     const char *text = text_of(line, key);

@@ -146,6 +146,22 @@ static void print_wait(const json_t *recipient)
     putchar('\n');
 }
 
+/* What was found of a received message, and what that weighed. */
+static void print_checks(const json_t *event)
+{
+    size_t i;
+    json_t *check;
+
+    json_array_foreach(json_object_get(event, "checks"), i, check)
+    {
+        print_text("  ", check, "check", "");
+        print_text("=", check, "result", "");
+        print_text(" ", check, "detail", "");
+        print_text(" -> ", check, "weight", "");
+        putchar('\n');
+    }
+}
+
 static void print_trace(const json_t *whole)
 {
     size_t i, k;
@@ -172,7 +188,9 @@ static void print_trace(const json_t *whole)
     {
         print_text("\nbeside: ", step, "kind", "");
         print_text("  ", step, "time", "");
-        print_text("  ", json_object_get(step, "reply"), "text", "\n");
+        print_text("  ", json_object_get(step, "reply"), "text", "");
+        putchar('\n');
+        print_checks(step);
     }
 }
 

@@ -23,7 +23,7 @@ static const struct {
     [EVENT_OPENED] = {"opened", false, true},
     [EVENT_CLICKED] = {"clicked", false, true},
     [EVENT_UNSUBSCRIBED] = {"unsubscribed", false, true},
-    [EVENT_RECEIVED] = {"received", false, true},
+    [EVENT_RECEIVED] = {"received", false, false},
     [EVENT_DAMAGED] = {"damaged", false, false},
     [EVENT_RETRIED] = {"retried", false, false},
     [EVENT_SUSPENDED] = {"suspended", false, false},

@@ -14,7 +14,7 @@
 
 enum {
     EVENT_SCHEMA = 1,
-    EVENT_ENCODED_MAX = 16384,
+    EVENT_ENCODED_MAX = 20480,
     EVENT_JSON_MAX = 6 * EVENT_ENCODED_MAX + 4096, /* every byte may become an escape of six */
 };
 
@@ -32,8 +32,8 @@ enum event_kind {
     EVENT_OPENED,
     EVENT_CLICKED,
     EVENT_UNSUBSCRIBED,
-    EVENT_RECEIVED,
-    EVENT_DAMAGED, /* a record of the spool does not read back; stands beside a message's events */
+    EVENT_RECEIVED, /* from the world: what was checked; stands beside a message's events */
+    EVENT_DAMAGED,  /* a record of the spool does not read back; stands beside a message's events */
     /* An operator's commands, one each; they stand beside a message's events too. */
     EVENT_RETRIED,   /* recipients were made due now */
     EVENT_SUSPENDED, /* a rule holds recipients back */
@@ -103,8 +103,9 @@ struct event {
     uint8_t enhanced_class; /* 0: none */
     uint16_t enhanced_subject, enhanced_detail;
     struct bytes reply_text;
-    struct bytes class; /* e.g. "invalid-recipient", "connection" */
-    struct bytes rule;  /* the rule that decided, e.g. "reply-5xx", "retry.max_age" */
+    struct bytes class;  /* e.g. "invalid-recipient", "connection" */
+    struct bytes rule;   /* the rule that decided, e.g. "reply-5xx", "retry.max_age" */
+    struct bytes checks; /* of a received message (event_checks.h); empty: null */
 };
 
 const char *event_kind_name(enum event_kind kind); /* "accepted" */

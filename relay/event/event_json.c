@@ -6,13 +6,16 @@
  */
 #include <string.h>
 
+#include "event/event_checks.h"
 #include "event/event_text.h"
 #include "event/json_check.h"
 #include "event/json_text.h"
 
 enum {
-    FRAME_LEN_MAX = 2048, /* keys, numbers, times, ids and the eight bytes copied too many */
-    TAGS_NESTING_LEN = 4, /* ["..."] around tags that are no array */
+    CHECKS_FRAME_LEN = EVENT_CHECKS_COUNT_MAX * EVENT_CHECKS_FRAME_LEN,
+    FRAME_LEN_MAX =
+        2048 + CHECKS_FRAME_LEN, /* keys, numbers, times, ids and the eight bytes copied too many */
+    TAGS_NESTING_LEN = 4,        /* ["..."] around tags that are no array */
 };
 
 _Static_assert(FRAME_LEN_MAX + TAGS_NESTING_LEN + JSON_TEXT_ESCAPE_LEN * EVENT_TEXTS_LEN_MAX <=
@@ -147,6 +150,33 @@ static uint8_t *put_metadata(uint8_t *p, struct bytes metadata)
         return put_null(p);
     memcpy(p, metadata.ptr, metadata.len);
     return p + metadata.len;
+}
+
+/* --- what was checked ------------------------------------------------------------------------- */
+
+static uint8_t *put_checks(uint8_t *p, struct bytes checks)
+{
+    struct event_check check;
+
+    if (checks.len == 0)
+        return put_null(p);
+    checks = event_text_cut(checks, EVENT_TEXT_MAX_checks);
+    *p++ = '[';
+    for (unsigned i = 0; event_checks_next(&checks, i, &check); i++) {
+        if (i > 0)
+            *p++ = ',';
+        p = PUT(p, "{\"check\":");
+        p = json_text_put(p, check.name);
+        p = PUT(p, ",\"result\":");
+        p = json_text_put(p, check.result);
+        p = PUT(p, ",\"weight\":");
+        p = put_text(p, check.weight, EVENT_TEXT_MAX_checks);
+        p = PUT(p, ",\"detail\":");
+        p = put_text(p, check.detail, EVENT_TEXT_MAX_checks);
+        *p++ = '}';
+    }
+    *p++ = ']';
+    return p;
 }
 
 /* --- the object ------------------------------------------------------------------------------ */
@@ -298,6 +328,8 @@ static uint8_t *put_reply(uint8_t *p, const struct event *event)
     p = PUT_TEXT(p, event, class);
     p = PUT(p, ",\"rule\":");
     p = PUT_TEXT(p, event, rule);
+    p = PUT(p, ",\"checks\":");
+    p = put_checks(p, event->checks);
     return PUT(p, "}\n");
 }
 

@@ -34,7 +34,8 @@
     X(class, 54, 128) \
     X(rule, 55, 255) \
     X(session, 56, 32) \
-    X(metadata, 57, 1024)
+    X(metadata, 57, 1024) \
+    X(checks, 58, 3072)
 
 enum {
 #define EVENT_TEXT_MAX_(name, number, len_max) EVENT_TEXT_MAX_##name = (len_max),

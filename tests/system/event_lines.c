@@ -18,7 +18,7 @@ static struct event random_event(enum event_kind kind, struct bytes noise)
         &event.site,        &event.mx_host,     &event.mx_ip,
         &event.tls_version, &event.tls_cipher,  &event.tls_policy,
         &event.tls_result,  &event.reply_text,  &event.class,
-        &event.rule,
+        &event.rule,        &event.checks,
     };
     int64_t *const times[] = {&event.time_ms, &event.accepted_ms, &event.attempt_ms,
                               &event.next_attempt_ms, &event.connected_ms};

@@ -55,6 +55,27 @@ def test_mail_is_taken_with_its_results(place):
     assert content.endswith(b"\r\n\r\nHello.\r\n")
 
 
+def test_the_decision_is_told(place):
+    """By event, trace and explain, of what was taken and of what was not."""
+    code, text = place.send(inbound.message("alice@doubt.example"), sender="alice@doubt.example")
+    message_id = text.split()[-1]
+    [event] = place.relay.wait_events(1, kind="received", id=message_id)
+    checks = {check["check"]: check for check in event["checks"]}
+    assert checks["dmarc"] == {"check": "dmarc", "result": "fail", "weight": "tag",
+                               "detail": "doubt.example policy=quarantine"}
+    assert checks["spf"]["result"] == "fail" and checks["spf"]["weight"] is None
+    assert event["client"]["service"] == "inbound" and event["tenant"] == "acme"
+    assert "dmarc=fail doubt.example policy=quarantine -> tag" in place.relay.cli(
+        "trace", message_id).stdout
+    assert "policy=quarantine" in place.relay.cli("queue", "explain", message_id).stdout
+    place.send(inbound.message("alice@strict.example"), sender="eve@strict.example")
+    parts.wait_for(lambda: [e for e in place.relay.events(kind="rejected")
+                            if e["sender"] == "eve@strict.example"], "the refusal's event")
+    [event] = [e for e in place.relay.events(kind="rejected") if e["sender"] == "eve@strict.example"]
+    assert {c["check"]: c["weight"] for c in event["checks"]}["dmarc"] == "refuse"
+    assert event["rule"] == "inbound.dmarc" and event["tenant"] == "acme"
+
+
 def test_signatures_are_verified(place):
     message = inbound.message("alice@signed.example")
     signature = dkim.sign(message, b"s1", b"signed.example", KEY.private,

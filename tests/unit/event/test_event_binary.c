@@ -37,6 +37,7 @@ static void expect_same(const struct event *a, const struct event *b)
         expect_same_text(a_text[i], b_text[i]);
     expect_same_text(a->tags, b->tags);
     expect_same_text(a->metadata, b->metadata);
+    expect_same_text(a->checks, b->checks);
     expect_same_text(a->client_ip, b->client_ip);
     expect_same_text(a->client_ehlo, b->client_ehlo);
     expect_same_text(a->service, b->service);
@@ -123,6 +124,7 @@ TEST(event_binary_returns_random_events)
             .tenant = event_random_text(noise, 255),
             .tags = event_random_text(noise, 2048),
             .metadata = event_random_text(noise, 1024),
+            .checks = event_random_text(noise, 3072),
             .client_ip = event_random_text(noise, 64),
             .orcpt = event_random_text(noise, 1024),
             .mx_ip = event_random_text(noise, 64),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "event/event_checks.h"
 #include "support/unit.h"
 #include "tests/unit/event/event_sample.h"
 
@@ -118,6 +119,7 @@ static const char *const keys[] = {
     "reply.text",
     "class",
     "rule",
+    "checks",
 };
 
 static size_t count_keys(json_t *object)
@@ -181,8 +183,48 @@ TEST(event_json_has_every_key_of_an_empty_event)
     expect_null(object, "time");
     expect_null(object, "tags");
     expect_null(object, "metadata");
+    expect_null(object, "checks");
     expect_null(object, "reply.from");
     expect_null(object, "reply.code");
+    json_decref(object);
+}
+
+TEST(event_json_shows_checks_as_objects)
+{
+    struct event event = event_sample();
+    struct buf checks;
+
+    buf_init(&checks, 4096);
+    assert_true(
+        event_checks_add(&checks, &(struct event_check){BYTES("dmarc"), BYTES("fail"),
+                                                        BYTES("refuse"), BYTES("a\tb\nc\"d")}));
+    assert_true(event_checks_add(&checks, &(struct event_check){.name = BYTES("dkim"),
+                                                                .result = BYTES("none")}));
+    event.checks = buf_bytes(&checks);
+    json_t *object = render(&event);
+    json_t *first = json_array_get(at(object, "checks"), 0);
+    json_t *second = json_array_get(at(object, "checks"), 1);
+
+    assert_int_equal(json_array_size(at(object, "checks")), 2);
+    assert_string_equal(json_string_value(json_object_get(first, "check")), "dmarc");
+    assert_string_equal(json_string_value(json_object_get(first, "weight")), "refuse");
+    assert_string_equal(json_string_value(json_object_get(first, "detail")), "a b c\"d");
+    assert_string_equal(json_string_value(json_object_get(second, "result")), "none");
+    assert_true(json_is_null(json_object_get(second, "weight")));
+    json_decref(object);
+    buf_free(&checks);
+}
+
+/* Nothing but ends of lines: as many objects as there may be, and no more bytes than there is room
+ * for. */
+TEST(event_json_bounds_checks)
+{
+    static uint8_t text[3072];
+    struct event event = {.times = {-1, -1, -1, -1, -1, -1}, .checks = {text, sizeof(text)}};
+
+    memset(text, '\n', sizeof(text));
+    json_t *object = render(&event);
+    assert_int_equal(json_array_size(at(object, "checks")), EVENT_CHECKS_COUNT_MAX);
     json_decref(object);
 }
 
