@@ -314,6 +314,7 @@ static void settlement_free(struct settlement *s)
         message_release(&s->message);
     check(outcomes->settled_count >= s->count);
     outcomes->settled_count -= s->count;
+    outcomes->notice_bytes -= s->notice_bytes;
     if (s->facts.counts != NULL)
         series_put(&s->facts.counts);
     arena_free(&s->arena);

@@ -67,6 +67,15 @@ static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action a
     return status;
 }
 
+/* Of the original. */
+static size_t returned_max(const struct settlement *s)
+{
+    size_t wanted = s->outcomes->settings.returned_max;
+    bool is_scarce = s->outcomes->notice_bytes >= NOTICES_FULL || shard_is_full(s->shard);
+
+    return is_scarce ? MIN(wanted, (size_t)NOTICE_RETURNED_MIN) : wanted;
+}
+
 struct message *settlement_write_notice(struct settlement *s, bool of_failure)
 {
     struct dsn_recipient *recipients = arena_alloc(&s->arena, s->count * sizeof(*recipients));
@@ -100,7 +109,7 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
         .now_ms = engine_wall_ms(s->outcomes->engine),
         .message = s->message,
         .head = s->head,
-        .returned_max = s->outcomes->settings.returned_max,
+        .returned_max = returned_max(s),
         .count = count,
         .recipients = recipients,
     };
@@ -115,6 +124,8 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
         return NULL;
     }
     metric_inc(METRIC_DELIVERY_NOTIFICATIONS);
+    s->notice_bytes += notice->content.size;
+    s->outcomes->notice_bytes += notice->content.size;
     return notice;
 }
 

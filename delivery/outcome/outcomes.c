@@ -38,6 +38,7 @@ void outcomes_free(struct outcomes **outcomes)
     check(outcomes_are_none(o));
     check(o->in_attempt_count == 0);
     check(o->settled_count == 0);
+    check(o->notice_bytes == 0);
     engine_timeout_cancel(o->engine, &o->gathering_timeout);
     slab_free_all(&o->settlements);
     slab_free_all(&o->clearings);

@@ -4,7 +4,9 @@
  * What is begun with a recipient must be able to end, in the spool and in the event files, also
  * should the disk be full meanwhile. Who takes recipients into an attempt asks for room first and
  * counts them in; they count until they are given back, their outcomes until these are durable.
- * While very many outcomes wait to be durable, as when the disk is full, nothing new is begun.
+ * While very many outcomes wait to be durable, as when the disk is full, nothing new is begun. What
+ * notifications of them take in memory is bounded likewise: once it is much, and where the spool is
+ * full, they return a kilobyte of the original, as much as the room for an outcome allows for.
  *
  * Nothing here knows who waits where: the hooks tell whoever does.
  *
@@ -18,6 +20,10 @@
 enum {
     SETTLEMENTS_FULL = 10000, /* that wait to be durable: nothing new is begun */
     CLEARINGS_FULL = 1000,    /* messages whose recipients are being told of a failure */
+    /* Bytes of notifications that wait to be durable: nothing new is begun, and what those that are
+     * still written return of the original is no more than NOTICE_RETURNED_MIN. */
+    NOTICES_FULL = 16 * 1024 * 1024,
+    NOTICE_RETURNED_MIN = 1024,
 };
 
 struct outcomes;
@@ -69,6 +75,8 @@ void outcomes_count_out(struct outcomes *outcomes, size_t recipients);
 
 size_t outcomes_in_attempt(const struct outcomes *outcomes); /* recipients */
 size_t outcomes_committing(const struct outcomes *outcomes); /* settlements */
+/* Bytes of notifications that are not durable yet. */
+size_t outcomes_notices(const struct outcomes *outcomes);
 bool outcomes_are_none(const struct outcomes *outcomes);     /* neither settlements nor clearings */
 
 /* The rule that a recipient of this domain is tried again by. */

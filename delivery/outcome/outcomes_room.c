@@ -15,7 +15,8 @@ size_t outcomes_room(const struct outcomes *o, const struct shard *shard)
 
 bool outcomes_may_begin(const struct outcomes *o)
 {
-    return o->settlements.count < SETTLEMENTS_FULL && outcomes_room(o, o->home) > 0;
+    return o->settlements.count < SETTLEMENTS_FULL && o->notice_bytes < NOTICES_FULL &&
+           outcomes_room(o, o->home) > 0;
 }
 
 bool outcomes_have_ample_room(const struct outcomes *o)
@@ -23,12 +24,13 @@ bool outcomes_have_ample_room(const struct outcomes *o)
     size_t room = shard_outcome_room(o->home);
 
     return o->clearings.count <= CLEARINGS_FULL / 2 &&
-           o->settlements.count <= SETTLEMENTS_FULL / 2 && room > 0 && taken(o) <= room / 2;
+           o->settlements.count <= SETTLEMENTS_FULL / 2 && o->notice_bytes <= NOTICES_FULL / 2 &&
+           room > 0 && taken(o) <= room / 2;
 }
 
 bool outcomes_are_many(const struct outcomes *o)
 {
-    return o->settlements.count >= SETTLEMENTS_FULL / 2;
+    return o->settlements.count >= SETTLEMENTS_FULL / 2 || o->notice_bytes >= NOTICES_FULL / 2;
 }
 
 void outcomes_count_in(struct outcomes *o, size_t recipients)
@@ -50,6 +52,11 @@ size_t outcomes_in_attempt(const struct outcomes *o)
 size_t outcomes_committing(const struct outcomes *o)
 {
     return o->settlements.count;
+}
+
+size_t outcomes_notices(const struct outcomes *o)
+{
+    return o->notice_bytes;
 }
 
 bool outcomes_are_none(const struct outcomes *o)

@@ -33,6 +33,7 @@ struct settlement {
     int64_t ripe_ms;                /* monotonic: no longer than this */
     struct message *failure;        /* notifications; ours until committed */
     struct message *notice;
+    size_t notice_bytes; /* of both */
 };
 
 /* To the shard, with the notifications it causes. Frees the settlement once it is durable. */

@@ -18,6 +18,7 @@ struct outcomes {
     struct slab settlements, clearings;
     size_t in_attempt_count; /* recipients in attempts and clearings */
     size_t settled_count;    /* recipients whose outcomes are not durable yet */
+    size_t notice_bytes;     /* of notifications that are not */
 
     struct list gatherings; /* failures that wait for others of their message, oldest first */
     size_t gathering_count;

@@ -54,6 +54,15 @@ class Drip:
         self.pause = pause
 
 
+class Held(str):
+    """A reply that waits for its gate, a threading.Event."""
+
+    def __new__(cls, reply, gate):
+        held = super().__new__(cls, reply)
+        held.gate = gate
+        return held
+
+
 class Message:
     def __init__(self, session):
         self.session = session
@@ -128,6 +137,8 @@ class Session:
                 await self.writer.drain()
                 await asyncio.sleep(action.pause)
             return True
+        while isinstance(action, Held) and not action.gate.is_set():
+            await asyncio.sleep(0.02)
         if isinstance(action, (list, tuple)):  # lines of one reply
             code = action[0][:3]
             action = "\r\n".join([f"{code}-{line[4:]}" for line in action[:-1]] + [action[-1]])

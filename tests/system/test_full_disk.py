@@ -5,6 +5,7 @@ Whatever happens, mail is refused early and for now, what was accepted is delive
 and when there is room again everything goes on by itself."""
 
 import os
+import threading
 import time
 
 import fulldisk
@@ -13,6 +14,7 @@ import parts
 import pytest
 from fulldisk import MIB, Switch, check_all_arrived, fill, free, submits_again, take_all
 from rawsmtp import Raw
+from receiver import Held
 
 RETRY = "{first: 1h, factor: 1, max: 1h}"  # what is tried again is so when a test says it
 
@@ -213,3 +215,39 @@ def test_a_disk_that_takes_no_writes_any_more(stage, kind, error):
     scene.relay.start()
     scene.retry_all()
     scene.finish()
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_a_disk_that_takes_no_writes_while_mail_is_in_attempts(stage, kind):
+    """What was in an attempt when the disk broke off ends once, and may be sent again only by the next
+    start, which cannot know; all else is sent once."""
+    scene = Scene(stage, 64, kind, engines="1", stop_timeout="5s",
+                  delivery='{sites: [{match: "*", connections: 4}]}')
+    scene.accept(1000, 60)
+    gate = threading.Event()
+
+    def act(session, where, line):
+        if where == "content":
+            return Held("250 2.0.0 taken", gate)
+        return None if scene.switch.is_open or where != "rcpt" else "451 4.3.0 not now"
+
+    scene.switch.receiver.act = act
+    scene.deliver()
+    parts.wait_for(lambda: scene.taken() == 4, "attempts")
+    fulldisk.break_off(scene.place, kind)
+    gate.set()
+    time.sleep(3)
+    assert scene.taken() <= 4 * 4, "sent, though nobody could have known afterwards"
+    assert len(set(scene.switch.receiver.taken())) == scene.taken(), "sent again while it runs"
+    status = scene.relay.status()
+    assert status["queue"]["messages"] == len(scene.ids) and status["delivery"]["in_attempt"] == 0
+    in_attempt = set(scene.switch.receiver.taken())
+    scene.relay.stop()
+    fulldisk.mount_again(stage, scene.place)
+    scene.relay.start()
+    scene.retry_all()
+    submits_again(scene.relay)
+    check_all_arrived(scene.relay, scene.switch, scene.ids)
+    taken = scene.switch.receiver.taken()
+    assert {to for to in taken if taken.count(to) > 1} <= in_attempt
+    assert max(taken.count(to) for to in taken) <= 2

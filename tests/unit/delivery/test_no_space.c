@@ -107,3 +107,59 @@ TEST(delivery_begins_no_more_attempts_than_their_outcomes_have_room)
     assert_true(world_free(&world));
     engine_destroy(&engine);
 }
+
+/* Those of long messages are bounded in number and in length while they wait for the disk. */
+TEST(notifications_that_cannot_be_written_take_a_bounded_room)
+{
+    enum { COUNT = 3000, LONG = 40 * 1024, EACH = 4096, SLACK = 4 * 1024 * 1024 };
+    static char content[LONG + 32] = "Subject: long\r\n\r\n";
+    struct engine_settings settings = {0};
+    struct world world;
+    struct world_message gone = {
+        .from = "sender@here.example", .to = "a@gone.example", .content = content};
+
+    for (size_t i = strlen(content); i < LONG; i++)
+        content[i] = i % 70 == 0 ? '\n' : i % 70 == 69 ? '\r' : 'x';
+    world_init(&world, engine_create(&settings), NULL);
+    world.port = 1;
+    world.settings.dsn_size_max = 100 * 1024;
+    world.settings.notice_wait_s = 0;
+    assert_true(world_mx(&world, BYTES("gone.example nxdomain")));
+    world_start(&world);
+    struct outcomes *outcomes = world.delivery->outcomes;
+
+    /* A spool with room returns all of it. */
+    world.has_no_space = true;
+    world_submit(&world, &gone);
+    turns(&world);
+    assert_in_range(outcomes_notices(outcomes), LONG, 2 * LONG);
+    world.has_no_space = false;
+    turns(&world);
+    assert_int_equal(outcomes_notices(outcomes), 0);
+    /* One that is full a kilobyte. */
+    world.has_no_space = true;
+    world.is_full = true;
+    world_submit(&world, &gone);
+    turns(&world);
+    assert_in_range(outcomes_notices(outcomes), 512, EACH);
+    assert_true(outcomes_may_begin(outcomes));
+    assert_false(outcomes_are_many(outcomes));
+    world.is_full = false;
+    for (unsigned i = 0; i < COUNT; i++)
+        world_submit(&world, &gone);
+    for (unsigned i = 0; i < 10; i++)
+        turns(&world);
+    assert_in_range(outcomes_notices(outcomes), NOTICES_FULL, NOTICES_FULL + SLACK);
+    assert_false(outcomes_may_begin(outcomes));
+    assert_true(outcomes_are_many(outcomes));
+    assert_false(outcomes_have_ample_room(outcomes));
+    world.has_no_space = false;
+    for (unsigned i = 0; i < 100 && world_unfinished(&world) > 0; i++)
+        turns(&world);
+    assert_int_equal(world_unfinished(&world), 0);
+    assert_int_equal(outcomes_notices(outcomes), 0);
+    struct engine *engine = world.engine;
+
+    assert_true(world_free(&world));
+    engine_destroy(&engine);
+}

@@ -95,6 +95,11 @@ bool shard_is_adopted(const struct shard *shard)
     return shard->world->is_adopted;
 }
 
+bool shard_is_full(const struct shard *shard)
+{
+    return shard->world->is_full;
+}
+
 size_t shard_outcome_room(const struct shard *shard)
 {
     return shard->world->outcome_room;

@@ -50,6 +50,7 @@ struct world {
     bool load_errors_stay; /* all do */
     unsigned read_error;   /* so does reading content */
     bool has_no_space;     /* commits wait */
+    bool is_full;          /* new mail would be refused */
     int64_t hold_ms;       /* not-before of what is submitted from now on; 0: none */
     size_t outcome_room;   /* recipients; as much as anybody asks for at first */
     size_t outcomes_max;   /* a commit with more is too large; 0: none is */
