@@ -7,6 +7,9 @@
  *   mx_lookup_host  -----------------------------------^                       ^
  *   an address literal, a name that cannot be asked ---------at end of turn----'
  *
+ * A circle of mx.c, mx_address.c and mx_exchange.c: the end of each stage begins the next, or the
+ * one before where it found too little, and any of them may end the lookup.
+ *
  * Private to the three. Whoever calls mx_finish(), or a function that says it may, returns at once:
  * the lookup is gone.
  */

@@ -12,6 +12,11 @@
  *   damage.c   what does not read back: told, counted, copied aside
  *   recover.c  start-up, with recover_files.c and replay.c (recover.h)
  *
+ * A circle of arriving.c, commit.c, compact.c, content.c, damage.c, effect.c, flush.c, recover.c,
+ * recover_files.c, replay.c, shard.c and supply.c: one log, through which all goes. What is durable
+ * has effects, effects free segments, what lives in the oldest is moved, what does not read back is
+ * told, and each of these is committed again and wants the next flush.
+ *
  * Thread: the owning engine.
  */
 #pragma once

@@ -5,6 +5,10 @@
  * have, of which kind, and where in the C struct the value goes. Whatever does not fit is told with
  * file, line, key and what was expected; reading goes on, so that one run shows every error, up to
  * CONFIG_ERRORS_MAX of them: an alias can repeat an error as often as a file of 16 MiB is able to.
+ *
+ * A circle of config_describe.c, config_reader.c, config_scalar.c and config_suggest.c: the walk
+ * takes scalars by their kinds, and whatever refuses one describes what was expected, or looks
+ * through the tables for the key that was meant.
  */
 #pragma once
 

@@ -6,6 +6,10 @@
  * (queue_content.h), then lines go on. Only our own user can connect (the socket is 0600 inside a
  * 0700 directory). Each client has a thread, at most CONTROL_CLIENTS_MAX; what must see an engine's
  * data runs there by letter.
+ *
+ * A circle of control.c, control_commands.c, control_service.c, control_suspensions.c and
+ * program.c: the program opens the socket, and its commands reload the program and change its
+ * suspensions.
  */
 #pragma once
 

@@ -41,11 +41,6 @@ const char *control_kind_name(enum control_kind kind)
     return names[kind];
 }
 
-json_t *control_done(void)
-{
-    return json_pack("{s:b}", "done", 1);
-}
-
 /* --- help ------------------------------------------------------------------------------------- */
 
 static json_t *command_json(const struct control_command *command)

@@ -7,6 +7,9 @@
  * Each has a slot, by whose number workers know it. A slot is free again only when nothing of it is
  * on the way to any worker.
  *
+ * A circle of listeners.c and worker.c: a worker asks by which slot a connection came, and a port
+ * is opened and closed on the acceptor's engine.
+ *
  * Thread: opened before any thread is made; later the holder of program->change, or the main thread
  * when everything else has stopped. Workers read addresses, in calls that holder waits for.
  */

@@ -81,11 +81,6 @@ struct bytes sasl_challenge(const struct sasl *sasl)
     return buf_bytes(&sasl->challenge);
 }
 
-struct bytes sasl_user(const struct sasl *sasl)
-{
-    return bytes_range(sasl->user, sasl->user_len);
-}
-
 struct bytes sasl_secret(const struct sasl *sasl)
 {
     return sasl->secret_len > 0 ? bytes_range(sasl->secret, sasl->secret_len) : BYTES_NONE;

@@ -97,7 +97,10 @@ enum sasl_step sasl_answer_keys(struct sasl *sasl, const struct sasl_keys *keys)
 
 struct bytes sasl_challenge(const struct sasl *sasl); /* may be empty */
 /* Prepared (RFC 4013); of a client that did not prove it, before SASL_DONE. Empty: not known. */
-struct bytes sasl_user(const struct sasl *sasl);
+static inline struct bytes sasl_user(const struct sasl *sasl)
+{
+    return bytes_range(sasl->user, sasl->user_len);
+}
 struct bytes sasl_secret(const struct sasl *sasl); /* with SASL_ASKS_SECRET; else ptr NULL */
 
 void sasl_end(struct sasl *sasl); /* wipes it and frees its buffers */

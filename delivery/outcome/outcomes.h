@@ -77,7 +77,7 @@ size_t outcomes_in_attempt(const struct outcomes *outcomes); /* recipients */
 size_t outcomes_committing(const struct outcomes *outcomes); /* settlements */
 /* Bytes of notifications that are not durable yet. */
 size_t outcomes_notices(const struct outcomes *outcomes);
-bool outcomes_are_none(const struct outcomes *outcomes);     /* neither settlements nor clearings */
+bool outcomes_are_none(const struct outcomes *outcomes); /* neither settlements nor clearings */
 
 /* The rule that a recipient of this domain is tried again by. */
 const struct retry_rule *outcomes_retry_rule(const struct outcomes *outcomes, struct bytes domain);

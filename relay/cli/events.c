@@ -15,23 +15,6 @@
 
 enum { FOLLOW_PAUSE_US = 200000, LINE_TEXT_MAX = 65536 };
 
-bool cli_since(const struct cli *cli, const char *text, int64_t *wall_ms_out)
-{
-    int64_t age_ms;
-
-    if (value_duration(bytes_of(text), &age_ms)) {
-        *wall_ms_out = clock_wall_ms() - age_ms;
-        return true;
-    }
-    if (clock_parse_rfc3339(bytes_of(text), wall_ms_out))
-        return true;
-    cli_misuse(cli,
-               "--since %s: expected an age such as 2h, or a time such as "
-               "2026-11-24T03:10:00Z",
-               text);
-    return false;
-}
-
 static int cannot_read(const char *directory, int error)
 {
     return cli_fail(EXIT_FAILED, "%s: %s%s", directory, strerror(-error),

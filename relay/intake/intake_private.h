@@ -2,7 +2,8 @@
  * intake_private.h - an intake, for the two files that it is made of. Private to the folder.
  *
  * intake.c has what is asked of it while it arrives, intake_commit.c how it gets into the spool.
- * They need each other: content that arrives starts a write, a write that is done makes room.
+ * A circle of intake.c and intake_commit.c: content that arrives starts a write, a write that is
+ * done makes room.
  */
 #pragma once
 

@@ -2,8 +2,10 @@
  * conn_private.h - between the files of a connection.
  *
  * One object in halves: conn.c opens it, ends it and runs the end of its turn; conn_input.c and
- * conn_output.c are what goes on in between; conn_move.c carries it to another engine. The halves
- * and conn.c call each other: what a half meets ends the connection, and its end stops the halves.
+ * conn_output.c are what goes on in between; conn_move.c carries it to another engine.
+ *
+ * A circle of conn.c, conn_input.c and conn_output.c: what a half meets ends the connection, and
+ * its end stops the halves.
  *
  * Thread: the engine's.
  */

@@ -4,6 +4,9 @@
  *   sink.c         its thread, state, commands
  *   sink_read.c    what it reads next: events, gaps, another place
  *
+ * A circle of sink.c and sink_read.c: the thread reads on, and where that fails or comes to another
+ * place it begins anew, or saves where it is.
+ *
  * Private to relay/sink.
  */
 #pragma once

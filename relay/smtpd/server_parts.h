@@ -5,6 +5,10 @@
  * server_pace.c bounds the time that takes, server_auth.c takes logins, server_question.c waits for
  * the service's answers, server_tls.c puts the session under TLS, server_reply.c words the replies
  * and keeps account of what was refused.
+ *
+ * A circle of server_auth.c, server_content.c, server_pace.c, server_question.c, server_reply.c,
+ * server_tls.c, server_verbs.c and smtp_server.c: a state's step takes what came, a verb or an
+ * answer of the service may enter any other state, and each of them ends in a reply or the end.
  */
 #pragma once
 

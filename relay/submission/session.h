@@ -1,6 +1,9 @@
 /*
  * session.h - a submission session: the SMTP session and who its client is. Private to the folder.
  *
+ * A circle of login.c and session.c: a session asks for a login, and one that failed is told of as
+ * any other refusal.
+ *
  * Thread: the engine's.
  */
 #pragma once

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""circles.py ROOT FOLDER... - no circles between the files of a folder, but those a header explains.
+"""circles.py ROOT - no circles between the files of a folder, but those a header explains.
+
+Every folder of the program's source counts.
 
 A file uses another if it names a function or a table that the other defines and does not keep to
 itself. Files that use each other in a circle have to be read as one; where that is meant, a header
@@ -91,12 +93,19 @@ def check(root, folder):
             yield f"{folder}/{name}: there is no circle of just {', '.join(sorted(files))}"
 
 
-def main(root, folders):
-    problems = [problem for folder in folders for problem in check(root, folder)]
+def folders_of(root):
+    for top in ("relay", "queue", "dns", "auth", "delivery", "inbound"):
+        for folder, _, names in os.walk(os.path.join(root, top)):
+            if any(name.endswith(".c") for name in names):
+                yield os.path.relpath(folder, root)
+
+
+def main(root):
+    problems = [problem for folder in sorted(folders_of(root)) for problem in check(root, folder)]
     for problem in problems:
         print(problem)
     return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1]))

@@ -115,8 +115,9 @@ TEST(notifications_that_cannot_be_written_take_a_bounded_room)
     static char content[LONG + 32] = "Subject: long\r\n\r\n";
     struct engine_settings settings = {0};
     struct world world;
-    struct world_message gone = {
-        .from = "sender@here.example", .to = "a@gone.example", .content = content};
+    struct world_message gone = {.from = "sender@here.example",
+                                 .to = "a@gone.example",
+                                 .content = content};
 
     for (size_t i = strlen(content); i < LONG; i++)
         content[i] = i % 70 == 0 ? '\n' : i % 70 == 69 ? '\r' : 'x';
