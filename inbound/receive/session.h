@@ -1,6 +1,9 @@
 /*
  * session.h - an inbound session, and one engine's part of the service. Private to the folder.
  *
+ * A circle of arrival.c, receive.c and session.c: the service asks its sessions what they hold, a
+ * session carries an arrival, which is decided by the rules that the service has now.
+ *
  * Thread: the engine's.
  */
 #pragma once
