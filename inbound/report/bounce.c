@@ -146,5 +146,6 @@ bool bounce_read(struct mail_parts *parts, struct bounce *out)
         out->message_id = bounce_message_id(parts);
         return true;
     }
+    out->message_id = bounce_message_id(parts);
     return bounce_read_free(parts, out);
 }

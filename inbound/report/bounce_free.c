@@ -204,7 +204,6 @@ bool bounce_read_free(struct mail_parts *parts, struct bounce *out)
     if (prose == NULL || !read_exim(parts, prose->content, out) ||
         !read_qmail(parts, prose->content, out) || out->count == 0)
         return false;
-    out->message_id = bounce_message_id(parts);
     if (out->message_id.len == 0)
         out->message_id = returned_message_id(prose->content, &parts->arena);
     return true;

@@ -9,6 +9,7 @@
 
 #include "inbound/report/bounce.h"
 
+/* Fills in what the prose says; `out->message_id` is looked for there only where it is empty. */
 must_use bool bounce_read_free(struct mail_parts *parts, struct bounce *out);
 /* The first enhanced status code (RFC 3463 section 2) that stands in the text by itself; empty:
  * none. */
