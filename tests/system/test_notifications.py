@@ -2,9 +2,11 @@
 
 import email
 import email.policy
+import threading
 import time
 
 import parts
+from receiver import Held
 
 OURS = "mta1.ringpost.example"
 
@@ -152,3 +154,39 @@ def test_large_messages_are_returned_cut(stage):
     _, _, report = read(message)
     assert len(message.content) < 12_000
     assert "Subject: large" in message.content.decode()
+
+
+def test_a_kill_while_a_failure_waits_for_its_siblings_loses_no_notice(stage):
+    """What waits is not durable and told to nobody: the next start tries it again, and tells it once."""
+    gate = threading.Event()
+    slow = stage.receiver(lambda session, where, line: Held("250 2.1.5 ok", gate)
+                          if where == "rcpt" else None)
+    peer, mailbox = stage.receiver(refuse_hard), stage.receiver()
+    relay = stage.ringpost(
+        routes=f'[{{match: sender.example, to: ["127.0.0.1:{mailbox.port}"]}}, '
+               f'{{match: slow.example, to: ["127.0.0.1:{slow.port}"]}}, '
+               f'{{match: "*", to: ["127.0.0.1:{peer.port}"]}}]',
+        delivery='{allow_private: ["127.0.0.0/8"], notice_wait: 1m}')
+    message_id = relay.submit(["gone@example.com", "held@slow.example"],
+                              sender="shop@sender.example")
+    parts.wait_for(lambda: any(s.said("RCPT") for s in peer.sessions)
+                   and any(s.said("RCPT") for s in slow.sessions), "both attempts")
+    time.sleep(1)
+    assert not relay.events(id=message_id, kind="bounced") and not mailbox.messages
+    relay.kill()
+    tried = len(peer.sessions)
+    relay.start()
+    parts.wait_for(lambda: len(peer.sessions) > tried and peer.sessions[-1].said("RCPT"),
+                   "another try")
+    time.sleep(1)
+    assert not mailbox.messages, "it waits again"
+    gate.set()
+    relay.wait_empty()
+    assert [e["recipient"] for e in relay.events(id=message_id, kind="bounced")] == [
+        "gone@example.com"]
+    assert [e["recipient"] for e in relay.events(id=message_id, kind="delivered")] == [
+        "held@slow.example"]
+    notice, = mailbox.messages
+    _, recipients, _ = read(notice)
+    assert [block["Final-Recipient"] for block in recipients] == ["rfc822;gone@example.com"]
+    assert slow.taken() == ["held@slow.example"]
