@@ -18,6 +18,7 @@
 #include "sink/kafka.h"
 #include "sink/sinks.h"
 #include "submission/submission.h"
+#include "webhook/webhook.h"
 
 enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND };
 
@@ -111,7 +112,9 @@ struct config {
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;
     struct config_kafka kafka;
-    struct sinks_settings sinks; /* of events and kafka */
+    size_t webhook_count;
+    struct webhook_settings *webhooks;
+    struct sinks_settings sinks; /* of events, kafka and webhooks */
     bool has_metrics;
     struct address metrics_address;
     enum { CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG } log_target;

@@ -1,4 +1,4 @@
-/* config_kafka.c - the brokers that are told of events, and the sinks as a whole. */
+/* config_kafka.c - the brokers that are told of events. */
 #include <string.h>
 
 #include "relay/config_wings.h"
@@ -114,21 +114,8 @@ static void finish_kafka(struct config_reader *reader, struct config_kafka *kafk
 
 static void finish(struct config_reader *reader, struct config *config)
 {
-    struct sink_settings *sinks = config_alloc(reader, sizeof(*sinks));
-
-    if (sinks == NULL)
-        return;
-    config->sinks = (struct sinks_settings){
-        .budget = config->events.sink_budget,
-        .full = (enum sinks_full)config->events.sink_full,
-        .sinks = sinks,
-    };
-    if (!config->kafka.is_given)
-        return;
-    finish_kafka(reader, &config->kafka);
-    sinks[config->sinks.count++] = (struct sink_settings){.name = "kafka",
-                                                          .kind = &kafka_kind,
-                                                          .settings = &config->kafka.settings};
+    if (config->kafka.is_given)
+        finish_kafka(reader, &config->kafka);
 }
 
 const struct config_key config_kafka[] = {

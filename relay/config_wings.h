@@ -28,6 +28,7 @@ extern const struct config_key config_delivery[];
 extern const struct config_key config_spool[];
 extern const struct config_key config_events[];
 extern const struct config_key config_kafka[];
+extern const struct config_key config_webhooks[];
 extern const struct config_key config_metrics[];
 extern const struct config_key config_log[];
 

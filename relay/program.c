@@ -22,6 +22,7 @@
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
 #include "relay/preflight.h"
+#include "relay/program_sinks.h"
 #include "relay/program_stop.h"
 #include "relay/stop_guard.h"
 
@@ -48,19 +49,6 @@ static unsigned count_shards(const char *spool, unsigned at_least)
     return count;
 }
 
-/* Behind the publisher, which knows then how far the files go. */
-static int start_sinks(struct program *program, const struct config *config, const char *directory)
-{
-    char why[512] = "";
-
-    program->sinks = sinks_start(&config->sinks, directory, &program->bounds,
-                                 &program->shared.space.sinks_are_full, why, sizeof(why));
-    if (program->sinks != NULL)
-        return 0;
-    log_error("what=%s", LOG_STRING(why));
-    return -EIO;
-}
-
 static int start_files(struct program *program, const struct config *config)
 {
     char directory[4096], why[512] = "";
@@ -80,8 +68,6 @@ static int start_files(struct program *program, const struct config *config)
                 .bounds = &program->bounds,
             },
     };
-    if (config->sinks.count == 0) /* else they say what may go, once they know where they are */
-        event_bounds_keep(&program->bounds, UINT64_MAX);
     program->space_watch =
         space_watch_start(config->spool.directory, directory, config->min_free_bytes,
                           spool_taken_back(&config->spool) * program->shared.shard_count,
@@ -92,7 +78,7 @@ static int start_files(struct program *program, const struct config *config)
     }
     program->shared.publisher = publisher_start(&settings, why, sizeof(why));
     if (program->shared.publisher != NULL)
-        return start_sinks(program, config, directory);
+        return program_sinks_start(program, config, directory);
     int error = -errno;
     log_error("events=%s what=%s", LOG_STRING(directory), LOG_STRING(why));
     return error;
@@ -209,7 +195,7 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
     space_watch_set(program->space_watch, next->min_free_bytes);
-    sinks_configure(program->sinks, &next->sinks);
+    program_sinks_configure(program, next);
     if (listens)
         listeners_leave(&program->listeners, &program->workers[0], next);
     for (unsigned i = 0; i < program->worker_count; i++)
@@ -290,6 +276,7 @@ static void tick(struct program *program)
 {
     pthread_mutex_lock(&program->change);
     look_at_clock(program);
+    program_sinks_follow(program);
     bool any = suspension_file_expire(program->suspensions, clock_monotonic_ms());
     if (any || program->has_unsaved_suspensions) {
         int error = program_save_suspensions(program);

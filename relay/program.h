@@ -36,6 +36,8 @@ struct program {
     struct space_watch *space_watch;
     struct event_bounds bounds; /* between the publisher and the sinks */
     struct sinks *sinks;
+    uint64_t sinks_writes; /* of the directory, when its webhooks were read */
+    bool sinks_are_unread; /* they could not be */
     struct suspension_file *suspensions;
     bool has_unsaved_suspensions; /* under `change` */
     unsigned worker_count;

@@ -225,6 +225,10 @@ METRIC_COUNTER(EVENTS_DAMAGED, "ringpost_events_total{kind=\"damaged\"}", "")
 METRIC_COUNTER(EVENTS_RETRIED, "ringpost_events_total{kind=\"retried\"}", "")
 METRIC_COUNTER(EVENTS_SUSPENDED, "ringpost_events_total{kind=\"suspended\"}", "")
 METRIC_COUNTER(EVENTS_RESUMED, "ringpost_events_total{kind=\"resumed\"}", "")
+METRIC_COUNTER(WEBHOOK_REQUESTS, "ringpost_webhook_requests_total",
+               "Requests of webhooks that have ended, those for tokens included")
+METRIC_COUNTER(WEBHOOK_FAILURES, "ringpost_webhook_failures_total",
+               "Requests of webhooks that will be made again: no answer, or one other than 2xx")
 METRIC_GAUGE(EVENTS_LAG_BYTES, "ringpost_events_lag_bytes",
              "Bytes of the spool whose events are not durable in the event files yet")
 METRIC_COUNTER(EVENTS_CATCH_UPS, "ringpost_events_catch_ups_total",

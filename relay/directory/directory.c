@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct directory {
     pthread_cond_t wake, looked;
     bool is_stopping, has_looked;
     struct directory_status status;
+    _Atomic uint64_t writes;
     /* The thread's. */
     struct store *store;
     struct load_mark mark;
@@ -167,6 +169,7 @@ static enum store_result read_changes(struct directory *directory)
     if (result != STORE_OK)
         return result;
     directory->data_version = data_version;
+    atomic_fetch_add(&directory->writes, 1);
     if (snapshot != NULL)
         publish(directory, snapshot, is_whole, clock_monotonic_us() - began_us);
     return STORE_OK;
@@ -308,6 +311,11 @@ void directory_wait(struct directory *directory)
 struct snapshot_feed *directory_feed(struct directory *directory)
 {
     return directory->feed;
+}
+
+uint64_t directory_writes(const struct directory *directory)
+{
+    return atomic_load(&directory->writes);
 }
 
 void directory_status(struct directory *directory, struct directory_status *out)

@@ -31,6 +31,8 @@ struct directory *directory_start(const char *state_dir);
 /* Until the database was looked at once, with whatever result. */
 void directory_wait(struct directory *directory);
 struct snapshot_feed *directory_feed(struct directory *directory);
+/* Grows whenever somebody else has written to the database. Any thread. */
+uint64_t directory_writes(const struct directory *directory);
 void directory_status(struct directory *directory, struct directory_status *out);
 /* Writes down what was used last. No reader may be left. */
 void directory_stop(struct directory **directory);

@@ -2,19 +2,17 @@
 #include "directory/dkim_key.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/base64.h"
+#include "io/key_file.h"
 
-enum { RSA_BITS = 2048, PATH_SIZE = 4096, ED25519_LEN = 32 };
+enum { RSA_BITS = 2048, ED25519_LEN = 32 };
 
 const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
 {
@@ -52,68 +50,7 @@ static EVP_PKEY *make(enum dkim_algorithm algorithm)
     return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)RSA_BITS);
 }
 
-/* Of whoever owns the state directory, where we are root. */
-static int give(int fd, const char *state_dir)
-{
-    struct stat status;
-
-    if (geteuid() != 0 || stat(state_dir, &status) < 0)
-        return 0;
-    return fchown(fd, status.st_uid, status.st_gid) < 0 ? -errno : 0;
-}
-
-static int make_folder(const char *path, const char *state_dir)
-{
-    if (mkdir(path, 0700) < 0)
-        return errno == EEXIST ? 0 : -errno;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return -errno;
-    int error = give(fd, state_dir);
-    close(fd);
-    return error;
-}
-
-static int sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    int error = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return error;
-}
-
-static int write_all(int fd, struct bytes text)
-{
-    while (text.len > 0) {
-        ssize_t written = write(fd, text.ptr, text.len);
-
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        if (written > 0)
-            text = bytes_slice(text, (size_t)written, text.len);
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
-static int write_file(const char *path, const char *state_dir, struct bytes text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-    if (fd < 0)
-        return -errno;
-    int error = give(fd, state_dir);
-    if (error == 0)
-        error = write_all(fd, text);
-    close(fd);
-    if (error < 0)
-        (void)unlink(path);
-    return error;
-}
-
-static int save(EVP_PKEY *key, const char *path, const char *state_dir)
+static int save(EVP_PKEY *key, const char *state_dir, const char *file)
 {
     BIO *memory = BIO_new(BIO_s_secmem());
     char *text;
@@ -122,31 +59,9 @@ static int save(EVP_PKEY *key, const char *path, const char *state_dir)
     if (memory != NULL && PEM_write_bio_PKCS8PrivateKey(memory, key, NULL, NULL, 0, NULL, NULL)) {
         long len = BIO_get_mem_data(memory, &text);
 
-        error = write_file(path, state_dir, bytes_range(text, (size_t)len));
+        error = key_file_make(state_dir, file, bytes_range(text, (size_t)len));
     }
     BIO_free(memory);
-    return error;
-}
-
-/* state_dir/keys, state_dir/keys/DOMAIN, and the file in it. */
-static int save_in_folders(EVP_PKEY *key, const char *state_dir, struct bytes domain,
-                           const char *file)
-{
-    char keys[PATH_SIZE], folder[PATH_SIZE], path[PATH_SIZE];
-
-    if (snprintf(path, sizeof(path), "%s/keys/%s", state_dir, file) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    snprintf(keys, sizeof(keys), "%s/keys", state_dir);
-    snprintf(folder, sizeof(folder), "%s/keys/%.*s", state_dir, BYTES_ARG(domain));
-    int error = make_folder(keys, state_dir);
-    if (error == 0)
-        error = make_folder(folder, state_dir);
-    if (error == 0)
-        error = save(key, path, state_dir);
-    if (error == 0)
-        error = sync_folder(folder);
-    if (error == 0)
-        error = sync_folder(keys);
     return error;
 }
 
@@ -164,7 +79,7 @@ int dkim_key_make(const char *state_dir, struct bytes domain, struct bytes selec
         EVP_PKEY_free(key);
         return -ENOMEM;
     }
-    int error = save_in_folders(key, state_dir, domain, file);
+    int error = save(key, state_dir, file);
     EVP_PKEY_free(key);
     if (error == 0)
         memcpy(file_out, file, (size_t)len + 1);
@@ -173,14 +88,10 @@ int dkim_key_make(const char *state_dir, struct bytes domain, struct bytes selec
 
 void dkim_key_remove(const char *state_dir, struct bytes file)
 {
-    char path[PATH_SIZE];
-    int len = snprintf(path, sizeof(path), "%s/keys/%.*s", state_dir, BYTES_ARG(file));
+    char name[DKIM_KEY_FILE_MAX];
 
-    if (len >= (int)sizeof(path))
-        return;
-    (void)unlink(path);
-    *strrchr(path, '/') = '\0';
-    (void)rmdir(path); /* not empty: others are in it */
+    if (snprintf(name, sizeof(name), "%.*s", BYTES_ARG(file)) < (int)sizeof(name))
+        key_file_remove(state_dir, name);
 }
 
 bool dkim_key_record(enum dkim_algorithm algorithm, struct bytes public_key, struct buf *out)

@@ -84,7 +84,15 @@ static const char version_1[] =
     " WHEN old.account IS NOT NULL"
     " BEGIN INSERT INTO changes(kind, id) VALUES (3, old.account); END;";
 
-static const char *const versions[] = {version_1};
+static const char version_2[] =
+    "CREATE TABLE webhooks(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " tenant INTEGER NOT NULL REFERENCES tenants ON DELETE CASCADE, name TEXT NOT NULL,"
+    " settings TEXT NOT NULL, created INTEGER NOT NULL, UNIQUE (tenant, name)) STRICT;"
+    /* By name, because it holds for mail of a tenant that was removed, too. */
+    "CREATE TABLE privacy(tenant TEXT NOT NULL PRIMARY KEY,"
+    " mode INTEGER NOT NULL CHECK (mode IN (1, 2))) STRICT, WITHOUT ROWID;";
+
+static const char *const versions[] = {version_1, version_2};
 
 const char *schema_sql(unsigned version)
 {

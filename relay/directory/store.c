@@ -22,22 +22,25 @@ enum {
 };
 
 /* Secrets' hashes are nobody's to read; and root's commands must not take the file from the user
- * that serves. */
+ * that serves. One that is there is not opened here: closing it would let go of the locks that
+ * another connection of this process holds on it (fcntl(2)), and SQLite would not know. */
 static enum store_result make_file(struct store *store, const char *state_dir)
 {
+    int fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     struct stat status;
-    int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int error = 0;
 
-    if (fd < 0)
-        return store_say(store, STORE_BROKEN, "%s: %s", store->path, strerror(errno));
-    if (geteuid() == 0 && stat(state_dir, &status) == 0 &&
-        fchown(fd, status.st_uid, status.st_gid) < 0) {
-        enum store_result result =
-            store_say(store, STORE_BROKEN, "%s: %s", store->path, strerror(errno));
+    if (fd >= 0)
         close(fd);
-        return result;
-    }
-    close(fd);
+    else if (errno != EEXIST || lstat(store->path, &status) < 0)
+        error = errno;
+    else if (!S_ISREG(status.st_mode))
+        error = ELOOP;
+    if (error == 0 && geteuid() == 0 && stat(state_dir, &status) == 0 &&
+        fchownat(AT_FDCWD, store->path, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+        error = errno;
+    if (error != 0)
+        return store_say(store, STORE_BROKEN, "%s: %s", store->path, strerror(error));
     return STORE_OK;
 }
 

@@ -83,6 +83,7 @@ static int step_over(struct event_live *live)
     live->gap = (struct event_gap){
         .from_events = missed.events,
         .events = next.events - MIN(missed.events, next.events),
+        .wanted = next.events - MIN(missed.events, next.events),
         .time_ms = clock_wall_ms(),
         .reason = "events.retention",
     };

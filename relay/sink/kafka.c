@@ -419,6 +419,8 @@ static void wake(void *object)
 
 const struct sink_kind kafka_kind = {
     .name = "kafka",
+    .window = 32768,
+    .slow_ms = 10000,
     .make = make,
     .is_same = is_same,
     .free = free_object,

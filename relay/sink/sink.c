@@ -15,13 +15,12 @@
 #include "sink/sink_private.h"
 
 enum {
-    WINDOW_EVENTS = 32768,
     SAVE_EVERY_MS = 1000,
     IDLE_MS = 1000,
     PAUSE_MS_MIN = 500,
     PAUSE_MS_MAX = 15000,
-    SLOW_MS = 10000,
-    END_MS = 500, /* of the time to stop, for end() */
+    SAVE_PASSED_MS = 30000, /* where it only passed what it does not want */
+    END_MS = 500,           /* of the time to stop, for end() */
 };
 
 const char *sink_problem_name(enum sink_problem problem)
@@ -35,6 +34,8 @@ const char *sink_problem_name(enum sink_problem problem)
         [SINK_NO_LEADER] = "no-leader",
         [SINK_NOT_AUTHORIZED] = "not-authorized",
         [SINK_TOO_LARGE] = "too-large",
+        [SINK_ADDRESS] = "address",
+        [SINK_ANSWER] = "answer",
         [SINK_SLOW] = "slow",
         [SINK_FILES] = "files",
         [SINK_OTHER] = "other",
@@ -58,6 +59,16 @@ bool sink_has_unanswered(const struct sink *sink)
 bool sink_is_restarting(const struct sink *sink)
 {
     return sink->is_restarting;
+}
+
+bool sink_is_paused(const struct sink *sink)
+{
+    return sink->cursor.is_paused;
+}
+
+bool sink_is_stopping(const struct sink *sink)
+{
+    return atomic_load(&sink->is_stopping);
 }
 
 void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text)
@@ -112,6 +123,7 @@ int sink_save_cursor(struct sink *sink)
 
     sink->save_ms = clock_monotonic_ms() + SAVE_EVERY_MS;
     sink->is_cursor_saved = error == 0;
+    sink->has_passed = false;
     if (error < 0)
         log_limited(LOG_LEVEL_WARN,
                     "sink=%s error=\"%s\" what=\"its cursor cannot be written: what it was told "
@@ -120,8 +132,9 @@ int sink_save_cursor(struct sink *sink)
     return error;
 }
 
-static void pass_answered(struct sink *sink)
+void sink_pass_answered(struct sink *sink)
 {
+    uint64_t told = sink->window.told, gaps = sink->window.gaps;
     const struct window_entry *last = window_pass(&sink->window);
     struct event_place next = sink_next_place(sink);
 
@@ -129,7 +142,7 @@ static void pass_answered(struct sink *sink)
     if (window_is_empty(&sink->window) && !sink->gap.is_pending && last == NULL &&
         next.number > sink->cursor.at.number && next.events == sink->cursor.at.events) {
         sink->cursor.at = next;
-        sink->is_cursor_saved = false;
+        sink->has_passed = true;
     }
     if (last == NULL)
         return;
@@ -138,7 +151,11 @@ static void pass_answered(struct sink *sink)
         sink->cursor.time_ms = last->time_ms;
     if (event_place_compare(sink->cursor.go, sink->cursor.at) <= 0)
         sink->cursor.go = (struct event_place){0};
-    sink->is_cursor_saved = false;
+    if (sink->window.gaps != gaps)
+        sink->cursor.owed = (struct event_gap){0};
+    sink->has_passed = true;
+    if (sink->window.told != told)
+        sink->is_cursor_saved = false;
 }
 
 /* --- beginning and ending --------------------------------------------------------------------- */
@@ -154,7 +171,7 @@ static void end_object(struct sink *sink, int64_t until_ms)
 {
     if (!sink->is_begun)
         return;
-    pass_answered(sink);
+    sink_pass_answered(sink);
     set_begun(sink, false);
     sink->kind->end(sink->object, until_ms);
     sink_go_to_cursor(sink);
@@ -172,7 +189,7 @@ static void begin_object(struct sink *sink)
 /* `old` was taken off under the lock, and is not begun any more as far as others see. */
 static void drop_object(struct sink *sink, void *old, bool was_begun)
 {
-    pass_answered(sink);
+    sink_pass_answered(sink);
     if (was_begun)
         sink->kind->end(old, clock_monotonic_ms() + END_MS);
     sink->kind->free(&old);
@@ -198,35 +215,6 @@ static void obey(struct sink *sink, struct sink_order *order)
         order->result = sink_seek_time(sink, order->since_ms, &order->count);
         break;
     }
-}
-
-static void look_for_orders(struct sink *sink)
-{
-    pthread_mutex_lock(&sink->lock);
-    void *old = sink->next_object == NULL ? NULL : sink->object;
-    bool was_begun = sink->is_begun;
-    uint64_t give_up = sink->give_up;
-    struct sink_order *order = sink->order;
-    if (old != NULL) {
-        sink->object = sink->next_object;
-        sink->next_object = NULL;
-        sink->is_begun = false;
-    }
-    sink->give_up = 0;
-    sink->order = NULL;
-    sink->is_woken = false;
-    pthread_mutex_unlock(&sink->lock);
-    if (old != NULL)
-        drop_object(sink, old, was_begun);
-    if (give_up != 0)
-        sink_leave_out(sink, give_up);
-    if (order == NULL)
-        return;
-    obey(sink, order);
-    pthread_mutex_lock(&sink->lock);
-    order->is_done = true;
-    pthread_cond_broadcast(&sink->done);
-    pthread_mutex_unlock(&sink->lock);
 }
 
 static void tell_status(struct sink *sink)
@@ -255,6 +243,36 @@ static void tell_status(struct sink *sink)
     pthread_mutex_unlock(&sink->lock);
 }
 
+static void look_for_orders(struct sink *sink)
+{
+    pthread_mutex_lock(&sink->lock);
+    void *old = sink->next_object == NULL ? NULL : sink->object;
+    bool was_begun = sink->is_begun;
+    uint64_t give_up = sink->give_up;
+    struct sink_order *order = sink->order;
+    if (old != NULL) {
+        sink->object = sink->next_object;
+        sink->next_object = NULL;
+        sink->is_begun = false;
+    }
+    sink->give_up = 0;
+    sink->order = NULL;
+    sink->is_woken = false;
+    pthread_mutex_unlock(&sink->lock);
+    if (old != NULL)
+        drop_object(sink, old, was_begun);
+    if (give_up != 0)
+        sink_leave_out(sink, give_up);
+    if (order == NULL)
+        return;
+    obey(sink, order);
+    tell_status(sink); /* before anybody hears that it is done */
+    pthread_mutex_lock(&sink->lock);
+    order->is_done = true;
+    pthread_cond_broadcast(&sink->done);
+    pthread_mutex_unlock(&sink->lock);
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static void wait_woken(struct sink *sink, int64_t ms)
@@ -278,8 +296,8 @@ static void look_if_slow(struct sink *sink)
 {
     const struct window_entry *oldest = window_oldest(&sink->window);
 
-    if (oldest != NULL && sink->problem == SINK_WELL &&
-        clock_monotonic_ms() - oldest->taken_ms >= SLOW_MS)
+    if (oldest != NULL && sink->problem == SINK_WELL && sink->kind->slow_ms != 0 &&
+        clock_monotonic_ms() - oldest->taken_ms >= sink->kind->slow_ms)
         sink_trouble(sink, SINK_SLOW, "no answer to what was sent 10 s ago");
 }
 
@@ -291,7 +309,7 @@ static void round_begun(struct sink *sink, int64_t wait_ms)
         wait_ms = MIN(wait_ms, (int64_t)SAVE_EVERY_MS / 2);
     if (!sink->is_restarting)
         sink->kind->work(sink->object, has_more ? 0 : wait_ms);
-    pass_answered(sink);
+    sink_pass_answered(sink);
     look_if_slow(sink);
     if (sink->is_restarting)
         end_object(sink, clock_monotonic_ms() + END_MS);
@@ -310,7 +328,9 @@ static void one_round(struct sink *sink)
         wait_woken(sink, sink->cursor.is_paused
                              ? IDLE_MS
                              : MIN(MAX(sink->begin_ms - now_ms, (int64_t)1), (int64_t)IDLE_MS));
-    if (!sink->is_cursor_saved && clock_monotonic_ms() >= sink->save_ms)
+    now_ms = clock_monotonic_ms();
+    if ((!sink->is_cursor_saved && now_ms >= sink->save_ms) ||
+        (sink->has_passed && now_ms >= sink->save_ms + SAVE_PASSED_MS))
         (void)sink_save_cursor(sink);
     tell_status(sink);
 }
@@ -344,7 +364,7 @@ static void *run_thread(void *context)
         log_info("sink=%s behind_events=%llu what=\"stopped; the next start tells them\"",
                  LOG_STRING(sink->name), (unsigned long long)status.behind_events);
     end_object(sink, sink->until_ms);
-    if (!sink->is_cursor_saved)
+    if (!sink->is_cursor_saved || sink->has_passed)
         (void)sink_save_cursor(sink);
     pthread_mutex_lock(&sink->lock);
     sink->has_ended = true;
@@ -407,15 +427,18 @@ static int open_directory(struct sink *sink, const char *directory)
     return error;
 }
 
-static int read_cursor(struct sink *sink)
+static int read_cursor(struct sink *sink, uint64_t owner)
 {
     int error = sink_cursor_read(sink->directory_fd, sink->name, &sink->cursor);
 
     sink->is_cursor_saved = error == 0;
+    if (error == 0 && owner != 0 && sink->cursor.owner != owner)
+        error = -ENOENT; /* of one that had the name before */
     if (error != -ENOENT && error != -EBADMSG)
         return error;
     sink->cursor = (struct sink_cursor){.at = event_bounds_committed(sink->bounds),
-                                        .time_ms = clock_wall_ms()};
+                                        .time_ms = clock_wall_ms(),
+                                        .owner = owner};
     log_line(error == -ENOENT ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
              "sink=%s file=%llu offset=%llu what=\"%s; it is told what happens from now on\"",
              LOG_STRING(sink->name), (unsigned long long)sink->cursor.at.number,
@@ -437,15 +460,17 @@ struct sink *sink_start(const struct sink_settings *settings, const char *direct
     sink->pause_ms = PAUSE_MS_MIN;
     memcpy(sink->status.name, sink->name, sizeof(sink->status.name));
     sink->status.kind = settings->kind->name;
+    sink->status.owner = settings->owner;
     init_locks(sink);
-    window_init(&sink->window, WINDOW_EVENTS);
+    window_init(&sink->window, settings->kind->window);
     buf_init(&sink->gap.line, EVENT_GAP_JSON_MAX);
     int error = open_directory(sink, directory);
     if (error == 0)
-        error = read_cursor(sink);
+        error = read_cursor(sink, settings->owner);
     if (error == 0)
         error = event_reader_open(directory, sink->cursor.at, &sink->reader);
     if (error == 0) {
+        sink_go_to_cursor(sink);
         sink->object = settings->kind->make(settings->settings, sink);
         tell_status(sink);
         error = -pthread_create(&sink->thread, NULL, run_thread, sink);

@@ -26,6 +26,8 @@ enum sink_problem {
     SINK_NO_LEADER,
     SINK_NOT_AUTHORIZED,
     SINK_TOO_LARGE,
+    SINK_ADDRESS, /* its name leads to an address that is not public */
+    SINK_ANSWER,  /* it answers something other than that it took events */
     SINK_SLOW,
     SINK_FILES, /* the event files, or its cursor file, do not read or write */
     SINK_OTHER,
@@ -39,9 +41,11 @@ struct sink_event {
     uint64_t ticket;                /* for sink_answered() */
 };
 
-/* What makes a sink one of Kafka, or of a web hook. All but wake() on the sink's thread. */
+/* What makes a sink one of Kafka, or a webhook. All but wake() on the sink's thread. */
 struct sink_kind {
     const char *name;
+    unsigned window;  /* most events in flight */
+    unsigned slow_ms; /* without an answer, from when on that is a trouble; 0: the kind tells */
     /* Copies what it needs of the settings; on the thread that configures. */
     void *(*make)(const void *settings, struct sink *sink);
     bool (*is_same)(const void *object, const void *settings);
@@ -50,6 +54,8 @@ struct sink_kind {
      * no longer than until_ms (monotonic); what was not answered then is forgotten. */
     bool (*begin)(void *object);
     void (*end)(void *object, int64_t until_ms);
+    /* NULL: everything. What it does not want is neither offered nor counted in its gaps. */
+    bool (*wants)(const void *object, const struct sink_event *event);
     /* False: no room now, the same event is offered again. Else sink_answered() is called once,
      * here or in work(), or sink_restart(). */
     bool (*take)(void *object, const struct sink_event *event);
@@ -70,14 +76,21 @@ void sink_restart(struct sink *sink, enum sink_problem problem, const char *text
 const char *sink_name(const struct sink *sink);
 bool sink_has_unanswered(const struct sink *sink);
 bool sink_is_restarting(const struct sink *sink);
+bool sink_is_paused(const struct sink *sink);
+/* It is to tell what it has at once: it will end. */
+bool sink_is_stopping(const struct sink *sink);
+/* What has no answer and happened before `since_ms` (wall) is given up: a gap record takes its
+ * place. Everything in flight is forgotten, by the kind before it calls. */
+void sink_leave_out_older(struct sink *sink, int64_t since_ms, const char *reason);
 
 /* --- for sinks.c ------------------------------------------------------------------------------ */
 
-enum { SINK_TEXT_MAX = 256, SINK_NAME_MAX = 64 };
+enum { SINK_TEXT_MAX = 256, SINK_NAME_MAX = 100 };
 
 struct sink_status {
     char name[SINK_NAME_MAX + 1];
     const char *kind;
+    uint64_t owner;
     bool is_paused;
     enum sink_problem problem;
     char text[SINK_TEXT_MAX]; /* of the problem */
@@ -95,6 +108,7 @@ struct sink_settings {
     const char *name; /* sink_name_is_valid() */
     const struct sink_kind *kind;
     const void *settings; /* of the kind */
+    uint64_t owner;       /* a cursor of another one's is not its own: it begins anew */
 };
 
 /* Starts its thread. Without a cursor it begins behind what is committed now. `directory` has the

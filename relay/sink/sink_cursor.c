@@ -35,6 +35,30 @@ static bool take_place(struct bytes *line, struct event_place *out)
            take_number(line, &out->events) && out->number > 0 && out->offset <= INT64_MAX;
 }
 
+const char *sink_gap_reason(struct bytes name)
+{
+    static const char *const reasons[] = {"events.sink_budget", "webhooks.retry_for", "file-gone",
+                                          "file-damaged"};
+
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+        if (bytes_equal(name, bytes_of(reasons[i])))
+            return reasons[i];
+    return NULL;
+}
+
+static bool take_gap(struct bytes *line, struct event_gap *out)
+{
+    uint64_t time_ms;
+
+    if (!take_number(line, &out->from_events) || !take_number(line, &out->events) ||
+        !take_number(line, &out->wanted) || !take_number(line, &time_ms) || time_ms > INT64_MAX ||
+        out->events == 0 || !bytes_take_nocase(line, BYTES(" ")))
+        return false;
+    out->time_ms = (int64_t)time_ms;
+    out->reason = sink_gap_reason(*line);
+    return out->reason != NULL;
+}
+
 static bool parse_line(struct bytes line, struct sink_cursor *cursor)
 {
     uint64_t time_ms;
@@ -47,6 +71,10 @@ static bool parse_line(struct bytes line, struct sink_cursor *cursor)
     }
     if (bytes_take_nocase(&line, BYTES("go")))
         return take_place(&line, &cursor->go) && line.len == 0;
+    if (bytes_take_nocase(&line, BYTES("owed")))
+        return take_gap(&line, &cursor->owed);
+    if (bytes_take_nocase(&line, BYTES("for")))
+        return take_number(&line, &cursor->owner) && line.len == 0;
     if (bytes_equal(line, BYTES("paused")))
         cursor->is_paused = true;
     return true;
@@ -109,6 +137,14 @@ static bool print(const struct sink_cursor *cursor, struct buf *out)
 
     if (cursor->go.number != 0)
         fits = fits && print_place(out, "go", cursor->go) && buf_append_byte(out, '\n');
+    if (cursor->owed.events != 0)
+        fits = fits && buf_printf(out, "owed %llu %llu %llu %lld %s\n",
+                                  (unsigned long long)cursor->owed.from_events,
+                                  (unsigned long long)cursor->owed.events,
+                                  (unsigned long long)cursor->owed.wanted,
+                                  (long long)cursor->owed.time_ms, cursor->owed.reason);
+    if (cursor->owner != 0)
+        fits = fits && buf_printf(out, "for %llu\n", (unsigned long long)cursor->owner);
     if (cursor->is_paused)
         fits = fits && buf_append(out, BYTES("paused\n"));
     return fits && buf_printf(out, "check %llu\n", (unsigned long long)bytes_hash(buf_bytes(out)));

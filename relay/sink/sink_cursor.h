@@ -4,6 +4,10 @@
  *   ringpost-sink 1
  *   at 17 48213 1204417 1795489800123    file, offset, events before it; time of the last one
  *   go 19 0 1209999                      ... but what is before this place was given up
+ *   owed 1204417 310 17 1795489800123 webhooks.retry_for
+ *                                        a gap record before that place: events before what is left
+ *                                        out, how many, how many of them are the sink's; when, why
+ *   for 17                               whose cursor it is, where a name may be used again
  *   paused
  *   check 5133240219
  *
@@ -14,14 +18,20 @@
  */
 #pragma once
 
+#include "event/event_gap.h"
 #include "sink/sink.h"
 
 struct sink_cursor {
     struct event_place at; /* everything before it was told and answered */
     struct event_place go; /* number 0: nothing was given up */
     int64_t time_ms;       /* wall, of the last event before `at`; 0: not known */
+    struct event_gap owed; /* events 0: none; reason: one of sink_gap_reason() */
+    uint64_t owner;        /* 0: nobody in particular */
     bool is_paused;
 };
+
+/* The name as it lives for ever; NULL: no reason of ours. */
+const char *sink_gap_reason(struct bytes name);
 
 /* A word of letters, digits and ._- that does not begin with a dot: it becomes a file's name. */
 bool sink_name_is_valid(struct bytes name);

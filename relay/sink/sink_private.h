@@ -15,7 +15,6 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
-#include "event/event_gap.h"
 #include "event/event_reader.h"
 #include "sink/sink.h"
 #include "sink/sink_cursor.h"
@@ -59,6 +58,7 @@ struct sink {
     struct sink_window window;
     struct sink_cursor cursor;
     bool is_cursor_saved;
+    bool has_passed; /* since it was saved, if only what it does not want */
     int64_t save_ms; /* monotonic: not before */
     bool has_line;   /* read and not taken */
     struct bytes line;
@@ -94,5 +94,7 @@ must_use int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count
 
 /* --- sink.c --- */
 
+/* The cursor goes behind what was answered. */
+void sink_pass_answered(struct sink *sink);
 /* Durable when 0. */
 int sink_save_cursor(struct sink *sink);

@@ -16,7 +16,9 @@ void sink_go_to_cursor(struct sink *sink)
 {
     window_clear(&sink->window);
     sink->has_line = false;
-    sink->gap.is_pending = false;
+    sink->gap.is_pending = sink->cursor.owed.events != 0;
+    sink->gap.gap = sink->cursor.owed;
+    sink->gap.end = sink->cursor.at;
     event_reader_seek(sink->reader, sink->cursor.at);
 }
 
@@ -29,28 +31,78 @@ struct event_place sink_next_place(const struct sink *sink)
 
 /* --- gaps ------------------------------------------------------------------------------------- */
 
-/* The events between where it is and `to` are not told; the record says how many. */
-static void leave_gap(struct sink *sink, struct event_place to, const char *reason)
+static uint64_t add_wanted(uint64_t a, uint64_t b)
+{
+    return a == EVENT_GAP_UNKNOWN || b == EVENT_GAP_UNKNOWN ? EVENT_GAP_UNKNOWN : a + b;
+}
+
+/* The events between where it is and `to` are not told; the record says how many of them the sink
+ * would have been told. */
+static void leave_gap(struct sink *sink, struct event_place to, uint64_t wanted, const char *reason)
 {
     struct event_place from = sink_next_place(sink);
     uint64_t events = to.events - from.events;
 
-    if (sink->gap.is_pending)
+    if (sink->kind->wants == NULL)
+        wanted = events;
+    if (sink->gap.is_pending) {
         from.events = sink->gap.gap.from_events;
+        wanted = add_wanted(sink->gap.gap.wanted, wanted);
+    }
     sink->has_line = false;
     event_reader_seek(sink->reader, to);
     if (to.events == from.events) /* it stood at the end of what is gone */
         return;
     log_error("sink=%s events=%llu rule=%s what=\"left out; the sink is told so in a gap record\"",
               LOG_STRING(sink->name), (unsigned long long)events, LOG_STRING(reason));
+    sink->gaps += !sink->gap.is_pending;
+    sink->gap_events += events;
     sink->gap.gap = (struct event_gap){
         .from_events = from.events,
         .events = to.events - from.events,
+        .wanted = wanted,
         .time_ms = clock_wall_ms(),
         .reason = reason,
     };
     sink->gap.end = to;
     sink->gap.is_pending = true;
+}
+
+static bool is_wanted(const struct sink *sink, const struct sink_event *event)
+{
+    return sink->kind->wants == NULL || sink->kind->wants(sink->object, event);
+}
+
+struct tally {
+    uint64_t events, wanted;
+};
+
+/* Counts from where the reader is on: up to `to`, or to the first event since then. 1: it stands
+ * before that one; 0; or -errno. */
+static int count_to(struct sink *sink, struct event_place to, int64_t since_ms, struct tally *tally)
+{
+    struct event_line parts;
+    struct bytes line;
+    int got;
+
+    for (;;) {
+        struct event_place at = event_reader_place(sink->reader);
+
+        got = event_reader_next(sink->reader, to, &line);
+        if (got <= 0)
+            return got;
+        if (tally->events % 1024 == 1023 && atomic_load(&sink->is_hurried))
+            return -ECANCELED;
+        parts = (struct event_line){0};
+        bool is_known = event_line_parse(line, &parts);
+        if (is_known && parts.time_ms >= since_ms) {
+            event_reader_seek(sink->reader, at);
+            return 1;
+        }
+        const struct sink_event event = {.line = line, .parts = &parts};
+        tally->events++;
+        tally->wanted += is_wanted(sink, &event);
+    }
 }
 
 /* The number of events before the beginning of a file, where nobody remembers it: all less those
@@ -76,7 +128,7 @@ static void step_over(struct sink *sink, int why)
     int error = 0;
 
     if (why == -ENOENT && event_place_compare(sink->cursor.go, from) > 0) {
-        leave_gap(sink, sink->cursor.go, "events.sink_budget");
+        leave_gap(sink, sink->cursor.go, EVENT_GAP_UNKNOWN, "events.sink_budget");
         return;
     }
     if (why == -ENOENT)
@@ -91,13 +143,13 @@ static void step_over(struct sink *sink, int why)
             sink_restart(sink, SINK_FILES, strerror(-error), false);
         return;
     }
-    leave_gap(sink, to, why == -ENOENT ? "file-gone" : "file-damaged");
+    leave_gap(sink, to, EVENT_GAP_UNKNOWN, why == -ENOENT ? "file-gone" : "file-damaged");
 }
 
 void sink_leave_out(struct sink *sink, uint64_t number)
 {
     struct event_place from = sink_next_place(sink), to = {.number = number};
-    uint64_t count = 0;
+    struct tally tally = {0};
 
     if (from.number >= number) { /* only what is in flight needs older files */
         sink->cursor.go = from;
@@ -107,33 +159,74 @@ void sink_leave_out(struct sink *sink, uint64_t number)
     if (sink->has_line || sink->gap.is_pending) /* its place is behind that line */
         event_reader_seek(sink->reader, from);
     sink->has_line = false;
-    int error = event_reader_count(sink->reader, to, &sink->is_hurried, &count);
-    to.events = from.events + count;
+    int error = count_to(sink, to, INT64_MAX, &tally);
+    to.events = from.events + tally.events;
     if (error == -ECANCELED)
         return;
     if (error < 0) {
         error = count_before(sink, &to);
         if (error < 0)
             return; /* asked for again */
+        tally.wanted = EVENT_GAP_UNKNOWN;
     }
     event_reader_seek(sink->reader, from);
-    leave_gap(sink, to, "events.sink_budget");
+    leave_gap(sink, to, tally.wanted, "events.sink_budget");
     sink->cursor.go = to;
     (void)sink_save_cursor(sink);
 }
 
+/* The gap stands in the cursor, so that it is owed over a restart, and grows while it cannot be
+ * told. */
+void sink_leave_out_older(struct sink *sink, int64_t since_ms, const char *reason)
+{
+    struct event_place committed = event_bounds_committed(sink->bounds);
+    struct event_gap *owed = &sink->cursor.owed;
+    struct tally tally = {0};
+
+    sink_pass_answered(sink);
+    event_reader_seek(sink->reader, sink->cursor.at);
+    int error = count_to(sink, committed, since_ms, &tally);
+    struct event_place to = event_reader_place(sink->reader);
+    if (error >= 0 && tally.events > 0) {
+        to.events = sink->cursor.at.events + tally.events;
+        if (owed->events == 0)
+            *owed = (struct event_gap){.from_events = sink->cursor.at.events};
+        owed->events += tally.events;
+        owed->wanted = add_wanted(owed->wanted, tally.wanted);
+        owed->time_ms = clock_wall_ms();
+        owed->reason = reason;
+        if (owed->wanted == 0)
+            *owed = (struct event_gap){0};
+        sink->gaps += tally.wanted > 0;
+        sink->gap_events += tally.wanted;
+        sink->cursor.at = to;
+        if (tally.wanted > 0)
+            log_error("sink=%s events=%llu rule=%s what=\"given up; the sink is told so in a gap "
+                      "record\"",
+                      LOG_STRING(sink->name), (unsigned long long)tally.wanted, LOG_STRING(reason));
+        (void)sink_save_cursor(sink);
+    }
+    sink_go_to_cursor(sink);
+}
+
 /* --- events ----------------------------------------------------------------------------------- */
 
-static bool offer(struct sink *sink, struct bytes line, struct event_place end, int64_t now_ms)
+/* False: no room. */
+static bool offer(struct sink *sink, struct bytes line, struct event_place end, int64_t now_ms,
+                  bool is_gap)
 {
     struct event_line parts = {0};
-    struct window_entry entry = {.end = end, .taken_ms = now_ms, .len = (uint32_t)line.len};
+    struct sink_event event = {.line = line, .parts = &parts};
+    struct window_entry entry = {.end = end, .taken_ms = now_ms, .is_gap = is_gap};
 
     if (event_line_parse(line, &parts))
         entry.time_ms = parts.time_ms;
-    struct sink_event event = {.line = line,
-                               .parts = &parts,
-                               .ticket = window_add(&sink->window, &entry)};
+    if (!is_gap && !is_wanted(sink, &event))
+        return window_add_unwanted(&sink->window, &entry);
+    if (window_is_full(&sink->window))
+        return false;
+    entry.len = (uint32_t)line.len;
+    event.ticket = window_add(&sink->window, &entry);
     if (sink->kind->take(sink->object, &event))
         return true;
     if (!sink->is_restarting)
@@ -147,11 +240,9 @@ static bool offer_gap(struct sink *sink, int64_t now_ms)
     bool fits = event_gap_json(&sink->gap.gap, &sink->gap.line);
     check(fits);
     struct bytes line = buf_bytes(&sink->gap.line);
-    if (!offer(sink, bytes_slice(line, 0, line.len - 1), sink->gap.end, now_ms))
+    if (!offer(sink, bytes_slice(line, 0, line.len - 1), sink->gap.end, now_ms, true))
         return false;
     sink->gap.is_pending = false;
-    sink->gaps++;
-    sink->gap_events += sink->gap.gap.events;
     return true;
 }
 
@@ -182,8 +273,7 @@ bool sink_feed(struct sink *sink)
     int64_t now_ms = clock_monotonic_ms();
 
     for (size_t i = 0; i < FEED_MAX; i++) {
-        if (sink->cursor.is_paused || sink->is_restarting || window_is_full(&sink->window) ||
-            sink->window.bytes >= IN_FLIGHT_BYTES)
+        if (sink->cursor.is_paused || sink->is_restarting || sink->window.bytes >= IN_FLIGHT_BYTES)
             return false;
         if (sink->gap.is_pending) {
             if (!offer_gap(sink, now_ms))
@@ -192,7 +282,7 @@ bool sink_feed(struct sink *sink)
         }
         if (!read_line(sink, committed))
             return sink->gap.is_pending;
-        if (!offer(sink, sink->line, event_reader_place(sink->reader), now_ms))
+        if (!offer(sink, sink->line, event_reader_place(sink->reader), now_ms, false))
             return false;
         sink->has_line = false;
     }
@@ -245,6 +335,7 @@ int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count_out)
         place.events = committed.events - count;
         sink->cursor.at = place;
         sink->cursor.go = (struct event_place){0};
+        sink->cursor.owed = (struct event_gap){0};
         sink->cursor.time_ms = since_ms < 0 ? 0 : since_ms;
         error = sink_save_cursor(sink);
         *count_out = count;

@@ -39,6 +39,22 @@ uint64_t window_add(struct sink_window *window, const struct window_entry *entry
     return window->next++;
 }
 
+bool window_add_unwanted(struct sink_window *window, const struct window_entry *entry)
+{
+    struct window_entry *last = window_is_empty(window) ? NULL : entry_of(window, window->next - 1);
+
+    if (last != NULL && last->is_unwanted) {
+        last->end = entry->end;
+        last->time_ms = entry->time_ms;
+        return true;
+    }
+    if (window_is_full(window))
+        return false;
+    struct window_entry *added = entry_of(window, window_add(window, entry));
+    added->is_answered = added->is_unwanted = true;
+    return true;
+}
+
 void window_take_back(struct sink_window *window)
 {
     check(!window_is_empty(window));
@@ -63,6 +79,8 @@ const struct window_entry *window_pass(struct sink_window *window)
     while (!window_is_empty(window) && entry_of(window, window->first)->is_answered) {
         last = entry_of(window, window->first);
         window->bytes -= last->len;
+        window->told += !last->is_unwanted;
+        window->gaps += last->is_gap;
         window->first++;
     }
     return last;

@@ -16,12 +16,15 @@ struct window_entry {
     int64_t taken_ms;       /* monotonic */
     uint32_t len;           /* bytes of its line */
     bool is_answered;
+    bool is_unwanted; /* stands for events that the sink does not want, up to its end */
+    bool is_gap;      /* the record of one */
 };
 
 struct sink_window {
     size_t capacity;
     struct window_entry *entries; /* a ring: ticket % capacity */
     uint64_t first, next;         /* tickets */
+    uint64_t told, gaps;          /* passed: what was wanted; gap records among it */
     uint64_t bytes;               /* of lines without an answer, and of those behind one */
 };
 
@@ -31,6 +34,9 @@ bool window_is_full(const struct sink_window *window);
 bool window_is_empty(const struct sink_window *window);
 /* The ticket of what is taken in, which must not be full. */
 uint64_t window_add(struct sink_window *window, const struct window_entry *entry);
+/* Takes in what is not wanted, up to `end`; only where the window is empty or ends with what is
+ * wanted does that take room. False: there is none. */
+bool window_add_unwanted(struct sink_window *window, const struct window_entry *entry);
 /* The last one was not taken after all. */
 void window_take_back(struct sink_window *window);
 /* False: this ticket has its answer, or never was. */

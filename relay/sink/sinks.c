@@ -164,6 +164,7 @@ static bool is_wanted(const struct sinks_settings *settings, const struct sink_s
 {
     for (size_t i = 0; i < settings->count; i++)
         if (strcmp(settings->sinks[i].name, status->name) == 0 &&
+            settings->sinks[i].owner == status->owner &&
             strcmp(settings->sinks[i].kind->name, status->kind) == 0)
             return true;
     return false;
@@ -189,8 +190,14 @@ static void drop_unwanted(struct sinks *sinks, const struct sinks_settings *sett
     pthread_mutex_unlock(&sinks->lock);
     for (size_t i = 0; i < dropped_count; i++)
         sink_ask_stop(dropped[i], until_ms);
-    for (size_t i = 0; i < dropped_count; i++)
+    for (size_t i = 0; i < dropped_count; i++) {
+        struct sink_status status;
+
+        sink_status(dropped[i], &status);
         sink_join(&dropped[i]);
+        if (status.owner != 0) /* its name may be another one's some day */
+            sinks_forget(sinks->directory, status.name, status.owner);
+    }
 }
 
 /* Only who holds `change` alters the list, so it may look at it without the lock. */

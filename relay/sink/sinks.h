@@ -37,6 +37,15 @@ void sinks_hurry(struct sinks *sinks);
 /* Ends all of them by until_ms (monotonic). */
 void sinks_stop(struct sinks **sinks, int64_t until_ms);
 
+/* The same as sinks_pause() for a program that does not run; `directory` has the event files.
+ * -ENOENT: there are none yet. */
+must_use int sinks_pause_stopped(const char *directory, const char *name, uint64_t owner,
+                                 bool is_paused);
+/* 1: paused; 0; or -errno. Any time. */
+must_use int sinks_is_paused(const char *directory, const char *name, uint64_t owner);
+/* The place of a sink that will not come back. */
+void sinks_forget(const char *directory, const char *name, uint64_t owner);
+
 /* How many there are now, at most `max`; each status. */
 size_t sinks_status(struct sinks *sinks, struct sink_status *out, size_t max);
 struct sinks_held {

@@ -38,6 +38,12 @@ TEST(sink_cursor_comes_back_as_it_was_written)
     const struct sink_cursor written = {
         .at = {.number = 17, .offset = 48213, .events = UINT64_MAX},
         .go = {.number = 19, .offset = 5, .events = 1209999},
+        .owed = {.from_events = 7,
+                 .events = 12,
+                 .wanted = EVENT_GAP_UNKNOWN,
+                 .time_ms = 5,
+                 .reason = "webhooks.retry_for"},
+        .owner = 17,
         .time_ms = 1795489800123,
         .is_paused = true,
     };
@@ -52,9 +58,13 @@ TEST(sink_cursor_comes_back_as_it_was_written)
     assert_true(read.at.events == written.at.events && read.go.events == written.go.events);
     assert_int_equal(event_place_compare(read.go, written.go), 0);
     assert_true(read.is_paused && read.time_ms == written.time_ms);
+    assert_true(read.owner == 17 && read.owed.from_events == 7 && read.owed.events == 12);
+    assert_true(read.owed.wanted == EVENT_GAP_UNKNOWN && read.owed.time_ms == 5);
+    assert_string_equal(read.owed.reason, "webhooks.retry_for");
     assert_int_equal(sink_cursor_write(fd, "kafka", &plain), 0);
     assert_int_equal(sink_cursor_read(fd, "kafka", &read), 0);
     assert_true(!read.is_paused && read.go.number == 0 && read.at.number == 1);
+    assert_true(read.owner == 0 && read.owed.events == 0);
     shell("test \"$(ls -A)\" = kafka");
     directory_remove(fd);
 }

@@ -51,3 +51,24 @@ TEST(window_knows_no_ticket_twice)
     assert_true(window_is_empty(&window) && window.bytes == 0);
     window_free(&window);
 }
+
+TEST(window_holds_what_is_not_wanted_in_one_entry)
+{
+    struct window_entry first = entry(1), second = entry(2), third = entry(3), fourth = entry(4);
+    struct sink_window window;
+
+    window_init(&window, 2);
+    uint64_t ticket = window_add(&window, &first);
+    assert_true(window_add_unwanted(&window, &second));
+    assert_true(window_add_unwanted(&window, &third)); /* takes no more room */
+    assert_true(window_is_full(&window));
+    assert_null(window_pass(&window));
+    assert_true(window_answer(&window, ticket));
+    assert_int_equal(window_pass(&window)->end.offset, 3);
+    assert_int_equal(window.told, 1);
+    assert_true(window_is_empty(&window));
+    window_add(&window, &first);
+    window_add(&window, &second);
+    assert_false(window_add_unwanted(&window, &fourth));
+    window_free(&window);
+}

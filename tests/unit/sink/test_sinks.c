@@ -19,10 +19,11 @@ enum { TOLD_MAX = 4096, PATIENCE_MS = 20000 };
 static struct toy_world {
     pthread_mutex_t lock;
     size_t told_count;
-    char told[TOLD_MAX][128];
+    char told[TOLD_MAX][256];
     size_t answer_max; /* so many, then none until it grows */
     size_t fail_at;    /* restart when so many were told; 0: never */
     bool answers_backwards;
+    bool is_choosy;
     unsigned begun;
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -122,6 +123,15 @@ static void toy_work(void *object, int64_t wait_ms)
         usleep(1000);
 }
 
+/* Not those whose id ends in 7 or 8, once the world says so. */
+static bool toy_wants(const void *object, const struct sink_event *event)
+{
+    uint8_t last = event->parts->event_id.ptr[event->parts->event_id.len - 1];
+
+    (void)object;
+    return !world.is_choosy || (last != '7' && last != '8');
+}
+
 static void toy_wake(void *object)
 {
     (void)object;
@@ -129,11 +139,14 @@ static void toy_wake(void *object)
 
 static const struct sink_kind toy_kind = {
     .name = "toy",
+    .window = 32768,
+    .slow_ms = 10000,
     .make = toy_make,
     .is_same = toy_is_same,
     .free = toy_free,
     .begin = toy_begin,
     .end = toy_end,
+    .wants = toy_wants,
     .take = toy_take,
     .work = toy_work,
     .wake = toy_wake,
@@ -176,6 +189,7 @@ static void fixture_make(struct fixture *f)
     world.answer_max = SIZE_MAX;
     world.fail_at = 0;
     world.answers_backwards = false;
+    world.is_choosy = false;
     world.begun = 0;
     *f = (struct fixture){.directory = "/tmp/ringpost-sinks-XXXXXX"};
     assert_non_null(mkdtemp(f->directory));
@@ -546,5 +560,45 @@ TEST(sinks_start_and_stop_with_the_configuration)
     f.sinks_settings.count = 2;
     sinks_configure(f.sinks, &f.sinks_settings);
     WAIT_FOR(told() == 8);
+    fixture_remove(&f);
+}
+
+TEST(sink_is_not_told_what_it_does_not_want)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.is_choosy = true;
+    start(&f);
+    add(&f, 30);
+    WAIT_FOR(is_current(&f, 24));
+    assert_int_equal(status(&f).answered, 24);
+    for (unsigned i = 0; i < 24; i++)
+        expect_event(i, i / 8 * 10 + (i % 8 == 7 ? 9 : i % 8));
+    stop(&f);
+    start(&f);
+    add(&f, 1);
+    WAIT_FOR(told() == 25);
+    expect_event(24, 30);
+    fixture_remove(&f);
+}
+
+TEST(gap_counts_what_the_sink_would_have_been_told)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.is_choosy = true;
+    start(&f);
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    add(&f, 10);
+    rotate(&f);
+    f.sinks_settings.budget = 1;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    WAIT_FOR(status(&f).gaps == 1);
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    WAIT_FOR(told() == 1);
+    expect_gap(0, 0, 10);
+    assert_non_null(strstr(world.told[0], ",\"events\":8,"));
     fixture_remove(&f);
 }

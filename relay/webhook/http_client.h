@@ -1,0 +1,66 @@
+/*
+ * http_client.h - one POST at a time by libcurl's multi interface, to where one may connect.
+ *
+ * Names are resolved by libcurl, and each address is looked at when a socket for it is made: of a
+ * redirect as of the first request. What is not public is refused unless allowed, and what is not
+ * encrypted goes to what is allowed alone. Certificates are verified. Of an answer a part is kept;
+ * an endless one is cut off.
+ *
+ * Private to relay/webhook. Thread: one, except http_client_wake().
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "io/address.h"
+
+enum { HTTP_URL_MAX = 2048, HTTP_BODY_MAX = 16384, HTTP_TEXT_MAX = 200 };
+
+struct http_rules {
+    const char *ca_file; /* NULL: the system's */
+    unsigned timeout_s;  /* of a request as a whole */
+    size_t allow_count;  /* networks that are not public and may be connected to */
+    const struct network *allow;
+};
+
+struct http_request {
+    const char *url;
+    const char *content_type;
+    const char *const *headers;  /* "Name: value"; ends with NULL; or NULL */
+    struct bytes body;           /* lives until the answer */
+    const char *user, *password; /* basic authentication; user NULL: none */
+    const char *bearer;          /* a token instead; NULL: none */
+};
+
+enum http_end {
+    HTTP_ANSWERED,  /* with `status` */
+    HTTP_REFUSED,   /* by us: the address */
+    HTTP_TLS,       /* no handshake, or no certificate that holds */
+    HTTP_TIMED_OUT, /* connected, and no answer in time */
+    HTTP_FAILED,    /* not connected, or the connection broke */
+};
+
+struct http_answer {
+    enum http_end end;
+    unsigned status;
+    int64_t retry_after_s;    /* 0: not said */
+    struct bytes body;        /* the beginning; until the next request */
+    char text[HTTP_TEXT_MAX]; /* what happened, without secrets; "" when answered */
+};
+
+struct http_client;
+
+/* May it stand as a URL: http or https, with a host, without user and password. Else a sentence. */
+must_use bool http_url_is_good(const char *url, char why[static HTTP_TEXT_MAX]);
+bool http_url_is_encrypted(const char *url);
+
+/* The rules' memory lives as long. */
+struct http_client *http_client_open(const struct http_rules *rules);
+void http_client_close(struct http_client **client);
+/* None may be under way. */
+void http_client_post(struct http_client *client, const struct http_request *request);
+bool http_client_is_busy(const struct http_client *client);
+/* Does what there is to do, or waits for it, at most wait_ms, until woken. True: the answer is
+ * there, once. */
+must_use bool http_client_work(struct http_client *client, int64_t wait_ms,
+                               struct http_answer *answer_out);
+void http_client_wake(struct http_client *client); /* any thread */
