@@ -2,7 +2,7 @@
  * event_head.h - the first keys of an event's line, read without a JSON parser: what counting needs
  * of millions of lines.
  *
- * Takes lines as event_json() writes them, these keys first and in this order, and nothing else.
+ * Takes lines as event_json() writes them (event_line.h), and nothing else.
  * Pure functions over bytes; any thread.
  */
 #pragma once

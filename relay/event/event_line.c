@@ -11,15 +11,11 @@ static bool take_literal(struct bytes *rest, struct bytes literal)
     return true;
 }
 
-/* What stands between quotes, escapes as they are; null is empty. */
+/* What stands between quotes, escapes as they are. */
 static bool take_text(struct bytes *rest, struct bytes *out)
 {
     size_t at = 1;
 
-    if (take_literal(rest, BYTES("null"))) {
-        *out = BYTES_NONE;
-        return true;
-    }
     if (rest->len == 0 || rest->ptr[0] != '"')
         return false;
     for (;;) {
@@ -38,30 +34,43 @@ static bool take_text(struct bytes *rest, struct bytes *out)
     return true;
 }
 
-static bool take_number_or_null(struct bytes *rest)
+static bool take_text_or_null(struct bytes *rest, struct bytes *out)
 {
-    uint64_t number;
+    *out = BYTES_NONE;
+    return take_literal(rest, BYTES("null")) || take_text(rest, out);
+}
 
-    return take_literal(rest, BYTES("null")) || bytes_take_u64(rest, &number);
+static bool take_seq(struct bytes *rest, struct event_line *line)
+{
+    line->has_seq = !take_literal(rest, BYTES("null"));
+    return !line->has_seq || bytes_take_u64(rest, &line->seq);
+}
+
+bool event_line_split(struct bytes line, struct event_line *out)
+{
+    struct event_line parts = {0};
+
+    if (!take_literal(&line, BYTES("{\"schema\":")) || !bytes_take_u64(&line, &parts.schema) ||
+        !take_literal(&line, BYTES(",\"event_id\":")) || !take_text(&line, &parts.event_id) ||
+        !take_literal(&line, BYTES(",\"seq\":")) || !take_seq(&line, &parts) ||
+        !take_literal(&line, BYTES(",\"kind\":")) || !take_text(&line, &parts.kind) ||
+        !take_literal(&line, BYTES(",\"id\":")) || !take_text_or_null(&line, &parts.id) ||
+        !take_literal(&line, BYTES(",\"recipient\":")) ||
+        !take_text_or_null(&line, &parts.recipient) ||
+        !take_literal(&line, BYTES(",\"tenant\":")) || !take_text_or_null(&line, &parts.tenant) ||
+        !take_literal(&line, BYTES(",\"time\":")) || !take_text_or_null(&line, &parts.time))
+        return false;
+    *out = parts;
+    return true;
 }
 
 bool event_line_parse(struct bytes line, struct event_line *out)
 {
-    struct bytes rest = line, recipient, time;
-    struct event_line parsed;
+    struct event_line parts;
 
-    if (!take_literal(&rest, BYTES("{\"schema\":")) || !take_number_or_null(&rest) ||
-        !take_literal(&rest, BYTES(",\"event_id\":")) || !take_text(&rest, &parsed.event_id) ||
-        !take_literal(&rest, BYTES(",\"seq\":")) || !take_number_or_null(&rest) ||
-        !take_literal(&rest, BYTES(",\"kind\":")) || !take_text(&rest, &parsed.kind) ||
-        !take_literal(&rest, BYTES(",\"id\":")) || !take_text(&rest, &parsed.id) ||
-        !take_literal(&rest, BYTES(",\"recipient\":")) || !take_text(&rest, &recipient) ||
-        !take_literal(&rest, BYTES(",\"tenant\":")) || !take_text(&rest, &parsed.tenant) ||
-        !take_literal(&rest, BYTES(",\"time\":")) || !take_text(&rest, &time))
+    if (!event_line_split(line, &parts) || parts.event_id.len == 0 || parts.kind.len == 0 ||
+        !clock_parse_rfc3339(parts.time, &parts.time_ms))
         return false;
-    if (parsed.event_id.len == 0 || parsed.kind.len == 0 ||
-        !clock_parse_rfc3339(time, &parsed.time_ms))
-        return false;
-    *out = parsed;
+    *out = parts;
     return true;
 }

@@ -73,7 +73,9 @@ static const struct {
     {FRONT "7,\"kind\":\"delivered\",\"id\":\"000000_0000000000001\"" BACK, false},
     {FRONT "7,\"kind\":\"delivered\",\"id\":\"000000-00000000000010\"" BACK, false},
     {FRONT "7,\"kind\":\"delivered,\"id\":null" BACK, false},
-    {"{\"schema\":2,\"event_id\":\"0000-00-0000000100001000-0\",\"seq\":7", false},
+    {"{\"schema\":2,\"event_id\":\"0000-00-0000000100001000-0\",\"seq\":7,\"kind\":\"delivered\","
+     "\"id\":null" BACK,
+     false},
     {"{\"schema\":1,\"event_id\":\"\",\"seq\":7,\"kind\":\"delivered\",\"id\":null" BACK, false},
     {FRONT "7,\"kind\":\"delivered\",\"id\":null,\"recipient\":\"a\\\",\"tenant\":null}", false},
     {FRONT "7,\"kind\":\"delivered\",\"id\":null" BACK " ", false},
