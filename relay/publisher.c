@@ -74,11 +74,13 @@ static int64_t idle_ms(struct publisher *p)
 {
     uint64_t uncommitted;
 
-    if (event_file_unwritten(p->file) > 0)
-        return PUBLISHER_FLUSH_EVERY_MS;
+    bool has_uncommitted = event_file_has_uncommitted(p->file, &uncommitted);
+
     if (!event_file_has_room(p->file))
-        return PUBLISHER_RETRY_MS;
-    return event_file_has_uncommitted(p->file, &uncommitted) ? PUBLISHER_COMMIT_EVERY_MS : IDLE_MS;
+        return event_file_unwritten(p->file) > 0 ? PUBLISHER_FLUSH_EVERY_MS : PUBLISHER_RETRY_MS;
+    if (has_uncommitted)
+        return MIN(publisher_commit_after_ms(uncommitted), (int64_t)PUBLISHER_FLUSH_EVERY_MS);
+    return event_file_unwritten(p->file) > 0 ? PUBLISHER_FLUSH_EVERY_MS : IDLE_MS;
 }
 
 /* Nothing may be left to write, so nothing else would find out that there is room again. */

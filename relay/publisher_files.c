@@ -95,6 +95,12 @@ int publisher_commit(struct publisher *p)
     return 0;
 }
 
+int64_t publisher_commit_after_ms(uint64_t uncommitted)
+{
+    return uncommitted < PUBLISHER_QUICK_BYTES ? PUBLISHER_QUICK_EVERY_MS
+                                               : PUBLISHER_COMMIT_EVERY_MS;
+}
+
 void publisher_keep_pace(struct publisher *p)
 {
     int64_t now_ms = clock_monotonic_ms();
@@ -102,8 +108,8 @@ void publisher_keep_pace(struct publisher *p)
     bool has_uncommitted = event_file_has_uncommitted(p->file, &uncommitted);
     int error = 0;
 
-    if (has_uncommitted &&
-        (uncommitted >= COMMIT_BYTES || now_ms >= p->commit_ms + PUBLISHER_COMMIT_EVERY_MS))
+    if (has_uncommitted && (uncommitted >= COMMIT_BYTES ||
+                            now_ms >= p->commit_ms + publisher_commit_after_ms(uncommitted)))
         error = publisher_commit(p);
     else if (event_file_unwritten(p->file) > 0 &&
              now_ms >= p->flush_ms + PUBLISHER_FLUSH_EVERY_MS) {

@@ -21,6 +21,8 @@
 enum {
     PUBLISHER_FLUSH_EVERY_MS = 200, /* readers of the files are behind by this at most */
     PUBLISHER_COMMIT_EVERY_MS = 1000,
+    PUBLISHER_QUICK_EVERY_MS = 50, /* while little happens: who follows waits no longer */
+    PUBLISHER_QUICK_BYTES = 128 * 1024,
     PUBLISHER_RETRY_MS = 1000,
 };
 
@@ -61,6 +63,8 @@ must_use int publisher_open(struct publisher *p);
 void publisher_reopen(struct publisher *p);
 /* Makes what was appended durable and tells the shards; 0, or -errno after it was told. */
 int publisher_commit(struct publisher *p);
+/* How long after the last commit the next one is due. */
+int64_t publisher_commit_after_ms(uint64_t uncommitted);
 /* What time and amount ask for: nothing, a flush or a commit. */
 void publisher_keep_pace(struct publisher *p);
 /* Appends a line, however long it takes, unless we give up. */

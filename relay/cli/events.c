@@ -1,7 +1,9 @@
 /* events.c - ringpost events: what happened, from the event files. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,7 +15,7 @@
 #include "relay/cli/cli.h"
 #include "relay/config_value.h"
 
-enum { FOLLOW_PAUSE_US = 200000, LINE_TEXT_MAX = 65536 };
+enum { FOLLOW_PAUSE_MS = 200, LINE_TEXT_MAX = 65536 };
 
 static int cannot_read(const char *directory, int error)
 {
@@ -66,6 +68,16 @@ static void print_gap(const struct cli *cli, const struct event_gap *gap)
     buf_free(&line);
 }
 
+/* Until something in the folder changes, as it does with each commit. */
+static void wait_for_change(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    char changes[4096];
+
+    if (poll(&poll_fd, 1, FOLLOW_PAUSE_MS) > 0)
+        (void)!read(fd, changes, sizeof(changes));
+}
+
 /* For ever, or until the reader of ours goes away. */
 static int follow_events(const struct cli *cli, const char *directory,
                          const struct event_filter *filter)
@@ -77,6 +89,10 @@ static int follow_events(const struct cli *cli, const char *directory,
     int got = event_live_open(directory, filter, &live);
     if (got < 0)
         return cannot_read(directory, got);
+    /* Without one it looks five times a second all the same. */
+    int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (changes >= 0)
+        (void)inotify_add_watch(changes, directory, IN_MOVED_TO | IN_CREATE);
     buf_init(&text, LINE_TEXT_MAX);
     while ((got = event_live_next(live, &line)) >= 0) {
         if (got == EVENT_LIVE_EVENT) {
@@ -91,8 +107,10 @@ static int follow_events(const struct cli *cli, const char *directory,
         }
         if (fflush(stdout) != 0)
             break;
-        usleep(FOLLOW_PAUSE_US);
+        wait_for_change(changes);
     }
+    if (changes >= 0)
+        close(changes);
     buf_free(&text);
     event_live_close(&live);
     return got < 0 ? cannot_read(directory, got) : EXIT_GOOD;

@@ -6,6 +6,7 @@ import re
 import urllib.parse
 import urllib.request
 
+import hook
 import parts
 import yaml
 
@@ -73,7 +74,9 @@ def test_each_alert_fires_and_none_without_need():
 
 def test_prometheus_answers_every_query_of_the_dashboard(stage):
     sink = stage.sink("--reject", "rcpt:451:30%")
-    relay = stage.ringpost(routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]')
+    target = stage.add(hook.Hook())
+    relay = stage.ringpost(routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+                           webhooks=f'[{{name: main, url: "{target.url}", allow: ["127.0.0.1/32"]}}]')
     documented = set(re.findall(r"^\| `([a-z_]+)` \|", (parts.ROOT / "docs" / "metrics.md").read_text(),
                                 re.M))
     told = {re.sub(r"\{.*", "", name) for name in relay.metrics()}
