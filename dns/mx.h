@@ -73,6 +73,9 @@ struct mx_rules {
     uint16_t port; /* 25 */
 };
 
+/* All of it, in the arena. False when that is full. */
+must_use bool mx_set_copy(struct arena *arena, const struct mx_set *from, struct mx_set *out);
+
 struct mx_lookup; /* one in progress */
 
 /* Called later, never from inside mx_lookup_start(); the lookup is freed after it returns, the set

@@ -71,6 +71,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->resolver = setup->resolver;
     d->flows = setup->flows;
     d->egresses = setup->egresses;
+    d->sts = setup->sts;
     d->carriers = *setup->carriers;
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;

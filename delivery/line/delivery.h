@@ -74,6 +74,7 @@ struct delivery_settings {
     const struct provider_rule *providers;
     size_t tls_rule_count;
     const struct tls_rule *tls_rules; /* the last is "*"; none: opportunistic */
+    bool dane, mta_sts; /* what receivers publish is asked for, and heeded */
     struct mx_rules mx;
     unsigned connections_max; /* of the whole process */
     unsigned connect_timeout_s;
@@ -84,12 +85,14 @@ struct delivery_settings {
 struct delivery;
 struct egress_table; /* shared by all engines (egress.h) */
 struct carrier_kind; /* carrier.h */
+struct sts_store;
 
 struct delivery_setup {
     struct engine *engine;
     struct resolver *resolver;
     struct flows *flows;
     struct egress_table *egresses;
+    struct sts_store *sts;               /* shared by all engines; NULL: no MTA-STS */
     const struct carrier_kind *carriers; /* what sites open; copied */
     struct shard *home;                  /* the engine's own; NULL until set: delivery_set_home().
                                   Notifications go to the shard of the message they are about, in

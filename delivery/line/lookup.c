@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "delivery/line/demand.h"
 #include "delivery/line/router.h"
 
 enum { ARENA_MAX = 256 * 1024, NUMERIC_TTL_MS = 3600 * 1000, FAILED_TTL_MS = 30 * 1000 };
@@ -16,7 +17,10 @@ struct lookup {
     void *context;
     struct turn_end turn_end; /* numeric targets need no waiting, but done() is called later */
     struct mx_lookup *mx;
+    struct demand *demand;
     struct arena arena;
+    struct bytes looked_up; /* the domain, or whose MX a route says */
+    struct mx_set found;
     size_t target; /* being looked up */
     uint16_t port; /* of it */
     struct mx_set set;
@@ -26,17 +30,59 @@ struct lookup {
 
 static void next_target(struct lookup *lookup);
 
-static void finish(struct lookup *lookup, const struct mx_set *set)
+static void tell(struct lookup *lookup, const struct mx_set *set,
+                 struct tls_policy *const *policies)
 {
-    struct tls_policy *policies[MX_HOSTS_MAX];
-    struct tls_policy *by_rule = router_tls_policy(lookup->delivery->settings, lookup->domain);
-
-    for (size_t i = 0; i < ARRAY_LEN(policies); i++)
-        policies[i] = by_rule;
     lookup->done(lookup->context, set, policies);
-    tls_policy_release(&by_rule);
     arena_free(&lookup->arena);
     free(lookup);
+}
+
+static void on_demand(void *context, struct tls_policy *const *policies, int64_t expires_ms)
+{
+    struct lookup *lookup = context;
+
+    lookup->demand = NULL;
+    lookup->found.expires_ms = MIN(lookup->found.expires_ms, expires_ms);
+    tell(lookup, &lookup->found, policies);
+}
+
+/* What is demanded of TLS with its hosts. A domain that a route sends elsewhere is not asked: the
+ * name that it is sent to is. */
+static void ask_demand(struct lookup *lookup)
+{
+    struct delivery *delivery = lookup->delivery;
+    const struct delivery_settings *settings = delivery->settings;
+    bool is_by_route = lookup->route != NULL;
+    struct tls_policy *rule = router_tls_policy(settings, lookup->domain);
+    struct demand_request request = {
+        .domain = lookup->looked_up,
+        .is_named = is_by_route && !lookup->route->use_mx,
+        .uses_dane = settings->dane,
+        .sts = settings->mta_sts && !is_by_route ? delivery->sts : NULL,
+        .rule = rule,
+        .is_rule_own = router_tls_is_own(settings, lookup->domain) ||
+                       tls_policy_or_default(rule)->level == TLS_LEVEL_NONE,
+        .allow_private = settings->mx.allow_private,
+        .allow_private_count = settings->mx.allow_private_count,
+    };
+
+    lookup->demand = demand_start(delivery->resolver, &lookup->found, &request, on_demand, lookup);
+    tls_policy_release(&rule);
+}
+
+static void finish(struct lookup *lookup, const struct mx_set *set)
+{
+    struct mx_set failed = {.status = MX_FAILED,
+                            .expires_ms = set->expires_ms,
+                            .note = "memory ran dry while looking up the domain"};
+
+    if (set->status != MX_OK)
+        tell(lookup, set, NULL);
+    else if (mx_set_copy(&lookup->arena, set, &lookup->found))
+        ask_demand(lookup);
+    else
+        tell(lookup, &failed, NULL);
 }
 
 static void on_mx(void *context, const struct mx_set *set)
@@ -163,6 +209,7 @@ struct lookup *lookup_start(struct delivery *delivery, const struct route *route
     lookup->delivery = delivery;
     lookup->route = route;
     lookup->domain = domain;
+    lookup->looked_up = domain;
     lookup->done = done;
     lookup->context = context;
     arena_init(&lookup->arena, ARENA_MAX);
@@ -176,6 +223,7 @@ struct lookup *lookup_start(struct delivery *delivery, const struct route *route
 
     if (route != NULL && route->target_count > 0)
         name = bytes_of(route->targets[0]);
+    lookup->looked_up = name;
     lookup->mx = mx_lookup_start(delivery->resolver, &delivery->settings->mx, name, on_mx, lookup);
     if (lookup->mx == NULL)
         fail_later(lookup, "memory ran dry while looking up the domain");
@@ -191,6 +239,7 @@ void lookup_cancel(struct lookup **lookup)
         return;
     if (l->mx != NULL)
         mx_lookup_cancel(&l->mx);
+    demand_cancel(&l->demand);
     engine_turn_end_cancel(l->delivery->engine, &l->turn_end);
     arena_free(&l->arena);
     free(l);

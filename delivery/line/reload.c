@@ -46,7 +46,9 @@ static bool route_is_equal(const struct route *a, const struct route *b)
 
 static void route_anew(struct delivery *delivery, const struct delivery_settings *before)
 {
-    bool are_mx_rules_equal = mx_rules_are_equal(&before->mx, &delivery->settings->mx);
+    bool are_mx_rules_equal = mx_rules_are_equal(&before->mx, &delivery->settings->mx) &&
+                              before->dane == delivery->settings->dane &&
+                              before->mta_sts == delivery->settings->mta_sts;
 
     list_for_each(node, &delivery->all_destinations) {
         struct destination *d = container_of(node, struct destination, in_all);

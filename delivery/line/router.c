@@ -52,6 +52,13 @@ struct tls_policy *router_tls_policy(const struct delivery_settings *settings, s
     return tls_policy_of_rule(rule, number, number + 1 < settings->tls_rule_count);
 }
 
+bool router_tls_is_own(const struct delivery_settings *settings, struct bytes domain)
+{
+    const struct tls_rule *rule = tls_rule(settings, domain);
+
+    return rule != NULL && (size_t)(rule - settings->tls_rules) + 1 < settings->tls_rule_count;
+}
+
 bool router_tls_is_equal(const struct delivery_settings *a, const struct delivery_settings *b,
                          struct bytes domain)
 {

@@ -19,6 +19,8 @@ const struct egress_rule *router_egress_rule(const struct delivery_settings *set
 /* What the configuration demands of TLS with the hosts of a domain; the caller releases it. NULL:
  * the default. */
 struct tls_policy *router_tls_policy(const struct delivery_settings *settings, struct bytes domain);
+/* Whether a rule of its own says so: then nothing that the receiver publishes is asked for. */
+bool router_tls_is_own(const struct delivery_settings *settings, struct bytes domain);
 /* Whether it demands the same by two settings. */
 bool router_tls_is_equal(const struct delivery_settings *a, const struct delivery_settings *b,
                          struct bytes domain);

@@ -41,6 +41,7 @@ struct delivery {
     struct resolver *resolver;
     struct flows *flows;
     struct egress_table *egresses;
+    struct sts_store *sts;
     const struct delivery_settings *settings;
     struct settings_use *use; /* of them */
     void (*settings_unused)(void *context, const struct delivery_settings *settings);

@@ -12,7 +12,8 @@
 #include "base/siphash.h"
 
 enum {
-    DEMAND_MAX = 256 * 1024, /* of some twenty hosts with all the names there may be */
+    DEMAND_MAX = 16 * 1024, /* of a host with all the names there may be */
+    DEMANDS_MAX = 64,       /* more than the hosts of a set */
     RULE_MAX = 320,
 };
 
@@ -168,22 +169,42 @@ static bool demands_nothing(const struct tls_policy *p)
                          p->server_name.len == 0 && p->name_count == 0 && p->record_count == 0);
 }
 
+static bool is_among(const uint64_t *seen, size_t count, uint64_t one)
+{
+    for (size_t i = 0; i < count; i++)
+        if (seen[i] == one)
+            return true;
+    return false;
+}
+
 uint64_t tls_policies_demand(struct tls_policy *const *policies, size_t count)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    uint64_t seen[DEMANDS_MAX];
+    size_t seen_count = 0;
     bool is_default = true;
+    uint64_t demand = 0;
     struct buf text;
+
+    check(count <= DEMANDS_MAX);
 
     for (size_t i = 0; i < count; i++)
         is_default = is_default && demands_nothing(policies[i]);
     if (is_default)
         return 0;
-    buf_init(&text, DEMAND_MAX);
-    for (size_t i = 0; i < count; i++)
-        check(put_demand(&text, tls_policy_or_default(policies[i])));
     check(pthread_once(&once, make_key) == 0);
-    uint64_t demand = siphash(&key, buf_bytes(&text));
+    buf_init(&text, DEMAND_MAX);
+    /* A sum: equal hosts come in any order. Each once: a host less is no other demand. */
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&text);
+        check(put_demand(&text, tls_policy_or_default(policies[i])));
+        uint64_t one = siphash(&key, buf_bytes(&text));
 
+        if (is_among(seen, seen_count, one))
+            continue;
+        seen[seen_count++] = one;
+        demand += one;
+    }
     buf_free(&text);
     return demand != 0 ? demand : 1;
 }

@@ -1,0 +1,80 @@
+/*
+ * sts_store.h - the MTA-STS policies that are known, of the whole process, and over restarts.
+ *
+ * A policy holds until its max_age is over (RFC 8461 section 3.2), also where its TXT record or its
+ * host are gone: so nobody takes a policy away by keeping us from looking. It lies in memory and in
+ * mta_sts.db of the state directory. What could not be fetched is remembered for STS_FAILURE_MS and
+ * not tried before, unless the domain's record names another policy. Of STS_DOMAINS_MAX domains and
+ * STS_BYTES_MAX octets those go first that mail has gone to least lately.
+ *
+ * The fetches and the file have a pool of threads of their own; a file that cannot be read or
+ * written is told and leaves the policies in memory.
+ *
+ * Thread: any, but for open and close.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "auth/mta_sts/policy.h"
+#include "auth/mta_sts/record.h"
+#include "io/address.h"
+
+enum {
+    STS_WHY_MAX = 160,
+    STS_DOMAINS_MAX = 50000,
+    STS_BYTES_MAX = 32 << 20,
+    STS_FAILURE_MS = 300 * 1000,       /* RFC 8461 section 3.3 */
+    STS_REFRESH_MS = 24 * 3600 * 1000, /* it is fetched again, though its id is the same */
+};
+
+/* Why there is none, or none newer: the result types of RFC 8460 section 4.3.2.2. */
+enum sts_problem { STS_FINE, STS_FETCH_FAILED, STS_POLICY_INVALID, STS_WEBPKI_INVALID };
+const char *sts_problem_name(enum sts_problem problem); /* "sts-policy-fetch-error" */
+
+/* Immutable but for the count. */
+struct sts_policy {
+    _Atomic unsigned references;
+    int64_t fetched_ms, expires_ms; /* monotonic */
+    struct mta_sts_policy policy;   /* its text is here too */
+    struct bytes id;
+};
+struct sts_policy *sts_policy_make(struct bytes id, struct bytes text, int64_t fetched_ms);
+struct sts_policy *sts_policy_keep(struct sts_policy *policy);
+void sts_policy_release(struct sts_policy **policy); /* NULL: nothing */
+/* So old that it is asked for again. */
+bool sts_policy_is_old(const struct sts_policy *policy, int64_t now_ms);
+
+struct sts_settings {
+    const char *state_dir;   /* NULL: nothing is read or written */
+    bool is_readonly;        /* what is there is read, and nothing is written: for commands */
+    const char *authorities; /* file of certificates; NULL: the system's */
+};
+
+struct sts_store;
+struct blocking_pool;
+
+/* Settings are copied. NULL with errno: no threads. */
+struct sts_store *sts_store_open(const struct sts_settings *settings);
+/* Ends fetches that are under way. Engines may still run, but nobody begins anything: what they ask
+ * for from then on is answered as if it had failed. */
+void sts_store_stop(struct sts_store *store);
+/* Stopped, and the engines are gone. NULL: nothing. */
+void sts_store_free(struct sts_store **store);
+
+/* What is known of a domain at now_ms; *policy_out is one reference, or NULL. */
+struct sts_known {
+    struct sts_policy *policy;
+    enum sts_problem problem;    /* of the last try, if that is to be left at it for now */
+    char id[MTA_STS_ID_MAX + 1]; /* that it was tried for */
+    char why[STS_WHY_MAX];
+    int64_t retry_ms; /* monotonic */
+};
+void sts_store_find(struct sts_store *store, struct bytes domain, int64_t now_ms,
+                    struct sts_known *out);
+/* Learned: the policy of an id, or that it could not be had. Writes to the file: a pool's thread. */
+void sts_store_put(struct sts_store *store, struct bytes domain, struct sts_policy *policy);
+void sts_store_fail(struct sts_store *store, struct bytes domain, struct bytes id,
+                    enum sts_problem problem, const char *why);
+/* For metrics. */
+size_t sts_store_count(struct sts_store *store);
