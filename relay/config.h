@@ -109,6 +109,8 @@ struct config {
     size_t provider_count;
     struct provider_rule *providers; /* as read; with those that ship they are delivery.providers */
     struct delivery_settings delivery;
+    bool is_dane_given;         /* delivery.dane is in the file */
+    const char *authorities;    /* file; NULL: the system's */
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;
     struct config_kafka kafka;

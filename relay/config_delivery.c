@@ -122,6 +122,7 @@ static const struct config_key section_keys[] = {
      .max = 60,
      .says = "How long a recipient that failed waits for others of its message, so that one bounce "
              "tells of all; 0s: not at all."},
+    {.kind = CONFIG_PART, .keys = config_demand},
     {.name = "sites",
      .kind = CONFIG_LIST,
      .at = AT(sites),

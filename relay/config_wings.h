@@ -32,6 +32,9 @@ extern const struct config_key config_webhooks[];
 extern const struct config_key config_metrics[];
 extern const struct config_key config_log[];
 
+/* config_demand.c, for the section of config_delivery.c. */
+extern const struct config_key config_demand[];
+
 /* config_providers.c, for config_delivery.c: an item of delivery.providers, */
 extern const struct config_key config_provider;
 bool config_provider_name_is_valid(struct bytes text);

@@ -289,12 +289,38 @@ static void warn_of_tenants(const struct config *config, preflight_tell *warning
     }
 }
 
+/* What says that DANE is wanted, and is nothing without somebody who validates. */
+static void warn_of_dane(const struct config *config, preflight_tell *warning, void *context)
+{
+    char text[512], address[ADDRESS_TEXT_MAX];
+
+    if (config->delivery.dane && config->is_dane_given && !config->dns.is_trusted)
+        warning(context, "delivery.dane: it has no effect while dns.trusted is not true: only a "
+                         "validating resolver can tell which TLSA records are genuine");
+    if (!config->delivery.dane || !config->dns.is_trusted)
+        return;
+    if (config->dns_server_count == 0)
+        warning(context, "dns.trusted: the system's resolvers are trusted, whoever they are; name "
+                         "a validating one of this machine in dns.servers");
+    for (size_t i = 0; i < config->dns_server_count; i++) {
+        if (is_loopback(&config->dns_servers[i]))
+            continue;
+        address_format(&config->dns_servers[i], address);
+        snprintf(text, sizeof(text),
+                 "dns.trusted: answers of %s come over a network, where whoever sits on it can "
+                 "change them and so DANE; a validating resolver on this machine is safe",
+                 address);
+        warning(context, text);
+    }
+}
+
 void preflight_warn(const struct config *config, preflight_tell *warning, void *context)
 {
     char text[512];
 
     warn_of_hostname(config, warning, context);
     warn_of_tenants(config, warning, context);
+    warn_of_dane(config, warning, context);
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/line/egress.h"
+#include "delivery/mta_sts/sts_store.h"
 #include "dns/cache.h"
 #include "io/tls_tickets.h"
 #include "relay/certificates.h"
@@ -92,6 +93,16 @@ static const struct blocking_settings segment_pool_settings = {
     .waiting_max = 4096,
 };
 
+static struct sts_store *open_sts(const struct config *config)
+{
+    const struct sts_settings settings = {
+        .state_dir = config->state_dir,
+        .authorities = config->authorities,
+    };
+
+    return sts_store_open(&settings);
+}
+
 static int start_workers(struct program *program, const struct config *config)
 {
     struct shared *shared = &program->shared;
@@ -102,11 +113,16 @@ static int start_workers(struct program *program, const struct config *config)
     shared->egresses = egress_table_create(config->delivery.connections_max);
     shared->dns_cache = resolver_cache_create(&config->dns);
     shared->segment_pool = blocking_pool_start(&segment_pool_settings);
+    shared->sts = open_sts(config);
     shared->directory = directory_start(config->state_dir);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
     if (shared->segment_pool == NULL) {
         log_error("what=\"no thread for segments of the spool: %s\"", strerror(errno));
+        return -errno;
+    }
+    if (shared->sts == NULL) {
+        log_error("what=\"no threads for MTA-STS policies: %s\"", strerror(errno));
         return -errno;
     }
     if (shared->directory == NULL) {
@@ -338,6 +354,8 @@ static void free_all(struct program *program, int64_t files_ms)
 {
     if (program->shared.publisher != NULL)
         publisher_stop(&program->shared.publisher, files_ms);
+    if (program->shared.sts != NULL) /* its answers go to engines that are there */
+        sts_store_stop(program->shared.sts);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_join(&program->workers[i]);
     if (program->sinks != NULL)
@@ -351,6 +369,7 @@ static void free_all(struct program *program, int64_t files_ms)
     if (program->shared.egresses != NULL)
         egress_table_free(&program->shared.egresses);
     dns_cache_free(&program->shared.dns_cache);
+    sts_store_free(&program->shared.sts);
     if (program->suspensions != NULL)
         suspension_file_free(&program->suspensions);
     free(program->workers);

@@ -243,6 +243,7 @@ static int build(struct worker *worker)
         .resolver = worker->resolver,
         .flows = worker->flows,
         .egresses = worker->shared->egresses,
+        .sts = worker->shared->sts,
         .carriers = smtp_clients_kind(worker->clients),
         .settings = &config->delivery,
         .settings_unused = on_settings_unused,

@@ -43,6 +43,7 @@ struct shared {
     _Atomic(struct config *) config;
     struct egress_table *egresses;
     struct dns_cache *dns_cache;
+    struct sts_store *sts;
     struct directory *directory;
     uint8_t login_key[LOGIN_KEY_LEN];
     struct publisher *publisher;

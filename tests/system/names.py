@@ -31,15 +31,30 @@ def loopback_block():
                          " listen on 0.0.0.0:25? These tests need it (ss -ltnp 'sport = :25')")
 
 
-class Nsd(parts.Process):
-    """An authoritative server for zones given as {origin: text}; $TTL and SOA are put in front."""
+def sign(directory, origin, file):
+    """Signs a zone file with a key of its own; where the signed zone stands, and the key's file, which
+    is the anchor to trust it by."""
+    key = parts.run([parts.need("ldns-keygen"), "-a", "ECDSAP256SHA256", "-k", origin],
+                    cwd=directory).stdout.strip()
+    signed = directory / f"{file.name}.signed"
+    parts.run([parts.need("ldns-signzone"), "-o", origin, "-f", signed, file, key], cwd=directory)
+    return signed, directory / f"{key}.key"
 
-    def __init__(self, directory, zones, ttl=60, negative_ttl=5):
+
+class Nsd(parts.Process):
+    """An authoritative server for zones given as {origin: text}; $TTL and SOA are put in front.
+
+    Those of `signed` are signed: {origin: forge}, where forge (or None) changes the signed zone's
+    text, whose signatures then do not hold any more."""
+
+    def __init__(self, directory, zones, ttl=60, negative_ttl=5, signed=()):
         super().__init__(directory, "nsd")
         self.port = parts.free_port()
         self.zones = zones
         self.ttl = ttl
         self.negative_ttl = negative_ttl
+        self.signed = dict(signed)
+        self.anchors = []  #: files of keys, for Unbound
 
     def start(self):
         lines = [
@@ -64,6 +79,11 @@ class Nsd(parts.Process):
             file.write_text(f"$ORIGIN {origin}.\n$TTL {self.ttl}\n@ SOA ns.{origin}. "
                             f"admin.{origin}. 1 3600 900 86400 {self.negative_ttl}\n"
                             f"@ NS ns\nns A 127.0.0.1\n{text}\n")
+            if origin in self.signed:
+                file, anchor = sign(self.directory, origin, file)
+                self.anchors.append(anchor)
+                if self.signed[origin]:
+                    file.write_text(self.signed[origin](file.read_text()))
             lines += ["zone:", f'  name: "{origin}"', f'  zonefile: "{file.name}"']
         config = self.directory / "nsd.conf"
         config.write_text("\n".join(lines) + "\n")
@@ -76,12 +96,14 @@ class Nsd(parts.Process):
 
 
 class Unbound(parts.Process):
-    """A resolver that asks only the name servers given as {origin: port on 127.0.0.1}."""
+    """A resolver that asks only the name servers given as {origin: port on 127.0.0.1}. It validates
+    where it is given `anchors`, files of keys."""
 
-    def __init__(self, directory, stubs, port=None):
+    def __init__(self, directory, stubs, port=None, anchors=()):
         super().__init__(directory, "unbound")
         self.port = port or parts.free_port()
         self.stubs = stubs
+        self.anchors = anchors
 
     def start(self):
         lines = [
@@ -94,7 +116,7 @@ class Unbound(parts.Process):
             "  do-daemonize: no",
             "  use-syslog: no",
             "  do-not-query-localhost: no",
-            '  module-config: "iterator"',
+            f'  module-config: "{"validator " if self.anchors else ""}iterator"',
             "  cache-max-negative-ttl: 2",
             "  infra-host-ttl: 1",
             "  outgoing-range: 4096",
@@ -102,6 +124,7 @@ class Unbound(parts.Process):
             "  so-rcvbuf: 4m",
             '  local-zone: "." transparent',
         ]
+        lines += [f'  trust-anchor-file: "{anchor}"' for anchor in self.anchors]
         lines += [f'  local-zone: "{origin}." nodefault' for origin in self.stubs]
         for origin, port in self.stubs.items():
             lines += ["stub-zone:", f'  name: "{origin}."', f"  stub-addr: 127.0.0.1@{port}"]

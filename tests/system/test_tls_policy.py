@@ -1,0 +1,235 @@
+"""ringpost tls-policy: what receivers demand of TLS, from signed zones behind a validating unbound and
+from MTA-STS policies over HTTPS."""
+
+import json
+import re
+
+import demands
+import names
+import pytest
+
+SHA = "ab" * 32
+USABLE = f"TLSA 3 1 1 {SHA}"
+
+
+class World:
+    def __init__(self, stage):
+        self.stage = stage
+        self.block = names.loopback_block()
+        self.zones = {"signed.example": [], "plain.example": [], "bogus.example": [],
+                      "below.signed.example": []}
+        self.signed = {"signed.example": None, "bogus.example": self.forge}
+        self.authority = demands.Authority(stage.directory)
+        self.hosts = {}
+
+    @staticmethod
+    def forge(text):
+        """Addresses and TLSA records of bogus.example are changed behind their signatures' back."""
+        assert "127." in text
+        return re.sub(rf"(TLSA\t3 1 1 ){SHA[:2]}", r"\1ff", text, flags=re.I)
+
+    def add(self, zone, *lines):
+        self.zones[zone] += lines
+
+    def start(self, **settings):
+        nsd = self.stage.nsd({origin: "\n".join(lines) for origin, lines in self.zones.items()},
+                             signed=self.signed)
+        stubs = {origin: nsd.port for origin in self.zones}
+        del stubs["below.signed.example"]  # by its delegation
+        stubs["below.signed.example"] = nsd.port
+        self.unbound = self.stage.unbound(stubs, anchors=nsd.anchors)
+        settings.setdefault("dns", f'{{servers: ["127.0.0.1:{self.unbound.port}"], trusted: true, '
+                                   'timeout: 2s, tries: 2, failure_ttl: 1s}')
+        settings.setdefault("delivery", f'{{allow_private: ["{self.block}.0.0/16"], '
+                                        f'authorities: {self.authority.certificate}}}')
+        self.relay = self.stage.unstarted_ringpost(**settings)
+        return self
+
+    def ask(self, domain):
+        """{host: what is demanded of it}"""
+        done = self.relay.cli("tls-policy", "--json", domain)
+        self.answer = json.loads(done.stdout)
+        return {host["host"]: host for host in self.answer["hosts"]}
+
+
+@pytest.fixture
+def world(stage):
+    return World(stage)
+
+
+def level(host):
+    return host["level"], host["source"]
+
+
+def test_dane_by_the_book(stage, world):
+    a = f"A {world.block}.0.1"
+    world.add("signed.example",
+              f"mx {a}", f"_25._tcp.mx {USABLE}",
+              f"bare {a}",
+              f"pkix {a}", f"_25._tcp.pkix TLSA 0 0 1 {SHA}", f"_25._tcp.pkix TLSA 1 1 1 {SHA}",
+              f"odd {a}", f"_25._tcp.odd TLSA 3 1 1 {SHA[2:]}",
+              f"mixed {a}", f"_25._tcp.mixed TLSA 1 1 1 {SHA}", f"_25._tcp.mixed TLSA 2 0 1 {SHA}",
+              f"roll {a}", f"_25._tcp.roll {USABLE}", "_25._tcp.roll TLSA 3 1 1 " + "cd" * 32,
+              "good MX 10 mx", "good MX 20 bare", "good MX 30 pkix", "good MX 40 odd",
+              "good MX 50 mixed", "good MX 60 roll", "good MX 70 mx.plain.example.",
+              # aliases: the expanded name first, then the name itself
+              "alias CNAME mx", "aliased MX 10 alias",
+              f"target {a}", "own CNAME target", f"_25._tcp.own {USABLE}", "ownalias MX 10 own",
+              "out CNAME mx.plain.example.", f"_25._tcp.out {USABLE}", "outward MX 10 out",
+              # the records themselves are elsewhere
+              f"cn {a}", "_25._tcp.cn CNAME _25._tcp.mx", "cnrecord MX 10 cn",
+              f"cnout {a}", "_25._tcp.cnout CNAME _25._tcp.mx.plain.example.", "cnplain MX 10 cnout",
+              f"self {a}", f"_25._tcp.self {USABLE}",
+              "domainalias CNAME good",
+              "bogus MX 10 mx.bogus.example.", "bogus MX 20 fine.bogus.example.",
+              "lame MX 10 mx",
+              "below NS ns.below")
+    world.add("below.signed.example", f"mx {a}", f"_25._tcp.mx {USABLE}", "@ MX 10 mx")
+    world.add("signed.example", "inbelow MX 10 mx.below")
+    world.add("plain.example", f"mx {a}", f"_25._tcp.mx {USABLE}", "@ MX 10 mx",
+              "tosigned MX 10 mx.signed.example.")
+    world.add("bogus.example", f"mx {a}", f"_25._tcp.mx {USABLE}", f"fine {a}", "@ MX 10 mx")
+    world.start()
+
+    hosts = world.ask("good.signed.example")
+    assert world.answer["secure"] is True
+    mx = hosts["mx.signed.example"]
+    assert level(mx) == ("verify", "dane") and mx["records"] == [f"3 1 1 {SHA}"]
+    assert mx["rule"] == "TLSA records at _25._tcp.mx.signed.example"
+    assert mx["server_name"] == "mx.signed.example"
+    assert mx["names"] == ["mx.signed.example", "good.signed.example"]
+    assert level(hosts["bare.signed.example"]) == ("opportunistic", "config")
+    for name in ("pkix", "odd"):
+        host = hosts[f"{name}.signed.example"]
+        assert level(host) == ("require", "dane") and host["records"] == []
+        assert host["found"] == "tlsa-invalid" and "is of use" in host["found_why"]
+    assert hosts["mixed.signed.example"]["records"] == [f"2 0 1 {SHA}"]
+    assert len(hosts["roll.signed.example"]["records"]) == 2
+    assert level(hosts["mx.plain.example"]) == ("opportunistic", "config")
+
+    alias = world.ask("aliased.signed.example")["alias.signed.example"]
+    assert level(alias) == ("verify", "dane") and alias["server_name"] == "mx.signed.example"
+    own = world.ask("ownalias.signed.example")["own.signed.example"]
+    assert level(own) == ("verify", "dane") and own["server_name"] == "own.signed.example"
+    out = world.ask("outward.signed.example")["out.signed.example"]
+    assert level(out) == ("verify", "dane") and out["server_name"] == "out.signed.example"
+    assert level(world.ask("cnrecord.signed.example")["cn.signed.example"]) == ("verify", "dane")
+    assert level(world.ask("cnplain.signed.example")["cnout.signed.example"]) == (
+        "opportunistic", "config")
+
+    own = world.ask("self.signed.example")["self.signed.example"]  # no MX, and that is secure
+    assert level(own) == ("verify", "dane") and own["names"] == ["self.signed.example"]
+    mx = world.ask("domainalias.signed.example")["mx.signed.example"]
+    assert mx["names"] == ["mx.signed.example", "domainalias.signed.example", "good.signed.example"]
+
+    # Not signed from the MX records on, or not at the host: DANE has nothing to say.
+    for domain, host in (("plain.example", "mx.plain.example"),
+                         ("tosigned.plain.example", "mx.signed.example"),
+                         ("below.signed.example", "mx.below.signed.example"),
+                         ("inbelow.signed.example", "mx.below.signed.example")):
+        assert level(world.ask(domain)[host]) == ("opportunistic", "config"), domain
+
+    # What does not validate is no absence.
+    hosts = world.ask("bogus.signed.example")
+    mx = hosts["mx.bogus.example"]
+    assert level(mx) == ("refuse", "dane") and mx["found"] == "dnssec-invalid", mx
+    assert "SERVFAIL" in mx["found_why"]
+    assert level(hosts["fine.bogus.example"]) == ("opportunistic", "config")
+
+
+def test_dane_needs_a_trusted_resolver(stage, world):
+    world.add("signed.example", f"@ A {world.block}.0.1", f"_25._tcp {USABLE}")
+    world.add("bogus.example", f"mx A {world.block}.0.1", f"_25._tcp.mx {USABLE}")
+    world.start()
+    assert level(world.ask("signed.example")["signed.example"]) == ("verify", "dane")
+    dns = f'servers: ["127.0.0.1:{world.unbound.port}"]'
+    world.relay.write_config(dns=f"{{{dns}}}")
+    assert level(world.ask("signed.example")["signed.example"]) == ("opportunistic", "config")
+    text = world.relay.cli("tls-policy", "signed.example").stdout
+    assert "dns.trusted is false" in text
+    assert "delivery.dane" not in world.relay.cli("check").stderr
+    private = f'allow_private: ["{world.block}.0.0/16"]'
+    world.relay.write_config(delivery=f"{{{private}, dane: true}}")
+    assert "delivery.dane: it has no effect" in world.relay.cli("check").stderr
+    world.relay.write_config(dns=f"{{{dns}, trusted: true}}", delivery=f"{{{private}, dane: false}}")
+    assert level(world.ask("signed.example")["signed.example"]) == ("opportunistic", "config")
+    world.relay.write_config(dns='{servers: ["192.0.2.53"], trusted: true}', delivery="")
+    assert "dns.trusted: answers of 192.0.2.53" in world.relay.cli("check").stderr
+
+
+STS_DOMAINS = ("enforced", "tested", "none", "moved", "html", "broken", "huge", "wrongname", "unknown",
+               "lies", "private", "twice", "badrecord", "danefirst", "gone", "slowly")
+
+
+def put_policies(world, a):
+    for domain in STS_DOMAINS:
+        if domain != "danefirst":
+            world.add("plain.example", f"{domain} MX 10 mx1.{domain}", f"{domain} MX 20 mx2.{domain}",
+                      f"mx1.{domain} {a}", f"mx2.{domain} {a}",
+                      f'_mta-sts.{domain} TXT "v=STSv1; id=20260101;"',
+                      f"mta-sts.{domain} A {world.block}.0.2" if domain != "private" else
+                      f"mta-sts.{domain} A 10.1.2.3")
+    world.add("plain.example", '_mta-sts.twice TXT "v=STSv1; id=2;"', "gone TXT nothing")
+    world.zones["plain.example"] = [
+        line.replace("id=20260101", "id=not-valid") if line.startswith("_mta-sts.badrecord") else line
+        for line in world.zones["plain.example"]]
+    certificates = {f"mta-sts.{d}.plain.example": world.authority.issue(f"mta-sts.{d}.plain.example")
+                    for d in STS_DOMAINS}
+    certificates["mta-sts.wrongname.plain.example"] = world.authority.issue("plain.example")
+    other = demands.Authority(world.stage.directory, "stranger")
+    certificates["mta-sts.unknown.plain.example"] = other.issue("mta-sts.unknown.plain.example")
+    host = world.stage.add(demands.PolicyHost(f"{world.block}.0.2", certificates))
+    full = [("enforced", "enforce"), ("tested", "testing"), ("wrongname", "enforce"),
+            ("unknown", "enforce"), ("private", "enforce"), ("twice", "enforce"),
+            ("badrecord", "enforce")]
+    for domain, mode in full:
+        host.policy(f"{domain}.plain.example", mode, f"mx1.{domain}.plain.example")
+    host.policy("none.plain.example", "none")
+    host.put("moved.plain.example", status=302, body=b"", headers={
+        "Location": "https://mta-sts.enforced.plain.example/.well-known/mta-sts.txt"})
+    host.put("html.plain.example", "version: STSv1", "mode: enforce", "mx: *.plain.example",
+             "max_age: 1000", kind="text/html")
+    host.put("broken.plain.example", "version: STSv1", "mode: enforce")
+    host.put("huge.plain.example", body=b"version: STSv1\nmode: enforce\nmx: *.plain.example\n"
+             b"max_age: 100\n" + b"x: y\n" * 20000)
+    host.policy("lies.plain.example", "enforce", "*.lies.plain.example")
+    return host
+
+
+def test_mta_sts_by_the_book(stage, world):
+    a = f"A {world.block}.0.1"
+    host = put_policies(world, a)
+    world.add("signed.example", "danefirst MX 10 mx1.danefirst", "danefirst MX 20 mx2.danefirst",
+              f"mx1.danefirst {a}", f"mx2.danefirst {a}", f"_25._tcp.mx1.danefirst {USABLE}",
+              '_mta-sts.danefirst TXT "v=STSv1; id=1"', f"mta-sts.danefirst A {world.block}.0.2")
+    world.start()
+
+    hosts = world.ask("enforced.plain.example")
+    mx1, mx2 = (hosts[f"mx{i}.enforced.plain.example"] for i in (1, 2))
+    assert level(mx1) == ("verify", "mta-sts") and mx1["names"] == ["mx1.enforced.plain.example"]
+    assert mx1["rule"] == "the MTA-STS policy 20260101 of enforced.plain.example (enforce)"
+    assert mx1["found"] == "none" and mx1["records"] == []
+    assert level(mx2) == ("refuse", "mta-sts") and "is no mail host by" in mx2["found_why"]
+    hosts = world.ask("tested.plain.example")
+    mx1, mx2 = (hosts[f"mx{i}.tested.plain.example"] for i in (1, 2))
+    assert level(mx1) == ("opportunistic", "mta-sts") and mx1["found"] == "none"
+    assert level(mx2) == ("opportunistic", "mta-sts") and mx2["found"] == "validation-failure"
+    assert level(world.ask("lies.plain.example")["mx2.lies.plain.example"]) == ("verify", "mta-sts")
+    for domain, found in (("none", "none"), ("moved", "sts-policy-fetch-error"),
+                          ("html", "sts-policy-invalid"), ("broken", "sts-policy-invalid"),
+                          ("huge", "sts-policy-fetch-error"), ("wrongname", "sts-webpki-invalid"),
+                          ("unknown", "sts-webpki-invalid"), ("private", "sts-policy-fetch-error"),
+                          ("twice", "sts-policy-invalid"), ("badrecord", "sts-policy-invalid")):
+        mx = world.ask(f"{domain}.plain.example")[f"mx1.{domain}.plain.example"]
+        assert level(mx) == ("opportunistic", "config"), domain
+        assert mx["found"] == found, (domain, mx)
+    asked = {name for name, _ in host.asked}
+    assert not asked & {f"mta-sts.{d}.plain.example" for d in ("private", "twice", "badrecord")}
+
+    # DANE first; for the host of which it says nothing the policy would be asked for.
+    hosts = world.ask("danefirst.signed.example")
+    assert level(hosts["mx1.danefirst.signed.example"]) == ("verify", "dane")
+    assert hosts["mx2.danefirst.signed.example"]["found"] == "sts-webpki-invalid"
+    world.relay.write_config(delivery=world.relay.settings["delivery"][:-1] + ", mta_sts: false}")
+    assert level(world.ask("enforced.plain.example")["mx1.enforced.plain.example"]) == (
+        "opportunistic", "config")
