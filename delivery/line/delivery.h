@@ -74,7 +74,7 @@ struct delivery_settings {
     const struct provider_rule *providers;
     size_t tls_rule_count;
     const struct tls_rule *tls_rules; /* the last is "*"; none: opportunistic */
-    bool dane, mta_sts; /* what receivers publish is asked for, and heeded */
+    bool dane, mta_sts;               /* what receivers publish is asked for, and heeded */
     struct mx_rules mx;
     unsigned connections_max; /* of the whole process */
     unsigned connect_timeout_s;

@@ -57,13 +57,15 @@ static void tell(const struct demand *demand, const struct mx_host *host,
                  const struct tls_policy *policy)
 {
     log_debug("domain=%s host=%s tls=%s by=%s rule=%s found=%s", LOG_TEXT(demand->request.domain),
-              LOG_TEXT(host->name), tls_level_name(policy->level), tls_source_name(policy->source),
-              LOG_TEXT(policy->rule), tls_result_name(policy->found));
+              LOG_TEXT(host->name), LOG_STRING(tls_level_name(policy->level)),
+              LOG_STRING(tls_source_name(policy->source)), LOG_TEXT(policy->rule),
+              LOG_STRING(tls_result_name(policy->found)));
     if (policy->found != TLS_RESULT_NONE)
         log_limited(LOG_LEVEL_INFO, "domain=%s host=%s tls=%s by=%s found=%s why=%s",
                     LOG_TEXT(demand->request.domain), LOG_TEXT(host->name),
-                    tls_level_name(policy->level), tls_source_name(policy->source),
-                    tls_result_name(policy->found), LOG_TEXT(policy->found_why));
+                    LOG_STRING(tls_level_name(policy->level)),
+                    LOG_STRING(tls_source_name(policy->source)),
+                    LOG_STRING(tls_result_name(policy->found)), LOG_TEXT(policy->found_why));
 }
 
 /* What the receiver does not demand, or demands less of, the rule says. */

@@ -99,10 +99,10 @@ void tls_policy_release(struct tls_policy **policy);           /* NULL: nothing 
 /* NULL stands for the default: opportunistic, by the configuration. */
 const struct tls_policy *tls_policy_or_default(const struct tls_policy *policy);
 
-/* What tells sites with the same hosts apart: of one policy a host, in any order, since hosts of one
- * preference are shuffled; so a policy that is not for all of them must name its host. 0: nothing
- * but defaults. Nobody outside can choose names so that two demands become one; the same on all
- * engines of the process. */
+/* What tells sites with the same hosts apart: of one policy a host, in any order, since hosts of
+ * one preference are shuffled; so a policy that is not for all of them must name its host. 0:
+ * nothing but defaults. Nobody outside can choose names so that two demands become one; the same
+ * on all engines of the process. */
 must_use uint64_t tls_policies_demand(struct tls_policy *const *policies, size_t count);
 
 /* A rule of the configuration, for the domains that match. */

@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#include "delivery/mta_sts/sts_store.h"
+#include "auth/mta_sts/record.h"
+#include "delivery/mta_sts/sts_policy.h"
 
 struct sts_file;
 

@@ -14,7 +14,7 @@
 #include "delivery/mta_sts/sts_file.h"
 #include "delivery/mta_sts/sts_private.h"
 
-enum { THREADS = 8, WAITING_MAX = 1024, REFRESH_PART = 2 /* of a short max_age */ };
+enum { THREADS = 8, WAITING_MAX = 1024 };
 
 struct entry {
     struct map_node node;
@@ -50,49 +50,6 @@ const char *sts_problem_name(enum sts_problem problem)
     };
 
     return names[problem];
-}
-
-/* --- policies --------------------------------------------------------------------------------- */
-
-struct sts_policy *sts_policy_make(struct bytes id, struct bytes text, int64_t fetched_ms)
-{
-    struct sts_policy *policy = malloc(sizeof(*policy) + id.len + text.len);
-    const char *why;
-
-    check(policy != NULL);
-    uint8_t *at = (uint8_t *)(policy + 1);
-
-    *policy = (struct sts_policy){.fetched_ms = fetched_ms};
-    atomic_init(&policy->references, 1);
-    policy->id = bytes_put(id, &at);
-    if (!mta_sts_policy_parse(bytes_put(text, &at), &policy->policy, &why)) {
-        free(policy);
-        return NULL;
-    }
-    policy->expires_ms = fetched_ms + (int64_t)policy->policy.max_age_s * 1000;
-    return policy;
-}
-
-struct sts_policy *sts_policy_keep(struct sts_policy *policy)
-{
-    atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed);
-    return policy;
-}
-
-void sts_policy_release(struct sts_policy **policy)
-{
-    struct sts_policy *released = *policy;
-
-    *policy = NULL;
-    if (released != NULL && atomic_fetch_sub(&released->references, 1) == 1)
-        free(released);
-}
-
-bool sts_policy_is_old(const struct sts_policy *policy, int64_t now_ms)
-{
-    int64_t life_ms = policy->expires_ms - policy->fetched_ms;
-
-    return now_ms - policy->fetched_ms >= MIN(life_ms / REFRESH_PART, (int64_t)STS_REFRESH_MS);
 }
 
 /* --- entries: under the lock ------------------------------------------------------------------ */
@@ -234,7 +191,7 @@ static void tell(const struct sts_request *request)
     if (fetch->problem == STS_FINE) {
         log_info("domain=%s id=%s mode=%s max_age_s=%u what=\"fetched an MTA-STS policy\"",
                  LOG_STRING(request->domain), LOG_STRING(request->id),
-                 mta_sts_mode_name(request->policy->policy.mode),
+                 LOG_STRING(mta_sts_mode_name(request->policy->policy.mode)),
                  request->policy->policy.max_age_s);
         return;
     }
@@ -243,7 +200,7 @@ static void tell(const struct sts_request *request)
                                                       : METRIC_STS_FETCHES_WEBPKI);
     log_limited(LOG_LEVEL_INFO, "domain=%s id=%s result=%s what=\"no MTA-STS policy\" why=%s",
                 LOG_STRING(request->domain), LOG_STRING(request->id),
-                sts_problem_name(fetch->problem), LOG_STRING(fetch->why));
+                LOG_STRING(sts_problem_name(fetch->problem)), LOG_STRING(fetch->why));
 }
 
 static void fetch_on_pool(struct chore *chore)

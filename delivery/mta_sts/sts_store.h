@@ -14,36 +14,20 @@
  */
 #pragma once
 
-#include <stdatomic.h>
-
-#include "auth/mta_sts/policy.h"
 #include "auth/mta_sts/record.h"
+#include "delivery/mta_sts/sts_policy.h"
 #include "io/address.h"
 
 enum {
     STS_WHY_MAX = 160,
     STS_DOMAINS_MAX = 50000,
     STS_BYTES_MAX = 32 << 20,
-    STS_FAILURE_MS = 300 * 1000,       /* RFC 8461 section 3.3 */
-    STS_REFRESH_MS = 24 * 3600 * 1000, /* it is fetched again, though its id is the same */
+    STS_FAILURE_MS = 300 * 1000, /* RFC 8461 section 3.3 */
 };
 
 /* Why there is none, or none newer: the result types of RFC 8460 section 4.3.2.2. */
 enum sts_problem { STS_FINE, STS_FETCH_FAILED, STS_POLICY_INVALID, STS_WEBPKI_INVALID };
 const char *sts_problem_name(enum sts_problem problem); /* "sts-policy-fetch-error" */
-
-/* Immutable but for the count. */
-struct sts_policy {
-    _Atomic unsigned references;
-    int64_t fetched_ms, expires_ms; /* monotonic */
-    struct mta_sts_policy policy;   /* its text is here too */
-    struct bytes id;
-};
-struct sts_policy *sts_policy_make(struct bytes id, struct bytes text, int64_t fetched_ms);
-struct sts_policy *sts_policy_keep(struct sts_policy *policy);
-void sts_policy_release(struct sts_policy **policy); /* NULL: nothing */
-/* So old that it is asked for again. */
-bool sts_policy_is_old(const struct sts_policy *policy, int64_t now_ms);
 
 struct sts_settings {
     const char *state_dir;   /* NULL: nothing is read or written */
@@ -72,7 +56,8 @@ struct sts_known {
 };
 void sts_store_find(struct sts_store *store, struct bytes domain, int64_t now_ms,
                     struct sts_known *out);
-/* Learned: the policy of an id, or that it could not be had. Writes to the file: a pool's thread. */
+/* Learned: the policy of an id, or that it could not be had. Writes to the file: for
+ * a thread of the pool. */
 void sts_store_put(struct sts_store *store, struct bytes domain, struct sts_policy *policy);
 void sts_store_fail(struct sts_store *store, struct bytes domain, struct bytes id,
                     enum sts_problem problem, const char *why);

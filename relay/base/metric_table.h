@@ -93,19 +93,37 @@ METRIC_COUNTER(DNS_STALE_ANSWERS, "ringpost_dns_stale_answers_total",
                "DNS questions answered with data past their TTL because the servers failed")
 METRIC_GAUGE(DNS_CACHE_ENTRIES, "ringpost_dns_cache_entries", "DNS answers in memory")
 METRIC_GAUGE(DNS_CACHE_BYTES, "ringpost_dns_cache_bytes", "Memory of DNS answers")
-METRIC_COUNTER(TLS_DANE_VERIFY, "ringpost_delivery_tls_demands_total{source=\"dane\",level=\"verify\"}",
-               "What look-ups found that receivers demand of TLS, a mail host each: who demands it and what")
-METRIC_COUNTER(TLS_DANE_REQUIRE, "ringpost_delivery_tls_demands_total{source=\"dane\",level=\"require\"}", "")
-METRIC_COUNTER(TLS_DANE_REFUSE, "ringpost_delivery_tls_demands_total{source=\"dane\",level=\"refuse\"}", "")
-METRIC_COUNTER(TLS_STS_VERIFY, "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"verify\"}", "")
-METRIC_COUNTER(TLS_STS_TESTING, "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"opportunistic\"}", "")
-METRIC_COUNTER(TLS_STS_REFUSE, "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"refuse\"}", "")
+METRIC_COUNTER(TLS_DANE_VERIFY,
+               "ringpost_delivery_tls_demands_total{source=\"dane\",level=\"verify\"}",
+               "What receivers were found to demand of TLS, a mail host each: who says so and what")
+METRIC_COUNTER(TLS_DANE_REQUIRE,
+               "ringpost_delivery_tls_demands_total{source=\"dane\",level=\"require\"}",
+               "")
+METRIC_COUNTER(TLS_DANE_REFUSE,
+               "ringpost_delivery_tls_demands_total{source=\"dane\",level=\"refuse\"}",
+               "")
+METRIC_COUNTER(TLS_STS_VERIFY,
+               "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"verify\"}",
+               "")
+METRIC_COUNTER(TLS_STS_TESTING,
+               "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"opportunistic\"}",
+               "")
+METRIC_COUNTER(TLS_STS_REFUSE,
+               "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"refuse\"}",
+               "")
 METRIC_GAUGE(STS_POLICIES, "ringpost_mta_sts_policies", "MTA-STS policies in memory")
-METRIC_COUNTER(STS_FETCHES, "ringpost_mta_sts_fetches_total", "MTA-STS policies that were fetched, or tried to be")
-METRIC_COUNTER(STS_FETCHES_FAILED, "ringpost_mta_sts_failures_total{result=\"sts-policy-fetch-error\"}",
+METRIC_COUNTER(STS_FETCHES,
+               "ringpost_mta_sts_fetches_total",
+               "MTA-STS policies that were fetched, or tried to be")
+METRIC_COUNTER(STS_FETCHES_FAILED,
+               "ringpost_mta_sts_failures_total{result=\"sts-policy-fetch-error\"}",
                "Of these, those that brought no policy, by the result type of RFC 8460")
-METRIC_COUNTER(STS_FETCHES_INVALID, "ringpost_mta_sts_failures_total{result=\"sts-policy-invalid\"}", "")
-METRIC_COUNTER(STS_FETCHES_WEBPKI, "ringpost_mta_sts_failures_total{result=\"sts-webpki-invalid\"}", "")
+METRIC_COUNTER(STS_FETCHES_INVALID,
+               "ringpost_mta_sts_failures_total{result=\"sts-policy-invalid\"}",
+               "")
+METRIC_COUNTER(STS_FETCHES_WEBPKI,
+               "ringpost_mta_sts_failures_total{result=\"sts-webpki-invalid\"}",
+               "")
 METRIC_GAUGE(SPOOL_MESSAGES, "ringpost_spool_messages", "Unfinished messages")
 METRIC_GAUGE(SPOOL_RECIPIENTS, "ringpost_spool_recipients", "Unfinished recipients")
 METRIC_GAUGE(SPOOL_SEGMENTS, "ringpost_spool_segments", "Segments in use, spares left out")

@@ -271,11 +271,11 @@ const struct cli_command cli_tls_policy = {
     "tls-policy",
     "what delivery would demand of TLS with a domain's mail hosts",
     "usage: ringpost [-c FILE] tls-policy [--json] DOMAIN\n\n"
-    "Looks up the mail hosts of DOMAIN, their TLSA records (DANE) and its MTA-STS policy, and says\n"
-    "for each host what a connection to it would have to be and which rule says so: none,\n"
+    "Looks up the mail hosts of DOMAIN, their TLSA records (DANE) and its MTA-STS policy, and\n"
+    "says for each host what a connection to it would have to be and which rule says so: none,\n"
     "opportunistic, require (encrypted), verify (and the host is who it says), refuse (no\n"
-    "connection at all). Connects to no mail host. Works without a daemon; asks dns.servers, reads\n"
-    "the policies that the daemon keeps, and fetches what it would fetch.\n"
+    "connection at all). Connects to no mail host. Works without a daemon; asks dns.servers,\n"
+    "reads the policies that the daemon keeps, and fetches what it would fetch.\n"
     "Exit code 0; 1 if DOMAIN has no mail host, 64 for wrong arguments.\n",
     run_tls_policy,
 };
