@@ -14,6 +14,12 @@
  *    '---- the rest is over --- FAILING --- all are told ---> RESTING
  *    '---- over, or an operator's retry ------------------------'
  *
+ * Each drive looks at all anew, so any working state may follow any other. What drives it again:
+ *
+ *   CONNECTING  a connection that is ready, or failed        THROTTLED  its share's time
+ *   SERVING     a connection that wants more, or ended       LIMITED    a slot that comes free
+ *   STARVED     outcomes that are durable, room on disk      all        mail, settings, an operator
+ *
  * Until FAILING and RESTING are over there is no connection, and none is asked for. The rest begins
  * with FAILING; who is told of the failure has had an attempt, who comes later is given back until
  * the rest is over. A drive that finds mail which its idle connections take at once leaves it IDLE.

@@ -86,3 +86,29 @@ TEST(sweep_is_at_the_end_where_the_last_one_was_taken_from_under_it)
         destination_add(d, taken[i], false);
     end(&world);
 }
+
+TEST(sweep_begins_anew_where_the_line_went_from_under_it)
+{
+    static struct pending *taken[LOOKS + 2];
+    struct world world;
+    struct destination *d = stop_in_the_middle(&world);
+    size_t count = 0;
+
+    while (world.delivery->look != &d->lines.own.waiting.head) {
+        taken[count] = pending_at(world.delivery->look);
+        destination_remove(d, taken[count++]);
+    }
+    while (count < ARRAY_LEN(taken)) {
+        assert_ptr_equal(world.delivery->look, &d->lines.own.waiting.head);
+        taken[count] = pending_at(list_first(&d->lines.own.waiting));
+        destination_remove(d, taken[count++]);
+    }
+    assert_null(world.delivery->look);
+    destinations_expire_waiting(world.delivery); /* there is none */
+    for (size_t i = 0; i < count; i++)
+        destination_add(d, taken[i], false);
+    destinations_expire_waiting(world.delivery);
+    assert_int_equal(d->lines.count, LOOKS + 2);
+    assert_ptr_equal(world.delivery->look, d->lines.own.waiting.head.prev->prev);
+    end(&world);
+}
