@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "event/event.h"
+#include "queue/disk.h"
 
 bool state_dir_file(const char *path, const char *name, char *out, size_t out_size)
 {
@@ -30,12 +31,7 @@ static int sync_entry(const char *path)
     if (slash != NULL && snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path + 1),
                                   path) >= (int)sizeof(directory))
         return -ENAMETOOLONG;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int error = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return error;
+    return disk_sync_directory(directory);
 }
 
 int state_dir_rename(const char *from, const char *to)
