@@ -241,6 +241,7 @@ struct verifying {
     bool is_rotation;
     bool is_good;
     bool has_waiting; /* keys that are published and do not sign */
+    bool has_signing; /* keys that do; without, those that wait are the domain's first */
 };
 
 static bool is_needed(const struct verifying *v, const struct domain_record *record)
@@ -248,7 +249,28 @@ static bool is_needed(const struct verifying *v, const struct domain_record *rec
     bool is_waiting = bytes_equal(bytes_of(record->purpose), BYTES("dkim")) &&
                       record->state == DKIM_KEY_PUBLISHED;
 
-    return v->is_rotation ? is_waiting : record->is_required && !is_waiting;
+    return v->is_rotation ? is_waiting : record->is_required && (!is_waiting || !v->has_signing);
+}
+
+/* As it is once what was found has been acted upon. */
+static void tell_one(const struct verifying *v, const struct domain_row *domain, size_t count,
+                     const struct domain_record *records, const struct domain_found *found)
+{
+    bool is_activated = !v->is_rotation && v->is_good;
+    size_t keys_size = MAX(domain->key_count, (size_t)1) * sizeof(*domain->keys);
+    struct domain_key_row *keys = malloc(keys_size);
+    struct domain_row told = *domain;
+
+    check(keys != NULL);
+    told.keys = keys;
+    told.is_active |= is_activated;
+    for (size_t i = 0; i < domain->key_count; i++) {
+        keys[i] = domain->keys[i];
+        if (is_activated && !v->has_signing && keys[i].state == DKIM_KEY_PUBLISHED)
+            keys[i].state = DKIM_KEY_ACTIVE;
+    }
+    domain_show(v->form, &told, count, records, found);
+    free(keys);
 }
 
 static void verify_one(void *context, const struct domain_row *domain)
@@ -261,16 +283,16 @@ static void verify_one(void *context, const struct domain_row *domain)
     arena_init(&arena, SIZE_MAX);
     size_t count = domain_records(domain, &v->call->hosts, &arena, records);
     v->is_good = count > 0;
+    for (size_t i = 0; i < domain->key_count; i++) {
+        v->has_waiting |= domain->keys[i].state == DKIM_KEY_PUBLISHED;
+        v->has_signing |= domain->keys[i].state == DKIM_KEY_ACTIVE;
+    }
     for (size_t i = 0; i < count; i++) {
         look_up(v->look, &records[i], &arena, &found[i]);
         if (is_needed(v, &records[i]) && found[i].finding != RECORD_RIGHT)
             v->is_good = false;
     }
-    for (size_t i = 0; i < domain->key_count; i++)
-        v->has_waiting |= domain->keys[i].state == DKIM_KEY_PUBLISHED;
-    struct domain_row told = *domain;
-    told.is_active |= !v->is_rotation && v->is_good;
-    domain_show(v->form, &told, count, records, found);
+    tell_one(v, domain, count, records, found);
     arena_free(&arena);
 }
 

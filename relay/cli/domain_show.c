@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "directory/dkim_key.h"
+
 enum { STRING_MAX = 255 /* of one string of a TXT record: RFC 1035 section 3.3 */ };
 
 static const char *result_of(const struct domain_found *found)
@@ -45,15 +47,11 @@ static json_t *keys_json(const struct domain_row *domain)
     for (size_t i = 0; i < domain->key_count; i++) {
         const struct domain_key_row *key = &domain->keys[i];
 
-        json_array_append_new(keys, json_pack("{s:o,s:s,s:s,s:o}", "selector",
-                                              json_text(key->selector), "algorithm",
-                                              key->algorithm == DKIM_RSA_SHA256 ? "rsa-sha256"
-                                                                                : "ed25519-sha256",
-                                              "state",
-                                              key->state == DKIM_KEY_ACTIVE      ? "active"
-                                              : key->state == DKIM_KEY_PUBLISHED ? "published"
-                                                                                 : "retired",
-                                              "file", json_text(key->file)));
+        json_array_append_new(keys,
+                              json_pack("{s:o,s:s,s:s,s:o}", "selector", json_text(key->selector),
+                                        "algorithm", signature_algorithm_name(key->algorithm),
+                                        "state", dkim_key_state_name(key->state), "file",
+                                        json_text(key->file)));
     }
     return keys;
 }

@@ -14,11 +14,6 @@
 
 enum { RSA_BITS = 2048, ED25519_LEN = 32 };
 
-const char *dkim_algorithm_name(enum dkim_algorithm algorithm)
-{
-    return algorithm == DKIM_RSA_SHA256 ? "rsa-sha256" : "ed25519-sha256";
-}
-
 const char *dkim_key_state_name(enum dkim_key_state state)
 {
     static const char *const names[] = {"published", "active", "retired"};
@@ -28,12 +23,12 @@ const char *dkim_key_state_name(enum dkim_key_state state)
 
 /* In the form of the record: the SubjectPublicKeyInfo of RSA (RFC 6376 section 3.6.1), the bare 32
  * bytes of Ed25519 (RFC 8463 section 4.2). */
-static bool print_public(EVP_PKEY *key, enum dkim_algorithm algorithm, struct buf *out)
+static bool print_public(EVP_PKEY *key, enum signature_algorithm algorithm, struct buf *out)
 {
     uint8_t bare[ED25519_LEN];
     size_t len = sizeof(bare);
 
-    if (algorithm == DKIM_ED25519_SHA256)
+    if (algorithm == SIGNATURE_ED25519_SHA256)
         return EVP_PKEY_get_raw_public_key(key, bare, &len) == 1 && len == sizeof(bare) &&
                base64_write(bytes_range(bare, len), out);
     uint8_t *der = NULL;
@@ -43,9 +38,9 @@ static bool print_public(EVP_PKEY *key, enum dkim_algorithm algorithm, struct bu
     return is_good;
 }
 
-static EVP_PKEY *make(enum dkim_algorithm algorithm)
+static EVP_PKEY *make(enum signature_algorithm algorithm)
 {
-    if (algorithm == DKIM_ED25519_SHA256)
+    if (algorithm == SIGNATURE_ED25519_SHA256)
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)RSA_BITS);
 }
@@ -66,7 +61,7 @@ static int save(EVP_PKEY *key, const char *state_dir, const char *file)
 }
 
 int dkim_key_make(const char *state_dir, struct bytes domain, struct bytes selector,
-                  enum dkim_algorithm algorithm, char file_out[static DKIM_KEY_FILE_MAX],
+                  enum signature_algorithm algorithm, char file_out[static DKIM_KEY_FILE_MAX],
                   struct buf *public_out)
 {
     char file[DKIM_KEY_FILE_MAX];
@@ -94,8 +89,8 @@ void dkim_key_remove(const char *state_dir, struct bytes file)
         key_file_remove(state_dir, name);
 }
 
-bool dkim_key_record(enum dkim_algorithm algorithm, struct bytes public_key, struct buf *out)
+bool dkim_key_record(enum signature_algorithm algorithm, struct bytes public_key, struct buf *out)
 {
-    return buf_printf(out, "v=DKIM1; k=%s; p=%.*s",
-                      algorithm == DKIM_RSA_SHA256 ? "rsa" : "ed25519", BYTES_ARG(public_key));
+    return buf_printf(out, "v=DKIM1; k=%s; p=%.*s", signature_key_type(algorithm),
+                      BYTES_ARG(public_key));
 }

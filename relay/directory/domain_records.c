@@ -32,11 +32,11 @@ static void add_keys(struct list *list, const struct domain_row *domain)
             continue;
         struct domain_record *record = add(list, "dkim", RECORD_TXT, true);
         record->state = key->state;
-        list->is_good &= arena_printf(list->arena, &record->name, "%.*s._domainkey.%.*s",
-                                      BYTES_ARG(key->selector), BYTES_ARG(domain->name)) &&
-                         arena_printf(list->arena, &record->value, "v=DKIM1; k=%s; p=%.*s",
-                                      key->algorithm == DKIM_RSA_SHA256 ? "rsa" : "ed25519",
-                                      BYTES_ARG(key->public_key));
+        list->is_good &=
+            arena_printf(list->arena, &record->name, "%.*s._domainkey.%.*s",
+                         BYTES_ARG(key->selector), BYTES_ARG(domain->name)) &&
+            arena_printf(list->arena, &record->value, "v=DKIM1; k=%s; p=%.*s",
+                         signature_key_type(key->algorithm), BYTES_ARG(key->public_key));
     }
 }
 

@@ -1,18 +1,12 @@
 /* domains.c - domains in the database. */
 #include "directory/domains.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
-
 #include "base/clock.h"
 #include "directory/directory_name.h"
-#include "directory/dkim_key.h"
-#include "directory/store_private.h"
+#include "directory/domain_keys.h"
 #include "directory/suggest.h"
 
-enum { NAMES_MAX = 4096, SHOWN_MAX = 253, KEYS_MAX = 32 };
+enum { NAMES_MAX = 4096, SHOWN_MAX = 253 };
 
 static int64_t now_s(void)
 {
@@ -50,91 +44,6 @@ enum store_result store_find_domain(struct store *store, struct bytes given, int
     return result;
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
-
-/* Not yet in the database. */
-struct new_key {
-    enum dkim_algorithm algorithm;
-    char selector[DKIM_SELECTOR_MAX + 1], file[DKIM_KEY_FILE_MAX];
-    struct buf public_key;
-};
-
-struct new_keys {
-    struct new_key keys[2];
-    size_t count;
-};
-
-static void drop_files(const struct new_keys *keys, const char *state_dir)
-{
-    for (size_t i = 0; i < keys->count; i++)
-        dkim_key_remove(state_dir, bytes_of(keys->keys[i].file));
-}
-
-static void free_keys(struct new_keys *keys)
-{
-    for (size_t i = 0; i < ARRAY_LEN(keys->keys); i++)
-        buf_free(&keys->keys[i].public_key);
-}
-
-/* Both algorithms: receivers that know Ed25519 are few, those that refuse RSA fewer. The selector
- * tells when it was made, and by a number which of that day's. */
-static enum store_result make_keys(struct store *store, const char *state_dir, struct bytes domain,
-                                   struct new_keys *out)
-{
-    static const char letters[] = {[DKIM_RSA_SHA256] = 'r', [DKIM_ED25519_SHA256] = 'e'};
-    time_t now = (time_t)now_s();
-    struct tm day;
-
-    *out = (struct new_keys){0};
-    for (size_t i = 0; i < ARRAY_LEN(out->keys); i++)
-        buf_init(&out->keys[i].public_key, DKIM_PUBLIC_MAX);
-    check(gmtime_r(&now, &day) != NULL);
-    for (unsigned number = 0; out->count < ARRAY_LEN(out->keys) && number < 1000; number++) {
-        struct new_key *key = &out->keys[out->count];
-
-        key->algorithm = out->count == 0 ? DKIM_RSA_SHA256 : DKIM_ED25519_SHA256;
-        snprintf(key->selector, sizeof(key->selector), "rp%04d%02d%02d%c%u", day.tm_year + 1900,
-                 day.tm_mon + 1, day.tm_mday, letters[key->algorithm], number);
-        int error = dkim_key_make(state_dir, domain, bytes_of(key->selector), key->algorithm,
-                                  key->file, &key->public_key);
-        if (error == 0)
-            out->count++;
-        else
-            buf_clear(&key->public_key);
-        if (error < 0 && error != -EEXIST)
-            return store_say(store, STORE_BROKEN, "%s/keys/%.*s: %s", state_dir, BYTES_ARG(domain),
-                             strerror(-error));
-    }
-    return out->count == ARRAY_LEN(out->keys)
-               ? STORE_OK
-               : store_say(store, STORE_BROKEN, "%s/keys/%.*s: full of keys of today", state_dir,
-                           BYTES_ARG(domain));
-}
-
-static enum store_result insert_keys(struct store *store, int64_t domain,
-                                     const struct new_keys *keys, enum dkim_key_state state)
-{
-    enum store_result result = STORE_OK;
-
-    for (size_t i = 0; result == STORE_OK && i < keys->count; i++) {
-        struct query query;
-
-        query_begin(&query, store,
-                    "INSERT INTO dkim_keys(domain, selector, algorithm, state, file, public,"
-                    " created, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
-        query_int(&query, domain);
-        query_text(&query, bytes_of(keys->keys[i].selector));
-        query_int(&query, keys->keys[i].algorithm);
-        query_int(&query, state);
-        query_text(&query, bytes_of(keys->keys[i].file));
-        query_text(&query, buf_bytes(&keys->keys[i].public_key));
-        query_int(&query, now_s());
-        query_int(&query, now_s());
-        result = query_run(&query);
-    }
-    return result;
-}
-
 /* --- add -------------------------------------------------------------------------------------- */
 
 static enum store_result insert_domain(struct store *store, struct bytes name, int64_t tenant,
@@ -152,9 +61,9 @@ static enum store_result insert_domain(struct store *store, struct bytes name, i
     query_int(&query, wish->allows_sub_domains);
     query_int(&query, now_s());
     enum store_result result = query_run(&query);
-    /* A domain without records signs with nothing: its keys sign from the first message on. */
     if (result == STORE_OK)
-        result = insert_keys(store, edit_new_id(store), keys, DKIM_KEY_ACTIVE);
+        result = new_keys_insert(store, edit_new_id(store), keys,
+                                 wish->is_active ? DKIM_KEY_ACTIVE : DKIM_KEY_PUBLISHED);
     return result;
 }
 
@@ -173,7 +82,9 @@ static enum store_result widen(struct store *store, struct bytes name, int64_t i
     query_int(&query, wish->allows_sub_domains);
     enum store_result result = query_run(&query);
     if (result == STORE_OK && edit_changed(store) == 0)
-        result = store_say(store, STORE_SAME, "domain %.*s exists", BYTES_ARG(name));
+        return store_say(store, STORE_SAME, "domain %.*s exists", BYTES_ARG(name));
+    if (result == STORE_OK && wish->is_active)
+        result = domain_keys_begin(store, id);
     return result;
 }
 
@@ -191,7 +102,7 @@ static enum store_result add_named(struct store *store, const char *state_dir,
         return result;
     bool is_new = result == STORE_NONE;
     /* Before the edit: making a key takes long, and others wait to write. */
-    result = is_new ? make_keys(store, state_dir, name, &keys) : STORE_OK;
+    result = is_new ? new_keys_make(store, state_dir, name, &keys) : STORE_OK;
     if (result == STORE_OK && (result = edit_begin(store)) == STORE_OK) {
         if (is_new)
             result = insert_domain(store, name, tenant, wish, &keys);
@@ -207,9 +118,7 @@ static enum store_result add_named(struct store *store, const char *state_dir,
                                 wish->allows_sub_domains);
         result = edit_end(store, result);
     }
-    if (result != STORE_OK)
-        drop_files(&keys, state_dir);
-    free_keys(&keys);
+    new_keys_end(&keys, state_dir, result);
     return result;
 }
 
@@ -231,38 +140,11 @@ enum store_result domain_add(struct store *store, const char *state_dir,
 
 /* --- list ------------------------------------------------------------------------------------- */
 
-static enum store_result read_keys(struct store *store, int64_t domain, struct arena *arena,
-                                   struct domain_key_row keys[static KEYS_MAX], size_t *count_out)
-{
-    struct query query;
-
-    *count_out = 0;
-    query_begin(&query, store,
-                "SELECT id, algorithm, state, created, changed, selector, file, public"
-                " FROM dkim_keys WHERE domain = ? ORDER BY id DESC");
-    query_int(&query, domain);
-    while (query_row(&query)) {
-        if (*count_out == KEYS_MAX)
-            continue;
-        struct domain_key_row *key = &keys[(*count_out)++];
-
-        key->id = query_column(&query);
-        key->algorithm = (enum dkim_algorithm)query_column(&query);
-        key->state = (enum dkim_key_state)query_column(&query);
-        key->created_s = query_column(&query);
-        key->changed_s = query_column(&query);
-        check(arena_copy(arena, query_column_text(&query), &key->selector));
-        check(arena_copy(arena, query_column_text(&query), &key->file));
-        check(arena_copy(arena, query_column_text(&query), &key->public_key));
-    }
-    return query_end(&query);
-}
-
 enum store_result domain_list(struct store *store, struct bytes name,
                               void (*visit)(void *context, const struct domain_row *row),
                               void *context)
 {
-    struct domain_key_row keys[KEYS_MAX];
+    struct domain_key_row keys[DOMAIN_KEYS_MAX];
     int64_t id = 0, tenant;
     struct arena arena;
     struct query query;
@@ -291,7 +173,7 @@ enum store_result domain_list(struct store *store, struct bytes name,
         row.verified_s = query_column(&query);
         row.name = query_column_text(&query);
         row.tenant = query_column_text(&query);
-        query.result = read_keys(store, row.id, &arena, keys, &row.key_count);
+        query.result = domain_keys_read(store, row.id, &arena, keys, &row.key_count);
         if (query.result == STORE_OK)
             visit(context, &row);
         arena_clear(&arena);
@@ -318,40 +200,10 @@ enum store_result domain_activate(struct store *store, struct bytes name)
         result = query_run(&query);
     }
     if (result == STORE_OK)
+        result = domain_keys_begin(store, id);
+    if (result == STORE_OK)
         result = edit_audit(store, "domain verify", name, "active");
     return edit_end(store, result);
-}
-
-/* Files of keys that are to go, once the rows are gone. */
-struct doomed {
-    struct arena arena;
-    size_t count;
-    struct bytes files[KEYS_MAX];
-};
-
-static enum store_result find_doomed(struct store *store, int64_t domain, int64_t retired_before_s,
-                                     struct doomed *out)
-{
-    struct query query;
-
-    arena_init(&out->arena, SIZE_MAX);
-    out->count = 0;
-    query_begin(&query, store,
-                "SELECT file FROM dkim_keys WHERE domain = ?1"
-                " AND (?2 = 0 OR (state = 2 AND changed < ?2))");
-    query_int(&query, domain);
-    query_int(&query, retired_before_s);
-    while (query_row(&query))
-        if (out->count < KEYS_MAX)
-            check(arena_copy(&out->arena, query_column_text(&query), &out->files[out->count++]));
-    return query_end(&query);
-}
-
-static void end_doomed(struct doomed *doomed, const char *state_dir, enum store_result result)
-{
-    for (size_t i = 0; result == STORE_OK && i < doomed->count; i++)
-        dkim_key_remove(state_dir, doomed->files[i]);
-    arena_free(&doomed->arena);
 }
 
 static enum store_result check_unused(struct store *store, struct bytes name, int64_t id)
@@ -377,7 +229,7 @@ static enum store_result check_unused(struct store *store, struct bytes name, in
 
 enum store_result domain_remove(struct store *store, const char *state_dir, struct bytes name)
 {
-    struct doomed doomed = {0};
+    struct doomed_keys doomed = {0};
     int64_t id, tenant;
     struct query query;
     enum store_result result = edit_begin(store);
@@ -388,7 +240,7 @@ enum store_result domain_remove(struct store *store, const char *state_dir, stru
     if (result == STORE_OK)
         result = check_unused(store, name, id);
     if (result == STORE_OK)
-        result = find_doomed(store, id, 0, &doomed);
+        result = doomed_keys_find(store, id, 0, &doomed);
     if (result == STORE_OK) {
         query_begin(&query, store, "DELETE FROM domains WHERE id = ?");
         query_int(&query, id);
@@ -397,114 +249,6 @@ enum store_result domain_remove(struct store *store, const char *state_dir, stru
     if (result == STORE_OK)
         result = edit_audit(store, "domain remove", name, "%s", "");
     result = edit_end(store, result);
-    end_doomed(&doomed, state_dir, result);
-    return result;
-}
-
-/* --- rotation --------------------------------------------------------------------------------- */
-
-static enum store_result count_published(struct store *store, int64_t domain, int64_t *count_out)
-{
-    struct query query;
-
-    query_begin(&query, store, "SELECT count(*) FROM dkim_keys WHERE domain = ? AND state = 0");
-    query_int(&query, domain);
-    if (query_row(&query))
-        *count_out = query_column(&query);
-    return query_end(&query);
-}
-
-/* With the name in its one form, which files are called after. */
-static enum store_result publish(struct store *store, const char *state_dir, struct bytes name)
-{
-    struct new_keys keys = {0};
-    int64_t id, tenant, count = 0;
-    enum store_result result = store_find_domain(store, name, &id, &tenant);
-
-    if (result == STORE_OK)
-        result = count_published(store, id, &count);
-    if (result == STORE_OK && count > 0)
-        return store_say(store, STORE_SAME, "domain %.*s has keys that wait for their records",
-                         BYTES_ARG(name));
-    if (result == STORE_OK)
-        result = make_keys(store, state_dir, name, &keys);
-    if (result == STORE_OK && (result = edit_begin(store)) == STORE_OK) {
-        result = insert_keys(store, id, &keys, DKIM_KEY_PUBLISHED);
-        if (result == STORE_OK)
-            result = edit_audit(store, "domain rotate", name, "published %s and %s",
-                                keys.keys[0].selector, keys.keys[1].selector);
-        result = edit_end(store, result);
-    }
-    if (result != STORE_OK)
-        drop_files(&keys, state_dir);
-    free_keys(&keys);
-    return result;
-}
-
-enum store_result domain_publish_keys(struct store *store, const char *state_dir, struct bytes name)
-{
-    struct arena arena;
-    struct bytes normal = name;
-
-    arena_init(&arena, NAMES_MAX);
-    (void)!directory_domain_name(&arena, name, &normal); /* else it is not found */
-    enum store_result result = publish(store, state_dir, normal);
-    arena_free(&arena);
-    return result;
-}
-
-static enum store_result switch_rows(struct store *store, int64_t id, struct bytes name)
-{
-    static const char *const statements[] = {
-        "UPDATE dkim_keys SET state = 2, changed = ?2 WHERE domain = ?1 AND state = 1",
-        "UPDATE dkim_keys SET state = 1, changed = ?2 WHERE domain = ?1 AND state = 0",
-    };
-    int64_t count = 0;
-    enum store_result result = count_published(store, id, &count);
-
-    if (result == STORE_OK && count == 0)
-        return store_say(store, STORE_CLASH, "domain %.*s has no keys that wait to sign",
-                         BYTES_ARG(name));
-    for (size_t i = 0; result == STORE_OK && i < ARRAY_LEN(statements); i++) {
-        struct query query;
-
-        query_begin(&query, store, statements[i]);
-        query_int(&query, id);
-        query_int(&query, now_s());
-        result = query_run(&query);
-    }
-    return result;
-}
-
-static enum store_result delete_retired(struct store *store, int64_t id, int64_t before_s)
-{
-    struct query query;
-
-    query_begin(&query, store,
-                "DELETE FROM dkim_keys WHERE domain = ? AND state = 2 AND changed < ?");
-    query_int(&query, id);
-    query_int(&query, before_s);
-    return query_run(&query);
-}
-
-enum store_result domain_switch_keys(struct store *store, const char *state_dir, struct bytes name)
-{
-    int64_t id, tenant, before_s = now_s() - DKIM_RETIRED_S;
-    struct doomed doomed = {0};
-    enum store_result result = edit_begin(store);
-
-    if (result != STORE_OK)
-        return result;
-    result = store_find_domain(store, name, &id, &tenant);
-    if (result == STORE_OK)
-        result = find_doomed(store, id, before_s, &doomed);
-    if (result == STORE_OK)
-        result = delete_retired(store, id, before_s);
-    if (result == STORE_OK)
-        result = switch_rows(store, id, name);
-    if (result == STORE_OK)
-        result = edit_audit(store, "domain rotate", name, "switched");
-    result = edit_end(store, result);
-    end_doomed(&doomed, state_dir, result);
+    doomed_keys_end(&doomed, state_dir, result);
     return result;
 }

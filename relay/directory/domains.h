@@ -5,7 +5,10 @@
  * so that a row always has its file. A crash in between leaves files that nothing names; the next
  * one makes others.
  *
- *   published --(its record is seen in DNS)--> active --(another took over)--> retired --> gone
+ *   published --(its record was seen in DNS)--> active --(another took over)--> retired --> gone
+ *
+ * A domain that is active has keys that are: it becomes so with the first ones, whose records were
+ * seen by `domain verify`, or need not be (is_active of the wish).
  *
  * Thread: the store's.
  */
@@ -18,7 +21,7 @@ enum { DKIM_SELECTOR_MAX = 63, DKIM_RETIRED_S = 7 * 24 * 3600 };
 
 struct domain_key_row {
     int64_t id;
-    enum dkim_algorithm algorithm;
+    enum signature_algorithm algorithm;
     enum dkim_key_state state;
     struct bytes selector, file, public_key; /* file: below state_dir/keys; key: base64 */
     int64_t created_s, changed_s;
@@ -44,7 +47,7 @@ enum store_result domain_add(struct store *store, const char *state_dir,
                              const struct domain_wish *wish);
 /* STORE_CLASH: it has accounts or aliases. The files of its keys go too. */
 enum store_result domain_remove(struct store *store, const char *state_dir, struct bytes name);
-/* Its records were seen: it may be used from now on. */
+/* Its records were seen: it may be used from now on, and keys that waited sign where none does. */
 enum store_result domain_activate(struct store *store, struct bytes name);
 /* `name` ptr NULL: all. */
 enum store_result domain_list(struct store *store, struct bytes name,

@@ -164,7 +164,7 @@ static enum store_result load_domains(struct store *store, struct snapshot_build
                      "id"),
           id);
     begin(&beside.query, store,
-          ALL_OR_ONE("SELECT domain, algorithm, state, selector, file FROM dkim_keys",
+          ALL_OR_ONE("SELECT domain, id, algorithm, state, selector, file, public FROM dkim_keys",
                      "domain, id DESC", "domain"),
           id);
     beside_next(&beside);
@@ -181,10 +181,12 @@ static enum store_result load_domains(struct store *store, struct snapshot_build
 
             if (row.key_count == KEYS_MAX)
                 continue;
+            key->id = (uint32_t)query_column(&beside.query);
             key->algorithm = (uint8_t)query_column(&beside.query);
             key->state = (uint8_t)query_column(&beside.query);
             check(arena_copy(&texts, query_column_text(&beside.query), &key->selector));
             check(arena_copy(&texts, query_column_text(&beside.query), &key->file));
+            key->public_hash = bytes_hash(query_column_text(&beside.query));
             row.key_count++;
         }
         snapshot_put_domain(builder, &row);

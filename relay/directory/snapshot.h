@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "auth/dkim/algorithm.h"
 #include "base/bytes.h"
 #include "io/address.h"
 
@@ -57,7 +58,6 @@ struct directory_credential {
 };
 enum { CREDENTIAL_ITERATIONS = 4096 }; /* of SCRAM, for every credential */
 
-enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256 };
 enum dkim_key_state {
     DKIM_KEY_PUBLISHED, /* its record is to be in DNS; does not sign yet */
     DKIM_KEY_ACTIVE,    /* signs */
@@ -65,10 +65,12 @@ enum dkim_key_state {
 };
 
 struct directory_key {
-    uint8_t algorithm; /* enum dkim_algorithm */
+    uint32_t id;
+    uint8_t algorithm; /* enum signature_algorithm; as the database has it */
     uint8_t state;     /* enum dkim_key_state */
     struct bytes selector;
-    struct bytes file; /* of state_dir/keys, without a folder: "shop.example/rp2026a.pem" */
+    struct bytes file;    /* below state_dir/keys: "shop.example/rp2026a.pem" */
+    uint64_t public_hash; /* bytes_hash() of what its record says behind p= */
 };
 
 struct directory_domain {

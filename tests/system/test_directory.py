@@ -199,7 +199,8 @@ def test_domain_verify_and_rotate_ask_dns(stage):
         return nsd
 
     one(relay, "tenant", "add", "shop")
-    one(relay, "domain", "add", "shop", "shop.example", "--hosted")
+    added = one(relay, "domain", "add", "shop", "shop.example", "--hosted")
+    assert {key["state"] for key in added["keys"]} == {"published"}
     _, told = results(relay, 1)
     assert {result for _, result in told} == {"unknown"}  # nobody answers there
 
@@ -221,6 +222,8 @@ def test_domain_verify_and_rotate_ask_dns(stage):
     nsd = serve("\n".join(right))
     told, found = results(relay, 0)
     assert {result for _, result in found} == {"right"} and told["state"] == "active"
+    assert {key["state"] for key in told["keys"]} == {"active"}
+    assert one(relay, "domain", "show", "shop.example")["keys"] == told["keys"]
     assert one(relay, "domain", "list")["verified"] is not None
 
     told = one(relay, "domain", "rotate", "shop.example")

@@ -4,11 +4,11 @@
 
 static const struct domain_key_row keys[] = {
     {.selector = BYTES("new"),
-     .algorithm = DKIM_ED25519_SHA256,
+     .algorithm = SIGNATURE_ED25519_SHA256,
      .state = DKIM_KEY_PUBLISHED,
      .public_key = BYTES("bmV3")},
     {.selector = BYTES("now"),
-     .algorithm = DKIM_RSA_SHA256,
+     .algorithm = SIGNATURE_RSA_SHA256,
      .state = DKIM_KEY_ACTIVE,
      .public_key = BYTES("bm93bm93")},
     {.selector = BYTES("old"), .state = DKIM_KEY_RETIRED, .public_key = BYTES("b2xk")},

@@ -35,7 +35,7 @@ static void see(void *context, const struct domain_row *row)
         FILE *file = fopen(path, "r");
         EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
         assert_non_null(key);
-        assert_int_equal(EVP_PKEY_get_base_id(key), row->keys[i].algorithm == DKIM_RSA_SHA256
+        assert_int_equal(EVP_PKEY_get_base_id(key), row->keys[i].algorithm == SIGNATURE_RSA_SHA256
                                                         ? EVP_PKEY_RSA
                                                         : EVP_PKEY_ED25519);
         EVP_PKEY_free(key);
@@ -66,7 +66,7 @@ TEST(domain_lives_from_adding_to_removing)
     wish.name = BYTES("Shop.Example");
     assert_int_equal(domain_add(store, room.path, &wish), STORE_OK);
     struct seen seen = look(store, &room);
-    assert_int_equal(seen.active, 2);
+    assert_int_equal(seen.published, 2);
     assert_false(seen.is_active);
     assert_int_equal(domain_add(store, room.path, &wish), STORE_SAME);
     wish.is_hosted = wish.is_active = true;
@@ -87,7 +87,9 @@ TEST(domain_lives_from_adding_to_removing)
 
 TEST(domain_keys_are_rotated_in_two_steps)
 {
-    const struct domain_wish wish = {.tenant = BYTES("shop"), .name = BYTES("shop.example")};
+    const struct domain_wish wish = {.tenant = BYTES("shop"),
+                                     .name = BYTES("shop.example"),
+                                     .is_active = true};
     struct store_room room;
 
     store_room_make(&room);
@@ -113,6 +115,28 @@ TEST(domain_keys_are_rotated_in_two_steps)
     seen = look(store, &room);
     assert_int_equal(seen.active, 2);
     assert_int_equal(seen.retired, 2);
+    store_close(&store);
+    store_room_drop(&room);
+}
+
+TEST(domain_keys_sign_once_their_records_were_seen)
+{
+    const struct domain_wish wish = {.tenant = BYTES("shop"), .name = BYTES("shop.example")};
+    struct store_room room;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    assert_int_equal(domain_add(store, room.path, &wish), STORE_OK);
+    assert_int_equal(look(store, &room).active, 0);
+    assert_int_equal(domain_activate(store, wish.name), STORE_OK);
+    struct seen seen = look(store, &room);
+    assert_true(seen.is_active && seen.active == 2 && seen.published == 0);
+    /* Of a rotation it is not the word: those that sign go on. */
+    assert_int_equal(domain_publish_keys(store, room.path, wish.name), STORE_OK);
+    assert_int_equal(domain_activate(store, wish.name), STORE_OK);
+    seen = look(store, &room);
+    assert_true(seen.active == 2 && seen.published == 2);
     store_close(&store);
     store_room_drop(&room);
 }

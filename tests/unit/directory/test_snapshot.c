@@ -13,8 +13,10 @@ static const struct snapshot *shop(void)
     struct snapshot_builder *builder = snapshot_build(NULL);
     struct network network;
     struct directory_key keys[] = {
-        {DKIM_RSA_SHA256, DKIM_KEY_ACTIVE, BYTES("rp1r"), BYTES("shop.example/rp1r.pem")},
-        {DKIM_ED25519_SHA256, DKIM_KEY_ACTIVE, BYTES("rp1e"), BYTES("shop.example/rp1e.pem")},
+        {11, SIGNATURE_RSA_SHA256, DKIM_KEY_ACTIVE, BYTES("rp1r"), BYTES("shop.example/rp1r.pem"),
+         3},
+        {12, SIGNATURE_ED25519_SHA256, DKIM_KEY_ACTIVE, BYTES("rp1e"),
+         BYTES("shop.example/rp1e.pem"), 4},
     };
     struct bytes targets[] = {BYTES("a@x.example"), BYTES("b@x.example")};
 
