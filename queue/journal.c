@@ -79,7 +79,14 @@ static void tell_accept(struct telling *t, const struct record *record)
         .size = accept.content_size,
         .times = {-1, -1, -1, -1, -1, -1},
     };
+    struct tail_signing signing = {0};
+
     (void)tail_session(accept.tail, &event.connected_ms, &event.session);
+    if (tail_signing(accept.tail, &signing)) {
+        event.dkim_result = signing.word;
+        event.dkim_domain = signing.domain;
+        event.dkim_selectors = signing.selectors;
+    }
     uint32_t number = 0;
     for (; number < accept.recipient_count; number++) {
         if (!accept_next_recipient(&accept, &recipient, NULL))

@@ -85,3 +85,24 @@ bool tail_session(struct bytes tail, int64_t *connected_ms_out, struct bytes *na
     }
     return false;
 }
+
+/* What stands before a space, and the space. */
+static struct bytes take_word(struct bytes *rest)
+{
+    struct bytes word = bytes_slice(*rest, 0, bytes_find(*rest, ' ', 0));
+
+    *rest = bytes_slice(*rest, word.len + 1, rest->len);
+    return word;
+}
+
+bool tail_signing(struct bytes tail, struct tail_signing *out)
+{
+    struct bytes value = tail_find(tail, TAIL_SIGNING);
+
+    if (value.ptr == NULL)
+        return false;
+    out->word = take_word(&value);
+    out->domain = take_word(&value);
+    out->selectors = take_word(&value);
+    return true;
+}

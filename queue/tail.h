@@ -13,6 +13,7 @@ enum { TAIL_LEN_MAX = 64 * 1024 };
 
 enum tail_tag {
     TAIL_SESSION = 1, /* which session handed it in: u64 wall ms of its connection, then its name */
+    TAIL_SIGNING = 2, /* what became of its DKIM signatures, in words: tail_signing() */
     TAIL_CHECKS = 12, /* what was checked when it was received: event/event_checks.h */
     TAIL_METADATA = 16, /* the submitter's: a JSON object */
 };
@@ -23,6 +24,13 @@ must_use bool tail_add_session(struct arena *arena, struct bytes *tail, int64_t 
                                struct bytes name);
 /* False, with nothing set, where there is none. */
 bool tail_session(struct bytes tail, int64_t *connected_ms_out, struct bytes *name_out);
+
+/* The value of TAIL_SIGNING: "signed shop.example rp1r,rp1e", or a word why not. */
+struct tail_signing {
+    struct bytes word, domain, selectors; /* empty: none */
+};
+/* False, with nothing set, where there is none. */
+bool tail_signing(struct bytes tail, struct tail_signing *out);
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);

@@ -15,6 +15,7 @@
 #include "inbound/receive/receive.h"
 #include "queue/shard.h"
 #include "relay/config_key.h"
+#include "signing/signer.h"
 #include "sink/kafka.h"
 #include "sink/sinks.h"
 #include "submission/submission.h"
@@ -95,8 +96,10 @@ struct config {
     struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
     struct receive_settings inbound;       /* the same */
-    unsigned sessions_max;                 /* of the whole process and one service */
-    bool is_short_of_descriptors;          /* so that default counts are lower than they would be */
+    int dkim_forms;                        /* as read; config_dkim.c makes signer of it */
+    struct signer_settings signer;
+    unsigned sessions_max;        /* of the whole process and one service */
+    bool is_short_of_descriptors; /* so that default counts are lower than they would be */
     uint64_t memory_max;
     size_t dns_server_count;
     struct address *dns_servers; /* as read; the resolver has them as dns.servers */

@@ -17,6 +17,7 @@ extern const struct config_key config_core[];
 extern const struct config_key config_listeners[];
 extern const struct config_key config_tls[];
 extern const struct config_key config_auth[];
+extern const struct config_key config_dkim[];
 extern const struct config_key config_limits[];
 extern const struct config_key config_labels[];
 extern const struct config_key config_inbound[];

@@ -103,6 +103,13 @@ static struct sts_store *open_sts(const struct config *config)
     return sts_store_open(&settings);
 }
 
+/* Reading a key computes, too: two threads, so that one engine's keys do not wait for another's. */
+static const struct blocking_settings key_pool_settings = {
+    .name = "keys",
+    .threads = 2,
+    .waiting_max = 10000,
+};
+
 static int start_workers(struct program *program, const struct config *config)
 {
     struct shared *shared = &program->shared;
@@ -114,11 +121,12 @@ static int start_workers(struct program *program, const struct config *config)
     shared->dns_cache = resolver_cache_create(&config->dns);
     shared->segment_pool = blocking_pool_start(&segment_pool_settings);
     shared->sts = open_sts(config);
+    shared->key_pool = blocking_pool_start(&key_pool_settings);
     shared->directory = directory_start(config->state_dir);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
-    if (shared->segment_pool == NULL) {
-        log_error("what=\"no thread for segments of the spool: %s\"", strerror(errno));
+    if (shared->segment_pool == NULL || shared->key_pool == NULL) {
+        log_error("what=\"no threads for segments of the spool and keys: %s\"", strerror(errno));
         return -errno;
     }
     if (shared->sts == NULL) {
@@ -366,6 +374,7 @@ static void free_all(struct program *program, int64_t files_ms)
     if (program->space_watch != NULL)
         space_watch_stop(&program->space_watch);
     blocking_pool_stop(&program->shared.segment_pool);
+    blocking_pool_stop(&program->shared.key_pool);
     if (program->shared.egresses != NULL)
         egress_table_free(&program->shared.egresses);
     dns_cache_free(&program->shared.dns_cache);

@@ -119,34 +119,62 @@ struct gauge {
     uint64_t value;
 };
 
-/* Families by the pool's name: chores that wait, that are done now, that were. */
-static void put_pool(struct blocking_pool *pool, struct exposition *e)
+static double pool_waiting(const struct blocking_status *status)
 {
-    struct blocking_status status;
+    return status->waiting;
+}
 
-    blocking_pool_status(pool, &status);
-    const struct {
+static double pool_running(const struct blocking_status *status)
+{
+    return status->running;
+}
+
+static double pool_done(const struct blocking_status *status)
+{
+    return (double)status->done;
+}
+
+static double pool_refused(const struct blocking_status *status)
+{
+    return (double)status->refused;
+}
+
+static double pool_wait_max_s(const struct blocking_status *status)
+{
+    return (double)status->wait_us_max / 1e6;
+}
+
+/* Families by the pool's name: chores that wait, that are done now, that were. */
+static void put_pools(size_t count, struct blocking_pool *const *pools, struct exposition *e)
+{
+    enum { POOLS_MAX = 8 };
+    struct blocking_status status[POOLS_MAX];
+
+    check(count <= POOLS_MAX);
+    for (size_t i = 0; i < count; i++)
+        blocking_pool_status(pools[i], &status[i]);
+    static const struct {
         const char *name;
         enum exposition_type type;
         const char *help;
-        double value;
+        double (*value)(const struct blocking_status *status);
     } families[] = {
         {"ringpost_pool_waiting", EXPOSITION_GAUGE, "Blocking chores that wait for a thread",
-         status.waiting},
+         pool_waiting},
         {"ringpost_pool_running", EXPOSITION_GAUGE, "Blocking chores that a thread does now",
-         status.running},
-        {"ringpost_pool_done_total", EXPOSITION_COUNTER, "Blocking chores done",
-         (double)status.done},
+         pool_running},
+        {"ringpost_pool_done_total", EXPOSITION_COUNTER, "Blocking chores done", pool_done},
         {"ringpost_pool_refused_total", EXPOSITION_COUNTER,
-         "Blocking chores put off because their pool was full", (double)status.refused},
+         "Blocking chores put off because their pool was full", pool_refused},
         {"ringpost_pool_wait_max_seconds", EXPOSITION_GAUGE,
-         "The longest that a blocking chore waited for a thread since the start",
-         (double)status.wait_us_max / 1e6},
+         "The longest that a blocking chore waited for a thread since the start", pool_wait_max_s},
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-        exposition_family(e, bytes_of(families[i].name), families[i].type, families[i].help);
-        exposition_labelled(e, families[i].name, "pool", bytes_of(status.name), families[i].value);
+    for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        exposition_family(e, bytes_of(families[f].name), families[f].type, families[f].help);
+        for (size_t i = 0; i < count; i++)
+            exposition_labelled(e, families[f].name, "pool", bytes_of(status[i].name),
+                                families[f].value(&status[i]));
     }
 }
 
@@ -324,7 +352,8 @@ bool program_metrics(struct program *program, enum exposition_format format, str
     put_ages(&status, &exposition);
     put_engines(program, &exposition);
     program_memory_metrics(&exposition);
-    put_pool(program->shared.segment_pool, &exposition);
+    struct blocking_pool *const pools[] = {program->shared.segment_pool, program->shared.key_pool};
+    put_pools(ARRAY_LEN(pools), pools, &exposition);
     put_sinks(program->sinks, &exposition);
     pthread_mutex_lock(&program->change);
     certificates_tell(program->config, &exposition);

@@ -236,6 +236,14 @@ static int build(struct worker *worker)
         return -EINVAL;
     }
     worker->reader = snapshot_reader_create(directory_feed(worker->shared->directory));
+    struct signer_setup signer = {
+        .engine = worker->engine,
+        .reader = worker->reader,
+        .pool = worker->shared->key_pool,
+        .state_dir = config->state_dir,
+        .settings = config->signer,
+    };
+    worker->signer = signer_create(&signer);
     worker->flows = flows_create();
     worker->clients = smtp_clients_create();
     struct delivery_setup setup = {
@@ -245,6 +253,7 @@ static int build(struct worker *worker)
         .egresses = worker->shared->egresses,
         .sts = worker->shared->sts,
         .carriers = smtp_clients_kind(worker->clients),
+        .signer = worker->signer,
         .settings = &config->delivery,
         .settings_unused = on_settings_unused,
         .context = worker,
@@ -260,6 +269,7 @@ static int build(struct worker *worker)
     worker->submission = submission_create(worker->engine, worker->shards[0], &submission,
                                            &worker->shared->loads[worker->index].sessions);
     submission_read(worker->submission, worker->reader);
+    submission_sign(worker->submission, worker->signer);
     submission_set_login_key(worker->submission, worker->shared->login_key);
     create_receive(worker, config);
     set_listeners(worker, config);
@@ -336,6 +346,7 @@ void worker_configure(struct worker *worker, struct config *config)
 
     submission_configure(worker->submission, &submission);
     receive_configure(worker->receive, &receive);
+    signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
     delivery_configure(worker->delivery, &config->delivery);
 }
@@ -374,7 +385,7 @@ void worker_call(struct worker *worker, void (*run)(struct worker *worker, void 
 /* --- stop -------------------------------------------------------------------------------------
  *
  * Sessions and attempts end first, side by side; only then are the shards closed, since both still
- * commit; then the loop ends. */
+ * commit, and keys that are being read are waited for; then the loop ends. */
 
 enum { STOP_NONE, STOP_SERVICES, STOP_SHARDS };
 
@@ -387,9 +398,10 @@ static void part_stopped(void *context)
         return;
     if (worker->stop_phase == STOP_SERVICES) {
         worker->stop_phase = STOP_SHARDS;
-        worker->stop_waits = worker->shard_count + 1; /* one for the loop below */
+        worker->stop_waits = worker->shard_count + 2; /* the signer, and one for the loop below */
         for (unsigned i = 0; i < worker->shard_count; i++)
             shard_close(worker->shards[i], part_stopped, worker);
+        signer_stop(worker->signer, part_stopped, worker);
         part_stopped(worker);
         return;
     }
@@ -493,10 +505,11 @@ void worker_join(struct worker *worker)
         submission_free(&worker->submission);
     if (worker->receive != NULL)
         receive_free(&worker->receive);
-    if (worker->reader != NULL)
-        snapshot_reader_free(&worker->reader);
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
+    signer_free(&worker->signer);
+    if (worker->reader != NULL)
+        snapshot_reader_free(&worker->reader);
     if (worker->clients != NULL)
         smtp_clients_free(&worker->clients);
     for (unsigned i = 0; i < worker->shard_count; i++)

@@ -7,7 +7,7 @@
  *                               +-- journaled --> publisher (event files)
  *
  * Each worker is one thread. What workers share is small and named here: the egress table, the
- * publisher, the pool for segments, the directory, the listeners' load table.
+ * publisher, the pools for segments and keys, the directory, the listeners' load table.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 #include "relay/login_key.h"
 #include "relay/publisher.h"
 #include "relay/queue_age.h"
+#include "signing/signer.h"
 
 enum { WORKER_SHARDS_MAX = 256, WORKER_WHY_MAX = 512 };
 
@@ -47,7 +48,7 @@ struct shared {
     struct directory *directory;
     uint8_t login_key[LOGIN_KEY_LEN];
     struct publisher *publisher;
-    struct blocking_pool *segment_pool;
+    struct blocking_pool *segment_pool, *key_pool;
     struct tls_tickets *tickets; /* the keys of all engines' contexts */
     struct space space;          /* the space watch and the publisher write it */
     struct listener_load *loads; /* one a worker */
@@ -76,6 +77,7 @@ struct worker {
     struct flows *flows;
     struct smtp_clients *clients;
     struct delivery *delivery;
+    struct signer *signer;
     struct submission *submission;
     struct submission_listener listeners[LISTENERS_MAX]; /* by slot; trust follows reloads */
     struct receive *receive;

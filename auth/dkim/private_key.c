@@ -10,6 +10,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include "auth/dkim/key_record.h"
 #include "base/base64.h"
 
 struct dkim_key {
@@ -60,17 +61,18 @@ static const char *judge(struct dkim_key *key)
     return bits > DKIM_RSA_BITS_MAX ? "an RSA key of more than 4096 bits" : NULL;
 }
 
-/* Halves that do not belong together make signatures that nobody can verify. */
+/* Halves that do not belong together make signatures that nobody can verify. To check an RSA key by
+ * its numbers takes the library sixty times as long as to use it. */
 static const char *try_out(struct dkim_key *key)
 {
     static const uint8_t digest[DKIM_HASH_LEN] = {1};
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
+    const struct dkim_public_key public_half = {.pkey = key->pkey};
     struct buf signature;
 
-    check(context != NULL);
     buf_init(&signature, DKIM_SIGNATURE_LEN_MAX);
-    bool is_good = EVP_PKEY_pairwise_check(context) == 1 && dkim_key_sign(key, digest, &signature);
-    EVP_PKEY_CTX_free(context);
+    bool is_good =
+        dkim_key_sign(key, digest, &signature) &&
+        dkim_public_key_verify(&public_half, key->algorithm, digest, buf_bytes(&signature));
     buf_free(&signature);
     return is_good ? NULL : "a key whose parts do not belong together";
 }

@@ -13,6 +13,8 @@ enum {
     FIELD_USUAL = 1024,
 };
 
+const char dkim_key_does_not_sign[] = "the key does not sign";
+
 /* In the order of h=. Over-signed ones are named once more than they are there, so that none can be
  * added; of the others a list or a gateway on the way may rightly add its own. */
 static const struct signed_name {
@@ -151,7 +153,7 @@ static const char *sign_one(const struct dkim_signer *signer, const struct dkim_
     buf_init(&octets, DKIM_SIGNATURE_LEN_MAX);
     buf_init(&text, 2 * DKIM_SIGNATURE_LEN_MAX);
     if (!dkim_key_sign(identity->key, digest, &octets))
-        reason = "the key does not sign";
+        reason = dkim_key_does_not_sign;
     else
         check(base64_write(buf_bytes(&octets), &text));
     folder_anywhere(&folder, buf_bytes(&text));

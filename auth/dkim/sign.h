@@ -55,6 +55,8 @@ void dkim_signer_init(struct dkim_signer *signer, const struct dkim_signer_optio
 must_use bool dkim_sign(const struct dkim_signer *signer, const struct mail_header *header,
                         const struct dkim_identity *identities, size_t count, int64_t wall_ms,
                         struct buf *out, const char **reason_out);
+/* That reason, where it is the key and not the message. */
+extern const char dkim_key_does_not_sign[];
 
 /* The value of h= that dkim_sign() gives for that header; false: no room. */
 must_use bool dkim_signed_names(const struct mail_header *header, struct buf *names);

@@ -52,13 +52,14 @@ static void on_outcomes_ended(void *context)
     delivery_check_stopped(context);
 }
 
-static struct outcomes *make_outcomes(struct delivery *delivery, struct shard *home)
+static struct outcomes *make_outcomes(struct delivery *delivery, const struct delivery_setup *setup)
 {
     struct outcome_settings settings = rules_of_outcomes(delivery->settings);
     struct outcome_hooks hooks = {.room = on_room, .ended = on_outcomes_ended, .context = delivery};
     struct outcomes *outcomes = outcomes_create(delivery->engine, &settings, &hooks);
 
-    outcomes_set_home(outcomes, home);
+    outcomes_set_home(outcomes, setup->home);
+    outcomes_sign(outcomes, setup->signer);
     return outcomes;
 }
 
@@ -77,7 +78,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->context = setup->context;
     settings_use(d, setup->settings);
     d->started_ms = engine_now_ms(setup->engine);
-    d->outcomes = make_outcomes(d, setup->home);
+    d->outcomes = make_outcomes(d, setup);
     map_init(&d->sites);
     list_init(&d->all_sites);
     list_init(&d->all_destinations);

@@ -98,6 +98,7 @@ struct delivery_setup {
                                   Notifications go to the shard of the message they are about, in
                                   one commit with its outcome, also where that one is adopted */
     const struct delivery_settings *settings;
+    struct signer *signer; /* signs our notifications (signing/signer.h); NULL: nobody does */
     /* Nothing uses these settings any more, nor what they point to. Once for each that was given;
      * may be NULL. */
     void (*settings_unused)(void *context, const struct delivery_settings *settings);

@@ -139,7 +139,7 @@ struct message *dsn_as_7bit(const struct message *dsn)
     struct buf out;
 
     check(dsn->is_dsn && dsn->recipient_count == 1);
-    if (content.ptr == NULL || bytes_has_8bit(dsn->recipients[0].address) || dsn->prefix.len > 0)
+    if (content.ptr == NULL || bytes_has_8bit(dsn->recipients[0].address))
         return NULL;
     plain = message_create();
     /* Every byte as three and every line broken, and more. */

@@ -3,7 +3,8 @@
  *
  * RFC 6533 section 4.5: towards a server without SMTPUTF8 its parts are encoded. RFC 6152 section 3
  * asks the same towards one without 8BITMIME. message/rfc822 must not be encoded (RFC 2046 section
- * 5.2.1), so of such an original only the header section is returned.
+ * 5.2.1), so of such an original only the header section is returned. Its signatures are left out:
+ * they are of the first form.
  */
 #pragma once
 

@@ -3,7 +3,7 @@
  *
  *   begin -> add... -> commit: (failures may wait for others of the message: gathering.h)
  *         -> (read the beginning of content that a notification returns)
- *         -> shard_commit() -> durable
+ *         -> (sign the notifications: notice_sign.h) -> shard_commit() -> durable
  */
 #include "delivery/outcome/outcome.h"
 
@@ -14,6 +14,7 @@
 #include "base/metric.h"
 #include "delivery/outcome/classify.h"
 #include "delivery/outcome/gathering.h"
+#include "delivery/outcome/notice_sign.h"
 #include "delivery/outcome/place.h"
 #include "delivery/outcome/retry.h"
 #include "delivery/outcome/settlement.h"
@@ -366,17 +367,26 @@ static void on_committed(struct commit *commit, int result)
     settlement_free(s);
 }
 
+static void commit_all(struct settlement *s);
+
 static void finish(struct settlement *s)
 {
-    struct outcomes *outcomes = s->outcomes;
-    const struct stub *stub = pending_stub(s->recipients[0].pending);
-
     if (settlement_has_notice(s)) {
         s->failure = settlement_write_notice(s, true);
         s->notice = settlement_write_notice(s, false);
     }
     if (s->is_reading)
         shard_read_content_end(s->shard, &s->read);
+    s->signed_all = commit_all;
+    notice_sign(s);
+}
+
+/* What there is to be told is written and signed. */
+static void commit_all(struct settlement *s)
+{
+    struct outcomes *outcomes = s->outcomes;
+    const struct stub *stub = pending_stub(s->recipients[0].pending);
+
     s->commit.message = s->failure != NULL ? s->failure : s->notice;
     s->commit.second = s->failure != NULL ? s->notice : NULL;
     s->commit.done = on_committed;

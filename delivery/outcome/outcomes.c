@@ -52,6 +52,11 @@ void outcomes_set_home(struct outcomes *o, struct shard *home)
     o->home = home;
 }
 
+void outcomes_sign(struct outcomes *o, struct signer *signer)
+{
+    o->signer = signer;
+}
+
 void outcomes_configure(struct outcomes *o, const struct outcome_settings *settings)
 {
     o->settings = *settings;

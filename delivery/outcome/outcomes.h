@@ -27,6 +27,7 @@ enum {
 };
 
 struct outcomes;
+struct signer; /* signing/signer.h */
 
 /* Who owns what is pointed to keeps it until other settings were given, or the end. */
 struct outcome_settings {
@@ -47,6 +48,8 @@ struct outcome_hooks {
 
 struct outcomes *outcomes_create(struct engine *engine, const struct outcome_settings *settings,
                                  const struct outcome_hooks *hooks);
+/* Signs notifications; before the first one, and for as long as there are any. */
+void outcomes_sign(struct outcomes *outcomes, struct signer *signer);
 /* When outcomes_are_none(). */
 void outcomes_free(struct outcomes **outcomes);
 /* The engine's own shard, whose room is asked for before anything is begun. */

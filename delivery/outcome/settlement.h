@@ -34,6 +34,10 @@ struct settlement {
     struct message *failure;        /* notifications; ours until committed */
     struct message *notice;
     size_t notice_bytes; /* of both */
+    /* notice_sign.h */
+    struct signing *signing;
+    struct message *signing_of;
+    void (*signed_all)(struct settlement *s);
 };
 
 /* To the shard, with the notifications it causes. Frees the settlement once it is durable. */

@@ -12,6 +12,7 @@ struct outcomes {
     struct shard *home;
     struct outcome_settings settings;
     struct outcome_hooks hooks;
+    struct signer *signer; /* NULL: notifications are not signed */
     bool is_stopping;
     struct series *nowhere; /* counts what ends without a site */
     struct class_counts classes;

@@ -235,6 +235,20 @@ METRIC_COUNTER(LOGINS_WRONG, "ringpost_logins_total{result=\"wrong\"}", "")
 METRIC_COUNTER(LOGINS_BLOCKED, "ringpost_logins_total{result=\"blocked\"}", "")
 METRIC_COUNTER(LOGIN_BLOCKS, "ringpost_login_blocks_total",
                "Networks blocked for too many failed logins")
+METRIC_COUNTER(DKIM_SIGNED, "ringpost_dkim_messages_total{result=\"signed\"}",
+               "Messages of tenants, and our notifications, by what became of their signatures")
+METRIC_COUNTER(DKIM_UNSIGNED, "ringpost_dkim_messages_total{result=\"unsigned\"}", "")
+METRIC_COUNTER(DKIM_FAILED, "ringpost_dkim_messages_total{result=\"failed\"}", "")
+METRIC_COUNTER(DKIM_SIGNATURES_RSA, "ringpost_dkim_signatures_total{algorithm=\"rsa-sha256\"}",
+               "Signatures made")
+METRIC_COUNTER(DKIM_SIGNATURES_ED25519,
+               "ringpost_dkim_signatures_total{algorithm=\"ed25519-sha256\"}", "")
+METRIC_COUNTER(DKIM_PUT_OFF, "ringpost_dkim_put_off_total",
+               "Messages whose signatures waited for a later turn of their engine")
+METRIC_GAUGE(DKIM_KEYS, "ringpost_dkim_keys", "Private keys in memory, of all engines together")
+METRIC_COUNTER(DKIM_KEYS_READ, "ringpost_dkim_key_reads_total{result=\"good\"}",
+               "Times that a private key was read")
+METRIC_COUNTER(DKIM_KEYS_UNREADABLE, "ringpost_dkim_key_reads_total{result=\"failed\"}", "")
 METRIC_COUNTER(SUBMISSION_SHED, "ringpost_submission_shed_total",
                "Sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",
@@ -276,6 +290,8 @@ METRIC_COUNTER(LOG_DROPPED, "ringpost_log_dropped_total",
                "Lines of these that nobody took: the log was read too slowly, or a write failed")
 METRIC_HISTOGRAM(ACCEPT, "ringpost_accept_latency_seconds",
                  "Time from MAIL to the message's 250, content and commit included")
+METRIC_HISTOGRAM(DKIM, "ringpost_dkim_signing_seconds",
+                 "Time that an engine took to sign a message, its body's hash left out")
 METRIC_HISTOGRAM(TURN, "ringpost_loop_turn_latency_seconds",
                  "Time that an engine's turn took: what everything else on it waited")
 METRIC_HISTOGRAM(SYNC, "ringpost_spool_sync_latency_seconds", "Time of a write with its sync")

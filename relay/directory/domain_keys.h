@@ -1,6 +1,9 @@
 /*
  * domain_keys.h - the DKIM keys of a domain: their files and their rows. Private to the folder.
  *
+ * A circle of domains.c and domain_keys.c: adding a domain makes keys, and rotating keys looks a
+ * domain up.
+ *
  * Files are made before the edit that names them, for making a key takes long and others wait to
  * write; what an edit lets go is removed after it.
  *

@@ -89,6 +89,8 @@ struct event {
     struct bytes metadata;               /* JSON object text; empty: null */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
     struct bytes session;                         /* ... in which session, as in the log */
+    /* accepted: "signed", or why not; d= and "selector,selector" of the signatures */
+    struct bytes dkim_result, dkim_domain, dkim_selectors;
     struct bytes envid, orcpt;
     uint64_t size;    /* of the content; 0 unknown */
     uint32_t attempt; /* 1 for the first; 0 none */

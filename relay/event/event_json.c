@@ -252,6 +252,35 @@ static uint8_t *put_message(uint8_t *p, const struct event *event)
     return PUT(p, "}");
 }
 
+/* "a,b" as an array; names of DNS, which need no escapes. */
+static uint8_t *put_selectors(uint8_t *p, struct bytes names)
+{
+    struct bytes name;
+
+    if (names.len == 0)
+        return put_null(p);
+    names = event_text_cut(names, EVENT_TEXT_MAX_dkim_selectors);
+    *p++ = '[';
+    while (bytes_take_until(&names, ',', &name)) {
+        p = json_text_put(p, name);
+        *p++ = ',';
+    }
+    p = json_text_put(p, names);
+    *p++ = ']';
+    return p;
+}
+
+static uint8_t *put_dkim(uint8_t *p, const struct event *event)
+{
+    p = PUT(p, ",\"dkim\":{\"result\":");
+    p = PUT_TEXT(p, event, dkim_result);
+    p = PUT(p, ",\"domain\":");
+    p = PUT_TEXT(p, event, dkim_domain);
+    p = PUT(p, ",\"selectors\":");
+    p = put_selectors(p, event->dkim_selectors);
+    return PUT(p, "}");
+}
+
 static uint8_t *put_attempt(uint8_t *p, const struct event *event)
 {
     p = PUT(p, ",\"attempt\":{\"number\":");
@@ -346,6 +375,7 @@ bool event_json(const struct event *event, struct buf *out)
         return false;
     uint8_t *p = put_identity(start, event);
     p = put_message(p, event);
+    p = put_dkim(p, event);
     p = put_attempt(p, event);
     p = put_egress(p, event);
     p = put_reply(p, event);

@@ -35,7 +35,10 @@
     X(rule, 55, 255) \
     X(session, 56, 32) \
     X(metadata, 57, 1024) \
-    X(checks, 58, 3072)
+    X(checks, 58, 3072) \
+    X(dkim_result, 59, 16) \
+    X(dkim_domain, 60, 253) \
+    X(dkim_selectors, 61, 255)
 
 enum {
 #define EVENT_TEXT_MAX_(name, number, len_max) EVENT_TEXT_MAX_##name = (len_max),

@@ -46,7 +46,7 @@ static size_t memory_of(const struct intake *intake)
     size_t of_message = intake->message == NULL ? 0 : message_memory(intake->message);
 
     return intake_size(intake->home->fields) + intake->content.capacity + intake->fields.capacity +
-           of_message;
+           (intake->signing == NULL ? 0 : signing_memory(intake->signing)) + of_message;
 }
 
 void intake_count_memory(struct intake *intake)
@@ -114,7 +114,7 @@ struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mai
     struct message *message = intake->message;
     if (message == NULL || !copy_client(intake, client) ||
         !arena_copy(&message->arena, mail->reverse_path.text, &message->reverse_path) ||
-        !arena_copy(&message->arena, mail->envid, &message->envid)) {
+        !arena_copy(&message->arena, mail->envid, &message->envid) || !intake_sign_begin(intake)) {
         intake_free(intake);
         return intake_verdict(-ENOMEM);
     }
@@ -235,10 +235,13 @@ void intake_content(struct intake *intake, struct bytes run)
     check(run.len <= intake_room(intake));
     if (intake->error != 0)
         return;
+    size_t before = buf_len(&intake->content);
     bool fits = intake->scan.in_body ? buf_append(&intake->content, run)
                                      : header_scan_feed(&intake->scan, &run, &intake->content);
     check(fits);
     bool is_over = has_failed(intake);
+    if (!is_over)
+        intake_sign_content(intake, before);
     intake_count_memory(intake);
     if (is_over)
         return;
@@ -253,9 +256,11 @@ void intake_content_end(struct intake *intake, bool has_8bit)
     intake->has_8bit |= has_8bit;
     if (intake->error != 0)
         return;
+    size_t before = buf_len(&intake->content);
     bool fits = header_scan_finish(&intake->scan, &intake->content);
     check(fits);
-    (void)has_failed(intake);
+    if (!has_failed(intake))
+        intake_sign_content(intake, before);
 }
 
 void intake_commit(struct intake *intake, unsigned received_max)
@@ -334,6 +339,7 @@ void intake_free(struct intake *intake)
     check(!intake->is_committing);
     buf_free(&intake->content);
     buf_free(&intake->fields);
+    signing_free(&intake->signing);
     message_release(&intake->message);
     budget_add(-(int64_t)intake->counted);
     slab_release(home->intakes, &intake);

@@ -1,10 +1,10 @@
 /*
  * intake.h - one message on its way from whoever hands it in into the spool.
  *
- *   OPEN --content--> FILLING --end--> ENDED --commit--> [WRITING] --> COMMITTING --> answered
- *     \                  \             \                   \              \
- *      '------------------'-------------'-- intake_let_go() --'--------------'--> gone when nothing
- *                                                                                 is in flight
+ *   OPEN -content-> FILLING -end-> ENDED -commit-> [WRITING, SIGNING] -> COMMITTING -> answered
+ *     \               \            \                 \                    \
+ *      '---------------'------------'- intake_let_go() '--------------------'--> gone when nothing
+ *                                                                                is in flight
  *
  * Content goes through a header_scan, which takes out and captures the fields that the service's
  * table says, and is kept in memory up to CONTENT_CHUNK_MAX: then it is one record, written with
@@ -19,6 +19,9 @@
  * that is no field, fields behind that line would be text that every recipient reads, Bcc among
  * them: such a message is refused.
  *
+ * A tenant's mail is signed where the home has a signer (signing/signing.h): its content as it is
+ * stored, its header with what is put before it. Signatures are the first of these fields.
+ *
  * 8-bit content is taken with or without BODY=8BITMIME, and the message marked by what it holds,
  * not by what was said: too many applications do not say it, and a 7-bit message that was
  * announced as 8BITMIME need not fail at a next hop without it. Header fields with bytes above 127
@@ -32,6 +35,7 @@
 #include "base/metric.h"
 #include "base/slab.h"
 #include "queue/shard.h"
+#include "signing/signing.h"
 #include "smtp/command.h"
 #include "smtp/header.h"
 #include "smtp/verdict.h"
@@ -44,6 +48,7 @@ struct intake_home {
     struct shard *shard;
     struct slab *intakes;
     const struct header_table *fields; /* from intake_fields_init(); as long as intakes live */
+    struct signer *signer;             /* of tenants' mail; NULL: nothing is signed */
     /* Where the service counts what became durable. */
     enum metric messages, recipients, bytes;
     /* Commits and writes that no session waits for any more count too. */

@@ -146,6 +146,13 @@ static void start_commit(struct intake *intake)
     }
     message->has_ascii_header = !message->smtputf8 || !has_8bit_header(intake);
     message->needs_smtputf8 = intake->is_utf8 || !message->has_ascii_header;
+    intake_sign(intake);
+}
+
+void intake_give(struct intake *intake)
+{
+    struct message *message = intake->message;
+
     intake->is_committing = true;
     intake->commit = (struct commit){.message = message, .done = commit_done};
     list_node_init(&intake->commit.node);
@@ -212,4 +219,10 @@ static void answer(struct intake *intake, int result, const char *id)
 {
     check(intake->answer.context != NULL);
     intake->answer.done(intake->answer.context, intake_verdict(result), id);
+}
+
+void intake_refuse(struct intake *intake, struct verdict verdict)
+{
+    check(intake->answer.context != NULL);
+    intake->answer.done(intake->answer.context, verdict, NULL);
 }

@@ -1,9 +1,10 @@
 /*
- * intake_private.h - an intake, for the two files that it is made of. Private to the folder.
+ * intake_private.h - an intake, for the files that it is made of. Private to the folder.
  *
- * intake.c has what is asked of it while it arrives, intake_commit.c how it gets into the spool.
- * A circle of intake.c and intake_commit.c: content that arrives starts a write, a write that is
- * done makes room.
+ * intake.c has what is asked of it while it arrives, intake_commit.c how it gets into the spool,
+ * intake_sign.c its signatures.
+ * A circle of intake.c, intake_commit.c and intake_sign.c: content that arrives starts a write, a
+ * write that is done makes room; what is whole is signed, what is signed is committed.
  */
 #pragma once
 
@@ -33,8 +34,9 @@ struct intake {
     size_t counted; /* bytes that the budget knows of */
     struct content_write write;
     struct commit commit;
-    struct buf fields;  /* of the service, for the prefix */
-    uint8_t captured[]; /* home->fields->capture_size bytes */
+    struct buf fields;       /* of the service, for the prefix */
+    struct signing *signing; /* NULL: it is not to be signed, or was */
+    uint8_t captured[];      /* home->fields->capture_size bytes */
 };
 
 /* intake.c */
@@ -49,3 +51,11 @@ void intake_free(struct intake *intake); /* nothing of it is in flight */
 void intake_write(struct intake *intake);  /* one chunk, which is there; none is being written */
 void intake_finish(struct intake *intake); /* it is whole, and no write under way */
 struct verdict intake_verdict(int result); /* 0, -errno, INTAKE_* */
+void intake_give(struct intake *intake);   /* to the shard: nothing is added to it any more */
+void intake_refuse(struct intake *intake, struct verdict verdict); /* instead */
+
+/* intake_sign.c */
+must_use bool intake_sign_begin(struct intake *intake); /* false: no memory */
+/* What stands in the buffer of content behind its first `before` bytes is new. */
+void intake_sign_content(struct intake *intake, size_t before);
+void intake_sign(struct intake *intake); /* it has its prefix; ends in one of the two above */

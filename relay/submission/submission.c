@@ -95,6 +95,11 @@ void submission_read(struct submission *submission, struct snapshot_reader *read
     submission->reader = reader;
 }
 
+void submission_sign(struct submission *submission, struct signer *signer)
+{
+    submission->home.signer = signer;
+}
+
 void submission_set_login_key(struct submission *submission, const uint8_t key[static SASL_KEY_LEN])
 {
     memcpy(submission->login_key, key, sizeof(submission->login_key));

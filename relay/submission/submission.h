@@ -75,6 +75,7 @@ struct submission_listener {
 };
 
 struct submission;
+struct signer; /* signing/signer.h */
 
 /* `load`: where the listener looks for the number of sessions (listener_load.sessions). */
 struct submission *submission_create(struct engine *engine, struct shard *shard,
@@ -82,6 +83,9 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
 /* Where tenants and credentials are looked up; without it none exists, and AUTH is not offered.
  * Before the first session. It must live as long as the submission, whose thread it is of. */
 void submission_read(struct submission *submission, struct snapshot_reader *reader);
+/* Signs tenants' mail; without it none is signed. Before the first session; it must live as long as
+ * the submission. */
+void submission_sign(struct submission *submission, struct signer *signer);
 /* The secret from which SCRAM makes up what unknown users have (sasl_settings.fake_key): the same
  * for every engine and start. Before the first session. */
 void submission_set_login_key(struct submission *submission,

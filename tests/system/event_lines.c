@@ -10,15 +10,16 @@ static struct event random_event(enum event_kind kind, struct bytes noise)
 {
     struct event event = event_sample();
     struct bytes *const texts[] = {
-        &event.recipient,   &event.sender,      &event.message_header_id,
-        &event.tenant,      &event.campaign,    &event.tags,
-        &event.client_ip,   &event.client_ehlo, &event.service,
-        &event.session,     &event.envid,       &event.orcpt,
-        &event.pool,        &event.source,      &event.source_ip,
-        &event.site,        &event.mx_host,     &event.mx_ip,
-        &event.tls_version, &event.tls_cipher,  &event.tls_policy,
-        &event.tls_result,  &event.reply_text,  &event.class,
-        &event.rule,        &event.checks,
+        &event.recipient,      &event.sender,      &event.message_header_id,
+        &event.tenant,         &event.campaign,    &event.tags,
+        &event.client_ip,      &event.client_ehlo, &event.service,
+        &event.session,        &event.envid,       &event.orcpt,
+        &event.pool,           &event.source,      &event.source_ip,
+        &event.site,           &event.mx_host,     &event.mx_ip,
+        &event.tls_version,    &event.tls_cipher,  &event.tls_policy,
+        &event.tls_result,     &event.reply_text,  &event.class,
+        &event.rule,           &event.dkim_result, &event.dkim_domain,
+        &event.dkim_selectors, &event.checks,
     };
     int64_t *const times[] = {&event.time_ms, &event.accepted_ms, &event.attempt_ms,
                               &event.next_attempt_ms, &event.connected_ms};

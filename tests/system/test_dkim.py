@@ -176,7 +176,7 @@ class Rspamd(parts.Process):
             }}
             logging {{ type = "console"; level = "error"; }}
             worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; task_timeout = 60s; }}
-            dkim {{ }}
+            dkim {{ check_local = true; check_authed = true; }}
             """)
         root = ["-i"] if os.geteuid() == 0 else []
         self.spawn([parts.need("rspamd"), "-f", *root, "-c", config])

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 
 #include "base/random.h"
@@ -408,4 +410,42 @@ TEST(key_read_refuses_an_encrypted_key)
     assert_null(dkim_key_read(bytes_range(pem, (size_t)len), &reason));
     BIO_free(bio);
     EVP_PKEY_free(pkey);
+}
+
+/* What it signs, nobody could verify. */
+TEST(key_read_refuses_halves_that_do_not_belong_together)
+{
+    static const char *const names[] = {
+        OSSL_PKEY_PARAM_RSA_N,         OSSL_PKEY_PARAM_RSA_E,
+        OSSL_PKEY_PARAM_RSA_D,         OSSL_PKEY_PARAM_RSA_FACTOR1,
+        OSSL_PKEY_PARAM_RSA_FACTOR2,   OSSL_PKEY_PARAM_RSA_EXPONENT1,
+        OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+    };
+    EVP_PKEY *halves[] = {EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024),
+                          EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024)};
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    BIGNUM *numbers[ARRAY_LEN(names)] = {NULL};
+    EVP_PKEY *mixed = NULL;
+    const char *reason = "";
+    char pem[PEM_SIZE];
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const EVP_PKEY *of = halves[i < 2 ? 0 : 1]; /* the public half, and the rest */
+
+        assert_int_equal(EVP_PKEY_get_bn_param(of, names[i], &numbers[i]), 1);
+        assert_int_equal(OSSL_PARAM_BLD_push_BN(build, names[i], numbers[i]), 1);
+    }
+    OSSL_PARAM *all = OSSL_PARAM_BLD_to_param(build);
+    assert_int_equal(EVP_PKEY_fromdata_init(context), 1);
+    assert_int_equal(EVP_PKEY_fromdata(context, &mixed, EVP_PKEY_KEYPAIR, all), 1);
+    assert_null(dkim_key_read(to_pem(mixed, pem), &reason));
+    assert_string_equal(reason, "a key whose parts do not belong together");
+    OSSL_PARAM_free(all);
+    OSSL_PARAM_BLD_free(build);
+    EVP_PKEY_CTX_free(context);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        BN_clear_free(numbers[i]);
+    EVP_PKEY_free(halves[0]);
+    EVP_PKEY_free(halves[1]);
 }

@@ -46,6 +46,9 @@ static inline struct event event_sample(void)
         .class = BYTES("delivered"),
         .rule = BYTES("reply-2xx"),
         .session = BYTES("1.1204"),
+        .dkim_result = BYTES("signed"),
+        .dkim_domain = BYTES("customer.example"),
+        .dkim_selectors = BYTES("rp1r,rp1e"),
     };
 }
 

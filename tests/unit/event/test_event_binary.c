@@ -42,6 +42,9 @@ static void expect_same(const struct event *a, const struct event *b)
     expect_same_text(a->client_ehlo, b->client_ehlo);
     expect_same_text(a->service, b->service);
     expect_same_text(a->session, b->session);
+    expect_same_text(a->dkim_result, b->dkim_result);
+    expect_same_text(a->dkim_domain, b->dkim_domain);
+    expect_same_text(a->dkim_selectors, b->dkim_selectors);
     expect_same_text(a->envid, b->envid);
     expect_same_text(a->orcpt, b->orcpt);
     expect_same_text(a->pool, b->pool);

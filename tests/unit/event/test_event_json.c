@@ -90,6 +90,10 @@ static const char *const keys[] = {
     "client.service",
     "client.session",
     "client.connected_time",
+    "dkim",
+    "dkim.result",
+    "dkim.domain",
+    "dkim.selectors",
     "attempt",
     "attempt.number",
     "attempt.time",
@@ -348,6 +352,7 @@ TEST(event_json_fits_the_worst_event)
     event.source_ip = event.site = event.mx_host = event.mx_ip = text;
     event.tls_version = event.tls_cipher = event.tls_policy = event.tls_result = text;
     event.reply_text = event.class = event.rule = event.session = text;
+    event.dkim_result = event.dkim_domain = event.dkim_selectors = text;
     event.part = UINT32_MAX;
     event.seq = event.attempt = UINT32_MAX;
     event.size = UINT64_MAX / 2; /* jansson's integers are signed */
