@@ -158,7 +158,7 @@ def test_dane_needs_a_trusted_resolver(stage, world):
 
 
 STS_DOMAINS = ("enforced", "tested", "none", "moved", "html", "broken", "huge", "wrongname", "unknown",
-               "lies", "private", "twice", "badrecord", "danefirst", "gone", "slowly")
+               "lies", "private", "twice", "badrecord", "danefirst", "gone", "endless")
 
 
 def put_policies(world, a):
@@ -192,6 +192,8 @@ def put_policies(world, a):
     host.put("broken.plain.example", "version: STSv1", "mode: enforce")
     host.put("huge.plain.example", body=b"version: STSv1\nmode: enforce\nmx: *.plain.example\n"
              b"max_age: 100\n" + b"x: y\n" * 20000)
+    host.put("endless.plain.example", headers={"Connection": "close"}, body=b"version: STSv1\n"
+             b"mode: enforce\nmx: *.endless.plain.example\nmax_age: 100\n" + b"x: y\n" * 200000)
     host.policy("lies.plain.example", "enforce", "*.lies.plain.example")
     return host
 
@@ -217,7 +219,8 @@ def test_mta_sts_by_the_book(stage, world):
     assert level(world.ask("lies.plain.example")["mx2.lies.plain.example"]) == ("verify", "mta-sts")
     for domain, found in (("none", "none"), ("moved", "sts-policy-fetch-error"),
                           ("html", "sts-policy-invalid"), ("broken", "sts-policy-invalid"),
-                          ("huge", "sts-policy-fetch-error"), ("wrongname", "sts-webpki-invalid"),
+                          ("huge", "sts-policy-fetch-error"),
+                          ("endless", "sts-policy-fetch-error"), ("wrongname", "sts-webpki-invalid"),
                           ("unknown", "sts-webpki-invalid"), ("private", "sts-policy-fetch-error"),
                           ("twice", "sts-policy-invalid"), ("badrecord", "sts-policy-invalid")):
         mx = world.ask(f"{domain}.plain.example")[f"mx1.{domain}.plain.example"]
@@ -233,3 +236,45 @@ def test_mta_sts_by_the_book(stage, world):
     world.relay.write_config(delivery=world.relay.settings["delivery"][:-1] + ", mta_sts: false}")
     assert level(world.ask("enforced.plain.example")["mx1.enforced.plain.example"]) == (
         "opportunistic", "config")
+
+
+def test_refusals_hold_over_restarts(stage, world):
+    """A daemon: hosts that a policy or a failed look-up forbids get no mail, and a policy stays when its
+    host and the daemon were away."""
+    a = f"A {world.block}.0.1"
+    receiver = stage.receiver(addresses=[(f"{world.block}.0.1", 25)])
+    world.add("plain.example", "forbidden MX 10 mx.forbidden", f"mx.forbidden {a}",
+              '_mta-sts.forbidden TXT "v=STSv1; id=7"', f"mta-sts.forbidden A {world.block}.0.2",
+              "free MX 10 mx.free", f"mx.free {a}")
+    world.add("signed.example", "bogus MX 10 mx.bogus.example.")
+    world.add("bogus.example", f"mx {a}", f"_25._tcp.mx {USABLE}")
+    name = "mta-sts.forbidden.plain.example"
+    host = stage.add(demands.PolicyHost(f"{world.block}.0.2", {name: world.authority.issue(name)}))
+    host.policy("forbidden.plain.example", "enforce", "other.plain.example")
+    relay = world.start(retry="{first: 1h}").relay
+    relay.start()
+    for domain in ("forbidden.plain.example", "bogus.signed.example", "free.plain.example"):
+        relay.submit(f"user@{domain}")
+    done = {event["recipient"].split("@")[1]: event
+            for event in relay.wait_events(2, kind="deferred") + relay.wait_events(1, kind="delivered")}
+    assert done["free.plain.example"]["kind"] == "delivered"
+    for domain, rule, text in (
+            ("forbidden.plain.example", "validation-failure", "is no mail host by the MTA-STS policy 7"),
+            ("bogus.signed.example", "dnssec-invalid", "the TLSA look-up of _25._tcp.mx.bogus.example")):
+        event = done[domain]
+        assert (event["kind"], event["rule"], event["reply"]["enhanced"]) == ("deferred", rule, "4.7.5")
+        assert text in event["reply"]["text"]
+        explained = relay.cli("queue", "explain", "--domain", domain, "--json").stdout
+        assert text in explained and '"refuse"' in explained
+    metrics = relay.metrics()
+    assert metrics['ringpost_delivery_tls_demands_total{source="mta-sts",level="refuse"}'] >= 1
+    assert metrics['ringpost_delivery_tls_demands_total{source="dane",level="refuse"}'] >= 1
+    assert metrics["ringpost_mta_sts_policies"] == 1 == metrics["ringpost_mta_sts_fetches_total"]
+    relay.stop()
+    host.stop()
+    relay.start()
+    relay.submit("again@forbidden.plain.example")
+    event = relay.wait_events(1, kind="deferred", recipient="again@forbidden.plain.example")[0]
+    assert event["rule"] == "validation-failure", event
+    assert relay.metrics()["ringpost_mta_sts_fetches_total"] == 0
+    assert [message.to() for message in receiver.messages] == [["user@free.plain.example"]]
