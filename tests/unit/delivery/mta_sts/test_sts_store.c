@@ -1,5 +1,5 @@
 /* modules: sts */
-/* test_sts_store.c - policies that are kept, over restarts too, and failures that are remembered. */
+/* test_sts_store.c - policies over restarts, and failures that are remembered. */
 #include "delivery/mta_sts/sts_store.h"
 
 #include <sqlite3.h>
