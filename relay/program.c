@@ -23,6 +23,7 @@
 #include "relay/metrics_http.h"
 #include "relay/operator_event.h"
 #include "relay/preflight.h"
+#include "relay/privacy_rows.h"
 #include "relay/program_sinks.h"
 #include "relay/program_stop.h"
 #include "relay/stop_guard.h"
@@ -142,6 +143,7 @@ static int start_workers(struct program *program, const struct config *config)
         log_error("file=login.key what=%s",
                   LOG_STRING(error == -EBADMSG ? "it is no key; without it a new one is made"
                                                : strerror(-error)));
+    (void)privacy_rows_load(config->state_dir, true); /* before anything is written */
     if (error == 0)
         error = start_files(program, config);
     if (error < 0)

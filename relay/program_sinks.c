@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "relay/privacy_rows.h"
 #include "relay/webhook_rows.h"
 
 /* While the directory does not read, tenants' webhooks stay as they are: NULL. */
@@ -50,7 +51,9 @@ void program_sinks_configure(struct program *program, const struct config *confi
 
 void program_sinks_follow(struct program *program)
 {
-    if (program->sinks_are_unread ||
-        program->sinks_writes != directory_writes(program->shared.directory))
-        program_sinks_configure(program, program->config);
+    if (!program->sinks_are_unread &&
+        program->sinks_writes == directory_writes(program->shared.directory))
+        return;
+    (void)privacy_rows_load(program->config->state_dir, false);
+    program_sinks_configure(program, program->config);
 }

@@ -18,6 +18,7 @@
 #include "delivery/outcome/place.h"
 #include "delivery/outcome/retry.h"
 #include "delivery/outcome/settlement.h"
+#include "event/event_privacy.h"
 #include "queue/flow.h"
 #include "queue/tail.h"
 
@@ -250,11 +251,14 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
 static void log_outcome(const struct settlement *s, const struct event *event)
 {
     char id[MESSAGE_ID_TEXT_MAX];
+    struct privacy_room room;
+    struct event shown;
     const struct attempt_times *t = &event->times;
     int64_t ms = MAX(t->envelope_ms, 0) + MAX(t->content_ms, 0) + MAX(t->connect_ms, 0);
 
     if (!log_enabled(LOG_LEVEL_INFO))
         return;
+    event = privacy_event(event, &shown, &room);
     message_id_format(event->id, id);
     if (event->kind == EVENT_DELIVERED)
         log_info("id=%s to=%s outcome=delivered host=%s ip=%.*s attempt=%u ms=%" PRId64

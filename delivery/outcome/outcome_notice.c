@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/outcome/settlement.h"
+#include "event/event_privacy.h"
 #include "queue/flow.h"
 
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r)
@@ -114,12 +115,12 @@ struct message *settlement_write_notice(struct settlement *s, bool of_failure)
         .recipients = recipients,
     };
     struct message *notice = dsn_create(&request);
-    char id[MESSAGE_ID_TEXT_MAX];
+    char id[MESSAGE_ID_TEXT_MAX], shown[PRIVACY_ADDRESS_MAX];
 
     if (notice == NULL) {
         message_id_format(s->message->id, id);
         log_limited(LOG_LEVEL_ERROR, "id=%s notification=lost to=%s why=\"%s\"", id,
-                    LOG_TEXT(s->message->reverse_path),
+                    LOG_TEXT(privacy_address(s->message->tenant, s->message->reverse_path, shown)),
                     "its reverse-path cannot be written to, or memory ran dry");
         return NULL;
     }

@@ -19,6 +19,7 @@
 #include "queue/inspect.h"
 #include "queue/journal.h"
 #include "relay/cli/audit_report.h"
+#include "relay/privacy_rows.h"
 
 enum { WAIT_STEP_US = 50000, WAIT_MS_MAX = 120000, RESTS_MAX = 100 };
 
@@ -285,6 +286,8 @@ static int audit(struct audit *a)
     if (!state_dir_file(a->config->state_dir, "events", a->directory, sizeof(a->directory)))
         return cli_fail(EXIT_CONFIG, "%s: too long a path", a->config->state_dir);
     a->is_served = cli_is_served(a->config->state_dir);
+    if (!a->is_served) /* what the spool has is compared with what the files show */
+        (void)privacy_rows_load(a->config->state_dir, true);
     int error = open_files(a);
     if (error == -ENOENT)
         return cli_fail(EXIT_FAILED, "%s: no event files; `ringpost serve` makes them",

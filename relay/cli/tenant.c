@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "directory/tenant_limit.h"
+#include "directory/tenant_privacy.h"
 #include "directory/tenants.h"
+#include "event/event_privacy.h"
 #include "relay/cli/records.h"
 #include "relay/config_value.h"
 
@@ -154,6 +156,20 @@ static bool parse_setting(struct cli *cli, const char *word, struct tenant_setti
     return parse_limit(cli, word, value, out);
 }
 
+static int set_privacy(struct cli *cli, const char *tenant, const char *value)
+{
+    struct records records;
+    enum privacy_mode mode;
+
+    if (!privacy_mode_parse(bytes_of(value), &mode))
+        return cli_misuse(cli, "privacy=%s: expected none, hash or cut", value);
+    int code = records_open(cli, &records);
+    if (code != EXIT_GOOD)
+        return code;
+    return records_close(cli, &records, tenant_privacy_set(records.store, bytes_of(tenant), mode),
+                         "tenant %s set", tenant);
+}
+
 static int set(struct cli *cli)
 {
     struct tenant_setting settings[SETTINGS_MAX];
@@ -163,6 +179,8 @@ static int set(struct cli *cli)
 
     if (!records_words(cli, words, 2, (int)ARRAY_LEN(words), &count))
         return EXIT_USAGE;
+    if (count == 2 && strncmp(words[1], "privacy=", 8) == 0)
+        return set_privacy(cli, words[0], words[1] + 8);
     for (int i = 1; i < count; i++)
         if (!parse_setting(cli, words[i], &settings[i - 1]))
             return EXIT_USAGE;

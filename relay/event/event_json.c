@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "event/event_checks.h"
+#include "event/event_privacy.h"
 #include "event/event_text.h"
 #include "event/json_check.h"
 #include "event/json_text.h"
@@ -364,7 +365,11 @@ static uint8_t *put_reply(uint8_t *p, const struct event *event)
 
 bool event_json(const struct event *event, struct buf *out)
 {
+    struct privacy_room room;
+    struct event shown;
     size_t text_len = 0;
+
+    event = privacy_event(event, &shown, &room);
 
 #define ADD_LEN(name, number, len_max) text_len += MIN(event->name.len, (size_t)(len_max));
     EVENT_TEXTS(ADD_LEN)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "event/event_privacy.h"
 #include "intake/prefix.h"
 
 enum { EXTENTS_MIN = 8 };
@@ -169,6 +170,7 @@ static void commit_done(struct commit *done, int result)
     message_id_format(message->id, id);
     if (result == 0) {
         const struct intake_home *home = intake->home;
+        char shown[PRIVACY_ADDRESS_MAX];
 
         metric_inc(home->messages);
         metric_observe_us(HISTOGRAM_ACCEPT,
@@ -177,8 +179,9 @@ static void commit_done(struct commit *done, int result)
         metric_add(home->bytes, (int64_t)message->content.size);
         log_info("id=%s session=%u.%" PRIu64 " from=%s to_count=%zu size=%llu client=%.*s ms=%lld",
                  id, engine_index(intake->home->engine), intake->client.session,
-                 LOG_TEXT(message->reverse_path), message->recipient_count,
-                 (unsigned long long)message->content.size, BYTES_ARG(message->client_ip),
+                 LOG_TEXT(privacy_address(message->tenant, message->reverse_path, shown)),
+                 message->recipient_count, (unsigned long long)message->content.size,
+                 BYTES_ARG(message->client_ip),
                  (long long)(engine_now_ms(intake->home->engine) - intake->opened_ms));
     }
     if (intake->answer.context == NULL)
