@@ -12,6 +12,7 @@
 #include "event/json_text.h"
 #include "io/tls_certificate.h"
 #include "io/tls_context.h"
+#include "relay/delivery_tls.h"
 
 enum {
     DAY_MS = 24 * 3600 * 1000,
@@ -70,13 +71,14 @@ bool certificates_load(struct config *config, say_fn *error, void *context)
 
     for (size_t i = 0; i < count_of(config); i++)
         is_good &= load(config, i, error, context);
-    return is_good;
+    return delivery_tls_load(config, error, context) && is_good;
 }
 
 void certificates_make_contexts(struct config *config, struct tls_tickets *tickets)
 {
     size_t count = count_of(config);
 
+    delivery_tls_make_contexts(config);
     if (count == 0 || config->tls.contexts != NULL)
         return;
     struct tls_certificate **certificates = calloc(count, sizeof(certificates[0]));
@@ -93,6 +95,7 @@ void certificates_make_contexts(struct config *config, struct tls_tickets *ticke
 
 void certificates_release(struct config *config)
 {
+    delivery_tls_release(config);
     for (unsigned i = 0; config->tls.contexts != NULL && i < config->engines; i++)
         tls_context_release(&config->tls.contexts[i]);
     free(config->tls.contexts);
@@ -171,6 +174,7 @@ void certificates_warn(const struct config *config, say_fn *warning, void *conte
 {
     char names[TLS_NAMES_MAX], key[CONFIG_PATH_MAX];
 
+    delivery_tls_warn(config, warning, context);
     if (count_of(config) == 0 || config->tls.first.loaded == NULL)
         return;
     for (size_t i = 0; i < count_of(config); i++) {
@@ -209,6 +213,7 @@ void certificates_describe(const struct config *config, say_fn *to, void *contex
             days_left(from->loaded),
             tls_certificate_is_self_signed(from->loaded) ? ", self-signed" : "");
     }
+    delivery_tls_describe(config, to, context);
 }
 
 json_t *certificates_json(const struct config *config)

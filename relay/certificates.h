@@ -16,7 +16,8 @@
 struct exposition;
 struct tls_tickets;
 
-/* Reads and checks all of them. False after each that cannot be used was told, with its line. */
+/* Reads and checks all of them, those for connections to other servers too (delivery_tls.h). False
+ * after each that cannot be used was told, with its line. */
 must_use bool certificates_load(struct config *config,
                                 void (*error)(void *context, const char *text), void *context);
 /* A context of all of them for each engine: config->tls.contexts. `tickets` outlives them. Nothing

@@ -48,6 +48,20 @@ struct config_tls {
     struct tls_context **contexts; /* one an engine, by certificates.h; NULL: none */
 };
 
+struct tls_authorities;
+
+/* TLS with other servers. */
+struct config_delivery_tls {
+    int level; /* enum tls_level */
+    size_t destination_count;
+    struct tls_rule *destinations; /* as read; with `level` for all they are delivery.tls_rules */
+    const char *ca;                /* file; NULL: the system's */
+    size_t ca_line;
+    struct config_certificate shown;     /* to who asks; certificate NULL: none */
+    struct tls_authorities *authorities; /* by delivery_tls.h; NULL: not yet */
+    struct tls_context **contexts;       /* one an engine, by delivery_tls.h; NULL: none */
+};
+
 /* As read; config_retry.c makes delivery.retries of it. */
 struct config_retry {
     struct retry_rule base;
@@ -111,6 +125,7 @@ struct config {
     struct egress_rule *sites; /* as read; with the rule for all they are delivery.egress_rules */
     size_t provider_count;
     struct provider_rule *providers; /* as read; with those that ship they are delivery.providers */
+    struct config_delivery_tls delivery_tls;
     struct delivery_settings delivery;
     bool is_dane_given;         /* delivery.dane is in the file */
     const char *authorities;    /* file; NULL: the system's */

@@ -123,6 +123,7 @@ static const struct config_key section_keys[] = {
      .says = "How long a recipient that failed waits for others of its message, so that one bounce "
              "tells of all; 0s: not at all."},
     {.kind = CONFIG_PART, .keys = config_demand},
+    {.kind = CONFIG_PART, .keys = config_delivery_tls},
     {.name = "sites",
      .kind = CONFIG_LIST,
      .at = AT(sites),
@@ -195,6 +196,7 @@ static void finish(struct config_reader *reader, struct config *config)
 
     add_sites(reader, config);
     config_finish_providers(reader, config);
+    config_finish_delivery_tls(reader, config);
     config->delivery.hostname = config->hostname;
     if (smtp_domain_normalise(&config->arena, bytes_of(config->hostname), &name))
         config->delivery.mx.our_name = name;

@@ -433,3 +433,17 @@ const yaml_node_t *config_node(const struct config_reader *reader, const char *k
     }
     return NULL;
 }
+
+size_t config_key_line(const struct config_reader *reader, const yaml_node_t *mapping,
+                       const char *name)
+{
+    for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+         pair < mapping->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
+        struct bytes text = {key->data.scalar.value, key->data.scalar.length};
+
+        if (key->type == YAML_SCALAR_NODE && bytes_equal(text, bytes_of(name)))
+            return key->start_mark.line + 1;
+    }
+    return 0;
+}

@@ -47,6 +47,9 @@ void config_read_mapping(struct config_reader *reader, yaml_node_t *node,
 /* The value of a top-level key, an item of a list: where to point at in cross checks. NULL: the key
  * is not in the file. */
 const yaml_node_t *config_node(const struct config_reader *reader, const char *key);
+/* Where a key of a mapping stands; 0: it does not. */
+size_t config_key_line(const struct config_reader *reader, const yaml_node_t *mapping,
+                       const char *name);
 const yaml_node_t *config_item(const struct config_reader *reader, const yaml_node_t *list,
                                size_t number);
 /* `node` NULL: about the file, without a line. */

@@ -57,26 +57,11 @@ static const struct config_key tls_keys[] = {
     {.kind = CONFIG_END},
 };
 
-/* Where a key of a mapping stands; 0: it does not. */
-static size_t line_of(const struct config_reader *reader, const yaml_node_t *mapping,
-                      const char *name)
-{
-    for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
-         pair < mapping->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(reader->document, pair->key);
-        struct bytes text = {key->data.scalar.value, key->data.scalar.length};
-
-        if (key->type == YAML_SCALAR_NODE && bytes_equal(text, bytes_of(name)))
-            return key->start_mark.line + 1;
-    }
-    return 0;
-}
-
 static void keep_lines(const struct config_reader *reader, const yaml_node_t *mapping,
                        struct config_certificate *certificate)
 {
-    certificate->certificate_line = line_of(reader, mapping, "certificate");
-    certificate->key_line = line_of(reader, mapping, "key");
+    certificate->certificate_line = config_key_line(reader, mapping, "certificate");
+    certificate->key_line = config_key_line(reader, mapping, "key");
 }
 
 /* The list of "more", which no error of kinds was found in. */

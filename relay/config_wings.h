@@ -36,6 +36,10 @@ extern const struct config_key config_log[];
 /* config_demand.c, for the section of config_delivery.c. */
 extern const struct config_key config_demand[];
 
+/* config_delivery_tls.c, for config_delivery.c: keys of delivery, and what follows from them. */
+extern const struct config_key config_delivery_tls[];
+void config_finish_delivery_tls(struct config_reader *reader, struct config *config);
+
 /* config_providers.c, for config_delivery.c: an item of delivery.providers, */
 extern const struct config_key config_provider;
 bool config_provider_name_is_valid(struct bytes text);

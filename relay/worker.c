@@ -204,6 +204,13 @@ static void create_receive(struct worker *worker, const struct config *config)
     worker->receive = receive_create(&setup, &settings);
 }
 
+static struct tls_context *client_tls(const struct worker *worker, const struct config *config)
+{
+    struct tls_context **contexts = config->delivery_tls.contexts;
+
+    return contexts != NULL ? contexts[worker->index] : NULL;
+}
+
 /* One reference for the worker, one for its delivery, which may need it for longer. */
 static void keep_config(struct worker *worker, struct config *config)
 {
@@ -246,6 +253,7 @@ static int build(struct worker *worker)
     worker->signer = signer_create(&signer);
     worker->flows = flows_create();
     worker->clients = smtp_clients_create();
+    smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
     struct delivery_setup setup = {
         .engine = worker->engine,
         .resolver = worker->resolver,
@@ -348,6 +356,7 @@ void worker_configure(struct worker *worker, struct config *config)
     receive_configure(worker->receive, &receive);
     signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
+    smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
     delivery_configure(worker->delivery, &config->delivery);
 }
 

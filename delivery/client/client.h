@@ -2,18 +2,25 @@
  * client.h - one connection to another server: the client side of RFC 5321. Private to this folder.
  *
  *   CONNECT --> GREETING --> EHLO --(5xx: HELO)--> READY <--> TRANSACTION
- *      |            |          |                     |  idle, enough, others wait
- *      |            |          |                     '--> QUIT --> CLOSING
- *      '------------+----------+-- failed: the site tries the next host --^
- *                                    TRANSACTION broken: deferred ---------^
+ *    ^ |            |         ^ | |                  |  idle, enough, others wait
+ *    | |            |         | | |                  '--> QUIT --> CLOSING
+ *    | |            |         | | '--> STARTTLS          ^
+ *    | |            |         | |          |             |
+ *    | |            |         '-+----- HANDSHAKE         |
+ *    | |            |           |                        |
+ *  REOPEN <--- TLS failed       |                        |
+ *      '------------+-----------+-- failed: the site tries the next host
+ *
+ * A TRANSACTION that breaks is deferred. REOPEN waits for the end of a connection whose TLS failed
+ * and goes on in plain with the same host, where that may be (client_tls.c).
  *
  * Two halves joined by a fifo of commands: one sends as far as the peer's extensions and the output
  * allow, the other (client_replies.c) reads replies and gives each to the command it answers. A
  * transaction's own walk is in transaction.h.
  *
- * A circle of client_commands.c, client_end.c, client_replies.c, smtp_client.c, transaction.c and
- * transaction_content.c: a reply may end the connection or the transaction, which may send the next
- * command. smtp_client.c drives them all.
+ * A circle of client_commands.c, client_end.c, client_replies.c, client_tls.c, smtp_client.c,
+ * transaction.c and transaction_content.c: a reply may end the connection or the transaction, which
+ * may send the next command. smtp_client.c drives them all.
  *
  * Thread: the engine's.
  */
@@ -21,6 +28,7 @@
 
 #include "base/slab.h"
 #include "delivery/client/pipeline.h"
+#include "delivery/client/tls_memory.h"
 #include "delivery/line/carrier.h"
 #include "io/conn.h"
 #include "smtp/reply.h"
@@ -29,6 +37,9 @@ enum client_state {
     CLIENT_CONNECT,
     CLIENT_GREETING,
     CLIENT_EHLO, /* or HELO */
+    CLIENT_STARTTLS,
+    CLIENT_HANDSHAKE,
+    CLIENT_REOPEN,
     CLIENT_READY,
     CLIENT_TRANSACTION,
     CLIENT_QUIT,
@@ -42,7 +53,9 @@ struct transaction;
 struct smtp_clients {
     struct carrier_kind kind;
     struct slab slab;
-    struct buf scratch; /* of a command, of content being stuffed */
+    struct buf scratch;      /* of a command, of content being stuffed */
+    struct tls_context *tls; /* NULL: TLS is not spoken */
+    struct tls_memory *memory;
 };
 
 /* Whether the 2xx of a site's hosts say by their enhanced codes which step they answer: 2.1.X to
@@ -61,7 +74,13 @@ struct smtp_client {
     bool needs_rset;            /* the peer may still think that a transaction is open */
     bool is_worn;               /* it refused MAIL after it had taken messages: to be left */
     bool has_greeted;           /* EHLO or HELO went well: the line counts it as ready */
+    bool is_tls_begun;          /* STARTTLS was sent */
+    bool is_plain;              /* STARTTLS is not to be sent (any more) */
+    uint16_t answer_s;          /* the host has so long to be reached */
     int32_t connect_ms, dns_ms; /* -1: not known */
+    int32_t tls_ms;             /* of the handshake; -1: there was none */
+    int64_t connect_began_ms, tls_began_ms;
+    char tls_why[TLS_WHY_LEN]; /* carrier.seen.reason */
     int64_t idle_since_ms;
     unsigned messages_done;
     unsigned mails_taken;    /* MAIL was answered with 2xx */
@@ -114,6 +133,23 @@ bool client_is_contradicted(const struct smtp_client *client);
 /* The later lesson; what is worse stays. */
 void client_learn(struct smtp_client *client, enum client_codes lesson);
 
+/* client_tls.c */
+/* Of a new one: whether it is to speak TLS. */
+void client_tls_begin(struct smtp_client *client);
+/* Of one that ends, while the connection is there. */
+void client_tls_end(struct smtp_client *client);
+/* EHLO went well: STARTTLS, or READY. */
+bool client_choose_tls(struct smtp_client *client);
+bool client_on_starttls_reply(struct smtp_client *client, const struct smtp_reply *reply,
+                              uint32_t none);
+void client_secured(struct smtp_client *client);
+/* In HANDSHAKE; the peer's, or `otherwise`. */
+bool client_handshake_failed(struct smtp_client *client, const char *otherwise);
+/* Goes on in plain, or fails. */
+bool client_tls_failed(struct smtp_client *client, enum tls_result result, const char *why);
+/* False: this failure is not TLS's, or nothing may go in plain. */
+bool client_falls_back(struct smtp_client *client, const struct judgement *judgement);
+
 /* client_commands.c */
 extern const struct client_command_info {
     const char *name;
@@ -131,3 +167,5 @@ bool perform_rcpt(struct smtp_client *client, uint32_t recipient);
 bool perform_data(struct smtp_client *client);
 bool perform_bdat(struct smtp_client *client);
 bool perform_quit(struct smtp_client *client);
+/* READY: EHLO or HELO went well, and there is TLS or there will not be. */
+bool client_greeted(struct smtp_client *client);

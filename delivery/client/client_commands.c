@@ -90,7 +90,7 @@ bool perform_helo(struct smtp_client *c)
                 conn_printf(&c->conn, "HELO %s\r\n", carrier_source(&c->carrier)->ehlo));
 }
 
-static bool greeted(struct smtp_client *c)
+bool client_greeted(struct smtp_client *c)
 {
     c->has_greeted = true;
     client_enter(c, CLIENT_READY);
@@ -106,7 +106,7 @@ static bool on_ehlo_reply(struct smtp_client *c, const struct smtp_reply *reply,
         return perform_helo(c);
     if (reply->code != 250) /* a second 220 is none */
         return refused(c, reply);
-    return greeted(c);
+    return client_choose_tls(c);
 }
 
 static bool on_helo_reply(struct smtp_client *c, const struct smtp_reply *reply, uint32_t none)
@@ -115,7 +115,7 @@ static bool on_helo_reply(struct smtp_client *c, const struct smtp_reply *reply,
     if (reply->code != 250)
         return refused(c, reply);
     c->extensions = (struct smtp_extensions){0};
-    return greeted(c);
+    return client_choose_tls(c);
 }
 
 bool perform_quit(struct smtp_client *c)
@@ -453,6 +453,7 @@ const struct client_command_info client_commands[COMMAND_COUNT] = {
     [COMMAND_GREETING] = {"the connection", 300, on_greeting_reply}, /* section 4.5.3.2.1 */
     [COMMAND_EHLO] = {"EHLO", 300, on_ehlo_reply},
     [COMMAND_HELO] = {"HELO", 300, on_helo_reply},
+    [COMMAND_STARTTLS] = {"STARTTLS", 300, client_on_starttls_reply},
     [COMMAND_MAIL] = {"MAIL", 300, on_mail_reply},                 /* section 4.5.3.2.2 */
     [COMMAND_RCPT] = {"RCPT", 300, on_rcpt_reply},                 /* section 4.5.3.2.3 */
     [COMMAND_DATA] = {"DATA", 120, on_data_reply},                 /* section 4.5.3.2.4 */

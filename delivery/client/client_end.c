@@ -51,6 +51,8 @@ bool client_fail(struct smtp_client *c, const struct judgement *judgement)
 {
     if (c->state == CLIENT_CLOSING)
         return false;
+    if (client_falls_back(c, judgement))
+        return true;
     log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(carrier_site_name(&c->carrier)),
               LOG_TEXT(judgement->text));
     if (!c->has_greeted)
@@ -85,6 +87,13 @@ void client_lost(struct smtp_client *c, int error)
     case CLIENT_STATE_COUNT:
         client_abort(c);
         return;
+    case CLIENT_REOPEN:
+        return; /* that is what it waits for */
+    case CLIENT_HANDSHAKE:
+        snprintf(text, sizeof(text), "the host closed the connection in the handshake%s%s",
+                 error != 0 ? ": " : "", error != 0 ? strerrordesc_np(-error) : "");
+        client_handshake_failed(c, text);
+        return;
     case CLIENT_CONNECT:
         /* Of our own address: it is gone from this machine, or has no port left. */
         if (error == -EADDRNOTAVAIL) {
@@ -102,6 +111,7 @@ void client_lost(struct smtp_client *c, int error)
         return;
     case CLIENT_GREETING:
     case CLIENT_EHLO:
+    case CLIENT_STARTTLS:
     case CLIENT_TRANSACTION:
         break;
     }
@@ -149,8 +159,14 @@ void client_abort(struct smtp_client *c)
         carrier_given_up(&c->carrier);
     if (c->transaction != NULL)
         transaction_abandon(c);
+    client_tls_end(c);
+    bool has_alert = c->state == CLIENT_HANDSHAKE && c->conn.error != 0;
+
     client_enter(c, CLIENT_CLOSING);
-    conn_close(&c->conn);
+    if (has_alert)
+        conn_finish(&c->conn); /* the peer is told what is wrong with its TLS */
+    else
+        conn_close(&c->conn);
 }
 
 void client_check_free(struct smtp_client *c)

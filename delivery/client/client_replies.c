@@ -96,7 +96,7 @@ bool client_take_reply(struct smtp_client *c)
     struct smtp_reply reply;
     struct sent sent;
 
-    if (before.len == 0 || c->state == CLIENT_CLOSING)
+    if (before.len == 0 || c->state == CLIENT_CLOSING || c->state == CLIENT_REOPEN)
         return false;
     enum smtp_reply_state result = smtp_reply_read(&c->reader, &input, &reply);
 

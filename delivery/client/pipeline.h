@@ -13,6 +13,7 @@ enum client_command {
     COMMAND_GREETING, /* nothing is sent: the connection is the question */
     COMMAND_EHLO,
     COMMAND_HELO,
+    COMMAND_STARTTLS,
     COMMAND_MAIL,
     COMMAND_RCPT,
     COMMAND_DATA,

@@ -30,7 +30,15 @@ static const struct {
                         BIT(CLIENT_GREETING) | BIT(CLIENT_CLOSING)},
     [CLIENT_GREETING] = {"greeting", METRIC_CLIENT_GREETING,
                          BIT(CLIENT_EHLO) | BIT(CLIENT_CLOSING)},
-    [CLIENT_EHLO] = {"ehlo", METRIC_CLIENT_EHLO, BIT(CLIENT_READY) | BIT(CLIENT_CLOSING)},
+    [CLIENT_EHLO] = {"ehlo", METRIC_CLIENT_EHLO,
+                     BIT(CLIENT_READY) | BIT(CLIENT_STARTTLS) | BIT(CLIENT_REOPEN) |
+                         BIT(CLIENT_CLOSING)},
+    [CLIENT_STARTTLS] = {"starttls", METRIC_CLIENT_STARTTLS,
+                         BIT(CLIENT_HANDSHAKE) | BIT(CLIENT_READY) | BIT(CLIENT_REOPEN) |
+                             BIT(CLIENT_CLOSING)},
+    [CLIENT_HANDSHAKE] = {"handshake", METRIC_CLIENT_HANDSHAKE,
+                          BIT(CLIENT_EHLO) | BIT(CLIENT_REOPEN) | BIT(CLIENT_CLOSING)},
+    [CLIENT_REOPEN] = {"reopen", METRIC_CLIENT_REOPEN, BIT(CLIENT_CONNECT) | BIT(CLIENT_CLOSING)},
     [CLIENT_READY] = {"ready", METRIC_CLIENT_READY,
                       BIT(CLIENT_TRANSACTION) | BIT(CLIENT_QUIT) | BIT(CLIENT_CLOSING)},
     [CLIENT_TRANSACTION] = {"transaction", METRIC_CLIENT_TRANSACTION,
@@ -98,8 +106,12 @@ static void on_timeout(struct smtp_client *c)
         client_fail_ours(c, 4, 1, "connection", "connect-timeout",
                          "the connection was not answered in time");
         return;
+    case CLIENT_HANDSHAKE:
+        client_handshake_failed(c, "the handshake did not come to its end in time");
+        return;
     case CLIENT_GREETING:
     case CLIENT_EHLO:
+    case CLIENT_STARTTLS:
     case CLIENT_TRANSACTION:
         if (pipeline_first(&c->pipeline, &sent))
             snprintf(text, sizeof(text), "no reply to %s within %u s",
@@ -108,6 +120,7 @@ static void on_timeout(struct smtp_client *c)
             snprintf(text, sizeof(text), "the peer took no content for %d s", CONTENT_TIMEOUT_S);
         client_fail_ours(c, 4, 2, "connection", "timeout", text);
         return;
+    case CLIENT_REOPEN:
     case CLIENT_QUIT:
     case CLIENT_CLOSING:
     case CLIENT_STATE_COUNT:
@@ -162,12 +175,21 @@ static bool send_next(struct smtp_client *c)
     case CLIENT_CONNECT:
     case CLIENT_GREETING:
     case CLIENT_EHLO:
+    case CLIENT_STARTTLS:
+    case CLIENT_HANDSHAKE:
+    case CLIENT_REOPEN:
     case CLIENT_QUIT:
     case CLIENT_CLOSING:
     case CLIENT_STATE_COUNT:
         break;
     }
     return false;
+}
+
+/* Nothing is said on this connection any more. */
+static bool is_ending(const struct smtp_client *c)
+{
+    return c->state == CLIENT_CLOSING || c->state == CLIENT_REOPEN;
 }
 
 void client_run(struct smtp_client *c)
@@ -179,9 +201,9 @@ void client_run(struct smtp_client *c)
         progress = client_take_reply(c);
         progress |= send_next(c);
         any |= progress;
-    } while (progress && c->state != CLIENT_CLOSING);
+    } while (progress && !is_ending(c));
     /* Only whole replies and bytes taken count: a peer that drips gains no time. */
-    if (any && c->state != CLIENT_CLOSING)
+    if (any && !is_ending(c))
         client_arm_deadline(c);
 }
 
@@ -189,10 +211,35 @@ void client_run(struct smtp_client *c)
 
 static void on_connected(struct smtp_client *c)
 {
-    c->connect_ms = (int32_t)(client_now_ms(c) - c->carrier.opened_ms);
+    c->connect_ms = (int32_t)(client_now_ms(c) - c->connect_began_ms);
     client_enter(c, CLIENT_GREETING);
     pipeline_push(&c->pipeline, COMMAND_GREETING, 0, 0);
     client_arm_deadline(c);
+}
+
+static void client_wake(struct conn *conn, enum conn_wake reason);
+
+static void client_connect(struct smtp_client *c)
+{
+    struct conn_settings settings = {.output_max = OUTPUT_MAX};
+
+    smtp_reply_reader_init(&c->reader);
+    metric_inc(METRIC_DELIVERY_CONNECTS);
+    c->connect_began_ms = client_now_ms(c);
+    conn_connect(&c->conn, c->carrier.engine, &c->carrier.address,
+                 source_address(carrier_source(&c->carrier), &c->carrier.address), client_wake,
+                 &settings);
+    conn_deadline(&c->conn, c->answer_s * 1000LL);
+}
+
+/* Anew, and without a word of what was. */
+static void reopen(struct smtp_client *c)
+{
+    pipeline_clear(&c->pipeline);
+    c->extensions = (struct smtp_extensions){0};
+    c->is_tls_begun = false;
+    client_enter(c, CLIENT_CONNECT);
+    client_connect(c);
 }
 
 static void client_wake(struct conn *conn, enum conn_wake reason)
@@ -209,7 +256,7 @@ static void client_wake(struct conn *conn, enum conn_wake reason)
         return;
     case CONN_EOF:
         client_run(c); /* a last reply, 421 for example, says more than the end */
-        if (c->state != CLIENT_CLOSING)
+        if (!is_ending(c))
             client_lost(c, 0);
         return;
     case CONN_TIMEOUT:
@@ -218,15 +265,21 @@ static void client_wake(struct conn *conn, enum conn_wake reason)
     case CONN_ERROR:
         if (c->state != CLIENT_CONNECT)
             client_run(c);
-        if (c->state != CLIENT_CLOSING)
+        if (!is_ending(c))
             client_lost(c, conn->error);
         return;
+    case CONN_SECURED:
+        client_secured(c);
+        return;
     case CONN_CLOSED:
+        if (c->state == CLIENT_REOPEN) {
+            reopen(c);
+            return;
+        }
         c->is_closed = true;
         client_check_free(c);
         return;
-    case CONN_SECURED: /* never asked for */
-    case CONN_DETACHED:
+    case CONN_DETACHED: /* never asked for */
         check(false);
         return;
     }
@@ -243,21 +296,18 @@ static bool client_open(void *context, const struct carrier_opening *opening)
 {
     struct smtp_clients *clients = context;
     struct smtp_client *c = slab_alloc(&clients->slab);
-    struct conn_settings settings = {.output_max = OUTPUT_MAX};
 
     if (c == NULL)
         return false;
     carrier_init(&c->carrier, opening);
     c->clients = clients;
     c->dns_ms = -1;
+    c->tls_ms = -1;
+    c->answer_s = (uint16_t)MIN(opening->answer_s, (unsigned)UINT16_MAX);
     arena_init(&c->arena, ARENA_MAX);
-    smtp_reply_reader_init(&c->reader);
-    metric_inc(METRIC_DELIVERY_CONNECTS);
+    client_tls_begin(c);
     metric_inc(METRIC_CLIENT_CONNECT);
-    conn_connect(&c->conn, c->carrier.engine, &c->carrier.address,
-                 source_address(carrier_source(&c->carrier), &c->carrier.address), client_wake,
-                 &settings);
-    conn_deadline(&c->conn, opening->answer_s * 1000LL);
+    client_connect(c);
     return true;
 }
 
@@ -300,6 +350,7 @@ struct smtp_clients *smtp_clients_create(void)
     };
     slab_init(&clients->slab, sizeof(struct smtp_client), CLIENTS_MAX);
     buf_init(&clients->scratch, SCRATCH_MAX);
+    clients->memory = tls_memory_create();
     return clients;
 }
 
@@ -310,8 +361,21 @@ void smtp_clients_free(struct smtp_clients **clients)
     *clients = NULL;
     check(freed->slab.count == 0);
     buf_free(&freed->scratch);
+    tls_memory_free(&freed->memory);
+    tls_context_release(&freed->tls);
     slab_free_all(&freed->slab);
     free(freed);
+}
+
+void smtp_clients_speak_tls(struct smtp_clients *clients, struct tls_context *context)
+{
+    struct tls_context *old = clients->tls;
+
+    if (context == old)
+        return;
+    clients->tls = context != NULL ? tls_context_keep(context) : NULL;
+    tls_memory_forget_sessions(clients->memory);
+    tls_context_release(&old);
 }
 
 const struct carrier_kind *smtp_clients_kind(const struct smtp_clients *clients)

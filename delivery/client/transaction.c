@@ -36,6 +36,7 @@ static struct attempt_times measure(const struct smtp_client *c)
     if (is_first) {
         times.dns_ms = c->dns_ms;
         times.connect_ms = c->connect_ms;
+        times.tls_ms = c->tls_ms;
     }
     if (t->mail_ms != 0)
         times.envelope_ms = (int32_t)((t->content_ms != 0 ? t->content_ms : now_ms) - t->mail_ms);
@@ -62,6 +63,7 @@ static void settle(struct smtp_client *c)
         .site = carrier_site_name(&c->carrier),
         .mx_host = c->carrier.host_name,
         .mx_ip = bytes_range(mx_ip, mx_ip_len),
+        .tls = c->carrier.seen,
         .peer_has_dsn = c->extensions.dsn,
     };
     struct settlement *settlement = NULL;

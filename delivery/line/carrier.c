@@ -32,6 +32,7 @@ void carrier_init(struct carrier *carrier, const struct carrier_opening *opening
     carrier->address = opening->host->address;
     carrier->opened_ms = engine_now_ms(delivery->engine);
     carrier->opened_wall_ms = engine_wall_ms(delivery->engine);
+    carrier->seen = (struct attempt_tls){0};
     carrier->use = (struct egress_use){0};
     list_node_init(&carrier->in_site);
     list_node_init(&carrier->in_idle);
@@ -116,6 +117,12 @@ static bool is_of_source(const struct judgement *judgement)
     return judgement->rule != NULL && strcmp(judgement->rule, FAILED_SOURCE) == 0;
 }
 
+/* It is not of the number of connections. */
+static bool is_of_tls(const struct judgement *judgement)
+{
+    return judgement->is_ours && strcmp(judgement->class, CLASS_TLS) == 0;
+}
+
 static void remember_failure(struct carrier *carrier, const struct judgement *judgement)
 {
     struct site *site = carrier->site;
@@ -132,6 +139,7 @@ static void remember_failure(struct carrier *carrier, const struct judgement *ju
         .host = carrier->host_name,
         .ip = bytes_of(ip),
         .source = bytes_of(carrier->egress->source->name),
+        .tls = carrier->seen,
         .began_ms = carrier->opened_wall_ms,
     };
 
@@ -148,7 +156,7 @@ static bool has_enough(const struct carrier *carrier, const struct judgement *ju
     const struct host *host = hosts_find(site->hosts, &carrier->address);
     bool is_in = host != NULL && host->ready > 0;
 
-    if (is_of_source(judgement) || (judgement->is_ours && !is_in))
+    if (is_of_source(judgement) || is_of_tls(judgement) || (judgement->is_ours && !is_in))
         return false;
     return egress_turned_away(carrier->egress->egress, &carrier->egress->waiter,
                               !judgement->is_ours && judgement->kind == JUDGEMENT_DEFERRED,

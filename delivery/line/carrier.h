@@ -44,7 +44,8 @@ struct carrier {
         *tls;               /* what the connection has to be (tls_policy.h); kept by `hosts` */
     struct address address; /* of the host */
     int64_t opened_ms, opened_wall_ms;
-    struct egress_use use; /* the line's */
+    struct attempt_tls seen; /* the carrier's: of its TLS, as far as that came */
+    struct egress_use use;   /* the line's */
 };
 
 /* Where to. Valid during open(). */

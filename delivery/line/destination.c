@@ -455,15 +455,31 @@ void destinations_expire_waiting(struct delivery *delivery)
     }
 }
 
+/* Its hosts have no TLS that is good enough: that is what the sender is to know. */
+static bool rests_for_tls(const struct site *site)
+{
+    return (site->state == SITE_FAILING || site->state == SITE_RESTING) && site->failure != NULL &&
+           site->failure->judgement.is_ours &&
+           strcmp(site->failure->judgement.class, CLASS_TLS) == 0;
+}
+
 void destination_expire(struct delivery *delivery, struct pending *pending, const char *why)
 {
     struct judgement judgement =
         judgement_of_ours(JUDGEMENT_EXPIRED, 4, 7, "expired", "retry.max_age", bytes_of(why));
     const struct destination *d = destination_of(pending);
+    const struct site *site = d != NULL ? d->site : NULL;
     struct attempt_facts facts = {
-        .counts = d != NULL && d->site != NULL ? d->site->counts : NULL,
+        .counts = site != NULL ? site->counts : NULL,
         .times = {-1, -1, -1, -1, -1, -1},
     };
+
+    if (site != NULL && rests_for_tls(site)) {
+        judgement = site->failure->judgement;
+        judgement.kind = JUDGEMENT_EXPIRED;
+        judgement.enhanced.class = 5;
+        facts.tls = site->failure->tls;
+    }
 
     clearing_start_one(delivery->outcomes, delivery_shard(delivery, pending_stub(pending)), pending,
                        &judgement, &facts);

@@ -191,6 +191,7 @@ void site_fail_some(struct site *site)
         .site = site->name,
         .mx_host = failure->host,
         .mx_ip = failure->ip,
+        .tls = failure->tls,
     };
 
     while (site->fail_left > 0 && (line = next_line(site)) != NULL) {

@@ -208,8 +208,9 @@ void site_starve(struct site *site)
 void site_set_failure(struct site *site, const struct site_failure *failure, bool is_final)
 {
     struct bytes text = bytes_slice(failure->judgement.text, 0, FAILURE_TEXT_MAX);
-    struct site_failure *copy = malloc(sizeof(*copy) + text.len + failure->host.len +
-                                       failure->ip.len + failure->source.len);
+    struct site_failure *copy =
+        malloc(sizeof(*copy) + text.len + failure->host.len + failure->ip.len +
+               failure->source.len + failure->tls.reason.len);
 
     check(copy != NULL);
     uint8_t *at = (uint8_t *)(copy + 1);
@@ -219,6 +220,7 @@ void site_set_failure(struct site *site, const struct site_failure *failure, boo
     copy->host = bytes_put(failure->host, &at);
     copy->ip = bytes_put(failure->ip, &at);
     copy->source = bytes_put(failure->source, &at);
+    copy->tls.reason = bytes_put(failure->tls.reason, &at);
     free(site->failure);
     site->failure = copy;
     site->trouble = is_final && site->trouble != SITE_TROUBLE_FAILED ? SITE_TROUBLE_REFUSED

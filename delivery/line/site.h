@@ -30,7 +30,8 @@ struct site_failure {
     struct bytes host; /* empty: none was tried */
     struct bytes ip;
     struct bytes source; /* its name; empty: none was tried */
-    int64_t began_ms;    /* wall */
+    struct attempt_tls tls;
+    int64_t began_ms; /* wall */
 };
 
 /* What connections came to since one was let in, or since the last rest began. */

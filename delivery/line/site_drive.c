@@ -22,11 +22,15 @@ static bool is_refused(struct site *site, struct site_egress *e, struct host *ho
         return false;
     struct site_failure failure = {
         .judgement = judgement_of_ours(
-            JUDGEMENT_DEFERRED, 7, 5, "tls", tls_result_name(tls->found),
+            JUDGEMENT_DEFERRED, 7, 5, CLASS_TLS, tls_result_name(tls->found),
             why.len > 0 ? why : BYTES("the policy for TLS forbids to connect to this host")),
         .host = host->name,
         .ip = bytes_range(ip, ip_len),
         .source = bytes_of(e->source->name),
+        .tls = {.policy = tls_level_name(tls->level),
+                .source = tls_source_name(tls->source),
+                .result = tls->found != TLS_RESULT_NONE ? tls_result_name(tls->found) : NULL,
+                .reason = why},
         .began_ms = engine_wall_ms(site->delivery->engine),
     };
 

@@ -163,6 +163,19 @@ static bool put_demand(struct buf *out, const struct tls_policy *p)
     return ok && buf_append_byte(out, '\n');
 }
 
+bool tls_policy_identify(const struct tls_policy *p, struct buf *out)
+{
+    bool ok = put_demand(out, p);
+
+    for (size_t i = 0; ok && i < p->record_count; i++) {
+        const struct tls_record *r = &p->records[i];
+
+        ok = buf_printf(out, "%u %u %u ", r->usage, r->selector, r->matching) &&
+             put_text(out, r->association);
+    }
+    return ok;
+}
+
 static bool demands_nothing(const struct tls_policy *p)
 {
     return p == NULL || (p->level == TLS_LEVEL_OPPORTUNISTIC && p->source == TLS_SOURCE_CONFIG &&

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "io/tls_client.h" /* struct tls_record */
 
 enum tls_level {                          /* a later one demands more */
@@ -104,6 +105,9 @@ const struct tls_policy *tls_policy_or_default(const struct tls_policy *policy);
  * nothing but defaults. Nobody outside can choose names so that two demands become one; the same
  * on all engines of the process. */
 must_use uint64_t tls_policies_demand(struct tls_policy *const *policies, size_t count);
+
+/* Appends all that a session with the host depends on. */
+must_use bool tls_policy_identify(const struct tls_policy *policy, struct buf *out);
 
 /* A rule of the configuration, for the domains that match. */
 struct tls_rule {

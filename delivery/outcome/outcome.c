@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/metric.h"
@@ -71,6 +72,7 @@ static struct attempt_facts copy_facts(struct settlement *s, const struct attemp
     copy.site = keep(s, facts->site);
     copy.mx_host = keep(s, facts->mx_host);
     copy.mx_ip = keep(s, facts->mx_ip);
+    copy.tls.reason = keep(s, facts->tls.reason);
     return copy;
 }
 
@@ -126,6 +128,19 @@ static void count_by_name(struct settlement *s, const struct settled *r)
     series_add(r->pending->flow->tenant->counts, value, 1);
 }
 
+static void count_tls(const struct attempt_tls *tls)
+{
+    bool is_13 = tls->version != NULL && strcmp(tls->version, "TLSv1.3") == 0;
+    bool is_verified = tls->verified == EVENT_YES;
+
+    if (tls->version == NULL)
+        metric_inc(METRIC_DELIVERED_PLAIN);
+    else if (is_13)
+        metric_inc(is_verified ? METRIC_DELIVERED_TLS13_VERIFIED : METRIC_DELIVERED_TLS13);
+    else
+        metric_inc(is_verified ? METRIC_DELIVERED_TLS12_VERIFIED : METRIC_DELIVERED_TLS12);
+}
+
 static void decide(struct settlement *s, struct settled *r)
 {
     const struct retry_rule *rule =
@@ -137,6 +152,7 @@ static void decide(struct settlement *s, struct settled *r)
     case JUDGEMENT_DELIVERED:
         r->kind = EVENT_DELIVERED;
         metric_inc(METRIC_DELIVERY_DELIVERED);
+        count_tls(&s->facts.tls);
         metric_observe_us(HISTOGRAM_DELIVERY,
                           (engine_now_ms(s->outcomes->engine) - accepted) * 1000);
         return;
@@ -158,8 +174,10 @@ static void decide(struct settlement *s, struct settled *r)
     r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
                                        engine_now_ms(s->outcomes->engine));
     r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
-    if (r->kind == EVENT_EXPIRED)
+    if (r->kind == EVENT_EXPIRED && !is_for_tls(&r->judgement))
         r->judgement.rule = "retry.max_age";
+    else if (r->kind == EVENT_EXPIRED)
+        r->judgement.enhanced.class = 5; /* its last word was our own: it is not sent so */
     metric_inc(r->kind == EVENT_DEFERRED ? METRIC_DELIVERY_DEFERRED : METRIC_DELIVERY_EXPIRED);
 }
 
@@ -205,6 +223,11 @@ void settlement_add(struct settlement *s, struct pending *pending,
 
 /* --- events ---------------------------------------------------------------------------------- */
 
+static struct bytes text_of(const char *text)
+{
+    return text != NULL ? bytes_of(text) : BYTES_NONE;
+}
+
 static void fill_event(const struct settlement *s, const struct settled *r, struct event *event)
 {
     const struct attempt_facts *f = r->facts;
@@ -224,6 +247,13 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
         .site = f->site,
         .mx_host = f->mx_host,
         .mx_ip = f->mx_ip,
+        .tls_version = text_of(f->tls.version),
+        .tls_cipher = text_of(f->tls.cipher),
+        .tls_verified = (uint8_t)f->tls.verified,
+        .tls_policy = text_of(f->tls.policy),
+        .tls_source = text_of(f->tls.source),
+        .tls_result = text_of(f->tls.result),
+        .tls_reason = f->tls.reason,
         .reply_is_ours = r->judgement.is_ours,
         .reply_code = r->judgement.code,
         .enhanced_class = r->judgement.enhanced.class,
@@ -254,6 +284,7 @@ static void log_outcome(const struct settlement *s, const struct event *event)
     struct privacy_room room;
     struct event shown;
     const struct attempt_times *t = &event->times;
+    struct bytes tls = event->tls_version.len > 0 ? event->tls_version : BYTES("none");
     int64_t ms = MAX(t->envelope_ms, 0) + MAX(t->content_ms, 0) + MAX(t->connect_ms, 0);
 
     if (!log_enabled(LOG_LEVEL_INFO))
@@ -261,16 +292,16 @@ static void log_outcome(const struct settlement *s, const struct event *event)
     event = privacy_event(event, &shown, &room);
     message_id_format(event->id, id);
     if (event->kind == EVENT_DELIVERED)
-        log_info("id=%s to=%s outcome=delivered host=%s ip=%.*s attempt=%u ms=%" PRId64
-                 " code=%u reply=%s",
+        log_info("id=%s to=%s outcome=delivered host=%s ip=%.*s tls=%s verified=%s attempt=%u "
+                 "ms=%" PRId64 " code=%u reply=%s",
                  id, LOG_TEXT(event->recipient), LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip),
-                 event->attempt, ms, event->reply_code,
-                 LOG_TEXT(bytes_slice(event->reply_text, 0, 120)));
+                 LOG_TEXT(tls), event->tls_verified == EVENT_YES ? "yes" : "no", event->attempt, ms,
+                 event->reply_code, LOG_TEXT(bytes_slice(event->reply_text, 0, 120)));
     else
-        log_info("id=%s to=%s outcome=%s host=%s ip=%.*s attempt=%u class=%.*s rule=%.*s code=%u "
-                 "status=%u.%u.%u next_s=%" PRId64 " reply=%s",
+        log_info("id=%s to=%s outcome=%s host=%s ip=%.*s tls=%s attempt=%u class=%.*s rule=%.*s "
+                 "code=%u status=%u.%u.%u next_s=%" PRId64 " reply=%s",
                  id, LOG_TEXT(event->recipient), event_kind_name(event->kind),
-                 LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip), event->attempt,
+                 LOG_TEXT(event->mx_host), BYTES_ARG(event->mx_ip), LOG_TEXT(tls), event->attempt,
                  BYTES_ARG(event->class), BYTES_ARG(event->rule), event->reply_code,
                  event->enhanced_class, event->enhanced_subject, event->enhanced_detail,
                  event->next_attempt_ms != 0

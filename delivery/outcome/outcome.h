@@ -39,6 +39,18 @@ struct judgement judgement_of_reply(const struct smtp_reply *reply);
 struct judgement judgement_of_ours(enum judgement_kind kind, uint16_t subject, uint16_t detail,
                                    const char *class, const char *rule, struct bytes text);
 
+/* The class of failures for want of TLS, or of a host that is who it says. */
+#define CLASS_TLS "tls"
+
+/* What there is to know of an attempt's TLS. The names live for ever; NULL: none. */
+struct attempt_tls {
+    const char *version, *cipher; /* NULL: it was in plain, or came to none */
+    const char *policy, *source;  /* what was demanded, by whom */
+    const char *result;           /* RFC 8460 section 4.3, or "success" */
+    enum event_answer verified;   /* the peer is who it says */
+    struct bytes reason;          /* words for the result, or for why it is not verified */
+};
+
 /* What the recipients of one attempt share. Text is copied. */
 struct attempt_facts {
     struct series *counts; /* the site's, of family_sites; NULL: none is known */
@@ -46,6 +58,7 @@ struct attempt_facts {
     int64_t started_ms;    /* wall */
     struct attempt_times times;
     struct bytes source, source_ip, site, mx_host, mx_ip;
+    struct attempt_tls tls;
     bool peer_has_dsn; /* success notices are the next hop's business (RFC 3461 section 5.2.2) */
 };
 

@@ -61,7 +61,7 @@ static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action a
     struct smtp_enhanced status = r->judgement.enhanced;
 
     /* RFC 3463 section 3.5: delivery time expired, of a transient failure. */
-    if (r->kind == EVENT_EXPIRED)
+    if (r->kind == EVENT_EXPIRED && !is_for_tls(&r->judgement))
         return (struct smtp_enhanced){4, 4, 7};
     if (status.class == 0)
         return (struct smtp_enhanced){classes[action], 0, 0};

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <string.h>
+
 #include "delivery/outcome/dsn.h"
 #include "delivery/outcome/outcome.h"
 #include "delivery/outcome/state.h"
@@ -48,6 +50,12 @@ const struct attempt_facts *settlement_keep_facts(struct settlement *s,
 /* Copies a recipient with what was decided of it; `facts` were kept. */
 void settlement_move(struct settlement *to, const struct settled *r,
                      const struct attempt_facts *facts);
+
+/* A failure of ours for want of TLS: what is too old then is told that, in place of its age. */
+static inline bool is_for_tls(const struct judgement *judgement)
+{
+    return judgement->is_ours && strcmp(judgement->class, CLASS_TLS) == 0;
+}
 
 /* Which RCPT a recipient was; NULL when the message cannot be read. */
 const struct recipient *settled_recipient(const struct settlement *s, const struct settled *r);

@@ -175,6 +175,45 @@ METRIC_COUNTER(DELIVERY_CONNECTS, "ringpost_delivery_connects_total",
                "Connections to other servers begun")
 METRIC_COUNTER(DELIVERY_CONNECTS_FAILED, "ringpost_delivery_connects_failed_total",
                "Connections that never became ready for mail")
+METRIC_COUNTER(DELIVERED_PLAIN,
+               "ringpost_delivery_delivered_tls_total{version=\"none\",verified=\"no\"}",
+               "Recipients delivered, by the TLS of the connection")
+METRIC_COUNTER(DELIVERED_TLS12,
+               "ringpost_delivery_delivered_tls_total{version=\"1.2\",verified=\"no\"}",
+               "")
+METRIC_COUNTER(DELIVERED_TLS12_VERIFIED,
+               "ringpost_delivery_delivered_tls_total{version=\"1.2\",verified=\"yes\"}", "")
+METRIC_COUNTER(DELIVERED_TLS13,
+               "ringpost_delivery_delivered_tls_total{version=\"1.3\",verified=\"no\"}",
+               "")
+METRIC_COUNTER(DELIVERED_TLS13_VERIFIED,
+               "ringpost_delivery_delivered_tls_total{version=\"1.3\",verified=\"yes\"}", "")
+/* In the order of enum tls_result. */
+METRIC_COUNTER(DELIVERY_TLS_FAILED_STARTTLS,
+               "ringpost_delivery_tls_failures_total{result=\"starttls-not-supported\"}",
+               "Connections to other servers whose TLS failed, or had none where it was demanded")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_MISMATCH,
+               "ringpost_delivery_tls_failures_total{result=\"certificate-host-mismatch\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_EXPIRED,
+               "ringpost_delivery_tls_failures_total{result=\"certificate-expired\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_UNTRUSTED,
+               "ringpost_delivery_tls_failures_total{result=\"certificate-not-trusted\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_OTHER,
+               "ringpost_delivery_tls_failures_total{result=\"validation-failure\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_TLSA,
+               "ringpost_delivery_tls_failures_total{result=\"tlsa-invalid\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_DNSSEC,
+               "ringpost_delivery_tls_failures_total{result=\"dnssec-invalid\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_DANE,
+               "ringpost_delivery_tls_failures_total{result=\"dane-required\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_STS_FETCH,
+               "ringpost_delivery_tls_failures_total{result=\"sts-policy-fetch-error\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_STS_POLICY,
+               "ringpost_delivery_tls_failures_total{result=\"sts-policy-invalid\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FAILED_STS_WEBPKI,
+               "ringpost_delivery_tls_failures_total{result=\"sts-webpki-invalid\"}", "")
+METRIC_COUNTER(DELIVERY_TLS_FALLBACKS, "ringpost_delivery_tls_fallbacks_total",
+               "Connections of these that went on in plain, because nothing was demanded")
 METRIC_COUNTER(DELIVERY_REUSES, "ringpost_delivery_connection_reuses_total",
                "Messages sent on a connection that had carried another before")
 METRIC_COUNTER(DELIVERY_UNKNOWN, "ringpost_delivery_unknown_total",
@@ -202,6 +241,9 @@ METRIC_GAUGE(CLIENT_CONNECT, "ringpost_smtp_client_states{state=\"connect\"}",
              "Connections to other servers by state")
 METRIC_GAUGE(CLIENT_GREETING, "ringpost_smtp_client_states{state=\"greeting\"}", "")
 METRIC_GAUGE(CLIENT_EHLO, "ringpost_smtp_client_states{state=\"ehlo\"}", "")
+METRIC_GAUGE(CLIENT_STARTTLS, "ringpost_smtp_client_states{state=\"starttls\"}", "")
+METRIC_GAUGE(CLIENT_HANDSHAKE, "ringpost_smtp_client_states{state=\"handshake\"}", "")
+METRIC_GAUGE(CLIENT_REOPEN, "ringpost_smtp_client_states{state=\"reopen\"}", "")
 METRIC_GAUGE(CLIENT_READY, "ringpost_smtp_client_states{state=\"ready\"}", "")
 METRIC_GAUGE(CLIENT_TRANSACTION, "ringpost_smtp_client_states{state=\"transaction\"}", "")
 METRIC_GAUGE(CLIENT_QUIT, "ringpost_smtp_client_states{state=\"quit\"}", "")

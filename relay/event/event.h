@@ -68,6 +68,8 @@ struct attempt_times {
     int32_t wait_ms, dns_ms, connect_ms, tls_ms, envelope_ms, content_ms;
 };
 
+enum event_answer { EVENT_UNKNOWN, EVENT_NO, EVENT_YES };
+
 struct event {
     /* where it stands in the spool: fixed when written, the same on every redelivery */
     uint32_t shard;
@@ -98,7 +100,8 @@ struct event {
     /* egress */
     struct bytes pool, source, source_ip, site, mx_host, mx_ip;
     /* TLS of the delivery; empty: none */
-    struct bytes tls_version, tls_cipher, tls_policy, tls_result;
+    struct bytes tls_version, tls_cipher, tls_policy, tls_source, tls_result, tls_reason;
+    uint8_t tls_verified; /* enum event_answer */
     /* reply: of the peer, or ours with reply_is_ours */
     bool reply_is_ours;
     uint16_t reply_code;    /* 0: none */

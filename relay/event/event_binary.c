@@ -37,6 +37,7 @@ enum {
     FIELD_ENHANCED_SUBJECT = 18,
     FIELD_ENHANCED_DETAIL = 19,
     FIELD_CONNECTED = 20,
+    FIELD_TLS_VERIFIED = 21,
 };
 
 struct text_field {
@@ -52,7 +53,7 @@ static const struct text_field texts[] = {
 };
 enum { TEXT_FIRST = 32, TEXT_LAST = TEXT_FIRST + ARRAY_LEN(texts) - 1 };
 
-_Static_assert(TEXT_LAST == 61, "the text fields' numbers follow one another");
+_Static_assert(TEXT_LAST == 63, "the text fields' numbers follow one another");
 _Static_assert(NUMBERS_LEN_MAX + TEXT_HEADER_LEN_MAX * ARRAY_LEN(texts) + EVENT_TEXTS_LEN_MAX <=
                    EVENT_ENCODED_MAX,
                "an event fits whatever it holds");
@@ -120,7 +121,8 @@ static inline uint8_t *put_numbers(uint8_t *p, const struct event *event)
     p = put_number(p, FIELD_ENHANCED_CLASS, event->enhanced_class);
     p = put_number(p, FIELD_ENHANCED_SUBJECT, event->enhanced_subject);
     p = put_number(p, FIELD_ENHANCED_DETAIL, event->enhanced_detail);
-    return put_time(p, FIELD_CONNECTED, event->connected_ms, event->time_ms);
+    p = put_time(p, FIELD_CONNECTED, event->connected_ms, event->time_ms);
+    return put_number(p, FIELD_TLS_VERIFIED, event->tls_verified);
 }
 
 bool event_encode(const struct event *event, struct buf *out)
@@ -243,6 +245,8 @@ static bool set_number(struct event *event, unsigned *seen, uint64_t field, uint
         return SET_WITHIN(event->enhanced_detail, value, UINT16_MAX);
     case FIELD_CONNECTED:
         return set_distance(&event->connected_ms, seen, SEEN_CONNECTED, value);
+    case FIELD_TLS_VERIFIED:
+        return SET_WITHIN(event->tls_verified, value, EVENT_YES);
     default:
         return true; /* a later version's */
     }

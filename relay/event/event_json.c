@@ -303,6 +303,13 @@ static uint8_t *put_attempt(uint8_t *p, const struct event *event)
     return PUT(p, "}}");
 }
 
+static uint8_t *put_answer(uint8_t *p, uint8_t answer)
+{
+    if (answer == EVENT_UNKNOWN)
+        return put_null(p);
+    return answer == EVENT_YES ? PUT(p, "true") : PUT(p, "false");
+}
+
 static uint8_t *put_egress(uint8_t *p, const struct event *event)
 {
     p = PUT(p, ",\"egress\":{\"pool\":");
@@ -321,10 +328,16 @@ static uint8_t *put_egress(uint8_t *p, const struct event *event)
     p = PUT_TEXT(p, event, tls_version);
     p = PUT(p, ",\"cipher\":");
     p = PUT_TEXT(p, event, tls_cipher);
+    p = PUT(p, ",\"verified\":");
+    p = put_answer(p, event->tls_verified);
     p = PUT(p, ",\"policy\":");
     p = PUT_TEXT(p, event, tls_policy);
+    p = PUT(p, ",\"source\":");
+    p = PUT_TEXT(p, event, tls_source);
     p = PUT(p, ",\"result\":");
     p = PUT_TEXT(p, event, tls_result);
+    p = PUT(p, ",\"reason\":");
+    p = PUT_TEXT(p, event, tls_reason);
     return PUT(p, "}");
 }
 

@@ -38,7 +38,9 @@
     X(checks, 58, 3072) \
     X(dkim_result, 59, 16) \
     X(dkim_domain, 60, 253) \
-    X(dkim_selectors, 61, 255)
+    X(dkim_selectors, 61, 255) \
+    X(tls_source, 62, 32) \
+    X(tls_reason, 63, 255)
 
 enum {
 #define EVENT_TEXT_MAX_(name, number, len_max) EVENT_TEXT_MAX_##name = (len_max),

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "io/tls_private.h"
 
@@ -57,6 +58,21 @@ static bool load_file(struct tls_authorities *authorities, const char *path,
     return is_good && authorities->count > 0;
 }
 
+/* One file: of a directory OpenSSL reads what it needs when it needs it, on the engine. */
+static const char *path_of_system(void)
+{
+    const char *paths[] = {
+        getenv(X509_get_default_cert_file_env()), X509_get_default_cert_file(),
+        "/etc/ssl/certs/ca-certificates.crt", /* Debian's, and who follows it */
+        "/etc/pki/tls/certs/ca-bundle.crt",       "/etc/ssl/ca-bundle.pem",
+    };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (paths[i] != NULL && access(paths[i], R_OK) == 0)
+            return paths[i];
+    return NULL;
+}
+
 struct tls_authorities *tls_authorities_load(const char *path, char why[static TLS_WHY_MAX])
 {
     struct tls_authorities *authorities = calloc(1, sizeof(*authorities));
@@ -67,13 +83,9 @@ struct tls_authorities *tls_authorities_load(const char *path, char why[static T
     ERR_clear_error();
     authorities->store = X509_STORE_new();
     check(authorities->store != NULL);
-    if (path != NULL) {
-        is_good = load_file(authorities, path, why);
-    } else {
-        is_good = X509_STORE_set_default_paths(authorities->store) == 1;
-        if (!is_good)
-            snprintf(why, TLS_WHY_MAX, "the system's certification authorities: %s", reason());
-    }
+    if (path == NULL)
+        path = path_of_system();
+    is_good = path == NULL || load_file(authorities, path, why);
     ERR_clear_error();
     if (!is_good)
         tls_authorities_release(&authorities);

@@ -453,6 +453,7 @@ static void expect_secure(struct chat *chat, struct peer *peer, bool is_refused)
         complain(chat, "no TLS here");
         return;
     }
+    (void)wait_until(chat, is_sent, peer); /* what was said in plain goes so */
     peer_secure(peer, chat->fixture->tls);
     bool is_over = wait_until(chat, has_shaken_hands, peer);
     if (!is_over || peer->kind->is_secured(peer->tls) == is_refused)

@@ -16,7 +16,7 @@
  *   C-RAW: "a\r\n" x 3        ours: bytes as they are (\r \n \t \0 \" \\ \xHH), n times
  *   C2: ...                   another connection, numbers 1 to 9; without a number: 1
  *   CONNECT 2                 opens a connection; the first line of one does that by itself
- *   SECURE 2                  puts it under TLS: we are the client, and wait for the handshake
+ *   SECURE 2                  puts it under TLS, as client or server, and waits for the handshake
  *   SECURE-REFUSED 2          the same, but they refuse the handshake
  *   SENT 2                    all that was to be sent has been taken by the kernel
  *   CLOSE 2                   what is left is sent, then close

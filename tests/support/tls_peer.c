@@ -64,18 +64,29 @@ static void shake(struct tls_peer *peer)
     take_wire(peer);
 }
 
-void tls_peer_begin(struct tls_peer *peer, SSL_CTX *ctx, SSL_SESSION *session, const char *host)
+static void create(struct tls_peer *peer, SSL_CTX *ctx)
 {
-    SSL_CTX *own = ctx == NULL ? SSL_CTX_new(TLS_client_method()) : NULL;
-
-    *peer = (struct tls_peer){.ssl = SSL_new(ctx != NULL ? ctx : own)};
-    SSL_CTX_free(own);
+    *peer = (struct tls_peer){.ssl = SSL_new(ctx)};
     check(peer->ssl != NULL);
     peer->in = BIO_new(BIO_s_mem());
     peer->out = BIO_new(BIO_s_mem());
     BIO_set_mem_eof_return(peer->in, -1);
     SSL_set_bio(peer->ssl, peer->in, peer->out);
     buf_init(&peer->wire, WIRE_MAX);
+}
+
+void tls_peer_accept(struct tls_peer *peer, SSL_CTX *ctx)
+{
+    create(peer, ctx);
+    SSL_set_accept_state(peer->ssl);
+}
+
+void tls_peer_begin(struct tls_peer *peer, SSL_CTX *ctx, SSL_SESSION *session, const char *host)
+{
+    SSL_CTX *own = ctx == NULL ? SSL_CTX_new(TLS_client_method()) : NULL;
+
+    create(peer, ctx != NULL ? ctx : own);
+    SSL_CTX_free(own);
     if (session != NULL)
         check(SSL_set_session(peer->ssl, session) == 1);
     if (host != NULL)

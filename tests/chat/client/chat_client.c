@@ -10,6 +10,8 @@
  *   CONFIG retry FIRST FACTOR MAX MAX_AGE DELAY_NOTICE (seconds)
  *   CONFIG connections|recipients|messages_per_connection|idle|rate|connect_timeout N
  *   CONFIG route MATCH TARGET[,TARGET]   targets with port 0: the script's own
+ *   CONFIG tls LEVEL             TLS is spoken; "none", "opportunistic", "require", "verify"
+ *   CONFIG tls_of MATCH LEVEL [NAME]  a rule before that one
  *   CONFIG dsn_size N            bytes returned
  *   CONFIG notice_wait N         seconds
  *   CONFIG deliver_dsns 1        notifications are sent, not only recorded
@@ -26,7 +28,8 @@
  *   LOAD-ERROR N, READ-ERROR N   the spool fails
  *   EXPLAIN DOMAIN, EXPLAIN-MESSAGE N M   fact "explain {json}"
  *   STATUS                       fact "status waiting=.. in_attempt=.. connections=.. unheld=.."
- *   CONFIGURE                    the settings are loaded again
+ *   CONFIGURE [LEVEL]            the settings are loaded again, with this for CONFIG tls
+ *   CERTIFICATE KIND             what SECURE shows from now on (support/chat_tls_server.h)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +41,7 @@
 
 #include "base/log.h"
 #include "support/chat.h"
+#include "support/chat_tls_server.h"
 #include "unit/delivery/world.h"
 #ifdef CHAT_FAKE
 #include "support/engine_fake.h"
@@ -55,6 +59,9 @@ struct chat_client {
     struct route routes[4];
     const char *targets[4][4];
     struct delivery_settings again; /* for CONFIGURE */
+    struct tls_rule rules[4];       /* the last is for all */
+    struct tls_rule rules_again[4];
+    const char *names[4];
     struct message_id ids[MESSAGES_MAX];
     size_t id_count;
     struct suspension suspension;
@@ -153,6 +160,48 @@ static bool add_route(struct chat_client *chat, struct bytes value)
     return true;
 }
 
+static bool take_level(struct bytes text, int *level_out)
+{
+    for (int level = 0; level < TLS_LEVEL_REFUSE; level++) {
+        if (!bytes_equal(text, bytes_of(tls_level_name((enum tls_level)level))))
+            continue;
+        *level_out = level;
+        return true;
+    }
+    return false;
+}
+
+/* For all; those for some come before it. */
+static bool set_tls(struct chat_client *chat, struct bytes level)
+{
+    struct delivery_settings *settings = &chat->world.settings;
+    struct tls_rule *rule = &chat->rules[settings->tls_rule_count++];
+
+    check(settings->tls_rule_count <= ARRAY_LEN(chat->rules));
+    settings->tls_rules = chat->rules;
+    rule->match = "*";
+    if (chat->world.tls == NULL)
+        chat->world.tls = chat_tls_server_clients();
+    return take_level(level, &rule->level);
+}
+
+static bool add_tls_rule(struct chat_client *chat, struct bytes value)
+{
+    size_t number = chat->world.settings.tls_rule_count;
+    const char *match = keep(chat, take_word(&value));
+    struct tls_rule *rule = &chat->rules[number];
+
+    if (!set_tls(chat, take_word(&value)))
+        return false;
+    rule->match = match;
+    if (value.len == 0)
+        return true;
+    chat->names[number] = keep(chat, value);
+    rule->names = &chat->names[number];
+    rule->name_count = 1;
+    return true;
+}
+
 static bool config(void *context, struct bytes key, struct bytes value)
 {
     struct chat_client *chat = context;
@@ -177,6 +226,10 @@ static bool config(void *context, struct bytes key, struct bytes value)
         return set_retry(chat, value);
     if (bytes_equal(key, BYTES("route")))
         return add_route(chat, value);
+    if (bytes_equal(key, BYTES("tls")))
+        return set_tls(chat, value);
+    if (bytes_equal(key, BYTES("tls_of")))
+        return add_tls_rule(chat, value);
     if (!bytes_to_u64(value, &number))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
@@ -450,6 +503,8 @@ static bool command(void *context, struct bytes word, struct bytes argument)
         return submit(chat, argument);
     if (bytes_equal(word, BYTES("MX")))
         return set_mx(chat, argument);
+    if (bytes_equal(word, BYTES("CERTIFICATE")))
+        return chat_tls_server_show(argument);
     if (bytes_equal(word, BYTES("SUSPEND")))
         return suspend(chat, argument);
     if (bytes_equal(word, BYTES("DUE")))
@@ -471,6 +526,11 @@ static bool command(void *context, struct bytes word, struct bytes argument)
                       on_stopped, chat);
     else if (bytes_equal(word, BYTES("CONFIGURE"))) {
         chat->again = world->settings;
+        memcpy(chat->rules_again, chat->rules, sizeof(chat->rules));
+        chat->again.tls_rules = chat->rules_again;
+        if (argument.len > 0 &&
+            !take_level(argument, &chat->rules_again[chat->again.tls_rule_count - 1].level))
+            return false;
         delivery_configure(world->delivery, &chat->again);
     } else
         return operate(chat, word, argument);
@@ -504,6 +564,7 @@ static int run_once(const char *path)
         .turn = turn,
         .command = command,
         .facts = &chat.facts,
+        .tls = &chat_tls_server,
     };
 
 #ifdef CHAT_FAKE
@@ -511,7 +572,11 @@ static int run_once(const char *path)
 #endif
     enum chat_result result = chat_run(path, &fixture);
 
-    if (!world_free(&chat.world))
+    bool is_freed = world_free(&chat.world);
+
+    tls_context_release(&chat.world.tls);
+    chat_tls_server_forget();
+    if (!is_freed)
         return 1; /* what is in flight would be freed under the engine: leave it */
     engine_destroy(&chat.engine);
     close(chat.listen_fd);

@@ -157,6 +157,14 @@ static void fact_outcome(struct world *world, const struct event *e, const struc
 
     check(e->id.value == stub->id.value);
     chat_fact_bytes(world->facts, "event", bytes_range(text, MIN((size_t)len, sizeof(text) - 1)));
+    if (world->tls == NULL)
+        return;
+    len = snprintf(text, sizeof(text),
+                   "%.*s version=%.*s verified=%u policy=%.*s by=%.*s result=%.*s ms=%d why=%.*s",
+                   BYTES_ARG(e->recipient), BYTES_ARG(e->tls_version), e->tls_verified,
+                   BYTES_ARG(e->tls_policy), BYTES_ARG(e->tls_source), BYTES_ARG(e->tls_result),
+                   e->times.tls_ms, BYTES_ARG(e->tls_reason));
+    chat_fact_bytes(world->facts, "tls", bytes_range(text, MIN((size_t)len, sizeof(text) - 1)));
 }
 
 static void fact_dsn(struct world *world, const struct message *dsn)
@@ -745,6 +753,7 @@ void world_start(struct world *world)
     if (world->egresses == NULL)
         world->egresses = egress_table_create(world->settings.connections_max);
     world->clients = smtp_clients_create();
+    smtp_clients_speak_tls(world->clients, world->tls);
     struct delivery_setup setup = {
         .engine = world->engine,
         .resolver = (struct resolver *)(void *)world,

@@ -40,6 +40,7 @@ struct world {
     struct shard *shard;
     struct delivery_settings settings;
     struct source sources[4];
+    struct tls_context *tls; /* set before world_start(); NULL: TLS is not spoken */
     struct retry_rule retry;
     struct egress_rule egress;
     struct buf *facts;  /* may be NULL */

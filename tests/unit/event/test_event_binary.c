@@ -57,6 +57,9 @@ static void expect_same(const struct event *a, const struct event *b)
     expect_same_text(a->tls_cipher, b->tls_cipher);
     expect_same_text(a->tls_policy, b->tls_policy);
     expect_same_text(a->tls_result, b->tls_result);
+    expect_same_text(a->tls_source, b->tls_source);
+    expect_same_text(a->tls_reason, b->tls_reason);
+    assert_int_equal(a->tls_verified, b->tls_verified);
     expect_same_text(a->reply_text, b->reply_text);
     expect_same_text(a->class, b->class);
     expect_same_text(a->rule, b->rule);
@@ -132,6 +135,9 @@ TEST(event_binary_returns_random_events)
             .orcpt = event_random_text(noise, 1024),
             .mx_ip = event_random_text(noise, 64),
             .tls_result = event_random_text(noise, 255),
+            .tls_source = event_random_text(noise, 32),
+            .tls_reason = event_random_text(noise, 255),
+            .tls_verified = EVENT_YES,
             .reply_text = event_random_text(noise, 4096),
             .rule = event_random_text(noise, 255),
         };

@@ -34,9 +34,16 @@ static bool is_drawn(const char *path, const char *word)
 TEST(client_states_are_drawn)
 {
     static const char *const names[] = {
-        [CLIENT_CONNECT] = "CONNECT", [CLIENT_GREETING] = "GREETING",       [CLIENT_EHLO] = "EHLO",
-        [CLIENT_READY] = "READY",     [CLIENT_TRANSACTION] = "TRANSACTION", [CLIENT_QUIT] = "QUIT",
+        [CLIENT_CONNECT] = "CONNECT",
+        [CLIENT_GREETING] = "GREETING",
+        [CLIENT_EHLO] = "EHLO",
+        [CLIENT_READY] = "READY",
+        [CLIENT_TRANSACTION] = "TRANSACTION",
+        [CLIENT_QUIT] = "QUIT",
         [CLIENT_CLOSING] = "CLOSING",
+        [CLIENT_STARTTLS] = "STARTTLS",
+        [CLIENT_HANDSHAKE] = "HANDSHAKE",
+        [CLIENT_REOPEN] = "REOPEN",
     };
 
     assert_int_equal(ARRAY_LEN(names), CLIENT_STATE_COUNT);
