@@ -69,6 +69,18 @@ struct admission_key admission_key_of(const struct address *client)
     return key;
 }
 
+struct admission_key admission_network_of(const struct address *client)
+{
+    struct admission_key key = admission_key_of(client);
+    bool is_v4 = key.bytes[10] == 0xff && key.bytes[11] == 0xff;
+
+    /* No client's key has a mark there: of IPv6 eight octets are kept, of IPv4 the first ten are
+     * zero. */
+    memset(key.bytes + (is_v4 ? 15 : 6), 0, is_v4 ? 1 : 10);
+    key.bytes[is_v4 ? 0 : 15] = 1;
+    return key;
+}
+
 bool admission_enter(const struct admission_key *key, unsigned max)
 {
     struct stripe *stripe = lock_stripe(key);

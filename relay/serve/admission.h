@@ -16,6 +16,8 @@ struct admission_key {
 };
 
 struct admission_key admission_key_of(const struct address *client);
+/* The network that a client is of, counted apart from clients: a /24 of IPv4, a /48 of IPv6. */
+struct admission_key admission_network_of(const struct address *client);
 /* Counts one more session unless there are max already (0: no limit). */
 must_use bool admission_enter(const struct admission_key *key, unsigned max);
 void admission_leave(const struct admission_key *key); /* one that entered */

@@ -71,6 +71,17 @@ enum service_answer service_admit(struct service *service, const struct address 
     return SERVICE_ADMITS;
 }
 
+bool service_readmit(struct session *session, const struct address *client)
+{
+    struct admission_key key = admission_key_of(client);
+
+    if (!admission_enter(&key, session->service->sessions_per_client_max))
+        return false;
+    admission_leave(&session->client);
+    session->client = key;
+    return true;
+}
+
 static void session_gone(struct session *session)
 {
     struct service *service = session->service;

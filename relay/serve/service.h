@@ -73,6 +73,9 @@ void service_configure(struct service *service, const struct service_limits *lim
  * and gives itself back. Or why there is none. */
 must_use enum service_answer service_admit(struct service *service, const struct address *client,
                                            struct session **session_out);
+/* The session is another client's than the connection says, as a proxy told: it is counted there.
+ * False: that one has too many, and it stays where it was. */
+must_use bool service_readmit(struct session *session, const struct address *client);
 /* Sends `line` (or nothing) to an fd that no session can be had for, best effort, and closes it. */
 void service_turn_away(struct service *service, int fd, struct bytes line);
 /* stopped() is called later, once every session is gone and is_idle(). Once. */

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "auth/sasl/sasl.h"
+#include "serve/session.h"
 #include "smtp/command.h"
 #include "smtp/content.h"
 #include "smtp/reply.h"
@@ -45,6 +46,9 @@ struct smtp_login {
 };
 
 struct smtp_policy {
+    /* What comes before everything else, TLS included, of sessions with has_preamble set: takes it
+     * off the connection's input. AGAIN: it is taken. NULL where no session has one. */
+    enum step (*preamble)(void *context, struct smtp_server *server);
     /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. Sets
      * server->must_wait for a client that nobody vouches for, before it answers. */
     struct verdict (*connected)(void *context, struct smtp_server *server);

@@ -213,6 +213,13 @@ static enum step greet_step(struct session *session)
     struct smtp_server *server = server_of(session);
     const struct smtp_service *service = server->service;
 
+    if (server->has_preamble) {
+        enum step next = service->policy->preamble(service->context, server);
+
+        if (next != STEP_AGAIN)
+            return next;
+        server->has_preamble = false;
+    }
     if (server->tls == SMTP_TLS_IMPLICIT && session->conn.layer == NULL)
         return server_begin_tls(server);
     struct verdict verdict = service->policy->connected(service->context, server);

@@ -135,8 +135,9 @@ struct smtp_question {
 struct smtp_server {
     struct session session; /* the driver's: connection, state, name */
     const struct smtp_service *service;
-    bool has_greeted; /* EHLO or HELO was answered */
-    bool is_esmtp;    /* it was EHLO */
+    bool has_greeted;  /* EHLO or HELO was answered */
+    bool is_esmtp;     /* it was EHLO */
+    bool has_preamble; /* set before the start; policy->preamble takes it */
     bool is_stranger; /* set before the start: anybody may be behind it, so it gets small buffers */
     bool skips_line;  /* inside a line that was too long */
     bool skips_login; /* and that is one of a login */
