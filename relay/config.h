@@ -110,7 +110,9 @@ struct config {
     struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
     struct receive_settings inbound;       /* the same */
-    int dkim_forms;                        /* as read; config_dkim.c makes signer of it */
+    size_t dnsbl_count;
+    const char **dnsbl; /* as read; inbound.door has them taken apart */
+    int dkim_forms;     /* as read; config_dkim.c makes signer of it */
     struct signer_settings signer;
     unsigned sessions_max;        /* of the whole process and one service */
     bool is_short_of_descriptors; /* so that default counts are lower than they would be */

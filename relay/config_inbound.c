@@ -1,6 +1,7 @@
 /* config_inbound.c - what is received from the world, and what its checks weigh. */
 #include "directory/directory_name.h"
 #include "relay/config_wings.h"
+#include "smtp/address.h"
 
 static const char *const dmarc_names[] = {
     [DECISION_DMARC_ENFORCE] = "enforce", [DECISION_DMARC_MONITOR] = "monitor", NULL};
@@ -23,9 +24,45 @@ static bool is_address(struct bytes text)
     return is_good;
 }
 
+/* "zen.example", or with what is done behind it. */
+static bool split_list(struct bytes text, struct bytes *zone_out, int *action_out)
+{
+    bool is_utf8;
+
+    *action_out = DECISION_REFUSE;
+    if (bytes_take_until(&text, ' ', zone_out)) {
+        int action = 0;
+
+        while (action_names[action] != NULL &&
+               !bytes_equal(bytes_trim(text), bytes_of(action_names[action])))
+            action++;
+        if (action_names[action] == NULL)
+            return false;
+        *action_out = action;
+    } else {
+        *zone_out = text;
+    }
+    return zone_out->len <= DOOR_ZONE_MAX && zone_out->ptr[0] != '[' &&
+           smtp_domain_is_valid(*zone_out, &is_utf8) && !is_utf8;
+}
+
+static bool is_list(struct bytes text)
+{
+    struct bytes zone;
+    int action;
+
+    return split_list(text, &zone, &action);
+}
+
 static const struct config_key network = {.kind = CONFIG_NETWORK,
                                           .at = {0, sizeof(struct network)}};
 static const struct config_key pattern = {.kind = CONFIG_PATTERN, .at = {0, sizeof(const char *)}};
+
+static const struct config_key list = {.kind = CONFIG_TEXT,
+                                       .at = {0, sizeof(const char *)},
+                                       .is_valid = is_list,
+                                       .expected = "a zone, such as zen.example, or a zone and "
+                                                   "tag, defer or refuse behind a space"};
 
 static const struct config_key inbound_keys[] = {
     {.name = "postmaster",
@@ -81,6 +118,57 @@ static const struct config_key inbound_keys[] = {
      .min = 100,
      .max = 120000,
      .says = "All DNS of a message's checks; what is unanswered then is a temperror."},
+    {.name = "dnsbl",
+     .kind = CONFIG_LIST,
+     .at = AT(dnsbl),
+     .count_at = AT(dnsbl_count),
+     .item = &list,
+     .max = DOOR_LISTS_MAX,
+     .says =
+         "Zones of lists that are asked for a client's address, each with what is done behind a "
+         "space: tag (its mail is marked), defer (421) or refuse (554), which is the default."},
+    {.name = "iprev",
+     .kind = CONFIG_NAME,
+     .at = AT(inbound.door.iprev),
+     .names = action_names,
+     .standard = "tag",
+     .says =
+         "What is done with a client whose address has no name that leads back to it: tag (told "
+         "only), defer (421) or refuse (554)."},
+    {.name = "door_timeout",
+     .kind = CONFIG_MILLISECONDS,
+     .at = AT(inbound.door.timeout_ms),
+     .standard = "5s",
+     .min = 100,
+     .max = 60000,
+     .says = "For lists and names before the greeting; what is unanswered then is not held against "
+             "the client."},
+    {.name = "greet_delay",
+     .kind = CONFIG_MILLISECONDS,
+     .at = AT(inbound.door.greet_delay_ms),
+     .standard = "0s",
+     .max = 60000,
+     .says = "Before the greeting; who talks meanwhile is refused."},
+    {.name = "greylist",
+     .kind = CONFIG_MILLISECONDS,
+     .at = AT(inbound.greylist_ms),
+     .standard = "0s",
+     .max = 86400000,
+     .says =
+         "How long the first mail of a network from a sender to a recipient is put off with 451; "
+         "0s: not."},
+    {.name = "proxy",
+     .kind = CONFIG_LIST,
+     .at = AT(inbound.proxies),
+     .count_at = AT(inbound.proxy_count),
+     .item = &network,
+     .says = "Networks of proxies, which must speak the PROXY protocol, version 1 or 2."},
+    {.name = "sessions_per_network",
+     .kind = CONFIG_COUNT,
+     .at = AT(inbound.sessions_per_network_max),
+     .standard = "200",
+     .min = 1,
+     .says = "Sessions of one network, a /24 of IPv4 or a /48 of IPv6; more are told 421."},
     {.name = "unknown_recipients",
      .kind = CONFIG_COUNT,
      .at = AT(inbound.unknown_max),
@@ -106,6 +194,24 @@ static const struct config_key section_keys[] = {
     {.kind = CONFIG_END},
 };
 
+static void take_lists(struct config *config)
+{
+    struct door_list *lists =
+        arena_alloc(&config->arena, MAX(config->dnsbl_count, (size_t)1) * sizeof(*lists));
+
+    check(lists != NULL);
+    for (size_t i = 0; i < config->dnsbl_count; i++) {
+        struct bytes zone, copy;
+        bool is_good = split_list(bytes_of(config->dnsbl[i]), &zone, &lists[i].action) &&
+                       arena_copy(&config->arena, zone, &copy);
+
+        check(is_good);
+        lists[i].zone = (const char *)copy.ptr;
+    }
+    config->inbound.door.lists = lists;
+    config->inbound.door.list_count = config->dnsbl_count;
+}
+
 /* The limits of clients are those of all services. */
 static void finish(struct config_reader *reader, struct config *config)
 {
@@ -113,6 +219,7 @@ static void finish(struct config_reader *reader, struct config *config)
     struct receive_settings *inbound = &config->inbound;
     const yaml_node_t *node = config_node(reader, "listeners");
 
+    take_lists(config);
     inbound->hostname = config->hostname;
     inbound->message_size_max = limits->message_size_max;
     inbound->recipients_max = limits->recipients_max;

@@ -120,6 +120,7 @@ static int start_workers(struct program *program, const struct config *config)
     shared->loads = calloc(config->engines, sizeof(*shared->loads));
     shared->egresses = egress_table_create(config->delivery.connections_max);
     shared->dns_cache = resolver_cache_create(&config->dns);
+    shared->list_cache = resolver_cache_create(&config->dns);
     shared->segment_pool = blocking_pool_start(&segment_pool_settings);
     shared->sts = open_sts(config);
     shared->key_pool = blocking_pool_start(&key_pool_settings);
@@ -381,6 +382,7 @@ static void free_all(struct program *program, int64_t files_ms)
         egress_table_free(&program->shared.egresses);
     dns_cache_free(&program->shared.dns_cache);
     sts_store_free(&program->shared.sts);
+    dns_cache_free(&program->shared.list_cache);
     if (program->suspensions != NULL)
         suspension_file_free(&program->suspensions);
     free(program->workers);

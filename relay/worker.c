@@ -196,6 +196,7 @@ static void create_receive(struct worker *worker, const struct config *config)
         .engine = worker->engine,
         .shard = worker->shards[0],
         .resolver = worker->resolver,
+        .lists = worker->list_resolver,
         .reader = worker->reader,
         .load = &worker->shared->loads[worker->index].sessions,
     };
@@ -238,7 +239,9 @@ static int build(struct worker *worker)
 
     worker->resolver =
         resolver_create(worker->engine, worker->shared->dns_cache, &config->dns, &why);
-    if (worker->resolver == NULL) {
+    worker->list_resolver =
+        resolver_create(worker->engine, worker->shared->list_cache, &config->dns, &why);
+    if (worker->resolver == NULL || worker->list_resolver == NULL) {
         snprintf(worker->why, sizeof(worker->why), "dns: %s", why == NULL ? "no memory" : why);
         return -EINVAL;
     }
@@ -525,6 +528,8 @@ void worker_join(struct worker *worker)
         shard_free(&worker->shards[i]);
     if (worker->resolver != NULL)
         resolver_destroy(&worker->resolver);
+    if (worker->list_resolver != NULL)
+        resolver_destroy(&worker->list_resolver);
     if (worker->flows != NULL)
         flows_free(&worker->flows);
     config_release(&worker->config);

@@ -45,6 +45,7 @@ struct shared {
     struct egress_table *egresses;
     struct dns_cache *dns_cache;
     struct sts_store *sts;
+    struct dns_cache *list_cache; /* what lists of addresses say */
     struct directory *directory;
     uint8_t login_key[LOGIN_KEY_LEN];
     struct publisher *publisher;
@@ -80,6 +81,7 @@ struct worker {
     struct signer *signer;
     struct submission *submission;
     struct submission_listener listeners[LISTENERS_MAX]; /* by slot; trust follows reloads */
+    struct resolver *list_resolver; /* of lists of addresses: names that strangers make */
     struct receive *receive;
     struct receive_listener inbound_listeners[LISTENERS_MAX]; /* by the same */
     enum config_service services[LISTENERS_MAX];              /* whose a slot's clients are */

@@ -291,8 +291,9 @@ static void on_verified(void *context, struct verification *verification)
     struct arrival *arrival = context;
     unsigned received_max = generation_of(arrival)->settings.received_max;
 
-    decision_make(&arrival->decision, receive_rules(generation_of(arrival)->receive), verification,
-                  &arrival->session->client);
+    decision_note_list(&arrival->decision, arrival->session->list);
+    decision_make(&arrival->decision, &receive_newest(generation_of(arrival)->receive)->rules,
+                  verification, &arrival->session->client);
     count_memory(arrival);
     if (arrival->decision.verdict.code != 0) {
         log_decision(arrival, NULL);

@@ -278,6 +278,14 @@ static void judge_temperror(struct decision *decision, const struct decision_rul
            BYTES_NONE);
 }
 
+void decision_note_list(struct decision *decision, const char *list)
+{
+    if (list[0] == '\0')
+        return;
+    note(decision, "dnsbl", "listed", "tag", bytes_of(list));
+    mark(decision, "dnsbl");
+}
+
 void decision_make(struct decision *decision, const struct decision_rules *rules,
                    const struct verification *v, const struct address *client)
 {

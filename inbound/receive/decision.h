@@ -46,6 +46,8 @@ struct decision {
 
 void decision_init(struct decision *decision);
 void decision_free(struct decision *decision);
+/* A list of addresses has the client, and marks its mail; "": none has. */
+void decision_note_list(struct decision *decision, const char *list);
 /* By the checks of a verification that is done. */
 void decision_make(struct decision *decision, const struct decision_rules *rules,
                    const struct verification *verification, const struct address *client);

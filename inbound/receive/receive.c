@@ -81,10 +81,20 @@ static struct receive_generation *newest(struct receive *receive)
     return container_of(receive->service.generation, struct receive_generation, generation);
 }
 
-const struct decision_rules *receive_rules(const struct receive *receive)
+const struct receive_settings *receive_newest(const struct receive *receive)
 {
     return &container_of(receive->service.generation, struct receive_generation, generation)
-                ->settings.rules;
+                ->settings;
+}
+
+static bool is_proxy(const struct receive *receive, const struct address *client)
+{
+    const struct receive_settings *settings = receive_newest(receive);
+
+    for (size_t i = 0; i < settings->proxy_count; i++)
+        if (network_contains(&settings->proxies[i], client))
+            return true;
+    return false;
 }
 
 static void turn_away(struct receive *receive, int fd, const struct address *client,
@@ -132,6 +142,7 @@ void receive_accept(struct receive *receive, int fd, const struct receive_listen
     session->listener = listener;
     session->client = client;
     session->server.is_stranger = true;
+    session->server.has_preamble = is_proxy(receive, &client);
     session->server.tls = (uint8_t)listener->tls;
     smtp_server_start(&session->server, service->engine, fd, &newest(receive)->service);
 }

@@ -25,6 +25,26 @@ enum {
     RECEIVE_UNKNOWN_DEFAULT = 10, /* recipients */
 };
 
+enum {
+    DOOR_LISTS_MAX = 16,
+    DOOR_ZONE_MAX = 100, /* octets of a list's name */
+    DOOR_TIMEOUT_MS = 5000,
+};
+
+struct door_list {
+    const char *zone;
+    int action; /* enum decision_action */
+};
+
+/* What is asked of a client before it is greeted (door.h). */
+struct door_rules {
+    int64_t greet_delay_ms; /* before the greeting: who talks meanwhile goes */
+    unsigned timeout_ms;    /* of lists and name; 0: default */
+    int iprev;              /* enum decision_action: of an address without a name; tag: told only */
+    size_t list_count;
+    const struct door_list *lists;
+};
+
 struct receive_settings {
     const char *hostname;
     struct tls_context *tls; /* of this engine; NULL: no listener speaks TLS */
@@ -43,8 +63,13 @@ struct receive_settings {
     bool is_strict;            /* syntax of MAIL and RCPT */
     /* Mail for postmaster and abuse where nobody is named so; NULL: none. */
     const char *postmaster;
-    unsigned unknown_max;       /* unknown recipients of a session, then 421; 0: default */
-    unsigned verify_timeout_ms; /* all checks of a message; 0: 20 s */
+    unsigned unknown_max;              /* unknown recipients of a session, then 421; 0: default */
+    unsigned verify_timeout_ms;        /* all checks of a message; 0: 20 s */
+    unsigned sessions_per_network_max; /* a /24 of IPv4, a /48 of IPv6; 0: no limit */
+    int64_t greylist_ms;               /* how long who is new is put off (greylist.h); 0: not */
+    size_t proxy_count;
+    const struct network *proxies; /* clients that speak the PROXY protocol */
+    struct door_rules door;
     struct decision_rules rules;
 };
 
@@ -58,6 +83,7 @@ struct receive_setup {
     struct engine *engine;
     struct shard *shard;
     struct resolver *resolver;
+    struct resolver *lists; /* for lists of addresses, with a cache of its own */
     struct snapshot_reader *reader;
     _Atomic int *load;     /* where the listener looks for the number of sessions */
     mailbox_room_fn *room; /* NULL: there always is */
@@ -69,8 +95,8 @@ struct receive;
 /* Copies both; what they point to outlives it but for strings. */
 struct receive *receive_create(const struct receive_setup *setup,
                                const struct receive_settings *settings);
-/* New sessions use these; sessions that run keep theirs but for `rules`, whose lists live until the
- * next call. */
+/* New sessions use these; sessions that run keep theirs but for what is in lists, which live until
+ * the next call. */
 void receive_configure(struct receive *receive, const struct receive_settings *settings);
 /* Takes over an accepted connection. `listener` must outlive its sessions. */
 void receive_accept(struct receive *receive, int fd, const struct receive_listener *listener);

@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "directory/directory_name.h"
 #include "directory/recipient_lookup.h"
+#include "inbound/receive/greylist.h"
 #include "smtp/address.h"
 
 /* By enum recipient_kind; those of KNOWN stand behind. */
@@ -77,6 +78,21 @@ static struct verdict judge_room(const struct arrival *arrival, const struct rec
                           "quota");
 }
 
+/* RFC 6647 section 5: 4xx to RCPT. */
+static struct verdict judge_newcomer(const struct arrival *arrival, struct bytes recipient)
+{
+    const struct receive *receive = receive_of(arrival);
+    int64_t delay_ms = receive_newest(receive)->greylist_ms;
+
+    if (delay_ms == 0 ||
+        greylist_passes(&arrival->session->client, intake_reverse_path(arrival->intake), recipient,
+                        delay_ms, engine_now_ms(receive->setup.engine)))
+        return VERDICT_OK;
+    metric_inc(METRIC_INBOUND_GREYLISTED);
+    return verdict_refuse(451, "4.7.1", "You are new here: try again in some minutes",
+                          "inbound.greylist");
+}
+
 /* A message is one tenant's, whose record and share it is: the client sends the rest in another
  * transaction, as with too many recipients (RFC 5321 section 4.5.3.1.10). */
 static struct verdict judge_tenant(struct arrival *arrival, const struct snapshot *snapshot,
@@ -130,6 +146,8 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     struct verdict verdict = words[found.kind];
     if (verdict.code == 0)
         verdict = judge_room(arrival, &found);
+    if (verdict.code == 0)
+        verdict = judge_newcomer(arrival, found.address);
     if (verdict.code == 0)
         verdict = judge_tenant(arrival, snapshot, found.address);
     return verdict.code == 0 ? add(arrival, rcpt, &found) : verdict;

@@ -1,9 +1,16 @@
 /* session.c - what receiving says to an SMTP session's questions (smtpd/policy.h). */
 #include "inbound/receive/session.h"
 
+#include <stdio.h>
+
+#include "base/log.h"
 #include "base/metric.h"
 #include "inbound/receive/arrival.h"
+#include "inbound/receive/door.h"
+#include "inbound/receive/proxy_header.h"
 #include "inbound/receive/recipient.h"
+
+enum { DOOR_LATE_MS = 180 * 1000 };
 
 static struct receive_session *session_of(struct smtp_server *server)
 {
@@ -27,11 +34,100 @@ size_t receive_held(const struct session *session)
     return smtp_server_memory(server) + (arrival != NULL ? arrival_memory(arrival) : 0);
 }
 
-static struct verdict on_connected(void *context __attribute__((unused)),
-                                   struct smtp_server *server)
+/* Who it is, by the word of a proxy that we know. */
+static enum step on_preamble(void *context __attribute__((unused)), struct smtp_server *server)
 {
+    struct receive_session *session = session_of(server);
+    struct conn *conn = &server->session.conn;
+    struct bytes input = conn_input(conn), rest = input;
+    struct proxy_header header;
+
+    switch (proxy_header_take(&rest, &header)) {
+    case PROXY_MORE:
+        return conn->eof ? STEP_CLOSE : STEP_WAIT;
+    case PROXY_BAD:
+        metric_inc(METRIC_INBOUND_PROXY_BAD);
+        log_limited(LOG_LEVEL_WARN,
+                    "client=%s what=\"it is a proxy by inbound.proxy, and does not speak its "
+                    "protocol\"",
+                    server->session.peer);
+        return STEP_CLOSE;
+    case PROXY_DONE:
+        break;
+    }
+    conn_consume(conn, input.len - rest.len);
+    if (header.is_local)
+        return STEP_AGAIN;
+    session->client = header.client;
+    address_format(&header.client, server->session.peer);
+    session->is_too_many = !service_readmit(&server->session, &header.client);
+    return STEP_AGAIN;
+}
+
+static bool enter_network(struct receive_session *session, unsigned max)
+{
+    if (max == 0)
+        return true;
+    session->network = admission_network_of(&session->client);
+    session->has_network = admission_enter(&session->network, max);
+    return session->has_network;
+}
+
+static void on_door_done(void *context, struct door *door)
+{
+    struct receive_session *session = context;
+    struct verdict verdict = door_verdict(door);
+
+    snprintf(session->list, sizeof(session->list), "%s", door_list(door));
+    if (verdict.code != 0)
+        metric_inc(METRIC_INBOUND_DOOR_REFUSED);
+    bool is_open = smtp_server_answer(&session->server, session->greeting, verdict);
+    check(is_open); /* else the cancel has freed the door */
+    door_free(&session->door);
+}
+
+static struct verdict on_connected(void *context, struct smtp_server *server)
+{
+    struct receive_session *session = session_of(server);
+    const struct receive_setup *setup = &receive_of(context)->setup;
+    const struct receive_settings *settings = receive_newest(receive_of(context));
+    const struct door_setup door = {
+        .names = setup->resolver,
+        .lists = setup->lists,
+        .rules = &settings->door,
+        .client = session->client,
+        .done = on_door_done,
+        .context = session,
+    };
+
     server->must_wait = true;
-    return VERDICT_OK;
+    if (session->is_too_many)
+        return verdict_refuse(421, "4.7.0", "Too many sessions of your address, closing",
+                              "inbound.sessions_per_client");
+    if (!enter_network(session, settings->sessions_per_network_max))
+        return verdict_refuse(421, "4.7.0", "Too many sessions of your network, closing",
+                              "inbound.sessions_per_network");
+    session->door = door_start(&door);
+    if (session->door == NULL)
+        return VERDICT_OK;
+    /* The door has a deadline of its own; this one is never met. */
+    return smtp_server_later(server, settings->door.greet_delay_ms + DOOR_LATE_MS,
+                             verdict_refuse(421, "4.3.0", "Try again later, closing", "door"),
+                             &session->greeting);
+}
+
+static void on_cancel(void *context __attribute__((unused)), struct smtp_server *server)
+{
+    door_free(&session_of(server)->door);
+}
+
+static void on_closed(void *context __attribute__((unused)), struct smtp_server *server)
+{
+    struct receive_session *session = session_of(server);
+
+    check(session->door == NULL);
+    if (session->has_network)
+        admission_leave(&session->network);
 }
 
 static struct verdict on_mail(void *context, struct smtp_server *server,
@@ -148,6 +244,7 @@ static void on_refused(void *context, struct smtp_server *server,
 }
 
 const struct smtp_policy receive_policy = {
+    .preamble = on_preamble,
     .connected = on_connected,
     .mail = on_mail,
     .rcpt = on_rcpt,
@@ -155,7 +252,9 @@ const struct smtp_policy receive_policy = {
     .content_room = on_content_room,
     .content = on_content,
     .content_end = on_content_end,
+    .cancel = on_cancel,
     .reset = on_reset,
     .concerned = on_concerned,
     .refused = on_refused,
+    .closed = on_closed,
 };

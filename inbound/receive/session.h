@@ -32,9 +32,15 @@ struct receive_generation {
 struct receive_session {
     struct smtp_server server;
     const struct receive_listener *listener;
-    struct address client;
-    uint64_t content;       /* the token of its content's question */
-    unsigned unknown_count; /* recipients that nobody is */
+    struct address client; /* as a proxy said it, where one did */
+    struct door *door;     /* while it is asked about */
+    uint64_t greeting;     /* the token of that question */
+    bool is_too_many;      /* of a client that a proxy told of */
+    bool has_network;
+    struct admission_key network; /* that it counts for */
+    char list[DOOR_ZONE_MAX + 1]; /* that has its address, and only marks; "": none */
+    uint64_t content;             /* the token of its content's question */
+    unsigned unknown_count;       /* recipients that nobody is */
 };
 
 struct receive {
@@ -56,6 +62,6 @@ static inline struct receive_generation *receive_generation_of(
 
 /* The newest: lists in it go with the configuration that they are of, also while sessions of older
  * settings run. */
-const struct decision_rules *receive_rules(const struct receive *receive);
+const struct receive_settings *receive_newest(const struct receive *receive);
 /* What ending the session would give back; 0 while it ends or its content is being answered. */
 size_t receive_held(const struct session *session);

@@ -257,6 +257,14 @@ METRIC_COUNTER(INBOUND_UNKNOWN, "ringpost_inbound_unknown_recipients_total",
                "Recipients refused because nobody has that name")
 METRIC_COUNTER(INBOUND_HARVESTS, "ringpost_inbound_harvests_total",
                "Sessions ended for too many recipients that nobody is")
+METRIC_COUNTER(INBOUND_LISTED, "ringpost_inbound_listed_total",
+               "Answers by which a DNS list has a client's address")
+METRIC_COUNTER(INBOUND_DOOR_REFUSED, "ringpost_inbound_door_refused_total",
+               "Clients refused before the greeting by lists of addresses or for want of a name")
+METRIC_COUNTER(INBOUND_PROXY_BAD, "ringpost_inbound_proxy_bad_total",
+               "Connections of proxies that did not say for whom")
+METRIC_COUNTER(INBOUND_GREYLISTED, "ringpost_inbound_greylisted_total",
+               "Recipients put off because the client's network is new")
 METRIC_COUNTER(INBOUND_REJECTED_UNTOLD, "ringpost_inbound_rejected_untold_total",
                "Refusals without a rejected event: too many in a second, or no room for it")
 METRIC_COUNTER(INBOUND_SHED, "ringpost_inbound_shed_total",

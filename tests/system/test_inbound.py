@@ -215,9 +215,109 @@ def test_overrides(stage):
     place.take(inbound.message("alice@strict.example"), sender="alice@strict.example")
 
 
+LISTS = {**inbound.ZONES, "zen.example": "1.0.0.127 A 127.0.0.2\n",
+         "sold.example": "* A 192.0.2.1\n", "angry.example": "1.0.0.127 A 127.255.255.254\n"}
+
+
+def greeting(port, before=b"", host="127.0.0.1"):
+    with socket.create_connection((host, port), 10) as s:
+        s.sendall(before)
+        return s.recv(4096).decode()
+
+
+def test_lists_of_addresses(stage):
+    place = inbound.Inbound(stage, LISTS, inbound='dnsbl: ["sold.example", "angry.example", "none.example"]')
+    assert greeting(place.port).startswith("220 ")  # none of these says anything of an address
+    for lists, said in (('"zen.example"', "554 5.7.1 Your address 127.0.0.1 is listed by zen.example"),
+                        ('"zen.example defer"', "421 4.7.1 Your address 127.0.0.1 is listed by")):
+        place.relay.write_config(inbound=f"{{dnsbl: [{lists}]}}")
+        place.relay.cli("reload")
+        assert greeting(place.port).startswith(said)
+    place.relay.write_config(inbound='{dnsbl: ["zen.example tag"]}')
+    place.relay.cli("reload")
+    code, text = place.send(inbound.message())
+    assert inbound.field(place.content(text.split()[-1]), "X-Spam") == ["Yes"]
+    [event] = place.relay.wait_events(1, kind="received", id=text.split()[-1])
+    assert {"check": "dnsbl", "result": "listed", "weight": "tag",
+            "detail": "zen.example"} in event["checks"]
+    assert place.relay.metrics()["ringpost_inbound_listed_total"] == 3
+
+
+def test_lists_that_are_silent_let_in(stage):
+    liar = stage.add(names.Liar())
+    place = inbound.Inbound(stage, dns=f'{{servers: ["127.0.0.1:{liar.port}"]}}',
+                            inbound='dnsbl: ["zen.example"], iprev: refuse, door_timeout: 300ms')
+    assert greeting(place.port).startswith("220 ")
+
+
+def test_name_of_the_address(stage):
+    place = inbound.Inbound(stage, inbound="iprev: refuse")  # the name there is does not lead back
+    assert greeting(place.port).startswith("554 5.7.25 ")
+    zones = {**inbound.ZONES}
+    zones["good.example"] += "client A 127.0.0.1\n"
+    place = inbound.Inbound(stage, zones, inbound="iprev: refuse")
+    assert greeting(place.port).startswith("220 ")
+
+
+def test_who_does_not_wait_for_the_greeting(stage):
+    place = inbound.Inbound(stage, inbound="greet_delay: 1s")
+    assert greeting(place.port, b"EHLO x\r\n").startswith("554 5.5.0 ")
+    assert greeting(place.port).startswith("220 ")
+
+
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def test_proxies_say_for_whom(stage):
+    zones = {**inbound.ZONES, "zen.example": "7.2.0.192 A 127.0.0.2\n"}
+    place = inbound.Inbound(stage, zones, inbound='proxy: ["127.0.0.0/8"], dnsbl: ["zen.example"]')
+    for header in (b"PROXY TCP4 192.0.2.7 127.0.0.1 1 25\r\n",
+                   V2 + b"\x21\x11\0\x0c\xc0\0\2\7\x7f\0\0\1\0\1\0\x19"):
+        assert "192.0.2.7 is listed" in greeting(place.port, header)
+    for header in (b"PROXY UNKNOWN\r\n", V2 + b"\x20\0\0\0",
+                   b"PROXY TCP4 192.0.2.8 127.0.0.1 1 25\r\n"):
+        assert greeting(place.port, header).startswith("220 ")
+    assert greeting(place.port, b"EHLO x\r\n") == ""
+    with socket.create_connection(("127.0.0.1", place.port), 10) as s:
+        file = s.makefile("rb")
+        s.sendall(b"PROXY TCP6 2001:db8::9 ::1 1 25\r\n")
+        assert file.readline().startswith(b"220 ")
+        for line, code in ((b"HELO x", b"250"), (b"MAIL FROM:<a@plain.example>", b"250"),
+                           (b"RCPT TO:<bob@acme.example>", b"250"), (b"DATA", b"354")):
+            s.sendall(line + b"\r\n")
+            assert file.readline().startswith(code)
+        s.sendall(inbound.message("a@plain.example") + b".\r\n")
+        message_id = file.readline().split()[-1].decode()
+    [received] = inbound.field(place.content(message_id), "Received")
+    assert "[IPv6:2001:db8::9]" in received
+
+
+def test_who_is_new_comes_again(stage):
+    place = inbound.Inbound(stage, inbound="greylist: 2s")
+    assert place.send(inbound.message())[0] == 451
+    code, text = place.send(inbound.message())
+    assert code == 451 and text.startswith("4.7.1 You are new here"), text
+    parts.wait_for(lambda: place.send(inbound.message())[0] == 250, "the second try to be taken",
+                   pause=0.5)
+    # The network is known from now on, whoever it writes for.
+    assert place.send(inbound.message(), sender="carol@good.example", to="carol@acme.example")[0] == 250
+
+
+def test_sessions_of_a_network(stage):
+    place = inbound.Inbound(stage, inbound="sessions_per_network: 2")
+    with place.smtp(), place.smtp():
+        assert greeting(place.port).startswith("421 4.7.0 Too many sessions of your network")
+    parts.wait_for(lambda: greeting(place.port).startswith("220 "), "room again")
+
+
 def test_configuration_is_judged(stage):
     port = parts.free_port()
     relay = stage.unstarted_ringpost(
         listeners=f'[{{address: "127.0.0.1:{port}", service: inbound, trust: ["127.0.0.0/8"]}}]')
     done = relay.cli("check", check=False)
     assert done.returncode != 0 and "trust: nobody is trusted" in done.stderr
+    for wrong in ('dnsbl: ["zen.example tags"]', 'dnsbl: ["[127.0.0.1]"]', "temperror: refuse",
+                  "postmaster: nobody", 'proxy: ["127.0.0.1/8"]'):
+        relay.write_config(listeners=f'[{{address: "127.0.0.1:{port}", service: inbound}}]',
+                           inbound=f"{{{wrong}}}")
+        assert relay.cli("check", check=False).returncode != 0, wrong
