@@ -81,12 +81,6 @@ static struct receive_generation *newest(struct receive *receive)
     return container_of(receive->service.generation, struct receive_generation, generation);
 }
 
-const struct receive_settings *receive_newest(const struct receive *receive)
-{
-    return &container_of(receive->service.generation, struct receive_generation, generation)
-                ->settings;
-}
-
 static bool is_proxy(const struct receive *receive, const struct address *client)
 {
     const struct receive_settings *settings = receive_newest(receive);

@@ -1,9 +1,6 @@
 /*
  * session.h - an inbound session, and one engine's part of the service. Private to the folder.
  *
- * A circle of arrival.c, receive.c and session.c: the service asks its sessions what they hold, a
- * session carries an arrival, which is decided by the rules that the service has now.
- *
  * Thread: the engine's.
  */
 #pragma once
@@ -62,6 +59,11 @@ static inline struct receive_generation *receive_generation_of(
 
 /* The newest: lists in it go with the configuration that they are of, also while sessions of older
  * settings run. */
-const struct receive_settings *receive_newest(const struct receive *receive);
+static inline const struct receive_settings *receive_newest(const struct receive *receive)
+{
+    return &container_of(receive->service.generation, struct receive_generation, generation)
+                ->settings;
+}
+
 /* What ending the session would give back; 0 while it ends or its content is being answered. */
 size_t receive_held(const struct session *session);
