@@ -138,7 +138,7 @@ static void pass_on(struct arrival *arrival, struct bytes run)
 }
 
 /* The header is whole, with or without a body behind it. */
-static void take_header(struct arrival *arrival)
+static void take_header(struct arrival *arrival, bool has_separator)
 {
     const struct mail_header *header = &arrival->header;
 
@@ -157,7 +157,7 @@ static void take_header(struct arrival *arrival)
         else
             pass_on(arrival, header->fields[i].raw);
     }
-    if (header->in_body && !header->missing_separator)
+    if (has_separator)
         pass_on(arrival, BYTES("\r\n"));
 }
 
@@ -182,7 +182,7 @@ void arrival_content(struct arrival *arrival, struct bytes run)
             count_memory(arrival);
             return;
         }
-        take_header(arrival);
+        take_header(arrival, !arrival->header.missing_separator);
         take_body(arrival, arrival->header.body_start);
     }
     take_body(arrival, run);
@@ -196,7 +196,7 @@ struct verdict arrival_end(struct arrival *arrival, bool has_8bit)
 
     if (arrival->state == ARRIVAL_HEADER) {
         mail_header_finish(&arrival->header);
-        take_header(arrival);
+        take_header(arrival, false);
         take_body(arrival, arrival->header.body_start);
     }
     if (arrival->refusal.code != 0)

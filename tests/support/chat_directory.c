@@ -21,6 +21,47 @@ static const struct directory_domain domains[] = {
     {.id = 6, .tenant = 1, .is_active = true, .name = BYTES("xn--bcher-kva.example")},
 };
 
+/* For whom mail is received. */
+static const struct directory_domain hosted[] = {
+    {.id = 10, .tenant = 1, .is_hosted = true, .name = BYTES("hosted.example")},
+    {.id = 11, .tenant = 3, .is_hosted = true, .name = BYTES("second.example")},
+};
+static const struct directory_account accounts[] = {
+    {.id = 1, .tenant = 1, .domain = 10, .address = BYTES("bob@hosted.example")},
+    {.id = 2, .tenant = 1, .domain = 10, .address = BYTES("full@hosted.example")},
+    {.id = 3, .tenant = 1, .domain = 10, .address = BYTES("small@hosted.example")},
+    {.id = 4,
+     .tenant = 1,
+     .domain = 10,
+     .is_disabled = true,
+     .address = BYTES("off@hosted.example")},
+    {.id = 5, .tenant = 3, .domain = 11, .address = BYTES("eve@second.example")},
+};
+
+static void put_hosted(struct snapshot_builder *builder)
+{
+    static const struct bytes nobody[] = {BYTES("gone@hosted.example")};
+    static const struct bytes some[] = {BYTES("full@hosted.example"), BYTES("bob@hosted.example")};
+
+    snapshot_put_tenant(builder, &(struct directory_tenant){.id = 3, .name = BYTES("second")});
+    for (size_t i = 0; i < ARRAY_LEN(hosted); i++)
+        snapshot_put_domain(builder, &hosted[i]);
+    for (size_t i = 0; i < ARRAY_LEN(accounts); i++)
+        snapshot_put_account(builder, &accounts[i]);
+    snapshot_put_alias(builder, &(struct directory_alias){.id = 1,
+                                                          .tenant = 1,
+                                                          .domain = 10,
+                                                          .target_count = 1,
+                                                          .targets = nobody,
+                                                          .address = BYTES("dead@hosted.example")});
+    snapshot_put_alias(builder, &(struct directory_alias){.id = 2,
+                                                          .tenant = 1,
+                                                          .domain = 10,
+                                                          .target_count = 2,
+                                                          .targets = some,
+                                                          .address = BYTES("some@hosted.example")});
+}
+
 static void publish(struct chat_directory *directory)
 {
     struct snapshot_builder *builder = snapshot_build(NULL);
@@ -28,6 +69,7 @@ static void publish(struct chat_directory *directory)
     snapshot_put_tenant(builder, &directory->tenant);
     for (size_t i = 0; i < ARRAY_LEN(domains); i++)
         snapshot_put_domain(builder, &domains[i]);
+    put_hosted(builder);
     if (!directory->is_revoked)
         snapshot_put_credential(builder, &directory->credential);
     snapshot_publish(directory->feed, snapshot_finish(&builder, ++directory->version));

@@ -3,7 +3,7 @@
  * [--tls] SCRIPT [SEEDS]. On the fake engine once a seed. With --tls every connection is under TLS
  * from its first byte on. Exit code 77: skipped.
  *
- *   CONFIG service submission   or stub; the first CONFIG line; submission without it
+ *   CONFIG service submission   or inbound, or stub; the first CONFIG line; submission without it
  *   CONFIG client 127.0.0.2     the address that connections come from
  *   CONFIG early EHLO x         a line that is there before the service knows of the connection
  *   CONFIG socket_buffers 4096  small ones, for peers that do not read
@@ -54,6 +54,7 @@ struct chat_server {
 static const struct chat_service *const kinds[] = {
     &chat_service_stub,
 #ifdef CHAT_SUBMISSION
+    &chat_service_inbound,
     &chat_service_submission,
 #endif
 };

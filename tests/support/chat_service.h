@@ -25,3 +25,4 @@ struct chat_service {
 
 extern const struct chat_service chat_service_stub;
 extern const struct chat_service chat_service_submission;
+extern const struct chat_service chat_service_inbound;

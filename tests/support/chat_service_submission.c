@@ -1,6 +1,6 @@
 /*
- * chat_service_submission.c - the real submission service on a real spool: CONFIG service
- * submission. Facts: "message from=.. to=a,b size=.. helo=..", "owner tenant=.. credential=..
+ * chat_service_submission.c - the real submission service on a real spool, CONFIG service
+ * submission, and the inbound one, CONFIG service inbound. Facts: "message from=.. to=a,b size=.. helo=..", "owner tenant=.. credential=..
  * class=..", "prefix ..", "content .." as they are read back from the shard, and every event of the
  * journal:
  * "event accepted recipient=.. sender=.. code=.. rule=..".
@@ -14,14 +14,25 @@
  *   CONFIG resident 0          bytes of messages that the shard keeps in memory
  *   STOP, ABORT                as the program does it; "stopped" becomes a fact
  *   RULE key value             the same settings, changed by a reload
+ *
+ * Inbound has the directory of chat_directory.c and DNS that refuses all; full@ and small@ have
+ * no room for the message, ever for it. More of it:
+ *   CONFIG unknown, greet_delay_ms, greylist_ms, sessions_per_network, temperror (1: defer),
+ *          dns_ms (of a message's checks)
+ *   CONFIG proxy 127.0.0.0/8   who speaks the PROXY protocol
  */
 #include "support/chat_service.h"
 
 #include <ftw.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "dns/cache.h"
+#include "inbound/receive/greylist.h"
+#include "inbound/receive/receive.h"
 #include "queue/flow.h"
 #include "queue/journal.h"
 #include "queue/shard.h"
@@ -38,6 +49,16 @@ struct real_service {
     struct shard *shard;
     struct submission *submission;
     struct submission_settings settings;
+    bool is_inbound; /* then this is there in place of the submission: */
+    struct receive *receive;
+    struct receive_settings inbound;
+    struct receive_listener inbound_listener;
+    struct network proxy;
+    struct dns_cache *cache;
+    struct resolver *resolver;
+    int dns_fd;
+    struct sockaddr_in dns_address;
+    pthread_t dns_thread;
     struct spool_settings spool;
     struct network trust;
     struct submission_listener listener;
@@ -94,6 +115,60 @@ static void *create(struct engine *engine, struct buf *facts)
                                              .spare_segments = 1,
                                              .resident_max = 64 << 20};
     return service;
+}
+
+static void *create_inbound(struct engine *engine, struct buf *facts)
+{
+    struct real_service *service = create(engine, facts);
+
+    greylist_forget_all();
+    service->is_inbound = true;
+    service->inbound = (struct receive_settings){
+        .hostname = "relay.example",
+        .message_size_max = 1 << 20,
+        .recipients_max = 1000,
+        .sessions_max = 100,
+        .verify_timeout_ms = 200,
+    };
+    service->inbound_listener = (struct receive_listener){.name = "inbound"};
+    chat_directory_init(&service->directory_of_tenants);
+    return service;
+}
+
+/* What only inbound has. */
+static bool config_inbound(struct real_service *service, struct bytes key, uint64_t value)
+{
+    struct receive_settings *settings = &service->inbound;
+
+    if (!service->is_inbound)
+        return false;
+    if (bytes_equal(key, BYTES("unknown")))
+        settings->unknown_max = (unsigned)value;
+    else if (bytes_equal(key, BYTES("greet_delay_ms")))
+        settings->door.greet_delay_ms = (int64_t)value;
+    else if (bytes_equal(key, BYTES("greylist_ms")))
+        settings->greylist_ms = (int64_t)value;
+    else if (bytes_equal(key, BYTES("sessions_per_network")))
+        settings->sessions_per_network_max = (unsigned)value;
+    else if (bytes_equal(key, BYTES("temperror")))
+        settings->rules.temperror = (int)value;
+    else if (bytes_equal(key, BYTES("dns_ms")))
+        settings->verify_timeout_ms = (unsigned)value;
+    else
+        return false;
+    return true;
+}
+
+static void take_limits(struct real_service *service)
+{
+    service->inbound.message_size_max = service->settings.message_size_max;
+    service->inbound.recipients_max = service->settings.recipients_max;
+    service->inbound.received_max = service->settings.received_max;
+    service->inbound.sessions_max = service->settings.sessions_max;
+    service->inbound.sessions_per_client_max = service->settings.sessions_per_client_max;
+    service->inbound.errors_max = service->settings.errors_max;
+    service->inbound.tls = service->settings.tls;
+    service->inbound_listener.tls = service->listener.tls;
 }
 
 static bool config_number(struct real_service *service, struct bytes key, uint64_t value)
@@ -157,7 +232,13 @@ static bool config(void *context, struct bytes key, struct bytes value)
     }
     if (chat_directory_rule(&service->directory_of_tenants, key, value))
         return true;
-    return bytes_to_u64(value, &number) && config_number(service, key, number);
+    if (bytes_equal(key, BYTES("proxy"))) {
+        service->inbound.proxies = &service->proxy;
+        service->inbound.proxy_count = 1;
+        return network_parse(value, &service->proxy);
+    }
+    return bytes_to_u64(value, &number) &&
+           (config_inbound(service, key, number) || config_number(service, key, number));
 }
 
 static void set_tls(void *context, struct tls_context *tls_context, enum smtp_tls tls)
@@ -313,6 +394,89 @@ static void on_recovery_failed(void *context, struct shard *shard, int error)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+static enum mailbox_room room_of(void *context __attribute__((unused)),
+                                 const struct directory_account *account,
+                                 uint64_t size __attribute__((unused)))
+{
+    if (bytes_starts_nocase(account->address, BYTES("full@")))
+        return MAILBOX_IS_FULL;
+    return bytes_starts_nocase(account->address, BYTES("small@")) ? MAILBOX_IS_TOO_SMALL
+                                                                  : MAILBOX_HAS_ROOM;
+}
+
+/* A name server that refuses all: checks end as temperror, at once and whatever the clock does. An
+ * empty packet ends it. */
+static void *refuse_questions(void *context)
+{
+    struct real_service *service = context;
+    struct sockaddr_in peer;
+    uint8_t packet[512];
+
+    for (;;) {
+        socklen_t peer_len = sizeof(peer);
+        ssize_t len = recvfrom(service->dns_fd, packet, sizeof(packet), 0, (struct sockaddr *)&peer,
+                               &peer_len);
+
+        if (len == 0)
+            return NULL;
+        if (len < 12)
+            continue;
+        packet[2] |= 0x80; /* an answer */
+        packet[3] = 5;     /* REFUSED */
+        (void)sendto(service->dns_fd, packet, (size_t)len, 0, (struct sockaddr *)&peer, peer_len);
+    }
+}
+
+static void start_refusing(struct real_service *service)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(service->dns_address);
+
+    service->dns_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    check(service->dns_fd >= 0);
+    check(bind(service->dns_fd, (struct sockaddr *)&any, sizeof(any)) == 0);
+    check(getsockname(service->dns_fd, (struct sockaddr *)&service->dns_address, &len) == 0);
+    check(pthread_create(&service->dns_thread, NULL, refuse_questions, service) == 0);
+}
+
+static void stop_refusing(struct real_service *service)
+{
+    check(sendto(service->dns_fd, "", 0, 0, (struct sockaddr *)&service->dns_address,
+                 sizeof(service->dns_address)) == 0);
+    pthread_join(service->dns_thread, NULL);
+    close(service->dns_fd);
+}
+
+static bool start_inbound(struct real_service *service)
+{
+    char servers[32];
+    struct dns_settings dns = {.servers = servers, .tries = 1};
+    const char *why = NULL;
+
+    start_refusing(service);
+    snprintf(servers, sizeof(servers), "127.0.0.1:%u", ntohs(service->dns_address.sin_port));
+
+    service->cache = resolver_cache_create(&dns);
+    service->resolver = resolver_create(service->engine, service->cache, &dns, &why);
+    if (service->resolver == NULL) {
+        fprintf(stderr, "resolver_create: %s\n", why);
+        return false;
+    }
+    struct receive_setup setup = {
+        .engine = service->engine,
+        .shard = service->shard,
+        .resolver = service->resolver,
+        .lists = service->resolver,
+        .reader = service->directory_of_tenants.reader,
+        .load = &service->load,
+        .room = room_of,
+    };
+
+    take_limits(service);
+    service->receive = receive_create(&setup, &service->inbound);
+    return true;
+}
+
 static bool start(void *context)
 {
     struct real_service *service = context;
@@ -334,6 +498,8 @@ static bool start(void *context)
         fprintf(stderr, "shard_open: %d %s\n", error, why);
         return false;
     }
+    if (service->is_inbound)
+        return start_inbound(service);
     service->submission =
         submission_create(service->engine, service->shard, &service->settings, &service->load);
     if (service->directory_of_tenants.feed != NULL)
@@ -345,7 +511,10 @@ static void accept_fd(void *context, int fd)
 {
     struct real_service *service = context;
 
-    submission_accept(service->submission, fd, &service->listener);
+    if (service->is_inbound)
+        receive_accept(service->receive, fd, &service->inbound_listener);
+    else
+        submission_accept(service->submission, fd, &service->listener);
 }
 
 static void on_stopped(void *context)
@@ -368,8 +537,29 @@ static void stop(struct real_service *service, int64_t after_ms)
     if (service->is_stopping)
         return;
     service->is_stopping = true;
-    submission_stop(service->submission, engine_now_ms(service->engine) + after_ms, on_stopped,
-                    service);
+    if (service->is_inbound)
+        receive_stop(service->receive, engine_now_ms(service->engine) + after_ms, on_stopped,
+                     service);
+    else
+        submission_stop(service->submission, engine_now_ms(service->engine) + after_ms, on_stopped,
+                        service);
+}
+
+static void abort_sessions(struct real_service *service)
+{
+    if (service->is_inbound)
+        receive_abort(service->receive);
+    else
+        submission_abort(service->submission);
+}
+
+static void configure(struct real_service *service)
+{
+    take_limits(service);
+    if (service->is_inbound)
+        receive_configure(service->receive, &service->inbound);
+    else
+        submission_configure(service->submission, &service->settings);
 }
 
 static bool command(void *context, struct bytes word, struct bytes argument)
@@ -380,11 +570,11 @@ static bool command(void *context, struct bytes word, struct bytes argument)
     if (bytes_equal(word, BYTES("STOP"))) {
         stop(service, STOP_MS);
     } else if (bytes_equal(word, BYTES("ABORT"))) {
-        submission_abort(service->submission);
+        abort_sessions(service);
     } else if (bytes_equal(word, BYTES("RULE"))) {
         if (!bytes_take_until(&argument, ' ', &key) || !config(context, key, argument))
             return false;
-        submission_configure(service->submission, &service->settings);
+        configure(service);
     } else {
         return false;
     }
@@ -395,11 +585,11 @@ static void abort_all(void *context)
 {
     struct real_service *service = context;
 
-    if (service->submission == NULL) {
+    if (service->submission == NULL && service->receive == NULL) {
         service->is_closed = true;
         return;
     }
-    submission_abort(service->submission);
+    abort_sessions(service);
     stop(service, 0);
 }
 
@@ -420,9 +610,25 @@ static int remove_path(const char *path, const struct stat *status __attribute__
     return remove(path);
 }
 
+static void free_inbound(struct real_service *service)
+{
+    check(receive_sessions(service->receive) == 0);
+    check(service->load == 0);
+    receive_free(&service->receive);
+    shard_free(&service->shard);
+    resolver_destroy(&service->resolver);
+    for (int i = 0; i < 3; i++)
+        engine_turn(service->engine, 0); /* what was polled for is freed there */
+    dns_cache_free(&service->cache);
+    stop_refusing(service);
+}
+
 static void free_service(void *context)
 {
     struct real_service *service = context;
+
+    if (service->receive != NULL)
+        free_inbound(service);
 
     if (service->submission != NULL) {
         check(submission_sessions(service->submission) == 0);
@@ -441,6 +647,19 @@ static void free_service(void *context)
 const struct chat_service chat_service_submission = {
     .name = "submission",
     .create = create,
+    .config = config,
+    .start = start,
+    .accept = accept_fd,
+    .set_tls = set_tls,
+    .command = command,
+    .abort = abort_all,
+    .is_idle = is_idle,
+    .free = free_service,
+};
+
+const struct chat_service chat_service_inbound = {
+    .name = "inbound",
+    .create = create_inbound,
     .config = config,
     .start = start,
     .accept = accept_fd,
