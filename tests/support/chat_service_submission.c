@@ -1,8 +1,8 @@
 /*
  * chat_service_submission.c - the real submission service on a real spool, CONFIG service
- * submission, and the inbound one, CONFIG service inbound. Facts: "message from=.. to=a,b size=.. helo=..", "owner tenant=.. credential=..
- * class=..", "prefix ..", "content .." as they are read back from the shard, and every event of the
- * journal:
+ * submission, and the inbound one, CONFIG service inbound. Facts: "message from=.. to=a,b size=..
+ * helo=..", "owner tenant=.. credential=.. class=..", "prefix ..", "content .." as they are read
+ * back from the shard, and every event of the journal:
  * "event accepted recipient=.. sender=.. code=.. rule=..".
  *
  *   CONFIG trust 127.0.0.0/8   trusted network; "none"
