@@ -1,7 +1,9 @@
 """What a receiver answers, and what becomes of the mail: 4xx then 250, wrong codes, replies without
 end, silence, connections lost at every stage. Nothing is lost, nothing grows, nobody else waits."""
 
+import asyncio
 import collections
+import random
 import time
 
 import parts
@@ -322,3 +324,35 @@ def test_a_second_reply_to_the_end_of_data_loses_nothing(stage, extensions):
     bounced = {e["recipient"] for e in relay.events(kind="bounced")}
     assert delivered <= set(receiver.taken())
     assert bounced == refused
+
+
+@pytest.mark.parametrize("extensions", [None, ("PIPELINING", "CHUNKING")])
+def test_second_replies_at_any_moment_are_believed_once_at_most(stage, extensions):
+    """The second reply to an end of data comes within 20 ms, wherever the next message is then. Only
+    the site's first one may be taken for the word on another: from then on each has a connection."""
+    rng = random.Random(1)
+    refused = {f"user{i}@example.com" for i in range(0, 60, 3)}
+
+    def act(session, where, line):
+        if where != "content":
+            return None
+        is_refused = session.message.recipients[0][0] in refused
+
+        async def again():
+            await asyncio.sleep(rng.uniform(0, 0.02))
+            session.writer.write(b"550 5.7.1 nor now\r\n" if is_refused else b"250 2.0.0 and again\r\n")
+
+        asyncio.ensure_future(again())
+        return "550 5.7.1 not this one" if is_refused else None
+
+    receiver, relay = start(stage, act, extensions, engines="1")
+    for i in range(60):
+        relay.submit(f"user{i}@example.com", sender="")
+    parts.wait_for(lambda: relay.cli("queue", "retry", "--domain", "*") is not None and
+                   len({e["recipient"] for e in relay.events()
+                        if e["kind"] in ("delivered", "bounced")}) == 60,
+                   "an end of every message", pause=0.5)
+    delivered = {e["recipient"] for e in relay.events(kind="delivered")}
+    bounced = {e["recipient"] for e in relay.events(kind="bounced")}
+    assert len(delivered & refused) + len(bounced - refused) <= 1
+    assert len(receiver.taken()) <= 40 + 2, "sent again"
