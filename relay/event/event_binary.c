@@ -54,6 +54,7 @@ static const struct text_field texts[] = {
 enum { TEXT_FIRST = 32, TEXT_LAST = TEXT_FIRST + ARRAY_LEN(texts) - 1 };
 
 _Static_assert(TEXT_LAST == 63, "the text fields' numbers follow one another");
+_Static_assert(TEXT_LAST < 64, "a text's key is one byte as a varint");
 _Static_assert(NUMBERS_LEN_MAX + TEXT_HEADER_LEN_MAX * ARRAY_LEN(texts) + EVENT_TEXTS_LEN_MAX <=
                    EVENT_ENCODED_MAX,
                "an event fits whatever it holds");

@@ -4,8 +4,8 @@ It runs in a thread of its own. What it does is asked of one function:
 
     def act(session, stage, line): return "450 4.2.0 come back"   # or CLOSE, SILENT, b"raw", None
 
-for the stages connect, ehlo, helo, mail, rcpt, data, bdat, content, rset, noop, quit, other. None is
-the well-behaved answer. `content` is what follows the end of the content. Everything that was said
+for the stages connect, ehlo, helo, starttls, mail, rcpt, data, bdat, content, rset, noop, quit, other.
+None is the well-behaved answer. With `tls`, an ssl.SSLContext, STARTTLS is offered and spoken. `content` is what follows the end of the content. Everything that was said
 is in `sessions`, everything that was taken is in `messages`, byte for byte.
 """
 
@@ -13,6 +13,7 @@ import asyncio
 import collections
 import contextlib
 import re
+import ssl
 import threading
 import time
 
@@ -25,6 +26,7 @@ EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 50000000", "DSN", "CHU
 REPLIES = {
     "connect": "220 receiver.example ESMTP",
     "helo": "250 receiver.example",
+    "starttls": "220 2.0.0 go on",
     "mail": "250 2.1.0 ok",
     "rcpt": "250 2.1.5 ok",
     "data": "354 go on",
@@ -89,6 +91,7 @@ class Session:
         self.bytes_sent = 0
         self.is_open = True
         self.ehlo = None
+        self.tls = None  #: an ssl.SSLObject, once there is TLS
         self.reset()
 
     def reset(self):
@@ -161,7 +164,22 @@ class Session:
         self.reset()
         self.ehlo = line.split(" ", 1)[1]
         lines = ["250 receiver.example"] + [f"250 {e}" for e in self.receiver.extensions]
+        if self.receiver.tls and self.tls is None:
+            lines.append("250 STARTTLS")
         return await self.answer("ehlo", line, lines)
+
+    async def do_starttls(self, line):
+        if not self.receiver.tls:
+            return await self.answer("other", line)
+        if not await self.answer("starttls", line):
+            return False
+        if not self.code.startswith("220"):
+            return True
+        await self.writer.start_tls(self.receiver.tls, ssl_handshake_timeout=100)
+        self.tls = self.writer.get_extra_info("ssl_object")
+        self.ehlo = None
+        self.reset()
+        return True
 
     async def do_helo(self, line):
         self.reset()
@@ -233,10 +251,11 @@ class Session:
 class Receiver:
     """Listens on every (address, port) given; port 0 is any free one (then self.port)."""
 
-    def __init__(self, act=None, addresses=(("127.0.0.1", 0),), extensions=EXTENSIONS):
+    def __init__(self, act=None, addresses=(("127.0.0.1", 0),), extensions=EXTENSIONS, tls=None):
         self.act = act
         self.addresses = list(addresses)
         self.extensions = extensions
+        self.tls = tls
         self.messages, self.refused, self.sessions, self.errors = [], [], [], []
         self.port = None
         self.open = self.open_max = 0
@@ -298,7 +317,7 @@ class Receiver:
         try:
             await session.run()
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError,
-                asyncio.TimeoutError, asyncio.CancelledError):
+                asyncio.TimeoutError, asyncio.CancelledError, ssl.SSLError):
             pass
         except Exception as error:  # noqa: BLE001 - shown by the test that looks
             self.errors.append(error)
