@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "relay/cli/cli.h"
+#include "directory/domains.h"
+#include "relay/cli/records.h"
 #include "relay/cli/sign_keys.h"
 #include "smtp/address.h"
 
@@ -13,6 +14,7 @@ enum {
     MESSAGE_MAX = 256 << 20,
     FIELDS_MAX = 256 << 10, /* what is put before the message */
     PIECE = 64 << 10,
+    NAMES_MAX = 64 << 10, /* of domain and selectors */
 };
 
 struct signing {
@@ -172,8 +174,6 @@ static int check_arguments(struct signing *s)
         return cli_misuse(s->cli, "no domain; --domain NAME is needed");
     if (s->file == NULL)
         return cli_misuse(s->cli, "no message; a FILE is needed, or - for stdin");
-    if (s->path_count == 0)
-        return cli_misuse(s->cli, "no key; --selector NAME --key FILE is needed");
     if (s->selector_count != s->path_count)
         return cli_misuse(s->cli, "each --key FILE needs its --selector NAME");
     if (s->canonicalization != NULL && !read_forms(s))
@@ -194,6 +194,62 @@ static int load_keys(struct signing *s)
         return cli_misuse(s->cli, "--domain %s: not a domain name", s->domain);
     for (size_t i = 0; i < s->path_count && code == EXIT_GOOD; i++)
         code = sign_keys_add(&s->keys, domain, bytes_of(s->selectors[i]), s->paths[i]);
+    return code;
+}
+
+/* Of one algorithm: as in the daemon, RSA comes first. */
+static int add_active(struct signing *s, const struct records *records,
+                      const struct domain_row *row, enum signature_algorithm algorithm)
+{
+    char path[CLI_PATH_MAX + 1024];
+    struct bytes domain, selector;
+    int code = EXIT_GOOD;
+
+    for (size_t i = 0; i < row->key_count && code == EXIT_GOOD; i++) {
+        const struct domain_key_row *key = &row->keys[i];
+
+        if (key->state != DKIM_KEY_ACTIVE || key->algorithm != algorithm ||
+            s->keys.count == DKIM_IDENTITIES_MAX)
+            continue;
+        check(arena_copy(&s->arena, row->name, &domain) &&
+              arena_copy(&s->arena, key->selector, &selector));
+        snprintf(path, sizeof(path), "%s/keys/%.*s", records->state_dir, BYTES_ARG(key->file));
+        code = sign_keys_add(&s->keys, domain, selector, path);
+    }
+    return code;
+}
+
+struct of_directory {
+    struct signing *signing;
+    const struct records *records;
+    int code;
+};
+
+static void take_domain(void *context, const struct domain_row *row)
+{
+    struct of_directory *of = context;
+
+    of->code = add_active(of->signing, of->records, row, SIGNATURE_RSA_SHA256);
+    if (of->code == EXIT_GOOD)
+        of->code = add_active(of->signing, of->records, row, SIGNATURE_ED25519_SHA256);
+}
+
+/* With the keys that the daemon signs with. */
+static int load_of_directory(struct signing *s)
+{
+    struct records records;
+    struct of_directory of = {.signing = s, .records = &records};
+    int code = records_open(s->cli, &records);
+
+    if (code != EXIT_GOOD)
+        return code;
+    code = records_end(&records, domain_list(records.store, bytes_of(s->domain), take_domain, &of));
+    if (code == EXIT_GOOD)
+        code = of.code;
+    if (code == EXIT_GOOD && s->keys.count == 0)
+        code = cli_fail(EXIT_FAILED,
+                        "%s: none of its keys is active (`ringpost domain verify %s` makes them)",
+                        s->domain, s->domain);
     return code;
 }
 
@@ -240,13 +296,13 @@ static int run_sign(struct cli *cli)
     check(s != NULL);
     s->cli = cli;
     s->options = DKIM_SIGNER_DEFAULTS;
-    arena_init(&s->arena, 4 * SMTP_DOMAIN_MAX);
+    arena_init(&s->arena, NAMES_MAX);
     buf_init(&s->content, MESSAGE_MAX);
     buf_init(&s->fields, FIELDS_MAX);
     mail_header_init(&s->header, MAIL_HEADER_SIZE_MAX, MAIL_HEADER_FIELDS_MAX);
     int code = read_arguments(s);
     if (code == EXIT_GOOD)
-        code = load_keys(s);
+        code = s->path_count > 0 ? load_keys(s) : load_of_directory(s);
     if (code == EXIT_GOOD)
         code = read_content(s);
     if (code == EXIT_GOOD)
@@ -265,12 +321,12 @@ static int run_sign(struct cli *cli)
 const struct cli_command cli_sign = {
     "sign",
     "sign a message with DKIM keys",
-    "usage: ringpost sign --domain NAME --selector NAME --key FILE\n"
-    "                [--selector NAME --key FILE ...] [--canonicalization HEADER/BODY]\n"
-    "                [--expires SECONDS] [--json] FILE|-\n\n"
+    "usage: ringpost [-c FILE] sign --domain NAME [--selector NAME --key FILE ...]\n"
+    "                [--canonicalization HEADER/BODY] [--expires SECONDS] [--json] FILE|-\n\n"
     "Prints the message with a DKIM-Signature for each key before it; lines end in CRLF, whatever\n"
-    "they ended in. A key is an unencrypted PEM file: RSA of 1024 to 4096 bits, or Ed25519. Both\n"
-    "parts of the message are signed relaxed, or as --canonicalization says (simple, relaxed).\n"
+    "they ended in. Without --key these are the active keys that the directory has of the domain;\n"
+    "no daemon is needed. A key is an unencrypted PEM file: RSA of 1024 to 4096 bits, or Ed25519.\n"
+    "Header and body are signed relaxed, or as --canonicalization says (simple, relaxed).\n"
     "--expires puts an end to the signatures. With --json only these are printed.\n",
     run_sign,
 };

@@ -51,7 +51,8 @@ DKIMPY_CANNOT = {("space before colon", form) for form in FORMS}
 #: A milter, as which its test mode reads files, is not told of white space behind a colon.
 OPENDKIM_CANNOT = {
     (name, form) for name in ("folded", "empty fields") for form in FORMS if form.startswith("simple")}
-#: rspamd 3.4 passes these of no signer, dkimpy's neither: fields that repeat, long relaxed lines.
+#: rspamd 3.4 does not pass these as we sign them. Tried of another signer were dkimpy's signatures of
+#: the same messages, which it does not pass either; why was not looked into.
 RSPAMD_CANNOT = {(name, form) for name in ("duplicates", "space before colon") for form in FORMS} | {
     ("100 KB line", form) for form in FORMS if form.endswith("relaxed")}
 
@@ -220,7 +221,6 @@ def test_wrong_use_is_told(keys, tmp_path):
     for code, words, arguments in (
             (64, "--domain NAME is needed", (*key, "-")),
             (64, "a FILE is needed", (*domain, *key)),
-            (64, "--key FILE is needed", (*domain, "-")),
             (64, "needs its --selector", (*domain, "--key", keys.files["r"], "-")),
             (64, "not a domain name", ("--domain", "a b", *key, "-")),
             (64, "not a domain name", ("--domain", "[192.0.2.1]", *key, "-")),

@@ -330,6 +330,23 @@ def test_header_that_cannot_be_signed_is_refused(shop):
                      check=False)[:3] in ("250", "550")
 
 
+def test_sign_uses_the_keys_of_the_directory(shop, tmp_path):
+    message = tmp_path / "mail.eml"
+    message.write_bytes(b"From: joe@example.org\r\nSubject: x\r\n\r\nhello\r\n")
+    for daemon_runs in (True, False):
+        done = subprocess.run([parts.PROGRAM, "-c", shop.relay.config_file, "sign", "--domain",
+                               DOMAIN.upper(), message], check=True, capture_output=True)
+        assert shop.passes(done.stdout) == expected(shop)
+        if daemon_runs:
+            shop.relay.stop()
+    shop.add("shop", "waits.example")
+    for domain, words in (("waits.example", "none of its keys is active"),
+                          ("nowhere.example", "there is no domain")):
+        refused = shop.relay.cli("sign", "--domain", domain, message, check=False)
+        assert refused.returncode == 1 and words in refused.stderr, refused
+    shop.relay.start()
+
+
 def test_keys_are_switched_while_mail_runs(shop):
     """A rotation: at each moment what leaves is signed by keys whose records stand."""
     relay = shop.relay
