@@ -87,12 +87,13 @@ bool http_url_is_good(const char *url, char why[static HTTP_TEXT_MAX])
 
 /* --- what libcurl asks ------------------------------------------------------------------------ */
 
-static bool is_allowed(const struct http_client *client, const struct address *address)
+bool http_address_is_good(const struct http_rules *rules, bool is_encrypted,
+                          const struct address *address)
 {
-    for (size_t i = 0; i < client->rules.allow_count; i++)
-        if (network_contains(&client->rules.allow[i], address))
+    for (size_t i = 0; i < rules->allow_count; i++)
+        if (network_contains(&rules->allow[i], address))
             return true;
-    return client->is_encrypted && !address_is_forbidden(address, NULL, 0);
+    return is_encrypted && !address_is_forbidden(address, NULL, 0);
 }
 
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *peer)
@@ -101,7 +102,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     struct address address;
 
     if (purpose == CURLSOCKTYPE_IPCXN && address_from(&peer->addr, &address) &&
-        is_allowed(client, &address))
+        http_address_is_good(&client->rules, client->is_encrypted, &address))
         return socket(peer->family, peer->socktype | SOCK_CLOEXEC, peer->protocol);
     client->is_refused = true;
     if (address_from(&peer->addr, &address))

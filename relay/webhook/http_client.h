@@ -53,6 +53,10 @@ struct http_client;
 must_use bool http_url_is_good(const char *url, char why[static HTTP_TEXT_MAX]);
 bool http_url_is_encrypted(const char *url);
 
+/* May be connected to: public and encrypted, or allowed. */
+bool http_address_is_good(const struct http_rules *rules, bool is_encrypted,
+                          const struct address *address);
+
 /* The rules' memory lives as long. */
 struct http_client *http_client_open(const struct http_rules *rules);
 void http_client_close(struct http_client **client);

@@ -334,6 +334,21 @@ def test_pause_resume_and_replay(stage):
     assert len(hook.once_each(got)) == 4
 
 
+def test_one_that_is_paused_is_not_tried(stage):
+    target = stage.add(hook.Hook(lambda request: 500))
+    relay = relay_for(stage, [item(target)])
+    relay.submit("a@b.example")
+    wait_problem(relay, "main", "answer")
+    relay.cli("webhook", "pause", "main")
+    time.sleep(0.3)
+    before = len(target.requests)
+    time.sleep(4)
+    assert len(target.requests) == before
+    target.act = None
+    relay.cli("webhook", "resume", "main")
+    assert len(hook.once_each(target.wait_events(2))) == 2
+
+
 def test_kill_9_at_least_once_with_the_same_ids_in_order(stage):
     count = [0]
 
