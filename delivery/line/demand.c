@@ -10,7 +10,7 @@
 #include "delivery/mta_sts/sts_lookup.h"
 #include "dns/name.h"
 
-enum { RULE_MAX = 400 };
+enum { RULE_MAX = 400, WHY_MAX = RULE_MAX + 300 };
 
 struct demand {
     struct resolver *resolver;
@@ -113,7 +113,7 @@ static struct tls_policy *policy_of_sts(const struct demand *demand, const struc
     const struct mta_sts_policy *text = &answer->policy->policy;
     bool is_enforced = text->mode == MTA_STS_ENFORCE;
     bool is_named = mta_sts_policy_allows(text, host->name);
-    char rule[RULE_MAX], why[RULE_MAX];
+    char rule[RULE_MAX], why[WHY_MAX];
     struct tls_policy policy = {
         .source = TLS_SOURCE_MTA_STS,
         .level = is_enforced ? TLS_LEVEL_VERIFY : TLS_LEVEL_OPPORTUNISTIC,
