@@ -130,7 +130,6 @@ struct config {
     struct config_delivery_tls delivery_tls;
     struct delivery_settings delivery;
     bool is_dane_given;         /* delivery.dane is in the file */
-    const char *authorities;    /* file; NULL: the system's */
     const size_t *source_lines; /* in the file; NULL: no sources in it */
     struct config_events events;
     struct config_kafka kafka;

@@ -13,13 +13,5 @@ const struct config_key config_demand[] = {
      .at = AT(delivery.mta_sts),
      .standard = "true",
      .says = "Fetch and heed the MTA-STS policies of domains."},
-    {.name = "authorities",
-     .kind = CONFIG_TEXT,
-     .at = AT(authorities),
-     .example = "/etc/ssl/certs/ca-certificates.crt",
-     .default_said = "the system's",
-     .needs_restart = true, /* the store of policies has it */
-     .says = "File of the certification authorities (PEM) that other servers' certificates are "
-             "believed from: hosts of MTA-STS policies."},
     {.kind = CONFIG_END},
 };

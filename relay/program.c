@@ -98,7 +98,7 @@ static struct sts_store *open_sts(const struct config *config)
 {
     const struct sts_settings settings = {
         .state_dir = config->state_dir,
-        .authorities = config->authorities,
+        .authorities = config->delivery_tls.ca,
     };
 
     return sts_store_open(&settings);
@@ -219,6 +219,8 @@ static bool reload(struct program *program, void (*error)(void *context, const c
     }
     certificates_make_contexts(next, program->shared.tickets);
     program->config = next;
+    if (program->shared.sts != NULL)
+        sts_store_believe(program->shared.sts, next->delivery_tls.ca);
     log_setup(next->log_target == CONFIG_LOG_SYSLOG ? LOG_TO_SYSLOG : LOG_TO_STDERR,
               (enum log_level)next->log_level);
     space_watch_set(program->space_watch, next->min_free_bytes);

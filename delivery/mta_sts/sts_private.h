@@ -20,6 +20,7 @@ struct sts_request {
     struct engine *engine;
     struct sts_lookup *lookup; /* the engine's thread: NULL once nobody waits */
     struct sts_fetch fetch;
+    char *authorities; /* fetch's */
     char id[MTA_STS_ID_MAX + 1];
     char domain[254];
     struct sts_policy *policy; /* fetched; one reference */

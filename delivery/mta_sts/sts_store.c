@@ -236,13 +236,29 @@ static void post(struct letter *letter, struct engine *none)
     engine_post(request->engine, &request->letter);
 }
 
+/* In place of what was there; NULL: none. */
+static void set_text(char **text, const char *from)
+{
+    free(*text);
+    *text = from != NULL ? strdup(from) : NULL;
+    check((*text == NULL) == (from == NULL));
+}
+
+void sts_store_believe(struct sts_store *store, const char *authorities)
+{
+    pthread_mutex_lock(&store->lock);
+    set_text(&store->authorities, authorities);
+    pthread_mutex_unlock(&store->lock);
+}
+
 bool sts_store_run(struct sts_store *store, struct sts_request *request)
 {
     request->store = store;
     request->chore = (struct chore){.letter.open = post, .work = fetch_on_pool};
-    request->fetch.authorities = store->authorities;
     request->fetch.is_stopping = &store->is_stopping;
     pthread_mutex_lock(&store->lock);
+    set_text(&request->authorities, store->authorities);
+    request->fetch.authorities = request->authorities;
     bool has_begun =
         !atomic_load(&store->is_stopping) && blocking_run(store->pool, &request->chore);
 
@@ -257,6 +273,7 @@ bool sts_store_run(struct sts_store *store, struct sts_request *request)
 static void request_release(struct sts_request *request)
 {
     sts_policy_release(&request->policy);
+    free(request->authorities);
     free(request);
 }
 
@@ -294,10 +311,7 @@ struct sts_store *sts_store_open(const struct sts_settings *settings)
     map_init(&store->entries);
     list_init(&store->used);
     list_init(&store->requests);
-    if (settings->authorities != NULL) {
-        store->authorities = strdup(settings->authorities);
-        check(store->authorities != NULL);
-    }
+    set_text(&store->authorities, settings->authorities);
     store->pool = blocking_pool_start(&pool);
     if (store->pool == NULL) {
         int error = errno;

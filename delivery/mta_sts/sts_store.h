@@ -40,6 +40,8 @@ struct blocking_pool;
 
 /* Settings are copied. NULL with errno: no threads. */
 struct sts_store *sts_store_open(const struct sts_settings *settings);
+/* Fetches that begin from now on believe these; NULL: the system's. */
+void sts_store_believe(struct sts_store *store, const char *authorities);
 /* Ends fetches that are under way. Engines may still run, but nobody begins anything: what they ask
  * for from then on is answered as if it had failed. */
 void sts_store_stop(struct sts_store *store);

@@ -186,7 +186,7 @@ static int open_parts(struct policy_run *run)
     const struct engine_settings settings = {.ring_entries = 256, .buffer_count = 8};
     const struct sts_settings sts = {.state_dir = run->config->state_dir,
                                      .is_readonly = true,
-                                     .authorities = run->config->authorities};
+                                     .authorities = run->config->delivery_tls.ca};
     const char *why = NULL;
 
     if (engine_probe(&why) < 0)

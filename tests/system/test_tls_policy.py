@@ -41,7 +41,7 @@ class World:
         settings.setdefault("dns", f'{{servers: ["127.0.0.1:{self.unbound.port}"], trusted: true, '
                                    'timeout: 2s, tries: 2, failure_ttl: 1s}')
         settings.setdefault("delivery", f'{{allow_private: ["{self.block}.0.0/16"], '
-                                        f'authorities: {self.authority.certificate}}}')
+                                        f'tls_ca: {self.authority.certificate}}}')
         self.relay = self.stage.unstarted_ringpost(**settings)
         return self
 
@@ -278,3 +278,26 @@ def test_refusals_hold_over_restarts(stage, world):
     assert event["rule"] == "validation-failure", event
     assert relay.metrics()["ringpost_mta_sts_fetches_total"] == 0
     assert [message.to() for message in receiver.messages] == [["user@free.plain.example"]]
+
+
+def test_whom_to_believe_follows_a_reload(stage, world):
+    a = f"A {world.block}.0.1"
+    for domain in ("late", "later"):
+        world.add("plain.example", f"{domain} MX 10 mx.{domain}", f"mx.{domain} {a}",
+                  f'_mta-sts.{domain} TXT "v=STSv1; id=7"', f"mta-sts.{domain} A {world.block}.0.2")
+    certificates = {f"mta-sts.{d}.plain.example": world.authority.issue(f"mta-sts.{d}.plain.example")
+                    for d in ("late", "later")}
+    host = stage.add(demands.PolicyHost(f"{world.block}.0.2", certificates))
+    for domain in ("late", "later"):
+        host.policy(f"{domain}.plain.example", "enforce", "other.plain.example")
+    private = f'allow_private: ["{world.block}.0.0/16"]'
+    relay = world.start(retry="{first: 1h}", delivery=f"{{{private}}}").relay
+    relay.start()
+    relay.submit("user@late.plain.example")
+    event = relay.wait_events(1, kind="deferred", recipient="user@late.plain.example")[0]
+    assert event["rule"] == "connect-failed", event  # no policy that is believed: nobody listens there
+    relay.write_config(delivery=f"{{{private}, tls_ca: {world.authority.certificate}}}")
+    relay.cli("reload")
+    relay.submit("user@later.plain.example")
+    event = relay.wait_events(1, kind="deferred", recipient="user@later.plain.example")[0]
+    assert event["rule"] == "validation-failure", event
