@@ -10,7 +10,7 @@
 
 enum { BASES_MAX = 2, NAME_ROOM = DNS_NAME_MAX + 16, WHY_MAX = 400 };
 
-_Static_assert((int)TLSA_ASSOCIATION_MAX <= (int)TLS_RECORD_LEN_MAX, "what is of use fits a policy");
+_Static_assert((int)TLSA_ASSOCIATION_MAX <= (int)TLS_RECORD_LEN_MAX, "it fits a policy");
 
 struct dane_host {
     struct dane_lookup *lookup;
