@@ -91,11 +91,14 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
                                engine_now_ms(shard->engine));
     stub->id = message->id;
     stub_set_accepted_ms(stub, engine_now_ms(shard->engine));
-    stub->next_seq = count; /* the accepted events were 0 to count - 1 */
-    for (uint32_t i = 0; i < count; i++)
+    /* The accepted events were 0 to count - 1, as many throttled ones come behind them. */
+    stub->next_seq = message->is_throttled ? 2 * count : count;
+    for (uint32_t i = 0; i < count; i++) {
+        stub->pendings[i].is_gated = message->is_throttled;
         shard_flow_join(shard, &stub->pendings[i], message->tenant, message->class,
                         message->recipients[i].domain);
-    batch_add_message(writer, message, count, NULL);
+    }
+    batch_add_message(writer, message, stub->next_seq, NULL);
     list_remove(&message->arriving); /* from here on its pieces stand where the record says */
     struct accepting *accepting = &writer->batch->accepting[writer->batch->accepting_count - 1];
     accepting->message = message_keep(message);

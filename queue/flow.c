@@ -10,6 +10,10 @@ struct flows {
     struct map others;    /* flows that do not stand in their domain */
     struct tenant nobody; /* of mail without a tenant */
     size_t flow_count;
+    struct list all_tenants; /* but the nameless one */
+    size_t weigh_left;       /* of the front of these */
+    void (*terms)(void *context, struct bytes tenant, struct tenant_terms *out);
+    void *context;
 };
 
 struct named_domain {
@@ -41,6 +45,7 @@ static void free_domain(void *context, struct map_node *node)
 static void free_tenant(void *context, struct map_node *node)
 {
     (void)context;
+    list_remove(&tenant_of(node)->in_tenants);
     series_put(&tenant_of(node)->counts);
     free(container_of(tenant_of(node), struct named_tenant, tenant));
 }
@@ -59,6 +64,7 @@ struct flows *flows_create(void)
     map_init(&flows->domains);
     map_init(&flows->tenants);
     map_init(&flows->others);
+    list_init(&flows->all_tenants);
     flows->nobody.weight = TENANT_WEIGHT_DEFAULT;
     flows->nobody.counts = series_begin(&family_tenants, BYTES_NONE);
     return flows;
@@ -83,6 +89,52 @@ void flows_free(struct flows **flows)
 
 /* --- tenants --------------------------------------------------------------------------------- */
 
+void flows_set_terms(struct flows *flows,
+                     void (*terms)(void *context, struct bytes tenant, struct tenant_terms *out),
+                     void *context)
+{
+    flows->terms = terms;
+    flows->context = context;
+}
+
+void flows_ask_terms(const struct flows *flows, const struct tenant *tenant,
+                     struct tenant_terms *out)
+{
+    *out = (struct tenant_terms){0};
+    if (flows->terms != NULL && tenant->node.key.len > 0)
+        flows->terms(flows->context, tenant->node.key, out);
+    out->weight = MIN(out->weight != 0 ? out->weight : (unsigned)TENANT_WEIGHT_DEFAULT,
+                      (unsigned)TENANT_WEIGHT_MAX);
+}
+
+static void weigh(struct flows *flows, struct tenant *tenant)
+{
+    struct tenant_terms terms;
+
+    if (tenant->is_weighed)
+        return;
+    flows_ask_terms(flows, tenant, &terms);
+    tenant->weight = (uint16_t)terms.weight;
+}
+
+void flows_weigh_all(struct flows *flows)
+{
+    flows->weigh_left = flows->tenants.count;
+}
+
+bool flows_weigh_some(struct flows *flows, size_t max)
+{
+    for (; max > 0 && flows->weigh_left > 0; max--, flows->weigh_left--) {
+        struct list_node *node = list_pop_front(&flows->all_tenants);
+
+        if (node == NULL)
+            break;
+        list_push_back(&flows->all_tenants, node);
+        weigh(flows, container_of(node, struct tenant, in_tenants));
+    }
+    return flows->weigh_left > 0 && !list_is_empty(&flows->all_tenants);
+}
+
 static struct tenant *tenant_get(struct flows *flows, struct bytes name)
 {
     if (name.len == 0)
@@ -94,16 +146,17 @@ static struct tenant *tenant_get(struct flows *flows, struct bytes name)
     struct named_tenant *named = calloc(1, sizeof(*named) + name.len);
     check(named != NULL);
     memcpy(named->name, name.ptr, name.len);
-    named->tenant.weight = TENANT_WEIGHT_DEFAULT;
     named->tenant.counts = series_begin(&family_tenants, name);
     map_insert(&flows->tenants, &named->tenant.node, (struct bytes){named->name, name.len});
+    list_node_init(&named->tenant.in_tenants);
+    list_push_back(&flows->all_tenants, &named->tenant.in_tenants);
+    weigh(flows, &named->tenant);
     return &named->tenant;
 }
 
 static void tenant_forget(struct flows *flows, struct tenant *tenant)
 {
-    if (tenant->flow_count > 0 || tenant->weight != TENANT_WEIGHT_DEFAULT ||
-        tenant == &flows->nobody)
+    if (tenant->flow_count > 0 || tenant->is_weighed || tenant == &flows->nobody)
         return;
     map_remove(&flows->tenants, &tenant->node);
     free_tenant(NULL, &tenant->node);
@@ -123,6 +176,7 @@ void tenant_weigh(struct flows *flows, struct bytes name, unsigned weight)
     check(weight >= 1);
     check(weight <= TENANT_WEIGHT_MAX);
     tenant->weight = (uint16_t)weight;
+    tenant->is_weighed = weight != TENANT_WEIGHT_DEFAULT;
     tenant_forget(flows, tenant);
 }
 

@@ -15,13 +15,26 @@
 #pragma once
 
 #include "base/families.h"
+#include "queue/allowance.h"
 #include "queue/stub.h"
+
+struct gate;
 
 struct tenant {
     struct map_node node;  /* key: its name */
     struct series *counts; /* of family_tenants */
     size_t flow_count;
-    uint16_t weight; /* its share against other tenants' */
+    struct list_node in_tenants; /* of the flows: the next to be weighed again */
+    struct gate *gate;           /* delivery's, while something of it waits for its rates */
+    uint16_t weight;             /* its share against other tenants' */
+    bool is_weighed;             /* by tenant_weigh(), whatever its terms say */
+};
+
+/* What somebody above says of a tenant. */
+struct tenant_terms {
+    unsigned weight;             /* 0: the default */
+    struct allowance *allowance; /* NULL: it has no limits */
+    struct allowance_limits limits;
 };
 
 enum { TENANT_WEIGHT_DEFAULT = 1, TENANT_WEIGHT_MAX = 1000 };
@@ -57,6 +70,18 @@ struct flows;
 
 struct flows *flows_create(void);
 void flows_free(struct flows **flows);
+
+/* Whom to ask for the terms of a tenant that has a name: when it is interned, and when delivery
+ * holds it to its rates. Nobody is asked without it. */
+void flows_set_terms(struct flows *flows,
+                     void (*terms)(void *context, struct bytes tenant, struct tenant_terms *out),
+                     void *context);
+void flows_ask_terms(const struct flows *flows, const struct tenant *tenant,
+                     struct tenant_terms *out);
+/* Terms changed: every tenant's weight is asked again, at most `max` of them a call; false: all
+ * were. */
+void flows_weigh_all(struct flows *flows);
+bool flows_weigh_some(struct flows *flows, size_t max);
 
 /* Made if new, never NULL. It has no recipients then: count one (flow_up()) or forget it. */
 struct flow *flow_get(struct flows *flows, struct bytes tenant, enum mail_class class,

@@ -50,10 +50,42 @@ static void tell_received(struct telling *t, const struct record *record,
     tell(t, record, accept->recipient_count, &event);
 }
 
+/* One of each recipient. */
+static bool tell_recipients(struct telling *t, const struct record *record, struct event *event,
+                            struct accept accept)
+{
+    uint32_t first = event->kind == EVENT_THROTTLED ? accept.recipient_count : 0;
+    struct recipient recipient;
+
+    for (uint32_t number = 0; number < accept.recipient_count; number++) {
+        if (!accept_next_recipient(&accept, &recipient, NULL))
+            return false;
+        event->seq = first + number;
+        event->recipient = recipient.address;
+        event->orcpt = recipient.orcpt;
+        tell(t, record, event->seq, event);
+    }
+    return true;
+}
+
+/* Behind all that tell of the acceptance: they stand in the same record. */
+static void tell_throttled(struct telling *t, const struct record *record, struct event *event,
+                           const struct accept *accept)
+{
+    if (!tail_throttled(accept->tail, &event->next_attempt_ms, &event->rule))
+        return;
+    event->kind = EVENT_THROTTLED;
+    event->reply_is_ours = true;
+    event->class = BYTES("throttled");
+    event->client_ip = event->client_ehlo = event->service = event->session = BYTES_NONE;
+    event->dkim_result = event->dkim_domain = event->dkim_selectors = BYTES_NONE;
+    event->connected_ms = 0;
+    (void)tell_recipients(t, record, event, *accept); /* as readable as before */
+}
+
 static void tell_accept(struct telling *t, const struct record *record)
 {
     struct accept accept;
-    struct recipient recipient;
 
     if (!accept_decode(record, &accept)) {
         t->unreadable++;
@@ -87,17 +119,10 @@ static void tell_accept(struct telling *t, const struct record *record)
         event.dkim_domain = signing.domain;
         event.dkim_selectors = signing.selectors;
     }
-    uint32_t number = 0;
-    for (; number < accept.recipient_count; number++) {
-        if (!accept_next_recipient(&accept, &recipient, NULL))
-            break;
-        event.seq = number;
-        event.recipient = recipient.address;
-        event.orcpt = recipient.orcpt;
-        tell(t, record, number, &event);
-    }
-    t->unreadable += number < accept.recipient_count;
+    if (!tell_recipients(t, record, &event, accept))
+        t->unreadable++;
     tell_received(t, record, &accept, &event);
+    tell_throttled(t, record, &event, &accept);
 }
 
 static void tell_outcome(struct telling *t, const struct record *record)

@@ -76,6 +76,7 @@ struct message {
     bool needs_smtputf8;   /* an address or a header field is not ASCII */
     bool has_ascii_header; /* if so, it is an address; false: a header field, or not known */
     bool is_dsn;           /* we wrote it: its failure is told nobody */
+    bool is_throttled;     /* to be accepted, and to wait for its tenant's rates: TAIL_THROTTLED */
     size_t recipient_count;
     struct recipient *recipients;
     /* where it came from, for events and Received */

@@ -272,6 +272,7 @@ static void schedule_stub(void *context, struct stub *stub)
         if (pending->state != PENDING_SCHEDULED)
             continue;
         pending->flags |= PENDING_UNTRIED;
+        pending->is_gated = pending->attempts == 0;
         shard_schedule(shard, pending, recover_due_ms(r, pending));
     }
 }

@@ -43,7 +43,8 @@ struct pending {
     uint16_t attempts; /* made so far */
     uint8_t flags;
     uint8_t state : 2;
-    uint8_t back : 6; /* pending_stub()'s */
+    uint8_t back : 5;     /* pending_stub()'s */
+    uint8_t is_gated : 1; /* its tenant's rates were not asked yet, or hold it: delivery's gate */
 };
 
 /* Packed: a queue is as long as memory allows. */
@@ -183,7 +184,7 @@ static inline void stub_set_offset(struct stub *stub, uint32_t offset)
 /* A pointer to its stub in each pending would take a tenth of all this memory. Instead each knows
  * the lowest bit of its number: that far back stands the one whose number lacks this bit, and after
  * as many steps as the number has bits, the first one. */
-enum { PENDING_IS_FIRST = 0x3f };
+enum { PENDING_IS_FIRST = 0x1f };
 
 static inline void pending_place(struct stub *stub, uint32_t number)
 {

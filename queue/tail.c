@@ -106,3 +106,25 @@ bool tail_signing(struct bytes tail, struct tail_signing *out)
     out->selectors = take_word(&value);
     return true;
 }
+
+bool tail_add_throttled(struct arena *arena, struct bytes *tail, int64_t until_ms,
+                        struct bytes rule)
+{
+    uint8_t value[8 + TAIL_RULE_MAX];
+
+    rule = bytes_slice(rule, 0, TAIL_RULE_MAX);
+    put_u64(value, (uint64_t)until_ms);
+    memcpy(value + 8, rule.ptr, rule.len);
+    return tail_add(arena, tail, TAIL_THROTTLED, (struct bytes){value, 8 + rule.len});
+}
+
+bool tail_throttled(struct bytes tail, int64_t *until_ms_out, struct bytes *rule_out)
+{
+    struct bytes value = tail_find(tail, TAIL_THROTTLED);
+
+    if (value.len < 8)
+        return false;
+    *until_ms_out = (int64_t)get_u64(value.ptr);
+    *rule_out = bytes_slice(value, 8, value.len);
+    return true;
+}

@@ -15,7 +15,8 @@ enum tail_tag {
     TAIL_SESSION = 1, /* which session handed it in: u64 wall ms of its connection, then its name */
     TAIL_SIGNING = 2, /* what became of its DKIM signatures, in words: tail_signing() */
     TAIL_CHECKS = 12, /* what was checked when it was received: event/event_checks.h */
-    TAIL_METADATA = 16, /* the submitter's: a JSON object */
+    TAIL_METADATA = 16,  /* the submitter's: a JSON object */
+    TAIL_THROTTLED = 17, /* by what it waits, and until about when: u64 wall ms, then the rule */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
@@ -31,6 +32,13 @@ struct tail_signing {
 };
 /* False, with nothing set, where there is none. */
 bool tail_signing(struct bytes tail, struct tail_signing *out);
+
+must_use bool tail_add_throttled(struct arena *arena, struct bytes *tail, int64_t until_ms,
+                                 struct bytes rule);
+/* False, with nothing set, where there is none. */
+bool tail_throttled(struct bytes tail, int64_t *until_ms_out, struct bytes *rule_out);
+
+enum { TAIL_RULE_MAX = 128 };
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);

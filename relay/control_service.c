@@ -50,6 +50,7 @@ static json_t *delivery_json(const struct delivery_status *status)
     json_t *delivery = json_object();
 
     put(delivery, "waiting", status->waiting);
+    put(delivery, "throttled", status->throttled);
     put(delivery, "in_attempt", status->in_attempt);
     put(delivery, "connections", status->connections);
     put(delivery, "sites", status->sites);

@@ -124,6 +124,7 @@ static int start_workers(struct program *program, const struct config *config)
     shared->segment_pool = blocking_pool_start(&segment_pool_settings);
     shared->sts = open_sts(config);
     shared->key_pool = blocking_pool_start(&key_pool_settings);
+    allowances_begin(clock_monotonic_ms(), clock_wall_ms());
     shared->directory = directory_start(config->state_dir);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);

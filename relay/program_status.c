@@ -34,6 +34,7 @@ static void add_spool(struct shard_status *sum, const struct shard_status *part)
 
 static void add_delivery(struct delivery_status *sum, const struct delivery_status *part)
 {
+    sum->throttled += part->throttled;
     sum->waiting += part->waiting;
     sum->in_attempt += part->in_attempt;
     sum->committing += part->committing;

@@ -255,6 +255,7 @@ static int build(struct worker *worker)
     };
     worker->signer = signer_create(&signer);
     worker->flows = flows_create();
+    tenant_watch_start(&worker->tenants, worker);
     worker->clients = smtp_clients_create();
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
     struct delivery_setup setup = {
@@ -453,6 +454,7 @@ static void open_stop(struct letter *letter, struct engine *engine)
     worker->stop_phase = STOP_SERVICES;
     worker->stop_waits = 3;
     queue_age_stop(&worker->age);
+    tenant_watch_stop(&worker->tenants);
     timeout_init(&worker->break_off, on_break_off);
     engine_timeout(engine, &worker->break_off,
                    MAX(worker->break_off_ms - engine_now_ms(engine), (int64_t)1));
@@ -513,6 +515,8 @@ void worker_join(struct worker *worker)
     if (!worker->is_threadless)
         pthread_join(worker->thread, NULL);
     sem_destroy(&worker->started);
+    if (worker->flows != NULL)
+        tenant_watch_stop(&worker->tenants);
     if (worker->submission != NULL)
         submission_free(&worker->submission);
     if (worker->receive != NULL)

@@ -22,6 +22,7 @@
 #include "relay/login_key.h"
 #include "relay/publisher.h"
 #include "relay/queue_age.h"
+#include "relay/tenant_watch.h"
 #include "signing/signer.h"
 
 enum { WORKER_SHARDS_MAX = 256, WORKER_WHY_MAX = 512 };
@@ -89,6 +90,7 @@ struct worker {
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];
     struct queue_age age;
+    struct tenant_watch tenants;
     sem_t started;
     int start_error;
     bool is_threadless; /* it could not be started */

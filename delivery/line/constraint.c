@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "delivery/line/destination.h"
+#include "delivery/line/gate.h"
 #include "delivery/line/provider.h"
 #include "delivery/line/router.h"
 #include "delivery/line/suspend.h"
@@ -315,8 +316,10 @@ void constraint_of_pending(const struct delivery *delivery, const struct pending
     case PENDING_READY:
         break;
     }
-    if ((pending->flags & PENDING_HELD) != 0 ||
-        (rule != NULL && (pending->flags & PENDING_AT_DESTINATION) != 0))
+    if (pending_waits_at_gate(pending))
+        gate_constraint(delivery, pending, out);
+    else if ((pending->flags & PENDING_HELD) != 0 ||
+             (rule != NULL && (pending->flags & PENDING_AT_DESTINATION) != 0))
         constraint_of_suspension(delivery, rule, message != NULL, out);
     else if ((pending->flags & PENDING_AT_DESTINATION) != 0)
         constraint_of_waiting(pending, out);

@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "delivery/line/cancel.h"
 #include "delivery/line/destination.h"
+#include "delivery/line/gate.h"
 #include "delivery/line/reload.h"
 #include "delivery/line/router.h"
 #include "delivery/line/suspend.h"
@@ -92,6 +93,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->unresolved);
     list_init(&d->held);
     list_init(&d->cancelled);
+    list_init(&d->gates);
     d->suspensions = suspensions_create();
     turn_end_init(&d->drive, on_drive);
     timeout_init(&d->tick, on_tick);
@@ -146,9 +148,12 @@ void delivery_due(void *context, struct shard *shard, struct pending *pending)
         return;
     /* Before anything that could hold it: what is damaged keeps its segment until it ends. */
     if (shard_is_damaged(shard, pending_stub(pending)) && clearing_has_room(delivery->outcomes)) {
+        gate_forget(delivery, pending);
         clear_damaged(delivery, pending);
         return;
     }
+    if (pending->is_gated && gate_holds(delivery, pending))
+        return;
     if (!suspensions_is_empty(delivery->suspensions) &&
         suspensions_match(delivery->suspensions, pending, stub_message(pending_stub(pending))) !=
             NULL) {
@@ -232,6 +237,7 @@ static void on_drive(struct turn_end *turn_end)
     while ((node = list_pop_front(&dirty)) != NULL)
         site_drive(container_of(node, struct site, in_dirty));
     check_held(delivery);
+    gates_drive(delivery);
 }
 
 static void on_tick(struct timeout *timeout)
@@ -242,6 +248,7 @@ static void on_tick(struct timeout *timeout)
         return;
     engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
     suspend_tick(delivery);
+    gates_tick(delivery);
     destinations_expire_waiting(delivery);
     destinations_free_idle(delivery);
     if (delivery_is_starved(delivery)) /* the disk may have room again, which tells nobody */
@@ -282,6 +289,7 @@ static void drop_waiting(struct delivery *delivery)
     struct list_node *node;
 
     drop(&delivery->held);
+    gates_drop(delivery);
     cancel_drop(delivery);
     while ((node = list_first(&delivery->all_destinations)) != NULL) {
         struct destination *destination = container_of(node, struct destination, in_all);
@@ -370,6 +378,12 @@ void delivery_suspend(struct delivery *delivery, size_t count, const struct susp
         suspend_check_all(delivery);
 }
 
+void delivery_terms_changed(struct delivery *delivery)
+{
+    if (!delivery->is_stopping)
+        gates_check_all(delivery);
+}
+
 bool delivery_is_busy(const struct pending *pending)
 {
     return pending->state == PENDING_READY && (pending->flags & PENDING_BUSY) != 0;
@@ -381,7 +395,9 @@ bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pend
     if (pending->state != PENDING_READY || delivery_is_busy(pending) || delivery->is_stopping)
         return false;
     delivery->shards[message_id_shard(pending_stub(pending)->id)] = shard;
-    if ((pending->flags & PENDING_AT_DESTINATION) != 0)
+    if (pending->is_gated)
+        gate_forget(delivery, pending);
+    else if ((pending->flags & PENDING_AT_DESTINATION) != 0)
         destination_remove(destination_of(pending), pending);
     else if ((pending->flags & PENDING_HELD) != 0)
         suspend_unhold(delivery, pending);

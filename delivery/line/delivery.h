@@ -140,6 +140,8 @@ void delivery_suspend(struct delivery *delivery, size_t count, const struct susp
  * `reason`). False if an attempt holds it. done may be NULL. */
 bool delivery_cancel(struct delivery *delivery, struct shard *shard, struct pending *pending,
                      const char *reason);
+/* Terms of tenants changed (flow.h): who waits for its rates is asked again. */
+void delivery_terms_changed(struct delivery *delivery);
 /* An attempt, or what ends it without one, holds a READY recipient. */
 bool delivery_is_busy(const struct pending *pending);
 /* Lets a resting destination/site be tried at once (queue retry). */
@@ -148,7 +150,7 @@ void delivery_wake(struct delivery *delivery, struct domain *domain);
 /* Where delivery has an unfinished recipient, which is what operators mean by its state. */
 enum pending_waits {
     WAITS_SCHEDULED,
-    WAITS_HELD,  /* due, and its destination is not known yet, or it is suspended */
+    WAITS_HELD,  /* due, and suspended, or its tenant's rates hold it */
     WAITS_READY, /* in line at its destination */
     WAITS_IN_ATTEMPT,
     WAITS_COMMITTING, /* its outcome is being written */
@@ -186,6 +188,7 @@ void delivery_sites(struct delivery *delivery, void (*line)(void *context, struc
                     void *context);
 
 struct delivery_status {
+    uint64_t throttled; /* of those that wait, by their tenants' rates */
     uint64_t waiting, in_attempt, committing, connections, sites, destinations;
     uint64_t site_states[SITE_STATE_COUNT];
     uint64_t resting_sites; /* of these, failing or resting */

@@ -379,7 +379,8 @@ void delivery_sites(struct delivery *delivery, void (*line)(void *context, struc
 void delivery_status(const struct delivery *delivery, struct delivery_status *out)
 {
     *out = (struct delivery_status){
-        .waiting = delivery->waiting_count + delivery->held_count,
+        .throttled = delivery->gated_count,
+        .waiting = delivery->waiting_count + delivery->held_count + delivery->gated_count,
         .in_attempt = outcomes_in_attempt(delivery->outcomes),
         .committing = outcomes_committing(delivery->outcomes),
         .connections = delivery->carrier_count,

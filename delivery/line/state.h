@@ -70,6 +70,9 @@ struct delivery {
     struct list held;
     size_t held_count;
     size_t held_to_check; /* of the front of `held`: rules changed */
+    struct list gates;    /* gate.c's; the next to be looked at */
+    size_t gate_count, gated_count;
+    size_t gates_to_check; /* of the front of `gates`: limits changed */
 
     struct list cancelled; /* cancel.c's batches, which wait for room among the clearings */
     struct pending *pulled[PULL_MAX]; /* of the message being pulled */

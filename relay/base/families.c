@@ -29,6 +29,8 @@ static const struct family_value of_tenants[] = {
                               "Recipients of a tenant taken back by an operator"},
     [RECIPIENTS_ACCEPTED] = {"ringpost_tenant_accepted_total", EXPOSITION_COUNTER,
                              "Recipients of a tenant accepted, those of notifications included"},
+    [RECIPIENTS_THROTTLED] = {"ringpost_tenant_throttled", EXPOSITION_GAUGE,
+                              "Recipients of a tenant that wait for its rates"},
 };
 
 static const struct family_value of_sources[] = {

@@ -19,6 +19,7 @@ enum recipient_value {
     RECIPIENTS_OF_SITES, /* so many; the rest only tenants have */
     RECIPIENTS_CANCELLED = RECIPIENTS_OF_SITES,
     RECIPIENTS_ACCEPTED,
+    RECIPIENTS_THROTTLED, /* wait for their tenant's rates */
 };
 extern struct family family_sites;   /* a provider, else an MX set; empty: none was known */
 extern struct family family_classes; /* of replies and failures */

@@ -169,6 +169,8 @@ METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"exp
 METRIC_COUNTER(DELIVERY_CANCELLED, "ringpost_delivery_outcomes_total{outcome=\"cancelled\"}", "")
 METRIC_COUNTER(DELIVERY_NOTIFICATIONS, "ringpost_delivery_notifications_total",
                "Delivery status notifications written")
+METRIC_GAUGE(DELIVERY_THROTTLED, "ringpost_delivery_throttled",
+             "Recipients that wait for the rates of their tenants")
 METRIC_COUNTER(DELIVERY_POSTPONED, "ringpost_delivery_postponed_total",
                "Recipients given back without an attempt: site at rest, no memory")
 METRIC_COUNTER(DELIVERY_CONNECTS, "ringpost_delivery_connects_total",
@@ -299,6 +301,10 @@ METRIC_GAUGE(DKIM_KEYS, "ringpost_dkim_keys", "Private keys in memory, of all en
 METRIC_COUNTER(DKIM_KEYS_READ, "ringpost_dkim_key_reads_total{result=\"good\"}",
                "Times that a private key was read")
 METRIC_COUNTER(DKIM_KEYS_UNREADABLE, "ringpost_dkim_key_reads_total{result=\"failed\"}", "")
+METRIC_COUNTER(SUBMISSION_OVER_QUOTA, "ringpost_submission_over_quota_total",
+               "Messages refused because their tenant's quota was used up")
+METRIC_COUNTER(SUBMISSION_OVER_BACKLOG, "ringpost_submission_over_backlog_total",
+               "Messages put off because too many of their tenant waited for its rates")
 METRIC_COUNTER(SUBMISSION_SHED, "ringpost_submission_shed_total",
                "Sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",
@@ -320,6 +326,7 @@ METRIC_COUNTER(EVENTS_DAMAGED, "ringpost_events_total{kind=\"damaged\"}", "")
 METRIC_COUNTER(EVENTS_RETRIED, "ringpost_events_total{kind=\"retried\"}", "")
 METRIC_COUNTER(EVENTS_SUSPENDED, "ringpost_events_total{kind=\"suspended\"}", "")
 METRIC_COUNTER(EVENTS_RESUMED, "ringpost_events_total{kind=\"resumed\"}", "")
+METRIC_COUNTER(EVENTS_THROTTLED, "ringpost_events_total{kind=\"throttled\"}", "")
 METRIC_COUNTER(WEBHOOK_REQUESTS, "ringpost_webhook_requests_total",
                "Requests of webhooks that have ended, those for tokens included")
 METRIC_COUNTER(WEBHOOK_FAILURES, "ringpost_webhook_failures_total",

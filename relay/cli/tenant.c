@@ -67,13 +67,13 @@ static void print_whole(void *context, const struct tenant_row *row)
     print_line(context, row);
     if (cli->json)
         return;
-    printf("  %-13s %s\n", "null_sender", row->tenant.allows_null_sender ? "yes" : "no");
+    printf("  %-20s %s\n", "null_sender", row->tenant.allows_null_sender ? "yes" : "no");
     for (unsigned i = 0; i < LIMIT_COUNT; i++) {
         const struct tenant_limit_row *limit = tenant_limit_row((enum tenant_limit)i);
         unsigned long long value = row->tenant.limits[i];
 
         if (value != 0)
-            printf("  %-13s %llu%s  (%s)\n", limit->name, value, limit->is_size ? " bytes" : "",
+            printf("  %-20s %llu%s  (%s)\n", limit->name, value, limit->is_size ? " bytes" : "",
                    limit->says);
     }
 }

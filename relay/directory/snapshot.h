@@ -26,6 +26,14 @@ enum { CREDENTIAL_ID_LEN = 12, CREDENTIAL_SALT_LEN = 16, CREDENTIAL_HASH_LEN = 3
 enum tenant_limit {
     LIMIT_MESSAGE_SIZE, /* bytes */
     LIMIT_RECIPIENTS,   /* of one message */
+    LIMIT_PER_SECOND,   /* rates and quotas count recipients: queue/allowance.h, in its order */
+    LIMIT_PER_HOUR,
+    LIMIT_PER_DAY,
+    LIMIT_PER_MONTH,
+    LIMIT_QUOTA_DAY,
+    LIMIT_QUOTA_MONTH,
+    LIMIT_BACKLOG,
+    LIMIT_WEIGHT, /* against other tenants' */
     LIMIT_COUNT
 };
 

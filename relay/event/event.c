@@ -28,6 +28,7 @@ static const struct {
     [EVENT_RETRIED] = {"retried", false, false},
     [EVENT_SUSPENDED] = {"suspended", false, false},
     [EVENT_RESUMED] = {"resumed", false, false},
+    [EVENT_THROTTLED] = {"throttled", false, true},
 };
 
 static _Atomic uint16_t node_number;

@@ -321,6 +321,20 @@ bool intake_label(struct intake *intake, const struct intake_labels *labels)
     return fits;
 }
 
+bool intake_admit(struct intake *intake, const struct admission *admission, int64_t until_ms,
+                  struct bytes rule)
+{
+    struct message *message = intake->message;
+
+    check(!intake->is_whole);
+    check(intake->admission.kind == ADMISSION_NONE);
+    check(admission->kind == ADMISSION_LET || admission->kind == ADMISSION_WAITS);
+    intake->admission = *admission;
+    message->is_throttled = admission->kind == ADMISSION_WAITS;
+    return !message->is_throttled ||
+           tail_add_throttled(&message->arena, &message->tail, until_ms, rule);
+}
+
 void intake_let_go(struct intake **intake)
 {
     struct intake *gone = *intake;
@@ -337,6 +351,8 @@ void intake_free(struct intake *intake)
 
     check(!intake->is_writing);
     check(!intake->is_committing);
+    if (intake->admission.kind != ADMISSION_NONE)
+        admission_give_back(&intake->admission);
     buf_free(&intake->content);
     buf_free(&intake->fields);
     signing_free(&intake->signing);

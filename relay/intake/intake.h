@@ -34,6 +34,7 @@
 
 #include "base/metric.h"
 #include "base/slab.h"
+#include "queue/allowance.h"
 #include "queue/shard.h"
 #include "signing/signing.h"
 #include "smtp/command.h"
@@ -133,6 +134,10 @@ must_use bool intake_field_value(const struct intake *intake, unsigned row, unsi
 must_use int intake_add_field(struct intake *intake, struct bytes name, struct bytes value);
 /* Once the header is complete, before the commit. False: no memory. */
 must_use bool intake_label(struct intake *intake, const struct intake_labels *labels);
+/* It counts against its tenant's limits, and is given back there if it is not accepted after all.
+ * What waits is accepted as throttled by `rule` until about until_ms (wall). False: no memory. */
+must_use bool intake_admit(struct intake *intake, const struct admission *admission,
+                           int64_t until_ms, struct bytes rule);
 /* All content was given; has_8bit: bytes above 127 were among it. */
 void intake_content_end(struct intake *intake, bool has_8bit);
 /* After the end of content: makes it durable. More Received fields than received_max are a loop

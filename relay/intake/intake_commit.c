@@ -172,6 +172,7 @@ static void commit_done(struct commit *done, int result)
         const struct intake_home *home = intake->home;
         char shown[PRIVACY_ADDRESS_MAX];
 
+        intake->admission.kind = ADMISSION_NONE; /* it is used */
         metric_inc(home->messages);
         metric_observe_us(HISTOGRAM_ACCEPT,
                           (engine_now_ms(home->engine) - intake->opened_ms) * 1000);

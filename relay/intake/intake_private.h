@@ -34,9 +34,10 @@ struct intake {
     size_t counted; /* bytes that the budget knows of */
     struct content_write write;
     struct commit commit;
-    struct buf fields;       /* of the service, for the prefix */
-    struct signing *signing; /* NULL: it is not to be signed, or was */
-    uint8_t captured[];      /* home->fields->capture_size bytes */
+    struct admission admission; /* kind NONE: it is not limited, or is accepted */
+    struct buf fields;          /* of the service, for the prefix */
+    struct signing *signing;    /* NULL: it is not to be signed, or was */
+    uint8_t captured[];         /* home->fields->capture_size bytes */
 };
 
 /* intake.c */

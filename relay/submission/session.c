@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "io/tls.h"
+#include "submission/allowed.h"
 #include "submission/labels.h"
 #include "submission/login.h"
 #include "submission/sender.h"
@@ -107,6 +108,8 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
     if (verdict.code == 0)
         verdict = sender_judge_mail(generation->submission, session, mail);
     if (verdict.code == 0)
+        verdict = allowed_foresee(generation->submission, session);
+    if (verdict.code == 0)
         verdict = intake_open(&generation->submission->home, mail, &client, &answer, &intake);
     server->transaction.of_service = intake;
     return verdict;
@@ -155,6 +158,8 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
         sender_judge_content(generation->submission, session_of(server), intake, reader->size);
     if (verdict.code == 0)
         verdict = labels_take(generation->submission, session_of(server), intake);
+    if (verdict.code == 0)
+        verdict = allowed_take(generation->submission, session_of(server), intake);
     if (verdict.code != 0)
         return verdict;
     /* The message may still be accepted: as after a lost 250, the client's next try makes a

@@ -228,3 +228,47 @@ TEST(tenant_keeps_its_weight_while_it_has_no_mail)
     flow_forget(flows, &flow);
     flows_free(&flows);
 }
+
+static unsigned told_weight;
+
+static void tell_terms(void *context, struct bytes tenant, struct tenant_terms *out)
+{
+    unsigned *asked = context;
+
+    (*asked)++;
+    out->weight = bytes_equal(tenant, BYTES("heavy")) ? told_weight : 0;
+}
+
+/* Asked when it comes, and again when somebody says that terms changed; nobody is kept for it. */
+TEST(tenant_has_the_weight_of_its_terms)
+{
+    struct flows *flows = flows_create();
+    unsigned asked = 0;
+
+    told_weight = 7;
+    flows_set_terms(flows, tell_terms, &asked);
+    struct flow *heavy = flow_get(flows, BYTES("heavy"), MAIL_HIGH, BYTES("a.example"));
+    struct flow *light = flow_get(flows, BYTES("light"), MAIL_HIGH, BYTES("a.example"));
+    struct flow *nobody = flow_get(flows, BYTES_NONE, MAIL_HIGH, BYTES("a.example"));
+
+    assert_int_equal(heavy->tenant->weight, 7);
+    assert_int_equal(light->tenant->weight, TENANT_WEIGHT_DEFAULT);
+    assert_int_equal(nobody->tenant->weight, TENANT_WEIGHT_DEFAULT);
+    assert_int_equal(asked, 2);
+    told_weight = 9;
+    assert_false(flows_weigh_some(flows, 10)); /* nothing was said to have changed */
+    assert_int_equal(heavy->tenant->weight, 7);
+    flows_weigh_all(flows);
+    assert_true(flows_weigh_some(flows, 1));
+    assert_false(flows_weigh_some(flows, 1));
+    assert_int_equal(heavy->tenant->weight, 9);
+    told_weight = 100000; /* more than there is */
+    flows_weigh_all(flows);
+    assert_false(flows_weigh_some(flows, 10));
+    assert_int_equal(heavy->tenant->weight, TENANT_WEIGHT_MAX);
+    flow_forget(flows, &heavy);
+    flow_forget(flows, &light);
+    flow_forget(flows, &nobody);
+    assert_int_equal(tenants_count(flows), 0);
+    flows_free(&flows);
+}
