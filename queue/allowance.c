@@ -128,8 +128,8 @@ static uint32_t number_in(uint64_t word)
     return (uint32_t)(word >> 32);
 }
 
-/* What a count is in the period `number`: of an earlier one nothing is left. A later one was counted
- * by somebody whose turn began behind ours. */
+/* What a count is in the period `number`: of an earlier one nothing is left. A later one was
+ * counted by somebody whose turn began behind ours. */
 static uint64_t word_in(uint64_t word, uint32_t number)
 {
     return number_in(word) >= number ? word : (uint64_t)number << 32;
@@ -286,7 +286,8 @@ static int64_t interval_ns(uint32_t per_second, uint32_t count)
     return SECOND_NS * (int64_t)count / (int64_t)per_second;
 }
 
-/* The bucket: `next` moves on by what each takes, and never falls behind by more than the credit. */
+/* The bucket: `next` moves on by what each takes, and never falls behind by more than the
+ * credit. */
 static bool take_second(struct allowance *allowance, uint32_t per_second, uint32_t count,
                         int64_t now_ms, int64_t *until_ms_out)
 {

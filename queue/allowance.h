@@ -14,7 +14,8 @@
  *
  * Periods are those of a clock that is right when the program starts and runs on from there:
  * setting the wall clock meanwhile moves none of them. A count that a start finds of a period that
- * is still to come is taken for the present one's: the clock was set back, and nothing is forgotten.
+ * is still to come is taken for the present one's: the clock was set back, and nothing is
+ * forgotten.
  *
  * Thread: any.
  */

@@ -2,8 +2,8 @@
  * tenant_watch.h - what the directory says of tenants, for an engine's flows and deliveries: asked
  * for when a tenant's mail comes, and told again when the directory has changed.
  *
- * It looks four times a second whether there is a newer snapshot, as the directory does for changes:
- * a limit is live within a second.
+ * It looks four times a second whether there is a newer snapshot, as the directory does for
+ * changes: a limit is live within a second.
  *
  * Thread: the engine's.
  */

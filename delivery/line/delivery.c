@@ -94,6 +94,7 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     list_init(&d->held);
     list_init(&d->cancelled);
     list_init(&d->gates);
+    list_init(&d->let_through);
     d->suspensions = suspensions_create();
     turn_end_init(&d->drive, on_drive);
     timeout_init(&d->tick, on_tick);
@@ -219,6 +220,7 @@ static void tell_stopped(struct delivery *delivery);
 static void on_drive(struct turn_end *turn_end)
 {
     struct delivery *delivery = container_of(turn_end, struct delivery, drive);
+    struct pending *pending;
     struct list dirty;
     struct list_node *node;
 
@@ -226,6 +228,9 @@ static void on_drive(struct turn_end *turn_end)
         tell_stopped(delivery);
         return;
     }
+    gates_drive(delivery);
+    while ((pending = gate_next(delivery)) != NULL)
+        delivery_due(delivery, delivery_shard(delivery, pending_stub(pending)), pending);
     cancel_drive(delivery);
     drive_starved(delivery);
     /* What becomes dirty from here on is for the next turn: no loop without end. */
@@ -237,7 +242,6 @@ static void on_drive(struct turn_end *turn_end)
     while ((node = list_pop_front(&dirty)) != NULL)
         site_drive(container_of(node, struct site, in_dirty));
     check_held(delivery);
-    gates_drive(delivery);
 }
 
 static void on_tick(struct timeout *timeout)

@@ -105,6 +105,17 @@ static void take_out(struct gate *gate, struct pending *pending)
         allowance_wait_over(gate->terms.allowance, 1);
 }
 
+/* The same, and the gate goes with the last. */
+static void leave(struct pending *pending)
+{
+    struct gate *gate = gate_of(pending);
+
+    check(gate != NULL);
+    take_out(gate, pending);
+    if (gate->count == 0)
+        gate_free(gate);
+}
+
 /* --- in and out ------------------------------------------------------------------------------- */
 
 /* What was accepted as throttled is counted since; what a start found is not, before it is here. */
@@ -161,16 +172,12 @@ bool gate_holds(struct delivery *delivery, struct pending *pending)
 
 void gate_forget(struct delivery *delivery, struct pending *pending)
 {
-    struct gate *gate = gate_of(pending);
     struct tenant_terms terms;
 
     if (!pending->is_gated)
         return;
     if (pending_waits_at_gate(pending)) {
-        check(gate != NULL);
-        take_out(gate, pending);
-        if (gate->count == 0)
-            gate_free(gate);
+        leave(pending);
         return;
     }
     (void)ask_terms(delivery, pending->flow->tenant, &terms);
@@ -184,22 +191,34 @@ static struct pending *first_of(struct gate *gate, enum rank rank)
     return container_of(list_first(&gate->lines[rank]), struct pending, link);
 }
 
+/* It may go, and does at the end of the turn; until then it is here still. */
 static void let_through(struct gate *gate, struct pending *pending)
 {
-    struct delivery *delivery = gate->delivery;
-
-    take_out(gate, pending);
-    delivery_due(delivery, delivery_shard(delivery, pending_stub(pending)), pending);
+    list_remove(&pending->link);
+    list_push_back(&gate->delivery->let_through, &pending->link);
+    delivery_drive_later(gate->delivery);
 }
 
-/* As many as may go now; it may be gone afterwards. */
+struct pending *gate_next(struct delivery *delivery)
+{
+    struct list_node *node = list_first(&delivery->let_through);
+
+    if (node == NULL)
+        return NULL;
+    struct pending *pending = container_of(node, struct pending, link);
+
+    leave(pending);
+    return pending;
+}
+
+/* As many as may go now. */
 static void drive(struct gate *gate)
 {
     struct delivery *delivery = gate->delivery;
     struct allowance_moment moment = allowance_moment(engine_now_ms(delivery->engine));
     int64_t until_ms = moment.now_ms + 1;
 
-    for (unsigned i = 0; i < LET_MAX && gate->count > 0; i++) {
+    for (unsigned i = 0; i < LET_MAX && waiting_mask(gate) != 0; i++) {
         enum rank rank = classes_next(&gate->classes, waiting_mask(gate));
 
         if (allowance_take(gate->terms.allowance, &gate->terms.limits, &moment, 1, &until_ms) !=
@@ -208,9 +227,7 @@ static void drive(struct gate *gate)
         classes_charge(&gate->classes, rank, 1);
         let_through(gate, first_of(gate, rank));
     }
-    if (gate->count == 0)
-        gate_free(gate);
-    else
+    if (waiting_mask(gate) != 0)
         arm(gate, until_ms);
 }
 
@@ -221,8 +238,8 @@ static void on_timeout(struct timeout *timeout)
 
 /* --- limits that change ----------------------------------------------------------------------- */
 
-/* A tenant without limits, or none at all any more: what waits may go, and the allowance that it was
- * counted in is the one that the gate had. */
+/* A tenant without limits, or none at all any more: what waits may go, and the allowance that it
+ * was counted in is the one that the gate had. */
 static void check_terms(struct gate *gate)
 {
     struct tenant_terms terms;
@@ -305,6 +322,8 @@ void gates_drop(struct delivery *delivery)
 {
     struct list_node *node;
 
+    while (gate_next(delivery) != NULL)
+        ;
     while ((node = list_first(&delivery->gates)) != NULL) {
         struct gate *gate = container_of(node, struct gate, in_gates);
 

@@ -7,11 +7,11 @@
  *           gate of its tenant: high, normal, bulk -----'
  *
  * Mail that its tenant's rates held up when it was accepted, and what a start finds untried, asks
- * here before its first attempt; later attempts do not. A tenant of which something waits has a gate
- * on each engine; the engines take what may go from the tenant's allowance, which all of them share
- * (queue/allowance.h). Within a gate classes have their turns as everywhere (classes.h), so a tenant's
- * password reset is not behind its own newsletter. What is let go stands in line as any other mail:
- * a tenant's rate gives it no turns.
+ * here before its first attempt; later attempts do not. A tenant of which something waits has a
+ * gate on each engine; the engines take what may go from the tenant's allowance, which all of them
+ * share (queue/allowance.h). Within a gate classes have their turns as everywhere (classes.h), so a
+ * tenant's password reset is not behind its own newsletter. What is let go stands in line as any
+ * other mail: a tenant's rate gives it no turns.
  *
  * A gated recipient is READY and in place PENDING_HELD, with pending.is_gated; what a suspension
  * holds has been let through before.
@@ -27,6 +27,8 @@ struct constraint;
 /* READY, unlinked, without bits, and gated: true if it waits at its gate from now on. Else it may
  * go, and is gated no more. */
 must_use bool gate_holds(struct delivery *delivery, struct pending *pending);
+/* The next that was let through in this turn, out of its gate and gated no more; NULL: none. */
+struct pending *gate_next(struct delivery *delivery);
 /* It ends without passing: out of its gate, if it is in one, and gated no more. */
 void gate_forget(struct delivery *delivery, struct pending *pending);
 /* Tenants' limits changed: each gate is asked again, some of them a turn. */

@@ -69,8 +69,9 @@ struct delivery {
     struct suspensions *suspensions;
     struct list held;
     size_t held_count;
-    size_t held_to_check; /* of the front of `held`: rules changed */
-    struct list gates;    /* gate.c's; the next to be looked at */
+    size_t held_to_check;    /* of the front of `held`: rules changed */
+    struct list gates;       /* gate.c's; the next to be looked at */
+    struct list let_through; /* of gates, in this turn */
     size_t gate_count, gated_count;
     size_t gates_to_check; /* of the front of `gates`: limits changed */
 

@@ -1,8 +1,8 @@
 /*
  * allowed.h - a session's tenant held to what it may send in a time (queue/allowance.h).
  *
- * Over a rate mail is accepted and waits, up to the tenant's backlog: then 451 4.7.1. Over a quota it
- * is refused: 550 5.7.1. Who the session's mail is of counts, whether it logged in or a trusted
+ * Over a rate mail is accepted and waits, up to the tenant's backlog: then 451 4.7.1. Over a quota
+ * it is refused: 550 5.7.1. Who the session's mail is of counts, whether it logged in or a trusted
  * listener says so.
  *
  * Thread: the engine's.
