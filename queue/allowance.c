@@ -11,6 +11,7 @@
 enum {
     CHUNK = 4096,
     CHUNKS = 65536,
+    UNKNOWN_MS = 20, /* that a start takes to be told what was before it: asked again then */
     CREDIT_NS = 50 * 1000 * 1000, /* late wakes of so much are made good */
     HOUR_S = 3600,
     DAY_S = 86400,
@@ -23,15 +24,18 @@ typedef _Atomic(struct allowance *) allowance_slot;
 static _Atomic(allowance_slot *) chunks[CHUNKS];
 static _Atomic int64_t clock_offset_ms; /* from monotonic to the periods' clock */
 
-/* What is known of tenants from before the start, until they get their allowance. */
+/* What events told of tenants, which is what stays over a restart. */
 struct memory {
     struct map_node node; /* key: the name */
     uint64_t counts[ALLOWANCE_COUNTS];
+    struct allowance *allowance; /* NULL: it has none so far */
+    bool is_changed;
     uint8_t name[];
 };
 static pthread_mutex_t memories_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct map memories;
 static bool has_memories;
+static _Atomic bool are_unknown;
 
 static const struct {
     const char *name;
@@ -99,6 +103,16 @@ struct allowance_moment allowance_moment(int64_t now_ms)
     uint32_t month = month_of_day(day);
 
     return (struct allowance_moment){now_ms, {hour, day, month, day, month}};
+}
+
+struct allowance_moment allowance_moment_of_wall(int64_t wall_ms)
+{
+    return allowance_moment(wall_ms - atomic_load(&clock_offset_ms));
+}
+
+int64_t allowance_clock_s(int64_t now_ms)
+{
+    return (now_ms + atomic_load_explicit(&clock_offset_ms, memory_order_relaxed)) / 1000;
 }
 
 int64_t allowance_period_end_ms(const struct allowance_moment *moment, enum allowance_count count)
@@ -174,37 +188,125 @@ static struct memory *memory_of(struct bytes name)
     return node != NULL ? container_of(node, struct memory, node) : NULL;
 }
 
-void allowance_remember(struct bytes name, const uint64_t counts[static ALLOWANCE_COUNTS])
+/* Made if new. Under the lock. */
+static struct memory *memory_get(struct bytes name)
 {
-    pthread_mutex_lock(&memories_lock);
     if (!has_memories)
         map_init(&memories);
     has_memories = true;
     struct memory *memory = memory_of(name);
-    if (memory == NULL) {
-        memory = calloc(1, sizeof(*memory) + name.len);
-        check(memory != NULL);
-        memcpy(memory->name, name.ptr, name.len);
-        map_insert(&memories, &memory->node, bytes_range(memory->name, name.len));
-    }
+    if (memory != NULL)
+        return memory;
+    memory = calloc(1, sizeof(*memory) + name.len);
+    check(memory != NULL);
+    memcpy(memory->name, name.ptr, name.len);
+    map_insert(&memories, &memory->node, bytes_range(memory->name, name.len));
+    return memory;
+}
+
+void allowance_remember(struct bytes name, const uint64_t counts[static ALLOWANCE_COUNTS])
+{
+    pthread_mutex_lock(&memories_lock);
+    struct memory *memory = memory_get(name);
+
     memcpy(memory->counts, counts, sizeof(memory->counts));
     pthread_mutex_unlock(&memories_lock);
 }
 
+void allowances_are_known(bool are_known)
+{
+    atomic_store(&are_unknown, !are_known);
+}
+
+bool allowances_known(void)
+{
+    return !atomic_load_explicit(&are_unknown, memory_order_relaxed);
+}
+
 /* Counts of periods to come are the present one's. */
-static void recall(struct allowance *allowance, struct bytes name, int64_t now_ms)
+static void recall(struct allowance *allowance, const struct memory *memory, int64_t now_ms)
 {
     struct allowance_moment moment = allowance_moment(now_ms);
 
-    pthread_mutex_lock(&memories_lock);
-    const struct memory *memory = memory_of(name);
-    for (unsigned i = 0; memory != NULL && i < ALLOWANCE_COUNTS; i++) {
+    for (unsigned i = 0; i < ALLOWANCE_COUNTS; i++) {
         uint64_t word = memory->counts[i];
 
         if (number_in(word) > moment.number[i])
             word = (uint64_t)moment.number[i] << 32 | (uint32_t)word;
         atomic_store(&allowance->counts[i], word);
     }
+}
+
+static void note(struct memory *memory, enum allowance_count first, enum allowance_count last,
+                 const struct allowance_moment *moment, bool is_late)
+{
+    for (unsigned i = first; i <= last; i++) {
+        uint64_t word = word_in(memory->counts[i], moment->number[i]);
+
+        memory->counts[i] = (uint32_t)word == UINT32_MAX ? word : word + 1;
+        if (is_late && memory->allowance != NULL)
+            (void)count_up(&memory->allowance->counts[i], moment->number[i], 1, 0);
+    }
+    memory->is_changed = true;
+}
+
+/* In no period to come: whoever counted there would forget the present one. */
+static struct allowance_moment moment_of_late(int64_t now_ms, int64_t wall_ms)
+{
+    struct allowance_moment now = allowance_moment(now_ms);
+    struct allowance_moment moment = allowance_moment_of_wall(wall_ms);
+
+    for (unsigned i = 0; i < ALLOWANCE_COUNTS; i++)
+        moment.number[i] = MIN(moment.number[i], now.number[i]);
+    return moment;
+}
+
+bool allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
+                    int64_t wall_ms)
+{
+    bool is_sent = what == ALLOWANCE_SENT_HOUR;
+
+    check(is_sent || what == ALLOWANCE_ACCEPTED_DAY);
+    pthread_mutex_lock(&memories_lock);
+    struct memory *memory = memory_of(name);
+    if (memory != NULL) {
+        struct allowance_moment moment =
+            is_late ? moment_of_late(now_ms, wall_ms) : allowance_moment(now_ms);
+
+        note(memory, what, is_sent ? ALLOWANCE_SENT_MONTH : ALLOWANCE_ACCEPTED_MONTH, &moment,
+             is_late);
+    }
+    pthread_mutex_unlock(&memories_lock);
+    return memory != NULL;
+}
+
+struct visit {
+    bool changed_only;
+    void (*visit)(void *context, struct bytes name, const uint64_t counts[static ALLOWANCE_COUNTS]);
+    void *context;
+};
+
+static void visit_memory(void *context, struct map_node *node)
+{
+    const struct visit *visit = context;
+    struct memory *memory = container_of(node, struct memory, node);
+
+    if (visit->changed_only && !memory->is_changed)
+        return;
+    memory->is_changed = false;
+    visit->visit(visit->context, node->key, memory->counts);
+}
+
+void allowances_visit(bool changed_only,
+                      void (*visit)(void *context, struct bytes name,
+                                    const uint64_t counts[static ALLOWANCE_COUNTS]),
+                      void *context)
+{
+    struct visit each = {changed_only, visit, context};
+
+    pthread_mutex_lock(&memories_lock);
+    if (has_memories)
+        map_for_each(&memories, visit_memory, &each);
     pthread_mutex_unlock(&memories_lock);
 }
 
@@ -225,14 +327,17 @@ static allowance_slot *slot_of(uint32_t tenant)
     return &chunk[tenant % CHUNK];
 }
 
+/* Under the lock: who makes it first has made it for all. */
 static struct allowance *make(uint32_t tenant, struct bytes name, int64_t now_ms)
 {
     struct allowance *allowance = aligned_alloc(64, sizeof(*allowance));
+    struct memory *memory = memory_get(name);
 
     check(allowance != NULL);
     memset(allowance, 0, sizeof(*allowance));
     allowance->tenant = tenant;
-    recall(allowance, name, now_ms);
+    recall(allowance, memory, now_ms);
+    memory->allowance = allowance;
     return allowance;
 }
 
@@ -243,11 +348,13 @@ struct allowance *allowance_get(uint32_t tenant, struct bytes name, int64_t now_
 
     if (found != NULL)
         return found;
-    struct allowance *made = make(tenant, name, now_ms);
-
-    if (atomic_compare_exchange_strong(slot, &found, made))
-        return made;
-    free(made);
+    pthread_mutex_lock(&memories_lock);
+    found = atomic_load(slot);
+    if (found == NULL) {
+        found = make(tenant, name, now_ms);
+        atomic_store_explicit(slot, found, memory_order_release);
+    }
+    pthread_mutex_unlock(&memories_lock);
     return found;
 }
 
@@ -342,6 +449,10 @@ enum allowance_limit allowance_take(struct allowance *allowance,
     uint32_t per_second = limits->max[ALLOWANCE_PER_SECOND];
     enum allowance_limit limit = ALLOWANCE_PER_HOUR;
 
+    if (!allowances_known()) {
+        *until_ms_out = moment->now_ms + UNKNOWN_MS;
+        return ALLOWANCE_PER_SECOND;
+    }
     if (per_second != 0 && !take_second(allowance, per_second, count, moment->now_ms, until_ms_out))
         return ALLOWANCE_PER_SECOND;
     while (limit <= ALLOWANCE_PER_MONTH && take_period(allowance, limits, limit, moment, count))

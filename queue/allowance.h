@@ -17,6 +17,9 @@
  * is still to come is taken for the present one's: the clock was set back, and nothing is
  * forgotten.
  *
+ * How much was sent stays over restarts: it is noted from events, and what was noted is kept by
+ * relay/tenant_book.h.
+ *
  * Thread: any.
  */
 #pragma once
@@ -67,6 +70,10 @@ struct allowance_moment {
  * anything is counted. */
 void allowances_begin(int64_t now_ms, int64_t wall_ms);
 struct allowance_moment allowance_moment(int64_t now_ms);
+/* The same of a time of the wall clock, as events have it; now_ms is not set. */
+struct allowance_moment allowance_moment_of_wall(int64_t wall_ms);
+/* What the periods' clock says: seconds since 1970. */
+int64_t allowance_clock_s(int64_t now_ms);
 /* When the period of a count ends: monotonic. */
 int64_t allowance_period_end_ms(const struct allowance_moment *moment, enum allowance_count count);
 
@@ -83,8 +90,23 @@ struct allowance {
 struct allowance *allowance_get(uint32_t tenant, struct bytes name, int64_t now_ms);
 void allowances_forget(void); /* all of them: for tests, nobody holds one */
 
-/* What a start knows of a tenant from before: counts as in struct allowance. */
+/* What is known of a tenant from before: counts as in struct allowance. */
 void allowance_remember(struct bytes name, const uint64_t counts[static ALLOWANCE_COUNTS]);
+/* False until a start has been told all that was before it: then nothing is let go, and whoever
+ * wants an admission is to wait. True where nobody says otherwise. */
+void allowances_are_known(bool are_known);
+bool allowances_known(void);
+/* An event tells that one more was accepted (ALLOWANCE_ACCEPTED_DAY, which counts its month too) or
+ * sent (ALLOWANCE_SENT_HOUR, which counts day and month), at now_ms, or before the start: then
+ * wall_ms, which may be of a clock that was wrong, says when. False: of a tenant that has no
+ * allowance, nothing is noted. */
+bool allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
+                    int64_t wall_ms);
+/* What was noted and remembered, of all, or of those that changed since they were visited. */
+void allowances_visit(bool changed_only,
+                      void (*visit)(void *context, struct bytes name,
+                                    const uint64_t counts[static ALLOWANCE_COUNTS]),
+                      void *context);
 /* Of a tenant that has an allowance, in `moment`. */
 uint32_t allowance_used(struct allowance *allowance, const struct allowance_moment *moment,
                         enum allowance_count count);

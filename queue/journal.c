@@ -104,6 +104,7 @@ static void tell_accept(struct telling *t, const struct record *record)
         .campaign = accept.campaign,
         .tags = accept.tags,
         .metadata = tail_find(accept.tail, TAIL_METADATA),
+        .claim = tail_find(accept.tail, TAIL_CLAIM),
         .client_ip = accept.client_ip,
         .client_ehlo = accept.client_ehlo,
         .service = accept.service,

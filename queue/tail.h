@@ -17,6 +17,7 @@ enum tail_tag {
     TAIL_CHECKS = 12, /* what was checked when it was received: event/event_checks.h */
     TAIL_METADATA = 16,  /* the submitter's: a JSON object */
     TAIL_THROTTLED = 17, /* by what it waits, and until about when: u64 wall ms, then the rule */
+    TAIL_CLAIM = 18,     /* by which its tenant knows it: intake/claims.h */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */

@@ -117,6 +117,7 @@ struct config {
     unsigned sessions_max;        /* of the whole process and one service */
     bool is_short_of_descriptors; /* so that default counts are lower than they would be */
     uint64_t memory_max;
+    uint64_t claims_max; /* idempotency keys that are remembered */
     size_t dns_server_count;
     struct address *dns_servers; /* as read; the resolver has them as dns.servers */
     struct dns_settings dns;

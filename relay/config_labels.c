@@ -38,6 +38,8 @@ static const struct config_key label_keys[] = {
     LABEL("campaign", LABEL_CAMPAIGN, "X-Campaign", "Field that names the campaign."),
     LABEL("tags", LABEL_TAGS, "X-Tags", "Field with tags: a, b or a JSON array."),
     LABEL("metadata", LABEL_METADATA, "X-Metadata", "Field with a JSON object of the submitter's."),
+    LABEL("idempotency_key", LABEL_KEY, "Idempotency-Key",
+          "Field with a key: a message that comes again with it is not taken again."),
     {.kind = CONFIG_END},
 };
 

@@ -17,6 +17,7 @@
 #include "delivery/line/egress.h"
 #include "delivery/mta_sts/sts_store.h"
 #include "dns/cache.h"
+#include "intake/claims.h"
 #include "io/tls_tickets.h"
 #include "relay/certificates.h"
 #include "relay/control.h"
@@ -27,6 +28,7 @@
 #include "relay/program_sinks.h"
 #include "relay/program_stop.h"
 #include "relay/stop_guard.h"
+#include "relay/tenant_book.h"
 
 enum { SINKS_END_MS = 1000 }; /* at least, for those that can be told the last events */
 
@@ -51,15 +53,35 @@ static unsigned count_shards(const char *spool, unsigned at_least)
     return count;
 }
 
+/* Keys need the secret that was read before. */
+static int open_book(struct program *program, const struct config *config)
+{
+    char why[512] = "";
+
+    claims_begin(program->shared.login_key, config->claims_max);
+    program->book =
+        tenant_book_open(config->state_dir, program->shared.shard_count, why, sizeof(why));
+    if (program->book != NULL)
+        return 0;
+    log_error("what=%s", LOG_STRING(why));
+    return -EIO;
+}
+
 static int start_files(struct program *program, const struct config *config)
 {
     char directory[4096], why[512] = "";
+    struct publisher_follower follower;
+    int opened = open_book(program, config);
 
+    if (opened < 0)
+        return opened;
+    tenant_book_follow(program->book, &follower);
     check(state_dir_file(config->state_dir, "events", directory, sizeof(directory)));
     struct publisher_settings settings = {
         .spool_directory = config->spool.directory,
         .shard_count = program->shared.shard_count,
         .space = &program->shared.space,
+        .follower = &follower,
         .file =
             {
                 .directory = directory,
@@ -370,6 +392,8 @@ static void free_all(struct program *program, int64_t files_ms)
         publisher_stop(&program->shared.publisher, files_ms);
     if (program->shared.sts != NULL) /* its answers go to engines that are there */
         sts_store_stop(program->shared.sts);
+    if (program->book != NULL)
+        tenant_book_close(&program->book);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_join(&program->workers[i]);
     if (program->sinks != NULL)

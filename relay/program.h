@@ -33,6 +33,7 @@ struct program {
     struct shared shared;
     struct config *config; /* the newest; under `change`. The first is kept by shared */
     struct state_dir state_dir;
+    struct tenant_book *book;
     struct space_watch *space_watch;
     struct event_bounds bounds; /* between the publisher and the sinks */
     struct sinks *sinks;

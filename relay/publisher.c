@@ -41,6 +41,10 @@ uint64_t publisher_pushed(struct publisher *publisher, unsigned shard)
 void publisher_attach(struct publisher *publisher, unsigned shard, publisher_passed_fn *passed,
                       void *context, uint64_t durable_position)
 {
+    const struct publisher_follower *follower = &publisher->follower;
+
+    if (follower->commit != NULL)
+        follower->attached(follower->context, shard, durable_position);
     lane_attach(lane_of(publisher, shard), passed, context, durable_position);
     bell_ring(&publisher->bell);
 }
@@ -154,6 +158,8 @@ static struct publisher *publisher_make(const struct publisher_settings *setting
     check(p->spool_directory != NULL && p->file_directory != NULL);
     p->file_settings = settings->file;
     p->space = settings->space;
+    if (settings->follower != NULL)
+        p->follower = *settings->follower;
     p->file_settings.directory = p->file_directory;
     p->lane_count = settings->shard_count;
     p->lanes = calloc(p->lane_count, sizeof(*p->lanes));

@@ -14,13 +14,27 @@
 #include "event/event_file.h"
 #include "queue/space.h"
 
+struct event;
 struct publisher;
+
+/* Who else is told of each event, in the order of each shard, and again where the files are told
+ * again. On the publisher's thread, but `attached`, which is called before anything of the shard is
+ * pushed; what is before `position` is from before the start. `commit` comes before what was told
+ * counts as passed. */
+struct publisher_follower {
+    void *context;
+    void (*attached)(void *context, unsigned shard, uint64_t position);
+    void (*event)(void *context, const struct event *event);
+    void (*told)(void *context, unsigned shard, uint64_t position); /* everything before it */
+    void (*commit)(void *context);
+};
 
 struct publisher_settings {
     const char *spool_directory; /* copied */
     unsigned shard_count;        /* shards 00 .. shard_count-1, at most EVENT_SHARDS_MAX */
     size_t hand_over_max;        /* bytes waiting a shard; 0: 16 MiB */
     struct space *space;         /* events_are_full is the publisher's to say; NULL: nobody asks */
+    const struct publisher_follower *follower; /* copied; NULL: nobody */
     struct event_file_settings file;
 };
 

@@ -80,6 +80,8 @@ int publisher_commit(struct publisher *p)
 {
     struct event_cursors durable;
 
+    if (p->follower.commit != NULL)
+        p->follower.commit(p->follower.context);
     int error = event_file_commit(p->file, &durable);
     if (error < 0) {
         publisher_report(p, "the event files do not take more", error);

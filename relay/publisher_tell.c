@@ -5,6 +5,9 @@
 
 enum { TICK_RECORDS = 64 };
 
+_Static_assert((int)METRIC_EVENTS_ACCEPTED + (int)EVENT_THROTTLED == (int)METRIC_EVENTS_THROTTLED,
+               "the metrics of kinds stand in their order");
+
 static void on_event(void *context, const struct event *event)
 {
     struct publisher *p = context;
@@ -26,6 +29,8 @@ static void on_event(void *context, const struct event *event)
     bool fits = event_json(event, &p->line);
     check(fits);
     publisher_append(p, buf_bytes(&p->line));
+    if (!p->is_broken && p->follower.commit != NULL)
+        p->follower.event(p->follower.context, event);
     if (!p->is_broken)
         metric_inc((enum metric)(METRIC_EVENTS_ACCEPTED + (int)event->kind));
 }
@@ -100,6 +105,8 @@ size_t publisher_tell(struct publisher *p)
         p->record = UINT64_MAX;
         bytes += lane_take(p->lane);
         tell_taken(p);
+        if (!p->is_broken && p->follower.commit != NULL)
+            p->follower.told(p->follower.context, p->lane->shard, p->lane->appended);
     }
     return bytes;
 }

@@ -35,6 +35,7 @@ struct publisher {
     pthread_t thread;
     struct bell bell;
     struct space *space;
+    struct publisher_follower follower; /* commit NULL: nobody */
 
     /* the thread's own */
     struct event_file *file; /* NULL while it cannot be opened again */

@@ -305,6 +305,11 @@ METRIC_COUNTER(SUBMISSION_OVER_QUOTA, "ringpost_submission_over_quota_total",
                "Messages refused because their tenant's quota was used up")
 METRIC_COUNTER(SUBMISSION_OVER_BACKLOG, "ringpost_submission_over_backlog_total",
                "Messages put off because too many of their tenant waited for its rates")
+METRIC_COUNTER(SUBMISSION_REPEATED, "ringpost_submission_repeated_total",
+               "Messages handed in again with their idempotency key, and not taken again")
+METRIC_GAUGE(IDEMPOTENCY_KEYS, "ringpost_idempotency_keys", "Idempotency keys that are remembered")
+METRIC_COUNTER(TENANTS_BOOK_ERRORS, "ringpost_tenants_book_errors_total",
+               "Failed writes of what tenants sent and of idempotency keys; tried again")
 METRIC_COUNTER(SUBMISSION_SHED, "ringpost_submission_shed_total",
                "Sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(EVENTS_ACCEPTED, "ringpost_events_total{kind=\"accepted\"}",

@@ -2,12 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "directory/tenant_limit.h"
 #include "directory/tenant_privacy.h"
 #include "directory/tenants.h"
 #include "event/event_privacy.h"
+#include "queue/allowance.h"
 #include "relay/cli/records.h"
 #include "relay/config_value.h"
+#include "relay/tenant_book.h"
 
 enum { SETTINGS_MAX = 32 };
 
@@ -45,6 +48,32 @@ static json_t *tenant_json(const struct tenant_row *row)
     return object;
 }
 
+/* What the daemon has written down of this hour, day and month, which is a second old at most. Only
+ * tenants with rates or quotas are counted. */
+static const struct {
+    const char *name;
+    enum allowance_count count;
+} uses[] = {
+    {"sent_this_hour", ALLOWANCE_SENT_HOUR},           {"sent_today", ALLOWANCE_SENT_DAY},
+    {"sent_this_month", ALLOWANCE_SENT_MONTH},         {"accepted_today", ALLOWANCE_ACCEPTED_DAY},
+    {"accepted_this_month", ALLOWANCE_ACCEPTED_MONTH},
+};
+
+static uint32_t used_now(const uint64_t counts[static ALLOWANCE_COUNTS], enum allowance_count count)
+{
+    struct allowance_moment moment = allowance_moment_of_wall(clock_wall_ms());
+
+    return counts[count] >> 32 == moment.number[count] ? (uint32_t)counts[count] : 0;
+}
+
+static bool read_used(const struct cli *cli, const struct tenant_row *row,
+                      uint64_t counts[static ALLOWANCE_COUNTS])
+{
+    char state_dir[CLI_PATH_MAX];
+
+    return cli_state_dir(cli, state_dir) && tenant_book_read(state_dir, row->tenant.name, counts);
+}
+
 static void print_line(void *context, const struct tenant_row *row)
 {
     const struct cli *cli = context;
@@ -60,13 +89,37 @@ static void print_line(void *context, const struct tenant_row *row)
            records_day(row->created_s, "-", day));
 }
 
+static void print_whole_json(const struct cli *cli, const struct tenant_row *row)
+{
+    json_t *object = tenant_json(row), *used = json_object();
+    uint64_t counts[ALLOWANCE_COUNTS];
+
+    if (read_used(cli, row, counts))
+        for (size_t i = 0; i < ARRAY_LEN(uses); i++)
+            json_object_set_new(used, uses[i].name, json_integer(used_now(counts, uses[i].count)));
+    json_object_set_new(object, "used", used);
+    cli_print_json(object);
+}
+
+static void print_used(const struct cli *cli, const struct tenant_row *row)
+{
+    uint64_t counts[ALLOWANCE_COUNTS];
+
+    if (!read_used(cli, row, counts))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(uses); i++)
+        printf("  %-20s %u\n", uses[i].name, used_now(counts, uses[i].count));
+}
+
 static void print_whole(void *context, const struct tenant_row *row)
 {
     const struct cli *cli = context;
 
-    print_line(context, row);
-    if (cli->json)
+    if (cli->json) {
+        print_whole_json(cli, row);
         return;
+    }
+    print_line(context, row);
     printf("  %-20s %s\n", "null_sender", row->tenant.allows_null_sender ? "yes" : "no");
     for (unsigned i = 0; i < LIMIT_COUNT; i++) {
         const struct tenant_limit_row *limit = tenant_limit_row((enum tenant_limit)i);
@@ -76,6 +129,7 @@ static void print_whole(void *context, const struct tenant_row *row)
             printf("  %-20s %llu%s  (%s)\n", limit->name, value, limit->is_size ? " bytes" : "",
                    limit->says);
     }
+    print_used(cli, row);
 }
 
 static int list(struct cli *cli)

@@ -321,6 +321,29 @@ bool intake_label(struct intake *intake, const struct intake_labels *labels)
     return fits;
 }
 
+void intake_claim_envelope(const struct intake *intake, struct claim *claim)
+{
+    const struct message *message = intake->message;
+
+    claim_add_address(claim, message->reverse_path, true);
+    for (size_t i = 0; i < message->recipient_count; i++)
+        claim_add_address(claim, message->recipients[i].address, false);
+}
+
+bool intake_hold_claim(struct intake *intake, const struct claim *claim)
+{
+    struct message *message = intake->message;
+    uint8_t encoded[CLAIM_LEN];
+
+    check(!intake->is_whole);
+    check(!intake->has_claim);
+    intake->claim = *claim;
+    intake->has_claim = true;
+    claim_encode(claim, encoded);
+    return tail_add(&message->arena, &message->tail, TAIL_CLAIM,
+                    bytes_range(encoded, sizeof(encoded)));
+}
+
 bool intake_admit(struct intake *intake, const struct admission *admission, int64_t until_ms,
                   struct bytes rule)
 {
@@ -351,6 +374,8 @@ void intake_free(struct intake *intake)
 
     check(!intake->is_writing);
     check(!intake->is_committing);
+    if (intake->has_claim)
+        claims_drop(&intake->claim);
     if (intake->admission.kind != ADMISSION_NONE)
         admission_give_back(&intake->admission);
     buf_free(&intake->content);

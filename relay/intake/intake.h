@@ -34,6 +34,7 @@
 
 #include "base/metric.h"
 #include "base/slab.h"
+#include "intake/claims.h"
 #include "queue/allowance.h"
 #include "queue/shard.h"
 #include "signing/signing.h"
@@ -134,6 +135,11 @@ must_use bool intake_field_value(const struct intake *intake, unsigned row, unsi
 must_use int intake_add_field(struct intake *intake, struct bytes name, struct bytes value);
 /* Once the header is complete, before the commit. False: no memory. */
 must_use bool intake_label(struct intake *intake, const struct intake_labels *labels);
+/* Sender and recipients into the claim. */
+void intake_claim_envelope(const struct intake *intake, struct claim *claim);
+/* It has this claim, which was taken for it: kept with its id once it is durable, else dropped.
+ * False: no memory. */
+must_use bool intake_hold_claim(struct intake *intake, const struct claim *claim);
 /* It counts against its tenant's limits, and is given back there if it is not accepted after all.
  * What waits is accepted as throttled by `rule` until about until_ms (wall). False: no memory. */
 must_use bool intake_admit(struct intake *intake, const struct admission *admission,

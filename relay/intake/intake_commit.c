@@ -173,6 +173,10 @@ static void commit_done(struct commit *done, int result)
         char shown[PRIVACY_ADDRESS_MAX];
 
         intake->admission.kind = ADMISSION_NONE; /* it is used */
+        if (intake->has_claim)
+            claims_keep(&intake->claim, message->id.value,
+                        allowance_clock_s(engine_now_ms(home->engine)));
+        intake->has_claim = false;
         metric_inc(home->messages);
         metric_observe_us(HISTOGRAM_ACCEPT,
                           (engine_now_ms(home->engine) - intake->opened_ms) * 1000);

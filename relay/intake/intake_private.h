@@ -34,6 +34,8 @@ struct intake {
     size_t counted; /* bytes that the budget knows of */
     struct content_write write;
     struct commit commit;
+    struct claim claim;
+    bool has_claim;             /* and neither kept nor dropped it yet */
     struct admission admission; /* kind NONE: it is not limited, or is accepted */
     struct buf fields;          /* of the service, for the prefix */
     struct signing *signing;    /* NULL: it is not to be signed, or was */

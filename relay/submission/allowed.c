@@ -74,7 +74,7 @@ struct verdict allowed_foresee(const struct submission *submission,
     struct allowance_limits limits;
     struct allowance *allowance = find(submission, session, &limits);
 
-    if (allowance == NULL)
+    if (allowance == NULL || !allowances_known())
         return VERDICT_OK;
     struct admission admission =
         admission_foresee(allowance, &limits, engine_now_ms(submission->service.engine));
@@ -91,6 +91,8 @@ struct verdict allowed_take(const struct submission *submission,
 
     if (allowance == NULL)
         return VERDICT_OK;
+    if (!allowances_known())
+        return (struct verdict){.code = VERDICT_CODE_LATER};
     struct admission admission =
         admission_ask(allowance, &limits, session->server.transaction.recipient_count,
                       engine_now_ms(submission->service.engine));

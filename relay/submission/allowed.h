@@ -18,6 +18,7 @@ struct allowance *allowed_of(const struct directory_tenant *tenant, int64_t now_
 /* At MAIL: would one recipient be refused? */
 struct verdict allowed_foresee(const struct submission *submission,
                                const struct submission_session *session);
-/* At the end of the content, last of all questions: the message is counted. */
+/* At the end of the content, last of all questions: the message is counted. VERDICT_CODE_LATER:
+ * it is not known yet, so it is to be asked again. */
 struct verdict allowed_take(const struct submission *submission,
                             const struct submission_session *session, struct intake *intake);

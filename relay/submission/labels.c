@@ -16,10 +16,8 @@ enum {
 
 /* What each may have, which is what an event has room for. */
 static const uint16_t kept[SUBMISSION_LABEL_COUNT] = {
-    [LABEL_CLASS] = 16,
-    [LABEL_CAMPAIGN] = 255,
-    [LABEL_TAGS] = 1024,
-    [LABEL_METADATA] = 1024,
+    [LABEL_CLASS] = 16,      [LABEL_CAMPAIGN] = 255, [LABEL_TAGS] = 1024,
+    [LABEL_METADATA] = 1024, [LABEL_KEY] = 255,
 };
 
 const char *submission_label_name(enum submission_label label)
@@ -29,6 +27,7 @@ const char *submission_label_name(enum submission_label label)
         [LABEL_CAMPAIGN] = "X-Campaign",
         [LABEL_TAGS] = "X-Tags",
         [LABEL_METADATA] = "X-Metadata",
+        [LABEL_KEY] = "Idempotency-Key",
     };
 
     check(label < SUBMISSION_LABEL_COUNT);
@@ -124,8 +123,15 @@ static const char *take_metadata(struct bytes text, struct intake_labels *labels
     return json_holds_object(text) ? NULL : "is no JSON object";
 }
 
+static const char *take_key(struct bytes text, struct submission_session *session)
+{
+    session->claim = claim_of(bytes_of(session->tenant), text);
+    session->has_claim = true;
+    return NULL;
+}
+
 static const char *take(enum submission_label label, struct bytes text, struct buf *room,
-                        struct intake_labels *labels)
+                        struct intake_labels *labels, struct submission_session *session)
 {
     switch (label) {
     case LABEL_CLASS:
@@ -136,6 +142,8 @@ static const char *take(enum submission_label label, struct bytes text, struct b
         return take_tags(text, room, labels);
     case LABEL_METADATA:
         return take_metadata(text, labels);
+    case LABEL_KEY:
+        return take_key(text, session);
     case SUBMISSION_LABEL_COUNT:
         break;
     }
@@ -143,7 +151,8 @@ static const char *take(enum submission_label label, struct bytes text, struct b
     return NULL;
 }
 
-static struct verdict take_all(const struct submission *submission, struct intake *intake,
+static struct verdict take_all(const struct submission *submission,
+                               struct submission_session *session, struct intake *intake,
                                struct buf *room, struct intake_labels *labels)
 {
     for (unsigned i = 0; i < SUBMISSION_LABEL_COUNT; i++) {
@@ -159,26 +168,27 @@ static struct verdict take_all(const struct submission *submission, struct intak
             continue; /* says nothing */
         const char *why = value.is_cut       ? "is too long"
                           : value.is_altered ? "has bytes that no field may have"
-                                             : take(label, value.text, room, labels);
+                                             : take(label, value.text, room, labels, session);
         if (why != NULL)
             return refuse(submission, label, why);
     }
     return VERDICT_OK;
 }
 
-struct verdict labels_take(const struct submission *submission,
-                           const struct submission_session *session, struct intake *intake)
+struct verdict labels_take(const struct submission *submission, struct submission_session *session,
+                           struct intake *intake)
 {
     struct intake_labels labels = {.class = session->class};
     struct buf room;
     bool has_any = false;
 
+    session->has_claim = false;
     for (unsigned i = 0; i < SUBMISSION_LABEL_COUNT; i++)
         has_any |= intake_field_count(intake, SUBMISSION_LABELS + i) > 0;
     if (!has_any)
         return VERDICT_OK;
     buf_init(&room, 2 * EVENT_ENCODED_MAX);
-    struct verdict verdict = take_all(submission, intake, &room, &labels);
+    struct verdict verdict = take_all(submission, session, intake, &room, &labels);
     if (verdict.code == 0 && labels.tags.len > kept[LABEL_TAGS])
         verdict = refuse(submission, LABEL_TAGS, "is too long");
     if (verdict.code == 0 && !intake_label(intake, &labels))

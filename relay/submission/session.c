@@ -9,13 +9,15 @@
 #include "submission/allowed.h"
 #include "submission/labels.h"
 #include "submission/login.h"
+#include "submission/repeated.h"
 #include "submission/sender.h"
 
 /* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
-enum { COMMIT_MS = 600 * 1000 };
+enum { COMMIT_MS = 600 * 1000, AGAIN_MS = 10 };
 
 static void on_resume(void *context);
 static void on_done(void *context, struct verdict verdict, const char *id);
+static void on_again(struct timeout *timeout);
 
 static struct submission_session *session_of(struct smtp_server *server)
 {
@@ -38,6 +40,7 @@ static struct verdict on_connected(void *context __attribute__((unused)),
 {
     const struct submission_session *session = session_of(server);
 
+    timeout_init(&session_of(server)->again, on_again);
     server->must_wait = !session->is_trusted;
     /* What it has to say there to send is no plain text. */
     server->needs_tls = !session->is_trusted && server->tls == SMTP_TLS_STARTTLS;
@@ -146,21 +149,60 @@ static void on_content(void *context __attribute__((unused)), struct smtp_server
     intake_content(server->transaction.of_service, run);
 }
 
+/* What is asked of a whole message that is good by itself; the order matters, since each is taken
+ * back if a later one refuses. */
+static struct verdict ask(struct submission *submission, struct submission_session *session,
+                          struct intake *intake)
+{
+    struct verdict verdict = repeated_ask(submission, session, intake);
+
+    return verdict.code == 0 ? allowed_take(submission, session, intake) : verdict;
+}
+
+static void commit(const struct settings_generation *generation, struct intake *intake)
+{
+    unsigned received_max = generation->settings.received_max;
+
+    intake_commit(intake, received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
+}
+
+/* Until what it depends on is known. */
+static void ask_again(struct submission_session *session)
+{
+    engine_timeout(session->server.session.conn.engine, &session->again, AGAIN_MS);
+}
+
+static void on_again(struct timeout *timeout)
+{
+    struct submission_session *session = container_of(timeout, struct submission_session, again);
+    struct smtp_server *server = &session->server;
+    const struct settings_generation *generation = server->service->context;
+    struct intake *intake = server->transaction.of_service;
+    struct verdict verdict = ask(generation->submission, session, intake);
+
+    if (verdict.code == VERDICT_CODE_LATER)
+        ask_again(session);
+    else if (verdict.code == 0)
+        commit(generation, intake);
+    else
+        (void)smtp_server_answer(server, session->content, verdict);
+}
+
 static struct verdict on_content_end(void *context, struct smtp_server *server,
                                      const struct dot_reader *reader)
 {
     const struct settings_generation *generation = context;
-    unsigned received_max = generation->settings.received_max;
+    struct submission_session *session = session_of(server);
     struct intake *intake = server->transaction.of_service;
 
     intake_content_end(intake, reader->has_8bit);
     struct verdict verdict =
-        sender_judge_content(generation->submission, session_of(server), intake, reader->size);
+        sender_judge_content(generation->submission, session, intake, reader->size);
     if (verdict.code == 0)
-        verdict = labels_take(generation->submission, session_of(server), intake);
+        verdict = labels_take(generation->submission, session, intake);
     if (verdict.code == 0)
-        verdict = allowed_take(generation->submission, session_of(server), intake);
-    if (verdict.code != 0)
+        verdict = ask(generation->submission, session, intake);
+    if (verdict.code != 0 && verdict.code != VERDICT_CODE_LATER)
         return verdict;
     /* The message may still be accepted: as after a lost 250, the client's next try makes a
      * duplicate, which RFC 5321 section 6.1 prefers to a loss. */
@@ -168,8 +210,11 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
         smtp_server_later(server, COMMIT_MS,
                           verdict_refuse(421, "4.3.0", "The spool does not answer, closing",
                                          "spool"),
-                          &session_of(server)->content);
-    intake_commit(intake, received_max != 0 ? received_max : SUBMISSION_RECEIVED_DEFAULT);
+                          &session->content);
+    if (verdict.code == VERDICT_CODE_LATER)
+        ask_again(session);
+    else
+        commit(generation, intake);
     return later;
 }
 
@@ -193,6 +238,8 @@ static void on_reset(void *context __attribute__((unused)), struct smtp_server *
     struct intake *intake = server->transaction.of_service;
 
     server->transaction.of_service = NULL;
+    session_of(server)->has_claim = false;
+    engine_timeout_cancel(server->session.conn.engine, &session_of(server)->again);
     intake_let_go(&intake);
 }
 

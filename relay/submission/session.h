@@ -43,6 +43,9 @@ struct submission_session {
     unsigned login_failures; /* how many */
     uint32_t credential;     /* that it logged in with: its row in the directory; 0: none */
     char tenant[TENANT_NAME_MAX + 1]; /* whose mail it is; "": nobody's */
+    bool has_claim;                   /* the content that is being answered has a key, which is: */
+    struct claim claim;
+    struct timeout again; /* what it depends on is not known yet */
 };
 
 struct submission {

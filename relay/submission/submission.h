@@ -28,6 +28,7 @@ enum submission_label {
     LABEL_CAMPAIGN,
     LABEL_TAGS,
     LABEL_METADATA,
+    LABEL_KEY,
     SUBMISSION_LABEL_COUNT
 };
 enum { SUBMISSION_LABEL_NAME_MAX = 64 };

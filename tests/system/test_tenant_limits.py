@@ -39,7 +39,7 @@ def limit(relay, *settings, tenant="shop"):
 
 
 def send(relay, count, to="to@example.com", headers="", sessions=4, port=None, recipients=1):
-    """The replies to so many messages, by some sessions side by side: the engines have some each."""
+    """The replies to so many messages, by some sessions at a time: the engines have some each."""
     def session(number):
         replies = []
         with smtplib.SMTP("127.0.0.1", port or relay.port, timeout=parts.PATIENCE) as smtp:
@@ -201,7 +201,8 @@ def test_an_hours_rate_waits_for_the_next_hour(relay):
     waits = relay.events(kind="throttled")
     assert len(waits) == 7
     assert waits[0]["next_attempt_time"][14:19] == "00:00", waits[0]["next_attempt_time"]
-    told = json.loads(relay.cli("queue", "explain", waits[0]["id"], "--json").stdout.splitlines()[0])
+    shown = relay.cli("queue", "explain", waits[0]["id"], "--json").stdout.splitlines()
+    told = json.loads(shown[0])
     assert told["rule"] == "tenant shop messages_per_hour 5" and told["until"]
     relay.cli("tenant", "set", "shop", "messages_per_hour=9")
     parts.wait_for(lambda: len(delivered(relay)) == 9, "what is allowed more", patience=5)
@@ -250,3 +251,38 @@ def test_limits_are_shown_and_checked(relay):
                 "quota_per_day=", "messages_per_minute=3", "backlog=99999999999"):
         done = relay.cli("tenant", "set", "shop", bad, check=False)
         assert done.returncode == 64, bad
+
+
+def test_counts_stay_over_stops_and_kills(relay):
+    limit(relay, "quota_per_day=20", "messages_per_hour=1000")
+    assert {code for code, _ in send(relay, 8)} == {250}
+    relay.kill()  # nothing of it need be in the book
+    relay.start()
+    assert {code for code, _ in send(relay, 6)} == {250}
+    relay.stop()
+    relay.start()
+    replies = [code for code, _ in send(relay, 10, sessions=2)]
+    assert sorted(replies) == [250] * 6 + [550] * 4
+    relay.wait_empty()
+    time.sleep(1.2)
+    used = json.loads(relay.cli("tenant", "show", "shop", "--json").stdout)["used"]
+    assert used["accepted_today"] == 20 and used["sent_this_hour"] == 20, used
+    assert "accepted_today" in relay.cli("tenant", "show", "shop").stdout
+
+
+def test_steps_of_the_clock_give_no_more(stage, relay):
+    relay.stop()
+    clock = parts.WallClock(relay)
+    relay.start()
+    limit(relay, "quota_per_day=10")
+    assert {code for code, _ in send(relay, 6)} == {250}
+    clock.set(24 * 3600)
+    assert sorted(code for code, _ in send(relay, 6)) == [250] * 4 + [550] * 2
+    relay.stop()  # at a start the clock is believed: it is another day
+    clock.set(0)
+    relay.start()
+    assert send(relay, 1)[0][0] == 550  # set back: nothing is forgotten
+    relay.stop()
+    clock.set(3 * 24 * 3600)
+    relay.start()
+    assert send(relay, 1)[0][0] == 250
