@@ -34,6 +34,7 @@ WORD_NAMES = {
     "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
     "relay/submission/submission.c": {"words[answer].rule"},
     "inbound/receive/receive.c": {"words[answer].rule"}, "inbound/receive/arrival.c": {"name"},
+    "relay/submission/repeated.c": {"name", "of_session"},
     "relay/submission/login.c": {"name", "BYTES_ARG(id)", "why",
                                  "sasl_mechanism_name(login->mechanism)"},
     "relay/smtpd/server_reply.c": {

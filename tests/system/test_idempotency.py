@@ -60,7 +60,7 @@ def test_order_of_recipients_does_not_matter_and_other_ones_do(relay):
 def test_a_refused_message_leaves_its_key_free(relay):
     assert send(relay, "k", extra="X-Metadata: bad\r\n")[0] == 550
     assert send(relay, "k", extra="X-Metadata: bad\r\n")[0] == 550
-    relay.cli("tenant", "add", "shop")
+    assert send(relay, "k", extra="this is no field\r\n")[0] == 554  # behind the key's turn
     assert send(relay, "k")[0] == 250
     assert send(relay, "x" * 256)[0] == 550
 

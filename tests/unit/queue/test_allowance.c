@@ -174,11 +174,14 @@ TEST(admissions_wait_up_to_the_backlog_and_are_given_back)
     assert_int_equal(third.kind, ADMISSION_BACKLOG);
     assert_int_equal(third.max, 10);
     /* Behind those that wait, though a second has passed. */
-    struct admission fourth = admission_ask(allowance, &limits, 2, 5000);
+    struct admission fourth = admission_ask(allowance, &limits, 1, 5000);
     assert_int_equal(fourth.kind, ADMISSION_WAITS);
     struct allowance_moment moment = allowance_moment(5000);
-    assert_int_equal(allowance_used(allowance, &moment, ALLOWANCE_ACCEPTED_DAY), 11);
+    assert_int_equal(allowance_used(allowance, &moment, ALLOWANCE_ACCEPTED_DAY), 10);
+    struct admission last = admission_ask(allowance, &limits, 1, 5000);
+    assert_int_equal(last.kind, ADMISSION_WAITS);
     assert_int_equal(admission_foresee(allowance, &limits, 5000).kind, ADMISSION_BACKLOG);
+    admission_give_back(&last);
     admission_give_back(&second);
     admission_give_back(&fourth);
     assert_int_equal(second.kind, ADMISSION_NONE);
@@ -211,6 +214,8 @@ TEST(what_was_known_before_the_start_counts)
     assert_int_equal(allowance_used(allowance, &moment, ALLOWANCE_ACCEPTED_DAY), 0);
     /* Of a day to come: the clock was set back. */
     assert_int_equal(allowance_used(allowance, &moment, ALLOWANCE_SENT_DAY), 5);
+    struct allowance_moment next_day = allowance_moment(24 * 3600 * 1000);
+    assert_int_equal(allowance_used(allowance, &next_day, ALLOWANCE_SENT_DAY), 0);
     assert_int_equal(admission_ask(allowance, &limits, 2, 0).kind, ADMISSION_QUOTA);
     assert_int_equal(admission_ask(allowance, &limits, 1, 0).kind, ADMISSION_LET);
     assert_ptr_equal(allowance_get(2, BYTES("bank"), 0), allowance);
