@@ -38,11 +38,14 @@ static struct allowance *find(const struct submission *submission,
     return allowance;
 }
 
-static int64_t to_wall(const struct submission *submission, int64_t monotonic_ms)
+/* About when, on the wall clock: to the second where it is the end of a period, since the two
+ * clocks do not tick together. */
+static int64_t until_wall_ms(const struct submission *submission, const struct admission *admission)
 {
     const struct engine *engine = submission->service.engine;
+    int64_t wall_ms = admission->until_ms - engine_now_ms(engine) + engine_wall_ms(engine);
 
-    return monotonic_ms - engine_now_ms(engine) + engine_wall_ms(engine);
+    return admission->limit == ALLOWANCE_PER_SECOND ? wall_ms : (wall_ms + 500) / 1000 * 1000;
 }
 
 /* The words live until the next refusal of the thread, which is after they were said. */
@@ -61,7 +64,7 @@ static struct verdict refuse(const struct submission *submission, const struct a
     }
     check(admission->kind == ADMISSION_QUOTA);
     metric_inc(METRIC_SUBMISSION_OVER_QUOTA);
-    size_t len = clock_format_rfc3339(to_wall(submission, admission->until_ms), until);
+    size_t len = clock_format_rfc3339(until_wall_ms(submission, admission), until);
 
     snprintf(text, sizeof(text), "Your limit %s of %u is used up until %.*s", limit, admission->max,
              (int)len, until);
@@ -102,7 +105,7 @@ struct verdict allowed_take(const struct submission *submission,
     if (admission.kind == ADMISSION_WAITS)
         snprintf(rule, sizeof(rule), "tenant %s %s %u", session->tenant,
                  allowance_limit_name((enum allowance_limit)admission.limit), admission.max);
-    return intake_admit(intake, &admission, to_wall(submission, admission.until_ms), bytes_of(rule))
+    return intake_admit(intake, &admission, until_wall_ms(submission, &admission), bytes_of(rule))
                ? VERDICT_OK
                : intake_out_of_memory();
 }
