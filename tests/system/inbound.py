@@ -30,14 +30,16 @@ class Inbound:
 
     Mail for hosted domains is held back (suspended), so that it can be looked at in the queue."""
 
-    def __init__(self, stage, zones=None, inbound="", dns=None, settings=None, directory=()):
+    def __init__(self, stage, zones=None, inbound="", dns=None, settings=None, directory=(),
+                 tls="none"):
         if dns is None:
             self.nsd = stage.nsd(ZONES if zones is None else zones)
             dns = f'{{servers: ["127.0.0.1:{self.nsd.port}"]}}'
         self.port = parts.free_port()
         self.relay = stage.unstarted_ringpost(
             hostname=HOST, dns=dns, inbound=f"{{{inbound}}}" if inbound else "",
-            **{"listeners": f'[{{address: "127.0.0.1:{self.port}", service: inbound}}]',
+            **{"listeners": f'[{{address: "127.0.0.1:{self.port}", service: inbound, '
+                             f'tls: {tls}}}]',
                **(settings or {})})
         for command in (("tenant", "add", "acme"),
                         ("domain", "add", "acme", "acme.example", "--hosted", "--active"),

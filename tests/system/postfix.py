@@ -80,6 +80,7 @@ discard   unix  - - n -     - discard
 local     unix  - n n -     - local
 virtual   unix  - n n -     - virtual
 anvil     unix  - - n -     1 anvil
+tlsmgr    unix  - - n 1000? 1 tlsmgr
 postlog   unix-dgram n - n - 1 postlogd
 """
 
@@ -87,11 +88,12 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix(parts.Process):
     """`services`: {name: {option: value}}, a port each; `self.ports[name]`."""
 
-    def __init__(self, services=None):
+    def __init__(self, services=None, main=""):
         needs.root("Postfix's master starts as root alone")
         # Searched by Postfix's own users, so not below a directory of mode 0700.
         super().__init__(tempfile.mkdtemp(prefix="ringpost-postfix-"), "postfix")
         self.directory.chmod(0o755)
+        self.main = main  # lines of main.cf that are its own
         self.services = services or {"plain": {}}
         self.ports = dict(zip(self.services, parts.free_ports(len(self.services))))
         self.maildir = self.directory / "mail" / "all"
@@ -99,7 +101,8 @@ class Postfix(parts.Process):
     def start(self):
         nobody = pwd.getpwnam("nobody")
         (self.directory / "main.cf").write_text(
-            MAIN.format(directory=self.directory, uid=nobody.pw_uid, gid=nobody.pw_gid))
+            MAIN.format(directory=self.directory, uid=nobody.pw_uid, gid=nobody.pw_gid)
+            + self.main)
         (self.directory / "recipients").write_text(RECIPIENTS)
         (self.directory / "domains").write_text("/./ yes\n")
         master = MASTER

@@ -1,14 +1,20 @@
 """Mail from the world for hosted domains: who gets it, what is checked, what is refused and why."""
 
+import contextlib
 import re
+import smtplib
 import socket
+import threading
+import time
 
 import authres
 import dkim
 import inbound
 import names
 import parts
+import postfix
 import pytest
+from test_tls import certificate
 from test_verify import Key, txt
 
 HOST = inbound.HOST
@@ -213,6 +219,111 @@ def test_overrides(stage):
     place.relay.write_config(inbound='{forwarders: ["127.0.0.0/8"], spf_fail: refuse}')
     place.relay.cli("reload")
     place.take(inbound.message("alice@strict.example"), sender="alice@strict.example")
+
+
+def sealed(results, sender="alice@strict.example"):
+    """A message as signed.example forwards it, with what it says it found."""
+    message = f"Authentication-Results: fwd.example; {results}\r\n".encode() + inbound.message(sender)
+    fields = dkim.arc_sign(message, b"s1", b"signed.example", KEY.private, b"fwd.example",
+                           timestamp=int(time.time()))
+    return b"".join(fields) + message
+
+
+def test_forwarders_that_seal(stage):
+    zones = {**inbound.ZONES, "signed.example": f"s1._domainkey {txt(KEY.record)}\n"}
+    place = inbound.Inbound(stage, zones, inbound='arc_sealers: ["signed.example"]')
+    said = "spf=pass smtp.mailfrom=strict.example; dmarc=pass header.from=strict.example"
+    code, text = place.send(sealed(said), sender="list@plain.example")
+    assert code == 250, text
+    [event] = place.relay.wait_events(1, kind="received", id=text.split()[-1])
+    checks = {check["check"]: check for check in event["checks"]}
+    assert checks["arc"]["result"] == "pass"
+    assert checks["dmarc"]["detail"] == "strict.example policy=reject override=arc"
+    for said in ('dmarc=fail header.from=strict.example',
+                 'dmarc=fail reason="x; dmarc=pass" header.from=strict.example',
+                 'dmarc=fail (was ; dmarc=pass) header.from=strict.example'):
+        code, text = place.send(sealed(said), sender="list@plain.example")
+        assert (code, text.split()[0]) == (550, "5.7.26"), (said, text)
+    place.relay.write_config(inbound='{arc_sealers: ["other.example"]}')
+    place.relay.cli("reload")
+    code, text = place.send(sealed("dmarc=pass header.from=strict.example"),
+                            sender="list@plain.example")
+    assert code == 550, text
+
+
+def test_postfix_sends(stage):
+    """Under TLS, pipelined, with a recipient that nobody is; its bounce goes nowhere from here."""
+    crt, key = certificate(stage.directory, "tls", HOST)
+    place = inbound.Inbound(stage, settings={"tls": f"{{certificate: {crt}, key: {key}}}"},
+                            tls="starttls")
+    sender = stage.add(postfix.Postfix(main=(
+        f"virtual_mailbox_domains =\nrelayhost = [127.0.0.1]:{place.port}\n"
+        "smtp_tls_security_level = encrypt\nsmtp_helo_name = client.good.example\n")))
+    body = "Grüße.\r\n.\r\n..\r\n".encode() + b"x" * 900 + b"\r\n"
+    message = inbound.message(more=b"MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n"
+                                   b"Content-Type: text/plain; charset=utf-8\r\n", body=body)
+    with smtplib.SMTP("127.0.0.1", sender.ports["plain"], timeout=parts.PATIENCE) as smtp:
+        smtp.sendmail("alice@good.example", ["bob@acme.example", "nobody@acme.example",
+                                             "team@acme.example"], message)
+    accepted = place.relay.wait_events(2, kind="accepted")
+    assert {e["recipient"] for e in accepted} == {"bob@acme.example", "team@acme.example"}
+    parts.wait_for(lambda: "550 5.1.1" in sender.log.read_text(errors="replace"), "Postfix's bounce")
+    content = place.content(accepted[0]["id"])
+    assert results(content)["spf"][0] == "pass" and results(content)["dmarc"] == ["pass"]
+    assert "with ESMTPS" in inbound.field(content, "Received")[0]
+    assert content.endswith(b"\r\n\r\n" + body)
+
+
+def test_postfix_tries_again_what_is_put_off(stage):
+    place = inbound.Inbound(stage, inbound="greylist: 2s")
+    sender = stage.add(postfix.Postfix(main=(
+        f"virtual_mailbox_domains =\nrelayhost = [127.0.0.1]:{place.port}\n"
+        "minimal_backoff_time = 2s\nmaximal_backoff_time = 3s\nqueue_run_delay = 2s\n")))
+    with smtplib.SMTP("127.0.0.1", sender.ports["plain"], timeout=parts.PATIENCE) as smtp:
+        smtp.sendmail("alice@good.example", ["bob@acme.example"], inbound.message())
+    place.relay.wait_events(1, kind="received")
+    assert "451 4.7.1" in sender.log.read_text(errors="replace")
+
+
+def test_kills_lose_nothing_that_was_answered(stage):
+    """Senders go on while the program is killed again and again: what got its 250 is there."""
+    place = inbound.Inbound(stage)
+    answered, is_over = [], threading.Event()
+
+    def send():
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                code, text = place.send(inbound.message(), sender="alice@good.example")
+                if code == 250:
+                    answered.append(text.split()[-1])
+            time.sleep(0.01)
+
+    senders = [threading.Thread(target=send) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    for _ in range(4):
+        time.sleep(1)
+        place.relay.kill()
+        place.relay.start()
+    is_over.set()
+    for sender in senders:
+        sender.join()
+    assert len(answered) > 20
+    place.relay.wait_events(len(answered), kind="received")
+    told = {e["id"] for e in place.relay.events(kind="received")}
+    assert set(answered) <= told
+    assert {e["id"] for e in place.relay.events(kind="accepted")} == told
+
+
+def test_answers_of_64_kilobytes(stage):
+    """A name server whose TXT records fill its answers: bounded, and the mail is taken."""
+    long = "".join(f"@ TXT {' '.join(['%s' % ('x' * 250)] * 30)}\n".replace("x" * 250, chr(97 + i) * 250)
+                   for i in range(7))
+    place = inbound.Inbound(stage, {**inbound.ZONES, "long.example": long})
+    content = place.take(inbound.message("a@long.example"), sender="a@long.example")
+    assert results(content)["spf"][0] in ("none", "permerror", "temperror")
 
 
 LISTS = {**inbound.ZONES, "zen.example": "1.0.0.127 A 127.0.0.2\n",
