@@ -3,9 +3,11 @@ from MTA-STS policies over HTTPS."""
 
 import json
 import re
+import ssl
 
 import demands
 import names
+import parts
 import pytest
 
 SHA = "ab" * 32
@@ -301,3 +303,88 @@ def test_whom_to_believe_follows_a_reload(stage, world):
     relay.submit("user@later.plain.example")
     event = relay.wait_events(1, kind="deferred", recipient="user@later.plain.example")[0]
     assert event["rule"] == "validation-failure", event
+
+
+def context_of(certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def test_demands_are_enforced(stage, world):
+    """Receivers with what they publish and without it: who gets mail, and what is said of the others."""
+    wanted = {}  # domain: result; where mail goes "success", "delivered" without TLS, None: no demand
+    listeners = []
+
+    def receiver(zone, name, result, *lines, certificate=None, plain=False):
+        number = len(wanted) + 10
+        address = f"{world.block}.0.{number}"
+        certificate = certificate or world.authority.issue(f"mx-{name}.{zone}")
+        tls = None if plain else context_of(*certificate)
+        listeners.append(stage.receiver(addresses=[(address, 25)], tls=tls))
+        world.add(zone, f"{name} MX 10 mx-{name}", f"mx-{name} A {address}",
+                  *[f"_25._tcp.mx-{name} {line(certificate[0])}" for line in lines])
+        wanted[f"{name}.{zone}"] = result
+        return certificate
+
+    signed, plain = "signed.example", "plain.example"
+    stranger = demands.Authority(stage.directory, "stranger")
+    other = stranger.issue("somebody.else.example")
+    tlsa = demands.tlsa
+    for usage, selector, matching in ((3, 1, 1), (3, 0, 1), (3, 1, 2), (3, 0, 0), (3, 1, 0)):
+        receiver(signed, f"ee{selector}{matching}", "success",
+                 lambda c, u=usage, s=selector, m=matching: tlsa(c, u, s, m),
+                 certificate=stranger.issue("any.name.example"))
+    ta = tlsa(stranger.certificate, 2, 0, 1)
+    receiver(signed, "ta", "success", lambda c: ta,
+             certificate=stranger.issue(f"mx-ta.{signed}"))
+    receiver(signed, "tadomain", "success", lambda c: ta,
+             certificate=stranger.issue(f"tadomain.{signed}"))
+    receiver(signed, "taname", "certificate-host-mismatch", lambda c: ta,
+             certificate=stranger.issue("another.example"))
+    receiver(signed, "roll", "success", lambda c: tlsa(other[0]), tlsa)
+    receiver(signed, "wrong", "no-match", lambda c: tlsa(other[0]))
+    receiver(signed, "strip", "starttls-not-supported", tlsa, plain=True)
+    receiver(signed, "unusable", "tlsa-invalid", lambda c: tlsa(c, 1), certificate=other)
+    receiver(signed, "unusablestrip", "starttls-not-supported", lambda c: tlsa(c, 1), plain=True)
+    receiver(signed, "nothing", None, plain=True)
+    certificates = {}
+    for name, result, options in (
+            ("sts", "success", {}), ("stsstrip", "starttls-not-supported", {"plain": True}),
+            ("stsname", "certificate-host-mismatch",
+             {"certificate": world.authority.issue("another.example")}),
+            ("stsstranger", "certificate-not-trusted",
+             {"certificate": stranger.issue("mx-stsstranger.plain.example")}),
+            ("ststest", "delivered", {"plain": True})):
+        receiver(plain, name, result, **options)
+        world.add(plain, f'_mta-sts.{name} TXT "v=STSv1; id=1"', f"mta-sts.{name} A {world.block}.0.2")
+        certificates[f"mta-sts.{name}.{plain}"] = world.authority.issue(f"mta-sts.{name}.{plain}")
+    host = stage.add(demands.PolicyHost(f"{world.block}.0.2", certificates))
+    for name in ("sts", "stsstrip", "stsname", "stsstranger", "ststest"):
+        host.policy(f"{name}.{plain}", "testing" if name == "ststest" else "enforce",
+                    f"mx-{name}.{plain}")
+    relay = world.start(retry="{first: 1h}").relay
+    relay.start()
+    for domain in wanted:
+        relay.submit(f"user@{domain}")
+
+    def all_have_ended():
+        found = {e["recipient"].split("@")[1]: e for e in relay.events()
+                 if e["kind"] in ("delivered", "deferred")}
+        return found if set(found) == set(wanted) else None
+    events = parts.wait_for(all_have_ended, "an outcome of every domain")
+    failed = {}
+    for domain, result in wanted.items():
+        event, tls = events[domain], events[domain]["tls"]
+        goes = result in ("success", "tlsa-invalid", "delivered", None)
+        if event["kind"] != ("delivered" if goes else "deferred"):
+            failed[domain] = (event["kind"], event["reply"], tls)
+        elif result == "no-match":  # as it is with records of which none is of use
+            assert (tls["policy"], tls["result"]) == ("verify", "tlsa-invalid"), tls
+        elif result not in ("delivered", None) and tls["result"] != result:
+            failed[domain] = tls
+        elif result is not None and tls["source"] != ("dane" if domain.endswith(signed) else "mta-sts"):
+            failed[domain] = tls
+    assert not failed, failed
+    taken = {address.split("@")[1] for r in listeners for address in r.taken()}
+    assert taken == {d for d, r in wanted.items() if r in ("success", "tlsa-invalid", "delivered", None)}
