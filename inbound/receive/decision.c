@@ -35,7 +35,8 @@ static void note(struct decision *decision, const char *name, const char *result
         .detail = detail,
     };
 
-    (void)event_checks_add(&decision->checks, &check);
+    bool fits = event_checks_add(&decision->checks, &check);
+    (void)fits;
 }
 
 /* The first refusal counts; a later one for good takes the place of one for now. `text` has one %s

@@ -305,7 +305,7 @@ static void take_answer(struct http_client *client, CURLcode code, struct http_a
                  client->is_encrypted ? "is not public and not in allow"
                                       : "is not in allow, as plain HTTP asks for");
     else
-        snprintf(answer->text, sizeof(answer->text), "%s",
+        snprintf(answer->text, sizeof(answer->text), "%.*s", (int)sizeof(answer->text) - 1,
                  client->error[0] != '\0' ? client->error : curl_easy_strerror(code));
 }
 

@@ -87,10 +87,11 @@ TEST(proxy_header_line_is_bounded)
 {
     uint8_t line[PROXY_LINE_MAX + 1];
     struct proxy_header header;
-    struct bytes input = bytes_range(line, PROXY_LINE_MAX);
+    struct bytes input;
 
     memset(line, 'x', sizeof(line));
     memcpy(line, "PROXY UNKNOWN ", 14);
+    input = bytes_range(line, PROXY_LINE_MAX);
     assert_int_equal(proxy_header_take(&input, &header), PROXY_BAD);
     memcpy(line + PROXY_LINE_MAX - 2, "\r\n", 2);
     assert_int_equal(proxy_header_take(&input, &header), PROXY_DONE);

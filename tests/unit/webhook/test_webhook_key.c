@@ -82,7 +82,7 @@ TEST(key_is_made_once_and_signs_timestamp_and_body)
 TEST(what_is_no_key_is_told_and_stays)
 {
     struct webhook_key *key = NULL;
-    char command[256];
+    char command[512];
 
     make_state_dir();
     snprintf(command, sizeof(command),
