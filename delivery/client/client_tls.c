@@ -68,7 +68,7 @@ void client_tls_begin(struct smtp_client *c)
     enum tls_result result;
     const char *why;
 
-    c->is_plain = p->level == TLS_LEVEL_NONE || c->clients->tls == NULL;
+    c->is_plain = p->level == TLS_LEVEL_NONE;
     tell(c, TLS_RESULT_NONE, NULL);
     if (c->is_plain || !tls_policy_may_be_plain(p) ||
         !tls_memory_is_broken(c->clients->memory, &c->carrier.address, client_now_ms(c), &result,
@@ -145,6 +145,8 @@ bool client_choose_tls(struct smtp_client *c)
         return client_greeted(c);
     if (!c->extensions.starttls)
         return go_on_without(c, "the host offers no STARTTLS", NULL);
+    if (c->clients->tls == NULL) /* a program that was given none; it must not go in plain for it */
+        return go_on_without(c, "no TLS is spoken here", NULL);
     return perform_starttls(c);
 }
 
