@@ -183,3 +183,16 @@ void operator_event_resumed(struct program *program, const struct suspension *ru
     add(&sentence, "let go again, %s", why);
     tell_rule(program, EVENT_RESUMED, rule, &meant, &sentence);
 }
+
+void operator_event_changed(struct program *program, const struct audit_row *row)
+{
+    const struct meant meant = {0};
+    struct sentence sentence = {0};
+    char time[CLOCK_TEXT_MAX], rule[64];
+
+    clock_format_rfc3339(row->wall_s * 1000, time);
+    add(&sentence, "%.*s %.*s by %.*s, %s: %.*s", BYTES_ARG(row->what), BYTES_ARG(row->subject),
+        BYTES_ARG(row->who), time, BYTES_ARG(row->detail));
+    snprintf(rule, sizeof(rule), "audit %lld", (long long)row->id);
+    tell(program, EVENT_CHANGED, &meant, &sentence, rule);
+}

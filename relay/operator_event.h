@@ -1,6 +1,6 @@
 /*
- * operator_event.h - what operators' commands did to the queue, as events: retried, suspended,
- * resumed.
+ * operator_event.h - what operators' commands did, as events: to the queue (retried, suspended,
+ * resumed) and to the directory (changed).
  *
  * Each stands for a command and not for its recipients, of which there may be a million. It goes
  * through the spool of an engine like every other event: that of the message that the command
@@ -23,3 +23,5 @@ void operator_event_suspended(struct program *program, const struct suspension *
 /* After the rule was taken away; `why` is a clause. */
 void operator_event_resumed(struct program *program, const struct suspension *rule,
                             const char *why);
+/* A change of the directory; before the workers are stopped. */
+void operator_event_changed(struct program *program, const struct audit_row *row);

@@ -446,6 +446,12 @@ static int start(struct program *program, const struct config *config)
     return EXIT_GOOD;
 }
 
+/* On the directory's thread. */
+static void on_changed(void *context, const struct audit_row *row)
+{
+    operator_event_changed(context, row);
+}
+
 static unsigned stop_timeout(struct program *program)
 {
     pthread_mutex_lock(&program->change);
@@ -491,7 +497,9 @@ int program_run(struct config *config)
                  LOG_STRING(config->hostname), LOG_STRING(config->state_dir), program->worker_count,
                  (int)getpid());
         sd_notify(0, "READY=1");
+        directory_tell_changes(program->shared.directory, on_changed, program);
         code = serve(program, &signals);
+        directory_tell_changes(program->shared.directory, NULL, NULL);
         stop_timeout_s = stop_timeout(program);
         log_info("what=\"stopping: no new sessions; attempts in flight have %u s\"",
                  stop_timeout_s);

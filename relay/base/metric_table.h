@@ -332,6 +332,7 @@ METRIC_COUNTER(EVENTS_RETRIED, "ringpost_events_total{kind=\"retried\"}", "")
 METRIC_COUNTER(EVENTS_SUSPENDED, "ringpost_events_total{kind=\"suspended\"}", "")
 METRIC_COUNTER(EVENTS_RESUMED, "ringpost_events_total{kind=\"resumed\"}", "")
 METRIC_COUNTER(EVENTS_THROTTLED, "ringpost_events_total{kind=\"throttled\"}", "")
+METRIC_COUNTER(EVENTS_CHANGED, "ringpost_events_total{kind=\"changed\"}", "")
 METRIC_COUNTER(WEBHOOK_REQUESTS, "ringpost_webhook_requests_total",
                "Requests of webhooks that have ended, those for tokens included")
 METRIC_COUNTER(WEBHOOK_FAILURES, "ringpost_webhook_failures_total",

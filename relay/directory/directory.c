@@ -31,11 +31,16 @@ struct directory {
     pthread_mutex_t lock; /* of the rest of this block */
     pthread_cond_t wake, looked;
     bool is_stopping, has_looked;
+    void (*changed)(void *context, const struct audit_row *row);
+    void *changed_context;
+    bool is_telling;
     struct directory_status status;
     _Atomic uint64_t writes;
     /* The thread's. */
     struct store *store;
     struct load_mark mark;
+    int64_t told_id;      /* of the audit: told, and to be marked; 0: none */
+    bool has_untold;      /* perhaps */
     int64_t data_version; /* SQLite's: changes when another connection wrote; -1: not known */
     dev_t device;
     ino_t inode;
@@ -169,6 +174,7 @@ static enum store_result read_changes(struct directory *directory)
     if (result != STORE_OK)
         return result;
     directory->data_version = data_version;
+    directory->has_untold = true;
     atomic_fetch_add(&directory->writes, 1);
     if (snapshot != NULL)
         publish(directory, snapshot, is_whole, clock_monotonic_us() - began_us);
@@ -223,6 +229,53 @@ static void note_uses(struct directory *directory)
         write_uses(directory);
 }
 
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static void tell_change(void *context, const struct audit_row *row)
+{
+    struct directory *directory = context;
+
+    directory->changed(directory->changed_context, row);
+    directory->told_id = row->id;
+}
+
+/* Marked at the next look: by then the event is durable, but for a disk that does not answer. */
+static void tell_changes(struct directory *directory)
+{
+    if (directory->store == NULL)
+        return;
+    if (directory->told_id != 0 &&
+        audit_mark_told(directory->store, directory->told_id) == STORE_OK) {
+        directory->told_id = 0;
+        directory->has_untold = true; /* there may be more than were told at once */
+    }
+    if (directory->told_id != 0 || !directory->has_untold)
+        return;
+    pthread_mutex_lock(&directory->lock);
+    directory->is_telling = directory->changed != NULL;
+    pthread_mutex_unlock(&directory->lock);
+    if (!directory->is_telling)
+        return;
+    enum store_result result = audit_untold(directory->store, tell_change, directory);
+    pthread_mutex_lock(&directory->lock);
+    directory->is_telling = false;
+    pthread_cond_broadcast(&directory->looked);
+    pthread_mutex_unlock(&directory->lock);
+    directory->has_untold = result != STORE_OK;
+}
+
+void directory_tell_changes(struct directory *directory,
+                            void (*changed)(void *context, const struct audit_row *row),
+                            void *context)
+{
+    pthread_mutex_lock(&directory->lock);
+    directory->changed = changed;
+    directory->changed_context = context;
+    while (directory->is_telling)
+        pthread_cond_wait(&directory->looked, &directory->lock);
+    pthread_mutex_unlock(&directory->lock);
+}
+
 /* --- the thread ------------------------------------------------------------------------------- */
 
 static void wait_for(struct directory *directory, int64_t ms)
@@ -246,6 +299,7 @@ static void *run(void *context)
     while (!directory->is_stopping) {
         pthread_mutex_unlock(&directory->lock);
         look(directory);
+        tell_changes(directory);
         note_uses(directory);
         snapshot_reclaim(directory->feed);
         pthread_mutex_lock(&directory->lock);

@@ -30,6 +30,14 @@ struct directory_status {
 struct directory *directory_start(const char *state_dir);
 /* Until the database was looked at once, with whatever result. */
 void directory_wait(struct directory *directory);
+/*
+ * Each change is told, from now on and on the directory's thread, in the order of the audit; at
+ * least once: after a crash the last ones may be told again. NULL: none is any more, and none is
+ * being told when this returns.
+ */
+void directory_tell_changes(struct directory *directory,
+                            void (*changed)(void *context, const struct audit_row *row),
+                            void *context);
 struct snapshot_feed *directory_feed(struct directory *directory);
 /* Grows whenever somebody else has written to the database. Any thread. */
 uint64_t directory_writes(const struct directory *directory);

@@ -92,7 +92,12 @@ static const char version_2[] =
     "CREATE TABLE privacy(tenant TEXT NOT NULL PRIMARY KEY,"
     " mode INTEGER NOT NULL CHECK (mode IN (1, 2))) STRICT, WITHOUT ROWID;";
 
-static const char *const versions[] = {version_1, version_2};
+/* Up to where changes were told as events. What was changed before there were any is not told. */
+static const char version_3[] =
+    "CREATE TABLE audit_told(id INTEGER NOT NULL) STRICT;"
+    "INSERT INTO audit_told(id) SELECT coalesce(max(id), 0) FROM audit;";
+
+static const char *const versions[] = {version_1, version_2, version_3};
 
 const char *schema_sql(unsigned version)
 {

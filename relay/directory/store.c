@@ -18,6 +18,7 @@ enum {
     /* A daemon that was away for longer reads everything again. */
     CHANGES_KEPT = 100000,
     AUDIT_DETAIL_MAX = 1024,
+    AUDIT_TOLD_AT_ONCE = 100,
     SET_UP_PAUSE_MS = 5,
 };
 
@@ -216,6 +217,44 @@ int64_t edit_new_id(const struct store *store)
     return sqlite3_last_insert_rowid(store->db);
 }
 
+static void take_audit(struct query *query, struct audit_row *row)
+{
+    row->id = query_column(query);
+    row->wall_s = query_column(query);
+    row->who = query_column_text(query);
+    row->what = query_column_text(query);
+    row->subject = query_column_text(query);
+    row->detail = query_column_text(query);
+}
+
+enum store_result audit_untold(struct store *store,
+                               void (*visit)(void *context, const struct audit_row *row),
+                               void *context)
+{
+    struct query query;
+
+    query_begin(&query, store,
+                "SELECT id, time, who, what, subject, detail FROM audit"
+                " WHERE id > (SELECT id FROM audit_told) ORDER BY id LIMIT ?");
+    query_int(&query, AUDIT_TOLD_AT_ONCE);
+    while (query_row(&query)) {
+        struct audit_row row;
+
+        take_audit(&query, &row);
+        visit(context, &row);
+    }
+    return query_end(&query);
+}
+
+enum store_result audit_mark_told(struct store *store, int64_t id)
+{
+    struct query query;
+
+    query_begin(&query, store, "UPDATE audit_told SET id = ?");
+    query_int(&query, id);
+    return query_run(&query);
+}
+
 enum store_result audit_list(struct store *store, int64_t after, unsigned count_max,
                              void (*visit)(void *context, const struct audit_row *row),
                              void *context)
@@ -230,12 +269,7 @@ enum store_result audit_list(struct store *store, int64_t after, unsigned count_
     while (query_row(&query)) {
         struct audit_row row;
 
-        row.id = query_column(&query);
-        row.wall_s = query_column(&query);
-        row.who = query_column_text(&query);
-        row.what = query_column_text(&query);
-        row.subject = query_column_text(&query);
-        row.detail = query_column_text(&query);
+        take_audit(&query, &row);
         visit(context, &row);
     }
     return query_end(&query);

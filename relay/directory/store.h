@@ -56,6 +56,12 @@ struct audit_row {
     int64_t id, wall_s;
     struct bytes who, what, subject, detail; /* "0/root", "tenant set", "shop", "recipients=3" */
 };
+/* Those that were not told as events yet, the oldest first, some at a time. What was told, up to
+ * `id`, is marked; what was not when the program ends is told again by the next one. */
+enum store_result audit_untold(struct store *store,
+                               void (*visit)(void *context, const struct audit_row *row),
+                               void *context);
+enum store_result audit_mark_told(struct store *store, int64_t id);
 /* The newest first, at most `count_max`, with an id above `after`. */
 enum store_result audit_list(struct store *store, int64_t after, unsigned count_max,
                              void (*visit)(void *context, const struct audit_row *row),

@@ -29,6 +29,7 @@ static const struct {
     [EVENT_SUSPENDED] = {"suspended", false, false},
     [EVENT_RESUMED] = {"resumed", false, false},
     [EVENT_THROTTLED] = {"throttled", false, true},
+    [EVENT_CHANGED] = {"changed", false, false},
 };
 
 static _Atomic uint16_t node_number;

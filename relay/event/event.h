@@ -39,6 +39,7 @@ enum event_kind {
     EVENT_SUSPENDED, /* a rule holds recipients back */
     EVENT_RESUMED,   /* that rule was taken away, or its time was over */
     EVENT_THROTTLED, /* accepted, and waits for its tenant's rates until about next_attempt */
+    EVENT_CHANGED,   /* the directory was: one of an audited change */
     EVENT_KIND_COUNT
 };
 

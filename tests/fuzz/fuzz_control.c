@@ -35,6 +35,11 @@ void operator_event_resumed(struct program *p, const struct suspension *rule, co
     check(p != NULL && rule->number > 0 && why != NULL);
 }
 
+void operator_event_changed(struct program *p, const struct audit_row *row)
+{
+    check(p != NULL && row->id > 0);
+}
+
 static struct program program;
 
 static void ignore_error(void *context, const char *text)

@@ -163,3 +163,29 @@ def test_a_suspension_that_cannot_be_saved_is_none(stage):
     told(relay, 1, "resumed")
     expect_kept(relay, suspended=2, resumed=1)
     assert "older.example" in relay.cli("queue", "suspensions").stdout
+
+
+def test_changes_of_the_directory_are_told_with_a_daemon_and_without(stage):
+    relay = stage.ringpost()
+
+    def changes(count):
+        return relay.wait_events(count, kind="changed")
+    relay.cli("tenant", "add", "shop")
+    event, = changes(1)
+    assert (event["class"], event["rule"], event["seq"]) == ("operator", "audit 1", None)
+    assert re.match(r"tenant add shop by \d+/\w+, \d{4}-\d\d-\d\dT", event["reply"]["text"])
+    relay.cli("domain", "add", "shop", "shop.example", "--active")
+    assert "tenant=shop active=1" in changes(2)[1]["reply"]["text"]
+    relay.stop()
+    relay.cli("tenant", "set", "shop", "recipients=3")
+    relay.cli("tenant", "add", "other")
+    relay.start()
+    assert [e["rule"] for e in changes(4)] == [f"audit {n}" for n in range(1, 5)]
+    time.sleep(1)
+    relay.stop()
+    relay.start()  # what was told is not told again
+    relay.cli("tenant", "disable", "other")
+    assert [e["rule"] for e in changes(5)] == [f"audit {n}" for n in range(1, 6)]
+    for n in range(120):  # more than are told at once
+        relay.cli("tenant", "set", "shop", f"recipients={n + 1}")
+    assert [e["rule"] for e in changes(125)] == [f"audit {n}" for n in range(1, 126)]

@@ -406,9 +406,8 @@ TEST(event_json_of_what_is_not_counted_has_no_seq)
         enum event_kind kind;
         const char *name;
     } kinds[] = {
-        {EVENT_DAMAGED, "damaged"},
-        {EVENT_RETRIED, "retried"},
-        {EVENT_SUSPENDED, "suspended"},
+        {EVENT_DAMAGED, "damaged"}, {EVENT_RETRIED, "retried"}, {EVENT_SUSPENDED, "suspended"},
+        {EVENT_RESUMED, "resumed"}, {EVENT_CHANGED, "changed"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
