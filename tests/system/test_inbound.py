@@ -71,6 +71,8 @@ def test_the_decision_is_told(place):
                                "detail": "doubt.example policy=quarantine"}
     assert checks["spf"]["result"] == "fail" and checks["spf"]["weight"] is None
     assert event["client"]["service"] == "inbound" and event["tenant"] == "acme"
+    ids = [e["event_id"] for e in place.relay.events(id=message_id)]
+    assert len(set(ids)) == len(ids) == 2, ids  # accepted and received, of one record
     assert "dmarc=fail doubt.example policy=quarantine -> tag" in place.relay.cli(
         "trace", message_id).stdout
     assert "policy=quarantine" in place.relay.cli("queue", "explain", message_id).stdout
@@ -146,6 +148,8 @@ def test_names_are_not_found_by_trying(place):
     rejected = place.relay.wait_events(1, kind="rejected", recipient="user3@acme.example")[0]
     assert rejected["rule"] == "recipient" and rejected["reply"]["enhanced"] == "5.1.1"
     assert rejected["client"]["service"] == "inbound"
+    # That an answer took its time is no silence of the client's.
+    assert place.relay.metrics()["ringpost_smtp_timeouts_total"] == 0
 
 
 def test_a_thousand_fields_and_more(place):
@@ -154,6 +158,15 @@ def test_a_thousand_fields_and_more(place):
     for more in (b"".join(b"X-%d: y\r\n" % i for i in range(10000)), b"X: " + b"y" * 250_000 + b"\r\n"):
         code, text = place.send(inbound.message(more=more))
         assert (code, text.split()[0]) == (552, "5.3.4"), text
+
+
+def test_headers_that_were_held_back_are_given_back(place):
+    """Refused ones: of what is taken the queue keeps its share of memory."""
+    long = inbound.message(more=b"X: " + b"y" * 250_000 + b"\r\n")
+    before = place.relay.metrics()["ringpost_mail_memory_bytes"]
+    for _ in range(40):
+        assert place.send(long)[0] == 552
+    assert place.relay.metrics()["ringpost_mail_memory_bytes"] < before + (2 << 20)
 
 
 def test_a_hundred_signatures(place):
@@ -213,9 +226,15 @@ def test_monitor_tells_and_does_nothing(stage):
 
 
 def test_overrides(stage):
-    place = inbound.Inbound(stage, inbound='dmarc_exempt: ["strict.example"], spf_fail: refuse')
+    zones = {**inbound.ZONES, "signed.example": f"s1._domainkey {txt(KEY.record)}\n"
+                                                f"_dmarc {txt('v=DMARC1; p=reject')}\n"}
+    place = inbound.Inbound(stage, zones, inbound='dmarc_exempt: ["strict.example"], spf_fail: refuse')
     code, text = place.send(inbound.message("alice@strict.example"), sender="alice@strict.example")
     assert (code, text.split()[0]) == (550, "5.7.23"), text
+    # Where DMARC passes by a signature, SPF's fail is only told.
+    signed = inbound.message("alice@signed.example")
+    signed = dkim.sign(signed, b"s1", b"signed.example", KEY.private) + signed
+    assert results(place.take(signed, sender="alice@strict.example"))["dmarc"] == ["pass"]
     place.relay.write_config(inbound='{forwarders: ["127.0.0.0/8"], spf_fail: refuse}')
     place.relay.cli("reload")
     place.take(inbound.message("alice@strict.example"), sender="alice@strict.example")
