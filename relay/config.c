@@ -15,16 +15,27 @@ enum { CONFIG_ARENA_MAX = 64 << 20 };
 
 /* In the order of the starter file, of `check --keys` and of the wings' finishing. */
 static const struct config_key root[] = {
-    {.kind = CONFIG_PART, .keys = config_core},     {.kind = CONFIG_PART, .keys = config_listeners},
-    {.kind = CONFIG_PART, .keys = config_tls},      {.kind = CONFIG_PART, .keys = config_auth},
-    {.kind = CONFIG_PART, .keys = config_dkim},     {.kind = CONFIG_PART, .keys = config_limits},
-    {.kind = CONFIG_PART, .keys = config_labels},   {.kind = CONFIG_PART, .keys = config_inbound},
-    {.kind = CONFIG_PART, .keys = config_dns},      {.kind = CONFIG_PART, .keys = config_retry},
-    {.kind = CONFIG_PART, .keys = config_routes},   {.kind = CONFIG_PART, .keys = config_sources},
-    {.kind = CONFIG_PART, .keys = config_delivery}, {.kind = CONFIG_PART, .keys = config_spool},
-    {.kind = CONFIG_PART, .keys = config_events},   {.kind = CONFIG_PART, .keys = config_kafka},
-    {.kind = CONFIG_PART, .keys = config_webhooks}, {.kind = CONFIG_PART, .keys = config_metrics},
-    {.kind = CONFIG_PART, .keys = config_log},      {.kind = CONFIG_END},
+    {.kind = CONFIG_PART, .keys = config_core},
+    {.kind = CONFIG_PART, .keys = config_listeners},
+    {.kind = CONFIG_PART, .keys = config_tls},
+    {.kind = CONFIG_PART, .keys = config_auth},
+    {.kind = CONFIG_PART, .keys = config_dkim},
+    {.kind = CONFIG_PART, .keys = config_limits},
+    {.kind = CONFIG_PART, .keys = config_labels},
+    {.kind = CONFIG_PART, .keys = config_inbound},
+    {.kind = CONFIG_PART, .keys = config_dns},
+    {.kind = CONFIG_PART, .keys = config_retry},
+    {.kind = CONFIG_PART, .keys = config_routes},
+    {.kind = CONFIG_PART, .keys = config_sources},
+    {.kind = CONFIG_PART, .keys = config_delivery},
+    {.kind = CONFIG_PART, .keys = config_spool},
+    {.kind = CONFIG_PART, .keys = config_store},
+    {.kind = CONFIG_PART, .keys = config_events},
+    {.kind = CONFIG_PART, .keys = config_kafka},
+    {.kind = CONFIG_PART, .keys = config_webhooks},
+    {.kind = CONFIG_PART, .keys = config_metrics},
+    {.kind = CONFIG_PART, .keys = config_log},
+    {.kind = CONFIG_END},
 };
 
 const struct config_key *config_keys(void)

@@ -27,6 +27,7 @@ extern const struct config_key config_routes[];
 extern const struct config_key config_sources[];
 extern const struct config_key config_delivery[];
 extern const struct config_key config_spool[];
+extern const struct config_key config_store[];
 extern const struct config_key config_events[];
 extern const struct config_key config_kafka[];
 extern const struct config_key config_webhooks[];

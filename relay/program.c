@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "delivery/line/egress.h"
 #include "delivery/mta_sts/sts_store.h"
 #include "dns/cache.h"
+#include "inbound/store/mail_store.h"
 #include "intake/claims.h"
 #include "io/tls_tickets.h"
 #include "relay/certificates.h"
@@ -133,6 +135,23 @@ static const struct blocking_settings key_pool_settings = {
     .waiting_max = 10000,
 };
 
+static struct mail_store *open_store(const struct config *config)
+{
+    char why[FILING_WHY_MAX] = "";
+    struct mail_store_settings settings = {
+        .directory = config->mail_directory,
+        .host = config->hostname,
+        .node = event_node(),
+        .threads = config->store_threads,
+    };
+    struct mail_store *store = mail_store_open(&settings, why);
+
+    if (store == NULL)
+        log_error("store=%s what=\"accounts' mail cannot be filed\" why=%s",
+                  LOG_STRING(config->mail_directory), LOG_STRING(why));
+    return store;
+}
+
 static int start_workers(struct program *program, const struct config *config)
 {
     struct shared *shared = &program->shared;
@@ -147,6 +166,7 @@ static int start_workers(struct program *program, const struct config *config)
     shared->sts = open_sts(config);
     shared->key_pool = blocking_pool_start(&key_pool_settings);
     allowances_begin(clock_monotonic_ms(), clock_wall_ms());
+    shared->store_egresses = egress_table_create(INT_MAX);
     shared->directory = directory_start(config->state_dir);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
@@ -162,6 +182,9 @@ static int start_workers(struct program *program, const struct config *config)
         log_error("what=\"no thread for the directory: %s\"", strerror(errno));
         return -errno;
     }
+    shared->store = open_store(config);
+    if (shared->store == NULL)
+        return -EIO;
     int error = login_key_open(config->state_dir, shared->login_key);
     if (error < 0)
         log_error("file=login.key what=%s",
@@ -405,6 +428,10 @@ static void free_all(struct program *program, int64_t files_ms)
         space_watch_stop(&program->space_watch);
     blocking_pool_stop(&program->shared.segment_pool);
     blocking_pool_stop(&program->shared.key_pool);
+    if (program->shared.store != NULL)
+        mail_store_close(&program->shared.store);
+    if (program->shared.store_egresses != NULL)
+        egress_table_free(&program->shared.store_egresses);
     if (program->shared.egresses != NULL)
         egress_table_free(&program->shared.egresses);
     dns_cache_free(&program->shared.dns_cache);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "delivery/client/smtp_client.h"
+#include "delivery/filing/filer.h"
 #include "delivery/line/egress.h"
 #include "relay/suspension_file.h"
 
@@ -41,6 +42,24 @@ static int64_t on_delay_max(void *context, const struct domain *domain)
     struct worker *worker = context;
 
     return delivery_delay_max_ms(worker->delivery, domain);
+}
+
+static bool on_is_hosted(void *context, struct bytes domain)
+{
+    struct worker *worker = context;
+    bool is_hosted = recipient_domain_is_hosted(snapshot_begin(worker->reader), domain);
+
+    snapshot_end(worker->reader);
+    return is_hosted;
+}
+
+static uint64_t on_directory_version(void *context)
+{
+    struct worker *worker = context;
+    uint64_t version = snapshot_version(snapshot_begin(worker->reader));
+
+    snapshot_end(worker->reader);
+    return version;
 }
 
 /* The main thread looks, and stops the program. */
@@ -258,6 +277,20 @@ static int build(struct worker *worker)
     tenant_watch_start(&worker->tenants, worker);
     worker->clients = smtp_clients_create();
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
+    struct filers_setup filers = {
+        .store = worker->shared->store,
+        .reader = worker->reader,
+    };
+
+    worker->filers = filers_create(&filers);
+    filers_configure(worker->filers, config->delivery.mx.our_name, config->inbound.postmaster);
+    struct delivery_store store = {
+        .carriers = filers_kind(worker->filers),
+        .egresses = worker->shared->store_egresses,
+        .is_hosted = on_is_hosted,
+        .version = on_directory_version,
+        .context = worker,
+    };
     struct delivery_setup setup = {
         .engine = worker->engine,
         .resolver = worker->resolver,
@@ -266,6 +299,7 @@ static int build(struct worker *worker)
         .sts = worker->shared->sts,
         .carriers = smtp_clients_kind(worker->clients),
         .signer = worker->signer,
+        .store = &store,
         .settings = &config->delivery,
         .settings_unused = on_settings_unused,
         .context = worker,
@@ -361,6 +395,7 @@ void worker_configure(struct worker *worker, struct config *config)
     signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
+    filers_configure(worker->filers, config->delivery.mx.our_name, config->inbound.postmaster);
     delivery_configure(worker->delivery, &config->delivery);
 }
 
@@ -524,6 +559,8 @@ void worker_join(struct worker *worker)
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
     signer_free(&worker->signer);
+    if (worker->filers != NULL)
+        filers_free(&worker->filers);
     if (worker->reader != NULL)
         snapshot_reader_free(&worker->reader);
     if (worker->clients != NULL)

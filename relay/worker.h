@@ -4,6 +4,7 @@
  *   listener -> submission -> shard -> (due) -> delivery -> smtp_client -> the world
  *            \-> receive ----/
  *                               |                  |
+ *                               |                  '-> filer -> the store of accounts' mail
  *                               +-- journaled --> publisher (event files)
  *
  * Each worker is one thread. What workers share is small and named here: the egress table, the
@@ -51,9 +52,11 @@ struct shared {
     uint8_t login_key[LOGIN_KEY_LEN];
     struct publisher *publisher;
     struct blocking_pool *segment_pool, *key_pool;
-    struct tls_tickets *tickets; /* the keys of all engines' contexts */
-    struct space space;          /* the space watch and the publisher write it */
-    struct listener_load *loads; /* one a worker */
+    struct mail_store *store;
+    struct egress_table *store_egresses; /* of the site that it is */
+    struct tls_tickets *tickets;         /* the keys of all engines' contexts */
+    struct space space;                  /* the space watch and the publisher write it */
+    struct listener_load *loads;         /* one a worker */
     const struct listeners *listeners;
     /* Workers begin with them; changed by the holder of program->change only. */
     const struct suspension_file *suspensions;
@@ -78,6 +81,7 @@ struct worker {
     struct snapshot_reader *reader; /* of the directory */
     struct flows *flows;
     struct smtp_clients *clients;
+    struct filers *filers;
     struct delivery *delivery;
     struct signer *signer;
     struct submission *submission;

@@ -11,6 +11,7 @@
 #include "delivery/line/gate.h"
 #include "delivery/line/provider.h"
 #include "delivery/line/router.h"
+#include "delivery/line/store_route.h"
 #include "delivery/line/suspend.h"
 #include "delivery/outcome/retry.h"
 #include "queue/message.h"
@@ -70,6 +71,10 @@ void constraint_name_limit(const struct delivery_settings *settings, const struc
 {
     size_t number = 0;
 
+    if (rule->match == NULL) {
+        set_rule(out, "store.filings");
+        return;
+    }
     while (number + 1 < settings->egress_rule_count && &settings->egress_rules[number] != rule)
         number++;
     if (number + 1 >= settings->egress_rule_count)
@@ -113,7 +118,7 @@ static void name_connections(const struct site *site, const struct limits *limit
                              struct constraint *out)
 {
     constraint_name_limit(site->delivery->settings, limits_connections_rule(limits), out);
-    set_rule(out, " connections %u", limits_connections(limits));
+    set_rule(out, site->is_store ? " %u" : " connections %u", limits_connections(limits));
 }
 
 /* Whether it is the limit of the site's own rules, or its provider's, that has no slot left. */
@@ -199,7 +204,7 @@ void constraint_of_destination(const struct destination *d, struct constraint *o
         return;
     }
     out->name = "looking-up";
-    set_rule(out, "dns");
+    set_rule(out, store_is_known(d->delivery) ? "dns" : "the directory was not read yet");
 }
 
 /* --- recipients ------------------------------------------------------------------------------- */

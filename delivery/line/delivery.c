@@ -14,6 +14,7 @@
 #include "delivery/line/gate.h"
 #include "delivery/line/reload.h"
 #include "delivery/line/router.h"
+#include "delivery/line/store_look.h"
 #include "delivery/line/suspend.h"
 #include "delivery/outcome/clearing.h"
 #include "delivery/outcome/retry.h"
@@ -75,6 +76,10 @@ struct delivery *delivery_create(const struct delivery_setup *setup)
     d->egresses = setup->egresses;
     d->sts = setup->sts;
     d->carriers = *setup->carriers;
+    if (setup->store != NULL) {
+        d->store = *setup->store;
+        d->filers = *setup->store->carriers;
+    }
     d->settings_unused = setup->settings_unused;
     d->context = setup->context;
     settings_use(d, setup->settings);
@@ -242,6 +247,7 @@ static void on_drive(struct turn_end *turn_end)
     while ((node = list_pop_front(&dirty)) != NULL)
         site_drive(container_of(node, struct site, in_dirty));
     check_held(delivery);
+    store_look(delivery);
 }
 
 static void on_tick(struct timeout *timeout)
@@ -253,6 +259,7 @@ static void on_tick(struct timeout *timeout)
     engine_timeout(delivery->engine, &delivery->tick, TICK_MS);
     suspend_tick(delivery);
     gates_tick(delivery);
+    store_look_tick(delivery);
     destinations_expire_waiting(delivery);
     destinations_free_idle(delivery);
     if (delivery_is_starved(delivery)) /* the disk may have room again, which tells nobody */
@@ -304,14 +311,26 @@ static void drop_waiting(struct delivery *delivery)
     delivery->held_count = 0;
 }
 
-static void for_each_carrier(struct delivery *delivery, void (*visit)(struct carrier *carrier))
+static void for_each_carrier(struct delivery *delivery,
+                             void (*visit)(const struct carrier_kind *kind,
+                                           struct carrier *carrier))
 {
     list_for_each(site_node, &delivery->all_sites) {
         struct site *site = container_of(site_node, struct site, in_all);
 
         list_for_each(node, &site->carriers)
-            visit(container_of(node, struct carrier, in_site));
+            visit(site_carriers(site), container_of(node, struct carrier, in_site));
     }
+}
+
+static void visit_leave(const struct carrier_kind *kind, struct carrier *carrier)
+{
+    kind->leave(carrier);
+}
+
+static void visit_abort(const struct carrier_kind *kind, struct carrier *carrier)
+{
+    kind->abort(carrier);
 }
 
 void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stopped)(void *context),
@@ -326,7 +345,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
     engine_timeout_cancel(delivery->engine, &delivery->tick);
     engine_timeout_cancel(delivery->engine, &delivery->idle_timeout);
     outcomes_stop(delivery->outcomes);
-    for_each_carrier(delivery, delivery->carriers.leave);
+    for_each_carrier(delivery, visit_leave);
     drop_waiting(delivery);
     engine_timeout(delivery->engine, &delivery->stop_deadline, MAX(left_ms, (int64_t)1));
     delivery_drive_later(delivery);
@@ -334,7 +353,7 @@ void delivery_stop(struct delivery *delivery, int64_t deadline_ms, void (*stoppe
 
 void delivery_abort(struct delivery *delivery)
 {
-    for_each_carrier(delivery, delivery->carriers.abort);
+    for_each_carrier(delivery, visit_abort);
 }
 
 static void on_stop_deadline(struct timeout *timeout)

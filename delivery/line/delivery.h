@@ -78,14 +78,28 @@ struct delivery_settings {
     struct mx_rules mx;
     unsigned connections_max; /* of the whole process */
     unsigned connect_timeout_s;
-    unsigned dsn_size_max;  /* bytes of the original returned */
-    unsigned notice_wait_s; /* a failure waits for others of its message; 0: not at all */
+    unsigned dsn_size_max;     /* bytes of the original returned */
+    unsigned notice_wait_s;    /* a failure waits for others of its message; 0: not at all */
+    struct egress_rule filing; /* of the store: connections are messages at once */
 };
 
 struct delivery;
 struct egress_table; /* shared by all engines (egress.h) */
 struct carrier_kind; /* carrier.h */
 struct sts_store;
+
+/* The store of accounts' mail, which is one site: "local:store". Mail of a domain that we receive
+ * for goes there, whoever submitted it, whatever routes and DNS say. */
+struct delivery_store {
+    const struct carrier_kind *carriers; /* copied */
+    struct egress_table *egresses;       /* its own: it takes no connection from anybody */
+    /* The directory's: whether we receive for a domain. */
+    bool (*is_hosted)(void *context, struct bytes domain);
+    /* Another number each time that is_hosted() may say something else; 0: nothing is known yet,
+     * and nothing is tried before it is. */
+    uint64_t (*version)(void *context);
+    void *context;
+};
 
 struct delivery_setup {
     struct engine *engine;
@@ -94,6 +108,7 @@ struct delivery_setup {
     struct egress_table *egresses;
     struct sts_store *sts;               /* shared by all engines; NULL: no MTA-STS */
     const struct carrier_kind *carriers; /* what sites open; copied */
+    const struct delivery_store *store;  /* copied; NULL: there is none */
     struct shard *home;                  /* the engine's own; NULL until set: delivery_set_home().
                                   Notifications go to the shard of the message they are about, in
                                   one commit with its outcome, also where that one is adopted */

@@ -6,6 +6,7 @@
 
 #include "delivery/line/lookup.h"
 #include "delivery/line/router.h"
+#include "delivery/line/store_route.h"
 #include "delivery/outcome/clearing.h"
 #include "delivery/outcome/retry.h"
 
@@ -321,6 +322,26 @@ static void start_lookup(struct destination *d)
     d->lookup = lookup_start(delivery, d->route, domain_name(d->domain), on_looked_up, d);
 }
 
+/* Without the directory nobody knows whether mail stays here: it waits until store_look(). */
+static void route(struct destination *d)
+{
+    struct mx_host host;
+    struct mx_set set;
+
+    if (!store_is_known(d->delivery))
+        return;
+    d->is_filed = store_takes(d->delivery, d->domain);
+    if (!d->is_filed) {
+        start_lookup(d);
+        return;
+    }
+    list_remove(&d->in_starved); /* it waits for no lookup */
+    d->route = NULL;
+    d->lookup_ms = 0;
+    store_set(d->delivery, &set, &host);
+    route_to(d, &set, NULL);
+}
+
 void destination_drive(struct destination *d)
 {
     struct delivery *delivery = d->delivery;
@@ -335,7 +356,7 @@ void destination_drive(struct destination *d)
         return;
     }
     if (!is_current && d->lookup == NULL) {
-        start_lookup(d);
+        route(d);
         return;
     }
     if (d->state == DESTINATION_REFUSED && d->lookup == NULL)

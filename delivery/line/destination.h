@@ -28,6 +28,7 @@ struct destination {
     uint8_t state;               /* enum destination_state */
     uint8_t refused_for;         /* REFUSED: enum mx_status */
     bool wants_wake;             /* its site's rest ends when it is found */
+    bool is_filed;               /* by the directory, when it was routed */
     struct site *site;
     struct site *former; /* held while it is looked up again: it may be the same */
     const struct route *route;

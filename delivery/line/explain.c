@@ -229,7 +229,7 @@ static bool put_hosts(const struct site *site, struct buf *out)
     char address[ADDRESS_TEXT_MAX];
     bool ok = put_key(out, ',', "hosts") && buf_append_byte(out, '[');
 
-    for (size_t i = 0; ok && i < site->hosts->count; i++) {
+    for (size_t i = 0; ok && !site->is_store && i < site->hosts->count; i++) {
         const struct host *host = &site->hosts->host[i];
         size_t len = address_format_port(&host->address, address);
 

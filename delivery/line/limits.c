@@ -63,7 +63,7 @@ static double rate_or_any(const struct limits *limits)
 
 static bool is_default(const struct egress_rule *rule)
 {
-    return strcmp(rule->match, "*") == 0;
+    return rule->match == NULL || strcmp(rule->match, "*") == 0; /* NULL: the store's */
 }
 
 static struct limits limits_of(const struct egress_rule *rules, uint32_t number)
@@ -80,6 +80,12 @@ void limits_init(struct limits *limits, const struct delivery_settings *settings
     while (!is_default(&settings->egress_rules[number]) && number + 1 < settings->egress_rule_count)
         number++;
     *limits = limits_of(settings->egress_rules, number);
+    limits->is_default = true;
+}
+
+void limits_init_store(struct limits *limits, const struct delivery_settings *settings)
+{
+    *limits = limits_of(&settings->filing, 0);
     limits->is_default = true;
 }
 

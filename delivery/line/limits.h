@@ -21,6 +21,8 @@ struct limits {
 };
 
 void limits_init(struct limits *limits, const struct delivery_settings *settings);
+/* Those of the store: no other rule applies to it. */
+void limits_init_store(struct limits *limits, const struct delivery_settings *settings);
 /* True: something has become stricter, or is no default any more. */
 bool limits_add_rule(struct limits *limits, const struct egress_rule *rule);
 /* Likewise for a domain, a host or a site's name: the first rule that matches it. */

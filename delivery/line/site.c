@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "delivery/line/provider.h"
+#include "delivery/line/store_route.h"
 
 enum {
     TLS_KEY_LEN = 64, /* more than the demand takes */
@@ -63,15 +64,27 @@ static void adapt(struct site *site, bool is_of_provider_before)
     site_egresses_adapt(site, is_of_provider_before);
 }
 
+static void init_limits(struct site *site)
+{
+    if (site->is_store)
+        limits_init_store(&site->own, site->delivery->settings);
+    else
+        limits_init(&site->own, site->delivery->settings);
+}
+
 void site_forget_domains(struct site *site)
 {
-    limits_init(&site->own, site->delivery->settings);
+    init_limits(site);
+    if (site->is_store)
+        return;
     (void)limits_add(&site->own, site->delivery->settings, site->name);
     (void)add_hosts(site);
 }
 
 void site_add_domain(struct site *site, struct bytes domain)
 {
+    if (site->is_store)
+        return;
     (void)limits_add(&site->own, site->delivery->settings, domain);
 }
 
@@ -79,7 +92,7 @@ void site_reconfigure(struct site *site)
 {
     const struct provider_rule *before = site->provider;
 
-    site->provider = provider_of(site->delivery->settings, site->hosts);
+    site->provider = site->is_store ? NULL : provider_of(site->delivery->settings, site->hosts);
     adapt(site, provider_is_equal(before, site->provider));
     site_dirty(site);
 }
@@ -95,8 +108,9 @@ static struct site *site_new(struct delivery *delivery, struct bytes key, size_t
     memcpy(copy, key.ptr, key.len);
     site->delivery = delivery;
     site->name = (struct bytes){copy, name_len};
-    limits_init(&site->own, delivery->settings);
-    (void)limits_add(&site->own, delivery->settings, site->name);
+    site->is_store = store_is_site(delivery, site->name);
+    init_limits(site);
+    site_add_domain(site, site->name);
     turns_init(&site->turns);
     list_init(&site->carriers);
     list_init(&site->idle);
@@ -140,10 +154,13 @@ struct site *site_get(struct delivery *delivery, const struct mx_set *set,
     if (old != NULL)
         hosts_release(&old);
     site->destination_count++;
-    bool is_stricter = add_hosts(site);
+    bool is_stricter = false;
 
-    is_stricter |= limits_add(&site->own, delivery->settings, domain);
-    site->provider = provider_of(delivery->settings, site->hosts);
+    if (!site->is_store) {
+        is_stricter = add_hosts(site);
+        is_stricter |= limits_add(&site->own, delivery->settings, domain);
+        site->provider = provider_of(delivery->settings, site->hosts);
+    }
     if (is_stricter || site->egresses == NULL || !provider_is_equal(before, site->provider))
         adapt(site, provider_is_equal(before, site->provider));
     return site;

@@ -74,11 +74,17 @@ struct site {
     uint8_t state;                /* site_enter() */
     uint8_t lesson;               /* its carriers' own */
     uint8_t trouble;              /* enum site_trouble */
+    bool is_store;                /* accounts' mail: no host, no source, limits of its own */
     uint8_t fruitless;            /* connections, since a message last came to an end on one */
     unsigned domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
     int64_t took_ms;              /* a recipient was accepted last; 0: never */
     struct site_failure *failure; /* NULL: there was none */
 };
+
+static inline const struct carrier_kind *site_carriers(const struct site *site)
+{
+    return site->is_store ? &site->delivery->filers : &site->delivery->carriers;
+}
 
 /* So many more, or less, wait. */
 static inline void site_count_waiting(struct site *site, int64_t change)

@@ -41,7 +41,7 @@ static bool is_refused(struct site *site, struct site_egress *e, struct host *ho
 
 static void open_carrier(struct site *site, struct site_egress *e, size_t number)
 {
-    const struct carrier_kind *kind = &site->delivery->carriers;
+    const struct carrier_kind *kind = site_carriers(site);
     unsigned connect_s = site->delivery->settings->connect_timeout_s;
     struct host *host = &site->hosts->host[number];
     struct carrier_opening opening = {
@@ -253,7 +253,7 @@ static void wake_idle(struct site *site)
     list_init(&ready);
     list_splice(&ready, &site->idle); /* who finds nothing to send goes back */
     while (site->waiting_count > 0 && (node = list_pop_front(&ready)) != NULL)
-        site->delivery->carriers.wake(container_of(node, struct carrier, in_idle));
+        site_carriers(site)->wake(container_of(node, struct carrier, in_idle));
     list_splice(&site->idle, &ready);
 }
 

@@ -6,6 +6,7 @@
 
 #include "delivery/line/provider.h"
 #include "delivery/line/site.h"
+#include "delivery/line/store_route.h"
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
@@ -92,14 +93,17 @@ static struct site_egress *make(struct site *site, const struct source *source)
     e->source = source;
     e->use = delivery->use;
     e->use->references++;
-    e->counts = series_keep(e->use->of_sources[source - e->use->settings->sources]);
+    e->counts = site->is_store
+                    ? series_begin(&family_sources, bytes_of(source->name))
+                    : series_keep(e->use->of_sources[source - e->use->settings->sources]);
     if (site->provider != NULL) {
         const struct egress_limits of_provider = provider_limits(site);
 
         e->egress = egress_get_of(delivery->egresses, bytes_of(site->provider->name), &of_provider,
                                   site->name, identify(source, &identity), &own);
     } else {
-        e->egress = egress_get(delivery->egresses, site->name, identify(source, &identity), &own);
+        e->egress = egress_get(site->is_store ? delivery->store.egresses : delivery->egresses,
+                               site->name, identify(source, &identity), &own);
     }
     buf_free(&identity);
     e->waiter.engine = delivery->engine;
@@ -143,20 +147,21 @@ static void leave(struct site *site, struct site_egress *e)
         struct carrier *carrier = container_of(node, struct carrier, in_site);
 
         if (carrier->egress == e)
-            site->delivery->carriers.leave(carrier);
+            site_carriers(site)->leave(carrier);
     }
 }
 
 void site_egresses_adapt(struct site *site, bool is_of_provider_before)
 {
     const struct delivery_settings *settings = site->delivery->settings;
-    size_t count = MIN(settings->source_count, (size_t)SOURCES_MAX);
+    const struct source *sources = site->is_store ? &store_source : settings->sources;
+    size_t count = site->is_store ? 1 : MIN(settings->source_count, (size_t)SOURCES_MAX);
     struct site_egress *before = site->egresses;
     struct site_egress **end = &site->egresses;
     struct site_egress *e;
 
     for (size_t i = 0; i < count; i++) {
-        const struct source *source = &settings->sources[i];
+        const struct source *source = &sources[i];
 
         e = is_of_provider_before ? take(&before, source) : NULL;
         if (e != NULL)

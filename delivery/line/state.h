@@ -51,7 +51,11 @@ struct delivery {
 
     struct outcomes *outcomes;
     struct carrier_kind carriers;
-    struct map sites; /* by name */
+    struct delivery_store store; /* is_hosted NULL: there is none */
+    struct carrier_kind filers;  /* its carriers */
+    uint64_t store_version;      /* by which destinations are */
+    size_t store_looks;          /* destinations still to be looked at for a new one */
+    struct map sites;            /* by name */
     struct list all_sites;
     struct list all_destinations;
     struct list idle_destinations; /* longest idle first */

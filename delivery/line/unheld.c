@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/line/destination.h"
+#include "delivery/line/store_route.h"
 
 enum {
     ROUND_TICKS = 10,
@@ -32,7 +33,8 @@ bool site_is_unheld(const struct site *site)
 bool destination_is_unheld(const struct destination *d)
 {
     return d->lines.count > 0 && d->site == NULL && d->lookup == NULL &&
-           !list_is_linked(&d->in_dirty) && !list_is_linked(&d->in_starved);
+           !list_is_linked(&d->in_dirty) && !list_is_linked(&d->in_starved) &&
+           store_is_known(d->delivery);
 }
 
 /* To the end of its list: who has been looked at is behind those who have not. */
@@ -76,6 +78,8 @@ static uint64_t look_at_destinations(struct delivery *delivery)
 
         if (node == NULL)
             continue;
+        if (delivery->store_looks > 0) /* this one was taken from the front of that round */
+            delivery->store_looks++;
         struct destination *d = container_of(node, struct destination, in_all);
 
         if (!destination_is_unheld(d))

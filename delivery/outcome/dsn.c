@@ -26,6 +26,7 @@ bool dsn_is_wanted(const struct message *message, const struct recipient *recipi
     case DSN_DELAYED:
         return (notify & SMTP_NOTIFY_DELAY) != 0;
     case DSN_RELAYED:
+    case DSN_DELIVERED:
         return (notify & SMTP_NOTIFY_SUCCESS) != 0;
     }
     return false;
@@ -45,7 +46,7 @@ static const char *subject(const struct dsn_request *request)
         return "Undelivered mail returned to sender";
     if (has_action(request, DSN_DELAYED))
         return "Your mail is delayed";
-    return "Your mail was handed on";
+    return has_action(request, DSN_RELAYED) ? "Your mail was handed on" : "Your mail was delivered";
 }
 
 static bool put_header(const struct dsn_request *request, const struct dsn_part *part,
@@ -86,6 +87,7 @@ static bool put_explanation(const struct dsn_request *request, const struct dsn_
                       "keep trying. It still waits to go to:\r\n"},
         {DSN_RELAYED, "Your message was handed to a mail server that does not confirm\r\n"
                       "deliveries, so this is the last you hear of it, for:\r\n"},
+        {DSN_DELIVERED, "Your message was put into the mailbox of:\r\n"},
     };
 
     if (!buf_printf(out,

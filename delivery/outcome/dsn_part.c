@@ -14,6 +14,7 @@ static const char *const actions[] = {
     [DSN_FAILED] = "failed",
     [DSN_DELAYED] = "delayed",
     [DSN_RELAYED] = "relayed",
+    [DSN_DELIVERED] = "delivered",
 };
 
 /* Up to and without the empty line; all of it when there is none. */

@@ -48,8 +48,10 @@ struct judgement judgement_of_ours(enum judgement_kind kind, uint16_t subject, u
     return (struct judgement){
         .kind = kind,
         .is_ours = true,
-        .enhanced = {kind == JUDGEMENT_BOUNCED || kind == JUDGEMENT_CANCELLED ? 5 : 4, subject,
-                     detail},
+        .enhanced = {kind == JUDGEMENT_FILED                                    ? 2
+                     : kind == JUDGEMENT_BOUNCED || kind == JUDGEMENT_CANCELLED ? 5
+                                                                                : 4,
+                     subject, detail},
         .text = text,
         .class = class,
         .rule = rule,
@@ -115,9 +117,9 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
 static void count_by_name(struct settlement *s, const struct settled *r)
 {
     static const uint8_t values[EVENT_KIND_COUNT] = {
-        [EVENT_DELIVERED] = RECIPIENTS_DELIVERED, [EVENT_DEFERRED] = RECIPIENTS_DEFERRED,
-        [EVENT_BOUNCED] = RECIPIENTS_BOUNCED,     [EVENT_EXPIRED] = RECIPIENTS_EXPIRED,
-        [EVENT_CANCELLED] = RECIPIENTS_CANCELLED,
+        [EVENT_DELIVERED] = RECIPIENTS_DELIVERED, [EVENT_FILED] = RECIPIENTS_DELIVERED,
+        [EVENT_DEFERRED] = RECIPIENTS_DEFERRED,   [EVENT_BOUNCED] = RECIPIENTS_BOUNCED,
+        [EVENT_EXPIRED] = RECIPIENTS_EXPIRED,     [EVENT_CANCELLED] = RECIPIENTS_CANCELLED,
     };
     size_t value = values[r->kind];
 
@@ -153,6 +155,12 @@ static void decide(struct settlement *s, struct settled *r)
         r->kind = EVENT_DELIVERED;
         metric_inc(METRIC_DELIVERY_DELIVERED);
         count_tls(&s->facts.tls);
+        metric_observe_us(HISTOGRAM_DELIVERY,
+                          (engine_now_ms(s->outcomes->engine) - accepted) * 1000);
+        return;
+    case JUDGEMENT_FILED:
+        r->kind = EVENT_FILED;
+        metric_inc(METRIC_DELIVERY_FILED);
         metric_observe_us(HISTOGRAM_DELIVERY,
                           (engine_now_ms(s->outcomes->engine) - accepted) * 1000);
         return;

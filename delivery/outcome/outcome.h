@@ -17,6 +17,7 @@
 
 enum judgement_kind {
     JUDGEMENT_DELIVERED,
+    JUDGEMENT_FILED,    /* into an account of ours */
     JUDGEMENT_DEFERRED, /* for now; the retry rule says when again, or that its time is over */
     JUDGEMENT_BOUNCED,
     JUDGEMENT_EXPIRED,   /* too old, without another try */

@@ -44,6 +44,9 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
         if (r->facts->peer_has_dsn)
             return false;
         break;
+    case JUDGEMENT_FILED:
+        *action_out = DSN_DELIVERED;
+        break;
     case JUDGEMENT_DEFERRED:
     case JUDGEMENT_BOUNCED:
     case JUDGEMENT_EXPIRED:
@@ -57,7 +60,8 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
 
 static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action action)
 {
-    static const uint8_t classes[] = {[DSN_FAILED] = 5, [DSN_DELAYED] = 4, [DSN_RELAYED] = 2};
+    static const uint8_t classes[] = {
+        [DSN_FAILED] = 5, [DSN_DELAYED] = 4, [DSN_RELAYED] = 2, [DSN_DELIVERED] = 2};
     struct smtp_enhanced status = r->judgement.enhanced;
 
     /* RFC 3463 section 3.5: delivery time expired, of a transient failure. */

@@ -30,7 +30,8 @@ static const char magic[] = "RPFILED1";
 struct entry {
     uint64_t message;
     uint32_t recipient;
-    uint32_t file; /* the number of its file */
+    uint32_t account; /* hash: an alias has the same message and recipient filed in several */
+    uint32_t file;    /* the number of its file */
 };
 
 struct filed_log {
@@ -115,25 +116,40 @@ static bool put_record(struct buf *out, const struct filed_record *record)
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-static size_t place_of(const struct filed_log *log, uint64_t message, uint32_t recipient)
+static uint32_t hash_account(struct bytes account)
+{
+    return (uint32_t)(bytes_hash(account) >> 32);
+}
+
+static size_t place_of(const struct filed_log *log, uint64_t message, uint32_t recipient,
+                       uint32_t account)
 {
     struct {
-        uint64_t message, recipient;
-    } key = {message, recipient};
+        uint64_t message;
+        uint32_t recipient, account;
+    } key = {message, recipient, account};
     size_t at = (size_t)bytes_hash(bytes_range(&key, sizeof(key))) & (log->capacity - 1);
 
     while (log->table[at].file != 0 &&
-           (log->table[at].message != message || log->table[at].recipient != recipient))
+           (log->table[at].message != message || log->table[at].recipient != recipient ||
+            log->table[at].account != account))
         at = (at + 1) & (log->capacity - 1);
     return at;
 }
 
-static void remember(struct filed_log *log, uint64_t message, uint32_t recipient, uint32_t file)
+static void remember(struct filed_log *log, const struct entry *from)
 {
-    struct entry *entry = &log->table[place_of(log, message, recipient)];
+    struct entry *entry = &log->table[place_of(log, from->message, from->recipient, from->account)];
 
     log->count += entry->file == 0;
-    *entry = (struct entry){message, recipient, file};
+    *entry = *from;
+}
+
+static void remember_record(struct filed_log *log, const struct filed_record *record, uint32_t file)
+{
+    struct entry entry = {record->message, record->recipient, hash_account(record->account), file};
+
+    remember(log, &entry);
 }
 
 /* A table for `more` entries more, without those of files before `oldest`. */
@@ -152,7 +168,7 @@ static void make_table(struct filed_log *log, size_t more, uint32_t oldest)
     log->count = 0;
     for (size_t i = 0; i < capacity_before; i++)
         if (before[i].file >= MAX(oldest, 1U))
-            remember(log, before[i].message, before[i].recipient, before[i].file);
+            remember(log, &before[i]);
     free(before);
 }
 
@@ -242,7 +258,7 @@ int filed_log_add(struct filed_log *log, size_t count, const struct filed_record
         log->size += buf_len(&text);
         need_room(log, count);
         for (size_t i = 0; i < count; i++)
-            remember(log, records[i].message, records[i].recipient, log->number);
+            remember_record(log, &records[i], log->number);
     }
     pthread_mutex_unlock(&log->mutex);
     buf_free(&text);
@@ -262,10 +278,11 @@ int filed_log_sync(struct filed_log *log)
     return error;
 }
 
-enum filed filed_log_find(struct filed_log *log, uint64_t message, uint32_t recipient)
+enum filed filed_log_find(struct filed_log *log, uint64_t message, uint32_t recipient,
+                          struct bytes account)
 {
     pthread_mutex_lock(&log->mutex);
-    uint32_t file = log->table[place_of(log, message, recipient)].file;
+    uint32_t file = log->table[place_of(log, message, recipient, hash_account(account))].file;
     enum filed filed = file == 0 || file < oldest_kept(log) ? FILED_NOT
                        : file >= log->first_since           ? FILED_SINCE
                                                             : FILED_BEFORE;
@@ -345,7 +362,7 @@ static void take_records(struct filed_log *log, uint32_t number, struct bytes te
     text = bytes_slice(text, FILED_HEADER, text.len);
     while (filed_record_take(&text, &record)) {
         need_room(log, 1);
-        remember(log, record.message, record.recipient, number);
+        remember_record(log, &record, number);
     }
 }
 

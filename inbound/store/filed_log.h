@@ -55,7 +55,8 @@ void filed_log_close(struct filed_log **log);
  * of must stay as it is. */
 must_use int filed_log_add(struct filed_log *log, size_t count, const struct filed_record *records);
 must_use int filed_log_sync(struct filed_log *log);
-enum filed filed_log_find(struct filed_log *log, uint64_t message, uint32_t recipient);
+enum filed filed_log_find(struct filed_log *log, uint64_t message, uint32_t recipient,
+                          struct bytes account);
 
 /* Pure: takes the next record off; false: there is none. */
 must_use bool filed_record_take(struct bytes *text, struct filed_record *record_out);

@@ -13,7 +13,6 @@
 
 enum {
     SYNC_EACH_MAX = 3, /* files: more are cheaper in one sync of the file system */
-    COPY_SIZE = 64 * 1024,
 };
 
 /* How far a message has come. */
@@ -110,25 +109,6 @@ static bool find_room(struct filing *filing)
 
 /* --- into tmp/ -------------------------------------------------------------------------------- */
 
-static int copy(int from, uint64_t size, int to)
-{
-    uint8_t block[COPY_SIZE];
-    uint64_t at = 0;
-
-    while (at < size) {
-        int64_t got = mail_file_read_at(from, block, MIN(size - at, (uint64_t)COPY_SIZE), at);
-        struct iovec piece = {block, (size_t)MAX(got, (int64_t)0)};
-
-        if (got <= 0)
-            return got < 0 ? (int)got : -ENODATA;
-        int error = mail_file_write(to, &piece, 1);
-        if (error < 0)
-            return error;
-        at += (uint64_t)got;
-    }
-    return 0;
-}
-
 static struct iovec piece_of(struct bytes b)
 {
     return (struct iovec){(void *)(uintptr_t)b.ptr, b.len};
@@ -153,8 +133,6 @@ static void write_file(struct filing *filing, bool syncs)
     }
     int error = mail_file_write(fd, pieces, ARRAY_LEN(pieces));
 
-    if (error == 0 && filing->content_fd >= 0)
-        error = copy(filing->content_fd, filing->content_size, fd);
     if (error == 0 && syncs)
         error = mail_file_sync(fd);
     mail_file_close(fd);
@@ -179,8 +157,6 @@ static void name(const struct mail_store *store, struct filing *filing)
     };
 
     filing->size = filing->head.len + filing->prefix.len + filing->content.len;
-    if (filing->content_fd >= 0)
-        filing->size += filing->content_size;
     parts.size = filing->size;
     mail_file_name_format(&parts, filing->name);
 }
@@ -324,7 +300,8 @@ static int has_name(struct folders *folders, struct filing *filing, bool whole, 
 /* It was tried before. It has its result, is written, is named, or is to be written. */
 static void resume(struct mail_store *store, struct folders *folders, struct filing *filing)
 {
-    enum filed filed = filed_log_find(store->log, filing->message, filing->recipient);
+    enum filed filed =
+        filed_log_find(store->log, filing->message, filing->recipient, filing->account->node.key);
     bool has = false;
 
     /* The machine may have gone down before its bytes were on disk, but not its name in tmp/. */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "inbound/store/mail_file.h"
 #include "inbound/store/mail_store_private.h"
 
@@ -124,6 +125,8 @@ static void gather(struct mail_store *store, struct batch *batch)
     }
     store->status.waiting -= batch->count;
     store->status.running += batch->count;
+    metric_add(METRIC_STORE_WAITING, -(int64_t)batch->count);
+    metric_add(METRIC_STORE_RUNNING, (int64_t)batch->count);
 }
 
 static void start_batches(struct mail_store *store)
@@ -141,12 +144,19 @@ static void start_batches(struct mail_store *store)
 
 static void count_results(struct mail_store *store, const struct batch *batch)
 {
-    store->status.batches += batch->count > 0;
+    uint64_t filed = 0;
+
+    if (batch->count == 0)
+        return;
     for (size_t i = 0; i < batch->count; i++)
-        if (batch->filings[i]->result == FILING_DONE)
-            store->status.filed++;
-        else
-            store->status.failed++;
+        filed += batch->filings[i]->result == FILING_DONE;
+    store->status.batches++;
+    store->status.filed += filed;
+    store->status.failed += batch->count - filed;
+    metric_inc(METRIC_STORE_BATCHES);
+    metric_add(METRIC_STORE_FILED, (int64_t)filed);
+    metric_add(METRIC_STORE_NOT_FILED, (int64_t)(batch->count - filed));
+    metric_observe_us(HISTOGRAM_STORE_BATCH, (clock_monotonic_ms() - batch->began_ms) * 1000);
 }
 
 static void let_go(struct mail_store *store, struct batch *batch)
@@ -164,6 +174,7 @@ static void let_go(struct mail_store *store, struct batch *batch)
             go_idle(store, account);
     }
     store->status.running -= batch->count;
+    metric_add(METRIC_STORE_RUNNING, -(int64_t)batch->count);
     batch->account_count = 0;
 }
 
@@ -249,19 +260,13 @@ bool mail_store_file(struct mail_store *store, struct filing *filing)
             account->waiting_since_ms = now_ms;
         list_push_back(&account->waiting, &filing->node);
         store->status.waiting++;
+        metric_inc(METRIC_STORE_WAITING);
         if (!account->is_running && !list_is_linked(&account->in_ready))
             list_push_back(&store->ready, &account->in_ready);
         start_batches(store);
     }
     pthread_mutex_unlock(&store->mutex);
     return !is_busy;
-}
-
-int mail_store_stage(struct mail_store *store)
-{
-    int fd = openat(store->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-    return fd < 0 ? -errno : fd;
 }
 
 void mail_store_status(struct mail_store *store, struct mail_store_status *out)

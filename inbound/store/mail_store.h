@@ -55,8 +55,6 @@ struct filing {
     uint32_t recipient;
     bool may_be_filed; /* it was tried before, or found at the start */
     struct bytes head, prefix, content;
-    int content_fd; /* in place of `content`: an open file with content_size bytes; else -1 */
-    uint64_t content_size;
     /* On the store's thread, before anything is written: may set targets, and with is_dropped that
      * there is nothing to file. NULL: the inbox. */
     void (*sort)(struct filing *filing, const struct maildir *maildir);
@@ -98,5 +96,3 @@ void mail_store_close(struct mail_store **store);
 /* False: FILING_BUSY, and nothing was begun. */
 must_use bool mail_store_file(struct mail_store *store, struct filing *filing);
 void mail_store_status(struct mail_store *store, struct mail_store_status *out);
-/* An unnamed file on the store's file system, for content that is not in memory. fd or -errno. */
-must_use int mail_store_stage(struct mail_store *store);

@@ -163,6 +163,7 @@ METRIC_COUNTER(DELIVERY_ATTEMPTS, "ringpost_delivery_attempts_total",
                "Transactions begun with other servers")
 METRIC_COUNTER(DELIVERY_DELIVERED, "ringpost_delivery_outcomes_total{outcome=\"delivered\"}",
                "Recipients by what became of them")
+METRIC_COUNTER(DELIVERY_FILED, "ringpost_delivery_outcomes_total{outcome=\"filed\"}", "")
 METRIC_COUNTER(DELIVERY_DEFERRED, "ringpost_delivery_outcomes_total{outcome=\"deferred\"}", "")
 METRIC_COUNTER(DELIVERY_BOUNCED, "ringpost_delivery_outcomes_total{outcome=\"bounced\"}", "")
 METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"expired\"}", "")
@@ -271,6 +272,14 @@ METRIC_COUNTER(INBOUND_REJECTED_UNTOLD, "ringpost_inbound_rejected_untold_total"
                "Refusals without a rejected event: too many in a second, or no room for it")
 METRIC_COUNTER(INBOUND_SHED, "ringpost_inbound_shed_total",
                "Sessions closed because they held most of a memory that was used up")
+METRIC_GAUGE(STORE_WAITING, "ringpost_store_filings{state=\"waiting\"}",
+             "Messages with the store of accounts' mail, by how far they are")
+METRIC_GAUGE(STORE_RUNNING, "ringpost_store_filings{state=\"running\"}", "")
+METRIC_COUNTER(STORE_FILED, "ringpost_store_filed_total{result=\"filed\"}",
+               "Messages that the store was asked to file, once for each account")
+METRIC_COUNTER(STORE_NOT_FILED, "ringpost_store_filed_total{result=\"not-filed\"}", "")
+METRIC_COUNTER(STORE_BATCHES, "ringpost_store_batches_total",
+               "Batches of messages written and synced together")
 METRIC_COUNTER(SUBMISSION_MESSAGES, "ringpost_submission_messages_total",
                "Messages submitted and durable")
 METRIC_COUNTER(SUBMISSION_RECIPIENTS, "ringpost_submission_recipients_total",
@@ -333,6 +342,7 @@ METRIC_COUNTER(EVENTS_SUSPENDED, "ringpost_events_total{kind=\"suspended\"}", ""
 METRIC_COUNTER(EVENTS_RESUMED, "ringpost_events_total{kind=\"resumed\"}", "")
 METRIC_COUNTER(EVENTS_THROTTLED, "ringpost_events_total{kind=\"throttled\"}", "")
 METRIC_COUNTER(EVENTS_CHANGED, "ringpost_events_total{kind=\"changed\"}", "")
+METRIC_COUNTER(EVENTS_FILED, "ringpost_events_total{kind=\"filed\"}", "")
 METRIC_COUNTER(WEBHOOK_REQUESTS, "ringpost_webhook_requests_total",
                "Requests of webhooks that have ended, those for tokens included")
 METRIC_COUNTER(WEBHOOK_FAILURES, "ringpost_webhook_failures_total",
@@ -358,5 +368,7 @@ METRIC_HISTOGRAM(DKIM, "ringpost_dkim_signing_seconds",
 METRIC_HISTOGRAM(TURN, "ringpost_loop_turn_latency_seconds",
                  "Time that an engine's turn took: what everything else on it waited")
 METRIC_HISTOGRAM(SYNC, "ringpost_spool_sync_latency_seconds", "Time of a write with its sync")
+METRIC_HISTOGRAM(STORE_BATCH, "ringpost_store_batch_latency_seconds",
+                 "Time of a batch of the store, syncs included")
 METRIC_HISTOGRAM(DELIVERY, "ringpost_delivery_latency_seconds",
                  "Time from accepting to delivered, waits between attempts included")

@@ -30,6 +30,7 @@ static const struct {
     [EVENT_RESUMED] = {"resumed", false, false},
     [EVENT_THROTTLED] = {"throttled", false, true},
     [EVENT_CHANGED] = {"changed", false, false},
+    [EVENT_FILED] = {"filed", true, true},
 };
 
 static _Atomic uint16_t node_number;

@@ -40,6 +40,7 @@ enum event_kind {
     EVENT_RESUMED,   /* that rule was taken away, or its time was over */
     EVENT_THROTTLED, /* accepted, and waits for its tenant's rates until about next_attempt */
     EVENT_CHANGED,   /* the directory was: one of an audited change */
+    EVENT_FILED,     /* final: delivered, into an account of ours */
     EVENT_KIND_COUNT
 };
 

@@ -9,7 +9,7 @@
 static const enum ledger_final finals[EVENT_KIND_COUNT] = {
     [EVENT_DELIVERED] = LEDGER_DELIVERED,   [EVENT_BOUNCED] = LEDGER_BOUNCED,
     [EVENT_EXPIRED] = LEDGER_EXPIRED,       [EVENT_CANCELLED] = LEDGER_CANCELLED,
-    [EVENT_SUPPRESSED] = LEDGER_SUPPRESSED,
+    [EVENT_SUPPRESSED] = LEDGER_SUPPRESSED, [EVENT_FILED] = LEDGER_DELIVERED,
 };
 
 struct ledger *ledger_create(const struct ledger_settings *settings)

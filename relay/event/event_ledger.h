@@ -1,7 +1,7 @@
 /*
  * event_ledger.h - adds up what the events say of each message, against what still waits.
  *
- *   accepted = delivered + bounced + expired + cancelled + suppressed + queued
+ *   accepted = delivered (or filed) + bounced + expired + cancelled + suppressed + queued
  *
  * It is given every event in the order of the files, then once more: the first reading finds which
  * messages do not add up, the second says what it is. In between it learns what waits:

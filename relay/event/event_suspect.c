@@ -134,7 +134,7 @@ void ledger_recount(struct ledger *ledger, const struct event_head *head)
     s->has_event = true;
     s->last_seq = head->seq;
     if (head->kind != EVENT_ACCEPTED &&
-        (head->kind > EVENT_DELAYED || !event_kind_is_final(head->kind)))
+        (head->kind >= EVENT_KIND_COUNT || !event_kind_is_final(head->kind)))
         return;
     struct suspect_recipient *recipient = recipient_named(s, head->recipient);
     if (head->kind == EVENT_ACCEPTED) {

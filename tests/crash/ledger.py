@@ -9,7 +9,7 @@ import collections
 import datetime
 import json
 
-FINAL = {"delivered", "bounced", "expired", "cancelled", "suppressed"}
+FINAL = {"delivered", "filed", "bounced", "expired", "cancelled", "suppressed"}
 
 #: A copy that arrived this long before a kill may have had its outcome still on the way to the disk.
 UNSETTLED_MS = 3000

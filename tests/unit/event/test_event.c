@@ -20,8 +20,8 @@ TEST(event_kinds_have_names_that_parse_back)
 
 TEST(event_kind_final_ends_a_recipient)
 {
-    static const enum event_kind finals[] = {EVENT_DELIVERED, EVENT_BOUNCED, EVENT_EXPIRED,
-                                             EVENT_CANCELLED, EVENT_SUPPRESSED};
+    static const enum event_kind finals[] = {EVENT_DELIVERED, EVENT_BOUNCED,    EVENT_EXPIRED,
+                                             EVENT_CANCELLED, EVENT_SUPPRESSED, EVENT_FILED};
     size_t count = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(finals); i++)

@@ -83,7 +83,6 @@ static struct filing room_filing(struct room *room, uint64_t message)
         .head = BYTES("Return-Path: <>\r\n"),
         .prefix = BYTES("Received: x\r\n"),
         .content = BYTES("Subject: hello\r\n\r\nworld\r\n"),
-        .content_fd = -1,
     };
 }
 

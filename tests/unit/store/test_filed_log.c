@@ -66,17 +66,18 @@ TEST(record_is_found_then_and_after_a_start)
     struct place place;
 
     place_make(&place);
-    assert_int_equal(filed_log_find(place.log, 7, 0), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 7, 0, BYTES("b.example/a")), FILED_NOT);
     add(&place, 7, 0, 1000);
     add(&place, 7, 1, 1000);
     assert_int_equal(filed_log_sync(place.log), 0);
-    assert_int_equal(filed_log_find(place.log, 7, 0), FILED_SINCE);
-    assert_int_equal(filed_log_find(place.log, 7, 2), FILED_NOT);
-    assert_int_equal(filed_log_find(place.log, 8, 0), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 7, 0, BYTES("b.example/a")), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, 7, 2, BYTES("b.example/a")), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 7, 1, BYTES("b.example/b")), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 8, 0, BYTES("b.example/a")), FILED_NOT);
     filed_log_close(&place.log);
     place_open(&place);
-    assert_int_equal(filed_log_find(place.log, 7, 1), FILED_SINCE);
-    assert_int_equal(filed_log_find(place.log, 7, 2), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 7, 1, BYTES("b.example/a")), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, 7, 2, BYTES("b.example/a")), FILED_NOT);
     assert_int_equal(place.doubts, 2);
     place_free(&place);
 }
@@ -108,8 +109,8 @@ TEST(record_of_another_boot_is_told_from_one_of_this)
     close(fd);
     place_open(&place);
     add(&place, 2, 0, 1000);
-    assert_int_equal(filed_log_find(place.log, 1, 0), FILED_BEFORE);
-    assert_int_equal(filed_log_find(place.log, 2, 0), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, 1, 0, BYTES("b.example/a")), FILED_BEFORE);
+    assert_int_equal(filed_log_find(place.log, 2, 0, BYTES("b.example/a")), FILED_SINCE);
     place_free(&place);
 }
 
@@ -128,13 +129,13 @@ TEST(torn_or_foreign_file_is_read_as_far_as_it_goes)
     assert_int_equal(pwrite(fd, "\xff", 1, FILED_HEADER + 40 + 8), 1);
     close(fd);
     place_open(&place);
-    assert_int_equal(filed_log_find(place.log, 1, 0), FILED_SINCE);
-    assert_int_equal(filed_log_find(place.log, 2, 0), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 1, 0, BYTES("b.example/a")), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, 2, 0, BYTES("b.example/a")), FILED_NOT);
     filed_log_close(&place.log);
     file_of(&place, 1, path);
     assert_int_equal(truncate(path, 10), 0);
     place_open(&place);
-    assert_int_equal(filed_log_find(place.log, 1, 0), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, 1, 0, BYTES("b.example/a")), FILED_NOT);
     place_free(&place);
 }
 
@@ -154,14 +155,14 @@ TEST(memory_is_bounded_and_holds_what_it_promises)
     }
     uint64_t last = 3 * MANY / 1000 * 1000ULL;
 
-    assert_int_equal(filed_log_find(place.log, 1, 5), FILED_NOT);
-    assert_int_equal(filed_log_find(place.log, last, 5), FILED_SINCE);
-    assert_int_equal(filed_log_find(place.log, last - MANY, 5), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, 1, 5, BYTES("b.example/a")), FILED_NOT);
+    assert_int_equal(filed_log_find(place.log, last, 5, BYTES("b.example/a")), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, last - MANY, 5, BYTES("b.example/a")), FILED_SINCE);
     file_of(&place, 1, path);
     assert_int_equal(access(path, F_OK), -1);
     filed_log_close(&place.log);
     place_open(&place);
-    assert_int_equal(filed_log_find(place.log, last, 5), FILED_SINCE);
-    assert_int_equal(filed_log_find(place.log, last - MANY, 5), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, last, 5, BYTES("b.example/a")), FILED_SINCE);
+    assert_int_equal(filed_log_find(place.log, last - MANY, 5, BYTES("b.example/a")), FILED_SINCE);
     place_free(&place);
 }

@@ -112,31 +112,6 @@ TEST(message_is_filed_whole_with_its_modes)
     room_free(&room);
 }
 
-TEST(content_in_a_file_is_filed_as_well)
-{
-    struct room room;
-
-    room_make(&room);
-    struct filing filing = room_filing(&room, 1);
-    int fd = mail_store_stage(room.store);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, filing.content.ptr, filing.content.len), filing.content.len);
-    filing.content_fd = fd;
-    filing.content_size = filing.content.len;
-    filing.content = BYTES_NONE;
-    assert_int_equal(room_file(&room, &filing), FILING_DONE);
-    room_expect_whole(&room, "new");
-    filing = room_filing(&room, 2);
-    filing.content = BYTES_NONE;
-    filing.content_fd = fd;
-    filing.content_size = 1000; /* more than it has */
-    assert_int_equal(room_file(&room, &filing), FILING_FAILED);
-    room_expect_whole(&room, "new");
-    close(fd);
-    room_free(&room);
-}
-
 TEST(folders_and_flags_are_where_others_look_for_them)
 {
     struct filing_target targets[] = {{".Junk", ""}, {".Lists.x", "FS"}, {"", ""}};

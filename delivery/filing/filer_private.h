@@ -1,0 +1,81 @@
+/*
+ * filer_private.h - what the files of this folder share. Private to them.
+ *
+ * A circle of filer.c and filing_copy.c: a filer begins its copies, and the last answer ends it.
+ */
+#pragma once
+
+#include "base/slab.h"
+#include "delivery/filing/filer.h"
+
+enum filer_state {
+    FILER_OPENING,
+    FILER_READY,
+    FILER_LOADING,
+    FILER_READING,
+    FILER_FILING,
+    FILER_OVER, /* of no use any more */
+};
+
+struct filers {
+    struct filers_setup setup;
+    struct carrier_kind kind;
+    struct slab slab;
+    struct recipient_rules rules;
+    struct arena names;   /* of these */
+    size_t reading_bytes; /* of content that is not the spool's any more */
+    struct list reading;  /* filers that wait for room among these */
+};
+
+struct filed_recipient {
+    struct pending *pending;
+    uint32_t number;
+    uint32_t copies, answered;
+    bool is_settled;
+    bool is_judged; /* `judgement` holds: without the store, or by the worst answer */
+    struct judgement judgement;
+};
+
+/* One recipient for one account. */
+struct filing_copy {
+    struct filing filing;
+    struct filer *filer;
+    struct filed_recipient *recipient;
+    bool is_asked;
+};
+
+struct filer {
+    struct carrier carrier;
+    struct filers *filers;
+    struct turn_end turn_end;
+    struct timeout idle;
+    int64_t idle_since_ms;
+    uint8_t state;
+    bool is_leaving, is_aborted;
+    unsigned messages_done;
+    struct arena arena; /* the message's */
+    struct shard *shard;
+    struct stub *stub;
+    struct message *message;
+    struct load load;
+    struct content_read read;
+    bool is_read_begun, is_read_pending;
+    struct buf content; /* of one that is not in memory */
+    struct list_node in_reading;
+    int64_t began_ms, began_wall_ms;
+    int32_t wait_ms;
+    uint32_t count, settled;
+    struct filed_recipient *recipients;
+    uint32_t outstanding; /* copies with the store */
+};
+
+static inline void filer_run_later(struct filer *filer)
+{
+    engine_at_turn_end(filer->carrier.engine, &filer->turn_end);
+}
+
+/* filing_copy.c: asks the directory and the store for each recipient of the message, whose content
+ * is in memory. What needs no store is judged at once. */
+void filer_begin_copies(struct filer *filer, struct bytes content);
+/* Those that came to an end since the last time, in one commit. */
+void filer_settle(struct filer *filer);

@@ -1,0 +1,279 @@
+/* filing_copy.c - whom a recipient means, the copies for them, and what the store says of each. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/random.h"
+#include "delivery/filing/filer_private.h"
+#include "delivery/outcome/place.h"
+
+enum {
+    BUSY_MS = 2000, /* until a slow account is asked again, up to twice that */
+    NOT_OURS_MS = 1500,
+};
+
+/* --- judgements ------------------------------------------------------------------------------- */
+
+/* Of several copies of a recipient the worst counts: one that may still come right before one that
+ * never will, and both before what went well. */
+static unsigned weight(enum judgement_kind kind)
+{
+    return kind == JUDGEMENT_DEFERRED ? 2 : kind == JUDGEMENT_BOUNCED ? 1 : 0;
+}
+
+static void judge(struct filer *filer, struct filed_recipient *recipient, enum judgement_kind kind,
+                  uint16_t subject, uint16_t detail, const char *class, const char *rule,
+                  const char *text)
+{
+    struct bytes copy;
+
+    if (recipient->is_judged && weight(recipient->judgement.kind) >= weight(kind))
+        return;
+    if (!arena_copy(&filer->arena, bytes_of(text), &copy))
+        copy = BYTES_NONE;
+    recipient->is_judged = true;
+    recipient->judgement = judgement_of_ours(kind, subject, detail, class, rule, copy);
+}
+
+static void judge_answer(struct filer *filer, const struct filing_copy *copy)
+{
+    struct filed_recipient *r = copy->recipient;
+    const struct filing *filing = &copy->filing;
+
+    switch (filing->result) {
+    case FILING_DONE:
+        judge(filer, r, JUDGEMENT_FILED, 1, 5, "filed", "store",
+              filing->was_filed ? "filed by an earlier try" : "filed");
+        return;
+    case FILING_OVER_QUOTA:
+        judge(filer, r, JUDGEMENT_DEFERRED, 2, 2, "mailbox-full", "store-quota", filing->why);
+        return;
+    case FILING_TOO_LARGE:
+        judge(filer, r, JUDGEMENT_BOUNCED, 2, 2, "mailbox-full", "store-quota", filing->why);
+        return;
+    case FILING_NO_SPACE:
+        judge(filer, r, JUDGEMENT_DEFERRED, 3, 1, "system", "store-full", filing->why);
+        return;
+    case FILING_BUSY:
+    case FILING_FAILED:
+        break;
+    }
+    judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store", filing->why);
+}
+
+/* --- settling --------------------------------------------------------------------------------- */
+
+static bool has_ended(const struct filed_recipient *r)
+{
+    return !r->is_settled && r->is_judged && r->answered == r->copies;
+}
+
+void filer_settle(struct filer *filer)
+{
+    int64_t now_ms = engine_now_ms(filer->carrier.engine);
+    struct settlement *settlement = NULL;
+    uint32_t count = 0;
+    struct attempt_facts facts = {
+        .counts = carrier_counts(&filer->carrier),
+        .is_attempt = true,
+        .started_ms = filer->began_wall_ms,
+        .times = {filer->wait_ms, -1, -1, -1, -1, (int32_t)(now_ms - filer->began_ms)},
+        .site = carrier_site_name(&filer->carrier),
+        .mx_host = filer->carrier.host_name,
+    };
+
+    for (uint32_t i = 0; i < filer->count; i++) {
+        struct filed_recipient *r = &filer->recipients[i];
+
+        if (!has_ended(r))
+            continue;
+        if (settlement == NULL)
+            settlement = settlement_begin(filer->carrier.outcomes, filer->shard, filer->message,
+                                          &facts, filer->count);
+        settlement_add(settlement, r->pending, &r->judgement);
+        if (r->judgement.kind == JUDGEMENT_FILED)
+            carrier_took(&filer->carrier);
+        r->is_settled = true;
+        count++;
+    }
+    if (settlement == NULL)
+        return;
+    settlement_commit(&settlement);
+    filer->settled += count;
+    carrier_done(&filer->carrier, count);
+}
+
+/* Out of its hands without an attempt, until then. */
+static void give_back(struct filer *filer, struct filed_recipient *r, int64_t after_ms)
+{
+    pending_release(r->pending);
+    shard_postpone(filer->shard, r->pending, engine_now_ms(filer->carrier.engine) + after_ms);
+    metric_inc(METRIC_DELIVERY_POSTPONED);
+    r->is_settled = true;
+    filer->settled++;
+    carrier_done(&filer->carrier, 1);
+}
+
+/* --- copies ----------------------------------------------------------------------------------- */
+
+static void on_answer(struct letter *letter, struct engine *engine)
+{
+    struct filing_copy *copy =
+        container_of(container_of(letter, struct filing, answer), struct filing_copy, filing);
+    struct filer *filer = copy->filer;
+
+    (void)engine;
+    check(filer->outstanding > 0);
+    filer->outstanding--;
+    copy->recipient->answered++;
+    judge_answer(filer, copy);
+    filer_run_later(filer);
+}
+
+/* Among the fields that we added: what the sender wrote itself says nothing. */
+static bool is_spam(const struct message *message)
+{
+    struct bytes rest = message->prefix, line;
+
+    while (bytes_take_until(&rest, '\n', &line)) {
+        if (!bytes_take_nocase(&line, BYTES("X-Spam:")))
+            continue;
+        line = bytes_trim(line);
+        if (bytes_take_nocase(&line, BYTES("Yes")))
+            return true;
+    }
+    return false;
+}
+
+/* The account, or a role's mailbox, by its address. */
+static bool make_copy(struct filer *filer, struct filed_recipient *r,
+                      const struct recipient_target *target, struct bytes content,
+                      struct filing_copy **copy_out)
+{
+    const struct message *message = filer->message;
+    struct filing_copy *copy = arena_alloc(&filer->arena, sizeof(*copy));
+    struct bytes address, head;
+
+    if (copy == NULL || !arena_copy(&filer->arena, target->address, &address) ||
+        !arena_printf(&filer->arena, &head, "Return-Path: <%.*s>\r\nDelivered-To: %.*s\r\n",
+                      BYTES_ARG(message->reverse_path), BYTES_ARG(address)))
+        return false;
+    size_t at = address.len;
+
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    check(at > 1);
+    copy->filer = filer;
+    copy->recipient = r;
+    copy->filing = (struct filing){
+        .answer.open = on_answer,
+        .engine = filer->carrier.engine,
+        .domain = bytes_slice(address, at, address.len),
+        .local = bytes_slice(address, 0, at - 1),
+        .quota = target->account != NULL ? target->account->quota : 0,
+        .time_s = message->accepted_ms / 1000,
+        .message = pending_stub(r->pending)->id.value,
+        .recipient = r->number,
+        .may_be_filed = r->pending->attempts > 0 || (r->pending->flags & PENDING_UNTRIED) != 0,
+        .head = head,
+        .prefix = message->prefix,
+        .content = content,
+    };
+    if (is_spam(message)) {
+        struct filing_target *junk = arena_alloc(&filer->arena, sizeof(*junk));
+
+        if (junk == NULL || !mail_folder_encode(BYTES("Junk"), junk->folder))
+            return false;
+        copy->filing.targets = junk;
+        copy->filing.target_count = 1;
+    }
+    *copy_out = copy;
+    return true;
+}
+
+static void no_memory(struct filer *filer, struct filed_recipient *r)
+{
+    judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "no-memory",
+          "memory ran dry while it was filed");
+}
+
+/* False: some account is slow, and the recipient is to wait for it elsewhere. */
+static bool ask(struct filer *filer, struct filed_recipient *r, const struct recipient_found *found,
+                struct bytes content)
+{
+    for (size_t i = 0; i < found->target_count; i++) {
+        const struct recipient_target *target = &found->targets[i];
+        struct filing_copy *copy;
+
+        if (target->account == NULL && !target->is_role) {
+            judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "alias-elsewhere",
+                  "it leads to an address elsewhere, and mail is not forwarded yet");
+            continue;
+        }
+        if (!make_copy(filer, r, target, content, &copy)) {
+            no_memory(filer, r);
+            return true;
+        }
+        if (!mail_store_file(filer->filers->setup.store, &copy->filing)) {
+            if (r->copies == 0)
+                return false;
+            judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store-busy",
+                  "another account of the same recipient is slow");
+            return true;
+        }
+        r->copies++;
+        filer->outstanding++;
+    }
+    return true;
+}
+
+static void begin(struct filer *filer, struct filed_recipient *r, struct bytes content,
+                  struct arena *arena, const struct snapshot *snapshot)
+{
+    const struct recipient *recipient = &filer->message->recipients[r->number];
+    struct recipient_found found;
+
+    arena_clear(arena);
+    recipient_look_up(snapshot, &filer->filers->rules, recipient->address, arena, &found);
+    switch (found.kind) {
+    case RECIPIENT_FOREIGN: /* just now: the line will know in a moment */
+        give_back(filer, r, NOT_OURS_MS);
+        return;
+    case RECIPIENT_UNKNOWN:
+        judge(filer, r, JUDGEMENT_BOUNCED, 1, 1, "invalid-recipient", "directory-unknown",
+              "there is nobody of that name here");
+        return;
+    case RECIPIENT_ROUTED:
+        judge(filer, r, JUDGEMENT_BOUNCED, 7, 1, "relaying", "directory-routed",
+              "we do not relay for that address");
+        return;
+    case RECIPIENT_DISABLED:
+    case RECIPIENT_SUSPENDED:
+        judge(filer, r, JUDGEMENT_DEFERRED, 2, 1, "inactive-mailbox", "directory-disabled",
+              "the mailbox is disabled");
+        return;
+    case RECIPIENT_BROKEN:
+        judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "directory-alias",
+              "its alias leads to nobody, to itself or to too many");
+        return;
+    case RECIPIENT_KNOWN:
+        break;
+    }
+    if (!ask(filer, r, &found, content))
+        give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
+}
+
+void filer_begin_copies(struct filer *filer, struct bytes content)
+{
+    struct snapshot_reader *reader = filer->filers->setup.reader;
+    const struct snapshot *snapshot = snapshot_begin(reader);
+    struct arena arena;
+
+    arena_init(&arena, RECIPIENT_ARENA_MAX);
+    for (uint32_t i = 0; i < filer->count; i++)
+        begin(filer, &filer->recipients[i], content, &arena, snapshot);
+    arena_free(&arena);
+    snapshot_end(reader);
+}
