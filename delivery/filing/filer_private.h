@@ -1,7 +1,5 @@
 /*
  * filer_private.h - what the files of this folder share. Private to them.
- *
- * A circle of filer.c and filing_copy.c: a filer begins its copies, and the last answer ends it.
  */
 #pragma once
 
