@@ -30,7 +30,7 @@ static void demand_free(struct demand *demand)
     engine_turn_end_cancel(resolver_engine(demand->resolver), &demand->turn_end);
     dane_lookup_cancel(&demand->dane);
     sts_lookup_cancel(&demand->sts);
-    for (size_t i = 0; i < demand->set->host_count; i++)
+    for (size_t i = 0; i < MX_HOSTS_MAX; i++) /* the set is gone once its owner was told */
         tls_policy_release(&demand->policies[i]);
     tls_policy_release(&demand->request.rule);
     free(demand);
