@@ -268,7 +268,8 @@ bool allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms
 
     check(is_sent || what == ALLOWANCE_ACCEPTED_DAY);
     pthread_mutex_lock(&memories_lock);
-    struct memory *memory = memory_of(name);
+    /* Whether it had an allowance before the start is known only of those that were kept. */
+    struct memory *memory = is_late ? memory_get(name) : memory_of(name);
     if (memory != NULL) {
         struct allowance_moment moment =
             is_late ? moment_of_late(now_ms, wall_ms) : allowance_moment(now_ms);

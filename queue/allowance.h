@@ -98,8 +98,8 @@ void allowances_are_known(bool are_known);
 bool allowances_known(void);
 /* An event tells that one more was accepted (ALLOWANCE_ACCEPTED_DAY, which counts its month too) or
  * sent (ALLOWANCE_SENT_HOUR, which counts day and month), at now_ms, or before the start: then
- * wall_ms, which may be of a clock that was wrong, says when. False: of a tenant that has no
- * allowance, nothing is noted. */
+ * wall_ms, which may be of a clock that was wrong, says when. False: nothing is noted of a tenant
+ * that has no allowance, unless it may have had one before the start. */
 bool allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
                     int64_t wall_ms);
 /* What was noted and remembered, of all, or of those that changed since they were visited. */

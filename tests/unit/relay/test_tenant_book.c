@@ -129,6 +129,26 @@ TEST(what_was_told_is_counted_once_whatever_happens)
     assert_false(tenant_book_read(state_dir, BYTES("bank"), counts));
 }
 
+/* Whether the tenant has limits is not known when the journal is told. */
+TEST(a_crash_before_the_first_commit_loses_nothing)
+{
+    struct tenant_book *book = begin();
+
+    assert_int_equal(unlink(path), 0);
+    crash(&book);
+    book = begin();
+    assert_non_null(book);
+    tenant_book_attach(book, 0, 1000);
+    accepted(book, 100, 0, NULL);
+    accepted(book, 200, 0, NULL);
+    delivered(book, 300, 1);
+    tenant_book_told(book, 0, 1000);
+    assert_int_equal(used(ALLOWANCE_ACCEPTED_DAY), 2);
+    assert_int_equal(used(ALLOWANCE_SENT_HOUR), 1);
+    unlink(path);
+    crash(&book);
+}
+
 /* Told again from further back, as after a failed sync of the event files. */
 TEST(a_record_that_was_told_in_part_goes_on_behind_it)
 {
