@@ -323,20 +323,31 @@ static bool others_wait(const struct carrier *carrier)
     return egress_has_waiters(carrier->egress->egress, carrier->egress->is_waiting);
 }
 
+/* A site with much mail has long been in line for one connection more, before who came since: what
+ * it gives up would be its own again. */
+static void stand_behind_others(struct site_egress *e)
+{
+    if (e->is_waiting)
+        egress_waiter_rank(e->egress, &e->waiter, (enum rank)e->waiter.rank);
+}
+
 bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64_t messages_max)
 {
     const struct site *site = carrier->site;
+    int64_t open_ms = engine_now_ms(carrier->engine) - carrier->opened_ms;
+    bool had_its_share =
+        messages_done >= GIVE_WAY_AFTER || (messages_done > 0 && open_ms >= GIVE_WAY_MS);
 
-    if (site->delivery->is_stopping || carrier->egress->is_leaving ||
-        messages_done >= stricter(messages_max, limits_messages(&site->limits)))
+    if (site->delivery->is_stopping || carrier->egress->is_leaving)
         return true;
     if (messages_done > 0 && !turns_is_empty(&site->turns) &&
         egress_gives_way(carrier->egress->egress, &carrier->use, turns_best(&site->turns)))
         return true;
-    return (messages_done >= GIVE_WAY_AFTER ||
-            (messages_done > 0 &&
-             engine_now_ms(carrier->engine) - carrier->opened_ms >= GIVE_WAY_MS)) &&
-           others_wait(carrier);
+    if (messages_done < stricter(messages_max, limits_messages(&site->limits)) &&
+        !(had_its_share && others_wait(carrier)))
+        return false;
+    stand_behind_others(carrier->egress);
+    return true;
 }
 
 bool carrier_idle_is_over(const struct carrier *carrier, int64_t idle_ms)

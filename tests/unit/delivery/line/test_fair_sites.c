@@ -18,6 +18,7 @@
 
 enum { TRIES = 1000, TURNS_MAX = 20, MANY = 4 * TRIES };
 
+static unsigned messages_per_connection = UINT32_MAX;
 static double messages_per_s; /* 0: no limit, and one connection at a time; else one an engine */
 
 /* One slot: whose message it was; 0: nothing goes any more. */
@@ -52,7 +53,7 @@ static void start(struct world *world, struct engine *engine, struct egress_tabl
     world->egress.connections = messages_per_s > 0 ? 2 : 1;
     world->egress.messages_per_s = messages_per_s;
     world->egress.idle_s = 3600;
-    world->egress.messages_per_connection = UINT32_MAX;
+    world->egress.messages_per_connection = messages_per_connection;
     world->egresses = egresses;
     world_start(world);
     toy_carriers_use(world);
@@ -117,6 +118,36 @@ TEST(higher_class_on_another_engine_takes_the_next_slot_of_the_site)
     end(engine, &worlds[0]);
 }
 
+static void expect_slots_at_most(unsigned slots_max)
+{
+    enum { FEW = 30 };
+    struct world worlds[2];
+    struct engine *engine = begin(&worlds[0]);
+
+    start(&worlds[1], engine, worlds[0].egresses);
+    for (unsigned i = 0; i < MANY; i++)
+        submit(&worlds[0], "many", MAIL_NORMAL);
+    assert_int_equal(slot(engine), 'm');
+    for (unsigned i = 0; i < FEW; i++) {
+        assert_in_range(slots_for_one(&worlds[1], MAIL_NORMAL), 1, slots_max);
+        assert_int_equal(slot(engine), 'm');
+        assert_int_equal(slot(engine), 'm');
+    }
+    worlds[1].egresses = NULL;
+    assert_true(world_free(&worlds[1]));
+    end(engine, &worlds[0]);
+}
+
+/* Of one class nobody is interrupted: the slot is free when the connection gives way, after a
+ * hundred messages or as many as it carries, and it is not its own site's again. */
+TEST(other_tenant_on_another_engine_takes_the_next_slot_that_comes_free)
+{
+    expect_slots_at_most(100 + 1);
+    messages_per_connection = 20;
+    expect_slots_at_most(20 + 1);
+    messages_per_connection = UINT32_MAX;
+}
+
 TEST(site_that_waits_with_bulk_goes_ahead_once_high_comes_to_it)
 {
     struct world worlds[2];
@@ -169,6 +200,29 @@ TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
             toy_carrier_end(toy_carrier_of(node));
     submit(&worlds[1], "small", MAIL_HIGH);
     assert_int_equal(next_second(engine), 's');
+    worlds[1].egresses = NULL;
+    assert_true(world_free(&worlds[1]));
+    end(engine, &worlds[0]);
+}
+
+/* Behind the one whose time was taken already, however much waits there. */
+TEST(other_tenant_on_another_engine_takes_the_next_free_share_of_the_rate)
+{
+    struct world worlds[2];
+
+    messages_per_s = 1;
+    struct engine *engine = begin(&worlds[0]);
+
+    start(&worlds[1], engine, worlds[0].egresses);
+    messages_per_s = 0;
+    for (unsigned i = 0; i < MANY; i++)
+        submit(&worlds[0], "many", MAIL_NORMAL);
+    assert_int_equal(slot(engine), 'm');
+    for (unsigned i = 0; i < TRIES; i++) {
+        submit(&worlds[1], "small", MAIL_NORMAL);
+        if (next_second(engine) != 's')
+            assert_int_equal(next_second(engine), 's');
+    }
     worlds[1].egresses = NULL;
     assert_true(world_free(&worlds[1]));
     end(engine, &worlds[0]);
