@@ -1,10 +1,16 @@
 /* account.c - ringpost account and ringpost alias: addresses that we receive for. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "directory/accounts.h"
+#include "directory/directory_name.h"
+#include "inbound/store/maildir.h"
 #include "relay/cli/records.h"
 #include "relay/config_value.h"
+#include "relay/state_dir.h"
 
 /* An address and --quota. */
 static bool take_quota(struct cli *cli, const char **address, uint64_t *quota, bool *has_quota)
@@ -71,9 +77,61 @@ static int account_set_run(struct cli *cli)
                          "account %s set", address);
 }
 
+/* What lies in the account's Maildir, counted now. An account that nothing was filed for yet has
+ * none. -errno. */
+static int count_mail(const char *state_dir, struct bytes address, struct maildir_usage *out)
+{
+    struct bytes domain = directory_address_domain(address);
+    char path[CLI_PATH_MAX], name[MAIL_NAME_MAX + 1], of[MAIL_NAME_MAX + 1];
+    struct maildir maildir;
+
+    *out = (struct maildir_usage){0};
+    if (!mail_name_encode(domain, of) ||
+        !mail_name_encode(bytes_slice(address, 0, address.len - domain.len - 1), name) ||
+        !state_dir_file(state_dir, "mail", path, sizeof(path)))
+        return -ENAMETOOLONG;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int error = maildir_look(fd, of, name, &maildir);
+
+    close(fd);
+    if (error < 0)
+        return error == -ENOENT ? 0 : error;
+    error = maildir_count(&maildir, out);
+    maildir_close(&maildir);
+    return error;
+}
+
+struct account_print {
+    const struct cli *cli;
+    const char *state_dir;
+    bool counts_mail;
+};
+
+static void print_usage(const struct account_print *print, struct bytes address, json_t *object)
+{
+    struct maildir_usage usage;
+    int error = count_mail(print->state_dir, address, &usage);
+
+    if (error < 0)
+        fprintf(stderr, "ringpost: the mail of %.*s cannot be counted: %s\n", BYTES_ARG(address),
+                strerrordesc_np(-error));
+    if (object == NULL && error == 0)
+        printf("  mail: %.1f MiB in %llu messages\n", (double)usage.bytes / 1048576,
+               (unsigned long long)usage.messages);
+    if (object == NULL)
+        return;
+    json_object_set_new(object, "bytes",
+                        error < 0 ? json_null() : json_integer((json_int_t)usage.bytes));
+    json_object_set_new(object, "messages",
+                        error < 0 ? json_null() : json_integer((json_int_t)usage.messages));
+}
+
 static void print_account(void *context, const struct account_row *row)
 {
-    const struct cli *cli = context;
+    const struct account_print *print = context;
+    const struct cli *cli = print->cli;
     char day[16];
 
     if (cli->json) {
@@ -86,6 +144,8 @@ static void print_account(void *context, const struct account_row *row)
                             row->quota == 0 ? json_null() : json_integer((json_int_t)row->quota));
         json_object_set_new(object, "credentials", json_integer(row->credentials));
         records_put_time(object, "created", row->created_s);
+        if (print->counts_mail)
+            print_usage(print, row->address, object);
         cli_print_json(object);
         return;
     }
@@ -97,6 +157,8 @@ static void print_account(void *context, const struct account_row *row)
         printf(" %.1f MiB", (double)row->quota / 1048576);
     printf(" %lld credentials  since %s\n", (long long)row->credentials,
            records_day(row->created_s, "-", day));
+    if (print->counts_mail)
+        print_usage(print, row->address, NULL);
 }
 
 static int account_list_run(struct cli *cli)
@@ -111,9 +173,11 @@ static int account_list_run(struct cli *cli)
     int code = records_open(cli, &records);
     if (code != EXIT_GOOD)
         return code;
+    struct account_print print = {cli, records.state_dir, is_show};
+
     return records_end(&records,
                        account_list(records.store, address == NULL ? BYTES_NONE : bytes_of(address),
-                                    print_account, cli));
+                                    print_account, &print));
 }
 
 /* disable, enable, remove */
@@ -154,7 +218,7 @@ const struct cli_command cli_account = {
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
     "  add     local@domain [--quota SIZE]    the domain must be a hosted one\n"
     "  list\n"
-    "  show    local@domain\n"
+    "  show    local@domain                   and what its mail takes\n"
     "  set     local@domain --quota SIZE|none\n"
     "  disable local@domain\n"
     "  enable  local@domain\n"

@@ -1,12 +1,16 @@
 """Mail for hosted domains ends in Maildirs: once, whole, and where other programs find it."""
 
+import contextlib
 import json
 import os
 import pathlib
-import signal
+import pwd
+import shutil
 import subprocess
+import tempfile
 import time
 
+import needs
 import parts
 import pytest
 
@@ -154,6 +158,75 @@ def test_account_that_was_disabled_keeps_its_mail_waiting(hosted):
     assert h.relay.wait_events(1, id=id, kind="deferred")[0]["reply"]["enhanced"] == "4.2.1"
     h.cli("account", "enable", "anna@b.example")
     h.relay.wait_events(1, id=id, kind="filed")
+
+
+def dovecot(maildir, *command):
+    """What Dovecot makes of a copy of a Maildir; it does not serve root."""
+    with tempfile.TemporaryDirectory(prefix="ringpost-dovecot-", dir="/tmp") as place:
+        place = pathlib.Path(place)
+        shutil.copytree(maildir, place / "mail")
+        user = pwd.getpwuid(os.getuid() or pwd.getpwnam("nobody").pw_uid)
+        for path in [place, *place.rglob("*")]:
+            os.chown(path, user.pw_uid, user.pw_gid)
+        (place / "conf").write_text(
+            f"mail_location = maildir:{place}/mail\nmail_uid = {user.pw_uid}\n"
+            f"mail_gid = {user.pw_gid}\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n"
+            f"base_dir = {place}/run\nlog_path = /dev/stderr\nssl = no\n")
+        done = subprocess.run([parts.need("doveadm"), "-c", place / "conf", *command],
+                              env={**os.environ, "USER": user.pw_name, "HOME": str(place)},
+                              capture_output=True, text=True, timeout=parts.PATIENCE, check=False)
+        assert done.returncode == 0 and not done.stderr, done
+        return done.stdout
+
+
+def test_dovecot_reads_what_was_filed(hosted):
+    h = hosted()
+    body = "first line\r\n" + "ö" * 100 + "\r\n.\r\nlast"
+    for subject in ("one", "two"):
+        id = h.relay.submit("anna@b.example", sender="x@a.example", body=body,
+                            headers=f"X-Number: {subject}\r\n")
+        h.relay.wait_events(1, id=id, kind="filed")
+    told = dovecot(h.mail / "b.example/anna", "-f", "flow", "fetch",
+                   "hdr.x-number hdr.return-path size.physical size.virtual", "mailbox", "INBOX")
+    assert sorted(line.split()[0] for line in told.splitlines()) == [
+        "hdr.x-number=one", "hdr.x-number=two"], told
+    sizes = {path.stat().st_size for path in h.files()}
+    for line in told.splitlines():
+        values = dict(part.split("=", 1) for part in line.split())
+        assert values["hdr.return-path"] == "<x@a.example>"
+        assert int(values["size.physical"]) == int(values["size.virtual"]) in sizes
+    text = dovecot(h.mail / "b.example/anna", "fetch", "text", "HEADER", "X-Number", "one")
+    assert "ö" * 100 in text and "\n.\n" in text.replace("\r", "")
+    shown = json.loads(h.cli("account", "show", "anna@b.example", "--json").stdout)
+    assert (shown["messages"], shown["bytes"]) == (2, sum(p.stat().st_size for p in h.files()))
+
+
+@needs.root_mark("a small file system that fills")
+def test_full_disk_defers_and_files_when_there_is_room(hosted, tmp_path):
+    needs.own_mounts("a small file system that fills")
+    mail = tmp_path / "state" / "mail"
+    mail.mkdir(parents=True, mode=0o700)
+    mail.parent.chmod(0o700)
+    parts.run(["mount", "-t", "tmpfs", "-o", "size=8M,mode=0700", "tmpfs", mail])
+    try:
+        h = hosted()
+        ballast = mail / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(b"x" * 4096)
+        ids = [h.relay.submit("anna@b.example", body="x" * 9000) for _ in range(20)]
+        for id in ids:
+            event = h.relay.wait_events(1, id=id, kind="deferred")[0]
+            assert (event["rule"], event["reply"]["enhanced"]) == ("store-full", "4.3.1"), event
+        ballast.unlink()
+        for id in ids:
+            h.relay.wait_events(1, id=id, kind="filed")
+        assert len(h.files()) == 20 and not h.files(part="tmp")
+        h.relay.wait_empty()
+        h.relay.stop()
+    finally:
+        parts.run(["umount", "-l", mail])
 
 
 def test_kill_at_any_moment_files_each_once(hosted):
