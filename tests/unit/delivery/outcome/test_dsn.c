@@ -455,6 +455,21 @@ TEST(dsn_of_mail_with_a_long_line_in_what_we_put_before_it_keeps_its_lines_short
     message_release(&dsn);
 }
 
+/* A bounce that arrives unsigned is better than one that does not arrive. */
+TEST(dsn_that_is_encoded_on_its_way_leaves_its_signatures_behind)
+{
+    struct message original = make_original("Subject: h\xc3\xa9llo\r\n\r\nHello.\r\n");
+    struct message *dsn = write_dsn(&original, DSN_FAILED, "no", BYTES_NONE);
+
+    dsn->prefix = BYTES("DKIM-Signature: v=1\r\n");
+    struct message *plain = dsn_as_7bit(dsn);
+
+    assert_non_null(plain);
+    assert_int_equal(plain->prefix.len, 0);
+    message_release(&plain);
+    message_release(&dsn);
+}
+
 /* RFC 6533 section 4.5 */
 TEST(dsn_of_utf8_mail_is_encoded_for_a_server_without_smtputf8)
 {
