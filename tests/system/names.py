@@ -99,16 +99,19 @@ class Unbound(parts.Process):
     """A resolver that asks only the name servers given as {origin: port on 127.0.0.1}. It validates
     where it is given `anchors`, files of keys."""
 
-    def __init__(self, directory, stubs, port=None, anchors=()):
+    def __init__(self, directory, stubs, port=None, anchors=(), more=()):
         super().__init__(directory, "unbound")
         self.port = port or parts.free_port()
         self.stubs = stubs
         self.anchors = anchors
+        self.more = more  #: addresses with ports on which it answers too, "127.1.2.3@53"
 
     def start(self):
         lines = [
             "server:",
             f"  interface: 127.0.0.1@{self.port}",
+            *[f"  interface: {address}" for address in self.more],
+            "  access-control: 127.0.0.0/8 allow",
             f'  directory: "{self.directory}"',
             f'  pidfile: "{self.directory}/unbound.pid"',
             '  username: ""',

@@ -7,6 +7,7 @@ import ssl
 
 import demands
 import names
+import needs
 import parts
 import pytest
 
@@ -22,7 +23,7 @@ class World:
                       "below.signed.example": []}
         self.signed = {"signed.example": None, "bogus.example": self.forge}
         self.authority = demands.Authority(stage.directory)
-        self.hosts = {}
+        self.resolvers = []
 
     @staticmethod
     def forge(text):
@@ -39,7 +40,7 @@ class World:
         stubs = {origin: nsd.port for origin in self.zones}
         del stubs["below.signed.example"]  # by its delegation
         stubs["below.signed.example"] = nsd.port
-        self.unbound = self.stage.unbound(stubs, anchors=nsd.anchors)
+        self.unbound = self.stage.unbound(stubs, anchors=nsd.anchors, more=self.resolvers)
         settings.setdefault("dns", f'{{servers: ["127.0.0.1:{self.unbound.port}"], trusted: true, '
                                    'timeout: 2s, tries: 2, failure_ttl: 1s}')
         settings.setdefault("delivery", f'{{allow_private: ["{self.block}.0.0/16"], '
@@ -388,3 +389,44 @@ def test_demands_are_enforced(stage, world):
     assert not failed, failed
     taken = {address.split("@")[1] for r in listeners for address in r.taken()}
     assert taken == {d for d, r in wanted.items() if r in ("success", "tlsa-invalid", "delivered", None)}
+
+
+def test_posttls_finger_agrees(stage, world):
+    """Postfix's client with the same resolver: whom it verifies by DANE, we do, and nobody else."""
+    needs.root("a resolv.conf of one's own")
+    finger = parts.need("posttls-finger")
+    resolver = f"{world.block}.0.53"
+    world.resolvers.append(f"{resolver}@53")
+    resolv = stage.directory / "resolv.conf"
+    resolv.write_text(f"nameserver {resolver}\noptions edns0 trust-ad timeout:2\n")
+    stranger = demands.Authority(stage.directory, "stranger")
+    other = stranger.issue("somebody.else.example")
+    good = {"ee": True, "ta": True, "roll": True, "cname": True, "wrong": False, "taname": False}
+    for number, name in enumerate(good):
+        host = {"cname": "target"}.get(name, f"mx-{name}")
+        certificate = stranger.issue("another.example" if name == "taname" else f"{host}.signed.example")
+        records = {"ta": [demands.tlsa(stranger.certificate, 2, 0, 1)],
+                   "taname": [demands.tlsa(stranger.certificate, 2, 0, 1)],
+                   "roll": [demands.tlsa(other[0]), demands.tlsa(certificate[0])],
+                   "wrong": [demands.tlsa(other[0])]}.get(name, [demands.tlsa(certificate[0])])
+        address = f"{world.block}.1.{number + 1}"
+        stage.receiver(addresses=[(address, 25)], tls=context_of(*certificate))
+        world.add("signed.example", f"{name} MX 10 mx-{name}", f"{host} A {address}",
+                  *[f"_25._tcp.{host} {record}" for record in records])
+        if name == "cname":
+            world.add("signed.example", "mx-cname CNAME target")
+    relay = world.start(retry="{first: 1h}").relay
+    relay.start()
+    theirs = {}
+    for name in good:
+        relay.submit(f"user@{name}.signed.example")
+        done = stage.run(["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"',
+                          resolv, finger, "-c", "-l", "dane", "-t", "10", f"{name}.signed.example"],
+                         check=False)
+        theirs[name] = "Verified TLS connection established" in done.stdout + done.stderr
+    parts.wait_for(lambda: len([e for e in relay.events() if e["kind"] in ("delivered", "deferred")])
+                   >= len(good), "outcomes of all")
+    events = {e["recipient"].split("@")[1].split(".")[0]: e["kind"] == "delivered"
+              for e in relay.events() if e["kind"] in ("delivered", "deferred")}
+    assert events == good
+    assert theirs == good
