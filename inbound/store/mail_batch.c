@@ -13,6 +13,7 @@
 
 enum {
     SYNC_EACH_MAX = 3, /* files: more are cheaper in one sync of the file system */
+    FLAGS_ROOM = sizeof((struct filing_target){0}.flags) + 3, /* ":2," and the flags */
 };
 
 /* How far a message has come. */
@@ -184,7 +185,9 @@ static void name_at(const struct filing *filing, const struct filing_target *tar
     if (target->flags[0] == '\0')
         snprintf(out, MAIL_NAME_MAX + 1, "%s", filing->name);
     else
-        snprintf(out, MAIL_NAME_MAX + 1, "%s:2,%s", filing->name, target->flags);
+        /* The name is ours and far shorter: nothing is cut. */
+        snprintf(out, MAIL_NAME_MAX + 1, "%.*s:2,%s", MAIL_NAME_MAX - FLAGS_ROOM, filing->name,
+                 target->flags);
 }
 
 /* The folders that a batch puts something into. */

@@ -48,7 +48,7 @@ static void room_make(struct room *room)
 
 static inline void room_empty(struct room *room)
 {
-    char command[96];
+    char command[256];
 
     snprintf(command, sizeof(command), "chmod -R u+rwx %s; rm -rf %s", room->path, room->path);
     assert_int_equal(system(command), 0);

@@ -366,7 +366,7 @@ TEST(account_names_of_a_hostile_kind_stay_in_their_domain)
                                           BYTES("a/b"), BYTES("x\0y"), BYTES("\xc3\xa4"),
                                           BYTES("A")};
     struct room room;
-    char command[256];
+    char command[512];
 
     room_make(&room);
     for (size_t i = 0; i < ARRAY_LEN(locals); i++) {
