@@ -100,7 +100,6 @@ static struct verdict on_connected(void *context, struct smtp_server *server)
         .context = session,
     };
 
-    server->must_wait = true;
     if (session->is_too_many)
         return verdict_refuse(421, "4.7.0", "Too many sessions of your address, closing",
                               "inbound.sessions_per_client");

@@ -49,8 +49,7 @@ struct smtp_policy {
     /* What comes before everything else, TLS included, of sessions with has_preamble set: takes it
      * off the connection's input. AGAIN: it is taken. NULL where no session has one. */
     enum step (*preamble)(void *context, struct smtp_server *server);
-    /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. Sets
-     * server->must_wait for a client that nobody vouches for, before it answers. */
+    /* A client connected, before the greeting: 0 = greet; 554/421 = say so and close. */
     struct verdict (*connected)(void *context, struct smtp_server *server);
     /* MAIL: may this client send, and from this reverse-path? Yes opens a transaction: until then
      * no reset is called for it, but cancel is for a question that was open. */

@@ -272,7 +272,6 @@ static enum step succeed(struct smtp_server *server)
     if (server->is_stranger)
         conn_trust(&server->session.conn, &known);
     server->is_stranger = false;
-    server->must_wait = false;
     server_forget_login(server);
     if (server->session.state == SERVER_AUTH)
         session_enter(&server->session, SERVER_COMMAND);

@@ -155,7 +155,7 @@ enum step server_count_idle(struct smtp_server *server)
 
 bool server_talks_early(const struct smtp_server *server, bool has_more)
 {
-    return server->must_wait && (has_more || conn_has_unread(&server->session.conn));
+    return server->is_stranger && (has_more || conn_has_unread(&server->session.conn));
 }
 
 /* It has not waited for the answer to `verb`, and must have. */

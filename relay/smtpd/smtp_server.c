@@ -239,7 +239,7 @@ enum step connected_answered(struct smtp_server *server, struct verdict verdict)
         return STEP_CLOSE;
     }
     /* Either it came while the service was asked, or it is not even read. */
-    if (server->must_wait && (conn_input(conn).len > 0 || conn_has_unread(conn))) {
+    if (server->is_stranger && (conn_input(conn).len > 0 || conn_has_unread(conn))) {
         metric_inc(METRIC_SESSIONS_REFUSED);
         return server_refuse_early(server);
     }

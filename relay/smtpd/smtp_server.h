@@ -138,13 +138,14 @@ struct smtp_server {
     bool has_greeted;  /* EHLO or HELO was answered */
     bool is_esmtp;     /* it was EHLO */
     bool has_preamble; /* set before the start; policy->preamble takes it */
-    bool is_stranger; /* set before the start: anybody may be behind it, so it gets small buffers */
-    bool skips_line;  /* inside a line that was too long */
-    bool skips_login; /* and that is one of a login */
+    /* Set before the start, until a login: neither trusted nor known, so that it gets small buffers,
+     * and talking out of turn ends it. */
+    bool is_stranger;
+    bool skips_line;       /* inside a line that was too long */
+    bool skips_login;      /* and that is one of a login */
     bool is_authenticated; /* as the policy's login_done() was told */
-    bool must_wait; /* has neither logged in nor is it trusted: talking out of turn ends it */
-    uint8_t tls;    /* enum smtp_tls; set before the start */
-    bool needs_tls; /* or a login, before what NEEDS_TLS (else 530); connected() sets it */
+    uint8_t tls;           /* enum smtp_tls; set before the start */
+    bool needs_tls;        /* or a login, before what NEEDS_TLS (else 530); connected() sets it */
     struct smtp_transaction transaction;
     struct smtp_incoming incoming;
     struct smtp_question question;

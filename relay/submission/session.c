@@ -41,7 +41,6 @@ static struct verdict on_connected(void *context __attribute__((unused)),
     const struct submission_session *session = session_of(server);
 
     timeout_init(&session_of(server)->again, on_again);
-    server->must_wait = !session->is_trusted;
     /* What it has to say there to send is no plain text. */
     server->needs_tls = !session->is_trusted && server->tls == SMTP_TLS_STARTTLS;
     return VERDICT_OK;

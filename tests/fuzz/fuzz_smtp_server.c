@@ -73,7 +73,7 @@ static void run_start(struct run *run, uint8_t choice, uint64_t seed, bool is_la
     run->stub.service.swallow_max = choice & SMALL_SIZE ? 5000 : 0;
     run->stub.service.is_strict = (choice & STRICT) != 0;
     /* What was there when a client should have waited depends on how TCP cut the stream. */
-    run->stub.rules.must_wait = (choice & WITH_OPS) != 0 && (choice & STRICT) != 0;
+    run->stub.rules.is_stranger = (choice & WITH_OPS) != 0 && (choice & STRICT) != 0;
     run->stub.rules.rcpt = (struct verdict){550, "5.1.1", "No such user", "stub", false};
     run->stub.rules.rcpt_refused = "*bad*";
     run->stub.rules.answers_at_once = true;

@@ -75,8 +75,8 @@ static bool config_number(struct stub_service *service, struct bytes key, uint64
         smtp->is_strict = value != 0;
     else if (bytes_equal(key, BYTES("later_ms")))
         service->stub.rules.later_ms = (int64_t)value;
-    else if (bytes_equal(key, BYTES("must_wait")))
-        service->stub.rules.must_wait = value != 0;
+    else if (bytes_equal(key, BYTES("is_stranger")))
+        service->stub.rules.is_stranger = value != 0;
     else if (bytes_equal(key, BYTES("needs_tls")))
         service->stub.rules.needs_tls = value != 0;
     else if (bytes_equal(key, BYTES("room")))

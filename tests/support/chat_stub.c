@@ -47,7 +47,6 @@ static struct verdict on_connected(void *context, struct smtp_server *server)
     check(server->session.state == SERVER_GREET);
     if (stub->facts != NULL)
         chat_fact(stub->facts, "connected %s", server->session.peer);
-    server->must_wait = stub->rules.must_wait;
     server->needs_tls = stub->rules.needs_tls;
     return answer_now_or_later(stub, session_of(server), ASKS_CONNECTED, stub->rules.connected);
 }
@@ -440,6 +439,7 @@ void chat_stub_accept(struct chat_stub *stub, int fd)
     buf_init(&session->addition, 1 << 20);
     session->asked = ASKED_NOTHING;
     session->server.tls = (uint8_t)stub->tls;
+    session->server.is_stranger = stub->rules.is_stranger;
     smtp_server_start(&session->server, stub->engine, fd, &stub->service);
 }
 
