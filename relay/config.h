@@ -110,6 +110,7 @@ struct config {
     struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
     struct receive_settings inbound;       /* the same */
+    const char *rspamd;                    /* as read; inbound.rspamd has it taken apart */
     size_t dnsbl_count;
     const char **dnsbl; /* as read; inbound.door has them taken apart */
     int dkim_forms;     /* as read; config_dkim.c makes signer of it */

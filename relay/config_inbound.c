@@ -13,6 +13,18 @@ static const char *const action_names[] = {
 static const char *const for_now_names[] = {
     [DECISION_TAG] = "tag", [DECISION_DEFER] = "defer", NULL};
 
+static const char *const away_names[] = {[DECISION_AWAY_ACCEPT] = "accept",
+                                         [DECISION_AWAY_TAG] = "tag",
+                                         [DECISION_AWAY_DEFER] = "defer",
+                                         NULL};
+
+static bool is_url(struct bytes text)
+{
+    struct address address;
+
+    return rspamd_parse_url(text, &address);
+}
+
 static bool is_address(struct bytes text)
 {
     struct arena arena;
@@ -151,6 +163,35 @@ static const struct config_key inbound_keys[] = {
      .standard = "0s",
      .max = 60000,
      .says = "Before the greeting; who talks meanwhile is refused."},
+    {.name = "rspamd",
+     .kind = CONFIG_TEXT,
+     .at = AT(rspamd),
+     .is_valid = is_url,
+     .expected = "http:// and an address with its port, such as http://127.0.0.1:11333",
+     .example = "\"http://127.0.0.1:11333\"",
+     .in_starter = true,
+     .says = "A worker of rspamd that is asked about each message of up to 512 KiB."},
+    {.name = "rspamd_timeout",
+     .kind = CONFIG_MILLISECONDS,
+     .at = AT(inbound.rspamd.timeout_ms),
+     .standard = "10s",
+     .min = 100,
+     .max = 120000,
+     .says = "For its answer, with the time in line for a connection."},
+    {.name = "rspamd_connections",
+     .kind = CONFIG_COUNT,
+     .at = AT(inbound.rspamd.connections_max),
+     .standard = "10",
+     .min = 1,
+     .max = 1000,
+     .says = "Connections to it from each engine: so many messages are scanned at once."},
+    {.name = "rspamd_away",
+     .kind = CONFIG_NAME,
+     .at = AT(inbound.rules.rspamd_away),
+     .names = away_names,
+     .standard = "accept",
+     .says = "What is done with mail that it has no answer for: accept (told only), tag (it is "
+             "marked), defer (451)."},
     {.name = "greylist",
      .kind = CONFIG_MILLISECONDS,
      .at = AT(inbound.greylist_ms),
@@ -222,6 +263,10 @@ static void finish(struct config_reader *reader, struct config *config)
     const yaml_node_t *node = config_node(reader, "listeners");
 
     take_lists(config);
+    if (config->rspamd != NULL) {
+        bool is_good = rspamd_parse_url(bytes_of(config->rspamd), &inbound->rspamd.address);
+        check(is_good);
+    }
     inbound->hostname = config->hostname;
     inbound->message_size_max = limits->message_size_max;
     inbound->recipients_max = limits->recipients_max;

@@ -16,11 +16,15 @@ enum {
     HEADER_SIZE_MAX = 200 * 1024,
     RESULTS_MAX = INTAKE_FIELDS_MAX - 1024,
     LOG_CHECKS_MAX = 512,
+    SCAN_FIELDS_MAX = 64 * 1024,
+    SCORE_TEXT_MAX = 64,
 };
 
 static void on_resume(void *context);
 static void on_done(void *context, struct verdict verdict, const char *id);
 static void on_verified(void *context, struct verification *verification);
+static void on_scanned(struct rspamd_question *question, const struct rspamd_answer *answer,
+                       const char *why);
 
 static struct receive_generation *generation_of(const struct arrival *arrival)
 {
@@ -36,7 +40,8 @@ static void count_memory(struct arrival *arrival)
 {
     size_t memory = sizeof(*arrival) + arrival->header.raw.capacity +
                     arrival->header.fields_capacity * sizeof(struct mail_field) +
-                    arrival->decision.checks.capacity;
+                    arrival->decision.checks.capacity + arrival->copy.capacity +
+                    arrival->told.capacity;
 
     budget_add((int64_t)memory - (int64_t)arrival->counted);
     arrival->counted = memory;
@@ -104,6 +109,10 @@ struct verdict arrival_open(struct receive_session *session, const struct smtp_m
     }
     mail_header_init(&arrival->header, HEADER_SIZE_MAX, MAIL_HEADER_FIELDS_MAX);
     decision_init(&arrival->decision);
+    arrival->has_scan = rspamd_is_on(receive->rspamd);
+    arrival->is_scannable = arrival->has_scan;
+    buf_init(&arrival->copy, RSPAMD_CONTENT_MAX);
+    buf_init(&arrival->told, SCAN_FIELDS_MAX);
     start_verifying(arrival, mail);
     count_memory(arrival);
     *arrival_out = arrival;
@@ -133,8 +142,16 @@ static bool is_forged(const struct arrival *arrival, const struct mail_field *fi
 
 static void pass_on(struct arrival *arrival, struct bytes run)
 {
-    if (run.len > 0)
-        intake_content(arrival->intake, run);
+    if (run.len == 0)
+        return;
+    intake_content(arrival->intake, run);
+    if (!arrival->is_scannable)
+        return;
+    if (!buf_append(&arrival->copy, run)) {
+        arrival->is_scannable = false; /* larger than is scanned */
+        buf_free(&arrival->copy);
+    }
+    count_memory(arrival);
 }
 
 /* The header is whole, with or without a body behind it. */
@@ -188,6 +205,44 @@ void arrival_content(struct arrival *arrival, struct bytes run)
     take_body(arrival, run);
 }
 
+/* What rspamd is told beside the content. */
+static bool tell_fields(struct arrival *arrival)
+{
+    const struct smtp_server *server = &arrival->session->server;
+    struct bytes from = intake_reverse_path(arrival->intake);
+    struct buf *out = &arrival->told;
+    bool fits = buf_printf(out, "IP: %s\r\nHelo: %s\r\nFrom: <%.*s>\r\nMTA-Name: %s\r\n",
+                           server->session.peer, server->ehlo, BYTES_ARG(from),
+                           generation_of(arrival)->hostname);
+
+    for (size_t i = 0; fits && i < intake_recipient_count(arrival->intake); i++)
+        fits =
+            buf_printf(out, "Rcpt: <%.*s>\r\n", BYTES_ARG(intake_recipient_at(arrival->intake, i)));
+    return fits;
+}
+
+static void start_scan(struct arrival *arrival)
+{
+    struct receive *receive = generation_of(arrival)->receive;
+
+    arrival->is_scanned = !arrival->has_scan;
+    if (!arrival->has_scan)
+        return;
+    if (!arrival->is_scannable || !tell_fields(arrival)) {
+        decision_note_scan(&arrival->decision, &receive_newest(receive)->rules, NULL,
+                           "larger than is scanned");
+        arrival->is_scanned = true;
+        return;
+    }
+    count_memory(arrival);
+    arrival->question = (struct rspamd_question){
+        .fields = buf_bytes(&arrival->told),
+        .content = buf_bytes(&arrival->copy),
+        .done = on_scanned,
+    };
+    rspamd_ask(receive->rspamd, &arrival->question);
+}
+
 struct verdict arrival_end(struct arrival *arrival, bool has_8bit)
 {
     struct receive_session *session = arrival->session;
@@ -208,6 +263,7 @@ struct verdict arrival_end(struct arrival *arrival, bool has_8bit)
     struct verdict later =
         smtp_server_later(&session->server, COMMIT_MS, overdue, &session->content);
     verification_finish(arrival->verification);
+    start_scan(arrival);
     return later;
 }
 
@@ -277,7 +333,12 @@ static int add_fields(struct arrival *arrival)
     const struct decision *decision = &arrival->decision;
     int error = 0;
 
-    if (decision->is_spam)
+    char score[SCORE_TEXT_MAX];
+
+    snprintf(score, sizeof(score), "%.2f / %.2f", arrival->score.score, arrival->score.required);
+    if (arrival->has_score)
+        error = intake_add_field(arrival->intake, BYTES("X-Spam-Score"), bytes_of(score));
+    if (error == 0 && decision->is_spam)
         error = intake_add_field(arrival->intake, BYTES("X-Spam"), BYTES("Yes"));
     if (error == 0)
         error = add_results(arrival);
@@ -286,14 +347,13 @@ static int add_fields(struct arrival *arrival)
     return error;
 }
 
-static void on_verified(void *context, struct verification *verification)
+static void decide(struct arrival *arrival)
 {
-    struct arrival *arrival = context;
     unsigned received_max = generation_of(arrival)->settings.received_max;
 
     decision_note_list(&arrival->decision, arrival->session->list);
     decision_make(&arrival->decision, &receive_newest(generation_of(arrival)->receive)->rules,
-                  verification, &arrival->session->client);
+                  arrival->verification, &arrival->session->client);
     count_memory(arrival);
     if (arrival->decision.verdict.code != 0) {
         log_decision(arrival, NULL);
@@ -309,6 +369,32 @@ static void on_verified(void *context, struct verification *verification)
     }
     arrival->state = ARRIVAL_COMMITTING;
     intake_commit(arrival->intake, received_max != 0 ? received_max : RECEIVE_RECEIVED_DEFAULT);
+}
+
+static void on_verified(void *context, struct verification *verification)
+{
+    struct arrival *arrival = context;
+
+    check(verification == arrival->verification);
+    arrival->is_verified = true;
+    if (arrival->is_scanned)
+        decide(arrival);
+}
+
+static void on_scanned(struct rspamd_question *question, const struct rspamd_answer *answer,
+                       const char *why)
+{
+    struct arrival *arrival = container_of(question, struct arrival, question);
+    const struct receive *receive = generation_of(arrival)->receive;
+
+    decision_note_scan(&arrival->decision, &receive_newest(receive)->rules, answer, why);
+    arrival->has_score = answer != NULL;
+    if (answer != NULL)
+        arrival->score = *answer;
+    buf_free(&arrival->copy);
+    arrival->is_scanned = true;
+    if (arrival->is_verified)
+        decide(arrival);
 }
 
 static void on_resume(void *context)
@@ -344,6 +430,9 @@ void arrival_let_go(struct arrival **arrival)
     struct receive *receive = generation_of(gone)->receive;
 
     *arrival = NULL;
+    rspamd_cancel(&gone->question);
+    buf_free(&gone->copy);
+    buf_free(&gone->told);
     intake_let_go(&gone->intake);
     verification_free(&gone->verification);
     mail_header_free(&gone->header);

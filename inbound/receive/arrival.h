@@ -28,12 +28,19 @@ struct arrival {
     struct verdict refusal; /* found while it arrived; code 0: none */
     struct decision decision;
     enum arrival_state state;
+    bool is_verified, is_scanned; /* both: it can be decided */
+    /* rspamd, where it is asked: a copy of the content, what it is told beside it, its answer. */
+    bool has_scan, is_scannable;
+    struct buf copy, told;
+    struct rspamd_question question;
+    bool has_score;
+    struct rspamd_answer score;
     unsigned forged_count; /* fields that claimed to be ours */
     size_t counted;        /* bytes that the budget knows of */
 };
 
-/* Row of receive.fields behind those of the intake. */
-enum { RECEIVE_SPAM = INTAKE_RETURN_PATH + 1 };
+/* Rows of receive.fields behind those of the intake. */
+enum { RECEIVE_SPAM = INTAKE_RETURN_PATH + 1, RECEIVE_SPAM_SCORE };
 
 /* MAIL. The arrival is the transaction's until arrival_let_go(). */
 must_use struct verdict arrival_open(struct receive_session *session, const struct smtp_mail *mail,

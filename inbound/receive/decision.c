@@ -287,6 +287,57 @@ void decision_note_list(struct decision *decision, const char *list)
     mark(decision, "dnsbl");
 }
 
+static void note_away(struct decision *decision, const struct decision_rules *rules,
+                      const char *why)
+{
+    static const char *const away_weights[] = {
+        [DECISION_AWAY_ACCEPT] = "",
+        [DECISION_AWAY_TAG] = "tag",
+        [DECISION_AWAY_DEFER] = "defer",
+    };
+
+    note(decision, "rspamd", "none", away_weights[rules->rspamd_away], bytes_of(why));
+    if (rules->rspamd_away == DECISION_AWAY_TAG)
+        mark(decision, "rspamd");
+    if (rules->rspamd_away == DECISION_AWAY_DEFER)
+        refuse(decision,
+               verdict_refuse(451, "4.7.1", "Mail cannot be scanned now, try again later",
+                              "inbound.rspamd_away"),
+               BYTES_NONE);
+}
+
+void decision_note_scan(struct decision *decision, const struct decision_rules *rules,
+                        const struct rspamd_answer *answer, const char *why)
+{
+    char score[32], detail[64];
+
+    if (answer == NULL) {
+        note_away(decision, rules, why);
+        return;
+    }
+    snprintf(score, sizeof(score), "%.2f", answer->score);
+    snprintf(detail, sizeof(detail), "required=%.2f", answer->required);
+    note(decision, "rspamd", rspamd_action_name(answer->action), score, bytes_of(detail));
+    switch (answer->action) {
+    case RSPAMD_NO_ACTION:
+        return;
+    case RSPAMD_GREYLIST:
+    case RSPAMD_SOFT_REJECT:
+        refuse(decision, verdict_refuse(451, "4.7.1", "Try again later", "inbound.rspamd"),
+               BYTES_NONE);
+        return;
+    case RSPAMD_ADD_HEADER:
+    case RSPAMD_REWRITE_SUBJECT: /* which would break its signatures */
+        mark(decision, "rspamd");
+        return;
+    case RSPAMD_REJECT:
+        refuse(decision,
+               verdict_refuse(550, "5.7.1", "This message is refused as spam", "inbound.rspamd"),
+               BYTES_NONE);
+        return;
+    }
+}
+
 void decision_make(struct decision *decision, const struct decision_rules *rules,
                    const struct verification *v, const struct address *client)
 {

@@ -14,18 +14,22 @@
  */
 #pragma once
 
+#include "inbound/rspamd/rspamd.h"
 #include "inbound/verify/verification.h"
 #include "smtp/verdict.h"
 
 /* What a rule does with what it finds. */
 enum decision_action { DECISION_TAG, DECISION_DEFER, DECISION_REFUSE };
 
+enum decision_away { DECISION_AWAY_ACCEPT, DECISION_AWAY_TAG, DECISION_AWAY_DEFER };
+
 enum decision_dmarc { DECISION_DMARC_ENFORCE, DECISION_DMARC_MONITOR };
 
 struct decision_rules {
-    int dmarc;     /* enum decision_dmarc */
-    int spf_fail;  /* enum decision_action: of SPF's fail where DMARC does not pass */
-    int temperror; /* of checks that DNS had no answer for, where nothing else passed */
+    int dmarc;       /* enum decision_dmarc */
+    int spf_fail;    /* enum decision_action: of SPF's fail where DMARC does not pass */
+    int rspamd_away; /* enum decision_away: where it has no answer */
+    int temperror;   /* of checks that DNS had no answer for, where nothing else passed */
     size_t forwarder_count;
     const struct network *forwarders;
     size_t arc_sealer_count;
@@ -48,6 +52,9 @@ void decision_init(struct decision *decision);
 void decision_free(struct decision *decision);
 /* A list of addresses has the client, and marks its mail; "": none has. */
 void decision_note_list(struct decision *decision, const char *list);
+/* What rspamd said; `answer` NULL: nothing, and why. */
+void decision_note_scan(struct decision *decision, const struct decision_rules *rules,
+                        const struct rspamd_answer *answer, const char *why);
 /* By the checks of a verification that is done. */
 void decision_make(struct decision *decision, const struct decision_rules *rules,
                    const struct verification *verification, const struct address *client);

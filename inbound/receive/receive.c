@@ -20,6 +20,7 @@ static struct generation *generation_create(struct receive *receive,
 static bool is_idle(const struct service *service);
 static void shed(struct session *session);
 static void intake_gone(struct intake_home *home);
+static void scanner_gone(void *context);
 
 static const struct service_kind kind = {
     .session_size = sizeof(struct receive_session),
@@ -31,10 +32,13 @@ static const struct service_kind kind = {
 static void fields_init(struct header_table *fields)
 {
     static const struct header_rule spam = {.name = BYTES("X-Spam"), .drop = true};
+    static const struct header_rule score = {.name = BYTES("X-Spam-Score"), .drop = true};
 
     intake_fields_init(fields);
     int row = header_table_add(fields, &spam);
     check(row == RECEIVE_SPAM);
+    row = header_table_add(fields, &score);
+    check(row == RECEIVE_SPAM_SCORE);
 }
 
 struct receive *receive_create(const struct receive_setup *setup,
@@ -56,6 +60,7 @@ struct receive *receive_create(const struct receive_setup *setup,
                                          .recipients = METRIC_INBOUND_RECIPIENTS,
                                          .bytes = METRIC_INBOUND_BYTES,
                                          .gone = intake_gone};
+    receive->rspamd = rspamd_create(setup->engine, &settings->rspamd, scanner_gone, receive);
     receive->notes = (struct note_budget){.count_max = NOTES_PER_SECOND, .window_ms = 1000};
     receive_configure(receive, settings);
     return receive;
@@ -70,6 +75,7 @@ void receive_configure(struct receive *receive, const struct receive_settings *s
     };
 
     check(settings->hostname != NULL);
+    rspamd_configure(receive->rspamd, &settings->rspamd);
     receive->arrivals.count_max = settings->sessions_max;
     /* Twice: as many again may be left behind by clients that are gone, their commits under way. */
     receive->intakes.count_max = (size_t)settings->sessions_max * 2;
@@ -149,6 +155,7 @@ unsigned receive_sessions(const struct receive *receive)
 void receive_stop(struct receive *receive, int64_t deadline_ms, void (*stopped)(void *context),
                   void *context)
 {
+    rspamd_stop(receive->rspamd);
     service_stop(&receive->service, deadline_ms, stopped, context);
 }
 
@@ -163,6 +170,7 @@ void receive_free(struct receive **receive)
 
     *receive = NULL;
     check(freed->home.count == 0);
+    rspamd_free(&freed->rspamd);
     service_end(&freed->service);
     slab_free_all(&freed->arrivals);
     slab_free_all(&freed->intakes);
@@ -227,7 +235,16 @@ static struct generation *generation_create(struct receive *receive,
 /* A commit under way is waited for when its client is gone as well. */
 static bool is_idle(const struct service *service)
 {
-    return container_of(service, struct receive, service)->home.count == 0;
+    const struct receive *receive = container_of(service, struct receive, service);
+
+    return receive->home.count == 0 && rspamd_is_idle(receive->rspamd);
+}
+
+static void scanner_gone(void *context)
+{
+    struct receive *receive = context;
+
+    service_look_if_stopped(&receive->service);
 }
 
 static void shed(struct session *session)

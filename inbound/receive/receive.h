@@ -17,6 +17,7 @@
 #include "dns/resolver.h"
 #include "inbound/receive/decision.h"
 #include "inbound/receive/mailbox_room.h"
+#include "inbound/rspamd/rspamd.h"
 #include "queue/shard.h"
 #include "smtpd/smtp_server.h"
 
@@ -69,6 +70,7 @@ struct receive_settings {
     int64_t greylist_ms;               /* how long who is new is put off (greylist.h); 0: not */
     size_t proxy_count;
     const struct network *proxies; /* clients that speak the PROXY protocol */
+    struct rspamd_settings rspamd;
     struct door_rules door;
     struct decision_rules rules;
 };

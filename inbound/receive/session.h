@@ -47,6 +47,7 @@ struct receive {
     struct header_table fields;
     struct intake_home home;
     struct note_budget notes;
+    struct rspamd *rspamd;
 };
 
 extern const struct smtp_policy receive_policy; /* context: the settings' generation */

@@ -268,6 +268,9 @@ METRIC_COUNTER(INBOUND_PROXY_BAD, "ringpost_inbound_proxy_bad_total",
                "Connections of proxies that did not say for whom")
 METRIC_COUNTER(INBOUND_GREYLISTED, "ringpost_inbound_greylisted_total",
                "Recipients put off because the client's network is new")
+METRIC_COUNTER(RSPAMD_ANSWERS, "ringpost_rspamd_answers_total", "Messages that rspamd judged")
+METRIC_COUNTER(RSPAMD_FAILURES, "ringpost_rspamd_failures_total",
+               "Messages that rspamd was asked about and did not judge")
 METRIC_COUNTER(INBOUND_REJECTED_UNTOLD, "ringpost_inbound_rejected_untold_total",
                "Refusals without a rejected event: too many in a second, or no room for it")
 METRIC_COUNTER(INBOUND_SHED, "ringpost_inbound_shed_total",

@@ -210,6 +210,17 @@ struct bytes intake_recipient(const struct intake *intake)
     return message->recipient_count == 1 ? message->recipients[0].address : BYTES_NONE;
 }
 
+size_t intake_recipient_count(const struct intake *intake)
+{
+    return intake->message->recipient_count;
+}
+
+struct bytes intake_recipient_at(const struct intake *intake, size_t number)
+{
+    check(number < intake->message->recipient_count);
+    return intake->message->recipients[number].address;
+}
+
 size_t intake_room(const struct intake *intake)
 {
     size_t room = buf_room(&intake->content);

@@ -117,6 +117,8 @@ size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);
 /* The only recipient; empty when there are more or none. */
 struct bytes intake_recipient(const struct intake *intake);
+size_t intake_recipient_count(const struct intake *intake);
+struct bytes intake_recipient_at(const struct intake *intake, size_t number); /* as given */
 size_t intake_room(const struct intake *intake);
 void intake_content(struct intake *intake, struct bytes run); /* at most intake_room() bytes */
 /* Has every field come? Also once content ended: a message may have no body. What was refused
