@@ -1,4 +1,4 @@
-/* test_signing.c - whose mail is signed, what waits for a key or for a turn's time, and what becomes
+/* test_signing.c - keys that are read beside, signatures under a budget, and who is signed for. */
  * of those that go meanwhile. That signatures verify, tests/system/test_signing.py shows. */
 #include "signing/signing.h"
 
