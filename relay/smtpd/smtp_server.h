@@ -138,8 +138,8 @@ struct smtp_server {
     bool has_greeted;  /* EHLO or HELO was answered */
     bool is_esmtp;     /* it was EHLO */
     bool has_preamble; /* set before the start; policy->preamble takes it */
-    /* Set before the start, until a login: neither trusted nor known, so that it gets small buffers,
-     * and talking out of turn ends it. */
+    /* Set before the start, until a login: neither trusted nor known, so that it gets small
+     * buffers, and talking out of turn ends it. */
     bool is_stranger;
     bool skips_line;       /* inside a line that was too long */
     bool skips_login;      /* and that is one of a login */
