@@ -1,5 +1,5 @@
 /* test_signing.c - whose mail is signed, what waits for a key or for the time of a turn, and what
- * becomes of those that go meanwhile. That signatures verify, tests/system/test_signing.py shows. */
+ * becomes of those that go meanwhile. That they verify, tests/system/test_signing.py shows. */
 #include "signing/signing.h"
 
 #include <stdio.h>
