@@ -24,6 +24,7 @@ struct dane_host {
 struct dane_lookup {
     struct resolver *resolver;
     const struct mx_set *set;
+    size_t host_count; /* of the set */
     struct bytes domain;
     bool is_named;
     dane_done *done;
@@ -147,7 +148,7 @@ static void refuse(struct dane_host *h, const char *name, const char *type, cons
 static void lookup_free(struct dane_lookup *lookup)
 {
     engine_turn_end_cancel(resolver_engine(lookup->resolver), &lookup->turn_end);
-    for (size_t i = 0; i < lookup->set->host_count; i++) {
+    for (size_t i = 0; i < lookup->host_count; i++) { /* the set is gone once its owner was told */
         resolver_cancel(lookup->resolver, &lookup->hosts[i].query);
         tls_policy_release(&lookup->policies[i]);
     }
@@ -263,6 +264,7 @@ struct dane_lookup *dane_lookup_start(struct resolver *resolver, const struct mx
     check(set->host_count <= MX_HOSTS_MAX);
     lookup->resolver = resolver;
     lookup->set = set;
+    lookup->host_count = set->host_count;
     lookup->domain = domain;
     lookup->is_named = is_named;
     lookup->done = done;
