@@ -155,8 +155,8 @@ enum http_step http_response_take(struct bytes *input, bool is_end, struct http_
                                   struct buf *body)
 {
     struct bytes rest = *input;
-    struct framing framing;
-    unsigned status;
+    struct framing framing = {0};
+    unsigned status = 0;
     enum http_step step;
 
     buf_clear(body);
