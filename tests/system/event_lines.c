@@ -10,16 +10,15 @@ static struct event random_event(enum event_kind kind, struct bytes noise)
 {
     struct event event = event_sample();
     struct bytes *const texts[] = {
-        &event.recipient,      &event.sender,      &event.message_header_id,
-        &event.tenant,         &event.campaign,    &event.tags,
-        &event.client_ip,      &event.client_ehlo, &event.service,
-        &event.session,        &event.envid,       &event.orcpt,
-        &event.pool,           &event.source,      &event.source_ip,
-        &event.site,           &event.mx_host,     &event.mx_ip,
-        &event.tls_version,    &event.tls_cipher,  &event.tls_policy,
-        &event.tls_result,     &event.reply_text,  &event.class,
-        &event.rule,           &event.dkim_result, &event.dkim_domain,
-        &event.dkim_selectors, &event.checks,
+        &event.recipient,   &event.sender,         &event.message_header_id,
+        &event.tenant,      &event.campaign,       &event.tags,
+        &event.client_ip,   &event.client_ehlo,    &event.service,
+        &event.session,     &event.envid,          &event.orcpt,
+        &event.pool,        &event.source,         &event.source_ip,
+        &event.site,        &event.mx_host,        &event.mx_ip,
+        &event.tls_version, &event.tls_cipher,     &event.reply_text,
+        &event.class,       &event.rule,           &event.dkim_result,
+        &event.dkim_domain, &event.dkim_selectors, &event.checks,
     };
     int64_t *const times[] = {&event.time_ms, &event.accepted_ms, &event.attempt_ms,
                               &event.next_attempt_ms, &event.connected_ms};
@@ -28,6 +27,9 @@ static struct event random_event(enum event_kind kind, struct bytes noise)
         *texts[i] = event_random_text(noise, TEXT_LEN_MAX);
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         *times[i] = event_random_time();
+    /* These are words of ours. */
+    event.tls_policy = random_below(2) == 0 ? BYTES("opportunistic") : BYTES_NONE;
+    event.tls_result = random_below(2) == 0 ? BYTES("success") : BYTES_NONE;
     event.kind = kind;
     event.id.value = random_below(4) == 0 ? 0 : (uint64_t)random_below(1 << 30) + 1;
     event.seq = (uint32_t)random_below((uint64_t)UINT32_MAX + 1);
