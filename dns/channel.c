@@ -24,7 +24,7 @@ enum {
  * `armed`. */
 struct watch {
     struct op op;
-    struct list_node node;   /* among its channel's; unlinked once c-ares has closed the socket */
+    struct list_node node;   /* among its channel's, or `ended` once c-ares has closed the socket */
     struct channel *channel; /* NULL then */
     int fd;
     unsigned wanted;
@@ -63,6 +63,10 @@ static void watch_arm(struct watch *watch)
 
 static void channel_rearm_timeout(struct channel *channel);
 
+/* Of this thread: whose poll the kernel has still to give back. An engine that ends does not wait
+ * for them. */
+static _Thread_local struct list ended;
+
 static void watch_polled(struct op *op, int result, uint32_t flags)
 {
     struct watch *watch = container_of(op, struct watch, op);
@@ -71,6 +75,7 @@ static void watch_polled(struct op *op, int result, uint32_t flags)
 
     (void)flags;
     if (channel == NULL) {
+        list_remove(&watch->node);
         free(watch);
         return;
     }
@@ -128,10 +133,14 @@ static void watch_close(struct watch *watch)
 
     list_remove(&watch->node);
     watch->channel = NULL;
-    if (watch->op.in_flight)
+    if (watch->op.in_flight) {
+        if (ended.head.next == NULL)
+            list_init(&ended);
+        list_push_back(&ended, &watch->node);
         engine_cancel(engine, &watch->op);
-    else if (!watch->is_running)
+    } else if (!watch->is_running) {
         free(watch);
+    }
 }
 
 /* c-ares says what it wants of a socket; nothing: it is about to close it. */

@@ -147,7 +147,7 @@ static struct mail_store *open_store(const struct config *config)
     struct mail_store *store = mail_store_open(&settings, why);
 
     if (store == NULL)
-        log_error("store=%s what=\"accounts' mail cannot be filed\" why=%s",
+        log_error("store=%s what=\"accounts' mail waits until a start that can open it\" why=%s",
                   LOG_STRING(config->mail_directory), LOG_STRING(why));
     return store;
 }
@@ -183,8 +183,6 @@ static int start_workers(struct program *program, const struct config *config)
         return -errno;
     }
     shared->store = open_store(config);
-    if (shared->store == NULL)
-        return -EIO;
     int error = login_key_open(config->state_dir, shared->login_key);
     if (error < 0)
         log_error("file=login.key what=%s",
