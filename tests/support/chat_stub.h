@@ -19,7 +19,7 @@ struct chat_stub_rules {
     const char *rcpt_refused; /* glob of forward-paths that `rcpt` is for; NULL: all */
     size_t room;              /* bytes taken until chat_stub_room() is called again */
     bool holds_commits;       /* answered by chat_stub_release() */
-    bool is_stranger;          /* clients are nobody's */
+    bool is_stranger;         /* clients are nobody's */
     bool needs_tls;           /* and have to be under TLS */
     /* Logins; mechanisms 0 where why_not.code is: refused so; both 0: AUTH is not known. */
     unsigned mechanisms; /* 1 << enum sasl_mechanism */
