@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "directory/domains.h"
+#include "relay/cli/read_file.h"
 #include "relay/cli/records.h"
 #include "relay/cli/sign_keys.h"
 #include "smtp/address.h"
@@ -13,8 +14,7 @@
 enum {
     MESSAGE_MAX = 256 << 20,
     FIELDS_MAX = 256 << 10, /* what is put before the message */
-    PIECE = 64 << 10,
-    NAMES_MAX = 64 << 10, /* of domain and selectors */
+    NAMES_MAX = 64 << 10,   /* of domain and selectors */
 };
 
 struct signing {
@@ -30,48 +30,16 @@ struct signing {
     struct bytes message; /* of the content, behind what an mbox file puts before it */
 };
 
-/* As it goes over the wire: a LF alone is the end of a text file's line. */
-static bool append_lines(struct buf *content, struct bytes piece)
-{
-    uint8_t last = buf_len(content) == 0 ? 0 : buf_bytes(content).ptr[buf_len(content) - 1];
-    size_t at = 0;
-
-    while (at < piece.len) {
-        size_t end = bytes_find(piece, '\n', at);
-        struct bytes line = bytes_slice(piece, at, end - at);
-
-        if (!buf_append(content, line))
-            return false;
-        last = line.len > 0 ? line.ptr[line.len - 1] : last;
-        if (end < piece.len && !buf_append(content, last == '\r' ? BYTES("\n") : BYTES("\r\n")))
-            return false;
-        last = end < piece.len ? '\n' : last;
-        at = end + 1;
-    }
-    return true;
-}
-
+/* As it goes over the wire: the last line ends, too. */
 static int read_content(struct signing *s)
 {
-    static uint8_t piece[PIECE];
-    FILE *file = strcmp(s->file, "-") == 0 ? stdin : fopen(s->file, "re");
-    bool fits = true;
-    size_t got;
-
-    if (file == NULL)
-        return cli_fail(EXIT_FAILED, "%s: %s", s->file, strerror(errno));
-    while (fits && (got = fread(piece, 1, sizeof(piece), file)) > 0)
-        fits = append_lines(&s->content, bytes_range(piece, got));
-    bool is_bad = ferror(file) != 0;
-    int error = errno;
-    if (file != stdin)
-        fclose(file);
-    if (is_bad)
-        return cli_fail(EXIT_FAILED, "%s: %s", s->file, strerror(error));
+    int code = cli_read_message(s->file, &s->content);
     struct bytes all = buf_bytes(&s->content);
-    if (fits && all.len > 0 && all.ptr[all.len - 1] != '\n')
-        fits = buf_append(&s->content, BYTES("\r\n"));
-    return fits ? EXIT_GOOD : cli_fail(EXIT_FAILED, "%s: larger than 256 MiB", s->file);
+
+    if (code == EXIT_GOOD && all.len > 0 && all.ptr[all.len - 1] != '\n' &&
+        !buf_append(&s->content, BYTES("\r\n")))
+        code = cli_fail(EXIT_FAILED, "%s: larger than 256 MiB", s->file);
+    return code;
 }
 
 /* The content from its first field on; the header ended in an empty line or with the content. */

@@ -79,43 +79,6 @@ static int read_options(struct verify_run *run)
     return EXIT_GOOD;
 }
 
-/* --- the message ------------------------------------------------------------------------------ */
-
-/* LF becomes CRLF where no CR stands before it. False: too much. */
-static bool add_content(struct buf *content, struct bytes chunk, uint8_t *last)
-{
-    while (chunk.len > 0) {
-        size_t lf = bytes_find(chunk, '\n', 0);
-        struct bytes line = bytes_slice(chunk, 0, lf);
-
-        if (!buf_append(content, line))
-            return false;
-        if (line.len > 0)
-            *last = line.ptr[line.len - 1];
-        if (lf == chunk.len)
-            return true;
-        if (!buf_append(content, *last == '\r' ? BYTES("\n") : BYTES("\r\n")))
-            return false;
-        *last = '\n';
-        chunk = bytes_slice(chunk, lf + 1, chunk.len);
-    }
-    return true;
-}
-
-static int read_content(struct verify_run *run)
-{
-    struct buf file;
-    uint8_t last = '\0';
-
-    buf_init(&file, CONTENT_MAX);
-    int code = cli_read_file(run->file, &file);
-
-    if (code == EXIT_GOOD && !add_content(&run->content, buf_bytes(&file), &last))
-        code = cli_fail(EXIT_FAILED, "%s: larger than %d MiB", run->file, CONTENT_MAX >> 20);
-    buf_free(&file);
-    return code;
-}
-
 /* --- the run ---------------------------------------------------------------------------------- */
 
 static int open_resolver(struct verify_run *run)
@@ -203,7 +166,7 @@ static int run_verify(struct cli *cli)
     verify_notes_init(&run.notes);
     if ((code = read_options(&run)) == EXIT_GOOD) {
         run.config = cli_config(cli);
-        code = run.config == NULL ? EXIT_CONFIG : read_content(&run);
+        code = run.config == NULL ? EXIT_CONFIG : cli_read_message(run.file, &run.content);
     }
     if (code == EXIT_GOOD) {
         log_setup(LOG_TO_STDERR, LOG_LEVEL_WARN); /* failed look-ups are told with the others */
