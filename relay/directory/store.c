@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/owner.h"
 #include "directory/store_private.h"
 
 enum {
@@ -37,9 +38,8 @@ static enum store_result make_file(struct store *store, const char *state_dir)
         error = errno;
     else if (!S_ISREG(status.st_mode))
         error = ELOOP;
-    if (error == 0 && geteuid() == 0 && stat(state_dir, &status) == 0 &&
-        fchownat(AT_FDCWD, store->path, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-        error = errno;
+    if (error == 0)
+        error = -owner_give_at(AT_FDCWD, store->path, state_dir);
     if (error != 0)
         return store_say(store, STORE_BROKEN, "%s: %s", store->path, strerror(error));
     return STORE_OK;

@@ -8,17 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/owner.h"
+
 enum { PATH_SIZE = 4096 };
-
-/* Of whoever owns the state directory, where we are root. */
-static int give(int fd, const char *state_dir)
-{
-    struct stat status;
-
-    if (geteuid() != 0 || stat(state_dir, &status) < 0)
-        return 0;
-    return fchown(fd, status.st_uid, status.st_gid) < 0 ? -errno : 0;
-}
 
 static int make_folder(const char *path, const char *state_dir)
 {
@@ -27,7 +19,7 @@ static int make_folder(const char *path, const char *state_dir)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    int error = give(fd, state_dir);
+    int error = owner_give(fd, state_dir);
     close(fd);
     return error;
 }
@@ -65,7 +57,7 @@ static int write_file(const char *path, const char *state_dir, struct bytes text
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    int error = give(fd, state_dir);
+    int error = owner_give(fd, state_dir);
     if (error == 0)
         error = write_all(fd, text);
     close(fd);

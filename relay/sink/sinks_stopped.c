@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/owner.h"
 #include "event/event_committed.h"
 #include "sink/sink_cursor.h"
 #include "sink/sinks.h"
@@ -43,17 +44,11 @@ static int begin(const char *directory, uint64_t owner, struct sink_cursor *out)
     return error;
 }
 
-/* Of whoever owns the event files, where we are root. */
 static int give(int fd, const char *directory, const char *name)
 {
-    struct stat status;
+    int error = owner_give(fd, directory);
 
-    if (geteuid() != 0 || stat(directory, &status) < 0)
-        return 0;
-    if (fchown(fd, status.st_uid, status.st_gid) < 0 ||
-        fchownat(fd, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    return 0;
+    return error == 0 ? owner_give_at(fd, name, directory) : error;
 }
 
 int sinks_pause_stopped(const char *directory, const char *name, uint64_t owner, bool is_paused)
