@@ -137,19 +137,14 @@ static const struct blocking_settings key_pool_settings = {
 
 static struct mail_store *open_store(const struct config *config)
 {
-    char why[FILING_WHY_MAX] = "";
     struct mail_store_settings settings = {
         .directory = config->mail_directory,
         .host = config->hostname,
         .node = event_node(),
         .threads = config->store_threads,
     };
-    struct mail_store *store = mail_store_open(&settings, why);
 
-    if (store == NULL)
-        log_error("store=%s what=\"accounts' mail waits until a start that can open it\" why=%s",
-                  LOG_STRING(config->mail_directory), LOG_STRING(why));
-    return store;
+    return mail_store_open(&settings);
 }
 
 static int start_workers(struct program *program, const struct config *config)
@@ -183,6 +178,10 @@ static int start_workers(struct program *program, const struct config *config)
         return -errno;
     }
     shared->store = open_store(config);
+    if (shared->store == NULL) {
+        log_error("what=\"no threads for accounts' mail: %s\"", strerror(errno));
+        return -errno;
+    }
     int error = login_key_open(config->state_dir, shared->login_key);
     if (error < 0)
         log_error("file=login.key what=%s",
@@ -426,8 +425,7 @@ static void free_all(struct program *program, int64_t files_ms)
         space_watch_stop(&program->space_watch);
     blocking_pool_stop(&program->shared.segment_pool);
     blocking_pool_stop(&program->shared.key_pool);
-    if (program->shared.store != NULL)
-        mail_store_close(&program->shared.store);
+    mail_store_close(&program->shared.store);
     if (program->shared.store_egresses != NULL)
         egress_table_free(&program->shared.store_egresses);
     if (program->shared.egresses != NULL)

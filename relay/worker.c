@@ -11,6 +11,7 @@
 #include "delivery/client/smtp_client.h"
 #include "delivery/filing/filer.h"
 #include "delivery/line/egress.h"
+#include "directory/directory_name.h"
 #include "relay/suspension_file.h"
 
 /* --- hooks ------------------------------------------------------------------------------------ */
@@ -60,6 +61,24 @@ static uint64_t on_directory_version(void *context)
 
     snapshot_end(worker->reader);
     return version;
+}
+
+/* What the account may hold, and was lately seen to hold. Not known, filing will see. */
+static enum mailbox_room on_room(void *context, const struct directory_account *account,
+                                 uint64_t size)
+{
+    struct worker *worker = context;
+    struct bytes domain = directory_address_domain(account->address);
+    struct bytes local = bytes_slice(account->address, 0, account->address.len - domain.len - 1);
+    uint64_t used;
+
+    if (account->quota == 0)
+        return MAILBOX_HAS_ROOM;
+    if (size > account->quota)
+        return MAILBOX_IS_TOO_SMALL;
+    if (!mail_store_use(worker->shared->store, domain, local, account->quota, &used))
+        return MAILBOX_HAS_ROOM;
+    return used + MAX(size, (uint64_t)1) > account->quota ? MAILBOX_IS_FULL : MAILBOX_HAS_ROOM;
 }
 
 /* The main thread looks, and stops the program. */
@@ -218,6 +237,8 @@ static void create_receive(struct worker *worker, const struct config *config)
         .lists = worker->list_resolver,
         .reader = worker->reader,
         .load = &worker->shared->loads[worker->index].sessions,
+        .room = on_room,
+        .room_context = worker,
     };
     struct receive_settings settings = receive_settings(worker, config);
 

@@ -25,7 +25,7 @@
 struct filers; /* one engine's */
 
 struct filers_setup {
-    struct mail_store *store; /* NULL: it did not open; what is due waits */
+    struct mail_store *store;
     struct snapshot_reader *reader;
 };
 

@@ -212,11 +212,6 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
                   "it leads to an address elsewhere, and mail is not forwarded yet");
             continue;
         }
-        if (filer->filers->setup.store == NULL) {
-            judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store",
-                  "the store could not be opened at the start");
-            continue;
-        }
         if (!make_copy(filer, r, target, content, &copy)) {
             no_memory(filer, r);
             return true;

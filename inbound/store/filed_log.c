@@ -268,13 +268,14 @@ int filed_log_add(struct filed_log *log, size_t count, const struct filed_record
 int filed_log_sync(struct filed_log *log)
 {
     pthread_mutex_lock(&log->mutex);
-    int fd = dup(log->fd); /* a new file was synced when it was begun, but not its records */
+    int fd =
+        mail_file_keep(log->fd); /* a new file was synced when it was begun, but not its records */
     pthread_mutex_unlock(&log->mutex);
     if (fd < 0)
-        return -errno;
+        return fd;
     int error = mail_file_sync(fd);
 
-    close(fd);
+    mail_file_close(fd);
     return error;
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -94,7 +93,7 @@ static bool find_room(struct filing *filing)
             fail(filing, "count what lies in the account", error);
             return false;
         }
-        account->has_quota = true;
+        account->has_quota = account->has_use = true;
         account->is_in_doubt = false;
     }
     if (account->usage.bytes + filing->size > filing->quota) {
@@ -484,4 +483,10 @@ void batch_run(struct batch *batch)
     for (size_t i = 0; i < batch->count; i++)
         finish(&folders, batch->filings[i]);
     close_accounts(batch);
+}
+
+void batch_fail(struct batch *batch, int error)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        fail(batch->filings[i], "be opened", error);
 }

@@ -23,6 +23,18 @@ int mail_file_open(int directory, const char *name, int flags)
     return result_of(fd);
 }
 
+int mail_file_open_root(const char *path)
+{
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    return result_of(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+int mail_file_keep(int fd)
+{
+    return result_of(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 int mail_file_open_directory(int directory, const char *name)
 {
     return result_of(openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));

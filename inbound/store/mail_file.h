@@ -14,6 +14,10 @@
 
 /* `flags` as of open(2); what is made is 0600. fd or -errno; -ELOOP: a link stands there. */
 must_use int mail_file_open(int directory, const char *name, int flags);
+/* By a path, which is made where it is missing, and whose links are followed. fd or -errno. */
+must_use int mail_file_open_root(const char *path);
+/* Another descriptor of the same file. */
+must_use int mail_file_keep(int fd);
 /* An existing directory; fd or -errno, -ENOTDIR where it is none, a link included. */
 must_use int mail_file_open_directory(int directory, const char *name);
 must_use int mail_file_make_directory(int directory, const char *name); /* 0700 */

@@ -2,11 +2,9 @@
 #include "inbound/store/mail_store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,6 +17,9 @@ enum {
     ACCOUNT_WAITS_MS = 1000,
     SLOW_MS = 1000, /* a batch that took so long */
     IDLE_ACCOUNTS_MAX = 4096,
+    OPEN_AGAIN_MS = 10 * 1000,
+    COUNTS_MAX = 16,          /* accounts, of a batch that only counts */
+    COUNTS_WAITING_MAX = 256, /* accounts whose count is asked for */
 };
 
 /* --- accounts (with the mutex) ---------------------------------------------------------------- */
@@ -71,10 +72,13 @@ static struct mail_account *need_account(struct mail_store *store, struct bytes 
 static void on_doubtful(void *context, struct bytes key)
 {
     struct mail_store *store = context;
+
+    pthread_mutex_lock(&store->mutex);
     struct mail_account *account = need_account(store, key);
 
     if (account != NULL)
         account->is_in_doubt = true;
+    pthread_mutex_unlock(&store->mutex);
 }
 
 /* --- batches ---------------------------------------------------------------------------------- */
@@ -90,10 +94,16 @@ static size_t slow_running(const struct mail_store *store)
 
 static void take_account(struct batch *batch, struct mail_account *account)
 {
+    struct mail_store *store = batch->store;
     struct list_node *node;
 
     list_remove(&account->in_ready);
     account->is_running = true;
+    batch->only_counts = account->waiting_count == 0;
+    store->counts_waiting -= account->count_for > 0;
+    account->counts_for = account->count_for; /* filing looks by itself */
+    account->count_for = 0;
+    account->has_use = false;
     batch->accounts[batch->account_count++] = account;
     while (batch->count < BATCH_MAX && (node = list_pop_front(&account->waiting)) != NULL) {
         struct filing *filing = container_of(node, struct filing, node);
@@ -103,6 +113,15 @@ static void take_account(struct batch *batch, struct mail_account *account)
         batch->filings[batch->count++] = filing;
     }
     account->waiting_since_ms = batch->began_ms;
+}
+
+/* Counting and filing are batches of their own: who waits for a message does not wait for a count
+ * of many files. */
+static bool may_join(const struct batch *batch, const struct mail_account *account)
+{
+    return batch->account_count == 0 ||
+           (batch->only_counts ? account->waiting_count == 0 && batch->account_count < COUNTS_MAX
+                               : account->waiting_count > 0);
 }
 
 /* A slow one alone, and never all threads for slow ones where there are several. */
@@ -117,7 +136,9 @@ static void gather(struct mail_store *store, struct batch *batch)
         struct mail_account *account = container_of(node, struct mail_account, in_ready);
 
         next = node->next != &store->ready.head ? node->next : NULL;
-        if (account->is_slow && (!may_be_slow || batch->count > 0))
+        if (account->is_slow && (!may_be_slow || batch->account_count > 0))
+            continue;
+        if (!may_join(batch, account))
             continue;
         take_account(batch, account);
         if (account->is_slow)
@@ -168,7 +189,10 @@ static void let_go(struct mail_store *store, struct batch *batch)
 
         account->is_running = false;
         account->is_slow = was_slow;
-        if (account->waiting_count > 0)
+        if (account->has_use)
+            mail_use_set(store->uses, account->node.key, account->usage.bytes,
+                         clock_monotonic_ms());
+        if (account->waiting_count > 0 || account->count_for > 0)
             list_push_back(&store->ready, &account->in_ready);
         else
             go_idle(store, account);
@@ -185,12 +209,18 @@ static void work(struct chore *chore)
 
     pthread_mutex_lock(&store->mutex);
     gather(store, batch);
-    batch->has_worked = batch->count > 0;
+    batch->has_worked = batch->account_count > 0;
     if (batch->has_worked)
         start_batches(store);
     pthread_mutex_unlock(&store->mutex);
-    if (batch->count > 0)
+    int error = batch->has_worked ? mail_store_need_files(store, on_doubtful) : 0;
+
+    if (error < 0)
+        batch_fail(batch, error);
+    else if (batch->count > 0)
         batch_run(batch);
+    else if (batch->has_worked)
+        batch_count(batch);
     pthread_mutex_lock(&store->mutex);
     count_results(store, batch);
     let_go(store, batch);
@@ -218,14 +248,27 @@ static void on_worked(struct letter *letter, struct engine *engine)
 /* --- asking ----------------------------------------------------------------------------------- */
 
 /* "DOMAIN/LOCAL" */
-static bool make_key(const struct filing *filing, char out[static 2 * MAIL_NAME_MAX + 2])
+static bool make_key(struct bytes domain, struct bytes local,
+                     char out[static 2 * MAIL_NAME_MAX + 2])
 {
-    char domain[MAIL_NAME_MAX + 1], local[MAIL_NAME_MAX + 1];
+    char domain_name[MAIL_NAME_MAX + 1], local_name[MAIL_NAME_MAX + 1];
 
-    if (!mail_name_encode(filing->domain, domain) || !mail_name_encode(filing->local, local))
+    if (!mail_name_encode(domain, domain_name) || !mail_name_encode(local, local_name))
         return false;
-    snprintf(out, 2 * MAIL_NAME_MAX + 2, "%s/%s", domain, local);
+    snprintf(out, 2 * MAIL_NAME_MAX + 2, "%s/%s", domain_name, local_name);
     return true;
+}
+
+/* It has work, and is nobody's yet. */
+static void make_ready(struct mail_store *store, struct mail_account *account)
+{
+    if (list_is_linked(&account->in_all)) {
+        list_remove(&account->in_all);
+        store->idle_count--;
+    }
+    if (!account->is_running && !list_is_linked(&account->in_ready))
+        list_push_back(&store->ready, &account->in_ready);
+    start_batches(store);
 }
 
 bool mail_store_file(struct mail_store *store, struct filing *filing)
@@ -238,7 +281,7 @@ bool mail_store_file(struct mail_store *store, struct filing *filing)
     list_node_init(&filing->node);
     filing->was_filed = false;
     filing->error = 0;
-    if (!make_key(filing, key)) {
+    if (!make_key(filing->domain, filing->local, key)) {
         filing->result = FILING_FAILED;
         snprintf(filing->why, sizeof(filing->why), "the account's name is too long for a file");
         engine_post(filing->engine, &filing->answer);
@@ -252,21 +295,48 @@ bool mail_store_file(struct mail_store *store, struct filing *filing)
         now_ms - account->waiting_since_ms >= ACCOUNT_WAITS_MS) {
         is_busy = true;
     } else {
-        if (list_is_linked(&account->in_all)) {
-            list_remove(&account->in_all);
-            store->idle_count--;
-        }
         if (account->waiting_count++ == 0)
             account->waiting_since_ms = now_ms;
         list_push_back(&account->waiting, &filing->node);
         store->status.waiting++;
         metric_inc(METRIC_STORE_WAITING);
-        if (!account->is_running && !list_is_linked(&account->in_ready))
-            list_push_back(&store->ready, &account->in_ready);
-        start_batches(store);
+        make_ready(store, account);
     }
     pthread_mutex_unlock(&store->mutex);
     return !is_busy;
+}
+
+static void ask_count(struct mail_store *store, struct bytes key, uint64_t quota)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct mail_account *account =
+        store->counts_waiting < COUNTS_WAITING_MAX ? need_account(store, key) : NULL;
+
+    if (account != NULL) {
+        store->counts_waiting += account->count_for == 0;
+        account->count_for = quota;
+        if (account->waiting_count == 0)
+            account->waiting_since_ms = clock_monotonic_ms();
+        make_ready(store, account);
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+bool mail_store_use(struct mail_store *store, struct bytes domain, struct bytes local,
+                    uint64_t quota, uint64_t *bytes_out)
+{
+    char key[2 * MAIL_NAME_MAX + 2];
+    bool counts = false;
+
+    check(quota > 0);
+    if (!make_key(domain, local, key))
+        return false;
+    bool is_known =
+        mail_use_find(store->uses, bytes_of(key), clock_monotonic_ms(), bytes_out, &counts);
+
+    if (counts)
+        ask_count(store, bytes_of(key), quota);
+    return is_known;
 }
 
 void mail_store_status(struct mail_store *store, struct mail_store_status *out)
@@ -288,17 +358,7 @@ void mail_store_status(struct mail_store *store, struct mail_store_status *out)
 
 /* --- open and close --------------------------------------------------------------------------- */
 
-static int open_directory(const char *path)
-{
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 ? -errno : fd;
-}
-
-struct mail_store *mail_store_open(const struct mail_store_settings *settings,
-                                   char why_out[static FILING_WHY_MAX])
+struct mail_store *mail_store_open(const struct mail_store_settings *settings)
 {
     struct mail_store *store = calloc(1, sizeof(*store));
     struct blocking_settings pool = {
@@ -310,10 +370,15 @@ struct mail_store *mail_store_open(const struct mail_store_settings *settings,
     check(store != NULL);
     check(settings->threads > 0);
     store->settings = *settings;
+    if (store->settings.open_again_ms == 0)
+        store->settings.open_again_ms = OPEN_AGAIN_MS;
+    store->fd = -1;
     pthread_mutex_init(&store->mutex, NULL);
+    pthread_mutex_init(&store->opening, NULL);
     map_init(&store->accounts);
     list_init(&store->ready);
     list_init(&store->idle);
+    store->uses = mail_uses_create(MAIL_USE_MAX);
     store->batches = calloc(settings->threads, sizeof(*store->batches));
     check(store->batches != NULL);
     for (unsigned i = 0; i < settings->threads; i++) {
@@ -321,20 +386,15 @@ struct mail_store *mail_store_open(const struct mail_store_settings *settings,
         store->batches[i].chore.work = work;
         store->batches[i].chore.letter.open = on_worked;
     }
-    int error = store->fd = open_directory(settings->directory);
+    store->pool = blocking_pool_start(&pool);
+    if (store->pool == NULL) {
+        int error = errno;
 
-    if (error >= 0)
-        error = filed_log_open(store->fd, on_doubtful, store, &store->log);
-    if (error >= 0) {
-        store->pool = blocking_pool_start(&pool);
-        error = store->pool != NULL ? 0 : -errno;
-    }
-    if (error < 0) {
-        snprintf(why_out, FILING_WHY_MAX, "%.120s: %s", settings->directory,
-                 strerrordesc_np(-error));
         mail_store_close(&store);
+        errno = error;
         return NULL;
     }
+    (void)!mail_store_need_files(store, on_doubtful); /* else when there is something to file */
     return store;
 }
 
@@ -361,10 +421,10 @@ void mail_store_close(struct mail_store **store)
     if (s->pool != NULL)
         blocking_pool_stop(&s->pool);
     map_for_each(&s->accounts, free_account, NULL);
+    mail_uses_free(&s->uses);
     map_free(&s->accounts);
-    filed_log_close(&s->log);
-    if (s->fd >= 0)
-        close(s->fd);
+    mail_store_close_files(s);
+    pthread_mutex_destroy(&s->opening);
     pthread_mutex_destroy(&s->mutex);
     free(s->batches);
     free(s);

@@ -78,7 +78,8 @@ struct mail_store_settings {
     const char *directory; /* state_dir/mail; made where it is missing */
     const char *host;      /* in the names of files */
     uint16_t node;
-    unsigned threads; /* batches at a time */
+    unsigned threads;      /* batches at a time */
+    int64_t open_again_ms; /* after it could not be opened; 0: default */
 };
 
 struct mail_store_status {
@@ -88,11 +89,15 @@ struct mail_store_status {
     int64_t oldest_ms; /* the longest that one waits or runs; 0: none does */
 };
 
-/* NULL with a sentence in why_out: the directory cannot be used, or there are no threads. */
-struct mail_store *mail_store_open(const struct mail_store_settings *settings,
-                                   char why_out[static FILING_WHY_MAX]);
+/* NULL, with errno: there are no threads. A directory that cannot be used fails what is to be
+ * filed, and is tried again with it. Strings of `settings` outlive the store. */
+struct mail_store *mail_store_open(const struct mail_store_settings *settings);
 /* After every answer was taken. */
 void mail_store_close(struct mail_store **store);
 /* False: FILING_BUSY, and nothing was begun. */
 must_use bool mail_store_file(struct mail_store *store, struct filing *filing);
+/* How many bytes the account, which has that quota, was lately seen to hold; false: not known. At
+ * once; where that was long ago, it is counted by the store's threads for who asks later. */
+must_use bool mail_store_use(struct mail_store *store, struct bytes domain, struct bytes local,
+                             uint64_t quota, uint64_t *bytes_out);
 void mail_store_status(struct mail_store *store, struct mail_store_status *out);

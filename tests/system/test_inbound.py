@@ -140,6 +140,39 @@ def test_recipients(place, to, code, enhanced):
         assert (got, text.decode().split()[0]) == (code, enhanced), text
 
 
+def test_full_mailbox_is_told_at_rcpt(stage):
+    place = inbound.Inbound(stage, directory=[("account", "add", "full@acme.example", "--quota", "4KiB"),
+                                              ("alias", "add", "some@acme.example",
+                                               "full@acme.example", "bob@acme.example")])
+    place.relay.cli("queue", "resume", "--domain", "*")
+
+    def rcpt(to, size):
+        with place.smtp() as smtp:
+            smtp.mail("alice@good.example", [f"size={size}"] if size else [])
+            code, text = smtp.rcpt(to)
+            return code, text.decode().split()[0]
+
+    assert rcpt("full@acme.example", 4097) == (552, "5.2.2")
+    assert rcpt("full@acme.example", 4096)[0] == 250
+    assert rcpt("some@acme.example", 4097)[0] == 250
+    assert place.send(inbound.message(body=b"x" * 3000 + b"\r\n"), to="full@acme.example")[0] == 250
+    place.relay.wait_events(1, kind="filed")
+    assert rcpt("full@acme.example", 2000) == (452, "4.2.2")
+    assert rcpt("some@acme.example", 2000)[0] == 250
+    assert rcpt("full@acme.example", 4097) == (552, "5.2.2")
+    assert rcpt("full@acme.example", 100)[0] == 250
+    place.relay.cli("account", "set", "full@acme.example", "--quota", "3KiB")
+    parts.wait_for(lambda: rcpt("full@acme.example", 0) == (452, "4.2.2"), "the smaller quota")
+    place.relay.cli("account", "set", "full@acme.example", "--quota", "none")
+    parts.wait_for(lambda: rcpt("full@acme.example", 5000)[0] == 250, "no quota")
+    # What a start does not know yet is counted for the first who asks.
+    place.relay.cli("account", "set", "full@acme.example", "--quota", "3KiB")
+    place.relay.kill()
+    place.relay.start()
+    assert rcpt("full@acme.example", 0)[0] in (250, 452)
+    parts.wait_for(lambda: rcpt("full@acme.example", 0) == (452, "4.2.2"), "the count")
+
+
 def test_names_are_not_found_by_trying(place):
     with place.smtp() as smtp:
         smtp.mail("alice@good.example")
