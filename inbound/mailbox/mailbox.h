@@ -1,0 +1,111 @@
+/*
+ * mailbox.h - one mailbox: its messages by UID, as all its sessions see them.
+ *
+ * Beside the Maildir lies an index (docs/store.md): UIDs, flags, modseqs, sizes and dates are read
+ * from it and not from the messages. What a function here promised survives a power cut; what can
+ * be seen of new messages is durable as well. Changes are in mailbox_change.h.
+ *
+ * A session keeps the UIDs of its view itself and compares: mailbox_look() takes in what others did
+ * in the directory, then mailbox_read() with the modseq that it knows gives what changed, and
+ * mailbox_vanished() what went. mailbox_status() says how far that is.
+ *
+ * UIDs ascend in the order of arrival, are never used again, and uidvalidity changes only when an
+ * index and dovecot-uidlist were both lost (RFC 9051 section 2.3.1.1). Modseqs are RFC 7162's.
+ *
+ * Functions block, any thread but an engine's; they lock for themselves. Errors are -errno:
+ * -ENOENT no such message (any more) or the mailbox was deleted, -EIO and others: the disk.
+ */
+#pragma once
+
+#include "inbound/mailbox/account.h"
+
+/* Flags of a message: five bits, then one a keyword of the mailbox. */
+enum { MAILBOX_KEYWORDS_MAX = 59, MAILBOX_KEYWORD_LEN_MAX = 100, MAILBOX_KEYWORD_SHIFT = 5 };
+#define MAIL_ANSWERED UINT64_C(1)
+#define MAIL_FLAGGED UINT64_C(2)
+#define MAIL_DELETED UINT64_C(4)
+#define MAIL_SEEN UINT64_C(8)
+#define MAIL_DRAFT UINT64_C(16)
+#define MAIL_KEYWORD(number) (UINT64_C(1) << (MAILBOX_KEYWORD_SHIFT + (number)))
+
+#define MAILBOX_SIZE_UNKNOWN UINT64_MAX
+
+struct mailbox_message {
+    uint32_t uid;
+    uint64_t flags;
+    uint64_t modseq;
+    uint64_t file_size;
+    uint64_t size;      /* with CRLF at each line's end (RFC822.SIZE); MAILBOX_SIZE_UNKNOWN: ask
+                          * mailbox_message_size(). Equal to file_size: the file has CRLF only */
+    int64_t internal_s; /* INTERNALDATE, wall */
+    int64_t saved_s;    /* SAVEDATE (RFC 8514), wall */
+    uint64_t email_id;  /* EMAILID (RFC 8474): copies have the same */
+};
+
+struct mailbox_status {
+    uint32_t uidvalidity, uidnext;
+    uint64_t modseq; /* HIGHESTMODSEQ */
+    uint32_t exists, unseen, deleted;
+    uint64_t size;         /* of all; where one is unknown, of its file */
+    uint64_t deleted_size; /* of those with \Deleted */
+    uint8_t id[16];        /* MAILBOXID: stays over renames */
+    unsigned keyword_count;
+    bool is_gone; /* deleted */
+};
+
+/* Shared; the mailbox stays the same one over renames. */
+must_use int mailbox_open(struct mail_account *account, struct bytes name,
+                          struct mailbox **mailbox_out);
+void mailbox_close(struct mailbox **mailbox);
+
+/* Takes in what others did to the directory: files that came get UIDs, flags in names. Quick where
+ * nothing happened. */
+must_use int mailbox_look(struct mailbox *mailbox);
+void mailbox_status(struct mailbox *mailbox, struct mailbox_status *out);
+/* Up to `max` messages with UIDs from `uid_from` on whose modseq is above `since` (0: all), by UID.
+ * *uid_next_out: where to go on, 0 when there is nothing behind. A slice holds the lock for at most
+ * some 4,096 messages looked at: it may return 0 and go on. */
+must_use size_t mailbox_read(struct mailbox *mailbox, uint32_t uid_from, uint64_t since,
+                             struct mailbox_message *out, size_t max, uint32_t *uid_next_out);
+must_use bool mailbox_find(struct mailbox *mailbox, uint32_t uid, struct mailbox_message *out);
+/* The file, to be read only; fd, the caller's to close with close(). */
+must_use int mailbox_open_message(struct mailbox *mailbox, uint32_t uid);
+/* Reads the file where the index does not know, and keeps it. */
+must_use int mailbox_message_size(struct mailbox *mailbox, uint32_t uid, uint64_t *size_out);
+
+struct uid_range {
+    uint32_t first, last;
+};
+/* UIDs that are gone since `since`, in ascending order from `uid_from` on: at most `max` ranges, of
+ * which UIDs that never were may be part. *uid_next_out as of mailbox_read(). What is older than
+ * the index remembers is answered with every UID that is not there (RFC 7162 section 3.2.7). */
+must_use size_t mailbox_vanished(struct mailbox *mailbox, uint64_t since, uint32_t uid_from,
+                                 struct uid_range *out, size_t max, uint32_t *uid_next_out);
+
+/* A keyword's name: NUL-terminated, at most MAILBOX_KEYWORD_LEN_MAX; false: no such number. */
+must_use bool mailbox_keyword_name(struct mailbox *mailbox, unsigned number,
+                                   char out[static MAILBOX_KEYWORD_LEN_MAX + 1]);
+/* Case ignored. Made where `makes`; -ENOENT; -ENOSPC all are taken; -EINVAL not an atom. */
+must_use int mailbox_keyword(struct mailbox *mailbox, struct bytes name, bool makes,
+                             unsigned *number_out);
+
+/* --- what was computed of a message, kept in a file beside the index -------------------------- */
+
+/* As it was put; false: none, or lost. `out` is appended to. */
+struct buf;
+must_use bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct buf *out);
+/* At most MAILBOX_CACHE_MAX bytes, else nothing is kept. That it can be lost is no harm. */
+enum { MAILBOX_CACHE_MAX = 64 << 10 };
+void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob);
+
+/* --- watching --------------------------------------------------------------------------------- */
+
+/* `changed` is called on any thread, locks held, whenever a look may find something: it posts a
+ * letter and no more. Several changes may be one call. */
+struct mailbox_watch {
+    struct mailbox_watch *next, **place; /* the mailbox's */
+    void (*changed)(struct mailbox_watch *watch);
+};
+void mailbox_watch(struct mailbox *mailbox, struct mailbox_watch *watch);
+/* Once it has returned, changed() is not called and not running. */
+void mailbox_unwatch(struct mailbox *mailbox, struct mailbox_watch *watch);
