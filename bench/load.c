@@ -54,6 +54,10 @@ static bool parse(struct load_settings *settings, int argc, char **argv, int *ex
          &settings->domain_suffix},
         {"mix", "SHARE:N:SUFFIX", "of the recipients, domains d0 to d<N-1>; in all 100%",
          mix_take_group, &settings->mix},
+        {"users", "N", "recipients u0 to u<N-1>, in turn (default: a new one each time)",
+         option_u64, &settings->users},
+        {"content", "FILE", "send this, every time: lines end in CRLF, none begins with a dot",
+         option_text, &settings->content},
         {"senders", "N", "different ones (default 1)", option_u64, &settings->senders},
         {"rate", "N", "messages a second, whatever the answers (default: no limit)", option_u64,
          &settings->rate},
@@ -113,6 +117,15 @@ static int run(const struct load_settings *settings)
         return EXIT_UNANSWERED;
     }
     load_init(&load, settings, engine);
+    const char *why =
+        settings->content == NULL ? NULL : content_read(&load.content, settings->content);
+
+    if (why != NULL) {
+        fprintf(stderr, "%s: %s\n", settings->content, why);
+        load_free(&load);
+        engine_destroy(&engine);
+        return EXIT_UNANSWERED;
+    }
     int error = ledger_open(&load.ledger, settings->ledger, settings->is_ledger_immediate);
 
     if (error < 0) {

@@ -1,6 +1,7 @@
 /* content.c - header by appending, body by pointing. */
 #include "bench/load/content.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ enum {
     LINE_LEN = 78, /* with CRLF */
     VARIANTS = 61, /* bodies start at one of so many lines */
     HASH_DIGITS = 16,
+    FILE_SIZE_MAX = 1 << 20,
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -48,6 +50,52 @@ void content_init(struct content *content, size_t size_min, size_t size_max, uin
     snprintf(content->date, sizeof(content->date), "\r\nDate: %s", now);
 }
 
+static const char *find_fault(struct bytes text)
+{
+    size_t start = 0;
+
+    if (text.len < 2 || text.ptr[text.len - 1] != '\n')
+        return "does not end in CRLF";
+    for (size_t i = 0; i < text.len; i++) {
+        if (i == start && text.ptr[i] == '.')
+            return "has a line with a dot in front";
+        if (text.ptr[i] != '\n')
+            continue;
+        if (i == start || text.ptr[i - 1] != '\r')
+            return "has a line that does not end in CRLF";
+        start = i + 1;
+    }
+    return NULL;
+}
+
+const char *content_read(struct content *content, const char *path)
+{
+    uint8_t *text = malloc(FILE_SIZE_MAX + 1);
+    FILE *file = fopen(path, "rb");
+    const char *why = NULL;
+    size_t len = 0;
+
+    check(text != NULL);
+    if (file == NULL) {
+        why = strerror(errno);
+    } else {
+        len = fread(text, 1, FILE_SIZE_MAX + 1, file);
+        if (ferror(file) != 0)
+            why = strerror(errno);
+        fclose(file);
+    }
+    if (why == NULL)
+        why = len > FILE_SIZE_MAX ? "is larger than 1 MiB" : find_fault((struct bytes){text, len});
+    if (why != NULL) {
+        free(text);
+        return why;
+    }
+    free(content->pool);
+    content->pool = text;
+    content->whole = (struct bytes){text, len - 2};
+    return NULL;
+}
+
 void content_free(struct content *content)
 {
     free(content->pool);
@@ -73,6 +121,11 @@ bool content_build(const struct content *content, const struct content_names *na
                    struct buf *buf, struct bytes *body_out)
 {
     size_t before = buf_len(buf);
+
+    if (content->whole.ptr != NULL) {
+        *body_out = content->whole;
+        return true;
+    }
     const struct bytes parts[] = {
         BYTES("From: Bench <"),
         names->sender,

@@ -16,6 +16,7 @@ struct content {
     /* Of a message, header and all; what does not fit the header is not exceeded. */
     size_t size_min, size_max;
     char date[64];
+    struct bytes whole; /* content_read(): every message; ptr NULL: none */
 };
 
 /* What changes from message to message. */
@@ -27,6 +28,9 @@ struct content_names {
 };
 
 void content_init(struct content *content, size_t size_min, size_t size_max, uint64_t seed);
+/* From now on every message is what the file has: lines that end in CRLF, none of them long or with
+ * a dot in front. NULL, or what is wrong with it. */
+const char *content_read(struct content *content, const char *path);
 void content_free(struct content *content);
 /* Appends the header to `buf` and says where the body stands; it ends without its last CRLF. False
  * if the buffer is full. */

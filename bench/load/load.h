@@ -1,7 +1,8 @@
 /*
  * load.h - a run of the load generator: what is to be sent, by whom, and what became of it.
  *
- * A message has a number; its id is "<run>-<number>", its k-th recipient "<id>-<k>@...". A client
+ * A message has a number; its id is "<run>-<number>", its k-th recipient "<id>-<k>@...", or with
+ * `users` "u<n>@...". A client
  * takes a message, keeps it over lost connections and is done with it when the server answered.
  * One thread.
  */
@@ -27,6 +28,7 @@ struct load_settings {
     uint64_t recipients; /* of a message */
     uint64_t domains;
     struct mix mix; /* instead of `domains` */
+    uint64_t users; /* local parts of recipients, used in turn; 0: each has its own */
     uint64_t senders;
     uint64_t rate;           /* messages a second, 0: as fast as answers come */
     uint64_t per_connection; /* messages, then QUIT and a new one; 0: no end */
@@ -34,6 +36,7 @@ struct load_settings {
     int64_t give_up_ms;      /* without any progress */
     uint64_t seed;
     const char *domain_suffix;
+    const char *content; /* file that every message is; NULL: they are made */
     const char *run_name;
     const char *ledger;
     bool is_ledger_immediate;

@@ -43,12 +43,18 @@ static void make_recipient(const struct client *client, uint64_t k, struct name 
 {
     const struct load_settings *settings = &client->load->settings;
 
-    make_id(client, name);
-    name_add(name, BYTES("-"));
-    name_add_u64(name, k);
-    name_add(name, BYTES("@d"));
     uint64_t number = client->number * settings->recipients + k;
 
+    if (settings->users > 0) {
+        name->len = 0;
+        name_add(name, BYTES("u"));
+        name_add_u64(name, number % settings->users);
+    } else {
+        make_id(client, name);
+        name_add(name, BYTES("-"));
+        name_add_u64(name, k);
+    }
+    name_add(name, BYTES("@d"));
     if (settings->mix.count == 0) {
         name_add_u64(name, number % settings->domains);
         name_add(name, bytes_of(settings->domain_suffix));
