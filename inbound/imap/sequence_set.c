@@ -1,0 +1,152 @@
+/* sequence_set.c - sets of numbers: read, put in order, asked, written. */
+#include "inbound/imap/sequence_set.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "inbound/imap/scan.h"
+
+static bool take_end(struct bytes *input, uint32_t *number_out)
+{
+    if (imap_take_byte(input, '*')) {
+        *number_out = UINT32_MAX;
+        return true;
+    }
+    return imap_take_nz_number(input, number_out);
+}
+
+static bool take_range(struct bytes *input, struct sequence_range *range_out)
+{
+    if (!take_end(input, &range_out->from))
+        return false;
+    range_out->to = range_out->from;
+    return !imap_take_byte(input, ':') || take_end(input, &range_out->to);
+}
+
+bool sequence_set_take(struct arena *arena, struct bytes *input, bool takes_saved,
+                       struct sequence_set *set_out)
+{
+    struct bytes rest = *input;
+    struct sequence_set set = {0};
+    size_t commas = 0, end = 0;
+
+    if (takes_saved && imap_take_byte(&rest, '$')) {
+        set.is_saved = true;
+        *set_out = set;
+        *input = rest;
+        return true;
+    }
+    while (end < rest.len && (byte_is_digit(rest.ptr[end]) || rest.ptr[end] == '*' ||
+                              rest.ptr[end] == ':' || rest.ptr[end] == ','))
+        commas += rest.ptr[end++] == ',';
+    set.ranges = arena_alloc(arena, (commas + 1) * sizeof(set.ranges[0]));
+    if (set.ranges == NULL)
+        return false;
+    do {
+        if (!take_range(&rest, &set.ranges[set.count]))
+            return false;
+        set.count++;
+    } while (imap_take_byte(&rest, ','));
+    *set_out = set;
+    *input = rest;
+    return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct sequence_range *left = a, *right = b;
+
+    return (left->from > right->from) - (left->from < right->from);
+}
+
+void sequence_set_resolve(struct sequence_set *set, uint32_t last)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        struct sequence_range range = set->ranges[i];
+        uint32_t from = range.from == UINT32_MAX ? last : range.from;
+        uint32_t to = range.to == UINT32_MAX ? last : range.to;
+
+        set->ranges[i] = (struct sequence_range){MIN(from, to), MAX(from, to)};
+    }
+    if (set->count > 1)
+        qsort(set->ranges, set->count, sizeof(set->ranges[0]), compare);
+    for (size_t i = 0; i < set->count; i++) {
+        struct sequence_range range = set->ranges[i];
+
+        if (range.to == 0)
+            continue;
+        if (count > 0 && (uint64_t)range.from <= (uint64_t)set->ranges[count - 1].to + 1)
+            set->ranges[count - 1].to = MAX(set->ranges[count - 1].to, range.to);
+        else
+            set->ranges[count++] = range;
+    }
+    set->count = count;
+}
+
+/* The first range that ends at `number` or behind it; set->count: none does. */
+static size_t find(const struct sequence_set *set, uint32_t number)
+{
+    size_t low = 0, high = set->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (set->ranges[middle].to < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool sequence_set_has(const struct sequence_set *set, uint32_t number)
+{
+    size_t at = find(set, number);
+
+    return at < set->count && set->ranges[at].from <= number;
+}
+
+bool sequence_set_next(const struct sequence_set *set, uint32_t from, uint32_t *number_out)
+{
+    size_t at = find(set, from);
+
+    if (at == set->count)
+        return false;
+    *number_out = MAX(from, set->ranges[at].from);
+    return true;
+}
+
+/* --- as text ---------------------------------------------------------------------------------- */
+
+static void flush(struct sequence_writer *writer)
+{
+    const char *comma = writer->has_written ? "," : "";
+    bool fits = writer->from == writer->to
+                    ? buf_printf(writer->out, "%s%u", comma, writer->from)
+                    : buf_printf(writer->out, "%s%u:%u", comma, writer->from, writer->to);
+
+    writer->has_failed |= !fits;
+    writer->has_written = true;
+}
+
+void sequence_writer_add(struct sequence_writer *writer, uint32_t number)
+{
+    check(number > writer->to || writer->from == 0);
+    if (writer->from != 0 && number == writer->to + 1) {
+        writer->to = number;
+        return;
+    }
+    if (writer->from != 0)
+        flush(writer);
+    writer->from = writer->to = number;
+}
+
+bool sequence_writer_end(struct sequence_writer *writer)
+{
+    if (writer->from != 0)
+        flush(writer);
+    writer->from = writer->to = 0;
+    return !writer->has_failed;
+}

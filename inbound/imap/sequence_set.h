@@ -1,0 +1,40 @@
+/*
+ * sequence_set.h - "1:3,7,9:*": numbers of messages or UIDs (RFC 9051 section 9, sequence-set).
+ *
+ * Pure; any thread. What it holds is the arena's.
+ */
+#pragma once
+
+#include "base/arena.h"
+
+struct sequence_range {
+    uint32_t from, to; /* UINT32_MAX: "*" that is not resolved yet */
+};
+
+struct sequence_set {
+    bool is_saved; /* "$": what the last SEARCH saved (RFC 9051 section 6.4.4.1) */
+    size_t count;
+    struct sequence_range *ranges; /* as they came, from and to in any order, until resolved */
+};
+
+/* False where it is none, or the arena is full. "$" only where takes_saved. */
+must_use bool sequence_set_take(struct arena *arena, struct bytes *input, bool takes_saved,
+                                struct sequence_set *set_out);
+/* "*" becomes `last` (0: there is none), each range goes up, the ranges are in order and apart. */
+void sequence_set_resolve(struct sequence_set *set, uint32_t last);
+/* Of a resolved one. */
+bool sequence_set_has(const struct sequence_set *set, uint32_t number);
+/* The smallest number of a resolved set that is at least `from`; false: none is. */
+must_use bool sequence_set_next(const struct sequence_set *set, uint32_t from,
+                                uint32_t *number_out);
+
+/* A set that grows number by number, in ascending order, as text: "1:3,7". */
+struct buf;
+struct sequence_writer {
+    struct buf *out;
+    uint32_t from, to; /* not written yet; from 0: nothing */
+    bool has_written, has_failed;
+};
+void sequence_writer_add(struct sequence_writer *writer, uint32_t number);
+/* False: `out` was full. Nothing is written where nothing was added. */
+must_use bool sequence_writer_end(struct sequence_writer *writer);
