@@ -30,6 +30,11 @@ static int read_key(const char *state_dir, struct siphash_key *out)
     return error;
 }
 
+bool privacy_key_read(const char *state_dir, struct siphash_key *key_out)
+{
+    return read_key(state_dir, key_out) == 0;
+}
+
 static int open_key(const char *state_dir, struct siphash_key *out)
 {
     int error = read_key(state_dir, out);

@@ -7,8 +7,10 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include "base/siphash.h"
 
+/* The key that is there, without making one. False: there is none that the caller may read. */
+bool privacy_key_read(const char *state_dir, struct siphash_key *key_out);
 /* Reads both. While the rules were never read, no tenant's local parts are shown. False after it
  * was logged; then the rules stay as they were. */
 bool privacy_rows_load(const char *state_dir, bool is_first);

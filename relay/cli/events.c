@@ -14,6 +14,7 @@
 #include "relay/cli/audit.h"
 #include "relay/cli/cli.h"
 #include "relay/config_value.h"
+#include "relay/privacy_rows.h"
 
 enum { FOLLOW_PAUSE_MS = 200, LINE_TEXT_MAX = 65536 };
 
@@ -149,6 +150,7 @@ static int run_events(struct cli *cli)
     bool follow = false;
     char state_dir[CLI_PATH_MAX], directory[CLI_PATH_MAX];
     struct cli_walk walk = {0};
+    struct siphash_key key;
     int sinks_code;
 
     if (cli->argc > 1 && strcmp(cli->argv[1], "audit") == 0)
@@ -179,6 +181,8 @@ static int run_events(struct cli *cli)
         return EXIT_CONFIG;
     if (!state_dir_file(state_dir, "events", directory, sizeof(directory)))
         return cli_fail(EXIT_CONFIG, "%s: too long a path", state_dir);
+    if (filter.recipient != NULL && privacy_key_read(state_dir, &key))
+        filter.key = &key;
     return follow ? follow_events(cli, directory, &filter) : print_events(cli, directory, &filter);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "event/event_privacy.h"
 
 static bool has_nocase(struct bytes line, struct bytes needle)
 {
@@ -40,13 +41,22 @@ static bool has_value(json_t *event, const char *key, const char *wanted)
 }
 
 /* "a@b.example", or "@b.example" for everyone there. */
-static bool has_recipient(json_t *event, const char *wanted)
+static bool has_recipient(json_t *event, const struct event_filter *filter)
 {
+    const char *wanted = filter->recipient;
     const char *value = json_string_value(json_object_get(event, "recipient"));
+    const char *tenant = json_string_value(json_object_get(event, "tenant"));
+    char hashed[PRIVACY_ADDRESS_MAX];
 
-    if (value != NULL && wanted[0] == '@')
+    if (value == NULL)
+        return false;
+    if (wanted[0] == '@')
         return bytes_ends_nocase(bytes_of(value), bytes_of(wanted));
-    return has_value(event, "recipient", wanted);
+    if (bytes_equal_nocase(bytes_of(value), bytes_of(wanted)))
+        return true;
+    return filter->key != NULL && tenant != NULL &&
+           bytes_equal_nocase(bytes_of(value), privacy_hash(filter->key, bytes_of(tenant),
+                                                            bytes_of(wanted), hashed));
 }
 
 /* Stands in JSON as it is, so that lines can be searched for it. */
@@ -100,10 +110,18 @@ static bool has_domain(json_t *event, const char *wanted)
     return at != NULL && bytes_equal_nocase(bytes_of(at + 1), bytes_of(wanted));
 }
 
+/* What of the recipient stands in the text in any case. */
+static const char *text_of_recipient(const struct event_filter *filter)
+{
+    const char *at = filter->recipient == NULL ? NULL : strrchr(filter->recipient, '@');
+
+    return filter->key == NULL || filter->recipient == NULL ? filter->recipient : at;
+}
+
 /* What a search of the text can tell, which is cheaper than to parse it. */
 static bool may_match(const struct event_filter *filter, struct bytes line)
 {
-    const char *const nocase[] = {filter->recipient, filter->domain};
+    const char *const nocase[] = {text_of_recipient(filter), filter->domain};
 
     if (filter->id != NULL && bytes_find_bytes(line, bytes_of(filter->id), 0) == line.len)
         return false;
@@ -119,7 +137,7 @@ static bool may_match(const struct event_filter *filter, struct bytes line)
 static bool is_wanted(const struct event_filter *filter, json_t *event)
 {
     return (filter->id == NULL || has_value(event, "id", filter->id)) &&
-           (filter->recipient == NULL || has_recipient(event, filter->recipient)) &&
+           (filter->recipient == NULL || has_recipient(event, filter)) &&
            (filter->domain == NULL || has_domain(event, filter->domain)) &&
            (filter->tenant == NULL || has_tenant(event, filter->tenant)) &&
            (filter->kind == NULL || has_kind(event, filter->kind)) &&

@@ -83,23 +83,34 @@ enum privacy_mode privacy_of(struct bytes tenant)
 struct veil {
     enum privacy_mode mode;
     struct bytes tenant;
+    struct siphash_key key;
 };
+
+static struct veil veil_of(struct bytes tenant)
+{
+    struct veil veil = {.mode = privacy_of(tenant), .tenant = tenant};
+
+    if (veil.mode != PRIVACY_NONE) {
+        pthread_rwlock_rdlock(&book.lock);
+        veil.key = book.key;
+        pthread_rwlock_unlock(&book.lock);
+    }
+    return veil;
+}
 
 /* Another one for the same local part at another domain, or of another tenant. Domains have no
  * upper case, local parts have (RFC 5321 section 2.4). */
-static uint64_t hash_of(struct bytes tenant, struct bytes local, struct bytes domain)
+static uint64_t hash_of(const struct veil *veil, struct bytes local, struct bytes domain)
 {
     uint8_t text[HASHED_MAX], *at = text;
-    const struct bytes parts[] = {tenant, BYTES("\0"), bytes_slice(local, 0, 1024), BYTES("\0")};
+    const struct bytes parts[] = {veil->tenant, BYTES("\0"), bytes_slice(local, 0, 1024),
+                                  BYTES("\0")};
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         (void)bytes_put(parts[i], &at);
     for (size_t i = 0; i < domain.len && i < 256; i++)
         *at++ = byte_lower(domain.ptr[i]);
-    pthread_rwlock_rdlock(&book.lock);
-    struct siphash_key key = book.key;
-    pthread_rwlock_unlock(&book.lock);
-    return siphash(&key, bytes_range(text, (size_t)(at - text)));
+    return siphash(&veil->key, bytes_range(text, (size_t)(at - text)));
 }
 
 /* What stands in place of a local part. */
@@ -108,8 +119,7 @@ static struct bytes veiled(const struct veil *veil, struct bytes local, struct b
 {
     if (veil->mode == PRIVACY_CUT)
         return BYTES("*");
-    snprintf(out, HASH_LEN + 1, "%016llx",
-             (unsigned long long)hash_of(veil->tenant, local, domain));
+    snprintf(out, HASH_LEN + 1, "%016llx", (unsigned long long)hash_of(veil, local, domain));
     return bytes_range(out, HASH_LEN);
 }
 
@@ -139,10 +149,18 @@ static struct bytes veil_address(const struct veil *veil, struct bytes address, 
 struct bytes privacy_address(struct bytes tenant, struct bytes address,
                              char out[static PRIVACY_ADDRESS_MAX])
 {
-    const struct veil veil = {.mode = privacy_of(tenant), .tenant = tenant};
+    const struct veil veil = veil_of(tenant);
 
     return veil.mode == PRIVACY_NONE ? address
                                      : veil_address(&veil, address, out, PRIVACY_ADDRESS_MAX);
+}
+
+struct bytes privacy_hash(const struct siphash_key *key, struct bytes tenant, struct bytes address,
+                          char out[static PRIVACY_ADDRESS_MAX])
+{
+    const struct veil veil = {.mode = PRIVACY_HASH, .tenant = tenant, .key = *key};
+
+    return veil_address(&veil, address, out, PRIVACY_ADDRESS_MAX);
 }
 
 /* --- texts in which addresses stand ----------------------------------------------------------- */
@@ -260,7 +278,7 @@ static struct bytes veil_orcpt(const struct veil *veil, struct bytes orcpt, char
 const struct event *privacy_event(const struct event *event, struct event *copy,
                                   struct privacy_room *room)
 {
-    const struct veil veil = {.mode = privacy_of(event->tenant), .tenant = event->tenant};
+    const struct veil veil = veil_of(event->tenant);
 
     if (veil.mode == PRIVACY_NONE)
         return event;

@@ -34,6 +34,10 @@ enum { PRIVACY_ADDRESS_MAX = 1100 };
 struct bytes privacy_address(struct bytes tenant, struct bytes address,
                              char out[static PRIVACY_ADDRESS_MAX]);
 
+/* `address` as mode hash shows it under that key, in `out`. Pure. */
+struct bytes privacy_hash(const struct siphash_key *key, struct bytes tenant, struct bytes address,
+                          char out[static PRIVACY_ADDRESS_MAX]);
+
 struct privacy_room {
     char recipient[PRIVACY_ADDRESS_MAX], sender[PRIVACY_ADDRESS_MAX], orcpt[PRIVACY_ADDRESS_MAX];
     char reply[4096], rule[512];

@@ -40,6 +40,12 @@ def test_local_parts_are_nowhere_but_in_the_mail(stage):
     shop = [e for e in told if e["tenant"] == "shop"]
     at_y = {e["recipient"] for e in shop if e["recipient"].endswith("@y.example")}
     assert len(at_y) == 1 and len(at_y.pop().split("@")[0]) == 16
+    # Who may read the key finds an address behind its hash, and no other address.
+    found = relay.events(recipient="secretive@y.example")
+    assert found and found == [e for e in shop if e["recipient"].endswith("@y.example")]
+    assert not relay.events(recipient="secretivf@y.example")
+    assert relay.events(recipient="openly@y.example")
+    assert relay.events(recipient="@y.example")
     said = json.dumps([e for e in told + target.events()]) + relay.log.read_text()
     said += "".join(relay.cli("trace", e["id"]).stdout for e in shop)
     for secret in ("secretive", "hiddenapp"):
