@@ -4,6 +4,7 @@ whatever happens to either side. One broker serves the tests of this file."""
 import collections
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -30,20 +31,27 @@ def make_certificate(directory):
 def broker(tmp_path_factory):
     directory = tmp_path_factory.mktemp("kafka")
     pem, certificate = make_certificate(directory)
-    port, controller, tls_port = parts.free_ports(3)
+    port, controller, tls_port, mutual_port = parts.free_ports(4)
     made = kafka.Broker(directory, ports=(port, controller), auto_create_topics_enable="false")
     made.properties.update({
-        "listeners": f"{made.properties['listeners']},SECURE://127.0.0.1:{tls_port}",
+        "listeners": f"{made.properties['listeners']},SECURE://127.0.0.1:{tls_port},"
+                     f"MUTUAL://127.0.0.1:{mutual_port}",
         "listener.security.protocol.map":
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL",
         "sasl.enabled.mechanisms": "PLAIN",
         "listener.name.secure.plain.sasl.jaas.config":
             "org.apache.kafka.common.security.plain.PlainLoginModule required "
             'user_relay="right-password";',
         "listener.name.secure.ssl.keystore.type": "PEM",
         "listener.name.secure.ssl.keystore.location": pem,
+        "listener.name.mutual.ssl.keystore.type": "PEM",
+        "listener.name.mutual.ssl.keystore.location": pem,
+        "listener.name.mutual.ssl.truststore.type": "PEM",
+        "listener.name.mutual.ssl.truststore.location": certificate,
+        "listener.name.mutual.ssl.client.auth": "required",
     })
     made.tls_port, made.certificate = tls_port, certificate
+    made.mutual_port, made.pem = mutual_port, pem
     made.start()
     yield made
     if made.running():
@@ -177,6 +185,43 @@ def test_tls_and_a_password_that_a_reload_corrects(stage, broker):
     relay.cli("events", "sinks", "resume", "kafka")
     check_topic(relay, 1, "secure", broker.port)
     assert "right-password" not in relay.log.read_text()
+
+
+def test_a_certificate_of_ours_that_the_broker_asks_for(stage, broker):
+    sink = stage.sink()
+    broker.create_topic("mutual")
+    options = f'security.protocol: ssl, ssl.ca.location: "{broker.certificate}"'
+    relay = stage.ringpost(
+        routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+        kafka=kafka_settings(broker.mutual_port, "mutual", options))
+    relay.submit("a@b.example")
+    relay.wait_empty()
+    wait_problem(relay, "tls", "unreachable")
+    relay.write_config(kafka=kafka_settings(
+        broker.mutual_port, "mutual", f'{options}, ssl.certificate.location: "{broker.pem}", '
+        f'ssl.key.location: "{broker.pem}"'))
+    relay.cli("reload")
+    check_topic(relay, 1, "mutual", broker.port)
+
+
+def test_a_broker_that_stands_still_holds_nobody_up(stage, broker):
+    sink = stage.sink()
+    broker.create_topic("still")
+    relay = relay_with(stage, broker, "still", sink)
+    load(relay, 50)
+    relay.wait_empty()
+    wait_current(relay)
+    broker.child.send_signal(signal.SIGSTOP)
+    try:
+        load(relay, 300)
+        relay.wait_empty()
+        assert len(relay.events(kind="delivered")) == 350
+        problem = wait_problem(relay, "slow", "unreachable")
+        assert problem["since"]
+        assert sink_state(relay)["behind_events"] == 600
+    finally:
+        broker.child.send_signal(signal.SIGCONT)
+    check_topic(relay, 350, "still", broker.port)
 
 
 def test_an_event_larger_than_the_broker_takes_is_told_in_a_smaller_form(stage, broker):
