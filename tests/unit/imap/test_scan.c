@@ -214,7 +214,7 @@ TEST(take_flag_list_takes_what_may_be_set)
 
 static const struct {
     const char *text, *string, *astring;
-} puts[] = {
+} written[] = {
     {"abc", "\"abc\"", "abc"},
     {"", "\"\"", "\"\""},
     {"nil", "\"nil\"", "\"nil\""},
@@ -225,15 +225,15 @@ static const struct {
 
 TEST(put_string_quotes_or_counts)
 {
-    for (size_t i = 0; i < ARRAY_LEN(puts); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(written); i++) {
         struct buf out;
 
         buf_init(&out, 1000);
-        expect_row(i, imap_put_string(&out, bytes_of(puts[i].text)));
-        expect_row(i, bytes_equal(buf_bytes(&out), bytes_of(puts[i].string)));
+        expect_row(i, imap_put_string(&out, bytes_of(written[i].text)));
+        expect_row(i, bytes_equal(buf_bytes(&out), bytes_of(written[i].string)));
         buf_clear(&out);
-        expect_row(i, imap_put_astring(&out, bytes_of(puts[i].text)));
-        expect_row(i, bytes_equal(buf_bytes(&out), bytes_of(puts[i].astring)));
+        expect_row(i, imap_put_astring(&out, bytes_of(written[i].text)));
+        expect_row(i, bytes_equal(buf_bytes(&out), bytes_of(written[i].astring)));
         buf_free(&out);
     }
 }
