@@ -14,13 +14,14 @@ struct mime_charset; /* a converter with its state; one thread at a time */
 /* Whether SEARCH CHARSET may name it; else NO [BADCHARSET]. */
 bool mime_charset_is_known(struct bytes name);
 
-/* NULL: unknown. Without a name, "us-ascii" and "utf-8" it is UTF-8 that is checked; bytes above
- * 127 that are no UTF-8 are taken for windows-1252. */
+/* NULL: unknown. Without a name, "us-ascii" and "utf-8" it is UTF-8 that is checked; bytes from
+ * 160 on that are none of it are taken for ISO 8859-1. NUL becomes a space. */
 struct mime_charset *mime_charset_open(struct bytes name);
 /* Appends what comes out; false: `out` is full, with a part appended. Incomplete characters wait
  * for the next piece; with is_last they are U+FFFD. */
 must_use bool mime_charset_feed(struct mime_charset *charset, struct bytes text, bool is_last,
                                 struct buf *out);
+bool mime_charset_is_utf8(const struct mime_charset *charset);
 void mime_charset_close(struct mime_charset **charset);
 
 /* Appends the text (UTF-8) as i;unicode-casemap would compare it (RFC 5051): case folded and

@@ -40,18 +40,24 @@ static bool is_named(struct bytes name, const struct mime_section *section)
     return false;
 }
 
+static bool ends_in_empty_line(struct bytes header)
+{
+    if (header.len == 0 || header.ptr[header.len - 1] != '\n')
+        return false;
+    header.len--;
+    if (header.len > 0 && header.ptr[header.len - 1] == '\r')
+        header.len--;
+    return header.len == 0 || header.ptr[header.len - 1] == '\n';
+}
+
 bool mime_section_fields(struct bytes header, const struct mime_section *section, struct buf *out)
 {
     struct mime_field field;
     bool is_not = section->kind == MIME_SECTION_FIELDS_NOT;
+    bool has_empty_line = ends_in_empty_line(header);
 
-    while (mime_field_next(&header, &field)) {
-        if (is_named(field.name, section) == is_not)
-            continue;
-        if (!buf_append(out, field.raw))
+    while (mime_field_next(&header, &field))
+        if (is_named(field.name, section) != is_not && !buf_append(out, field.raw))
             return false;
-        if (field.raw.ptr[field.raw.len - 1] != '\n' && !buf_append(out, BYTES("\r\n")))
-            return false;
-    }
-    return buf_append(out, BYTES("\r\n"));
+    return !has_empty_line || buf_append(out, BYTES("\r\n"));
 }

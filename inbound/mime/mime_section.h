@@ -33,7 +33,7 @@ struct mime_section {
  */
 must_use bool mime_section_find(const struct mime_message *message,
                                 const struct mime_section *section, struct bytes *out);
-/* The fields of a header that are named, or that are not, as they stand, and the empty line.
- * False: `out` is full, with a part appended. */
+/* The fields of a header that are named, or that are not, as they stand, and the empty line if the
+ * header has it. False: `out` is full, with a part appended. */
 must_use bool mime_section_fields(struct bytes header, const struct mime_section *section,
                                   struct buf *out);
