@@ -19,7 +19,7 @@ static const struct {
     [EVENT_CANCELLED] = {"cancelled", true, true},
     [EVENT_SUPPRESSED] = {"suppressed", true, true},
     [EVENT_DELAYED] = {"delayed", false, true},
-    [EVENT_COMPLAINED] = {"complained", false, true},
+    [EVENT_COMPLAINED] = {"complained", false, false},
     [EVENT_OPENED] = {"opened", false, true},
     [EVENT_CLICKED] = {"clicked", false, true},
     [EVENT_UNSUBSCRIBED] = {"unsubscribed", false, true},

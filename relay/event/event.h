@@ -23,12 +23,12 @@ enum event_kind {
     EVENT_REJECTED,   /* refused at submission: no message came of it */
     EVENT_DELIVERED,  /* final */
     EVENT_DEFERRED,   /* will be tried again at next_attempt */
-    EVENT_BOUNCED,    /* final: a permanent failure */
+    EVENT_BOUNCED,    /* final: a permanent failure; but not where it is_late */
     EVENT_EXPIRED,    /* final: max_age passed */
     EVENT_CANCELLED,  /* final: an operator or tenant took it back */
     EVENT_SUPPRESSED, /* final: on a suppression list */
     EVENT_DELAYED,    /* a delay notice was sent */
-    EVENT_COMPLAINED,
+    EVENT_COMPLAINED, /* a recipient did, by a feedback report; is_late */
     EVENT_OPENED,
     EVENT_CLICKED,
     EVENT_UNSUBSCRIBED,
@@ -115,6 +115,7 @@ struct event {
     struct bytes class;  /* e.g. "invalid-recipient", "connection" */
     struct bytes rule;   /* the rule that decided, e.g. "reply-5xx", "retry.max_age" */
     struct bytes checks; /* of a received message (event_checks.h); empty: null */
+    bool is_late;        /* bounced, complained: told by a report that came back; is not counted */
 };
 
 const char *event_kind_name(enum event_kind kind); /* "accepted" */

@@ -38,6 +38,7 @@ enum {
     FIELD_ENHANCED_DETAIL = 19,
     FIELD_CONNECTED = 20,
     FIELD_TLS_VERIFIED = 21,
+    FIELD_LATE = 22,
 };
 
 struct text_field {
@@ -123,7 +124,8 @@ static inline uint8_t *put_numbers(uint8_t *p, const struct event *event)
     p = put_number(p, FIELD_ENHANCED_SUBJECT, event->enhanced_subject);
     p = put_number(p, FIELD_ENHANCED_DETAIL, event->enhanced_detail);
     p = put_time(p, FIELD_CONNECTED, event->connected_ms, event->time_ms);
-    return put_number(p, FIELD_TLS_VERIFIED, event->tls_verified);
+    p = put_number(p, FIELD_TLS_VERIFIED, event->tls_verified);
+    return put_number(p, FIELD_LATE, event->is_late);
 }
 
 bool event_encode(const struct event *event, struct buf *out)
@@ -248,6 +250,8 @@ static bool set_number(struct event *event, unsigned *seen, uint64_t field, uint
         return set_distance(&event->connected_ms, seen, SEEN_CONNECTED, value);
     case FIELD_TLS_VERIFIED:
         return SET_WITHIN(event->tls_verified, value, EVENT_YES);
+    case FIELD_LATE:
+        return SET_WITHIN(event->is_late, value, 1);
     default:
         return true; /* a later version's */
     }

@@ -195,7 +195,8 @@ static uint8_t *put_identity(uint8_t *p, const struct event *event)
     *p++ = '-';
     p = put_u64(p, event->part);
     p = PUT(p, "\",\"seq\":");
-    p = event_kind_is_counted(event->kind) ? put_u64(p, event->seq) : put_null(p);
+    p = event_kind_is_counted(event->kind) && !event->is_late ? put_u64(p, event->seq)
+                                                              : put_null(p);
     p = PUT(p, ",\"kind\":");
     p = json_text_put(p, bytes_of(event_kind_name(event->kind)));
     p = PUT(p, ",\"id\":");
@@ -341,6 +342,14 @@ static uint8_t *put_egress(uint8_t *p, const struct event *event)
     return PUT(p, "}");
 }
 
+/* Of kinds that come both ways, or only late. */
+static uint8_t *put_late(uint8_t *p, const struct event *event)
+{
+    if (event->is_late)
+        return PUT(p, "true");
+    return event->kind == EVENT_BOUNCED ? PUT(p, "false") : put_null(p);
+}
+
 static uint8_t *put_reply(uint8_t *p, const struct event *event)
 {
     bool has_reply =
@@ -373,6 +382,8 @@ static uint8_t *put_reply(uint8_t *p, const struct event *event)
     p = PUT_TEXT(p, event, rule);
     p = PUT(p, ",\"checks\":");
     p = put_checks(p, event->checks);
+    p = PUT(p, ",\"late\":");
+    p = put_late(p, event);
     return PUT(p, "}\n");
 }
 

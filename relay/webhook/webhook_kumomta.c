@@ -110,6 +110,22 @@ static void put_way_out(json_t *object, const json_t *event)
                         attempt > 0 ? json_string("ESMTP") : json_null());
 }
 
+/* A bounce by mail is another record than one in the session. */
+static const char *type_of(const struct webhook_words *words, const json_t *event)
+{
+    bool is_late = json_is_true(json_object_get(event, "late"));
+
+    return is_late && strcmp(words->kumomta, "Bounce") == 0 ? "OOB" : words->kumomta;
+}
+
+static json_t *feedback(const struct webhook_words *words, const json_t *event)
+{
+    if (strcmp(words->kumomta, "Feedback") != 0)
+        return NULL;
+    return json_pack("{s:O?,s:O?}", "feedback_type", json_object_get(event, "class"), "user_agent",
+                     webhook_at(event, "reply", "text"));
+}
+
 json_t *webhook_kumomta(const struct webhook_words *words, const json_t *event)
 {
     const char *class = json_string_value(json_object_get(event, "class"));
@@ -117,7 +133,7 @@ json_t *webhook_kumomta(const struct webhook_words *words, const json_t *event)
     json_t *object = json_object(), *ip = webhook_at(event, "client", "ip");
     bool is_gap = strcmp(words->kumomta, "Gap") == 0;
 
-    json_object_set_new(object, "type", json_string(words->kumomta));
+    json_object_set_new(object, "type", json_string(type_of(words, event)));
     put(object, "id", json_object_get(event, "id"));
     put(object, "sender", json_object_get(event, "sender"));
     put(object, "recipient", json_object_get(event, "recipient"));
@@ -138,7 +154,7 @@ json_t *webhook_kumomta(const struct webhook_words *words, const json_t *event)
                                       "addr", ip));
     json_object_set_new(object, "bounce_classification",
                         json_string(webhook_class(class)->kumomta));
-    json_object_set_new(object, "feedback_report", json_null());
+    put_new(object, "feedback_report", feedback(words, event));
     json_object_set_new(object, "meta", meta(event));
     json_object_set_new(object, "headers", headers(event));
     json_object_set_new(object, "reception_protocol", json_string("ESMTP"));

@@ -39,6 +39,7 @@ static struct event random_event(enum event_kind kind, struct bytes noise)
     event.times.tls_ms = (int32_t)random_below((uint64_t)INT32_MAX + 1);
     event.times.wait_ms = -1;
     event.reply_is_ours = random_below(2) == 0;
+    event.is_late = kind == EVENT_COMPLAINED || (kind == EVENT_BOUNCED && random_below(2) == 0);
     event.reply_code = (uint16_t)random_below(600);
     event.enhanced_class = (uint8_t)random_below(6);
     event.enhanced_subject = (uint16_t)random_below(1000);

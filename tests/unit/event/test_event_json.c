@@ -127,6 +127,7 @@ static const char *const keys[] = {
     "class",
     "rule",
     "checks",
+    "late",
 };
 
 static size_t count_keys(json_t *object)
@@ -191,8 +192,26 @@ TEST(event_json_has_every_key_of_an_empty_event)
     expect_null(object, "tags");
     expect_null(object, "metadata");
     expect_null(object, "checks");
+    expect_null(object, "late");
     expect_null(object, "reply.from");
     expect_null(object, "reply.code");
+    json_decref(object);
+}
+
+TEST(event_json_of_a_late_one_is_not_counted)
+{
+    struct event event = event_sample();
+
+    event.kind = EVENT_BOUNCED;
+    json_t *object = render(&event);
+    expect_number(object, "seq", 2);
+    assert_true(json_is_false(at(object, "late")));
+    json_decref(object);
+    event.is_late = true;
+    object = render(&event);
+    expect_null(object, "seq");
+    expect_text(object, "kind", "bounced");
+    assert_true(json_is_true(at(object, "late")));
     json_decref(object);
 }
 

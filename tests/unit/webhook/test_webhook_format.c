@@ -136,6 +136,30 @@ TEST(kumomta_has_its_record)
            "\"event_id\":\"0000-00-000000000000000c-0\"}");
 }
 
+TEST(what_came_back_late_has_its_own_records)
+{
+    struct event event = sample(EVENT_BOUNCED);
+
+    event.is_late = true;
+    json_t *object = made(WEBHOOK_KUMOMTA, &event);
+    assert_string_equal(json_string_value(json_object_get(object, "type")), "OOB");
+    json_decref(object);
+    object = made(WEBHOOK_SENDGRID, &event);
+    assert_string_equal(json_string_value(json_object_get(object, "event")), "bounce");
+    json_decref(object);
+    event.kind = EVENT_COMPLAINED;
+    event.class = BYTES("abuse");
+    event.reply_text = BYTES("Provider/1.0");
+    object = made(WEBHOOK_KUMOMTA, &event);
+    assert_string_equal(json_string_value(json_object_get(object, "type")), "Feedback");
+    expect(json_incref(json_object_get(object, "feedback_report")),
+           "{\"feedback_type\":\"abuse\",\"user_agent\":\"Provider/1.0\"}");
+    json_decref(object);
+    object = made(WEBHOOK_SENDGRID, &event);
+    assert_string_equal(json_string_value(json_object_get(object, "event")), "spamreport");
+    json_decref(object);
+}
+
 TEST(gaps_are_told_in_each_format)
 {
     const struct event_gap gap = {.from_events = 1,
