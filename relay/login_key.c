@@ -43,13 +43,14 @@ static int write_key(const char *path, const uint8_t *key)
     return error;
 }
 
-int login_key_open(const char *state_dir, uint8_t key_out[static LOGIN_KEY_LEN])
+int login_key_open(const char *state_dir, const char *name, uint8_t key_out[static LOGIN_KEY_LEN])
 {
     char path[PATH_MAX];
-    char fresh[PATH_MAX];
+    char fresh[PATH_MAX], fresh_name[64];
 
-    if (!state_dir_file(state_dir, "login.key", path, sizeof(path)) ||
-        !state_dir_file(state_dir, "login.key.new", fresh, sizeof(fresh)))
+    snprintf(fresh_name, sizeof(fresh_name), "%.50s.new", name);
+    if (!state_dir_file(state_dir, name, path, sizeof(path)) ||
+        !state_dir_file(state_dir, fresh_name, fresh, sizeof(fresh)))
         return -ENAMETOOLONG;
     int error = read_key(path, key_out);
     if (error != -ENOENT)

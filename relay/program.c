@@ -18,6 +18,7 @@
 #include "delivery/line/egress.h"
 #include "delivery/mta_sts/sts_store.h"
 #include "dns/cache.h"
+#include "inbound/returns/returns.h"
 #include "inbound/store/mail_store.h"
 #include "intake/claims.h"
 #include "io/tls_tickets.h"
@@ -147,6 +148,34 @@ static struct mail_store *open_store(const struct config *config)
     return mail_store_open(&settings);
 }
 
+static int open_key(const struct config *config, const char *name, uint8_t *key)
+{
+    int error = login_key_open(config->state_dir, name, key);
+
+    if (error < 0)
+        log_error("file=%s what=%s", LOG_STRING(name),
+                  LOG_STRING(error == -EBADMSG ? "it is no key; without it a new one is made"
+                                               : strerror(-error)));
+    return error;
+}
+
+static int open_keys(const struct config *config, struct shared *shared)
+{
+    int error = open_key(config, "login.key", shared->login_key);
+
+    return error < 0 ? error : open_key(config, "return.key", shared->return_key);
+}
+
+/* NULL with errno. */
+static struct returns *open_returns(const struct config *config, const struct shared *shared)
+{
+    char directory[4096];
+    const struct returns_settings settings = {.events = directory, .key = shared->return_key};
+
+    check(state_dir_file(config->state_dir, "events", directory, sizeof(directory)));
+    return returns_start(&settings);
+}
+
 static int start_workers(struct program *program, const struct config *config)
 {
     struct shared *shared = &program->shared;
@@ -178,15 +207,12 @@ static int start_workers(struct program *program, const struct config *config)
         return -errno;
     }
     shared->store = open_store(config);
-    if (shared->store == NULL) {
-        log_error("what=\"no threads for accounts' mail: %s\"", strerror(errno));
+    shared->returns = open_returns(config, shared);
+    if (shared->store == NULL || shared->returns == NULL) {
+        log_error("what=\"no threads for accounts' mail and reports: %s\"", strerror(errno));
         return -errno;
     }
-    int error = login_key_open(config->state_dir, shared->login_key);
-    if (error < 0)
-        log_error("file=login.key what=%s",
-                  LOG_STRING(error == -EBADMSG ? "it is no key; without it a new one is made"
-                                               : strerror(-error)));
+    int error = open_keys(config, shared);
     (void)privacy_rows_load(config->state_dir, true); /* before anything is written */
     if (error == 0)
         error = start_files(program, config);
@@ -426,6 +452,7 @@ static void free_all(struct program *program, int64_t files_ms)
     blocking_pool_stop(&program->shared.segment_pool);
     blocking_pool_stop(&program->shared.key_pool);
     mail_store_close(&program->shared.store);
+    returns_stop(&program->shared.returns);
     if (program->shared.store_egresses != NULL)
         egress_table_free(&program->shared.store_egresses);
     if (program->shared.egresses != NULL)

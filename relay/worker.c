@@ -12,7 +12,12 @@
 #include "delivery/filing/filer.h"
 #include "delivery/line/egress.h"
 #include "directory/directory_name.h"
+#include "directory/return_path.h"
+#include "inbound/returns/returns.h"
 #include "relay/suspension_file.h"
+
+_Static_assert((int)RETURN_PATH_MAX <= (int)SMTP_RETURN_PATH_MAX, "a return path fits");
+_Static_assert((int)RETURN_PATH_KEY_LEN == (int)LOGIN_KEY_LEN, "its key is a key of the node");
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
@@ -79,6 +84,29 @@ static enum mailbox_room on_room(void *context, const struct directory_account *
     if (!mail_store_use(worker->shared->store, domain, local, account->quota, &used))
         return MAILBOX_HAS_ROOM;
     return used + MAX(size, (uint64_t)1) > account->quota ? MAILBOX_IS_FULL : MAILBOX_HAS_ROOM;
+}
+
+/* Signed, where the tenant has a domain for what comes back. */
+static size_t on_return_path(void *context, const struct message *message, uint32_t recipient,
+                             char out[static SMTP_RETURN_PATH_MAX])
+{
+    struct worker *worker = context;
+    const struct return_path path = {message->id.value, recipient};
+    size_t len = 0;
+
+    if (message->tenant.len == 0)
+        return 0;
+    struct bytes domain =
+        return_path_domain(snapshot_begin(worker->reader), message->tenant, message->reverse_path);
+
+    if (domain.len > 0) {
+        return_path_sign(worker->shared->return_key, &path, domain, out);
+        out[RETURN_PATH_LOCAL_LEN] = '@';
+        memcpy(out + RETURN_PATH_LOCAL_LEN + 1, domain.ptr, domain.len);
+        len = RETURN_PATH_LOCAL_LEN + 1 + domain.len;
+    }
+    snapshot_end(worker->reader);
+    return len;
 }
 
 /* The main thread looks, and stops the program. */
@@ -239,6 +267,7 @@ static void create_receive(struct worker *worker, const struct config *config)
         .load = &worker->shared->loads[worker->index].sessions,
         .room = on_room,
         .room_context = worker,
+        .return_key = worker->shared->return_key,
     };
     struct receive_settings settings = receive_settings(worker, config);
 
@@ -298,8 +327,11 @@ static int build(struct worker *worker)
     tenant_watch_start(&worker->tenants, worker);
     worker->clients = smtp_clients_create();
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
+    smtp_clients_return_by(worker->clients, on_return_path, worker);
     struct filers_setup filers = {
         .store = worker->shared->store,
+        .returns = worker->shared->returns,
+        .return_key = worker->shared->return_key,
         .reader = worker->reader,
     };
 

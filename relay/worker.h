@@ -49,7 +49,8 @@ struct shared {
     struct sts_store *sts;
     struct dns_cache *list_cache; /* what lists of addresses say */
     struct directory *directory;
-    uint8_t login_key[LOGIN_KEY_LEN];
+    uint8_t login_key[LOGIN_KEY_LEN], return_key[LOGIN_KEY_LEN];
+    struct returns *returns;
     struct publisher *publisher;
     struct blocking_pool *segment_pool, *key_pool;
     struct mail_store *store;

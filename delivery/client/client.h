@@ -28,6 +28,7 @@
 
 #include "base/slab.h"
 #include "delivery/client/pipeline.h"
+#include "delivery/client/smtp_client.h"
 #include "delivery/client/tls_memory.h"
 #include "delivery/line/carrier.h"
 #include "io/conn.h"
@@ -56,6 +57,8 @@ struct smtp_clients {
     struct buf scratch;      /* of a command, of content being stuffed */
     struct tls_context *tls; /* NULL: TLS is not spoken */
     struct tls_memory *memory;
+    smtp_return_path_fn *return_path; /* NULL: the message's own */
+    void *return_context;
 };
 
 /* Whether the 2xx of a site's hosts say by their enhanced codes which step they answer: 2.1.X to

@@ -378,6 +378,12 @@ void smtp_clients_speak_tls(struct smtp_clients *clients, struct tls_context *co
     tls_context_release(&old);
 }
 
+void smtp_clients_return_by(struct smtp_clients *clients, smtp_return_path_fn *path, void *context)
+{
+    clients->return_path = path;
+    clients->return_context = context;
+}
+
 const struct carrier_kind *smtp_clients_kind(const struct smtp_clients *clients)
 {
     return &clients->kind;

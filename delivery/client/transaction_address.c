@@ -48,15 +48,33 @@ static const struct judgement *cannot(struct transaction *t, struct bytes text)
     return transaction_keep(t, &judgement);
 }
 
+/* Where bounces are to go: to us, or to the sender. */
+static struct bytes return_path(const struct transaction *t)
+{
+    const struct smtp_clients *clients = t->client->clients;
+    const struct message *m = t->message;
+    uint32_t number = t->count == 1 ? pending_number(t->recipients[0].pending) : UINT32_MAX;
+    char text[SMTP_RETURN_PATH_MAX];
+    struct bytes path;
+
+    if (clients->return_path == NULL || m->reverse_path.len == 0)
+        return m->reverse_path;
+    size_t len = clients->return_path(clients->return_context, m, number, text);
+
+    if (len == 0 || !arena_copy(&t->client->arena, bytes_range(text, len), &path))
+        return m->reverse_path;
+    return path;
+}
+
 const struct judgement *transaction_check_utf8(struct transaction *t)
 {
     const struct message *m = t->message;
 
-    t->reverse_path = m->reverse_path;
+    t->reverse_path = return_path(t);
     if (!m->needs_smtputf8)
         return NULL;
     if (t->client->extensions.smtputf8) {
-        t->uses_utf8 = header_is_utf8(m) || bytes_has_8bit(m->reverse_path);
+        t->uses_utf8 = header_is_utf8(m) || bytes_has_8bit(t->reverse_path);
         for (uint32_t i = 0; i < t->count && !t->uses_utf8; i++)
             t->uses_utf8 = bytes_has_8bit(address_of(t, i));
         return NULL;
@@ -65,8 +83,8 @@ const struct judgement *transaction_check_utf8(struct transaction *t)
     if (header_is_utf8(m))
         return cannot(t, BYTES("a header field needs SMTPUTF8, which the receiving server does not "
                                "offer"));
-    if (bytes_has_8bit(m->reverse_path) &&
-        !to_ascii(&t->client->arena, m->reverse_path, &t->reverse_path))
+    if (bytes_has_8bit(t->reverse_path) &&
+        !to_ascii(&t->client->arena, t->reverse_path, &t->reverse_path))
         return cannot(t,
                       BYTES("the sender's address needs SMTPUTF8, which the receiving server does "
                             "not offer"));

@@ -428,7 +428,7 @@ struct filers *filers_create(const struct filers_setup *setup)
 void filers_configure(struct filers *filers, struct bytes hostname, const char *postmaster)
 {
     arena_clear(&filers->names);
-    filers->rules = (struct recipient_rules){0};
+    filers->rules = (struct recipient_rules){.return_key = filers->setup.return_key};
     check(arena_copy(&filers->names, hostname, &filers->rules.hostname));
     if (postmaster != NULL)
         check(directory_address(&filers->names, bytes_of(postmaster), false,

@@ -20,12 +20,15 @@
 #include "delivery/line/carrier.h"
 #include "directory/recipient_lookup.h"
 #include "directory/snapshot_feed.h"
+#include "inbound/returns/returns.h"
 #include "inbound/store/mail_store.h"
 
 struct filers; /* one engine's */
 
 struct filers_setup {
     struct mail_store *store;
+    struct returns *returns; /* reads what comes to return paths */
+    const uint8_t *return_key;
     struct snapshot_reader *reader;
 };
 

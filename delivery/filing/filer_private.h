@@ -75,5 +75,13 @@ static inline void filer_run_later(struct filer *filer)
 /* filing_copy.c: asks the directory and the store for each recipient of the message, whose content
  * is in memory. What needs no store is judged at once. */
 void filer_begin_copies(struct filer *filer, struct bytes content);
+/* Of several judgements of a recipient the worst counts. `text` is copied. */
+void filer_judge(struct filer *filer, struct filed_recipient *recipient, enum judgement_kind kind,
+                 uint16_t subject, uint16_t detail, const char *class, const char *rule,
+                 const char *text);
+/* filing_return.c: has a report read, about mail of `tenant`. False: not now. */
+must_use bool filer_ask_return(struct filer *filer, struct filed_recipient *r,
+                               const struct recipient_found *found, struct bytes tenant,
+                               struct bytes content);
 /* Those that came to an end since the last time, in one commit. */
 void filer_settle(struct filer *filer);

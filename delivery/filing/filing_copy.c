@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "delivery/filing/filer_private.h"
 #include "delivery/outcome/place.h"
+#include "directory/directory_name.h"
 
 enum {
     BUSY_MS = 2000, /* until a slow account is asked again, up to twice that */
@@ -16,27 +17,6 @@ enum {
 
 /* --- judgements ------------------------------------------------------------------------------- */
 
-/* Of several copies of a recipient the worst counts: one that may still come right before one that
- * never will, and both before what went well. */
-static unsigned weight(enum judgement_kind kind)
-{
-    return kind == JUDGEMENT_DEFERRED ? 2 : kind == JUDGEMENT_BOUNCED ? 1 : 0;
-}
-
-static void judge(struct filer *filer, struct filed_recipient *recipient, enum judgement_kind kind,
-                  uint16_t subject, uint16_t detail, const char *class, const char *rule,
-                  const char *text)
-{
-    struct bytes copy;
-
-    if (recipient->is_judged && weight(recipient->judgement.kind) >= weight(kind))
-        return;
-    if (!arena_copy(&filer->arena, bytes_of(text), &copy))
-        copy = BYTES_NONE;
-    recipient->is_judged = true;
-    recipient->judgement = judgement_of_ours(kind, subject, detail, class, rule, copy);
-}
-
 static void judge_answer(struct filer *filer, const struct filing_copy *copy)
 {
     struct filed_recipient *r = copy->recipient;
@@ -44,23 +24,23 @@ static void judge_answer(struct filer *filer, const struct filing_copy *copy)
 
     switch (filing->result) {
     case FILING_DONE:
-        judge(filer, r, JUDGEMENT_FILED, 1, 5, "filed", "store",
-              filing->was_filed ? "filed by an earlier try" : "filed");
+        filer_judge(filer, r, JUDGEMENT_FILED, 1, 5, "filed", "store",
+                    filing->was_filed ? "filed by an earlier try" : "filed");
         return;
     case FILING_OVER_QUOTA:
-        judge(filer, r, JUDGEMENT_DEFERRED, 2, 2, "mailbox-full", "store-quota", filing->why);
+        filer_judge(filer, r, JUDGEMENT_DEFERRED, 2, 2, "mailbox-full", "store-quota", filing->why);
         return;
     case FILING_TOO_LARGE:
-        judge(filer, r, JUDGEMENT_BOUNCED, 2, 2, "mailbox-full", "store-quota", filing->why);
+        filer_judge(filer, r, JUDGEMENT_BOUNCED, 2, 2, "mailbox-full", "store-quota", filing->why);
         return;
     case FILING_NO_SPACE:
-        judge(filer, r, JUDGEMENT_DEFERRED, 3, 1, "system", "store-full", filing->why);
+        filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 1, "system", "store-full", filing->why);
         return;
     case FILING_BUSY:
     case FILING_FAILED:
         break;
     }
-    judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store", filing->why);
+    filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store", filing->why);
 }
 
 /* --- settling --------------------------------------------------------------------------------- */
@@ -195,8 +175,8 @@ static bool make_copy(struct filer *filer, struct filed_recipient *r,
 
 static void no_memory(struct filer *filer, struct filed_recipient *r)
 {
-    judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "no-memory",
-          "memory ran dry while it was filed");
+    filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "no-memory",
+                "memory ran dry while it was filed");
 }
 
 /* False: some account is slow, and the recipient is to wait for it elsewhere. */
@@ -208,8 +188,8 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
         struct filing_copy *copy;
 
         if (target->account == NULL && !target->is_role) {
-            judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "alias-elsewhere",
-                  "it leads to an address elsewhere, and mail is not forwarded yet");
+            filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "alias-elsewhere",
+                        "it leads to an address elsewhere, and mail is not forwarded yet");
             continue;
         }
         if (!make_copy(filer, r, target, content, &copy)) {
@@ -219,14 +199,25 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
         if (!mail_store_file(filer->filers->setup.store, &copy->filing)) {
             if (r->copies == 0)
                 return false;
-            judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store-busy",
-                  "another account of the same recipient is slow");
+            filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store-busy",
+                        "another account of the same recipient is slow");
             return true;
         }
         r->copies++;
         filer->outstanding++;
     }
     return true;
+}
+
+/* Whose domain it is: whoever sent what comes there. */
+static struct bytes tenant_of(const struct snapshot *snapshot, struct bytes address)
+{
+    const struct directory_domain *domain =
+        snapshot_domain(snapshot, directory_address_domain(address));
+    const struct directory_tenant *tenant =
+        domain != NULL ? snapshot_tenant_of(snapshot, domain->tenant) : NULL;
+
+    return tenant != NULL ? tenant->name : BYTES_NONE;
 }
 
 static void begin(struct filer *filer, struct filed_recipient *r, struct bytes content,
@@ -242,21 +233,25 @@ static void begin(struct filer *filer, struct filed_recipient *r, struct bytes c
         give_back(filer, r, NOT_OURS_MS);
         return;
     case RECIPIENT_UNKNOWN:
-        judge(filer, r, JUDGEMENT_BOUNCED, 1, 1, "invalid-recipient", "directory-unknown",
-              "there is nobody of that name here");
+        filer_judge(filer, r, JUDGEMENT_BOUNCED, 1, 1, "invalid-recipient", "directory-unknown",
+                    "there is nobody of that name here");
         return;
     case RECIPIENT_ROUTED:
-        judge(filer, r, JUDGEMENT_BOUNCED, 7, 1, "relaying", "directory-routed",
-              "we do not relay for that address");
+        filer_judge(filer, r, JUDGEMENT_BOUNCED, 7, 1, "relaying", "directory-routed",
+                    "we do not relay for that address");
         return;
     case RECIPIENT_DISABLED:
     case RECIPIENT_SUSPENDED:
-        judge(filer, r, JUDGEMENT_DEFERRED, 2, 1, "inactive-mailbox", "directory-disabled",
-              "the mailbox is disabled");
+        filer_judge(filer, r, JUDGEMENT_DEFERRED, 2, 1, "inactive-mailbox", "directory-disabled",
+                    "the mailbox is disabled");
         return;
     case RECIPIENT_BROKEN:
-        judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "directory-alias",
-              "its alias leads to nobody, to itself or to too many");
+        filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "directory-alias",
+                    "its alias leads to nobody, to itself or to too many");
+        return;
+    case RECIPIENT_RETURN:
+        if (!filer_ask_return(filer, r, &found, tenant_of(snapshot, found.address), content))
+            give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
         return;
     case RECIPIENT_KNOWN:
         break;

@@ -90,6 +90,7 @@ struct receive_setup {
     _Atomic int *load;     /* where the listener looks for the number of sessions */
     mailbox_room_fn *room; /* NULL: there always is */
     void *room_context;
+    const uint8_t *return_key; /* of signed return paths (directory/return_path.h); NULL: none */
 };
 
 struct receive;

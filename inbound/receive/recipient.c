@@ -20,6 +20,7 @@ static const struct verdict words[] = {
                              false},
     [RECIPIENT_BROKEN] = {451, "4.3.5", "This address leads to nobody for now", "alias", false},
     [RECIPIENT_KNOWN] = {0, NULL, NULL, NULL, false},
+    [RECIPIENT_RETURN] = {0, NULL, NULL, NULL, false},
 };
 
 static struct receive *receive_of(const struct arrival *arrival)
@@ -130,6 +131,7 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     const struct recipient_rules rules = {
         .hostname = bytes_of(generation->hostname),
         .postmaster = bytes_of(generation->postmaster),
+        .return_key = receive_of(arrival)->setup.return_key,
     };
     struct recipient_found found;
 
@@ -144,7 +146,7 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     if (found.kind == RECIPIENT_UNKNOWN)
         return slow_down(arrival, words[found.kind]);
     struct verdict verdict = words[found.kind];
-    if (verdict.code == 0)
+    if (verdict.code == 0 && found.kind == RECIPIENT_KNOWN)
         verdict = judge_room(arrival, &found);
     if (verdict.code == 0)
         verdict = judge_newcomer(arrival, found.address);

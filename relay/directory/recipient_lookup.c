@@ -18,6 +18,7 @@ struct walk {
     const struct directory_alias *aliases[RECIPIENT_TARGETS_MAX]; /* met so far */
     bool is_too_much;
     bool met_disabled;
+    bool is_of_returns; /* no catch-all takes what nobody signed */
 };
 
 static void follow(struct walk *walk, struct bytes address, unsigned depth);
@@ -218,7 +219,8 @@ static bool take(struct walk *walk, struct bytes address, unsigned depth)
         return true;
     if (asks_for_a_route(local))
         return false;
-    return take_sub_address(walk, address, depth) || take_catch_all(walk, address, depth);
+    return take_sub_address(walk, address, depth) ||
+           (!walk->is_of_returns && take_catch_all(walk, address, depth));
 }
 
 /* A target of an alias, and what it leads to. */
@@ -236,8 +238,22 @@ static void follow(struct walk *walk, struct bytes address, unsigned depth)
     case RECIPIENT_DISABLED:
     case RECIPIENT_SUSPENDED:
     case RECIPIENT_BROKEN:
+    case RECIPIENT_RETURN:
         return;
     }
+}
+
+/* A report for us; false: the domain is like any other, or it may be somebody there. */
+static bool take_return(struct walk *walk, struct bytes address)
+{
+    const uint8_t *key = walk->rules->return_key;
+    struct bytes domain = directory_address_domain(address), local = local_of(address);
+
+    if (key == NULL || !return_path_is_domain(walk->snapshot, domain))
+        return false;
+    walk->is_of_returns = true;
+    walk->found->is_signed = return_path_read(key, local, domain, &walk->found->back);
+    return walk->found->is_signed || bytes_equal(local, BYTES(RETURN_PATH_COMPLAINTS));
 }
 
 /* In its one form; "postmaster" alone gets our name, or is rules.postmaster itself. */
@@ -287,7 +303,9 @@ void recipient_look_up(const struct snapshot *snapshot, const struct recipient_r
     }
     if (out->kind != RECIPIENT_KNOWN)
         return;
-    if (take(&walk, out->address, 0))
+    if (take_return(&walk, out->address))
+        out->kind = RECIPIENT_RETURN;
+    else if (take(&walk, out->address, 0))
         out->kind = judge(&walk);
     else if (walk.is_too_much)
         out->kind = RECIPIENT_BROKEN;

@@ -22,12 +22,15 @@
  * "\"user@elsewhere\"") are known only where they stand in the directory as they are; a catch-all
  * does not take them.
  *
+ * At a domain that our mail returns to (return_path.h) the signed addresses, and "complaints", are
+ * for reports; accounts, aliases and roles are looked up as elsewhere, and there is no catch-all.
+ *
  * Thread: any; results are slices of the snapshot and of the arena.
  */
 #pragma once
 
 #include "base/arena.h"
-#include "directory/snapshot.h"
+#include "directory/return_path.h"
 
 enum {
     RECIPIENT_TARGETS_MAX = 1000, /* of one address in all */
@@ -37,8 +40,9 @@ enum {
 
 /* What to fall back to. */
 struct recipient_rules {
-    struct bytes hostname;   /* "<postmaster>" without a domain is its; normalised */
-    struct bytes postmaster; /* an address, as directory_address() says; empty: none */
+    struct bytes hostname;     /* "<postmaster>" without a domain is its; normalised */
+    struct bytes postmaster;   /* an address, as directory_address() says; empty: none */
+    const uint8_t *return_key; /* of signed return paths (return_path.h); NULL: there are none */
 };
 
 enum recipient_kind {
@@ -49,6 +53,7 @@ enum recipient_kind {
     RECIPIENT_SUSPENDED, /* whose domain it is is disabled: for now */
     RECIPIENT_BROKEN,    /* an alias that leads to nobody, to itself or to too many: for now */
     RECIPIENT_KNOWN,
+    RECIPIENT_RETURN, /* nobody's mail: what comes there is a report (return_path.h) */
 };
 
 struct recipient_target {
@@ -61,6 +66,8 @@ struct recipient_target {
 
 struct recipient_found {
     enum recipient_kind kind;
+    bool is_signed; /* RECIPIENT_RETURN: `back` holds; else any report of that domain */
+    struct return_path back;
     struct bytes address; /* the one that was asked for, as directory_address() says */
     bool is_catch_all;
     bool is_alias; /* its targets are those of an alias */

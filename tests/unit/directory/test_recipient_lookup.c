@@ -75,7 +75,7 @@ static const struct snapshot *hosted(void)
 static const char *look(const struct recipient_rules *rules, const char *address)
 {
     static const char *const kinds[] = {"foreign",   "unknown", "routed", "disabled",
-                                        "suspended", "broken",  "known"};
+                                        "suspended", "broken",  "known",  "return"};
     static char text[4096];
     struct recipient_found found;
     struct arena arena;
