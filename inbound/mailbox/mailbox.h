@@ -50,7 +50,8 @@ struct mailbox_status {
     uint64_t deleted_size; /* of those with \Deleted */
     uint8_t id[16];        /* MAILBOXID: stays over renames */
     unsigned keyword_count;
-    bool is_gone; /* deleted */
+    bool is_gone;        /* deleted */
+    bool is_unavailable; /* the disk failed: what is told of messages says nothing */
 };
 
 /* Shared; the mailbox stays the same one over renames. */

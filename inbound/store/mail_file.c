@@ -119,6 +119,18 @@ int mail_file_truncate(int fd, uint64_t size)
     return result_of(ftruncate(fd, (off_t)size));
 }
 
+int mail_file_set_time(int fd, int64_t time_s)
+{
+    const struct timespec times[] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)time_s}};
+
+    return result_of(futimens(fd, times));
+}
+
+int mail_file_remove_directory(int directory, const char *name)
+{
+    return result_of(unlinkat(directory, name, AT_REMOVEDIR));
+}
+
 int mail_file_sync(int fd)
 {
     return result_of(fsync(fd));

@@ -28,6 +28,10 @@ must_use int mail_file_write_at(int fd, struct bytes b, uint64_t offset);
 /* Up to `len` bytes; their number, less only at the end of the file. */
 must_use int64_t mail_file_read_at(int fd, void *into, size_t len, uint64_t offset);
 must_use int mail_file_truncate(int fd, uint64_t size);
+/* When it was changed last, in seconds of wall time. */
+must_use int mail_file_set_time(int fd, int64_t time_s);
+/* An empty directory goes. */
+must_use int mail_file_remove_directory(int directory, const char *name);
 /* Content and what is needed to find it; of a directory its entries. */
 must_use int mail_file_sync(int fd);
 /* All that was written to its file system. */

@@ -1,0 +1,14 @@
+/*
+ * file_read.h - files of a folder that are read at once, and whether they changed. Blocks; any
+ * thread. Private to this folder.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+/* Appended to what is empty; -ENOENT, -EFBIG: more than its cap, or -errno. */
+must_use int file_read(int directory, const char *name, struct buf *out);
+/* Another number when the file is another one, or was written to; 0: there is none. */
+uint64_t file_stamp(int directory, const char *name);
+/* When anything in the directory got or lost a name: nanoseconds of wall time; 0: not to be had. */
+uint64_t directory_stamp(int directory, const char *name);
