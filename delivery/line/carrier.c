@@ -249,7 +249,7 @@ void carrier_took(struct carrier *carrier)
 
 void carrier_learn_domains(struct carrier *carrier, unsigned domains_max)
 {
-    carrier->site->domains_max = domains_max;
+    carrier->site->domains_max = (uint16_t)MIN(domains_max, (unsigned)UINT16_MAX);
 }
 
 void carrier_learn(struct carrier *carrier, uint8_t lesson)
@@ -328,7 +328,19 @@ static bool others_wait(const struct carrier *carrier)
 static void stand_behind_others(struct site_egress *e)
 {
     if (e->is_waiting)
-        egress_waiter_rank(e->egress, &e->waiter, (enum rank)e->waiter.rank);
+        egress_waiter_last(e->egress, &e->waiter);
+}
+
+/* To a higher class, or another tenant, that waits for its slot. */
+static bool gives_way(struct carrier *carrier)
+{
+    struct site_egress *e = carrier->egress;
+
+    if (turns_is_empty(&carrier->site->turns) || !others_wait(carrier))
+        return false;
+    const struct egress_mail mail = site_mail(carrier->site);
+
+    return egress_gives_way(e->egress, site_egress_waiter(e), &carrier->use, &mail);
 }
 
 bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64_t messages_max)
@@ -340,8 +352,7 @@ bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64
 
     if (site->delivery->is_stopping || carrier->egress->is_leaving)
         return true;
-    if (messages_done > 0 && !turns_is_empty(&site->turns) &&
-        egress_gives_way(carrier->egress->egress, &carrier->use, turns_best(&site->turns)))
+    if (messages_done > 0 && gives_way(carrier))
         return true;
     if (messages_done < stricter(messages_max, limits_messages(&site->limits)) &&
         !(had_its_share && others_wait(carrier)))

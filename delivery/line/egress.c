@@ -31,6 +31,7 @@ static void remove_egress(struct egress *egress)
     check(atomic_load(&egress->connections) == 0);
     check(atomic_load(&egress->line.waiting) == 0);
     map_remove(&egress->table->egresses, &egress->node);
+    egress_fairness_free(&egress->line);
     if (egress->provider != NULL)
         egress->provider->references--;
     free(egress);
@@ -51,6 +52,7 @@ void egress_table_free(struct egress_table **table)
     map_for_each(&(*table)->egresses, drop, NULL); /* providers, of which no site's is left now */
     check((*table)->egresses.count == 0);
     map_free(&(*table)->egresses);
+    egress_fairness_free(&(*table)->line);
     pthread_mutex_destroy(&(*table)->lock);
     free(*table);
     *table = NULL;

@@ -24,8 +24,10 @@
  * So one dead or misconfigured host of one customer stops nobody else's mail.
  *
  * Slots go to the highest class that waits for one, on whatever engine, and lower classes have
- * their guaranteed part (classes.h). A connection that goes on with a lower class than waits ends
- * after its message (egress_gives_way()).
+ * their guaranteed part (classes.h); of a class to the tenant that comes anew, else to the one that
+ * has had less for its weight (tally.h). A connection that goes on with a lower class than waits
+ * ends after its message, and one that goes on with another tenant than comes anew
+ * (egress_gives_way()). In line for the process's limit all tenants are one.
  *
  * How many connections the receiver allows is learned here too, so that an engine it turned away
  * waits in the same line and those that were let in give way to it:
@@ -49,6 +51,7 @@
 struct egress_table;
 struct egress_line;
 struct egress;
+struct tally;
 
 /* No limit of connections but that of the provider and of the process. */
 enum { EGRESS_CONNECTIONS_ANY = INT_MAX };
@@ -60,26 +63,45 @@ struct egress_limits {
     unsigned generation;   /* of the settings they are from */
 };
 
+/* Read during the call alone. */
+struct egress_tenant {
+    struct bytes name;
+    unsigned weight; /* 0: 1 */
+};
+
+enum { EGRESS_TENANTS_MAX = 4 };
+
+/* The next that a site would send. */
+struct egress_mail {
+    enum rank rank;              /* the highest class that waits at the site */
+    bool is_fresh;               /* nothing of the tenant was sent since it came to the site */
+    struct egress_tenant tenant; /* whose turn it is there */
+    /* Who follows, of those who wait for a slot: one that others send for too has had more the
+     * longer they do, unlike one that nobody does. */
+    const struct egress_tenant *others;
+    unsigned other_count; /* below EGRESS_TENANTS_MAX */
+};
+
 /* Set engine and woken, initialise node, zero the rest. */
 struct egress_waiter {
     struct engine *engine;
-    /* Stands in a line of its own for the process's limit: every second slot is for those in it.
-     * To be set before egress_connect_begin(). */
-    bool is_urgent;
-    /* The highest class that waits at the site. To be set before egress_connect_begin(); later
-     * egress_waiter_rank(). */
-    uint8_t rank; /* enum rank */
     /* On the engine: a slot was taken for the waiter, as if egress_connect_begin() had returned
      * true. egress_connect_end() if it is not needed any more: the next one gets it. */
     void (*woken)(struct egress_waiter *waiter);
+    /* Stands in a line of its own for the process's limit: every second slot is for those in it.
+     * To be set before egress_connect_begin(). */
+    bool is_urgent;
     /* private */
+    bool is_waiting;  /* registered */
+    bool is_posted;   /* its letter, with a slot, is on the way */
+    bool keeps_place; /* its slot was of no use: to the front of the line */
+    bool is_fresh;    /* the first of its tenants is */
+    uint8_t rank;     /* of its mail; enum rank */
     struct letter letter;
     struct list_node node;
     struct egress *egress;
-    bool is_waiting;          /* registered */
-    bool is_posted;           /* its letter, with a slot, is on the way */
-    bool keeps_place;         /* its slot was of no use: to the front of the line */
     struct egress_line *line; /* of the limit it is registered for */
+    struct tally **tallies;   /* of its tenants there, EGRESS_TENANTS_MAX; NULL: it is in no line */
 };
 
 struct egress_table *egress_table_create(unsigned connections_max /* of the process */);
@@ -101,10 +123,14 @@ void egress_limit(struct egress *egress, const struct egress_limits *limits);
 
 /* A connection slot (of both), or false: then the waiter is registered (once), in line with
  * others. */
-must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter);
+must_use bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter,
+                                   const struct egress_mail *mail);
 void egress_connect_end(struct egress *egress);
-/* Another class waits for it now, in line or not: the last of its class. */
-void egress_waiter_rank(struct egress *egress, struct egress_waiter *waiter, enum rank rank);
+/* Its site would send this now, if it is in line: of another class it is the last there. */
+void egress_waiter_change(struct egress *egress, struct egress_waiter *waiter,
+                          const struct egress_mail *mail);
+/* The last of its class from now on, if it is in line. */
+void egress_waiter_last(struct egress *egress, struct egress_waiter *waiter);
 /* Forgets a registration. False: the letter is on its way and woken() will still be called. */
 bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter);
 /* Somebody waits for a slot, besides the caller where that one waits itself: a connection should
@@ -118,9 +144,16 @@ struct egress_use {
     uint16_t messages[RANK_COUNT];
 };
 /* Whether a connection that would go on with `next` is to end, so that its slot is for a higher
- * class which waits for one, and whose turn it is: as many end as wait. The caller lets it end if
- * so. */
-must_use bool egress_gives_way(struct egress *egress, struct egress_use *use, enum rank next);
+ * class or another tenant which waits for one, and whose turn it is: as many end as wait. The
+ * caller lets it end if so. `own`: its site's where that one waits, for which it does not end; else
+ * NULL. */
+must_use bool egress_gives_way(struct egress *egress, const struct egress_waiter *own,
+                               struct egress_use *use, const struct egress_mail *next);
+/* Mail of this tenant is sent, so many recipients, which counts while others wait, and some time
+ * after. How many the tenant had in all of this egress, on all engines, since it has been counted;
+ * 0: it is not. */
+uint64_t egress_charge(struct egress *egress, const struct egress_waiter *own,
+                       const struct egress_mail *mail, unsigned count);
 /* The connection is about to end. */
 void egress_used(struct egress *egress, struct egress_use *use);
 
@@ -159,19 +192,21 @@ unsigned egress_rate_number(const struct egress *egress);
  * time and uses it then: so those who wait for a rate, of however many engines, go one after the
  * other. The highest class that waits anywhere for the egress goes first, and the lower ones have
  * their guaranteed turns (classes.h): whose turn it is takes the first time that another class has,
- * and that one has the later time then. Among the sites of a provider who comes first is first.
+ * and that one has the later time then. Of a class the tenant that has had less takes the first
+ * time of one that has had more (tally.h). Among the sites of a provider who comes first is first.
  *
  * A share is void when the rate changed since, or a minute after its time.
  * *share is NULL before the first; egress_share_drop() ends it.
  */
 struct egress_share;
-/* For mail of this class, the best that waits: 0 = send now, and that was the share; else
- * milliseconds until its time. It may be put off meanwhile: ask again then. */
-int64_t egress_share_take(struct egress *egress, struct egress_share **share, enum rank rank,
-                          int64_t now_ms);
-/* Mail of this class waits now: it may have the share, and an earlier one with it. */
-void egress_share_raise(struct egress *egress, struct egress_share *share, enum rank rank,
-                        int64_t now_ms);
+/* For this mail: 0 = send now, and that was the share; else milliseconds until its time. It may be
+ * put off meanwhile: ask again then. */
+int64_t egress_share_take(struct egress *egress, struct egress_share **share,
+                          const struct egress_mail *mail, int64_t now_ms);
+/* This mail waits now: of a better class, or of a tenant that has had less, it may have the share,
+ * and an earlier one with it. */
+void egress_share_raise(struct egress *egress, struct egress_share *share,
+                        const struct egress_mail *mail, int64_t now_ms);
 /* Its time as far as is known now; 0: nothing lies ahead. */
 int64_t egress_share_at_ms(const struct egress *egress, const struct egress_share *share,
                            int64_t now_ms);

@@ -79,6 +79,22 @@ static void show(const struct egress_waiter *waiter)
     atomic_store(&line->waiting, (uint8_t)(is_there ? before | bit : before & ~bit));
 }
 
+/* Of the table's line nobody asks. */
+static void show_tenants(struct egress_line *line)
+{
+    struct egress_tenants *tenants = &egress_fairness(line)->slots;
+    const struct egress_waiter *any = NULL;
+    uint64_t tenant = 0;
+
+    if (tenants->tallies->waiting_count > 1)
+        tenant = EGRESS_TENANTS_MANY;
+    for (unsigned i = 0; i < RANK_COUNT && tenant == 0 && any == NULL; i++)
+        any = waiter_at(line->waiters[i]);
+    if (any != NULL)
+        tenant = egress_tenant_hash(any->tallies[0]->node.key);
+    atomic_store(&tenants->waiting, tenant);
+}
+
 /* In its line, of those of its class. */
 static void stand(struct egress_waiter *waiter)
 {
@@ -89,18 +105,25 @@ static void stand(struct egress_waiter *waiter)
     else
         ring_push_back(ring_of(waiter), &waiter->node);
     waiter->keeps_place = false;
+    egress_tallies_wait(waiter, true);
     show(waiter);
+    show_tenants(waiter->line);
 }
 
 static void step_out(struct egress_waiter *waiter)
 {
     ring_remove(ring_of(waiter), &waiter->node);
+    egress_tallies_wait(waiter, false);
     show(waiter);
+    show_tenants(waiter->line);
 }
 
-static void enlist(struct egress_waiter *waiter, struct egress_line *line)
+static void enlist(struct egress_waiter *waiter, struct egress_line *line,
+                   const struct egress_mail *mail)
 {
     waiter->line = line;
+    waiter->rank = (uint8_t)mail->rank;
+    egress_tallies_take(waiter, mail);
     atomic_fetch_add(&line->count, 1);
     stand(waiter);
 }
@@ -116,11 +139,20 @@ static void delist(struct egress_waiter *waiter)
     atomic_fetch_sub(&line->count, 1);
 }
 
+/* For good. */
+static void leave_line(struct egress_waiter *waiter)
+{
+    delist(waiter);
+    egress_tallies_put(waiter);
+    waiter->is_waiting = false;
+}
+
 /* Another limit is what stops it now. It is counted there before it is not here any more. */
 static void change_line(struct egress_waiter *waiter, struct egress_line *line)
 {
     atomic_fetch_add(&line->count, 1);
     delist(waiter);
+    egress_tallies_move(waiter, line);
     waiter->line = line;
     stand(waiter);
 }
@@ -133,8 +165,11 @@ static struct egress_waiter *first_in_line(struct egress_table *table, struct eg
     if (waiting == 0)
         return NULL;
     enum rank rank = classes_peek(&line->classes, waiting);
+
+    if (line != &table->line)
+        return egress_first_by_tenant(line->waiters[rank]);
     struct egress_waiter *first = waiter_at(line->waiters[rank]);
-    struct egress_waiter *urgent = line == &table->line ? waiter_at(table->urgent[rank]) : NULL;
+    struct egress_waiter *urgent = waiter_at(table->urgent[rank]);
 
     if (first == NULL || (urgent != NULL && table->is_turn_of_urgent))
         return urgent;
@@ -159,8 +194,7 @@ static void grant(struct egress_waiter *waiter)
 
     (void)classes_next(classes, atomic_load_explicit(&waiter->line->waiting, memory_order_relaxed));
     classes_charge(classes, (enum rank)waiter->rank, 1);
-    delist(waiter);
-    waiter->is_waiting = false;
+    leave_line(waiter);
     waiter->is_posted = true;
     waiter->letter.open = open_letter;
     engine_post(waiter->engine, &waiter->letter);
@@ -228,7 +262,8 @@ static struct egress_line *line_before(struct egress *egress)
 }
 
 /* Under the lock: a slot, or a place in line. */
-static bool take_or_enlist(struct egress *egress, struct egress_waiter *waiter)
+static bool take_or_enlist(struct egress *egress, struct egress_waiter *waiter,
+                           const struct egress_mail *mail)
 {
     /* Announced before the second look, so that one of us sees the other: we the free slot, or the
      * releaser our announcement. */
@@ -239,13 +274,14 @@ static bool take_or_enlist(struct egress *egress, struct egress_waiter *waiter)
     if (!taken) {
         waiter->egress = egress;
         waiter->is_waiting = true;
-        enlist(waiter, line);
+        enlist(waiter, line, mail);
     }
     announce(egress, -1);
     return taken;
 }
 
-bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
+bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter,
+                          const struct egress_mail *mail)
 {
     struct egress_table *table = egress->table;
     struct egress_line *full;
@@ -256,7 +292,7 @@ bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter)
         return true;
     pthread_mutex_lock(&table->lock);
     if (!waiter->is_waiting && !waiter->is_posted)
-        taken = take_or_enlist(egress, waiter);
+        taken = take_or_enlist(egress, waiter, mail);
     if (!taken)
         egress_grant_waiting(egress);
     pthread_mutex_unlock(&table->lock);
@@ -292,21 +328,43 @@ bool egress_waiter_cancel(struct egress *egress, struct egress_waiter *waiter)
 
     if (waiter->is_waiting) {
         check(waiter->egress == egress);
-        delist(waiter);
-        waiter->is_waiting = false;
+        leave_line(waiter);
     }
     pthread_mutex_unlock(&egress->table->lock);
     return !is_posted;
 }
 
-void egress_waiter_rank(struct egress *egress, struct egress_waiter *waiter, enum rank rank)
+/* Under the lock. */
+static void change(struct egress_waiter *waiter, const struct egress_mail *mail)
+{
+    egress_tallies_wait(waiter, false);
+    egress_tallies_put(waiter);
+    egress_tallies_take(waiter, mail);
+    egress_tallies_wait(waiter, true);
+    show_tenants(waiter->line);
+    if (waiter->rank == (uint8_t)mail->rank)
+        return;
+    step_out(waiter);
+    waiter->rank = (uint8_t)mail->rank;
+    stand(waiter);
+}
+
+void egress_waiter_change(struct egress *egress, struct egress_waiter *waiter,
+                          const struct egress_mail *mail)
 {
     pthread_mutex_lock(&egress->table->lock);
     if (waiter->is_waiting)
+        change(waiter, mail);
+    pthread_mutex_unlock(&egress->table->lock);
+}
+
+void egress_waiter_last(struct egress *egress, struct egress_waiter *waiter)
+{
+    pthread_mutex_lock(&egress->table->lock);
+    if (waiter->is_waiting) {
         step_out(waiter);
-    waiter->rank = (uint8_t)rank;
-    if (waiter->is_waiting)
         stand(waiter);
+    }
     pthread_mutex_unlock(&egress->table->lock);
 }
 

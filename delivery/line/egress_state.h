@@ -14,16 +14,36 @@
 
 #include "base/map.h"
 #include "delivery/line/egress.h"
+#include "delivery/line/tally.h"
 
 enum { EGRESS_ANY = INT_MAX /* connections that a receiver allows which taught nothing */ };
+#define EGRESS_TENANTS_MANY UINT64_MAX
 
-/* Who waits for one limit: by classes, of each first come first served. */
+/* What tenants had of a limit while others waited for it; written under the lock. */
+struct egress_tenants {
+    struct tallies *tallies;
+    /* The hash of its name where those who wait are of one tenant; 0: nobody waits;
+     * EGRESS_TENANTS_MANY. */
+    _Atomic uint64_t waiting;
+    /* Recipients that still count though nobody else waits: whoever has had more than another is
+     * not to be so for ever. */
+    _Atomic int32_t counting;
+};
+
+/* Of slots and of the rate. Made when somebody has to wait: most never do. */
+struct egress_fairness {
+    struct egress_tenants slots, shares;
+};
+
+/* Who waits for one limit: by classes, of each by what their tenants had, then first come first
+ * served. */
 struct egress_line {
     _Atomic int count;       /* also of those who are about to stand in it */
     _Atomic uint8_t waiting; /* RANK_BIT() of those who do; written under the lock */
     uint8_t gives_way;       /* connections that end for who stands here */
     struct classes classes;  /* who got a slot, and the messages on it while others waited */
-    struct list_node *waiters[RANK_COUNT]; /* rings */
+    struct list_node *waiters[RANK_COUNT];      /* rings */
+    _Atomic(struct egress_fairness *) fairness; /* NULL: nobody has waited yet */
 };
 
 struct egress {
@@ -80,6 +100,35 @@ struct egress_table {
     _Atomic int64_t now_ms; /* of the last failure: good enough to forget by */
     size_t sweep_at;
 };
+
+/* egress_tenants.c */
+uint64_t egress_tenant_hash(struct bytes tenant); /* neither 0 nor EGRESS_TENANTS_MANY */
+/* Under the lock. Made if there is none. */
+struct egress_fairness *egress_fairness(struct egress_line *line);
+void egress_fairness_free(struct egress_line *line);
+/* Under the lock. The tally of this tenant, made if there is none; referenced. */
+struct tally *egress_tally_of(struct egress_tenants *tenants, const struct egress_tenant *tenant);
+/* Under the lock: it stands in its line with the tenants of this mail, */
+void egress_tallies_take(struct egress_waiter *waiter, const struct egress_mail *mail);
+/* in this one with those it had in its line, */
+void egress_tallies_move(struct egress_waiter *waiter, struct egress_line *line);
+/* or in none any more. */
+void egress_tallies_put(struct egress_waiter *waiter);
+/* Under the lock: they wait, or do no more. */
+void egress_tallies_wait(struct egress_waiter *waiter, bool waits);
+/* Under the lock: who is to be next of a ring of waiters, which is not empty. */
+struct egress_waiter *egress_first_by_tenant(struct list_node *ring);
+/* Under the lock: waiters in the ring for whom a connection with this mail is to end, `most` at the
+ * most; `own` is none. */
+unsigned egress_count_before(const struct egress_line *line, const struct egress_waiter *own,
+                             const struct egress_mail *mail, unsigned most);
+/* Another tenant than this waits, or several do. */
+static inline bool egress_has_other(const struct egress_tenants *tenants, uint64_t tenant)
+{
+    uint64_t waiting = atomic_load_explicit(&tenants->waiting, memory_order_relaxed);
+
+    return waiting != 0 && waiting != tenant;
+}
 
 /* egress_slots.c; under the lock: slots go to whoever waits and may have one now, by every limit
  * that stands in its way. */

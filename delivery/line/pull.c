@@ -27,6 +27,47 @@ static struct line *next_line(struct site *site)
     return turn != NULL ? container_of(turn, struct line, turn) : NULL;
 }
 
+static struct egress_tenant tenant_of(const struct line *line)
+{
+    const struct tenant *tenant = line->flow->tenant;
+
+    return (struct egress_tenant){tenant->node.key, tenant->weight};
+}
+
+static struct egress_mail mail_of(const struct site *site, const struct line *line)
+{
+    return (struct egress_mail){
+        .rank = turns_best(&site->turns),
+        .tenant = tenant_of(line),
+        .is_fresh = turns_is_fresh(&site->turns, &line->turn),
+    };
+}
+
+struct egress_mail site_mail(struct site *site)
+{
+    const struct line *line = next_line(site);
+
+    check(line != NULL);
+    return mail_of(site, line);
+}
+
+struct egress_mail site_mails(struct site *site,
+                              struct egress_tenant others[static EGRESS_TENANTS_MAX - 1])
+{
+    struct turn *turns[EGRESS_TENANTS_MAX - 1];
+    const struct line *line = next_line(site);
+
+    check(line != NULL);
+    struct egress_mail mail = mail_of(site, line);
+
+    mail.others = others;
+    mail.other_count =
+        (unsigned)turns_others(&site->turns, &line->turn, turns, EGRESS_TENANTS_MAX - 1);
+    for (unsigned i = 0; i < mail.other_count; i++)
+        others[i] = tenant_of(container_of(turns[i], struct line, turn));
+    return mail;
+}
+
 /* Held back by an operator, or too old: out of line without being sent. */
 static bool is_taken_aside(struct delivery *delivery, struct pending *pending)
 {
@@ -94,11 +135,13 @@ static void gather(struct site *site, struct pending *first, struct pull *pull)
 }
 
 /* The turn of this line: one message, all of whose recipients are of one tenant and class. */
-static void take_turn(struct site *site, struct line *line, struct pull *pull)
+static void take_turn(struct site *site, struct line *line, struct site_egress *egress,
+                      struct pull *pull)
 {
     struct delivery *delivery = site->delivery;
     struct pending *pending = first_pending(&line->waiting);
     const struct destination *destination = destination_of(pending);
+    const struct egress_mail mail = mail_of(site, line);
     enum rank rank = line_rank(line);
 
     pull->rank = rank;
@@ -108,6 +151,8 @@ static void take_turn(struct site *site, struct line *line, struct pull *pull)
     gather(site, pending, pull);
     metric_inc(turns_metrics[rank]);
     turns_served(&site->turns, &line->turn, rank, (unsigned)pull->count);
+    turns_served_elsewhere(&line->turn, (unsigned)pull->count,
+                           site_egress_charge(egress, &mail, (unsigned)pull->count));
     for (size_t i = 0; i < pull->count; i++) {
         destination_remove(destination_of(pull->pendings[i]), pull->pendings[i]);
         pending_occupy(pull->pendings[i]);
@@ -140,14 +185,15 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
         pull->recipients_max = MIN(pull->recipients_max, (uint64_t)room);
         if (is_taken_aside(delivery, pending))
             continue;
-        int64_t wait_ms = site_egress_rate_wait_ms(egress, now_ms);
+        const struct egress_mail mail = mail_of(site, line);
+        int64_t wait_ms = site_egress_rate_wait_ms(egress, &mail, now_ms);
 
         if (wait_ms > 0) {
             site_wake_at(site, now_ms + wait_ms);
             site_enter(site, SITE_THROTTLED);
             return false;
         }
-        take_turn(site, line, pull);
+        take_turn(site, line, egress, pull);
         return true;
     }
     site_dirty(site);

@@ -64,19 +64,19 @@ struct site {
     struct series *counts;                /* by its provider's name, or its own */
     struct list carriers;
     unsigned carrier_count, opening_count, ready_count;
+    unsigned fail_left;           /* FAILING: recipients still to be told of it */
     struct list idle;             /* ready ones without mail */
     struct site_egress *egresses; /* one a source of the settings */
     struct site_egress *leaving;  /* others, which still have a connection */
     struct timeout timeout;       /* FAILING, RESTING: the end of the rest; else a wake */
     int64_t timeout_at_ms;        /* 0: not armed */
     struct site_rest rest;        /* FAILING, RESTING */
-    unsigned fail_left;           /* FAILING: recipients still to be told of it */
     uint8_t state;                /* site_enter() */
     uint8_t lesson;               /* its carriers' own */
     uint8_t trouble;              /* enum site_trouble */
     bool is_store;                /* accounts' mail: no host, no source, limits of its own */
     uint8_t fruitless;            /* connections, since a message last came to an end on one */
-    unsigned domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
+    uint16_t domains_max;         /* of one transaction, as its hosts have shown; 0: not known */
     int64_t took_ms;              /* a recipient was accepted last; 0: never */
     struct site_failure *failure; /* NULL: there was none */
 };
@@ -134,6 +134,11 @@ void site_wake_at(struct site *site, int64_t at_ms);
 void site_fail_some(struct site *site);
 void site_postpone_some(struct site *site);
 
+/* pull.c: whose turn it is; something waits. */
+struct egress_mail site_mail(struct site *site);
+/* The same with who follows, for who waits for a slot. */
+struct egress_mail site_mails(struct site *site,
+                              struct egress_tenant others[static EGRESS_TENANTS_MAX - 1]);
 /* pull.c: the next message's recipients for a ready carrier on this egress, each READY and busy
  * from here on; false: nothing can be sent now. */
 must_use bool site_next(struct site *site, struct site_egress *egress, struct pull *pull);

@@ -166,6 +166,18 @@ static void survey_source(const struct site *site, const struct site_egress *e, 
         survey->usable |= 1ULL << number;
 }
 
+/* What a waiter was told of the mail, in one number: its class exactly, of its tenants as much as
+ * there is room for. */
+static uint16_t waits_as(const struct egress_mail *mail)
+{
+    uint64_t first = bytes_hash(mail->tenant.name);
+    uint64_t sum = first * (mail->is_fresh ? 3 : 1); /* else in any order */
+
+    for (unsigned i = 0; i < mail->other_count; i++)
+        sum += bytes_hash(mail->others[i].name);
+    return (uint16_t)((sum ^ sum >> 32) << 3 | mail->rank << 1 | mail->is_fresh);
+}
+
 /* Opens one connection or finds out why not; false: nothing more to try now. */
 static bool open_one(struct site *site)
 {
@@ -190,9 +202,12 @@ static bool open_one(struct site *site)
     /* Where thousands of sites wait for a slot because a backlog became due, one that takes mail
      * must not stand in line with them whenever a connection of it ends. */
     e->waiter.is_urgent = site->took_ms != 0 && now_ms - site->took_ms < URGENT_MS;
-    e->waiter.rank = (uint8_t)turns_best(&site->turns);
     e->waiter.woken = on_woken;
-    if (!egress_connect_begin(e->egress, &e->waiter)) {
+    struct egress_tenant others[EGRESS_TENANTS_MAX - 1];
+    const struct egress_mail mail = site_mails(site, others);
+
+    if (!egress_connect_begin(e->egress, &e->waiter, &mail)) {
+        e->waits_as = waits_as(&mail);
         e->is_waiting = true;
         return true; /* another source may have one */
     }
@@ -218,17 +233,19 @@ static bool wants_more(const struct site *site)
     return site->opening_count < wanted && !has_idle(site, engine_now_ms(site->delivery->engine));
 }
 
-/* Its mail may be of another class than when it got in line for a slot, or took its share of the
- * rate. */
-static void rank_waiters(struct site *site)
+/* Its mail may be another than when it got in line for a slot, or took its share of the rate. */
+static void tell_waiters(struct site *site)
 {
-    enum rank rank = turns_best(&site->turns);
+    struct egress_tenant others[EGRESS_TENANTS_MAX - 1];
+    const struct egress_mail mail = site_mails(site, others);
     int64_t now_ms = engine_now_ms(site->delivery->engine);
 
     for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
-        if (e->is_waiting && e->waiter.rank != rank)
-            egress_waiter_rank(e->egress, &e->waiter, rank);
-        egress_share_raise(e->egress, e->share, rank, now_ms);
+        if (e->is_waiting && e->waits_as != waits_as(&mail)) {
+            egress_waiter_change(e->egress, &e->waiter, &mail);
+            e->waits_as = waits_as(&mail);
+        }
+        egress_share_raise(e->egress, e->share, &mail, now_ms);
     }
 }
 
@@ -295,7 +312,7 @@ static void drive_working(struct site *site)
     if (site->state == SITE_FAILING || site->state == SITE_RESTING)
         return;
     if (site->waiting_count > 0)
-        rank_waiters(site);
+        tell_waiters(site);
     probe_limits(site);
     int64_t share_at_ms = site_share_at_ms(site);
 

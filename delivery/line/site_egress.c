@@ -267,9 +267,15 @@ bool site_egress_is_throttled(const struct site_egress *e, int64_t now_ms)
 }
 
 /* The share is taken when it is first asked for. */
-int64_t site_egress_rate_wait_ms(struct site_egress *e, int64_t now_ms)
+int64_t site_egress_rate_wait_ms(struct site_egress *e, const struct egress_mail *mail,
+                                 int64_t now_ms)
 {
-    return egress_share_take(e->egress, &e->share, turns_best(&e->site->turns), now_ms);
+    return egress_share_take(e->egress, &e->share, mail, now_ms);
+}
+
+uint64_t site_egress_charge(struct site_egress *e, const struct egress_mail *mail, unsigned count)
+{
+    return egress_charge(e->egress, site_egress_waiter(e), mail, count);
 }
 
 int64_t site_share_at_ms(const struct site *site)

@@ -27,6 +27,7 @@ struct site_egress {
     unsigned carrier_count;
     bool is_waiting;            /* for a slot */
     bool is_leaving;            /* nothing new from it */
+    uint16_t waits_as;          /* the mail it waits for a slot for, in short */
     struct egress_share *share; /* of the message rate */
 };
 
@@ -47,8 +48,17 @@ void site_egresses_free(struct site *site);
 void site_egress_opened(struct site_egress *egress);
 void site_egress_closed(struct site_egress **egress);
 
-/* Milliseconds until this source may send the next message; 0: now, and that is its share. */
-int64_t site_egress_rate_wait_ms(struct site_egress *egress, int64_t now_ms);
+/* Its place in line for a slot; NULL: it does not wait. */
+static inline struct egress_waiter *site_egress_waiter(struct site_egress *egress)
+{
+    return egress->is_waiting ? &egress->waiter : NULL;
+}
+/* So many recipients of this mail are sent from it: egress_charge(). */
+uint64_t site_egress_charge(struct site_egress *egress, const struct egress_mail *mail,
+                            unsigned count);
+/* Milliseconds until this source may send this message; 0: now, and that is its share. */
+int64_t site_egress_rate_wait_ms(struct site_egress *egress, const struct egress_mail *mail,
+                                 int64_t now_ms);
 bool site_egress_is_throttled(const struct site_egress *egress, int64_t now_ms);
 /* The first of its sources may send again then; 0: none has to wait. */
 int64_t site_share_at_ms(const struct site *site);

@@ -6,6 +6,11 @@
 #include "delivery/line/ring.h"
 #include "queue/flow.h"
 
+enum {
+    ELSEWHERE_MAX = 1000, /* recipients that are charged at once: an old count may be stale */
+    LOOK_MAX = 8,         /* shares of which nothing may wait */
+};
+
 struct named_share {
     struct share share;
     struct map_node node;
@@ -138,6 +143,7 @@ void turns_add(struct turns *turns, struct turns_table *table, struct turn *turn
     if (turns_is_empty(turns)) {
         turns->only = turn;
         turns->tenant = tenant;
+        turns->is_only_fresh = true;
     } else {
         if (turns->share_count == 0)
             end_only(turns, table);
@@ -236,6 +242,7 @@ void turns_served(struct turns *turns, struct turn *turn, enum rank rank, unsign
 
     if (share == NULL) {
         check(turns->only == turn);
+        turns->is_only_fresh = false;
         return;
     }
     check(share->lines[rank] == &turn->ring);
@@ -250,6 +257,17 @@ void turns_served(struct turns *turns, struct turn *turn, enum rank rank, unsign
     to_end_of_round(turns, share);
 }
 
+void turns_served_elsewhere(struct turn *turn, unsigned count, uint64_t total)
+{
+    struct share *share = turn->share;
+
+    if (share == NULL)
+        return;
+    if (share->total != 0 && total > share->total + count)
+        share->credit -= (int32_t)MIN(total - share->total - count, (uint64_t)ELSEWHERE_MAX);
+    share->total = total;
+}
+
 void turns_give_back(struct turn *turn, enum rank rank, unsigned count)
 {
     struct share *share = turn->share;
@@ -261,6 +279,38 @@ void turns_give_back(struct turn *turn, enum rank rank, unsigned count)
 }
 
 /* --- what is asked of them -------------------------------------------------------------------- */
+
+static struct turn *any_line(const struct share *share)
+{
+    enum rank rank = rank_first(waiting_mask(share));
+
+    return rank < RANK_COUNT ? turn_at(share->lines[rank]) : NULL;
+}
+
+size_t turns_others(const struct turns *turns, const struct turn *turn, struct turn **others_out,
+                    size_t count_max)
+{
+    struct list_node *const rings[] = {turns->fresh, turns->round};
+    size_t count = 0;
+
+    for (size_t i = 0; turns->share_count > 0 && i < ARRAY_LEN(rings); i++) {
+        struct list_node *node = rings[i];
+
+        for (unsigned steps = 0; node != NULL && steps < LOOK_MAX && count < count_max; steps++) {
+            struct turn *other = any_line(share_at(node));
+
+            if (other != NULL && other->share != turn->share)
+                others_out[count++] = other;
+            node = node->next != rings[i] ? node->next : NULL;
+        }
+    }
+    return count;
+}
+
+bool turns_is_fresh(const struct turns *turns, const struct turn *turn)
+{
+    return turn->share != NULL ? turn->share->is_fresh : turns->is_only_fresh;
+}
 
 enum rank turns_best(const struct turns *turns)
 {

@@ -24,7 +24,8 @@
  * Who has not been in line takes the next turn of all, whatever waits: that is what a password
  * reset needs beside a million of somebody else's. Served, it goes to the end of the round even if
  * nothing of it is left, and is forgotten when the round comes to it: so a tenant that sends one
- * after another, each alone in line, gets no more than its share either.
+ * after another, each alone in line, gets no more than its share either. What a tenant is sent of
+ * the site by other engines it pays for as well (turns_served_elsewhere()).
  *
  * A pull costs one step, and at most one more for each recipient sent before or tenant forgotten. A
  * line that is the only one of its site has its turn every time and needs no share. With the second
@@ -55,6 +56,7 @@ struct share {
     const struct tenant *tenant;         /* gone, perhaps, where nothing waits: only an address */
     struct list_node *lines[RANK_COUNT]; /* rings, at whose turn it is; NULL: none */
     int32_t credit;                      /* recipients that it may still send; < 0: a debt */
+    uint64_t total;                      /* of all engines, when it was told last; 0: never */
     uint16_t weight;
     bool is_fresh;
     struct classes classes;
@@ -75,7 +77,8 @@ struct turns {
             const struct tenant *tenant;
         };
     };
-    uint32_t share_count;            /* those of which nothing waits included */
+    uint32_t share_count : 31;       /* those of which nothing waits included */
+    uint32_t is_only_fresh : 1;      /* nothing was served since something waits */
     uint32_t line_count[RANK_COUNT]; /* with waiting mail */
 };
 
@@ -93,9 +96,17 @@ void turns_remove(struct turns *turns, struct turns_table *table, struct turn *t
 struct turn *turns_next(struct turns *turns, struct turns_table *table, enum rank *rank_out);
 /* turns_next()'s took so many recipients. They may stay in line after that or be removed. */
 void turns_served(struct turns *turns, struct turn *turn, enum rank rank, unsigned count);
+/* Behind turns_served(), where its tenant's recipients are counted for all engines: so many in all,
+ * these included; 0: they are not. */
+void turns_served_elsewhere(struct turn *turn, unsigned count, uint64_t total);
 /* Some of those were not sent and wait again; up to two rounds' are made good. */
 void turns_give_back(struct turn *turn, enum rank rank, unsigned count);
 
+/* Lines of the tenants whose turns come behind this one's, whose turn it is: some of them. */
+size_t turns_others(const struct turns *turns, const struct turn *turn, struct turn **others_out,
+                    size_t count_max);
+/* Nothing of its tenant was served since it came; whose turn it is. */
+bool turns_is_fresh(const struct turns *turns, const struct turn *turn);
 /* The highest that waits, RANK_COUNT: nothing does. */
 enum rank turns_best(const struct turns *turns);
 static inline bool turns_is_empty(const struct turns *turns)

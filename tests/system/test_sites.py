@@ -3,6 +3,7 @@ their order, and what a reload keeps."""
 
 import collections
 import json
+import smtplib
 import time
 
 import names
@@ -201,3 +202,40 @@ def test_a_source_that_comes_or_goes_leaves_the_others_alone(stage):
     parts.wait_for(lambda: receiver.open == 0, "the end of the connection")
     last = relay.submit("last@one.example", sender="")
     assert relay.wait_events(1, id=last, kind="delivered")[0]["egress"]["source"] == "there"
+
+
+def test_another_tenants_message_on_the_other_engine_takes_the_next_slot(stage):
+    """A site that takes one message after another: who has much there, and who has one."""
+    receiver = stage.receiver(lambda session, where, line:
+                              time.sleep(0.01) if where == "content" else None)
+    ports = parts.free_ports(2)
+    tenants = ("many", "small")
+    listeners = ", ".join(
+        f'{{address: "127.0.0.1:{port}", service: submission, trust: ["127.0.0.0/8"], '
+        f'tenant: {tenant}}}' for port, tenant in zip(ports, tenants))
+    relay = stage.ringpost(
+        engines="2", listeners=f"[{listeners}]",
+        routes=f'[{{match: "*", to: ["127.0.0.1:{receiver.port}"]}}]',
+        delivery='{allow_private: ["127.0.0.0/8"], sites: [{match: "*", connections: 1, '
+                 'messages_per_connection: 100000}]}')
+    for tenant in tenants:
+        relay.cli("tenant", "add", tenant)
+    time.sleep(0.7)
+    tries, each, waits = 60, 700, []
+    with smtplib.SMTP("127.0.0.1", ports[0], timeout=parts.PATIENCE) as many, \
+            smtplib.SMTP("127.0.0.1", ports[1], timeout=parts.PATIENCE) as small:
+        for i in range(each):
+            many.sendmail("", [f"m{i}@one.example"], "Subject: x\r\n\r\nhello\r\n")
+        for i in range(tries):
+            to = f"s{i}@two.example"
+            small.sendmail("", [to], "Subject: x\r\n\r\nhello\r\n")
+            before = len(receiver.messages)
+            parts.wait_for(lambda: any(m.to() == [to] for m in receiver.messages[before:]), to,
+                           pause=0.01)
+            place = [m.to() for m in receiver.messages].index([to])
+            waits.append(place - before)
+            parts.wait_for(lambda: len(receiver.messages) > place + 1, "one of the others",
+                           pause=0.01)
+    assert len(receiver.messages) < each + tries  # they have waited all the time
+    assert sorted(waits)[tries * 98 // 100] <= 2, waits  # one that was on its way, and one beside
+    assert len({event["id"].split("-")[0] for event in relay.events(kind="accepted")}) == 2

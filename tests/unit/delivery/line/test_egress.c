@@ -13,6 +13,8 @@
 #include "base/random.h"
 #include "support/unit.h"
 
+static const struct egress_mail any_mail = {0};
+
 TEST(egress_rate_spaces_messages)
 {
     struct egress_table *table = egress_table_create(0);
@@ -95,7 +97,7 @@ static unsigned slots_of(struct egress *egress)
     unsigned count = 0;
 
     list_node_init(&waiter.node);
-    while (egress_connect_begin(egress, &waiter))
+    while (egress_connect_begin(egress, &waiter, &any_mail))
         count++;
     assert_true(egress_waiter_cancel(egress, &waiter));
     for (unsigned i = 0; i < count; i++)
@@ -179,7 +181,7 @@ static struct egress *learning_egress(unsigned connections_max)
 static void open_some(struct egress *egress, struct egress_waiter *waiter, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        assert_true(egress_connect_begin(egress, waiter));
+        assert_true(egress_connect_begin(egress, waiter, &any_mail));
 }
 
 /* Every connection ends, one that was let in or not. */
@@ -206,7 +208,7 @@ TEST(egress_that_is_turned_away_waits_for_all_engines_until_it_may_probe)
     assert_true(egress_turned_away(egress, &waiter, true, 1001));
     egress_connect_end(egress);
     assert_int_equal(egress_allowed(egress), 1);
-    assert_false(egress_connect_begin(egress, &waiter));
+    assert_false(egress_connect_begin(egress, &waiter, &any_mail));
     assert_true(egress_has_waiters(egress, false)); /* who was let in gives way */
     assert_int_equal(egress_probe(egress, 6000), 6001);
     assert_true(waiter.is_waiting);
@@ -290,8 +292,8 @@ TEST(egress_that_was_turned_away_from_the_only_place_keeps_its_turn)
     egress_connect_end(egress);
     open_some(egress, &first, 1);
     assert_true(egress_turned_away(egress, &first, true, 1001));
-    assert_false(egress_connect_begin(egress, &second));
-    assert_false(egress_connect_begin(egress, &first));
+    assert_false(egress_connect_begin(egress, &second, &any_mail));
+    assert_false(egress_connect_begin(egress, &first, &any_mail));
     egress_connect_end(egress);
     assert_int_equal(egress_probe(egress, 2001), 7001);
     assert_true(first.is_posted);
@@ -414,7 +416,7 @@ static void on_woken(struct egress_waiter *waiter)
 
 static void try_to_open(struct worker *worker)
 {
-    if (egress_connect_begin(worker->egress, &worker->waiter))
+    if (egress_connect_begin(worker->egress, &worker->waiter, &any_mail))
         opened(worker);
 }
 
@@ -501,9 +503,9 @@ TEST(egress_waiter_cancel_forgets_a_registration)
 
     list_node_init(&first.node);
     list_node_init(&second.node);
-    assert_true(egress_connect_begin(egress, &first));
-    assert_false(egress_connect_begin(egress, &second));
-    assert_false(egress_connect_begin(egress, &second)); /* once */
+    assert_true(egress_connect_begin(egress, &first, &any_mail));
+    assert_false(egress_connect_begin(egress, &second, &any_mail));
+    assert_false(egress_connect_begin(egress, &second, &any_mail)); /* once */
     assert_true(egress_has_waiters(egress, false));
     assert_false(egress_has_waiters(egress, true)); /* the only one that waits is the caller */
     assert_true(egress_waiter_cancel(egress, &second));
@@ -549,7 +551,7 @@ TEST(egress_urgent_waiter_gets_every_second_slot_of_the_process)
         lined_up[i].waiter =
             (struct egress_waiter){.engine = engine, .woken = note_place, .is_urgent = i > COUNT};
         list_node_init(&lined_up[i].waiter.node);
-        assert_int_equal(egress_connect_begin(egresses[i], &lined_up[i].waiter), i == 0);
+        assert_int_equal(egress_connect_begin(egresses[i], &lined_up[i].waiter, &any_mail), i == 0);
     }
     egress_connect_end(egresses[0]);
     for (unsigned given = 0; given < COUNT + 2; given++) {

@@ -7,6 +7,8 @@
 
 enum { WAITERS = 4 };
 
+static const struct egress_mail any_mail = {.rank = RANK_HIGH}, bulk_mail = {.rank = RANK_BULK};
+
 /* Sites on engines of their own that want a connection to the same. */
 static struct {
     struct engine *engine;
@@ -38,8 +40,9 @@ static void begin(unsigned of_process, unsigned connections)
 
 static void wait_in_line(unsigned number, enum rank rank)
 {
-    line.waiters[number].rank = (uint8_t)rank;
-    assert_false(egress_connect_begin(line.egresses[number], &line.waiters[number]));
+    const struct egress_mail mail = {.rank = rank};
+
+    assert_false(egress_connect_begin(line.egresses[number], &line.waiters[number], &mail));
 }
 
 /* A connection ends; who gets its slot. */
@@ -58,7 +61,7 @@ static unsigned next(void)
 
 static void take_slot(void)
 {
-    assert_true(egress_connect_begin(line.egresses[0], &line.waiters[0]));
+    assert_true(egress_connect_begin(line.egresses[0], &line.waiters[0], &any_mail));
 }
 
 static bool gives_way(enum rank rank, unsigned messages)
@@ -66,7 +69,9 @@ static bool gives_way(enum rank rank, unsigned messages)
     struct egress_use use = {0};
 
     use.messages[rank] = (uint16_t)messages;
-    return egress_gives_way(line.egresses[0], &use, rank);
+    const struct egress_mail mail = {.rank = rank};
+
+    return egress_gives_way(line.egresses[0], NULL, &use, &mail);
 }
 
 static void end(void)
@@ -174,8 +179,8 @@ TEST(waiter_goes_ahead_once_a_higher_class_waits_for_it)
     wait_in_line(0, RANK_BULK);
     wait_in_line(1, RANK_BULK);
     wait_in_line(2, RANK_NORMAL);
-    egress_waiter_rank(line.egresses[1], &line.waiters[1], RANK_HIGH);
-    egress_waiter_rank(line.egresses[2], &line.waiters[2], RANK_BULK);
+    egress_waiter_change(line.egresses[1], &line.waiters[1], &any_mail);
+    egress_waiter_change(line.egresses[2], &line.waiters[2], &bulk_mail);
     assert_int_equal(next(), 1);
     assert_int_equal(next(), 0);
     assert_int_equal(next(), 2);
@@ -256,12 +261,11 @@ TEST(connection_of_a_provider_gives_way_to_another_site_of_it)
         egress_get_of(line.table, BYTES("provider"), &one, BYTES("b"), BYTES("source"), &any);
     struct egress_use use = {.messages = {[RANK_BULK] = 1}};
 
-    assert_true(egress_connect_begin(a, &line.waiters[0]));
-    line.waiters[1].rank = RANK_HIGH;
-    assert_false(egress_gives_way(a, &use, RANK_BULK));
+    assert_true(egress_connect_begin(a, &line.waiters[0], &any_mail));
+    assert_false(egress_gives_way(a, NULL, &use, &bulk_mail));
     assert_int_equal(use.messages[RANK_BULK], 1);
-    assert_false(egress_connect_begin(b, &line.waiters[1]));
-    assert_true(egress_gives_way(a, &use, RANK_BULK));
+    assert_false(egress_connect_begin(b, &line.waiters[1], &any_mail));
+    assert_true(egress_gives_way(a, NULL, &use, &bulk_mail));
     assert_int_equal(use.messages[RANK_BULK], 0);
     egress_used(a, &use);
     egress_connect_end(a);

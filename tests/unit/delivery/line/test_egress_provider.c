@@ -6,6 +6,8 @@
 
 #include "support/unit.h"
 
+static const struct egress_mail any_mail = {0};
+
 enum { SETS = 3 };
 
 static struct egress_table *table;
@@ -47,7 +49,7 @@ static void begin_world(unsigned provider_max)
 
 static bool open_one(unsigned set)
 {
-    if (!egress_connect_begin(sets[set], &waiters[set]))
+    if (!egress_connect_begin(sets[set], &waiters[set], &any_mail))
         return false;
     open_count[set]++;
     return true;

@@ -33,6 +33,8 @@ static void post_here(struct engine *engine, struct letter *letter);
 #undef pthread_mutex_unlock
 #undef engine_post
 
+static const struct egress_mail any_mail = {0};
+
 /* --- interruptions --------------------------------------------------------------------------- */
 
 enum { OTHERS_MAX = 2 };
@@ -201,7 +203,7 @@ static bool open_letter_of(struct egress_waiter *waiter)
 
 static void begin(unsigned number)
 {
-    if (egress_connect_begin(narrow, &waiters[number]))
+    if (egress_connect_begin(narrow, &waiters[number], &any_mail))
         open_count++;
 }
 
@@ -255,7 +257,7 @@ static void play_change_of_lines(enum outer outer)
     for (unsigned n = 1; was_interrupted; n++) {
         begin_world(outer, 2);
         for (; wide_count < 2; wide_count++)
-            assert_true(egress_connect_begin(wide, &waiters[2]));
+            assert_true(egress_connect_begin(wide, &waiters[2], &any_mail));
         begin(0);
         begin(1);
         assert_true(waiters[0].is_waiting);
@@ -314,7 +316,7 @@ TEST(egress_wake_is_not_lost_behind_a_slot_that_was_never_used)
 /* Takes the slot of the wider limit that has just come free ... */
 static void begin_wide(void)
 {
-    if (egress_connect_begin(wide, &waiters[2]))
+    if (egress_connect_begin(wide, &waiters[2], &any_mail))
         wide_count++;
 }
 

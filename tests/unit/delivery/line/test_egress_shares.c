@@ -22,6 +22,22 @@ static void teardown(struct egress **egress)
     egress_table_free(&table);
 }
 
+static int64_t take(struct egress *egress, struct egress_share **share, enum rank rank,
+                    int64_t now_ms)
+{
+    const struct egress_mail mail = {.rank = rank};
+
+    return egress_share_take(egress, share, &mail, now_ms);
+}
+
+static void raise_to(struct egress *egress, struct egress_share *share, enum rank rank,
+                     int64_t now_ms)
+{
+    const struct egress_mail mail = {.rank = rank};
+
+    egress_share_raise(egress, share, &mail, now_ms);
+}
+
 /* An engine's site with endless mail of one class. */
 struct sender {
     struct egress_share *share;
@@ -42,7 +58,7 @@ static void run(struct egress *egress, struct sender *senders, size_t count, uns
             struct sender *s = &senders[i];
             int64_t wait_ms;
 
-            while ((wait_ms = egress_share_take(egress, &s->share, s->rank, now_ms)) == 0) {
+            while ((wait_ms = take(egress, &s->share, s->rank, now_ms)) == 0) {
                 assert_true(last_ms == 0 || now_ms - last_ms >= 1000); /* the rate is kept */
                 last_ms = now_ms;
                 s->sent++;
@@ -66,18 +82,18 @@ TEST(higher_class_takes_the_first_time_of_a_lower_one)
     struct egress *egress = setup(1);
     struct egress_share *first = NULL, *bulk = NULL, *normal = NULL, *high = NULL, *same = NULL;
 
-    assert_int_equal(egress_share_take(egress, &first, RANK_BULK, 1000), 0);
+    assert_int_equal(take(egress, &first, RANK_BULK, 1000), 0);
     assert_null(first); /* nobody who goes at once has anything to remember */
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
-    assert_int_equal(egress_share_take(egress, &normal, RANK_NORMAL, 1000), 1000);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(take(egress, &normal, RANK_NORMAL, 1000), 1000);
     assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 3000);
-    assert_int_equal(egress_share_take(egress, &same, RANK_NORMAL, 1000), 2000);
+    assert_int_equal(take(egress, &same, RANK_NORMAL, 1000), 2000);
     assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 4000); /* before the bulk, again */
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1500), 500);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 1500), 500);
     assert_int_equal(egress_share_at_ms(egress, normal, 1500), 5000);
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 2000), 0);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 2000), 0);
     assert_int_equal(egress_share_at_ms(egress, high, 2000), 0);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 2000), 2000);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 2000), 2000);
     egress_share_drop(egress, &bulk);
     egress_share_drop(egress, &normal);
     egress_share_drop(egress, &high);
@@ -91,10 +107,10 @@ TEST(time_that_has_come_is_not_taken_away)
     struct egress *egress = setup(1);
     struct egress_share *bulk = NULL, *high = NULL;
 
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 2000), 1000);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 2001), 0);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 0);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 2000), 1000);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 2001), 0);
     egress_share_drop(egress, &bulk);
     egress_share_drop(egress, &high);
     teardown(&egress);
@@ -105,15 +121,15 @@ TEST(share_is_raised_when_better_mail_comes)
     struct egress *egress = setup(1);
     struct egress_share *one = NULL, *other = NULL;
 
-    egress_share_raise(egress, NULL, RANK_HIGH, 1000); /* nothing to raise */
-    assert_int_equal(egress_share_take(egress, &one, RANK_BULK, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &one, RANK_BULK, 1000), 1000);
-    assert_int_equal(egress_share_take(egress, &other, RANK_BULK, 1000), 2000);
-    egress_share_raise(egress, other, RANK_BULK, 1000);
+    raise_to(egress, NULL, RANK_HIGH, 1000); /* nothing to raise */
+    assert_int_equal(take(egress, &one, RANK_BULK, 1000), 0);
+    assert_int_equal(take(egress, &one, RANK_BULK, 1000), 1000);
+    assert_int_equal(take(egress, &other, RANK_BULK, 1000), 2000);
+    raise_to(egress, other, RANK_BULK, 1000);
     assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000); /* first come, first served */
-    egress_share_raise(egress, other, RANK_NORMAL, 1000);
+    raise_to(egress, other, RANK_NORMAL, 1000);
     assert_int_equal(egress_share_at_ms(egress, other, 1000), 2000);
-    assert_int_equal(egress_share_take(egress, &one, RANK_HIGH, 1000), 1000); /* and back */
+    assert_int_equal(take(egress, &one, RANK_HIGH, 1000), 1000); /* and back */
     assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000);
     egress_share_drop(egress, &one);
     egress_share_drop(egress, &other);
@@ -126,16 +142,16 @@ TEST(share_of_another_rate_or_too_late_is_void)
     struct egress_share *bulk = NULL, *high = NULL;
     struct egress_limits faster = {.connections_max = 10, .messages_per_s = 2, .generation = 1};
 
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 0);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
     egress_limit(egress, &faster);
     assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 500);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 0);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 500);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
     /* Both come back much too late: they go one after the other, not at once. */
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 99000), 0);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 99000), 500);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 99000), 0);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 99000), 500);
     egress_share_drop(egress, &bulk);
     egress_share_drop(egress, &high);
     teardown(&egress);
@@ -147,11 +163,11 @@ TEST(void_share_has_no_time_to_take)
     struct egress_share *bulk = NULL, *high = NULL;
     struct egress_limits slower = {.connections_max = 10, .messages_per_s = 0.5, .generation = 1};
 
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &bulk, RANK_BULK, 1000), 1000);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 0);
+    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
     egress_limit(egress, &slower);
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &high, RANK_HIGH, 1000), 2000);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 0);
+    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 2000);
     egress_share_drop(egress, &bulk);
     egress_share_drop(egress, &high);
     teardown(&egress);
@@ -201,8 +217,8 @@ static void *send_in_a_thread(void *context)
         enum rank rank = (enum rank)((i / 7 + seed) % RANK_COUNT);
         int64_t now_ms = atomic_fetch_add(&clock_ms, 1);
 
-        egress_share_raise(shared, share, rank, now_ms);
-        if (egress_share_take(shared, &share, rank, now_ms) == 0)
+        raise_to(shared, share, rank, now_ms);
+        if (take(shared, &share, rank, now_ms) == 0)
             atomic_fetch_add(&sent_by_all, 1);
         if (i % 501 == seed)
             egress_share_drop(shared, &share);

@@ -18,7 +18,6 @@
 
 enum { TRIES = 1000, TURNS_MAX = 20, MANY = 4 * TRIES };
 
-static unsigned messages_per_connection = UINT32_MAX;
 static double messages_per_s; /* 0: no limit, and one connection at a time; else one an engine */
 
 /* One slot: whose message it was; 0: nothing goes any more. */
@@ -53,7 +52,7 @@ static void start(struct world *world, struct engine *engine, struct egress_tabl
     world->egress.connections = messages_per_s > 0 ? 2 : 1;
     world->egress.messages_per_s = messages_per_s;
     world->egress.idle_s = 3600;
-    world->egress.messages_per_connection = messages_per_connection;
+    world->egress.messages_per_connection = UINT32_MAX;
     world->egresses = egresses;
     world_start(world);
     toy_carriers_use(world);
@@ -118,34 +117,149 @@ TEST(higher_class_on_another_engine_takes_the_next_slot_of_the_site)
     end(engine, &worlds[0]);
 }
 
-static void expect_slots_at_most(unsigned slots_max)
+/* Two engines; the first one's tenant has much, and has begun. */
+static struct engine *begin_two(struct world worlds[static 2], unsigned many)
 {
-    enum { FEW = 30 };
-    struct world worlds[2];
     struct engine *engine = begin(&worlds[0]);
 
     start(&worlds[1], engine, worlds[0].egresses);
-    for (unsigned i = 0; i < MANY; i++)
+    for (unsigned i = 0; i < many; i++)
         submit(&worlds[0], "many", MAIL_NORMAL);
-    assert_int_equal(slot(engine), 'm');
-    for (unsigned i = 0; i < FEW; i++) {
-        assert_in_range(slots_for_one(&worlds[1], MAIL_NORMAL), 1, slots_max);
+    if (many > 0)
         assert_int_equal(slot(engine), 'm');
-        assert_int_equal(slot(engine), 'm');
-    }
+    return engine;
+}
+
+static void end_two(struct engine *engine, struct world worlds[static 2])
+{
     worlds[1].egresses = NULL;
     assert_true(world_free(&worlds[1]));
     end(engine, &worlds[0]);
 }
 
-/* Of one class nobody is interrupted: the slot is free when the connection gives way, after a
- * hundred messages or as many as it carries, and it is not its own site's again. */
-TEST(other_tenant_on_another_engine_takes_the_next_slot_that_comes_free)
+TEST(message_of_another_tenant_on_another_engine_takes_the_next_slot)
 {
-    expect_slots_at_most(100 + 1);
-    messages_per_connection = 20;
-    expect_slots_at_most(20 + 1);
-    messages_per_connection = UINT32_MAX;
+    struct world worlds[2];
+    struct engine *engine = begin_two(worlds, MANY);
+
+    for (unsigned i = 0; i < TRIES; i++) {
+        assert_int_equal(slots_for_one(&worlds[1], MAIL_NORMAL), 1);
+        assert_int_equal(slot(engine), 'm');
+    }
+    end_two(engine, worlds);
+}
+
+/* Who sends one message after another, each alone in line, has no more than the other. */
+TEST(tenant_that_always_comes_anew_on_another_engine_has_its_share)
+{
+    struct world worlds[2];
+    struct engine *engine = begin_two(worlds, MANY);
+    unsigned small = 0;
+
+    submit(&worlds[1], "small", MAIL_NORMAL);
+    for (unsigned i = 0; i < TRIES; i++)
+        if (slot(engine) == 's') {
+            small++;
+            submit(&worlds[1], "small", MAIL_NORMAL);
+        }
+    assert_in_range(small, TRIES / 2 - 10, TRIES / 2 + 10);
+    end_two(engine, worlds);
+}
+
+TEST(connection_does_not_give_way_to_its_own_site)
+{
+    struct world worlds[2];
+    struct engine *engine = begin_two(worlds, 10);
+
+    submit(&worlds[1], "many", MAIL_NORMAL); /* in line, with nothing that is new */
+    submit(&worlds[0], "small", MAIL_NORMAL);
+    assert_int_equal(slot(engine), 's');
+    assert_int_equal(slot(engine), 'm'); /* its own site is in line as one that is new */
+    assert_int_equal(toy_carrier_of(list_first(&toy_carriers))->messages, 3);
+    end_two(engine, worlds);
+}
+
+/* Of two that have much nobody is interrupted: a connection carries its hundred messages. */
+TEST(connection_of_one_of_two_tenants_with_much_goes_on)
+{
+    struct world worlds[2];
+    struct engine *engine = begin_two(worlds, MANY);
+    unsigned changes = 0, small = 0;
+    char last = 'm';
+
+    for (unsigned i = 0; i < MANY / 2; i++)
+        submit(&worlds[1], "small", MAIL_NORMAL);
+    for (unsigned i = 0; i < MANY / 2; i++) {
+        char tenant = slot(engine);
+
+        changes += tenant != last;
+        small += tenant == 's';
+        last = tenant;
+    }
+    assert_in_range(small, MANY / 4 - 60, MANY / 4 + 60);
+    assert_in_range(changes, MANY / 2 / 100 - 2, MANY / 2 / 100 + 2);
+    end_two(engine, worlds);
+}
+
+/* --- weights ---------------------------------------------------------------------------------- */
+
+enum { WEIGHTED = 3, WARM = 700 };
+
+static unsigned slots;
+
+/* On which engines each tenant has mail, a bit each; of weight 1, 2 and 4. */
+static void expect_weights(const unsigned engines[static WEIGHTED], bool is_by_rate)
+{
+    static const char *const names[WEIGHTED] = {"a", "b", "c"};
+    unsigned got[WEIGHTED] = {0};
+    struct world worlds[2];
+
+    slots = is_by_rate ? 1400 : 14000;
+    messages_per_s = is_by_rate ? 1 : 0;
+    struct engine *engine = begin_two(worlds, 0);
+
+    messages_per_s = 0;
+    for (unsigned i = 0; i < WEIGHTED; i++)
+        for (unsigned at = 0; at < 2; at++) {
+            tenant_weigh(worlds[at].flows, bytes_of(names[i]), 1U << i);
+            if ((engines[i] & 1U << at) == 0)
+                continue;
+            for (unsigned j = 0; j < ((WARM + slots) << i) / 6; j++)
+                submit(&worlds[at], names[i], MAIL_NORMAL);
+        }
+    for (unsigned i = 0; i < WARM + slots; i++) {
+        char tenant = slot(engine);
+
+        if (tenant == 0) {
+            fake_advance_ms(engine, 1000);
+            tenant = slot(engine);
+        }
+        assert_in_range(tenant, 'a', 'c');
+        got[tenant - 'a'] += i >= WARM;
+    }
+    for (unsigned i = 0; i < WEIGHTED; i++)
+        assert_in_range(got[i] * 100, (slots / 7 << i) * 95, (slots / 7 << i) * 105);
+    end_two(engine, worlds);
+}
+
+static const unsigned arrangements[][WEIGHTED] = {
+    {3, 3, 3},            /* all on both */
+    {1, 2, 2},            /* one on an engine of its own */
+    {2, 1, 2}, {3, 1, 2}, /* one on both */
+    {3, 2, 3},            /* two on both: of the third one the other engine knows nothing */
+    {3, 1, 1},
+};
+
+TEST(tenants_have_their_shares_of_the_slots_on_whatever_engines)
+{
+    for (size_t i = 0; i < ARRAY_LEN(arrangements); i++)
+        expect_weights(arrangements[i], false);
+}
+
+TEST(tenants_have_their_shares_of_the_rate_on_whatever_engines)
+{
+    for (size_t i = 0; i < ARRAY_LEN(arrangements); i++)
+        expect_weights(arrangements[i], true);
 }
 
 TEST(site_that_waits_with_bulk_goes_ahead_once_high_comes_to_it)
@@ -205,8 +319,8 @@ TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
     end(engine, &worlds[0]);
 }
 
-/* Behind the one whose time was taken already, however much waits there. */
-TEST(other_tenant_on_another_engine_takes_the_next_free_share_of_the_rate)
+/* Before the one whose time was taken already. */
+TEST(other_tenant_on_another_engine_takes_the_next_share_of_the_rate)
 {
     struct world worlds[2];
 
@@ -220,8 +334,8 @@ TEST(other_tenant_on_another_engine_takes_the_next_free_share_of_the_rate)
     assert_int_equal(slot(engine), 'm');
     for (unsigned i = 0; i < TRIES; i++) {
         submit(&worlds[1], "small", MAIL_NORMAL);
-        if (next_second(engine) != 's')
-            assert_int_equal(next_second(engine), 's');
+        assert_int_equal(next_second(engine), 's');
+        assert_int_equal(next_second(engine), 'm');
     }
     worlds[1].egresses = NULL;
     assert_true(world_free(&worlds[1]));
