@@ -123,7 +123,8 @@ struct config {
     struct address *dns_servers; /* as read; the resolver has them as dns.servers */
     struct dns_settings dns;
     struct spool_settings spool;
-    const char *mail_directory; /* state_dir/mail */
+    const char *mail_directory;  /* state_dir/mail */
+    const char *sieve_directory; /* state_dir/sieve */
     unsigned store_threads;
     uint64_t min_free_bytes; /* on the spool's and the events' file systems, or no mail is taken */
     struct config_retry retry;

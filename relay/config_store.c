@@ -1,5 +1,6 @@
 /* config_store.c - how accounts' mail is filed. */
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "relay/config_wings.h"
@@ -38,16 +39,22 @@ static void prepare(struct config *config)
     config->delivery.filing.recipients = 64;
 }
 
+/* state_dir/name */
+static const char *beside(struct config_reader *reader, const struct config *config,
+                          const char *name)
+{
+    size_t size = strlen(config->state_dir) + strlen(name) + 2;
+    char *directory = config_alloc(reader, size);
+
+    if (directory != NULL)
+        (void)snprintf(directory, size, "%s/%s", config->state_dir, name);
+    return directory;
+}
+
 static void finish(struct config_reader *reader, struct config *config)
 {
-    size_t len = strlen(config->state_dir);
-    char *directory = config_alloc(reader, len + sizeof("/mail"));
-
-    if (directory == NULL)
-        return;
-    memcpy(directory, config->state_dir, len);
-    memcpy(directory + len, "/mail", sizeof("/mail"));
-    config->mail_directory = directory;
+    config->mail_directory = beside(reader, config, "mail");
+    config->sieve_directory = beside(reader, config, "sieve");
 }
 
 const struct config_key config_store[] = {

@@ -333,6 +333,7 @@ static int build(struct worker *worker)
         .returns = worker->shared->returns,
         .return_key = worker->shared->return_key,
         .reader = worker->reader,
+        .scripts = config->sieve_directory,
     };
 
     worker->filers = filers_create(&filers);

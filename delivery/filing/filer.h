@@ -30,6 +30,8 @@ struct filers_setup {
     struct returns *returns; /* reads what comes to return paths */
     const uint8_t *return_key;
     struct snapshot_reader *reader;
+    const char *scripts; /* the directory of accounts' scripts; NULL: there are none. It lives as
+                          * long as the filers */
 };
 
 struct filers *filers_create(const struct filers_setup *setup);

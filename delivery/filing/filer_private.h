@@ -5,6 +5,7 @@
 
 #include "base/slab.h"
 #include "delivery/filing/filer.h"
+#include "inbound/sorting/sorting.h"
 
 enum filer_state {
     FILER_OPENING,
@@ -37,6 +38,9 @@ struct filed_recipient {
 /* One recipient for one account. */
 struct filing_copy {
     struct filing filing;
+    struct bytes from, to;      /* for the account's script */
+    struct filing_target usual; /* where it goes without one */
+    struct sorting *sorting;    /* what that came to; NULL: nothing */
     struct filer *filer;
     struct filed_recipient *recipient;
     bool is_asked;
@@ -83,5 +87,12 @@ void filer_judge(struct filer *filer, struct filed_recipient *recipient, enum ju
 must_use bool filer_ask_return(struct filer *filer, struct filed_recipient *r,
                                const struct recipient_found *found, struct bytes tenant,
                                struct bytes content);
+/* filing_sort.c: has the account's script asked on the store's thread. */
+void filing_copy_sort(struct filing_copy *copy);
+/* The judgement of a copy that its script did away with; false: it did not. The text is the
+ * copy's, until filing_copy_sorted(). */
+bool filing_copy_judgement(const struct filing_copy *copy, struct judgement *out);
+/* The answer was taken. */
+void filing_copy_sorted(struct filing_copy *copy);
 /* Those that came to an end since the last time, in one commit. */
 void filer_settle(struct filer *filer);

@@ -22,6 +22,13 @@ static void judge_answer(struct filer *filer, const struct filing_copy *copy)
     struct filed_recipient *r = copy->recipient;
     const struct filing *filing = &copy->filing;
 
+    struct judgement by_script;
+
+    if (filing->result == FILING_DONE && filing_copy_judgement(copy, &by_script)) {
+        filer_judge(filer, r, by_script.kind, by_script.enhanced.subject, by_script.enhanced.detail,
+                    by_script.class, by_script.rule, (const char *)by_script.text.ptr);
+        return;
+    }
     switch (filing->result) {
     case FILING_DONE:
         filer_judge(filer, r, JUDGEMENT_FILED, 1, 5, "filed", "store",
@@ -109,6 +116,7 @@ static void on_answer(struct letter *letter, struct engine *engine)
     filer->outstanding--;
     copy->recipient->answered++;
     judge_answer(filer, copy);
+    filing_copy_sorted(copy);
     filer_run_later(filer);
 }
 
@@ -169,6 +177,10 @@ static bool make_copy(struct filer *filer, struct filed_recipient *r,
         copy->filing.targets = junk;
         copy->filing.target_count = 1;
     }
+    copy->from = message->reverse_path;
+    copy->to = message->recipients[r->number].address;
+    if (target->account != NULL && filer->filers->setup.scripts != NULL)
+        filing_copy_sort(copy);
     *copy_out = copy;
     return true;
 }

@@ -24,7 +24,7 @@ enum {
     SIEVE_ACTIONS_MAX = 32,      /* of a run */
     SIEVE_REDIRECTS_MAX = 4,     /* among these */
     SIEVE_FLAGS_MAX = 32,        /* on a message; more are passed over */
-    SIEVE_REASON_MAX = 8192,     /* bytes of reject's and ereject's */
+    SIEVE_REASON_MAX = 1000,     /* bytes of reject's and ereject's: what an event can tell */
     SIEVE_DAYS_MAX = 365,        /* vacation's */
     SIEVE_ERROR_MAX = 200,
 };
@@ -78,7 +78,7 @@ struct sieve_vacation {
 };
 
 enum sieve_action_kind {
-    SIEVE_FILE,     /* into `text`; empty: the inbox */
+    SIEVE_FILE,     /* into `text`, "INBOX" for the inbox; empty: where it goes without a script */
     SIEVE_REDIRECT, /* to `text`, a valid address */
     SIEVE_REJECT,   /* `text` is the reason, lines ending in CRLF */
     SIEVE_VACATION,
@@ -100,7 +100,8 @@ struct sieve_result {
     struct sieve_action actions[SIEVE_ACTIONS_MAX + 1];
 };
 
-/* Each mailbox is in the actions once. A message is looked at for a bounded time: a script that
+/* Each mailbox is in the actions once; where a message goes without a script is one beside the
+ * inbox. A message is looked at for a bounded time: a script that
  * needs longer fails. */
 void sieve_run(const struct sieve_script *script, const struct sieve_message *message,
                struct sieve_result *result_out);

@@ -402,7 +402,7 @@ static bool wrong(struct sieve_checker *checker, unsigned line, const char *what
 static bool check_mailbox(struct sieve_checker *checker, struct sieve_node *node, unsigned line)
 {
     if (bytes_equal_nocase(node->text, BYTES("INBOX"))) {
-        node->text = BYTES_NONE;
+        node->text = BYTES("INBOX");
         return true;
     }
     if (node->text.len > 0 &&
@@ -494,7 +494,7 @@ static bool check_node(struct sieve_checker *checker, struct sieve_node *node,
     case SIEVE_VERB_REJECT:
     case SIEVE_VERB_EREJECT:
         return node->text.len <= SIEVE_REASON_MAX ||
-               wrong(checker, line, "expected a shorter reason, of 8192 bytes at most");
+               wrong(checker, line, "expected a shorter reason, of 1000 bytes at most");
     case SIEVE_VERB_VACATION:
         return check_vacation(checker, node, line);
     case SIEVE_VERB_ADDRESS:

@@ -82,7 +82,7 @@ struct sieve_node {
     bool copies;                /* ":copy" */
     bool has_flags;             /* ":flags" */
     uint64_t limit;             /* size */
-    struct bytes text;          /* a mailbox (empty: the inbox), an address, a reason */
+    struct bytes text;          /* a mailbox ("INBOX"; empty for keep), an address, a reason */
     struct sieve_strings names; /* of fields, of parts of the envelope */
     struct sieve_strings keys;  /* and flags of setflag and the like */
     struct sieve_strings flags;

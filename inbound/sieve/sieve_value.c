@@ -45,6 +45,25 @@ bool sieve_field_values(const struct mail_header *header, struct bytes name, str
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
+/* Quoted only where it has to be (RFC 5322 section 3.4.1), however it was written. */
+static bool put_local(struct bytes local, struct buf *out)
+{
+    bool is_dot_atom = local.len > 0 && local.ptr[0] != '.' && local.ptr[local.len - 1] != '.' &&
+                       bytes_find_bytes(local, BYTES(".."), 0) == local.len;
+    bool ok = true;
+
+    for (size_t i = 0; i < local.len && is_dot_atom; i++)
+        is_dot_atom = local.ptr[i] > ' ' && local.ptr[i] != 127 &&
+                      bytes_find(BYTES("()<>[]:;@\\,\""), local.ptr[i], 0) == 12;
+    if (is_dot_atom)
+        return buf_append(out, local);
+    ok = buf_append_byte(out, '"');
+    for (size_t i = 0; i < local.len && ok; i++)
+        ok = ((local.ptr[i] != '"' && local.ptr[i] != '\\') || buf_append_byte(out, '\\')) &&
+             buf_append_byte(out, local.ptr[i]);
+    return ok && buf_append_byte(out, '"');
+}
+
 /* False: it has no such part. */
 static bool part_of(const struct mailbox *mailbox, enum sieve_part part, struct buf *scratch,
                     struct bytes *out)
@@ -55,7 +74,7 @@ static bool part_of(const struct mailbox *mailbox, enum sieve_part part, struct 
     switch (part) {
     case SIEVE_ALL:
         buf_clear(scratch);
-        if (!buf_append(scratch, local) || !buf_append_byte(scratch, '@') ||
+        if (!put_local(local, scratch) || !buf_append_byte(scratch, '@') ||
             !buf_append(scratch, domain))
             return false;
         *out = buf_bytes(scratch);

@@ -41,6 +41,11 @@ static void fail(struct filing *filing, const char *what, int error)
     end(filing, is_full ? FILING_NO_SPACE : FILING_FAILED);
 }
 
+static size_t target_count(const struct filing *filing)
+{
+    return MAX(filing->target_count, (size_t)1);
+}
+
 /* --- accounts --------------------------------------------------------------------------------- */
 
 static void open_accounts(struct batch *batch)
@@ -68,6 +73,7 @@ static void close_accounts(struct batch *batch)
 static bool find_room(struct filing *filing)
 {
     struct mail_account *account = filing->account;
+    uint64_t size = filing->size * target_count(filing); /* as Maildir++ counts links */
     int error;
 
     if (filing->quota == 0) {
@@ -79,16 +85,16 @@ static bool find_room(struct filing *filing)
         account->has_quota = error == 0;
         return error == 0;
     }
-    if (filing->size > filing->quota) {
+    if (size > filing->quota) {
         snprintf(filing->why, sizeof(filing->why),
                  "the message has %llu bytes, and the quota of the account is %llu",
-                 (unsigned long long)filing->size, (unsigned long long)filing->quota);
+                 (unsigned long long)size, (unsigned long long)filing->quota);
         end(filing, FILING_TOO_LARGE);
         return false;
     }
     if (!account->has_quota) {
-        error = maildir_size_read(&account->maildir, filing->quota, account->is_in_doubt,
-                                  filing->size, &account->usage);
+        error = maildir_size_read(&account->maildir, filing->quota, account->is_in_doubt, size,
+                                  &account->usage);
         if (error < 0) {
             fail(filing, "count what lies in the account", error);
             return false;
@@ -96,14 +102,14 @@ static bool find_room(struct filing *filing)
         account->has_quota = account->has_use = true;
         account->is_in_doubt = false;
     }
-    if (account->usage.bytes + filing->size > filing->quota) {
+    if (account->usage.bytes + size > filing->quota) {
         snprintf(filing->why, sizeof(filing->why),
                  "the account is full: it holds %llu bytes, and its quota is %llu",
                  (unsigned long long)account->usage.bytes, (unsigned long long)filing->quota);
         end(filing, FILING_OVER_QUOTA);
         return false;
     }
-    account->usage.bytes += filing->size;
+    account->usage.bytes += size;
     return true;
 }
 
@@ -166,11 +172,6 @@ static const struct filing_target inbox = {.folder = ""};
 static const struct filing_target *target_at(const struct filing *filing, size_t number)
 {
     return filing->target_count == 0 ? &inbox : &filing->targets[number];
-}
-
-static size_t target_count(const struct filing *filing)
-{
-    return MAX(filing->target_count, (size_t)1);
 }
 
 static const char *part_of(const struct filing_target *target)

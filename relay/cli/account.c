@@ -9,6 +9,7 @@
 #include "directory/directory_name.h"
 #include "inbound/store/maildir.h"
 #include "relay/cli/records.h"
+#include "relay/cli/script.h"
 #include "relay/config_value.h"
 #include "relay/state_dir.h"
 
@@ -180,6 +181,17 @@ static int account_list_run(struct cli *cli)
                                     print_account, &print));
 }
 
+static void drop_script(const char *state_dir, const char *address)
+{
+    struct arena arena;
+    struct bytes name;
+
+    arena_init(&arena, 4096);
+    if (directory_address(&arena, bytes_of(address), false, &name))
+        cli_drop_script(state_dir, name);
+    arena_free(&arena);
+}
+
 /* disable, enable, remove */
 static int account_change(struct cli *cli)
 {
@@ -197,16 +209,17 @@ static int account_change(struct cli *cli)
         strcmp(verb, "remove") == 0
             ? account_remove(records.store, bytes_of(address))
             : account_disable(records.store, bytes_of(address), strcmp(verb, "disable") == 0);
+    if (result == STORE_OK && strcmp(verb, "remove") == 0)
+        drop_script(records.state_dir, address);
     return records_close(cli, &records, result, "account %s %sd", address, verb);
 }
 
 static int run_account(struct cli *cli)
 {
     static const struct records_verb verbs[] = {
-        {"add", account_add_run},    {"list", account_list_run},
-        {"show", account_list_run},  {"set", account_set_run},
-        {"disable", account_change}, {"enable", account_change},
-        {"remove", account_change},  {NULL, NULL},
+        {"add", account_add_run},   {"list", account_list_run},   {"show", account_list_run},
+        {"set", account_set_run},   {"disable", account_change},  {"enable", account_change},
+        {"remove", account_change}, {"sieve", cli_account_sieve}, {NULL, NULL},
     };
 
     return records_run(cli, &cli_account, verbs);
@@ -214,15 +227,16 @@ static int run_account(struct cli *cli)
 
 const struct cli_command cli_account = {
     "account",
-    "hosted users: add, list, show, set, disable, enable, remove",
+    "hosted users: add, list, show, set, sieve, disable, enable, remove",
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
     "  add     local@domain [--quota SIZE]    the domain must be a hosted one\n"
     "  list\n"
     "  show    local@domain                   and what its mail takes\n"
     "  set     local@domain --quota SIZE|none\n"
+    "  sieve   local@domain FILE|--show|--remove  its script, which sorts its mail\n"
     "  disable local@domain\n"
     "  enable  local@domain\n"
-    "  remove  local@domain                   its credentials go too; its mail stays\n\n"
+    "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
     "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n",
     run_account,
 };

@@ -13,7 +13,7 @@ static const struct cli_command *const commands[] = {
     &cli_serve,     &cli_check,  &cli_init,       &cli_reload,     &cli_status,  &cli_queue,
     &cli_events,    &cli_send,   &cli_sign,       &cli_spool,      &cli_trace,   &cli_verify,
     &cli_report,    &cli_tenant, &cli_credential, &cli_domain,     &cli_account, &cli_alias,
-    &cli_directory, &cli_top,    &cli_webhook,    &cli_tls_policy,
+    &cli_directory, &cli_top,    &cli_webhook,    &cli_tls_policy, &cli_sieve,
 };
 
 /* Of the process, for complaints have no struct cli at hand everywhere. */

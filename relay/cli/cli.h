@@ -29,7 +29,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_serve, cli_check, cli_init, cli_reload, cli_status, cli_queue,
-    cli_events, cli_report, cli_send, cli_sign, cli_spool, cli_trace, cli_verify;
+    cli_events, cli_report, cli_send, cli_sieve, cli_sign, cli_spool, cli_trace, cli_verify;
 extern const struct cli_command cli_tenant, cli_credential, cli_domain, cli_account, cli_alias,
     cli_directory, cli_tls_policy, cli_webhook;
 

@@ -195,6 +195,23 @@ enum store_result account_remove(struct store *store, struct bytes address)
     return end(store, &arena, result);
 }
 
+enum store_result account_note_script(struct store *store, struct bytes address, bool is_gone,
+                                      size_t size)
+{
+    struct arena arena;
+    int64_t id, tenant;
+    enum store_result result = begin(store, &arena, &address, false);
+
+    if (result != STORE_OK)
+        return result;
+    result = store_find_account(store, address, &id, &tenant);
+    if (result == STORE_OK && is_gone)
+        result = edit_audit(store, "account sieve remove", address, "%s", "");
+    else if (result == STORE_OK)
+        result = edit_audit(store, "account sieve", address, "bytes=%zu", size);
+    return end(store, &arena, result);
+}
+
 enum store_result account_list(struct store *store, struct bytes address,
                                void (*visit)(void *context, const struct account_row *row),
                                void *context)

@@ -30,6 +30,9 @@ enum store_result account_set_quota(struct store *store, struct bytes address, u
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled);
 /* Its credentials go too; its mail stays where it is. */
 enum store_result account_remove(struct store *store, struct bytes address);
+/* That the account's script, of `size` bytes, is another now, or gone: the audit's line alone. */
+enum store_result account_note_script(struct store *store, struct bytes address, bool is_gone,
+                                      size_t size);
 /* `address` ptr NULL: all. */
 enum store_result account_list(struct store *store, struct bytes address,
                                void (*visit)(void *context, const struct account_row *row),

@@ -1,0 +1,162 @@
+/* sorting.c - a script over a message, and its actions in the terms of the store. */
+#include "inbound/sorting/sorting.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "inbound/sorting/account_script.h"
+#include "inbound/store/mail_name.h"
+
+static void tell(const struct sorting_request *request, unsigned line, const char *what)
+{
+    char address[2 * MAIL_NAME_MAX + 2];
+
+    (void)snprintf(address, sizeof(address), "%.*s@%.*s", BYTES_ARG(request->local),
+                   BYTES_ARG(request->domain));
+    log_limited(LOG_LEVEL_WARN,
+                "account=%s line=%u what=\"its Sieve script does not count: mail goes where it "
+                "goes without one\" why=%s",
+                LOG_TEXT(bytes_of(address)), line, LOG_TEXT(bytes_of(what)));
+}
+
+/* --- targets ---------------------------------------------------------------------------------- */
+
+/* Maildir has letters for these, in the order of ASCII, and none for keywords, which are passed
+ * over (RFC 5232 section 5). */
+static void put_flags(const struct sieve_flags *flags, char out[static 8])
+{
+    static const struct {
+        const char *flag;
+        char letter;
+    } letters[] = {{"\\Draft", 'D'},
+                   {"\\Flagged", 'F'},
+                   {"\\Answered", 'R'},
+                   {"\\Seen", 'S'},
+                   {"\\Deleted", 'T'}};
+    size_t len = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(letters); i++)
+        for (size_t j = 0; j < flags->count; j++)
+            if (bytes_equal_nocase(bytes_of(letters[i].flag), flags->of[j]))
+                out[len++] = letters[i].letter;
+    out[len] = '\0';
+}
+
+/* Two actions may mean one folder; the flags of the last count. */
+static struct filing_target *need_target(struct sorting *sorting, const char *folder)
+{
+    for (size_t i = 0; i < sorting->target_count; i++)
+        if (strcmp(sorting->targets[i].folder, folder) == 0)
+            return &sorting->targets[i];
+    if (sorting->target_count == ARRAY_LEN(sorting->targets))
+        return NULL;
+    struct filing_target *target = &sorting->targets[sorting->target_count++];
+
+    (void)snprintf(target->folder, sizeof(target->folder), "%s", folder);
+    return target;
+}
+
+static bool add_target(const struct sorting_request *request, const struct sieve_action *action,
+                       struct sorting *sorting)
+{
+    char folder[MAIL_FOLDER_MAX + 1] = "";
+
+    if (action->text.len == 0)
+        (void)snprintf(folder, sizeof(folder), "%s", request->usual->folder);
+    else if (!mail_folder_encode(action->text, folder))
+        return false; /* not after the script was checked */
+    struct filing_target *target = need_target(sorting, folder);
+
+    if (target != NULL)
+        put_flags(&action->flags, target->flags);
+    return target != NULL;
+}
+
+/* --- the result ------------------------------------------------------------------------------- */
+
+static void put_reason(struct bytes text, struct sorting *sorting)
+{
+    size_t len = 0;
+
+    while (text.len > 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
+        text = bytes_slice(text, 0, text.len - 1);
+    for (size_t i = 0; i < text.len && len < sizeof(sorting->reason) - 1; i++)
+        if (text.ptr[i] != '\r' && text.ptr[i] != '\0')
+            sorting->reason[len++] = (char)text.ptr[i];
+    sorting->reason[len] = '\0';
+}
+
+static void take_actions(const struct sorting_request *request, const struct sieve_result *result,
+                         struct sorting *out)
+{
+    out->kind = result->count == 0 ? SORTING_DISCARDED : SORTING_FILED;
+    for (size_t i = 0; i < result->count; i++) {
+        const struct sieve_action *action = &result->actions[i];
+
+        switch (action->kind) {
+        case SIEVE_FILE:
+            if (add_target(request, action, out))
+                break;
+            tell(request, action->line, "it files a message in too many mailboxes");
+            *out = (struct sorting){.kind = SORTING_NONE};
+            return;
+        case SIEVE_REJECT:
+            out->kind = SORTING_REJECTED;
+            put_reason(action->text, out);
+            break;
+        case SIEVE_REDIRECT: /* account_script_host has neither */
+        case SIEVE_VACATION:
+            break;
+        }
+    }
+}
+
+static void run(const struct sorting_request *request, const struct sieve_script *script,
+                struct sorting *out)
+{
+    struct bytes pieces[] = {request->head, request->prefix, request->content};
+    struct sieve_message message = {.from = request->from, .to = request->to};
+    struct sieve_result result;
+    struct mail_header header;
+    bool is_over = false;
+
+    mail_header_init(&header, MAIL_HEADER_SIZE_MAX, MAIL_HEADER_FIELDS_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        message.size += pieces[i].len;
+        is_over = is_over || mail_header_feed(&header, &pieces[i]);
+    }
+    if (!is_over)
+        mail_header_finish(&header);
+    message.header = &header;
+    sieve_run(script, &message, &result);
+    if (result.is_failed)
+        tell(request, result.error.line, result.error.what);
+    else
+        take_actions(request, &result, out);
+    mail_header_free(&header);
+}
+
+void sort_message(const struct sorting_request *request, struct sorting *out)
+{
+    struct sieve_script *script = NULL;
+    struct sieve_error why;
+    struct buf text;
+
+    *out = (struct sorting){.kind = SORTING_NONE};
+    buf_init(&text, SIEVE_SIZE_MAX + 4096);
+    int error = account_script_read(request->directory, request->domain, request->local, &text);
+
+    if (error == 0) {
+        script = sieve_parse(buf_bytes(&text), &account_script_host, &why);
+        if (script == NULL)
+            tell(request, why.line, why.what);
+    } else if (error != -ENOENT && error != -ENAMETOOLONG) {
+        tell(request, 0, strerrordesc_np(-error));
+    }
+    buf_free(&text);
+    if (script != NULL)
+        run(request, script, out);
+    sieve_free(&script);
+}
