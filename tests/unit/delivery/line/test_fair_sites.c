@@ -171,7 +171,7 @@ TEST(connection_does_not_give_way_to_its_own_site)
     struct world worlds[2];
     struct engine *engine = begin_two(worlds, 10);
 
-    submit(&worlds[1], "many", MAIL_NORMAL); /* in line, with nothing that is new */
+    submit(&worlds[1], "many", MAIL_BULK); /* in line, and no reason to end */
     submit(&worlds[0], "small", MAIL_NORMAL);
     assert_int_equal(slot(engine), 's');
     assert_int_equal(slot(engine), 'm'); /* its own site is in line as one that is new */
