@@ -5,7 +5,7 @@
 
 static bool is_blank(uint8_t c)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0;
 }
 
 static bool is_at(struct bytes rest, uint8_t c)
@@ -52,8 +52,7 @@ static struct bytes take_word(struct bytes *rest, const char *ends)
 {
     size_t len = 0;
 
-    while (len < rest->len && !is_blank(rest->ptr[len]) && rest->ptr[len] != 0 &&
-           strchr(ends, rest->ptr[len]) == NULL)
+    while (len < rest->len && !is_blank(rest->ptr[len]) && strchr(ends, rest->ptr[len]) == NULL)
         len++;
     struct bytes word = bytes_slice(*rest, 0, len);
 

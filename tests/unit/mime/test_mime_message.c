@@ -246,6 +246,53 @@ static const struct {
     {{3, 1, 1}, 3, MIME_SECTION_WHOLE, NULL},
 };
 
+static const struct {
+    struct bytes value;
+    const char *type, *params; /* NULL: it is none */
+} types[] = {
+    {BYTES("text/plain"), "text/plain", ""},
+    {BYTES(" Text / Plain ; a=b;c = \"d e\" "), "Text/Plain", "a=b c=d e "},
+    {BYTES("text/plain (a;b=c) ; (x) d(y) = (z) e (f)"), "text/plain", "d=e "},
+    {BYTES("a/b; c; =d; e=; f=\"g"), "a/b", "e= f=g "},
+    {BYTES("a/b; c=\"\\\"d\\\\\r\n e\""), "a/b", "c=\"d\\ e "},
+    {BYTES("a/b junk \0 more; c=d\0;\0e=f"), "a/b", "c=d e=f "},
+    {BYTES("a/b;\r\n\tname*0*=utf-8''%C3;\r\n\tname*1=x"), "a/b", "name*0*=utf-8''%C3 name*1=x "},
+    {BYTES("a/b; c=d((e"), "a/b", "c=d "},
+    {BYTES("text"), NULL, NULL},
+    {BYTES("/plain"), NULL, NULL},
+    {BYTES("text/"), NULL, NULL},
+    {BYTES("(text/plain"), NULL, NULL},
+    {BYTES("\0"), NULL, NULL},
+    {BYTES(""), NULL, NULL},
+};
+
+TEST(types_and_their_parameters)
+{
+    struct arena arena;
+    struct buf out;
+
+    arena_init(&arena, 10000);
+    buf_init(&out, 1000);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        struct mime_type type;
+        bool is_type = mime_type_read(types[i].value, &arena, &type);
+
+        expect_row(i, is_type == (types[i].type != NULL));
+        if (!is_type)
+            continue;
+        assert_true(buf_printf(&out, "%.*s/%.*s", BYTES_ARG(type.type), BYTES_ARG(type.subtype)));
+        assert_bytes(buf_bytes(&out), types[i].type);
+        buf_clear(&out);
+        for (const struct mime_param *param = type.params; param != NULL; param = param->next)
+            assert_true(
+                buf_printf(&out, "%.*s=%.*s ", BYTES_ARG(param->name), BYTES_ARG(param->value)));
+        assert_bytes(buf_bytes(&out), types[i].params);
+        buf_clear(&out);
+    }
+    buf_free(&out);
+    arena_free(&arena);
+}
+
 TEST(sections_of_a_message)
 {
     struct mime_message message;
