@@ -234,6 +234,7 @@ bool accept_decode(const struct record *record, struct accept *out)
             return false;
     if (!tail_is_valid(accept.tail))
         return false;
+    accept.tls = (enum mail_tls)tail_tls(accept.tail, MAIL_TLS_COUNT - 1);
     size_t extents_len = (size_t)accept.extent_count * EXTENT_LEN;
     if (!take_bytes(&input, extents_len, &at))
         return false;

@@ -32,6 +32,7 @@ struct accept {
     enum smtp_body body;
     bool smtputf8, needs_smtputf8, has_ascii_header, is_dsn;
     enum mail_class class;
+    enum mail_tls tls;     /* as the tail says */
     int64_t not_before_ms; /* wall; 0: at once */
     uint64_t credential;   /* 0: none */
     uint64_t content_size;

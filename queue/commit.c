@@ -80,6 +80,7 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
 {
     uint32_t count = (uint32_t)message->recipient_count;
     bool has_not_before = message->not_before_ms > engine_wall_ms(shard->engine);
+    const struct flow_part part = flow_part_of(message);
     struct stub *stub = stub_new(count, has_not_before);
 
     check(stub != NULL);
@@ -95,8 +96,7 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
     stub->next_seq = message->is_throttled ? 2 * count : count;
     for (uint32_t i = 0; i < count; i++) {
         stub->pendings[i].is_gated = message->is_throttled;
-        shard_flow_join(shard, &stub->pendings[i], message->tenant, message->class,
-                        message->recipients[i].domain);
+        shard_flow_join(shard, &stub->pendings[i], &part, message->recipients[i].domain);
     }
     batch_add_message(writer, message, stub->next_seq, NULL);
     list_remove(&message->arriving); /* from here on its pieces stand where the record says */

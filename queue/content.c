@@ -194,6 +194,7 @@ static bool fill_message(struct message *message, const struct read *read, struc
     message->campaign = accept->campaign;
     message->tags = accept->tags;
     message->class = accept->class;
+    message->tls = accept->tls;
     message->credential = accept->credential;
     message->not_before_ms = accept->not_before_ms;
     message->tail = accept->tail;

@@ -50,10 +50,10 @@ void stub_free(struct shard *shard, struct stub *stub)
     free(stub);
 }
 
-void shard_flow_join(struct shard *shard, struct pending *pending, struct bytes tenant,
-                     enum mail_class class, struct bytes domain)
+void shard_flow_join(struct shard *shard, struct pending *pending, const struct flow_part *part,
+                     struct bytes domain)
 {
-    pending->flow = flow_get(shard->flows, tenant, class, domain);
+    pending->flow = flow_get(shard->flows, part, domain);
     flow_up(pending->flow);
 }
 

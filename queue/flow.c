@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct flows {
-    struct map domains;
+    struct map domains[MAIL_TLS_COUNT];
     struct map tenants;   /* but the nameless one */
     struct map others;    /* flows that do not stand in their domain */
     struct tenant nobody; /* of mail without a tenant */
@@ -61,7 +61,8 @@ struct flows *flows_create(void)
     struct flows *flows = calloc(1, sizeof(*flows));
 
     check(flows != NULL);
-    map_init(&flows->domains);
+    for (size_t i = 0; i < MAIL_TLS_COUNT; i++)
+        map_init(&flows->domains[i]);
     map_init(&flows->tenants);
     map_init(&flows->others);
     list_init(&flows->all_tenants);
@@ -79,10 +80,12 @@ void flows_free(struct flows **flows)
         return;
     map_for_each(&freed->others, free_other, NULL);
     map_for_each(&freed->tenants, free_tenant, NULL);
-    map_for_each(&freed->domains, free_domain, NULL);
+    for (size_t i = 0; i < MAIL_TLS_COUNT; i++)
+        map_for_each(&freed->domains[i], free_domain, NULL);
     map_free(&freed->others);
     map_free(&freed->tenants);
-    map_free(&freed->domains);
+    for (size_t i = 0; i < MAIL_TLS_COUNT; i++)
+        map_free(&freed->domains[i]);
     series_put(&freed->nobody.counts);
     free(freed);
 }
@@ -215,17 +218,16 @@ static struct flow *other_get(struct flows *flows, struct domain *domain, struct
     return begin(flows, &other->flow, domain, tenant, class);
 }
 
-struct flow *flow_get(struct flows *flows, struct bytes tenant_name, enum mail_class class,
-                      struct bytes domain_name)
+struct flow *flow_get(struct flows *flows, const struct flow_part *part, struct bytes domain_name)
 {
-    struct tenant *tenant = tenant_get(flows, tenant_name);
-    struct domain *domain = domain_get(flows, domain_name);
+    struct tenant *tenant = tenant_get(flows, part->tenant);
+    struct domain *domain = domain_get(flows, part->tls, domain_name);
 
-    if (domain->own.tenant == tenant && domain->own.class == class)
+    if (domain->own.tenant == tenant && domain->own.class == part->class)
         return &domain->own;
     if (domain->flow_count == 0)
-        return begin(flows, &domain->own, domain, tenant, class);
-    return other_get(flows, domain, tenant, class);
+        return begin(flows, &domain->own, domain, tenant, part->class);
+    return other_get(flows, domain, tenant, part->class);
 }
 
 void flow_up(struct flow *flow)
@@ -283,25 +285,27 @@ size_t flows_count(const struct flows *flows)
 
 /* --- domains --------------------------------------------------------------------------------- */
 
-struct domain *domain_find(struct flows *flows, struct bytes name)
+struct domain *domain_find(struct flows *flows, enum mail_tls tls, struct bytes name)
 {
-    struct map_node *node = map_find(&flows->domains, name);
+    check((unsigned)tls < MAIL_TLS_COUNT);
+    struct map_node *node = map_find(&flows->domains[tls], name);
 
     return node == NULL ? NULL : domain_of(node);
 }
 
-struct domain *domain_get(struct flows *flows, struct bytes name)
+struct domain *domain_get(struct flows *flows, enum mail_tls tls, struct bytes name)
 {
-    struct domain *found = domain_find(flows, name);
+    struct domain *found = domain_find(flows, tls, name);
 
     if (found != NULL)
         return found;
     struct named_domain *named = calloc(1, sizeof(*named) + name.len);
     check(named != NULL);
     named->domain.own.is_own = true;
+    named->domain.tls = (unsigned)tls & 3;
     if (name.len > 0)
         memcpy(named->name, name.ptr, name.len);
-    map_insert(&flows->domains, &named->domain.node, (struct bytes){named->name, name.len});
+    map_insert(&flows->domains[tls], &named->domain.node, (struct bytes){named->name, name.len});
     return &named->domain;
 }
 
@@ -317,7 +321,7 @@ void domain_forget(struct flows *flows, struct domain **domain)
     *domain = NULL;
     if (idle->flow_count > 0 || idle->destination != NULL)
         return;
-    map_remove(&flows->domains, &idle->node);
+    map_remove(&flows->domains[idle->tls], &idle->node);
     free_domain(NULL, &idle->node);
 }
 
@@ -338,10 +342,15 @@ void domains_for_each(struct flows *flows, void (*visit)(void *context, struct d
 {
     struct visit each = {visit, context};
 
-    map_for_each(&flows->domains, visit_domain, &each);
+    for (size_t i = 0; i < MAIL_TLS_COUNT; i++)
+        map_for_each(&flows->domains[i], visit_domain, &each);
 }
 
 size_t domains_count(const struct flows *flows)
 {
-    return flows->domains.count;
+    size_t count = 0;
+
+    for (size_t i = 0; i < MAIL_TLS_COUNT; i++)
+        count += flows->domains[i].count;
+    return count;
 }

@@ -2,6 +2,9 @@
  * flow.h - flows: (tenant, priority class, recipient domain) of unfinished mail, interned once an
  * engine. What is of one flow stands in one line and is served fairly against other flows.
  *
+ * What the sender asks of TLS tells domains apart, since such mail finds other ways there: there
+ * may be three of a name (enum mail_tls).
+ *
  * Each unfinished recipient points to its flow, a flow knows its tenant and its domain; the same
  * names give the same pointers. A domain's first flow stands in the domain's own allocation, so
  * that flows of a domain each cost hardly more than the domains do; the others have a map. Without
@@ -51,7 +54,8 @@ struct domain {
     struct map_node node;   /* key: normalised name */
     void *destination;      /* delivery's; freed through the hook when pending_count falls to 0 */
     uint32_t pending_count; /* of all its flows */
-    uint32_t flow_count;
+    uint32_t flow_count : 30;
+    uint32_t tls : 2; /* enum mail_tls */
     struct flow own;
 };
 
@@ -83,9 +87,21 @@ void flows_ask_terms(const struct flows *flows, const struct tenant *tenant,
 void flows_weigh_all(struct flows *flows);
 bool flows_weigh_some(struct flows *flows, size_t max);
 
+/* What the flows of a message's recipients have in common. */
+struct flow_part {
+    struct bytes tenant;
+    enum mail_class class;
+    enum mail_tls tls; /* mail_tls_of_flow() */
+};
+
 /* Made if new, never NULL. It has no recipients then: count one (flow_up()) or forget it. */
-struct flow *flow_get(struct flows *flows, struct bytes tenant, enum mail_class class,
-                      struct bytes domain);
+struct flow *flow_get(struct flows *flows, const struct flow_part *part, struct bytes domain);
+/* Of a message's recipients. */
+static inline struct flow_part flow_part_of(const struct message *message)
+{
+    return (struct flow_part){message->tenant, message->class,
+                              mail_tls_of_flow(message->tls, message->reverse_path)};
+}
 /* A recipient more. */
 void flow_up(struct flow *flow);
 /* A recipient less. *idle_out: the domain where that was its last one, else NULL; the domain stays
@@ -112,8 +128,10 @@ static inline struct bytes flow_tenant(const struct flow *flow)
     return flow->tenant->node.key;
 }
 
-struct domain *domain_get(struct flows *flows, struct bytes name);  /* made if new; never NULL */
-struct domain *domain_find(struct flows *flows, struct bytes name); /* NULL when absent */
+/* Made if new; never NULL. */
+struct domain *domain_get(struct flows *flows, enum mail_tls tls, struct bytes name);
+/* NULL when absent. */
+struct domain *domain_find(struct flows *flows, enum mail_tls tls, struct bytes name);
 struct bytes domain_name(const struct domain *domain);
 /* Frees a domain that nothing uses: no flow, no destination. Otherwise it stays. Without this every
  * domain ever seen would stay in memory: to be called when the last recipient is gone, after the

@@ -18,6 +18,8 @@ enum {
     ACCEPT_INLINE = 1,
     ACCEPT_MOVED = 2,
     ACCEPT_WAITS = 4,
+    ACCEPT_TLS_SHIFT = 3, /* two bits: enum mail_tls */
+    ACCEPT_TLS_MASK = 3,
     RECIPIENT_FINAL = 1,
 };
 
@@ -131,8 +133,10 @@ bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
     at[35] = 0;
     if (writer->version > 1) {
         const struct flow *flow = flow_of(stub);
+        unsigned tls = flow != NULL ? flow_domain(flow)->tls : MAIL_TLS_ANY;
 
         at[34] |= stub_has_not_before(stub) ? ACCEPT_WAITS : 0;
+        at[34] = (uint8_t)(at[34] | tls << ACCEPT_TLS_SHIFT);
         at[35] = flow != NULL ? flow->class : MAIL_NORMAL;
         if (!add_flow(writer, flow) ||
             (stub_has_not_before(stub) && !add_not_before(writer, stub, wall_offset_ms)))
@@ -243,8 +247,8 @@ static bool take_flow(struct bytes *input, unsigned bits, struct accept_entry *e
     const uint8_t *at;
     const uint8_t *tenant;
 
-    if ((unsigned)entry->class >= MAIL_CLASSES || !take_bytes(input, FLOW_LEN, &at) ||
-        !take_bytes(input, get_u16(at), &tenant))
+    if ((unsigned)entry->class >= MAIL_CLASSES || (unsigned)entry->tls >= MAIL_TLS_COUNT ||
+        !take_bytes(input, FLOW_LEN, &at) || !take_bytes(input, get_u16(at), &tenant))
         return false;
     entry->tenant = (struct bytes){tenant, get_u16(at)};
     if ((bits & ACCEPT_WAITS) == 0)
@@ -278,6 +282,7 @@ bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
     };
     if (reader->version > 1) {
         entry.class = at[35];
+        entry.tls = at[34] >> ACCEPT_TLS_SHIFT & ACCEPT_TLS_MASK;
         if (!take_flow(&input, at[34], &entry))
             return false;
     }

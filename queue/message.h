@@ -22,6 +22,16 @@ enum mail_class { MAIL_NORMAL, MAIL_HIGH, MAIL_BULK };
 
 const char *mail_class_name(enum mail_class class); /* "normal" */
 
+/* What the sender asks of TLS on the way of a message (RFC 8689). On disk: never renumbered. */
+enum mail_tls {
+    MAIL_TLS_ANY,      /* nothing: the receiver's policies and our own */
+    MAIL_TLS_REQUIRED, /* REQUIRETLS: over verified TLS to who promises the same, or not at all */
+    MAIL_TLS_OPTIONAL, /* "TLS-Required: No": whatever the receiver's policies say */
+};
+#define MAIL_TLS_COUNT (MAIL_TLS_OPTIONAL + 1)
+
+const char *mail_tls_name(enum mail_tls tls); /* "required" */
+
 struct recipient {
     struct bytes address; /* as given: "local@domain" */
     struct bytes domain;  /* normalised for routing; "[192.0.2.1]" for a literal */
@@ -83,6 +93,7 @@ struct message {
     struct bytes client_ip, client_ehlo, service;
     struct bytes tenant, campaign, tags;
     enum mail_class class;
+    enum mail_tls tls;     /* message_ask_tls() sets it */
     uint64_t credential;   /* of the tenant's that it was given with; 0: none */
     int64_t not_before_ms; /* wall: nothing is tried before; 0: at once */
     struct bytes tail;     /* entries for others than the spool: tail_add() */
@@ -103,6 +114,14 @@ struct message {
 struct message *message_create(void);
 struct message *message_keep(struct message *message);
 void message_release(struct message **message);
+/* Before it is committed, once: here and in its tail. False: no memory. */
+must_use bool message_ask_tls(struct message *message, enum mail_tls tls);
+/* Where it is to stand in line: a bounce that asks for REQUIRETLS is not lost for the want of it,
+ * and so goes as any other (RFC 8689 section 5). */
+static inline enum mail_tls mail_tls_of_flow(enum mail_tls tls, struct bytes reverse_path)
+{
+    return tls == MAIL_TLS_REQUIRED && reverse_path.len == 0 ? MAIL_TLS_ANY : tls;
+}
 /* Bytes that it takes of the process, itself included: of its arena what that holds, not what was
  * used of it. */
 size_t message_memory(const struct message *message);

@@ -25,12 +25,6 @@ static void forget_stub(struct shard *shard, struct stub *stub)
     stub_free(shard, stub);
 }
 
-/* What the flows of a message's recipients have in common. */
-struct flow_part {
-    struct bytes tenant;
-    enum mail_class class;
-};
-
 /* Wall seconds, as times are kept until everything is read: no earlier than it says, whatever it
  * says. */
 static uint32_t wall_seconds(int64_t wall_ms)
@@ -58,7 +52,7 @@ static void recover_pending(struct shard *shard, struct pending *pending,
         return;
     }
     pending->state = PENDING_SCHEDULED;
-    shard_flow_join(shard, pending, part->tenant, part->class, domain);
+    shard_flow_join(shard, pending, part, domain);
 }
 
 /* Content that was found damaged before its accept record: whose it is. */
@@ -100,7 +94,7 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
         entry->offset < SPOOL_BLOCK || entry->offset % RECORD_ALIGN != 0 ||
         entry->len > r->segment->size || entry->offset > r->segment->size - entry->len)
         return false;
-    const struct flow_part part = {.tenant = entry->tenant, .class = entry->class};
+    const struct flow_part part = {entry->tenant, entry->class, entry->tls};
     struct stub *stub = stub_new(entry->recipient_count, entry->not_before_ms > 0);
     check(stub != NULL);
     if (entry->not_before_ms > 0)
@@ -227,7 +221,8 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     /* A copy that lost its content to damage: the original is better, where it still is. */
     if (is_alone && accept.is_moved && stub_index_find(&shard->index, accept.id) != NULL)
         return;
-    const struct flow_part part = {.tenant = accept.tenant, .class = accept.class};
+    const struct flow_part part = {accept.tenant, accept.class,
+                                   mail_tls_of_flow(accept.tls, accept.reverse_path)};
     bool has_not_before = accept.not_before_ms > accept.accepted_ms;
     struct stub *stub = stub_new(accept.recipient_count, has_not_before);
     check(stub != NULL);

@@ -92,6 +92,7 @@ struct accept_entry {
     uint32_t reach;
     bool is_inline, is_moved;
     enum mail_class class;
+    enum mail_tls tls; /* of its flows */
     struct bytes tenant;
     int64_t not_before_ms;   /* wall; 0: none */
     struct bytes recipients; /* undecoded */

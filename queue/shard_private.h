@@ -239,8 +239,8 @@ void pending_unhold(struct shard *shard, struct pending *pending);
 struct stub *stub_new(uint32_t recipient_count, bool has_not_before);
 void stub_free(struct shard *shard, struct stub *stub);
 /* Every pending that is not final is of a flow; the last one of a domain ends that. */
-void shard_flow_join(struct shard *shard, struct pending *pending, struct bytes tenant,
-                     enum mail_class class, struct bytes domain);
+void shard_flow_join(struct shard *shard, struct pending *pending, const struct flow_part *part,
+                     struct bytes domain);
 void shard_flow_leave(struct shard *shard, struct pending *pending);
 uint32_t stub_first_sequence(const struct stub *stub);
 uint64_t stub_bytes(const struct stub *stub);

@@ -128,3 +128,10 @@ bool tail_throttled(struct bytes tail, int64_t *until_ms_out, struct bytes *rule
     *rule_out = bytes_slice(value, 8, value.len);
     return true;
 }
+
+unsigned tail_tls(struct bytes tail, unsigned known_max)
+{
+    struct bytes value = tail_find(tail, TAIL_TLS);
+
+    return value.len == 1 && value.ptr[0] <= known_max ? value.ptr[0] : 0;
+}

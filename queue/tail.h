@@ -18,6 +18,7 @@ enum tail_tag {
     TAIL_METADATA = 16,  /* the submitter's: a JSON object */
     TAIL_THROTTLED = 17, /* by what it waits, and until about when: u64 wall ms, then the rule */
     TAIL_CLAIM = 18,     /* by which its tenant knows it: intake/claims.h */
+    TAIL_TLS = 19,       /* what its sender asks of TLS: u8 enum mail_tls */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
@@ -40,6 +41,9 @@ must_use bool tail_add_throttled(struct arena *arena, struct bytes *tail, int64_
 bool tail_throttled(struct bytes tail, int64_t *until_ms_out, struct bytes *rule_out);
 
 enum { TAIL_RULE_MAX = 128 };
+
+/* The value of TAIL_TLS; 0: there is none, or one that is not known here. */
+unsigned tail_tls(struct bytes tail, unsigned known_max);
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);

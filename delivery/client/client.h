@@ -107,6 +107,8 @@ void client_abort(struct smtp_client *client);
 void client_enter(struct smtp_client *client, enum client_state state);
 /* Broken: whoever waits for an answer gets the judgement. Returns true: there was progress. */
 bool client_fail(struct smtp_client *client, const struct judgement *judgement);
+/* The same of one that is not ready yet, after a last QUIT. */
+bool client_fail_with_quit(struct smtp_client *client, const struct judgement *judgement);
 bool client_fail_ours(struct smtp_client *client, uint16_t subject, uint16_t detail,
                       const char *class, const char *rule, const char *text);
 /* The peer closed it, or sending or receiving failed with -errno. */

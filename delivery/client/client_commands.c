@@ -169,6 +169,8 @@ static bool put_mail(struct smtp_client *c, struct buf *out)
         ok = ok && buf_printf(out, " RET=%s", m->ret == SMTP_RET_FULL ? "FULL" : "HDRS");
     if (e->dsn && m->envid.len > 0)
         ok = ok && buf_printf(out, " ENVID=%.*s", BYTES_ARG(m->envid));
+    if (m->tls == MAIL_TLS_REQUIRED && client_keeps_promise(c))
+        ok = ok && buf_append(out, BYTES(" REQUIRETLS"));
     return ok && buf_append(out, BYTES("\r\n"));
 }
 

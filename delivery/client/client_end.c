@@ -67,6 +67,16 @@ bool client_fail(struct smtp_client *c, const struct judgement *judgement)
     return true;
 }
 
+bool client_fail_with_quit(struct smtp_client *c, const struct judgement *judgement)
+{
+    check(c->carrier.is_opening);
+    log_debug("client=%p site=%s failed=%s", (void *)c, LOG_TEXT(carrier_site_name(&c->carrier)),
+              LOG_TEXT(judgement->text));
+    carrier_failed(&c->carrier, judgement);
+    client_quit(c);
+    return true;
+}
+
 bool client_fail_ours(struct smtp_client *c, uint16_t subject, uint16_t detail, const char *class,
                       const char *rule, const char *text)
 {

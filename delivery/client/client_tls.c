@@ -18,7 +18,11 @@
 #include "base/metric.h"
 #include "delivery/client/transaction.h"
 
-enum { HANDSHAKE_S = 60 };
+enum {
+    HANDSHAKE_S = 60,
+    REQUIRETLS_NO_TLS = 10, /* X.7.10 and X.7.30, RFC 8689 section 4.2.1 */
+    REQUIRETLS_NOT_OFFERED = 30,
+};
 
 static const struct tls_policy *policy_of(const struct smtp_client *c)
 {
@@ -80,9 +84,21 @@ void client_tls_begin(struct smtp_client *c)
 
 /* --- without it ------------------------------------------------------------------------------- */
 
-/* TLS is demanded and cannot be had. */
+/* Of a message that demands it (RFC 8689 section 4.2.1): the host is left with QUIT where it still
+ * listens, the next one is tried, and after the last the message bounces. `detail`: 5.7.X. */
+static bool fail_message(struct smtp_client *c, uint16_t detail, const char *rule, const char *text)
+{
+    struct judgement judgement =
+        judgement_of_ours(JUDGEMENT_BOUNCED, 7, detail, CLASS_TLS, rule, bytes_of(text));
+
+    return c->state == CLIENT_EHLO || c->state == CLIENT_STARTTLS
+               ? client_fail_with_quit(c, &judgement)
+               : client_fail(c, &judgement);
+}
+
+/* TLS is demanded and cannot be had; is_for_now: by the peer's word. */
 static bool fail_demand(struct smtp_client *c, uint16_t detail, enum tls_result result,
-                        const char *what, const char *why)
+                        const char *what, const char *why, bool is_for_now)
 {
     char text[BROKEN_LINE_MAX];
     const struct tls_policy *p = policy_of(c);
@@ -93,16 +109,18 @@ static bool fail_demand(struct smtp_client *c, uint16_t detail, enum tls_result 
              why != NULL ? ": " : "", why != NULL ? why : "", tls_level_name(p->level),
              tls_source_name(p->source), p->rule.len > 0 ? ", " : "",
              (int)MIN(p->rule.len, (size_t)160), (const char *)p->rule.ptr);
+    if (tls_policy_is_of_message(p) && !is_for_now)
+        return fail_message(c, REQUIRETLS_NO_TLS, tls_result_name(result), text);
     return client_fail_ours(c, 7, detail, CLASS_TLS, tls_result_name(result), text);
 }
 
 /* The host has none, or not now: RFC 3207 section 4 leaves it to us. */
-static bool go_on_without(struct smtp_client *c, const char *what, const char *why)
+static bool go_on_without(struct smtp_client *c, const char *what, const char *why, bool is_for_now)
 {
     enum tls_result result = TLS_RESULT_STARTTLS_NOT_SUPPORTED;
 
     if (!tls_policy_may_be_plain(policy_of(c)))
-        return fail_demand(c, 4, result, what, why);
+        return fail_demand(c, 4, result, what, why, is_for_now);
     c->is_plain = true;
     tell(c, result, why);
     return client_greeted(c);
@@ -139,14 +157,17 @@ bool client_choose_tls(struct smtp_client *c)
 {
     if (conn_is_under_tls(&c->conn)) {
         keep_session(c);
+        if (tls_policy_is_of_message(policy_of(c)) && !c->extensions.requiretls)
+            return fail_message(c, REQUIRETLS_NOT_OFFERED, "requiretls",
+                                "the host offers no REQUIRETLS, which the message demands");
         return client_greeted(c);
     }
     if (c->is_plain)
         return client_greeted(c);
     if (!c->extensions.starttls)
-        return go_on_without(c, "the host offers no STARTTLS", NULL);
+        return go_on_without(c, "the host offers no STARTTLS", NULL, false);
     if (c->clients->tls == NULL) /* a program that was given none; it must not go in plain for it */
-        return go_on_without(c, "no TLS is spoken here", NULL);
+        return go_on_without(c, "no TLS is spoken here", NULL, true);
     return perform_starttls(c);
 }
 
@@ -195,7 +216,7 @@ bool client_on_starttls_reply(struct smtp_client *c, const struct smtp_reply *re
     if (reply->code < 400)
         return client_tls_failed(c, TLS_RESULT_VALIDATION_FAILURE,
                                  "the reply to STARTTLS makes no sense");
-    return go_on_without(c, "the host refused STARTTLS", text);
+    return go_on_without(c, "the host refused STARTTLS", text, reply->code < 500);
 }
 
 /* --- the handshake ---------------------------------------------------------------------------- */
@@ -288,7 +309,7 @@ static void fall_back(struct smtp_client *c, enum tls_result result, const char 
 bool client_tls_failed(struct smtp_client *c, enum tls_result result, const char *why)
 {
     if (!tls_policy_may_be_plain(policy_of(c)))
-        return fail_demand(c, 5, result, "TLS with the host failed", why);
+        return fail_demand(c, 5, result, "TLS with the host failed", why, false);
     fall_back(c, result, why);
     return true;
 }

@@ -32,10 +32,10 @@ static const struct {
                          BIT(CLIENT_EHLO) | BIT(CLIENT_CLOSING)},
     [CLIENT_EHLO] = {"ehlo", METRIC_CLIENT_EHLO,
                      BIT(CLIENT_READY) | BIT(CLIENT_STARTTLS) | BIT(CLIENT_REOPEN) |
-                         BIT(CLIENT_CLOSING)},
+                         BIT(CLIENT_QUIT) | BIT(CLIENT_CLOSING)},
     [CLIENT_STARTTLS] = {"starttls", METRIC_CLIENT_STARTTLS,
                          BIT(CLIENT_HANDSHAKE) | BIT(CLIENT_READY) | BIT(CLIENT_REOPEN) |
-                             BIT(CLIENT_CLOSING)},
+                             BIT(CLIENT_QUIT) | BIT(CLIENT_CLOSING)},
     [CLIENT_HANDSHAKE] = {"handshake", METRIC_CLIENT_HANDSHAKE,
                           BIT(CLIENT_EHLO) | BIT(CLIENT_REOPEN) | BIT(CLIENT_CLOSING)},
     [CLIENT_REOPEN] = {"reopen", METRIC_CLIENT_REOPEN, BIT(CLIENT_CONNECT) | BIT(CLIENT_CLOSING)},

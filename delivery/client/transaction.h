@@ -97,6 +97,9 @@ const struct judgement *transaction_check(struct transaction *t);
 /* A notification of ours in the form that the peer takes: none is lost for its encoding. */
 void transaction_fit(struct transaction *t);
 bool transaction_is_8bit(const struct transaction *t);
+/* The session is one for REQUIRETLS (RFC 8689 section 2): the host is who it says by more than the
+ * word of DNS, and promises the same. */
+bool client_keeps_promise(const struct smtp_client *client);
 
 /* transaction_address.c: whether SMTPUTF8 is needed, and how the sender is written; a judgement
  * where the peer cannot take any of it. */

@@ -1,6 +1,7 @@
 /* transaction_check.c - what a peer's extensions say it cannot take. */
 #include "delivery/client/transaction.h"
 #include "delivery/outcome/dsn_7bit.h"
+#include "io/tls.h"
 
 /* Many clients declare 8BITMIME whatever they send; content in memory is looked at. */
 bool transaction_is_8bit(const struct transaction *t)
@@ -39,11 +40,25 @@ static const struct judgement *cannot(struct transaction *t, uint16_t subject, u
     return transaction_keep(t, &judgement);
 }
 
+bool client_keeps_promise(const struct smtp_client *c)
+{
+    const struct tls_policy *p = c->carrier.tls;
+
+    return conn_is_under_tls(&c->conn) && p->level == TLS_LEVEL_VERIFY &&
+           p->source != TLS_SOURCE_CONFIG && c->extensions.requiretls;
+}
+
 const struct judgement *transaction_check(struct transaction *t)
 {
     const struct smtp_extensions *e = &t->client->extensions;
+    const struct message *m = t->message;
     struct bytes text;
 
+    /* Its flow leads to such hosts only; what an older program made of the flow may not. A bounce
+     * is not lost for it (RFC 8689 section 5). */
+    if (m->tls == MAIL_TLS_REQUIRED && m->reverse_path.len > 0 && !client_keeps_promise(t->client))
+        return cannot(t, 7, 10, CLASS_TLS, "requiretls",
+                      BYTES("the message demands verified TLS and REQUIRETLS of this host"));
     /* RFC 1870 section 6.1 */
     if (e->has_size && e->size_max > 0 && t->size > e->size_max) {
         if (!arena_printf(&t->client->arena, &text,

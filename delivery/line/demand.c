@@ -68,12 +68,97 @@ static void tell(const struct demand *demand, const struct mx_host *host,
                     LOG_STRING(tls_result_name(policy->found)), LOG_TEXT(policy->found_why));
 }
 
+/* --- REQUIRETLS ------------------------------------------------------------------------------- */
+
+/* An operator's names are as good as those that DNSSEC or MTA-STS vouch for. */
+static bool rule_names_hosts(const struct demand *demand)
+{
+    const struct tls_policy *rule = tls_policy_or_default(demand->request.rule);
+
+    return demand->request.is_rule_own && rule->level == TLS_LEVEL_VERIFY && rule->name_count > 0;
+}
+
+/* RFC 8689 section 2: that the host is the domain's is not only DNS's word. */
+static const char *vouched_for(const struct demand *demand, const struct mx_host *host,
+                               const struct tls_policy *found)
+{
+    if (demand->request.is_named)
+        return "a host by a route";
+    if (host->canonical.len == 0 || bytes_equal_nocase(host->name, demand->request.domain))
+        return "the host that the address names";
+    if (demand->set->is_secure)
+        return "its MX by DNSSEC";
+    if (found != NULL && found->source == TLS_SOURCE_MTA_STS &&
+        found->found != TLS_RESULT_VALIDATION_FAILURE)
+        return "its MX by MTA-STS";
+    return NULL;
+}
+
+static struct tls_policy *policy_of_message(const struct demand *demand, const struct mx_host *host,
+                                            const struct tls_policy *found)
+{
+    bool is_by_dane = found != NULL && found->source == TLS_SOURCE_DANE;
+    bool is_refused = found != NULL && found->level == TLS_LEVEL_REFUSE;
+    const char *how = vouched_for(demand, host, found);
+    struct tls_policy policy = {.level = TLS_LEVEL_VERIFY, .name_count = 1, .names = &host->name};
+    char rule[RULE_MAX];
+
+    if (rule_names_hosts(demand)) {
+        policy = *demand->request.rule;
+        how = "names by the configuration";
+    } else if (is_refused || (is_by_dane && found->level == TLS_LEVEL_VERIFY)) {
+        policy = *found;
+        policy.is_final = is_refused && !is_by_dane; /* a look-up for DANE may be answered later */
+        how = is_by_dane ? "DANE" : "MTA-STS";
+    } else if (how == NULL) {
+        how = "no host";
+        policy.level = TLS_LEVEL_REFUSE;
+        policy.found = TLS_RESULT_VALIDATION_FAILURE;
+        policy.found_why = BYTES("REQUIRETLS: neither DNSSEC nor MTA-STS says that the host is the "
+                                 "domain's");
+        policy.is_final = found == NULL || found->found != TLS_RESULT_STS_POLICY_FETCH_ERROR;
+    }
+    snprintf(rule, sizeof(rule), "REQUIRETLS, %s", how);
+    policy.source = TLS_SOURCE_REQUIRETLS;
+    policy.rule = bytes_of(rule);
+    return tls_policy_make(&policy);
+}
+
+static void require_all(struct demand *demand)
+{
+    for (size_t i = 0; i < demand->set->host_count; i++) {
+        struct tls_policy *policy =
+            policy_of_message(demand, &demand->set->hosts[i], demand->policies[i]);
+
+        tls_policy_release(&demand->policies[i]);
+        demand->policies[i] = policy;
+    }
+}
+
+/* Whether what the receiver publishes counts. */
+static bool asks_receiver(const struct demand *demand)
+{
+    switch (demand->request.tls) {
+    case MAIL_TLS_ANY:
+        return !demand->request.is_rule_own;
+    case MAIL_TLS_REQUIRED:
+        return !rule_names_hosts(demand);
+    case MAIL_TLS_OPTIONAL:
+        break;
+    }
+    return false;
+}
+
 /* What the receiver does not demand, or demands less of, the rule says. */
 static void finish(struct demand *demand)
 {
     struct tls_policy *rule = demand->request.rule;
     const struct tls_policy *least = tls_policy_or_default(rule);
 
+    if (demand->request.tls == MAIL_TLS_REQUIRED) {
+        least = tls_policy_or_default(NULL);
+        require_all(demand);
+    }
     for (size_t i = 0; i < demand->set->host_count; i++) {
         struct tls_policy **policy = &demand->policies[i];
 
@@ -209,10 +294,10 @@ static void turn_ended(struct turn_end *turn_end)
 {
     struct demand *demand = container_of(turn_end, struct demand, turn_end);
 
-    if (demand->request.is_rule_own)
-        finish(demand);
-    else
+    if (asks_receiver(demand))
         go_on(demand);
+    else
+        finish(demand);
 }
 
 struct demand *demand_start(struct resolver *resolver, const struct mx_set *set,
@@ -230,7 +315,7 @@ struct demand *demand_start(struct resolver *resolver, const struct mx_set *set,
     demand->context = context;
     demand->expires_ms = set->expires_ms;
     turn_end_init(&demand->turn_end, turn_ended);
-    if (!request->is_rule_own && request->uses_dane)
+    if (asks_receiver(demand) && request->uses_dane)
         demand->dane =
             dane_lookup_start(resolver, set, request->domain, request->is_named, on_dane, demand);
     else

@@ -8,18 +8,24 @@
  * Of the receiver's demand and the rule for all the one that demands more counts. DANE goes before
  * MTA-STS, whatever that says (RFC 8461 section 2).
  *
+ * Of a message that says "TLS-Required: No" nothing the receiver publishes is asked for. With
+ * REQUIRETLS each host has to be verified, by its TLSA records or an authority, and known to be the
+ * domain's by DNSSEC or MTA-STS; else it is refused (RFC 8689 section 4.2).
+ *
  * Thread: the engine's.
  */
 #pragma once
 
 #include "delivery/line/tls_policy.h"
 #include "dns/mx.h"
+#include "queue/message.h"
 
 struct demand;
 struct sts_store;
 
 struct demand_request {
     struct bytes domain; /* that the hosts were looked up for; of a route by MX its target */
+    enum mail_tls tls;   /* what the message asks */
     bool is_named;       /* the hosts are an operator's route: no domain's policy is for them */
     bool uses_dane;
     struct sts_store *sts;               /* NULL: MTA-STS is not asked for */

@@ -319,7 +319,7 @@ static void start_lookup(struct destination *d)
     delivery->lookup_count++;
     d->route = router_route(delivery->settings, domain_name(d->domain));
     d->lookup_began_ms = engine_now_ms(delivery->engine);
-    d->lookup = lookup_start(delivery, d->route, domain_name(d->domain), on_looked_up, d);
+    d->lookup = lookup_start(delivery, d->route, d->domain, on_looked_up, d);
 }
 
 /* Without the directory nobody knows whether mail stays here: it waits until store_look(). */

@@ -335,18 +335,15 @@ static bool put_site(const struct site *site, struct buf *out)
            put_hosts(site, out) && put_egresses(site, out) && buf_append_byte(out, '}');
 }
 
-bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struct buf *out)
+static bool put_domain(const struct domain *domain, struct buf *out)
 {
-    struct domain *domain = domain_find(delivery->flows, name);
-
-    if (domain == NULL)
-        return true;
     const struct destination *d = domain->destination;
     bool is_refused = d != NULL && d->state == DESTINATION_REFUSED;
     struct constraint c;
 
     constraint_of_destination(d, &c);
     if (!put_text(out, '{', "domain", domain_name(domain)) ||
+        !put_text(out, ',', "tls", bytes_of(mail_tls_name((enum mail_tls)domain->tls))) ||
         !put_number(out, ',', "unfinished", domain->pending_count) ||
         !put_number(out, ',', "waiting", d != NULL ? d->lines.count : 0) ||
         !put_constraint(out, &c) ||
@@ -357,6 +354,22 @@ bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struc
     if (d != NULL && d->site != NULL && (!put_key(out, ',', "site") || !put_site(d->site, out)))
         return false;
     return buf_append_byte(out, '}');
+}
+
+bool delivery_explain_domain(struct delivery *delivery, struct bytes name, struct buf *out)
+{
+    const char *before = "";
+
+    for (unsigned tls = 0; tls < MAIL_TLS_COUNT; tls++) {
+        const struct domain *domain = domain_find(delivery->flows, (enum mail_tls)tls, name);
+
+        if (domain == NULL)
+            continue;
+        if (!buf_printf(out, "%s", before) || !put_domain(domain, out))
+            return false;
+        before = ",";
+    }
+    return true;
 }
 
 void delivery_sites(struct delivery *delivery, void (*line)(void *context, struct bytes json),

@@ -13,6 +13,7 @@ struct lookup {
     struct delivery *delivery;
     const struct route *route;
     struct bytes domain;
+    enum mail_tls tls; /* what mail for it asks */
     lookup_done *done;
     void *context;
     struct turn_end turn_end; /* numeric targets need no waiting, but done() is called later */
@@ -57,6 +58,7 @@ static void ask_demand(struct lookup *lookup)
     struct tls_policy *rule = router_tls_policy(settings, lookup->domain);
     struct demand_request request = {
         .domain = lookup->looked_up,
+        .tls = lookup->tls,
         .is_named = is_by_route && !lookup->route->use_mx,
         .uses_dane = settings->dane,
         .sts = settings->mta_sts && !is_by_route ? delivery->sts : NULL,
@@ -201,13 +203,15 @@ static void on_turn_end(struct turn_end *turn_end)
 }
 
 struct lookup *lookup_start(struct delivery *delivery, const struct route *route,
-                            struct bytes domain, lookup_done *done, void *context)
+                            const struct domain *of, lookup_done *done, void *context)
 {
+    struct bytes domain = domain_name(of);
     struct lookup *lookup = calloc(1, sizeof(*lookup));
 
     check(lookup != NULL);
     lookup->delivery = delivery;
     lookup->route = route;
+    lookup->tls = (enum mail_tls)of->tls;
     lookup->domain = domain;
     lookup->looked_up = domain;
     lookup->done = done;

@@ -19,5 +19,5 @@ typedef void lookup_done(void *context, const struct mx_set *set,
                          struct tls_policy *const *policies);
 
 struct lookup *lookup_start(struct delivery *delivery, const struct route *route,
-                            struct bytes domain, lookup_done *done, void *context);
+                            const struct domain *domain, lookup_done *done, void *context);
 void lookup_cancel(struct lookup **lookup);

@@ -22,7 +22,8 @@ static bool is_refused(struct site *site, struct site_egress *e, struct host *ho
         return false;
     struct site_failure failure = {
         .judgement = judgement_of_ours(
-            JUDGEMENT_DEFERRED, 7, 5, CLASS_TLS, tls_result_name(tls->found),
+            tls->is_final ? JUDGEMENT_BOUNCED : JUDGEMENT_DEFERRED, 7,
+            tls_policy_is_of_message(tls) ? 10 : 5, CLASS_TLS, tls_result_name(tls->found),
             why.len > 0 ? why : BYTES("the policy for TLS forbids to connect to this host")),
         .host = host->name,
         .ip = bytes_range(ip, ip_len),
@@ -35,7 +36,7 @@ static bool is_refused(struct site *site, struct site_egress *e, struct host *ho
     };
 
     host_failed(host, now_ms);
-    site_set_failure(site, &failure, false);
+    site_set_failure(site, &failure, tls->is_final);
     return true;
 }
 

@@ -155,8 +155,9 @@ static bool put_text(struct buf *out, struct bytes text)
 
 static bool put_demand(struct buf *out, const struct tls_policy *p)
 {
-    bool ok = buf_printf(out, "%u %u %d ", p->level, p->source, p->record_count > 0) &&
-              put_text(out, p->server_name);
+    bool ok =
+        buf_printf(out, "%u %u %d %d ", p->level, p->source, p->record_count > 0, p->is_final) &&
+        put_text(out, p->server_name);
 
     for (size_t i = 0; ok && i < p->name_count; i++)
         ok = put_text(out, p->names[i]);

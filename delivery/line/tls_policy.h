@@ -70,6 +70,7 @@ struct tls_policy {
      * which none is usable): told with what is sent nevertheless, and why where level is REFUSE.
      * TLS_RESULT_NONE: nothing. */
     uint8_t found;          /* enum tls_result */
+    bool is_final;          /* REFUSE: waiting would not change it; what asks for it is bounced */
     struct bytes found_why; /* a sentence without a full stop; empty: none */
     /* Which rule it was, for operators: "delivery.destinations[0] (match *.bank.example)", "the
      * policy 20160831085700Z of bank.example"; empty: the default. */
@@ -99,6 +100,12 @@ struct tls_policy *tls_policy_keep(struct tls_policy *policy); /* NULL stays NUL
 void tls_policy_release(struct tls_policy **policy);           /* NULL: nothing */
 /* NULL stands for the default: opportunistic, by the configuration. */
 const struct tls_policy *tls_policy_or_default(const struct tls_policy *policy);
+
+/* The message demands it: what the host has not, bounces it (RFC 8689 section 4.2.1). */
+static inline bool tls_policy_is_of_message(const struct tls_policy *policy)
+{
+    return policy->source == TLS_SOURCE_REQUIRETLS;
+}
 
 /* What tells sites with the same hosts apart: of one policy a host, in any order, since hosts of
  * one preference are shuffled; so a policy that is not for all of them must name its host. 0:

@@ -197,6 +197,8 @@ static bool fill_envelope(struct message *dsn, const struct dsn_request *request
     dsn->recipient_count = 1;
     dsn->recipients = recipient;
     dsn->service = BYTES("dsn");
+    if (!message_ask_tls(dsn, original->tls)) /* RFC 8689 sections 5 and 6 */
+        return false;
     return arena_copy(&dsn->arena, original->tenant, &dsn->tenant) &&
            arena_copy(&dsn->arena, original->campaign, &dsn->campaign) &&
            arena_printf(&dsn->arena, &dsn->header_message_id, "<%s@%s>", id, request->hostname);

@@ -123,7 +123,8 @@ static bool copy_envelope(struct message *to, const struct message *from)
     to->body = SMTP_BODY_7BIT;
     to->recipient_count = 1;
     to->recipients = copy;
-    return arena_copy(&to->arena, recipient->address, &copy->address) &&
+    return message_ask_tls(to, from->tls) &&
+           arena_copy(&to->arena, recipient->address, &copy->address) &&
            arena_copy(&to->arena, recipient->domain, &copy->domain) &&
            arena_copy(&to->arena, recipient->orcpt, &copy->orcpt) &&
            arena_copy(&to->arena, from->tenant, &to->tenant) &&

@@ -59,8 +59,10 @@ void dsn_part_init(struct dsn_part *part, const struct dsn_request *request, boo
     bool is_complete = content.len == message->content.size;
 
     *part = (struct dsn_part){.is_utf8 = message->needs_smtputf8, .prefix = message->prefix};
-    /* RFC 3461 section 4.3: RET counts for failures; other notices return the header only. */
+    /* RFC 3461 section 4.3: RET counts for failures; other notices return the header only. So do
+     * all of a message with REQUIRETLS, whatever RET says (RFC 8689 section 5). */
     part->is_whole = is_failure && is_complete && message->ret != SMTP_RET_HDRS &&
+                     message->tls != MAIL_TLS_REQUIRED &&
                      content.len + message->prefix.len <= request->returned_max &&
                      !has_long_line(content) && !has_long_line(message->prefix);
     part->content =

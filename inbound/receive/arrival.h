@@ -40,7 +40,7 @@ struct arrival {
 };
 
 /* Rows of receive.fields behind those of the intake. */
-enum { RECEIVE_SPAM = INTAKE_RETURN_PATH + 1, RECEIVE_SPAM_SCORE };
+enum { RECEIVE_SPAM = INTAKE_FIELDS, RECEIVE_SPAM_SCORE };
 
 /* MAIL. The arrival is the transaction's until arrival_let_go(). */
 must_use struct verdict arrival_open(struct receive_session *session, const struct smtp_mail *mail,

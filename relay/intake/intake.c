@@ -14,7 +14,8 @@ enum {
     HELD_BACK_MAX = HEADER_GROWTH_MAX + HEADER_FIELD_KEPT, /* by the scan, beyond its input */
     CONTENT_MAX = 2 * CONTENT_CHUNK_MAX + HELD_BACK_MAX,   /* of content waiting in memory */
     MESSAGE_ID_KEPT = 512,                                 /* of the first Message-ID, for events */
-    RECIPIENTS_MIN = 2,                                    /* first size of the array; doubled */
+    TLS_REQUIRED_KEPT = 16,
+    RECIPIENTS_MIN = 2, /* first size of the array; doubled */
 };
 
 void intake_fields_init(struct header_table *fields)
@@ -27,6 +28,9 @@ void intake_fields_init(struct header_table *fields)
         [INTAKE_DATE] = {.name = BYTES("Date")},
         /* The final server's to write, RFC 5321 section 4.4. */
         [INTAKE_RETURN_PATH] = {.name = BYTES("Return-Path"), .drop = true},
+        [INTAKE_TLS_REQUIRED] = {.name = BYTES("TLS-Required"),
+                                 .capture_count = 1,
+                                 .capture_max = TLS_REQUIRED_KEPT},
     };
 
     header_table_init(fields);
@@ -114,7 +118,9 @@ struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mai
     struct message *message = intake->message;
     if (message == NULL || !copy_client(intake, client) ||
         !arena_copy(&message->arena, mail->reverse_path.text, &message->reverse_path) ||
-        !arena_copy(&message->arena, mail->envid, &message->envid) || !intake_sign_begin(intake)) {
+        !arena_copy(&message->arena, mail->envid, &message->envid) ||
+        !message_ask_tls(message, mail->requiretls ? MAIL_TLS_REQUIRED : MAIL_TLS_ANY) ||
+        !intake_sign_begin(intake)) {
         intake_free(intake);
         return intake_verdict(-ENOMEM);
     }

@@ -89,10 +89,12 @@ struct intake_answer {
 
 /* The rows that every intake needs come first; a service's own follow. */
 enum intake_field {
-    INTAKE_RECEIVED,    /* loop detection, RFC 5321 section 6.3 */
-    INTAKE_MESSAGE_ID,  /* the first one is captured; added where there is none */
-    INTAKE_DATE,        /* added where there is none */
-    INTAKE_RETURN_PATH, /* taken out */
+    INTAKE_RECEIVED,     /* loop detection, RFC 5321 section 6.3 */
+    INTAKE_MESSAGE_ID,   /* the first one is captured; added where there is none */
+    INTAKE_DATE,         /* added where there is none */
+    INTAKE_RETURN_PATH,  /* taken out */
+    INTAKE_TLS_REQUIRED, /* "No": RFC 8689 section 3 */
+    INTAKE_FIELDS,       /* so many: a service's own begin here */
 };
 enum { INTAKE_FIELDS_MAX = 32768 /* bytes of fields that a service adds */ };
 

@@ -136,12 +136,26 @@ static bool has_8bit_header(const struct intake *intake)
     return intake->scan.has_8bit || bytes_has_8bit(buf_bytes(&intake->fields));
 }
 
+/* RFC 8689 section 4.1: REQUIRETLS goes before the field. Section 3: it stands once, and says
+ * "No"; what else is there in its name asks for nothing. */
+static bool ask_tls(struct intake *intake)
+{
+    struct header_value value;
+
+    if (intake->message->tls != MAIL_TLS_ANY ||
+        intake_field_count(intake, INTAKE_TLS_REQUIRED) != 1 ||
+        !intake_field_value(intake, INTAKE_TLS_REQUIRED, 0, &value) || value.is_cut ||
+        !bytes_equal_nocase(value.text, BYTES("No")))
+        return true;
+    return message_ask_tls(intake->message, MAIL_TLS_OPTIONAL);
+}
+
 static void start_commit(struct intake *intake)
 {
     struct message *message = intake->message;
 
     message->id = shard_next_id(intake->home->shard);
-    if (!build_prefix(intake)) {
+    if (!ask_tls(intake) || !build_prefix(intake)) {
         answer(intake, -ENOMEM, NULL);
         return;
     }

@@ -71,8 +71,9 @@ struct smtp_mail {
     enum smtp_ret ret;
     struct bytes envid; /* xtext as given; empty when not */
     bool smtputf8;
-    bool has_auth; /* AUTH= was given (RFC 4954 section 5); its value is not kept */
-    bool is_lax;   /* spaces stood behind the colon */
+    bool requiretls; /* RFC 8689 */
+    bool has_auth;   /* AUTH= was given (RFC 4954 section 5); its value is not kept */
+    bool is_lax;     /* spaces stood behind the colon */
 };
 
 struct smtp_rcpt {

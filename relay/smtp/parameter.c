@@ -29,6 +29,8 @@ static bool parse_envid(struct smtp_mail *mail, struct bytes value, struct smtp_
 static bool parse_smtputf8(struct smtp_mail *mail, struct bytes value,
                            struct smtp_refusal *why_out);
 static bool parse_auth(struct smtp_mail *mail, struct bytes value, struct smtp_refusal *why_out);
+static bool parse_requiretls(struct smtp_mail *mail, struct bytes value,
+                             struct smtp_refusal *why_out);
 static bool parse_notify(struct smtp_rcpt *rcpt, struct bytes value, struct smtp_refusal *why_out);
 static bool parse_orcpt(struct smtp_rcpt *rcpt, struct bytes value, struct smtp_refusal *why_out);
 static bool take_parameter(struct bytes *input, struct smtp_parameter *out);
@@ -37,12 +39,13 @@ static bool refuse(struct smtp_refusal *why_out, unsigned code, const char *enha
                    const char *text);
 
 static const struct mail_keyword mail_keywords[] = {
-    {BYTES("SIZE"), parse_size},         /* RFC 1870 */
-    {BYTES("BODY"), parse_body},         /* RFC 6152 */
-    {BYTES("RET"), parse_ret},           /* RFC 3461 section 4.3 */
-    {BYTES("ENVID"), parse_envid},       /* RFC 3461 section 4.4 */
-    {BYTES("SMTPUTF8"), parse_smtputf8}, /* RFC 6531 section 3.4 */
-    {BYTES("AUTH"), parse_auth},         /* RFC 4954 section 5 */
+    {BYTES("SIZE"), parse_size},             /* RFC 1870 */
+    {BYTES("BODY"), parse_body},             /* RFC 6152 */
+    {BYTES("RET"), parse_ret},               /* RFC 3461 section 4.3 */
+    {BYTES("ENVID"), parse_envid},           /* RFC 3461 section 4.4 */
+    {BYTES("SMTPUTF8"), parse_smtputf8},     /* RFC 6531 section 3.4 */
+    {BYTES("AUTH"), parse_auth},             /* RFC 4954 section 5 */
+    {BYTES("REQUIRETLS"), parse_requiretls}, /* RFC 8689 section 2 */
 };
 
 static const struct rcpt_keyword rcpt_keywords[] = {
@@ -261,6 +264,15 @@ static bool parse_auth(struct smtp_mail *mail, struct bytes value, struct smtp_r
     if (value.len == 0 || !smtp_xtext_is_valid(value)) /* "<>" is xtext too */
         return refuse(why_out, 501, "5.5.4", "AUTH is an address in xtext or <>");
     mail->has_auth = true;
+    return true;
+}
+
+static bool parse_requiretls(struct smtp_mail *mail, struct bytes value,
+                             struct smtp_refusal *why_out)
+{
+    if (value.ptr != NULL)
+        return refuse(why_out, 501, "5.5.4", "REQUIRETLS takes no value");
+    mail->requiretls = true;
     return true;
 }
 

@@ -233,6 +233,7 @@ void smtp_extensions_take(struct bytes line, struct smtp_extensions *out)
         {BYTES("DSN"), &out->dsn},
         {BYTES("ENHANCEDSTATUSCODES"), &out->enhanced_status_codes},
         {BYTES("STARTTLS"), &out->starttls},
+        {BYTES("REQUIRETLS"), &out->requiretls},
     };
     size_t space = bytes_find(line, ' ', 0);
     struct bytes keyword = bytes_slice(line, 0, space);

@@ -69,6 +69,7 @@ must_use bool smtp_enhanced_take(struct bytes *text, struct smtp_enhanced *out);
 /* What an EHLO reply offers. */
 struct smtp_extensions {
     bool pipelining, eightbitmime, smtputf8, chunking, dsn, enhanced_status_codes, starttls;
+    bool requiretls;
     bool has_size;
     uint64_t size_max;        /* 0 with has_size: no fixed limit */
     uint64_t rcpt_max;        /* LIMITS RCPTMAX, 0: not said */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "io/tls.h"
 
 static enum metric metric_of(const struct verdict *verdict);
 static struct smtp_concerned concerned(const struct smtp_server *server);
@@ -190,10 +191,12 @@ enum step server_reply_ehlo(struct smtp_server *server)
                      "250-SMTPUTF8\r\n"
                      "250-DSN\r\n"
                      "250-CHUNKING\r\n"
-                     "%s%s%s"
+                     "%s%s%s%s"
                      "250 ENHANCEDSTATUSCODES\r\n",
                      service->hostname, service->message_size_max, limits,
-                     server_offers_tls(server) ? "250-STARTTLS\r\n" : "", mechanisms))
+                     server_offers_tls(server) ? "250-STARTTLS\r\n" : "",
+                     conn_is_under_tls(&server->session.conn) ? "250-REQUIRETLS\r\n" : "",
+                     mechanisms))
         return STEP_CLOSE;
     return STEP_AGAIN;
 }

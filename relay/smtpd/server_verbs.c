@@ -284,6 +284,8 @@ static struct verdict judge_mail(const struct smtp_server *server, const struct 
      * as it says: the value is as good as <>. */
     if (mail->has_auth && !server->is_authenticated && server_mechanisms(server, NULL) == 0)
         return VERDICT(555, "5.5.4", "AUTH= is not offered here", "syntax");
+    if (mail->requiretls && !conn_is_under_tls(&server->session.conn)) /* RFC 8689 section 2 */
+        return VERDICT(555, "5.5.4", "REQUIRETLS is offered under TLS only", "requiretls");
     if (mail->reverse_path.text.len > 0 && mail->reverse_path.domain.len == 0)
         return VERDICT(553, "5.1.7", "The sender's address needs a domain", "syntax");
     if (service->message_size_max != 0 && mail->size > service->message_size_max)

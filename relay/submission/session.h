@@ -26,7 +26,7 @@ struct settings_generation {
 
 /* Rows of submission.fields behind those of the intake. */
 enum {
-    SUBMISSION_BCC = INTAKE_RETURN_PATH + 1,
+    SUBMISSION_BCC = INTAKE_FIELDS,
     SUBMISSION_RESENT_BCC,
     SUBMISSION_FROM,
     SUBMISSION_SENDER,

@@ -3,6 +3,7 @@ from MTA-STS policies over HTTPS."""
 
 import json
 import re
+import smtplib
 import ssl
 
 import demands
@@ -10,6 +11,7 @@ import names
 import needs
 import parts
 import pytest
+import receiver as receivers
 
 SHA = "ab" * 32
 USABLE = f"TLSA 3 1 1 {SHA}"
@@ -389,6 +391,110 @@ def test_demands_are_enforced(stage, world):
     assert not failed, failed
     taken = {address.split("@")[1] for r in listeners for address in r.taken()}
     assert taken == {d for d, r in wanted.items() if r in ("success", "tlsa-invalid", "delivered", None)}
+
+
+PROMISE = receivers.EXTENSIONS + ("REQUIRETLS",)
+
+
+def test_requiretls(stage, world):
+    """RFC 8689 from an application's STARTTLS to the receivers: who gets it, who gets the bounce, what a
+    restart keeps; and the header field that asks for the opposite."""
+    taken = {}
+
+    def receiver(zone, name, *lines, promise=True, plain=False, certificate=None, act=None):
+        address = f"{world.block}.0.{len(taken) + 10}"
+        host = f"mx-{name}.{zone}"
+        certificate = certificate or world.authority.issue(host)
+        taken[name] = stage.receiver(act, addresses=[(address, 25)],
+                                     extensions=PROMISE if promise else receivers.EXTENSIONS,
+                                     tls=None if plain else context_of(*certificate))
+        world.add(zone, f"{name} MX 10 mx-{name}", f"mx-{name} A {address}",
+                  *[f"_25._tcp.mx-{name} {line(certificate[0])}" for line in lines])
+
+    signed, plain = "signed.example", "plain.example"
+    stranger = demands.Authority(stage.directory, "stranger")
+    busy = {"greylisted": True}
+    receiver(signed, "dane", demands.tlsa, certificate=stranger.issue("any.name.example"))
+    receiver(signed, "dnssec")  # no TLSA records: by an authority
+    receiver(signed, "dnssecname", certificate=world.authority.issue("another.example"))
+    receiver(signed, "silent", demands.tlsa, promise=False)
+    receiver(signed, "plain", plain=True)
+    receiver(signed, "later", demands.tlsa,
+             act=lambda session, at, line: "450 4.2.0 later" if at == "mail" and busy["greylisted"]
+             else None)
+    receiver(signed, "broken", lambda c: f"TLSA 3 1 1 {SHA}")
+    receiver(signed, "back", demands.tlsa, promise=False)
+    receiver(plain, "unsigned")
+    certificates = {}
+    for name, mode in (("sts", "enforce"), ("ststest", "testing")):
+        receiver(plain, name)
+        certificates[f"mta-sts.{name}.{plain}"] = world.authority.issue(f"mta-sts.{name}.{plain}")
+        world.add(plain, f'_mta-sts.{name} TXT "v=STSv1; id=1"', f"mta-sts.{name} A {world.block}.0.2")
+    host = stage.add(demands.PolicyHost(f"{world.block}.0.2", certificates))
+    host.policy(f"sts.{plain}", "enforce", f"mx-sts.{plain}")
+    host.policy(f"ststest.{plain}", "testing", f"mx-ststest.{plain}")
+    certificate, key = world.authority.issue("mta1.ringpost.example")
+    port = parts.free_port()
+    relay = world.start(
+        retry="{first: 1h}", tls=f"{{certificate: {certificate}, key: {key}}}", engines="1",
+        listeners=f'[{{address: "127.0.0.1:{port}", tls: starttls, trust: ["127.0.0.0/8"]}}]').relay
+    relay.port = port
+    relay.start()
+
+    def submit(to, options=("REQUIRETLS",), header=""):
+        with smtplib.SMTP("127.0.0.1", port, timeout=parts.PATIENCE) as smtp:
+            smtp.ehlo("client.example")
+            assert not smtp.has_extn("requiretls")
+            smtp.starttls()
+            smtp.ehlo("client.example")
+            assert smtp.has_extn("requiretls")
+            smtp.sendmail(f"app@back.{signed}", [to], f"From: <app@back.{signed}>\r\n{header}"
+                          "Subject: secret\r\n\r\nthe text\r\n", mail_options=options)
+
+    good = [f"u@{name}.{signed}" for name in ("dane", "dnssec")]
+    good += [f"u@{name}.{plain}" for name in ("sts", "ststest")]
+    bad = {f"u@dnssecname.{signed}": "5.7.10", f"u@silent.{signed}": "5.7.30",
+           f"u@plain.{signed}": "5.7.10", f"u@unsigned.{plain}": "5.7.10"}
+    for to in [*good, *bad]:
+        submit(to)
+    for to in good:
+        event = relay.wait_events(1, kind="delivered", recipient=to)[0]
+        assert (event["tls"]["policy"], event["tls"]["source"]) == ("verify", "requiretls"), event
+        message = taken[to[2:].split(".")[0]].messages[0]
+        assert "REQUIRETLS" in message.sender_parameters
+    for to, status in bad.items():
+        event = relay.wait_events(1, kind="bounced", recipient=to)[0]
+        assert event["reply"]["enhanced"] == status, event
+        assert taken[to[2:].split(".")[0]].messages == []
+    # Bounces go to a host that promises nothing, without the text of what they return.
+    parts.wait_for(lambda: len(taken["back"].messages) == len(bad), "the bounces")
+    for message in taken["back"].messages:
+        assert message.sender == "" and "REQUIRETLS" not in message.sender_parameters
+        assert b"Subject: secret" in message.content and b"the text" not in message.content
+
+    # What waits knows after a restart, of records and of footers, what was asked.
+    submit(f"u@later.{signed}")
+    relay.wait_events(1, kind="deferred", recipient=f"u@later.{signed}")
+    relay.kill()
+    relay.start()
+    relay.stop()
+    relay.start()
+    busy["greylisted"] = False
+    relay.cli("queue", "retry", "--domain", f"later.{signed}")
+    event = relay.wait_events(1, kind="delivered", recipient=f"u@later.{signed}")[0]
+    assert event["tls"]["source"] == "requiretls"
+    assert "REQUIRETLS" in taken["later"].messages[0].sender_parameters
+
+    # "TLS-Required: No": what the receiver publishes does not stand in its way.
+    submit(f"stuck@broken.{signed}", ())
+    submit(f"report@broken.{signed}", (), "TLS-Required: No\r\n")
+    relay.wait_events(1, kind="deferred", recipient=f"stuck@broken.{signed}")
+    event = relay.wait_events(1, kind="delivered", recipient=f"report@broken.{signed}")[0]
+    assert event["tls"]["policy"] == "opportunistic" and event["tls"]["version"]
+    assert taken["broken"].taken() == [f"report@broken.{signed}"]
+    assert b"TLS-Required: No" in taken["broken"].messages[0].content
+    rows = json.loads(relay.cli("queue", "explain", "--domain", f"broken.{signed}", "--json").stdout)
+    assert "any" in json.dumps(rows)
 
 
 def test_posttls_finger_agrees(stage, world):

@@ -19,6 +19,7 @@
  *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable damaged
  *                                known-damaged hdrs full
  *                                success never failure delay (NOTIFY) size=N envid=X orcpt=X dots
+ *                                requiretls tls-optional (RFC 8689)
  *                                found=S (the start found it, S seconds old by the wall clock)
  *   CLOCK back|forward S         sets the wall clock
  *   MX DOMAIN HOSTS|word         changes it
@@ -328,7 +329,11 @@ static bool message_word(struct chat_client *chat, struct bytes word, struct wor
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (bytes_equal(word, bytes_of(flags[i].word)))
             return *flags[i].flag = true;
-    if (bytes_equal(word, BYTES("hdrs")))
+    if (bytes_equal(word, BYTES("requiretls")))
+        message->tls = MAIL_TLS_REQUIRED;
+    else if (bytes_equal(word, BYTES("tls-optional")))
+        message->tls = MAIL_TLS_OPTIONAL;
+    else if (bytes_equal(word, BYTES("hdrs")))
         message->ret = SMTP_RET_HDRS;
     else if (bytes_equal(word, BYTES("full")))
         message->ret = SMTP_RET_FULL;
@@ -454,7 +459,7 @@ static bool operate(struct chat_client *chat, struct bytes word, struct bytes ar
         return true;
     }
     if (bytes_equal(word, BYTES("WAKE"))) {
-        struct domain *domain = domain_find(world->flows, argument);
+        struct domain *domain = domain_find(world->flows, MAIL_TLS_ANY, argument);
 
         if (domain != NULL)
             delivery_wake(world->delivery, domain);

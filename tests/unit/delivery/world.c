@@ -258,8 +258,9 @@ static struct record *accept_message(struct shard *shard, struct message *messag
 
         list_node_init(&pending->link);
         pending_place(&record->stub, (uint32_t)i);
-        pending->flow = flow_get(shard->world->flows, message->tenant, message->class,
-                                 message->recipients[i].domain);
+        const struct flow_part part = flow_part_of(message);
+
+        pending->flow = flow_get(shard->world->flows, &part, message->recipients[i].domain);
         flow_up(pending->flow);
         schedule(shard, pending, due_ms);
     }
@@ -540,6 +541,7 @@ static bool parse_host(struct world *world, struct bytes text, struct mx_set *se
     if (!bytes_take_until(&text, '/', &name))
         return false;
     host->name = name;
+    host->canonical = name;
     while (text.len > 0 && host->address_count < MX_ADDRESSES_MAX) {
         if (!bytes_take_until(&text, ',', &address)) {
             address = text;
@@ -563,6 +565,7 @@ static bool parse_set(struct world *world, struct bytes rest, struct mx_set *set
         set->note = statuses[i].note;
         return true;
     }
+    set->is_secure = bytes_take_nocase(&rest, BYTES("dnssec "));
     set->site = rest;
     while (rest.len > 0 && set->host_count < MX_HOSTS_MAX) {
         if (!bytes_take_until(&rest, ' ', &word)) {
@@ -824,6 +827,7 @@ struct message_id world_submit(struct world *world, const struct world_message *
     message->envid = copy_text(message, from->envid);
     message->tenant = copy_text(message, from->tenant);
     message->class = from->class;
+    check(message_ask_tls(message, from->tls));
     message->ret = from->ret;
     message->body = from->is_8bit ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
     message->has_ascii_header = !from->is_utf8;

@@ -19,6 +19,7 @@ struct world_message {
     const char *envid;
     const char *tenant; /* NULL: none */
     enum mail_class class;
+    enum mail_tls tls;
     const char *orcpt; /* of every recipient */
     unsigned notify;   /* of every recipient */
     enum smtp_ret ret;
@@ -69,7 +70,8 @@ void world_init(struct world *world, struct engine *engine, struct buf *facts);
 void world_start(struct world *world);
 /* "a.example mx1.a.example/127.0.0.1,127.0.0.2:2600 mx2.a.example/::1", or a word instead of the
  * hosts: nxdomain, null, no-address, loop, unroutable, failed. A domain without a line has one
- * host, mx.DOMAIN at 127.0.0.1. Preferences count up; "=" before a host: as the one before. */
+ * host, mx.DOMAIN at 127.0.0.1. Preferences count up; "=" before a host: as the one before.
+ * "dnssec" before the hosts: DNSSEC vouches for them. */
 bool world_mx(struct world *world, struct bytes line);
 struct message_id world_submit(struct world *world, const struct world_message *message);
 /* Those that waited; and later ones are answered at once again. */

@@ -54,7 +54,7 @@ static void fixture_open(struct fixture *f)
     intake_fields_init(&f->fields);
     f->tag = header_table_add(&f->fields, &tag);
     f->from = header_table_add(&f->fields, &from);
-    assert_true(f->tag > INTAKE_RETURN_PATH && f->from == f->tag + 1);
+    assert_true(f->tag >= INTAKE_FIELDS && f->from == f->tag + 1);
     slab_init(&f->slab, intake_size(&f->fields), 2);
     f->home = (struct intake_home){
         .engine = f->world.engine,
@@ -448,4 +448,39 @@ TEST(intake_commits_large_content_when_asked)
     assert_int_equal(stored(&f)->content.size, 11 + PIECE * PIECES);
     assert_true(stored(&f)->content.extent_count > 1);
     fixture_close(&f);
+}
+
+/* RFC 8689 sections 3 and 4.1. */
+TEST(intake_keeps_what_is_asked_of_tls)
+{
+    static const struct {
+        const char *mail, *header;
+        enum mail_tls expected;
+    } rows[] = {
+        {"FROM:<s@here.example>", "", MAIL_TLS_ANY},
+        {"FROM:<s@here.example> REQUIRETLS", "", MAIL_TLS_REQUIRED},
+        {"FROM:<s@here.example> REQUIRETLS", "TLS-Required: No\r\n", MAIL_TLS_REQUIRED},
+        {"FROM:<s@here.example>", "TLS-Required: No\r\n", MAIL_TLS_OPTIONAL},
+        {"FROM:<s@here.example>", "tls-required:\r\n no\r\n", MAIL_TLS_OPTIONAL},
+        {"FROM:<s@here.example>", "TLS-Required: Nope\r\n", MAIL_TLS_ANY},
+        {"FROM:<s@here.example>", "TLS-Required: Yes\r\n", MAIL_TLS_ANY},
+        {"FROM:<s@here.example>", "TLS-Required:\r\n", MAIL_TLS_ANY},
+        {"FROM:<s@here.example>", "TLS-Required: No No No No No No No\r\n", MAIL_TLS_ANY},
+        {"FROM:<s@here.example>", "TLS-Required: No\r\nTLS-Required: No\r\n", MAIL_TLS_ANY},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct fixture f;
+
+        fixture_open(&f);
+        start_with_recipient(&f, rows[i].mail);
+        give(&f, rows[i].header);
+        give(&f, "From: a\r\n\r\ntext\r\n");
+        end(&f, 50);
+        const struct message *message = stored(&f);
+        expect_row(i, message->tls == rows[i].expected);
+        expect_row(i, tail_tls(message->tail, 2) == (unsigned)rows[i].expected);
+        expect_row(i, bytes_starts_nocase(message->content.memory, bytes_of(rows[i].header)));
+        fixture_close(&f);
+    }
 }

@@ -259,6 +259,8 @@ WORLD_MAY struct message *world_envelope(unsigned recipients, unsigned seed)
     if (seed % 16 != 5) /* tags that nobody here knows */
         assert_true(tail_add(arena, &m->tail, 0xfffffff0 + seed % 8, m->reverse_path) &&
                     tail_add(arena, &m->tail, seed, BYTES_NONE));
+    if (seed % 16 != 5)
+        assert_true(message_ask_tls(m, seed / 3 % MAIL_TLS_COUNT));
     m->ret = seed % 3;
     m->body = seed % 2;
     m->smtputf8 = seed % 5 == 0;
@@ -300,7 +302,7 @@ WORLD_MAY bool world_envelope_equal(const struct message *a, const struct messag
                 WORLD_SAME(prefix) && a->ret == b->ret && a->body == b->body &&
                 a->smtputf8 == b->smtputf8 && a->needs_smtputf8 == b->needs_smtputf8 &&
                 a->has_ascii_header == b->has_ascii_header && a->is_dsn == b->is_dsn &&
-                a->class == b->class && a->credential == b->credential &&
+                a->class == b->class && a->tls == b->tls && a->credential == b->credential &&
                 a->not_before_ms == b->not_before_ms && WORLD_SAME(tail) &&
                 a->recipient_count == b->recipient_count && a->content.size == b->content.size;
 

@@ -5,19 +5,38 @@
 
 #include "support/unit.h"
 
+/* Of mail that asks nothing of TLS. */
+static struct flow *get_flow(struct flows *flows, struct bytes tenant, enum mail_class class,
+                             struct bytes domain)
+{
+    const struct flow_part part = {tenant, class, MAIL_TLS_ANY};
+
+    return flow_get(flows, &part, domain);
+}
+
+static struct domain *get_domain(struct flows *flows, struct bytes name)
+{
+    return domain_get(flows, MAIL_TLS_ANY, name);
+}
+
+static struct domain *find_domain(struct flows *flows, struct bytes name)
+{
+    return domain_find(flows, MAIL_TLS_ANY, name);
+}
+
 TEST(domain_get_interns_by_name)
 {
     struct flows *flows = flows_create();
     char name[] = "a.example";
-    struct domain *a = domain_get(flows, bytes_of(name));
+    struct domain *a = get_domain(flows, bytes_of(name));
 
     name[0] = 'b'; /* the name is the domain's own copy */
-    struct domain *b = domain_get(flows, bytes_of(name));
+    struct domain *b = get_domain(flows, bytes_of(name));
     assert_ptr_not_equal(a, b);
     assert_true(bytes_equal(domain_name(a), BYTES("a.example")));
-    assert_ptr_equal(domain_get(flows, BYTES("a.example")), a);
-    assert_ptr_equal(domain_find(flows, BYTES("b.example")), b);
-    assert_null(domain_find(flows, BYTES("c.example")));
+    assert_ptr_equal(get_domain(flows, BYTES("a.example")), a);
+    assert_ptr_equal(find_domain(flows, BYTES("b.example")), b);
+    assert_null(find_domain(flows, BYTES("c.example")));
     assert_int_equal(domains_count(flows), 2);
     assert_int_equal(a->pending_count, 0);
     assert_null(a->destination);
@@ -29,30 +48,30 @@ TEST(domain_find_in_an_empty_set_is_null)
 {
     struct flows *flows = flows_create();
 
-    assert_null(domain_find(flows, BYTES("")));
-    struct domain *nameless = domain_get(flows, BYTES(""));
-    assert_ptr_equal(domain_find(flows, BYTES("")), nameless);
+    assert_null(find_domain(flows, BYTES("")));
+    struct domain *nameless = get_domain(flows, BYTES(""));
+    assert_ptr_equal(find_domain(flows, BYTES("")), nameless);
     flows_free(&flows);
 }
 
 TEST(domain_forget_keeps_what_is_used)
 {
     struct flows *flows = flows_create();
-    struct domain *used = domain_get(flows, BYTES("used.example"));
-    struct domain *routed = domain_get(flows, BYTES("routed.example"));
-    struct domain *idle = domain_get(flows, BYTES("idle.example"));
+    struct domain *used = get_domain(flows, BYTES("used.example"));
+    struct domain *routed = get_domain(flows, BYTES("routed.example"));
+    struct domain *idle = get_domain(flows, BYTES("idle.example"));
     struct domain *kept_used = used;
 
-    flow_up(flow_get(flows, BYTES_NONE, MAIL_NORMAL, BYTES("used.example")));
+    flow_up(get_flow(flows, BYTES_NONE, MAIL_NORMAL, BYTES("used.example")));
     routed->destination = &idle;
     domain_forget(flows, &used);
     domain_forget(flows, &routed);
     domain_forget(flows, &idle);
     assert_null(used);
     assert_null(idle);
-    assert_ptr_equal(domain_find(flows, BYTES("used.example")), kept_used);
-    assert_non_null(domain_find(flows, BYTES("routed.example")));
-    assert_null(domain_find(flows, BYTES("idle.example")));
+    assert_ptr_equal(find_domain(flows, BYTES("used.example")), kept_used);
+    assert_non_null(find_domain(flows, BYTES("routed.example")));
+    assert_null(find_domain(flows, BYTES("idle.example")));
     assert_int_equal(domains_count(flows), 2);
     flows_free(&flows);
 }
@@ -79,12 +98,12 @@ TEST(domains_for_each_visits_all_and_lets_forget)
         char name[32];
         int len = snprintf(name, sizeof(name), "%u.%u.example", i % 10, i);
 
-        domain_get(flows, bytes_range(name, (size_t)len))->destination = flows;
+        get_domain(flows, bytes_range(name, (size_t)len))->destination = flows;
     }
     domains_for_each(flows, forget_even, &visited);
     assert_int_equal(visited, 10000);
     assert_int_equal(domains_count(flows), 5000);
-    assert_non_null(domain_find(flows, BYTES("3.4443.example")));
+    assert_non_null(find_domain(flows, BYTES("3.4443.example")));
     flows_free(&flows);
 }
 
@@ -102,11 +121,11 @@ TEST(flow_get_interns_by_tenant_class_and_domain)
             for (unsigned c = 0; c < MAIL_CLASSES; c++)
                 for (unsigned d = 0; d < 2; d++) {
                     struct flow *flow =
-                        flow_get(flows, bytes_of(tenants[t]), c, bytes_of(domains[d]));
+                        get_flow(flows, bytes_of(tenants[t]), c, bytes_of(domains[d]));
 
                     assert_true(bytes_equal(flow_tenant(flow), bytes_of(tenants[t])));
                     assert_int_equal(flow->class, c);
-                    assert_ptr_equal(flow_domain(flow), domain_find(flows, bytes_of(domains[d])));
+                    assert_ptr_equal(flow_domain(flow), find_domain(flows, bytes_of(domains[d])));
                     if (round == 1)
                         assert_ptr_equal(flow, all[t][c][d]);
                     all[t][c][d] = flow;
@@ -122,8 +141,8 @@ TEST(flow_get_interns_by_tenant_class_and_domain)
 TEST(flow_down_tells_when_a_domain_has_no_recipient_left)
 {
     struct flows *flows = flows_create();
-    struct flow *first = flow_get(flows, BYTES("shop"), MAIL_NORMAL, BYTES("a.example"));
-    struct flow *second = flow_get(flows, BYTES("shop"), MAIL_HIGH, BYTES("a.example"));
+    struct flow *first = get_flow(flows, BYTES("shop"), MAIL_NORMAL, BYTES("a.example"));
+    struct flow *second = get_flow(flows, BYTES("shop"), MAIL_HIGH, BYTES("a.example"));
     struct domain *domain = flow_domain(first);
     struct domain *idle = domain;
 
@@ -139,7 +158,7 @@ TEST(flow_down_tells_when_a_domain_has_no_recipient_left)
     flow_down(flows, &left, &idle);
     assert_null(idle);
     domain_forget(flows, &(struct domain *){domain}); /* in use: stays */
-    assert_ptr_equal(domain_find(flows, BYTES("a.example")), domain);
+    assert_ptr_equal(find_domain(flows, BYTES("a.example")), domain);
     flow_down(flows, &second, &idle);
     assert_ptr_equal(idle, domain);
     assert_int_equal(flows_count(flows), 0);
@@ -154,7 +173,7 @@ TEST(flow_with_a_line_outlives_its_recipients_and_keeps_its_domain)
     struct flows *flows = flows_create();
 
     for (unsigned class = MAIL_NORMAL; class < MAIL_CLASSES; class ++) {
-        struct flow *flow = flow_get(flows, BYTES("shop"), class, BYTES("a.example"));
+        struct flow *flow = get_flow(flows, BYTES("shop"), class, BYTES("a.example"));
         struct flow *kept = flow;
         struct domain *idle;
 
@@ -163,17 +182,17 @@ TEST(flow_with_a_line_outlives_its_recipients_and_keeps_its_domain)
         flow_down(flows, &flow, &idle);
         assert_non_null(idle);
         domain_forget(flows, &idle);
-        assert_ptr_equal(flow_get(flows, BYTES("shop"), class, BYTES("a.example")), kept);
+        assert_ptr_equal(get_flow(flows, BYTES("shop"), class, BYTES("a.example")), kept);
         assert_int_equal(flow_domain(kept)->flow_count, class + 1);
     }
     for (unsigned class = MAIL_NORMAL; class < MAIL_CLASSES; class ++) {
-        struct flow *flow = flow_get(flows, BYTES("shop"), class, BYTES("a.example"));
+        struct flow *flow = get_flow(flows, BYTES("shop"), class, BYTES("a.example"));
 
         flow->line = NULL;
         flow_forget(flows, &flow);
     }
     assert_int_equal(flows_count(flows), 0);
-    struct domain *domain = domain_find(flows, BYTES("a.example"));
+    struct domain *domain = find_domain(flows, BYTES("a.example"));
     domain_forget(flows, &domain);
     assert_int_equal(domains_count(flows), 0);
     flows_free(&flows);
@@ -182,16 +201,16 @@ TEST(flow_with_a_line_outlives_its_recipients_and_keeps_its_domain)
 TEST(flow_of_a_domain_takes_the_place_that_is_free_in_it)
 {
     struct flows *flows = flows_create();
-    struct flow *own = flow_get(flows, BYTES("one"), MAIL_NORMAL, BYTES("a.example"));
-    struct flow *other = flow_get(flows, BYTES("two"), MAIL_NORMAL, BYTES("a.example"));
+    struct flow *own = get_flow(flows, BYTES("one"), MAIL_NORMAL, BYTES("a.example"));
+    struct flow *other = get_flow(flows, BYTES("two"), MAIL_NORMAL, BYTES("a.example"));
 
     assert_true(own->is_own);
     assert_false(other->is_own);
     flow_up(other);
     flow_forget(flows, &own);
     /* What is there already is found, whatever place is free. */
-    assert_ptr_equal(flow_get(flows, BYTES("two"), MAIL_NORMAL, BYTES("a.example")), other);
-    assert_true(flow_get(flows, BYTES("three"), MAIL_BULK, BYTES("a.example"))->is_own);
+    assert_ptr_equal(get_flow(flows, BYTES("two"), MAIL_NORMAL, BYTES("a.example")), other);
+    assert_true(get_flow(flows, BYTES("three"), MAIL_BULK, BYTES("a.example"))->is_own);
     assert_int_equal(tenants_count(flows), 2);
     flows_free(&flows);
 }
@@ -206,14 +225,14 @@ TEST(flow_of_a_domain_of_its_own_costs_24_bytes)
 TEST(tenant_keeps_its_weight_while_it_has_no_mail)
 {
     struct flows *flows = flows_create();
-    struct flow *flow = flow_get(flows, BYTES("t"), MAIL_HIGH, BYTES("a.example"));
+    struct flow *flow = get_flow(flows, BYTES("t"), MAIL_HIGH, BYTES("a.example"));
 
     assert_int_equal(flow->tenant->weight, TENANT_WEIGHT_DEFAULT);
     tenant_weigh(flows, BYTES("t"), 5);
     assert_int_equal(flow->tenant->weight, 5);
     flow_forget(flows, &flow);
     assert_int_equal(tenants_count(flows), 1);
-    flow = flow_get(flows, BYTES("t"), MAIL_HIGH, BYTES("a.example"));
+    flow = get_flow(flows, BYTES("t"), MAIL_HIGH, BYTES("a.example"));
     assert_int_equal(flow->tenant->weight, 5);
     tenant_weigh(flows, BYTES("t"), TENANT_WEIGHT_DEFAULT);
     flow_forget(flows, &flow);
@@ -223,7 +242,7 @@ TEST(tenant_keeps_its_weight_while_it_has_no_mail)
     tenant_weigh(flows, BYTES("u"), TENANT_WEIGHT_DEFAULT);
     assert_int_equal(tenants_count(flows), 0);
     tenant_weigh(flows, BYTES_NONE, 3); /* of mail without a tenant, too */
-    flow = flow_get(flows, BYTES_NONE, MAIL_NORMAL, BYTES("a.example"));
+    flow = get_flow(flows, BYTES_NONE, MAIL_NORMAL, BYTES("a.example"));
     assert_int_equal(flow->tenant->weight, 3);
     flow_forget(flows, &flow);
     flows_free(&flows);
@@ -247,9 +266,9 @@ TEST(tenant_has_the_weight_of_its_terms)
 
     told_weight = 7;
     flows_set_terms(flows, tell_terms, &asked);
-    struct flow *heavy = flow_get(flows, BYTES("heavy"), MAIL_HIGH, BYTES("a.example"));
-    struct flow *light = flow_get(flows, BYTES("light"), MAIL_HIGH, BYTES("a.example"));
-    struct flow *nobody = flow_get(flows, BYTES_NONE, MAIL_HIGH, BYTES("a.example"));
+    struct flow *heavy = get_flow(flows, BYTES("heavy"), MAIL_HIGH, BYTES("a.example"));
+    struct flow *light = get_flow(flows, BYTES("light"), MAIL_HIGH, BYTES("a.example"));
+    struct flow *nobody = get_flow(flows, BYTES_NONE, MAIL_HIGH, BYTES("a.example"));
 
     assert_int_equal(heavy->tenant->weight, 7);
     assert_int_equal(light->tenant->weight, TENANT_WEIGHT_DEFAULT);
@@ -271,4 +290,53 @@ TEST(tenant_has_the_weight_of_its_terms)
     flow_forget(flows, &nobody);
     assert_int_equal(tenants_count(flows), 0);
     flows_free(&flows);
+}
+
+static void count_visit(void *context, struct domain *domain)
+{
+    (void)domain;
+    (*(size_t *)context)++;
+}
+
+TEST(what_is_asked_of_tls_tells_domains_apart)
+{
+    struct flows *flows = flows_create();
+    struct flow *of[MAIL_TLS_COUNT];
+    size_t visited = 0;
+
+    for (unsigned tls = 0; tls < MAIL_TLS_COUNT; tls++) {
+        const struct flow_part part = {BYTES("shop"), MAIL_NORMAL, (enum mail_tls)tls};
+
+        of[tls] = flow_get(flows, &part, BYTES("a.example"));
+        flow_up(of[tls]);
+        assert_ptr_equal(flow_get(flows, &part, BYTES("a.example")), of[tls]);
+        struct domain *domain = domain_find(flows, (enum mail_tls)tls, BYTES("a.example"));
+        assert_ptr_equal(domain, flow_domain(of[tls]));
+        assert_int_equal(domain->tls, tls);
+        assert_int_equal(domains_count(flows), tls + 1);
+        assert_int_equal(tenants_count(flows), 1);
+    }
+    domains_for_each(flows, count_visit, &visited);
+    assert_int_equal(visited, MAIL_TLS_COUNT);
+    for (unsigned tls = 0; tls < MAIL_TLS_COUNT; tls++) {
+        struct domain *idle;
+
+        flow_down(flows, &of[tls], &idle);
+        assert_int_equal(idle->tls, tls);
+        domain_forget(flows, &idle);
+        assert_int_equal(domains_count(flows), MAIL_TLS_COUNT - tls - 1);
+    }
+    flows_free(&flows);
+}
+
+/* RFC 8689 section 5: a bounce is not to be lost for the want of REQUIRETLS. */
+TEST(a_bounce_that_asks_for_tls_is_in_line_with_the_others)
+{
+    struct message message = {.tls = MAIL_TLS_REQUIRED, .reverse_path = BYTES("a@b.example")};
+
+    assert_int_equal(flow_part_of(&message).tls, MAIL_TLS_REQUIRED);
+    message.reverse_path = BYTES("");
+    assert_int_equal(flow_part_of(&message).tls, MAIL_TLS_ANY);
+    message.tls = MAIL_TLS_OPTIONAL;
+    assert_int_equal(flow_part_of(&message).tls, MAIL_TLS_OPTIONAL);
 }

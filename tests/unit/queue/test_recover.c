@@ -605,6 +605,7 @@ TEST(flows_are_known_after_a_start)
                                         expected->recipients[n].domain));
                 assert_true(bytes_equal(flow_tenant(pending->flow), expected->tenant));
                 assert_int_equal(pending->flow->class, expected->class);
+                assert_int_equal(pending_domain(pending)->tls, expected->tls);
             }
             message_release(&expected);
         }

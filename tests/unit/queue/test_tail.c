@@ -73,3 +73,26 @@ TEST(tail_tells_the_session_among_other_entries)
     assert_true(connected_ms == 1795489799001 && bytes_equal(name, BYTES("1.1204")));
     arena_free(&arena);
 }
+
+TEST(tail_tells_what_is_asked_of_tls)
+{
+    static const struct {
+        struct bytes value;
+        unsigned expected;
+    } rows[] = {
+        {BYTES("\1"), 1},   {BYTES("\2"), 2}, {BYTES("\3"), 0}, /* of a later version */
+        {BYTES("\1\1"), 0}, {BYTES(""), 0},
+    };
+    struct arena arena;
+
+    arena_init(&arena, 1 << 16);
+    assert_int_equal(tail_tls(BYTES_NONE, 2), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bytes tail = BYTES_NONE;
+
+        assert_true(tail_add(&arena, &tail, 7, BYTES("\1")));
+        assert_true(tail_add(&arena, &tail, TAIL_TLS, rows[i].value));
+        expect_row(i, tail_tls(tail, 2) == rows[i].expected);
+    }
+    arena_free(&arena);
+}

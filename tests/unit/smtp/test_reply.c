@@ -263,10 +263,10 @@ TEST(extensions_are_those_we_use)
         BYTES("250-mx.example at your service\r\n250-PIPELINING\r\n250-SIZE 35882577\r\n"
               "250-8BITMIME\r\n250-starttls\r\n250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n"
               "250-SMTPUTF8\r\n250-DSN\r\n250-LIMITS RCPTMAX=100 FOO=1 MAILMAX=20 "
-              "RCPTDOMAINMAX=1\r\n250-AUTH PLAIN\r\n250 X-UNKNOWN\r\n"));
+              "RCPTDOMAINMAX=1\r\n250-AUTH PLAIN\r\n250-REQUIRETLS\r\n250 X-UNKNOWN\r\n"));
 
     assert_true(e.pipelining && e.eightbitmime && e.smtputf8 && e.chunking && e.dsn);
-    assert_true(e.enhanced_status_codes && e.starttls && e.has_size);
+    assert_true(e.enhanced_status_codes && e.starttls && e.has_size && e.requiretls);
     assert_int_equal(e.size_max, 35882577);
     assert_int_equal(e.rcpt_max, 100);
     assert_int_equal(e.mail_max, 20);
@@ -277,7 +277,7 @@ TEST(extensions_skip_greeting_and_nonsense)
 {
     struct smtp_extensions e = extensions_of(BYTES("250 PIPELINING\r\n"));
 
-    assert_false(e.pipelining);
+    assert_false(e.pipelining || e.requiretls);
     e = extensions_of(BYTES("250-hello\r\n250-SIZE\r\n250-DSNX\r\n250-PIPE\r\n250-LIMITS\r\n"
                             "250-LIMITS RCPTMAX= MAILMAX=x RCPTDOMAINMAX\r\n250 \r\n"));
     assert_true(e.has_size);
