@@ -371,7 +371,6 @@ TEST(parse_refuses_rdata_of_wrong_length)
          "\x04"
          "abc",
          4},
-        {DNS_TYPE_TLSA, "\x03\x01\x01", 3},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -379,6 +378,18 @@ TEST(parse_refuses_rdata_of_wrong_length)
         wire_raw(&wire, WIRE_ANSWERS, "example", rows[i].type, 60, rows[i].rdata, rows[i].len);
         parse("example", rows[i].type);
         expect_row(i, packet.status == DNS_FAILED);
+    }
+}
+
+/* RFC 7672 section 2.2: it is a record all the same, of no use, and demands TLS. */
+TEST(tlsa_record_that_is_cut_off_is_kept)
+{
+    for (size_t len = 0; len <= 4; len++) {
+        wire_begin(&wire, 1, WIRE_ANSWER, "example", DNS_TYPE_TLSA);
+        wire_raw(&wire, WIRE_ANSWERS, "example", DNS_TYPE_TLSA, 60, "\x03\x01\x01\x00", len);
+        parse("example", DNS_TYPE_TLSA);
+        expect_row(len, packet.status == DNS_OK && packet.record_count == 1);
+        expect_row(len, packet.records[0].text.len == len);
     }
 }
 
