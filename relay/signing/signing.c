@@ -13,7 +13,8 @@
 
 enum {
     DOMAIN_MAX = 253,
-    NAME_ROOM = 1024,
+    NAME_ROOM = 8 * 1024,
+    AUTHORS_MAX = 16, /* that are looked at */
     SELECTOR_MAX = 63,
     PREFIX_MAX = 64 * 1024, /* of what is put before a message; beyond it the header is too large */
 };
@@ -21,6 +22,7 @@ enum {
 struct key_of_message {
     struct key_use use;
     struct signing *signing;
+    uint8_t domain; /* number */
     size_t selector_len;
     char selector[SELECTOR_MAX + 1];
 };
@@ -35,8 +37,11 @@ struct signing {
     bool is_finished;
     const char *word; /* of the result; NULL: it is to be signed */
     const char *why;  /* words for the log, with "key" and "header" */
-    size_t domain_len;
-    char domain[DOMAIN_MAX + 1];
+    size_t domain_count;
+    struct signing_domain {
+        size_t len;
+        char name[DOMAIN_MAX + 1];
+    } domains[SIGNING_DOMAINS_MAX];
     size_t key_count, unsettled_count;
     struct key_of_message keys[DKIM_IDENTITIES_MAX];
     /* finish */
@@ -98,15 +103,15 @@ size_t signing_memory(const struct signing *s)
 
 /* --- whether, and by whom --------------------------------------------------------------------- */
 
-/* Of the first address in the first From, in the one form that is looked up. False: there is none
- * that can be read. */
-static bool find_author(const struct mail_header *header, struct arena *arena, struct bytes *out)
+/* The domains of the addresses in the first From, in the one form that is looked up. False: there
+ * is none that can be read. */
+static bool find_authors(const struct mail_header *header, struct arena *arena,
+                         struct bytes domains[static AUTHORS_MAX], size_t *count_out)
 {
     struct mailbox mailbox;
     struct mailbox_reader reader;
     enum mailbox_step step;
-    bool is_found = false;
-    size_t at = 0;
+    size_t count = 0, at = 0;
 
     while (at < header->count && !bytes_equal_nocase(header->fields[at].name, BYTES("From")))
         at++;
@@ -114,9 +119,11 @@ static bool find_author(const struct mail_header *header, struct arena *arena, s
         return false;
     mailbox_reader_init(&reader, header->fields[at].value);
     while ((step = mailbox_next(&reader, &mailbox)) == MAILBOX_FOUND)
-        if (!is_found)
-            is_found = directory_domain_name(arena, mailbox_domain(&mailbox), out);
-    return is_found && step == MAILBOX_END;
+        if (count < AUTHORS_MAX &&
+            directory_domain_name(arena, mailbox_domain(&mailbox), &domains[count]))
+            count++;
+    *count_out = count;
+    return count > 0 && step == MAILBOX_END;
 }
 
 static const struct directory_domain *find_domain(const struct signing *s,
@@ -138,6 +145,7 @@ static void take_key(struct signing *s, const struct directory_key *key)
     if (s->key_count == DKIM_IDENTITIES_MAX || key->selector.len > SELECTOR_MAX)
         return;
     taken->signing = s;
+    taken->domain = (uint8_t)(s->domain_count - 1);
     taken->selector_len = key->selector.len;
     memcpy(taken->selector, key->selector.ptr, key->selector.len);
     taken->use.settled = on_settled;
@@ -158,38 +166,71 @@ static void take_keys(struct signing *s, const struct directory_domain *domain)
                 take_key(s, &domain->keys[i]);
 }
 
-static void decide_by(struct signing *s, const struct snapshot *snapshot, struct bytes author)
+static struct bytes name_of(const struct signing *s, size_t number)
 {
-    const struct directory_domain *domain = find_domain(s, snapshot, author);
+    return bytes_range(s->domains[number].name, s->domains[number].len);
+}
 
-    if (domain == NULL) {
-        s->word = "no-domain";
-        return;
-    }
-    if (!domain->is_active) {
-        s->word = "domain-pending";
-        return;
-    }
+static bool is_taken(const struct signing *s, struct bytes name)
+{
+    for (size_t i = 0; i < s->domain_count; i++)
+        if (bytes_equal(name_of(s, i), name))
+            return true;
+    return false;
+}
+
+/* It signs, too. A word: it does not, and why. */
+static const char *take_domain(struct signing *s, const struct directory_domain *domain)
+{
+    if (domain == NULL)
+        return "no-domain";
+    if (!domain->is_active)
+        return "domain-pending";
+    if (is_taken(s, domain->name) || s->domain_count == SIGNING_DOMAINS_MAX ||
+        s->key_count == DKIM_IDENTITIES_MAX)
+        return NULL;
     check(domain->name.len <= DOMAIN_MAX);
-    s->domain_len = domain->name.len;
-    memcpy(s->domain, domain->name.ptr, domain->name.len);
+    struct signing_domain *taken = &s->domains[s->domain_count++];
+    size_t before = s->key_count;
+
+    taken->len = domain->name.len;
+    memcpy(taken->name, domain->name.ptr, domain->name.len);
     take_keys(s, domain);
-    if (s->key_count > 0)
-        return;
-    s->word = "key";
-    s->why = "the domain has no active key";
+    if (s->key_count == before) {
+        s->word = "key";
+        s->why = "the domain has no active key";
+    }
+    return NULL;
+}
+
+/* RFC 6376 section 5.6 leaves it to the signer; DMARC looks at each domain of From (RFC 7489
+ * section 6.6.1), so that each needs a signature of its own. */
+static void decide_by(struct signing *s, const struct snapshot *snapshot,
+                      const struct bytes *authors, size_t count)
+{
+    const char *not_signed = NULL;
+
+    for (size_t i = 0; i < count && s->word == NULL; i++) {
+        const char *word = take_domain(s, find_domain(s, snapshot, authors[i]));
+
+        if (not_signed == NULL)
+            not_signed = word;
+    }
+    if (s->word == NULL && s->domain_count == 0)
+        s->word = not_signed;
 }
 
 /* The header has come. */
 static void decide(struct signing *s)
 {
+    struct bytes authors[AUTHORS_MAX];
     struct arena arena;
-    struct bytes author;
+    size_t count;
 
     s->is_decided = true;
     arena_init(&arena, NAME_ROOM);
-    if (find_author(&s->header, &arena, &author)) {
-        decide_by(s, snapshot_begin(signer_reader(s->signer)), author);
+    if (find_authors(&s->header, &arena, authors, &count)) {
+        decide_by(s, snapshot_begin(signer_reader(s->signer)), authors, count);
         snapshot_end(signer_reader(s->signer));
     } else {
         s->word = "no-from";
@@ -239,7 +280,7 @@ static bool put_selectors(struct signing *s)
 {
     bool fits = true;
 
-    for (size_t i = 0; i < s->key_count; i++)
+    for (size_t i = 0; i < s->key_count && s->keys[i].domain == 0; i++)
         fits = fits && (i == 0 || buf_append_byte(&s->selectors, ',')) &&
                buf_append(&s->selectors, bytes_range(s->keys[i].selector, s->keys[i].selector_len));
     return fits;
@@ -254,7 +295,7 @@ static void work_run(struct signer_work *work)
 
     for (size_t i = 0; i < s->key_count; i++)
         identities[i] = (struct dkim_identity){
-            .domain = bytes_range(s->domain, s->domain_len),
+            .domain = name_of(s, s->keys[i].domain),
             .selector = bytes_range(s->keys[i].selector, s->keys[i].selector_len),
             .key = key_cache_key(&s->keys[i].use),
         };
@@ -293,15 +334,16 @@ static void answer(struct signing *s)
 
     if (is_signed) {
         result.fields = buf_bytes(&s->fields);
-        result.domain = bytes_range(s->domain, s->domain_len);
+        result.domain = name_of(s, 0);
         result.selectors = buf_bytes(&s->selectors);
     }
     metric_inc(is_signed        ? METRIC_DKIM_SIGNED
                : s->why == NULL ? METRIC_DKIM_UNSIGNED
                                 : METRIC_DKIM_FAILED);
     if (s->why != NULL)
-        log_limited(LOG_LEVEL_WARN, "domain=%s tenant=%s unsigned=%s why=%s", LOG_STRING(s->domain),
-                    LOG_STRING(s->tenant), LOG_STRING(s->word), LOG_STRING(s->why));
+        log_limited(LOG_LEVEL_WARN, "domain=%s tenant=%s unsigned=%s why=%s",
+                    LOG_TEXT(name_of(s, 0)), LOG_STRING(s->tenant), LOG_STRING(s->word),
+                    LOG_STRING(s->why));
     s->done(s->context, &result);
 }
 

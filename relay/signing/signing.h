@@ -6,10 +6,11 @@
  *                 |
  *                 '-- the header is whole: From says the domain, the directory which keys
  *
- * Content is given as it is stored, for so it leaves. The domain that signs is that of the first
- * address in From, or the one above it that allows sub-domains (directory/snapshot.h); it signs
- * with every key of its that is active. A tenant's mail is signed for domains of that tenant. Our
- * own (notifications) is signed for whose domain it is.
+ * Content is given as it is stored, for so it leaves. The domains that sign are those of the
+ * addresses in From, in their order, or the one above that allows sub-domains
+ * (directory/snapshot.h); each signs with every key of its that is active, up to
+ * SIGNING_DOMAINS_MAX of them and as many signatures as dkim_sign() makes. A tenant's mail is
+ * signed for domains of that tenant. Our own (notifications) is signed for whose domain it is.
  *
  * What is to be signed and cannot be is not sent without: the result is a refusal, for now where a
  * key cannot be had, for good where the header is larger than what can be signed. What a domain is
@@ -24,15 +25,18 @@
 
 struct signing;
 
-enum { SIGNING_FIELDS_MAX = 32 * 1024 /* bytes put before a message */ };
+enum {
+    SIGNING_FIELDS_MAX = 32 * 1024, /* bytes put before a message */
+    SIGNING_DOMAINS_MAX = 4,        /* with two keys each that is all there may be */
+};
 
 struct signing_result {
     struct verdict verdict; /* OK: it may leave, with `fields` before it */
     const char *word;    /* "signed"; or why not: "no-from", "no-domain", "domain-pending", "key",
                              * "header" */
     struct bytes fields; /* whole fields; empty where it is not signed */
-    struct bytes domain; /* d=; empty */
-    struct bytes selectors; /* "rp1r,rp1e"; empty */
+    struct bytes domain; /* d= of the first; empty */
+    struct bytes selectors; /* "rp1r,rp1e", its own; empty */
 };
 
 /* `tenant` is a name, empty of our own mail; copied. NULL: no memory. */

@@ -255,6 +255,7 @@ def test_events_and_metrics_tell_of_signatures(shop):
              ("joe@nowhere.example", "no-domain", None),
              ("joe@mail.Below.Example", "signed", "below.example"),
              ("one@example.org, two@below.example", "signed", DOMAIN),
+             ("one@other.example, two@below.example", "signed", "below.example"),
              ("not an address", "no-from", None)]
     for author, result, domain in cases:
         message_id = shop.send(f"From: {author}\r\n\r\nx\r\n".encode(), "data.example").split()[-1]
@@ -267,15 +268,18 @@ def test_events_and_metrics_tell_of_signatures(shop):
         assert (b"DKIM-Signature" in content) == (domain is not None), author
         if domain:
             assert sorted(shop.passes(content, domain)) == sorted(selectors)
+        if author.startswith("one@example.org"):  # each domain of From has signatures of its own
+            assert sorted(shop.passes(content, "below.example")) == sorted(
+                shop.selectors("below.example"))
     now = relay.metrics()
 
     def more(name):
         return now[name] - before[name]
-    assert more('ringpost_dkim_messages_total{result="signed"}') == 3
+    assert more('ringpost_dkim_messages_total{result="signed"}') == 4
     assert more('ringpost_dkim_messages_total{result="unsigned"}') == 4
-    assert more('ringpost_dkim_signatures_total{algorithm="rsa-sha256"}') == 3
-    assert more('ringpost_dkim_signatures_total{algorithm="ed25519-sha256"}') == 3
-    assert more("ringpost_dkim_signing_seconds_count") == 3
+    assert more('ringpost_dkim_signatures_total{algorithm="rsa-sha256"}') == 5
+    assert more('ringpost_dkim_signatures_total{algorithm="ed25519-sha256"}') == 5
+    assert more("ringpost_dkim_signing_seconds_count") == 4
     assert now["ringpost_dkim_keys"] >= 4
 
 

@@ -31,6 +31,7 @@ struct message {
     struct verdict verdict;
     char word[32], domain[64], selectors[64];
     size_t fields_len;
+    char fields[16 * 1024];
 };
 
 static unsigned order;
@@ -43,6 +44,7 @@ static void on_done(void *context, const struct signing_result *result)
     message->order = ++order;
     message->verdict = result->verdict;
     message->fields_len = result->fields.len;
+    snprintf(message->fields, sizeof(message->fields), "%.*s", BYTES_ARG(result->fields));
     snprintf(message->word, sizeof(message->word), "%s", result->word);
     snprintf(message->domain, sizeof(message->domain), "%.*s", BYTES_ARG(result->domain));
     snprintf(message->selectors, sizeof(message->selectors), "%.*s", BYTES_ARG(result->selectors));
@@ -226,6 +228,55 @@ TEST(signing_is_decided_by_from_and_the_directory)
         expect_row(i, strcmp(message.domain, rows[i].domain) == 0);
         expect_row(i, strcmp(message.selectors, rows[i].selectors) == 0);
         expect_row(i, (message.fields_len > 0) == (rows[i].domain[0] != '\0'));
+        signing_free(&message.signing);
+    }
+    fixture_close(&f);
+}
+
+static unsigned count_of(const char *text, const char *word)
+{
+    unsigned count = 0;
+
+    for (; (text = strstr(text, word)) != NULL; text += strlen(word))
+        count++;
+    return count;
+}
+
+/* A signature of each key of each domain that is the tenant's. */
+TEST(signing_signs_for_every_domain_of_from)
+{
+    static const struct {
+        const char *from, *word, *domain;
+        unsigned of_d0, of_d1, of_d2, of_all;
+    } rows[] = {
+        {"From: a@d0.example, b@d1.example", "signed", "d0.example", 2, 2, 0, 4},
+        {"From: b@d1.example, a@d0.example", "signed", "d1.example", 2, 2, 0, 4},
+        {"From: a@d0.example, b@D0.example, c@d0.example", "signed", "d0.example", 2, 0, 0, 2},
+        {"From: a@x.d2.example, b@y.d2.example", "signed", "d2.example", 0, 0, 2, 2},
+        {"From: a@other.example, b@d1.example", "signed", "d1.example", 0, 2, 0, 2},
+        {"From: a@d0.example, b@other.example, c@d3.example", "signed", "d0.example", 2, 0, 0, 2},
+        {"From: a@d3.example, b@other.example", "domain-pending", "", 0, 0, 0, 0},
+        {"From: a@other.example, b@d3.example", "no-domain", "", 0, 0, 0, 0},
+        {"From: g: a@d0.example, b@d1.example;, c@d2.example, d@d4.example, e@d5.example", "signed",
+         "d0.example", 2, 2, 2, 7}, /* four domains, and no more */
+        {"From: a@d0.example, b", "no-from", "", 0, 0, 0, 0},
+    };
+    struct fixture f;
+
+    fixture_open(&f, 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct message message;
+
+        begin(&f, &message, "shop", rows[i].from);
+        finish(&message);
+        wait_done(&f, &message);
+        expect_row(i, strcmp(message.word, rows[i].word) == 0);
+        expect_row(i, strcmp(message.domain, rows[i].domain) == 0);
+        expect_row(i, count_of(message.fields, "d=d0.example;") == rows[i].of_d0);
+        expect_row(i, count_of(message.fields, "d=d1.example;") == rows[i].of_d1);
+        expect_row(i, count_of(message.fields, "d=d2.example;") == rows[i].of_d2);
+        expect_row(i, count_of(message.fields, "DKIM-Signature:") == rows[i].of_all);
+        expect_row(i, rows[i].domain[0] == '\0' || strcmp(message.selectors, "r,e") == 0);
         signing_free(&message.signing);
     }
     fixture_close(&f);
