@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "directory/domains.h"
 #include "directory/load.h"
 #include "directory/store_private.h"
 #include "directory/use_book.h"
@@ -21,6 +22,8 @@ enum {
     LOOK_MS = 250,
     RETRY_MS = 1000,
     USES_MS = 60 * 1000,
+    RETIRED_MS = 3600 * 1000,
+    RETIRED_MAX = 20,   /* domains a look */
     PATIENCE_MS = 1000, /* to write what was used; nothing else waits */
 };
 
@@ -44,8 +47,9 @@ struct directory {
     int64_t data_version; /* SQLite's: changes when another connection wrote; -1: not known */
     dev_t device;
     ino_t inode;
-    int64_t retry_ms; /* monotonic: not opened before */
-    int64_t uses_ms;  /* monotonic: written then */
+    int64_t retry_ms;   /* monotonic: not opened before */
+    int64_t uses_ms;    /* monotonic: written then */
+    int64_t retired_ms; /* monotonic: keys that were retired long ago are looked for then */
     struct use_book book;
 };
 
@@ -229,6 +233,32 @@ static void note_uses(struct directory *directory)
         write_uses(directory);
 }
 
+/* --- retired keys ----------------------------------------------------------------------------- */
+
+/* What a rotation left behind is not to wait for the next one. More than RETIRED_MAX: the rest at
+ * the next look. */
+static void drop_retired(struct directory *directory)
+{
+    enum store_result result = STORE_OK;
+    unsigned count = 0;
+
+    if (directory->store == NULL || clock_monotonic_ms() < directory->retired_ms)
+        return;
+    while (count < RETIRED_MAX && result == STORE_OK) {
+        result =
+            domain_drop_retired(directory->store, directory->state_dir, clock_wall_ms() / 1000);
+        count += result == STORE_OK;
+    }
+    if (count > 0)
+        directory->data_version = -1; /* what one writes oneself does not show in it */
+    if (result == STORE_OK)
+        return;
+    directory->retired_ms = clock_monotonic_ms() + RETIRED_MS;
+    if (result != STORE_SAME)
+        log_limited(LOG_LEVEL_WARN, "directory=%s why=%s what=\"retired keys are dropped later\"",
+                    LOG_STRING(directory->path), LOG_STRING(store_why(directory->store)));
+}
+
 /* --- changes ---------------------------------------------------------------------------------- */
 
 static void tell_change(void *context, const struct audit_row *row)
@@ -301,6 +331,7 @@ static void *run(void *context)
         look(directory);
         tell_changes(directory);
         note_uses(directory);
+        drop_retired(directory);
         snapshot_reclaim(directory->feed);
         pthread_mutex_lock(&directory->lock);
         directory->has_looked = true;

@@ -262,3 +262,58 @@ enum store_result domain_switch_keys(struct store *store, const char *state_dir,
     doomed_keys_end(&doomed, state_dir, result);
     return result;
 }
+
+/* --- by the clock ----------------------------------------------------------------------------- */
+
+static enum store_result find_retired(struct store *store, int64_t before_s, struct arena *arena,
+                                      int64_t *id_out, struct bytes *name_out)
+{
+    enum store_result found = STORE_SAME;
+    struct query query;
+
+    query_begin(&query, store,
+                "SELECT domains.id, domains.name FROM dkim_keys"
+                " JOIN domains ON domains.id = dkim_keys.domain"
+                " WHERE dkim_keys.state = 2 AND dkim_keys.changed < ? LIMIT 1");
+    query_int(&query, before_s);
+    while (query_row(&query)) {
+        *id_out = query_column(&query);
+        check(arena_copy(arena, query_column_text(&query), name_out));
+        found = STORE_OK;
+    }
+    enum store_result result = query_end(&query);
+
+    return result == STORE_OK ? found : result;
+}
+
+static enum store_result drop_retired(struct store *store, const char *state_dir, int64_t id,
+                                      struct bytes name, int64_t before_s)
+{
+    struct doomed_keys doomed = {0};
+    enum store_result result = edit_begin(store);
+
+    if (result != STORE_OK)
+        return result;
+    result = doomed_keys_find(store, id, before_s, &doomed);
+    if (result == STORE_OK)
+        result = delete_retired(store, id, before_s);
+    if (result == STORE_OK)
+        result = edit_audit(store, "domain rotate", name, "dropped %zu retired", doomed.count);
+    result = edit_end(store, result);
+    doomed_keys_end(&doomed, state_dir, result);
+    return result;
+}
+
+enum store_result domain_drop_retired(struct store *store, const char *state_dir, int64_t wall_s)
+{
+    int64_t id = 0, before_s = wall_s - DKIM_RETIRED_S;
+    struct bytes name = BYTES_NONE;
+    struct arena arena;
+
+    arena_init(&arena, NAMES_MAX);
+    enum store_result result = find_retired(store, before_s, &arena, &id, &name);
+    if (result == STORE_OK)
+        result = drop_retired(store, state_dir, id, name, before_s);
+    arena_free(&arena);
+    return result;
+}

@@ -57,9 +57,11 @@ enum store_result domain_list(struct store *store, struct bytes name,
 /*
  * Rotation, in two steps that somebody's DNS lies between. The first makes keys that are published
  * and do not sign (STORE_SAME: there are some). The second, once their records were seen, has them
- * sign in place of those that did, which are retired; what has been retired for DKIM_RETIRED_S
- * goes, with its file.
+ * sign in place of those that did, which are retired. What has been retired for DKIM_RETIRED_S
+ * goes, with its file, by the next rotation or by the daemon's clock.
  */
 enum store_result domain_publish_keys(struct store *store, const char *state_dir,
                                       struct bytes name);
 enum store_result domain_switch_keys(struct store *store, const char *state_dir, struct bytes name);
+/* Of one domain that has such keys. STORE_SAME: none has. Nothing is written then. */
+enum store_result domain_drop_retired(struct store *store, const char *state_dir, int64_t wall_s);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "directory/backup.h"
 #include "directory/credentials.h"
+#include "directory/domains.h"
 #include "directory/store_private.h"
 #include "directory/tenants.h"
 #include "unit/directory/store_room.h"
@@ -56,6 +57,44 @@ TEST(directory_follows_what_others_write)
     assert_int_equal(tenant_remove(store, BYTES("shop"), false), STORE_OK);
     wait_tenant(reader, BYTES("shop"), false);
     store_close(&store);
+    snapshot_reader_free(&reader);
+    directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+static unsigned count_keys(struct snapshot_reader *reader, struct bytes name)
+{
+    const struct directory_domain *domain = snapshot_domain(snapshot_begin(reader), name);
+    unsigned count = domain != NULL ? (unsigned)domain->key_count : 0;
+
+    snapshot_end(reader);
+    return count;
+}
+
+/* A rotation of long ago; nobody writes, so that the thread has to look by itself. */
+TEST(directory_drops_keys_that_were_retired_long_ago)
+{
+    const struct domain_wish wish = {.tenant = BYTES("shop"),
+                                     .name = BYTES("shop.example"),
+                                     .is_active = true};
+    int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    struct store_room room;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    assert_int_equal(domain_add(store, room.path, &wish), STORE_OK);
+    assert_int_equal(domain_publish_keys(store, room.path, wish.name), STORE_OK);
+    assert_int_equal(domain_switch_keys(store, room.path, wish.name), STORE_OK);
+    assert_int_equal(store_run(store, "UPDATE dkim_keys SET changed = changed - 8 * 86400"),
+                     STORE_OK);
+    store_close(&store);
+    struct directory *directory = directory_start(room.path);
+    struct snapshot_reader *reader = snapshot_reader_create(directory_feed(directory));
+    directory_wait(directory);
+    while (count_keys(reader, wish.name) != 2 && clock_monotonic_ms() < until_ms)
+        usleep(10000);
+    assert_int_equal(count_keys(reader, wish.name), 2);
     snapshot_reader_free(&reader);
     directory_stop(&directory);
     store_room_drop(&room);

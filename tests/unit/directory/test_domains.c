@@ -1,8 +1,10 @@
 #include "directory/domains.h"
 
+#include <glob.h>
 #include <openssl/pem.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "directory/store_private.h"
 #include "directory/tenants.h"
 #include "unit/directory/store_room.h"
@@ -115,6 +117,61 @@ TEST(domain_keys_are_rotated_in_two_steps)
     seen = look(store, &room);
     assert_int_equal(seen.active, 2);
     assert_int_equal(seen.retired, 2);
+    store_close(&store);
+    store_room_drop(&room);
+}
+
+static size_t count_files(const struct store_room *room)
+{
+    char pattern[STORE_ROOM_FILE_MAX];
+    glob_t found = {0};
+
+    store_room_file(room, "keys/*/*.pem", pattern);
+    (void)glob(pattern, 0, NULL, &found);
+    size_t count = found.gl_pathc;
+    globfree(&found);
+    return count;
+}
+
+static struct seen look_at_all(struct store *store, const struct store_room *room)
+{
+    struct seen seen = {.room = room};
+
+    assert_int_equal(domain_list(store, BYTES_NONE, see, &seen), STORE_OK);
+    return seen;
+}
+
+TEST(domain_keys_that_were_retired_long_ago_go_by_the_clock)
+{
+    static const char *const names[] = {"shop.example", "other.example"};
+    enum { WEEK_S = 7 * 86400 };
+    int64_t now_s = clock_wall_ms() / 1000;
+    struct store_room room;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct domain_wish wish = {.tenant = BYTES("shop"),
+                                         .name = bytes_of(names[i]),
+                                         .is_active = true};
+
+        assert_int_equal(domain_add(store, room.path, &wish), STORE_OK);
+        assert_int_equal(domain_publish_keys(store, room.path, wish.name), STORE_OK);
+        assert_int_equal(domain_switch_keys(store, room.path, wish.name), STORE_OK);
+    }
+    assert_int_equal(domain_drop_retired(store, room.path, now_s + WEEK_S - 60), STORE_SAME);
+    struct seen seen = look_at_all(store, &room);
+    assert_int_equal(seen.retired, 4);
+    assert_int_equal(count_files(&room), 8);
+    for (unsigned left = 2; left > 0; left--) { /* a domain each time */
+        assert_int_equal(domain_drop_retired(store, room.path, now_s + WEEK_S + 60), STORE_OK);
+        seen = look_at_all(store, &room);
+        assert_int_equal(seen.retired, 2 * (left - 1));
+        assert_int_equal(seen.active, 4);
+        assert_int_equal(count_files(&room), 4 + 2 * (left - 1));
+    }
+    assert_int_equal(domain_drop_retired(store, room.path, now_s + WEEK_S + 60), STORE_SAME);
     store_close(&store);
     store_room_drop(&room);
 }
