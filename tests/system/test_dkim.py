@@ -1,9 +1,11 @@
-"""test_dkim.py - signatures of `ringpost sign` in the eyes of others: dkimpy, OpenDKIM, rspamd."""
+"""test_dkim.py - signatures of `ringpost sign` in the eyes of others: dkimpy, OpenDKIM, rspamd, and
+go-msgauth, which is written in Go."""
 
 import base64
 import http.client
 import json
 import os
+import pathlib
 import random
 import re
 import subprocess
@@ -55,6 +57,9 @@ OPENDKIM_CANNOT = {
 #: the same messages, which it does not pass either; why was not looked into.
 RSPAMD_CANNOT = {(name, form) for name in ("duplicates", "space before colon") for form in FORMS} | {
     ("100 KB line", form) for form in FORMS if form.endswith("relaxed")}
+
+
+GO_PACKAGES = "/usr/share/gocode"
 
 
 def text_record(value):
@@ -154,6 +159,42 @@ def test_opendkim_passes_all(keys, corpus, tmp_path):
         done = subprocess.run([parts.need("opendkim"), "-x", config, "-vv", "-t", file],
                               check=False, capture_output=True, text=True, errors="replace")
         assert len(re.findall(r"dkim=pass", done.stdout)) == 2, (name, form, done.stdout)
+
+
+class GoVerifier:
+    """verify_dkim.go, built of Debian's golang-github-emersion-go-msgauth-dev."""
+
+    def __init__(self, directory, keys):
+        self.program, self.records = directory / "verify_dkim", directory / "records.json"
+        source = pathlib.Path(__file__).with_name("verify_dkim.go")
+        env = {**os.environ, "GO111MODULE": "off", "GOPATH": GO_PACKAGES, "GOFLAGS": ""}
+        if "HOME" not in env:
+            env["GOCACHE"] = str(directory / "go-cache")
+        parts.run([parts.need("go"), "build", "-o", self.program, source], env=env, timeout=300)
+        self.records.write_text(json.dumps({f"{selector}._domainkey.{DOMAIN}": record
+                                            for selector, record in keys.records.items()}))
+
+    def results(self, *files):
+        """For each file: of each signature "" or why it does not pass."""
+        done = subprocess.run([self.program, self.records, *files], check=True, capture_output=True,
+                              text=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.skipif(not os.path.isdir(f"{GO_PACKAGES}/src/github.com/emersion/go-msgauth"),
+                    reason="golang-github-emersion-go-msgauth-dev is not installed")
+def test_go_passes_all(keys, corpus, tmp_path):
+    verifier = GoVerifier(tmp_path, keys)
+    files = {}
+    for number, (what, message) in enumerate(corpus.items()):
+        files[what] = tmp_path / f"{number}.eml"
+        files[what].write_bytes(message)
+    failed = {what: found for what, found in zip(files, verifier.results(*files.values()))
+              if found != ["", ""]}
+    assert not failed, failed
+    changed = tmp_path / "changed.eml"
+    changed.write_bytes(corpus["plain", FORMS[0]].replace(b"Hello", b"Hallo"))
+    assert all(verifier.results(changed)[0]), "else the above shows nothing"
 
 
 class Rspamd(parts.Process):
