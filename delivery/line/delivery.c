@@ -250,6 +250,15 @@ static void on_drive(struct turn_end *turn_end)
     store_look(delivery);
 }
 
+static void refresh_policies(struct delivery *delivery)
+{
+    const struct mx_rules *mx = &delivery->settings->mx;
+    const struct sts_rules rules = {mx->allow_private, mx->allow_private_count, true};
+
+    if (delivery->sts != NULL && delivery->settings->mta_sts)
+        sts_refresh_tick(&delivery->sts_refresh, delivery->sts, delivery->resolver, &rules);
+}
+
 static void on_tick(struct timeout *timeout)
 {
     struct delivery *delivery = container_of(timeout, struct delivery, tick);
@@ -265,6 +274,7 @@ static void on_tick(struct timeout *timeout)
     if (delivery_is_starved(delivery)) /* the disk may have room again, which tells nobody */
         delivery_drive_later(delivery);
     unheld_tick(delivery);
+    refresh_policies(delivery);
 }
 
 static void on_idle_timeout(struct timeout *timeout)
@@ -299,6 +309,7 @@ static void drop_waiting(struct delivery *delivery)
 {
     struct list_node *node;
 
+    sts_refresh_stop(&delivery->sts_refresh);
     drop(&delivery->held);
     gates_drop(delivery);
     cancel_drop(delivery);

@@ -268,7 +268,7 @@ static bool wants_sts(const struct demand *demand)
 static void go_on(struct demand *demand)
 {
     const struct sts_rules rules = {demand->request.allow_private,
-                                    demand->request.allow_private_count};
+                                    demand->request.allow_private_count, false};
 
     if (wants_sts(demand))
         demand->sts = sts_lookup_start(demand->request.sts, demand->resolver, &rules,

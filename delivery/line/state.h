@@ -13,6 +13,7 @@
 #include "delivery/line/egress.h"
 #include "delivery/line/turns.h"
 #include "delivery/line/unheld.h"
+#include "delivery/mta_sts/sts_refresh.h"
 #include "delivery/outcome/outcomes.h"
 #include "delivery/outcome/place.h"
 
@@ -42,6 +43,7 @@ struct delivery {
     struct flows *flows;
     struct egress_table *egresses;
     struct sts_store *sts;
+    struct sts_refresh sts_refresh;
     const struct delivery_settings *settings;
     struct settings_use *use; /* of them */
     void (*settings_unused)(void *context, const struct delivery_settings *settings);

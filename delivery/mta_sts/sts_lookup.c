@@ -276,7 +276,10 @@ struct sts_lookup *sts_lookup_start(struct sts_store *store, struct resolver *re
         memcpy(lookup->allowed, rules->allow_private, allowed_size);
         lookup->allowed_count = rules->allow_private_count;
     }
-    sts_store_find(store, lookup->domain, engine_now_ms(engine_of(lookup)), &lookup->known);
+    if (rules->is_refresh)
+        sts_store_peek(store, lookup->domain, engine_now_ms(engine_of(lookup)), &lookup->known);
+    else
+        sts_store_find(store, lookup->domain, engine_now_ms(engine_of(lookup)), &lookup->known);
     snprintf(name, sizeof(name), "_mta-sts.%s", lookup->text);
     resolver_ask(resolver, &lookup->txt, bytes_of(name), DNS_TYPE_TXT);
     return lookup;

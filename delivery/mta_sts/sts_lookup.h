@@ -32,6 +32,7 @@ struct sts_rules {
     const struct network
         *allow_private; /* where the policy host may be, besides public addresses */
     size_t allow_private_count;
+    bool is_refresh; /* no mail waits for it */
 };
 
 /* `domain` as dns_name_parse() makes it. What `rules` points to is used before this returns, and

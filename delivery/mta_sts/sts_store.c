@@ -14,11 +14,14 @@
 #include "delivery/mta_sts/sts_file.h"
 #include "delivery/mta_sts/sts_private.h"
 
-enum { THREADS = 8, WAITING_MAX = 1024 };
+enum { THREADS = 8, WAITING_MAX = 1024, LOOKS_MAX = 200 /* a second and engine */ };
 
 struct entry {
     struct map_node node;
-    struct list_node used; /* the store's, least lately first */
+    struct list_node used;  /* the store's, least lately first */
+    struct list_node aging; /* the store's, the next to be looked at for its age */
+    int64_t used_ms;        /* mail went there; monotonic */
+    int64_t asked_ms;       /* sts_store_next_old() named it; monotonic, 0: never */
     struct sts_policy *policy;
     enum sts_problem problem;
     int64_t retry_ms;
@@ -31,7 +34,7 @@ struct entry {
 struct sts_store {
     pthread_mutex_t lock;
     struct map entries;
-    struct list used;
+    struct list used, aging;
     size_t bytes;
     struct sts_file *file; /* NULL: none is written */
     struct blocking_pool *pool;
@@ -67,6 +70,7 @@ static void entry_drop(struct sts_store *store, struct entry *entry)
         metric_dec(METRIC_STS_POLICIES);
     map_remove(&store->entries, &entry->node);
     list_remove(&entry->used);
+    list_remove(&entry->aging);
     sts_policy_release(&entry->policy);
     free(entry);
 }
@@ -87,12 +91,14 @@ static struct entry *entry_get(struct sts_store *store, struct bytes domain)
         check(entry != NULL);
         memcpy(entry->domain, domain.ptr, domain.len);
         entry->domain_len = domain.len;
+        entry->used_ms = clock_monotonic_ms();
         list_node_init(&entry->used);
+        list_node_init(&entry->aging);
+        list_push_back(&store->used, &entry->used);
+        list_push_back(&store->aging, &entry->aging);
         map_insert(&store->entries, &entry->node, bytes_range(entry->domain, domain.len));
         store->bytes += entry_bytes(entry);
     }
-    list_remove(&entry->used);
-    list_push_back(&store->used, &entry->used);
     return entry;
 }
 
@@ -119,16 +125,19 @@ static void keep_bounds(struct sts_store *store)
 
 /* --- what is known ---------------------------------------------------------------------------- */
 
-void sts_store_find(struct sts_store *store, struct bytes domain, int64_t now_ms,
-                    struct sts_known *out)
+static void find(struct sts_store *store, struct bytes domain, int64_t now_ms, bool is_use,
+                 struct sts_known *out)
 {
     *out = (struct sts_known){.policy = NULL};
     pthread_mutex_lock(&store->lock);
     struct entry *entry = entry_find(store, domain);
 
-    if (entry != NULL) {
+    if (entry != NULL && is_use) {
+        entry->used_ms = now_ms;
         list_remove(&entry->used);
         list_push_back(&store->used, &entry->used);
+    }
+    if (entry != NULL) {
         if (entry->policy != NULL && entry->policy->expires_ms <= now_ms)
             set_policy(store, entry, NULL);
         if (entry->policy != NULL)
@@ -143,6 +152,49 @@ void sts_store_find(struct sts_store *store, struct bytes domain, int64_t now_ms
     pthread_mutex_unlock(&store->lock);
 }
 
+void sts_store_find(struct sts_store *store, struct bytes domain, int64_t now_ms,
+                    struct sts_known *out)
+{
+    find(store, domain, now_ms, true, out);
+}
+
+void sts_store_peek(struct sts_store *store, struct bytes domain, int64_t now_ms,
+                    struct sts_known *out)
+{
+    find(store, domain, now_ms, false, out);
+}
+
+static bool wants_refresh(const struct entry *entry, int64_t now_ms)
+{
+    const struct sts_policy *policy = entry->policy;
+
+    return policy != NULL && policy->expires_ms > now_ms && sts_policy_is_old(policy, now_ms) &&
+           now_ms - entry->used_ms < STS_USED_MS && entry->retry_ms <= now_ms &&
+           (entry->asked_ms == 0 || now_ms - entry->asked_ms >= STS_FAILURE_MS);
+}
+
+bool sts_store_next_old(struct sts_store *store, int64_t now_ms,
+                        char domain_out[static STS_DOMAIN_MAX + 1])
+{
+    bool is_found = false;
+
+    pthread_mutex_lock(&store->lock);
+    for (unsigned i = 0; i < LOOKS_MAX && i < store->entries.count && !is_found; i++) {
+        struct list_node *node = list_pop_front(&store->aging);
+        struct entry *entry = container_of(node, struct entry, aging);
+
+        list_push_back(&store->aging, node);
+        if (entry->domain_len > STS_DOMAIN_MAX || !wants_refresh(entry, now_ms))
+            continue;
+        entry->asked_ms = now_ms;
+        memcpy(domain_out, entry->domain, entry->domain_len);
+        domain_out[entry->domain_len] = '\0';
+        is_found = true;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return is_found;
+}
+
 void sts_store_put(struct sts_store *store, struct bytes domain, struct sts_policy *policy)
 {
     pthread_mutex_lock(&store->lock);
@@ -151,6 +203,7 @@ void sts_store_put(struct sts_store *store, struct bytes domain, struct sts_poli
     set_policy(store, entry, sts_policy_keep(policy));
     entry->problem = STS_FINE;
     entry->retry_ms = 0;
+    entry->asked_ms = 0;
     if (store->file != NULL)
         (void)sts_file_put(store->file, domain, policy);
     keep_bounds(store);
@@ -310,6 +363,7 @@ struct sts_store *sts_store_open(const struct sts_settings *settings)
     check(pthread_mutex_init(&store->lock, NULL) == 0);
     map_init(&store->entries);
     list_init(&store->used);
+    list_init(&store->aging);
     list_init(&store->requests);
     set_text(&store->authorities, settings->authorities);
     store->pool = blocking_pool_start(&pool);

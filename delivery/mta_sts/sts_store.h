@@ -23,7 +23,9 @@ enum {
     STS_DOMAINS_MAX = 50000,
     STS_BYTES_MAX = 32 << 20,
     STS_FAILURE_MS = 300 * 1000, /* RFC 8461 section 3.3 */
+    STS_DOMAIN_MAX = 253,
 };
+#define STS_USED_MS (30 * 86400 * INT64_C(1000)) /* mail went there so lately: kept fresh */
 
 /* Why there is none, or none newer: the result types of RFC 8460 section 4.3.2.2. */
 enum sts_problem { STS_FINE, STS_FETCH_FAILED, STS_POLICY_INVALID, STS_WEBPKI_INVALID };
@@ -58,6 +60,14 @@ struct sts_known {
 };
 void sts_store_find(struct sts_store *store, struct bytes domain, int64_t now_ms,
                     struct sts_known *out);
+/* The same, and no mail goes there because of it. */
+void sts_store_peek(struct sts_store *store, struct bytes domain, int64_t now_ms,
+                    struct sts_known *out);
+/* A domain whose policy has become old and may expire before its next mail comes: to be asked for
+ * again. Each once in STS_FAILURE_MS; those to which no mail has gone for STS_USED_MS are left to
+ * expire. False: none was found among the some that a call looks at. */
+must_use bool sts_store_next_old(struct sts_store *store, int64_t now_ms,
+                                 char domain_out[static STS_DOMAIN_MAX + 1]);
 /* Learned: the policy of an id, or that it could not be had. Writes to the file: for
  * a thread of the pool. */
 void sts_store_put(struct sts_store *store, struct bytes domain, struct sts_policy *policy);

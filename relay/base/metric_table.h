@@ -112,6 +112,9 @@ METRIC_COUNTER(TLS_STS_REFUSE,
                "ringpost_delivery_tls_demands_total{source=\"mta-sts\",level=\"refuse\"}",
                "")
 METRIC_GAUGE(STS_POLICIES, "ringpost_mta_sts_policies", "MTA-STS policies in memory")
+METRIC_COUNTER(STS_REFRESHES,
+               "ringpost_mta_sts_refreshes_total",
+               "MTA-STS policies that were asked for again because they became old, without mail")
 METRIC_COUNTER(STS_FETCHES,
                "ringpost_mta_sts_fetches_total",
                "MTA-STS policies that were fetched, or tried to be")

@@ -285,6 +285,27 @@ def test_refusals_hold_over_restarts(stage, world):
     assert [message.to() for message in receiver.messages] == [["user@free.plain.example"]]
 
 
+def test_policies_are_refreshed_without_mail(stage, world):
+    """RFC 8461 section 3.3: a policy of a few seconds is fetched again and again, and is in force long
+    after the first would have expired."""
+    name, domain = "mta-sts.kept.plain.example", "kept.plain.example"
+    world.add("plain.example", "kept MX 10 mx.kept", f"mx.kept A {world.block}.0.1",
+              '_mta-sts.kept TXT "v=STSv1; id=7"', f"mta-sts.kept A {world.block}.0.2")
+    host = stage.add(demands.PolicyHost(f"{world.block}.0.2", {name: world.authority.issue(name)}))
+    host.policy(domain, "enforce", "other.plain.example", max_age=8)
+    relay = world.start(retry="{first: 1h}").relay
+    relay.start()
+    relay.submit(f"user@{domain}")
+    relay.wait_events(1, kind="deferred", recipient=f"user@{domain}")
+    parts.wait_for(lambda: len(host.asked) >= 4, "three more requests")
+    metrics = relay.metrics()
+    assert metrics["ringpost_mta_sts_refreshes_total"] >= 3
+    assert metrics["ringpost_mta_sts_policies"] == 1
+    relay.submit(f"again@{domain}")
+    event = relay.wait_events(1, kind="deferred", recipient=f"again@{domain}")[0]
+    assert event["rule"] == "validation-failure", event
+
+
 def test_whom_to_believe_follows_a_reload(stage, world):
     a = f"A {world.block}.0.1"
     for domain in ("late", "later"):

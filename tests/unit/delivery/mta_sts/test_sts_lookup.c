@@ -3,10 +3,13 @@
 /* test_sts_lookup.c - what a lookup tells of what is kept, published, and cannot be fetched: nobody
  * listens where the policy hosts of these tests are. */
 #include "delivery/mta_sts/sts_lookup.h"
+#include "delivery/mta_sts/sts_refresh.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/metric.h"
 #include "unit/dns/dns_fixture.h"
 
 static struct fixture f;
@@ -43,7 +46,7 @@ static void open_all(void)
     store = sts_store_open(&none);
     assert_non_null(store);
     assert_true(network_parse(BYTES("127.0.0.0/8"), &loopback));
-    rules = (struct sts_rules){&loopback, 1};
+    rules = (struct sts_rules){&loopback, 1, false};
 }
 
 static void close_all(void)
@@ -230,5 +233,36 @@ TEST(request_whose_engine_is_gone_is_freed_with_the_store)
     engine_turn(f.engine, 1);
     if (told.done == 0)
         sts_lookup_cancel(&lookup);
+    close_all();
+}
+
+/* One at a time, and each once: nobody listens where the policy is, so what is kept stays. */
+TEST(policies_that_become_old_are_asked_for_without_mail)
+{
+    struct sts_refresh refresh = {0};
+    int64_t before = metric_sum(METRIC_STS_REFRESHES);
+
+    open_all();
+    publish("old.example", "1");
+    publish("older.example", "1");
+    keep("old.example", "1", 86400 * 1000);
+    keep("older.example", "1", 2 * 86400 * 1000);
+    keep("fresh.example", "1", 0);
+    for (unsigned i = 0; i < 3; i++)
+        sts_refresh_tick(&refresh, store, f.resolver, &rules);
+    assert_int_equal(metric_sum(METRIC_STS_REFRESHES) - before, 1);
+    for (unsigned i = 0; i < 2000 && metric_sum(METRIC_STS_REFRESHES) - before < 2; i++) {
+        engine_turn(f.engine, 1);
+        sts_refresh_tick(&refresh, store, f.resolver, &rules);
+    }
+    assert_int_equal(metric_sum(METRIC_STS_REFRESHES) - before, 2);
+    for (unsigned i = 0; i < 5000 && metric_sum(METRIC_STS_FETCHES_FAILED) < 2; i++) {
+        usleep(1000);
+        engine_turn(f.engine, 0);
+        sts_refresh_tick(&refresh, store, f.resolver, &rules);
+    }
+    assert_int_equal(metric_sum(METRIC_STS_REFRESHES) - before, 2);
+    assert_string_equal(ask("old.example").id, "1");
+    sts_refresh_stop(&refresh);
     close_all();
 }

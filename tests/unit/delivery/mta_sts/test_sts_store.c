@@ -221,3 +221,53 @@ TEST(old_is_what_has_lived_half_its_time_or_a_day)
         sts_policy_release(&policy);
     }
 }
+
+TEST(old_policies_are_named_in_turn_and_not_too_often)
+{
+    enum { DAY_MS = 86400 * 1000, MINUTE_MS = 60 * 1000 };
+    const struct sts_settings none = {.state_dir = NULL};
+    struct sts_store *store = sts_store_open(&none);
+    int64_t now_ms = clock_monotonic_ms() + 40 * (int64_t)DAY_MS;
+    char domain[STS_DOMAIN_MAX + 1];
+
+    assert_false(sts_store_next_old(store, now_ms, domain));
+    put(store, "fresh.example", "1", 30 * 86400, now_ms);
+    put(store, "old.example", "1", 30 * 86400, now_ms - DAY_MS);
+    put(store, "over.example", "1", 3600, now_ms - DAY_MS);
+    put(store, "half.example", "1", 3600, now_ms - 45 * MINUTE_MS);
+    put(store, "unused.example", "1", 30 * 86400, now_ms - 2 * DAY_MS);
+    assert_false(sts_store_next_old(store, now_ms, domain)); /* no mail went there for long */
+    assert_string_equal(kept(store, "fresh.example", now_ms), "1");
+    assert_string_equal(kept(store, "old.example", now_ms), "1");
+    assert_string_equal(kept(store, "half.example", now_ms), "1");
+    assert_true(sts_store_next_old(store, now_ms, domain));
+    assert_string_equal(domain, "old.example");
+    assert_true(sts_store_next_old(store, now_ms, domain));
+    assert_string_equal(domain, "half.example");
+    assert_false(sts_store_next_old(store, now_ms, domain));
+    /* One is there again, the other could not be had. */
+    put(store, "half.example", "1", 3600, now_ms);
+    assert_false(sts_store_next_old(store, now_ms + STS_FAILURE_MS - 1, domain));
+    assert_true(sts_store_next_old(store, now_ms + STS_FAILURE_MS, domain));
+    assert_string_equal(domain, "old.example");
+    assert_false(sts_store_next_old(store, now_ms + STS_FAILURE_MS, domain));
+    sts_store_free(&store);
+}
+
+TEST(who_only_looks_does_not_use)
+{
+    const struct sts_settings none = {.state_dir = NULL};
+    struct sts_store *store = sts_store_open(&none);
+    int64_t now_ms = clock_monotonic_ms(), later_ms = now_ms + STS_USED_MS;
+    char domain[STS_DOMAIN_MAX + 1];
+    struct sts_known known;
+
+    put(store, "a.example", "1", 30000000, now_ms);
+    sts_store_peek(store, BYTES("a.example"), later_ms, &known);
+    assert_non_null(known.policy);
+    sts_policy_release(&known.policy);
+    assert_false(sts_store_next_old(store, later_ms + 1000, domain));
+    assert_string_equal(kept(store, "a.example", later_ms), "1");
+    assert_true(sts_store_next_old(store, later_ms + 1000, domain));
+    sts_store_free(&store);
+}
