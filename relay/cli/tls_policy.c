@@ -27,6 +27,7 @@ struct policy_run {
     struct mx_set set;
     struct bytes looked_up;
     const struct route *route;
+    bool requires_tls;
     bool is_done;
     int code;
 };
@@ -36,6 +37,8 @@ static int read_options(struct policy_run *run)
     struct cli_walk walk = {0};
 
     while (cli_option(run->cli, &walk)) {
+        if (cli_flag(&walk, "--requiretls", &run->requires_tls))
+            continue;
         if (walk.word == NULL)
             return cli_misuse(run->cli, "unknown option %s", walk.name);
         if (run->domain != NULL)
@@ -167,6 +170,7 @@ static void on_mx(void *context, const struct mx_set *set)
     struct tls_policy *rule = router_tls_policy(settings, domain);
     const struct demand_request request = {
         .domain = run->looked_up,
+        .tls = run->requires_tls ? MAIL_TLS_REQUIRED : MAIL_TLS_ANY,
         .is_named = run->route != NULL && !run->route->use_mx,
         .uses_dane = settings->dane,
         .sts = settings->mta_sts && run->route == NULL ? run->sts : NULL,
@@ -270,12 +274,14 @@ static int run_tls_policy(struct cli *cli)
 const struct cli_command cli_tls_policy = {
     "tls-policy",
     "what delivery would demand of TLS with a domain's mail hosts",
-    "usage: ringpost [-c FILE] tls-policy [--json] DOMAIN\n\n"
+    "usage: ringpost [-c FILE] tls-policy [--requiretls] [--json] DOMAIN\n\n"
     "Looks up the mail hosts of DOMAIN, their TLSA records (DANE) and its MTA-STS policy, and\n"
     "says for each host what a connection to it would have to be and which rule says so: none,\n"
     "opportunistic, require (encrypted), verify (and the host is who it says), refuse (no\n"
-    "connection at all). Connects to no mail host. Works without a daemon; asks dns.servers,\n"
-    "reads the policies that the daemon keeps, and fetches what it would fetch.\n"
+    "connection at all). With --requiretls: for a message whose sender demands it (RFC 8689);\n"
+    "whether the host offers REQUIRETLS is not known. Connects to no mail host. Works without a\n"
+    "daemon; asks dns.servers, reads the policies that the daemon keeps, and fetches what it\n"
+    "would fetch.\n"
     "Exit code 0; 1 if DOMAIN has no mail host, 64 for wrong arguments.\n",
     run_tls_policy,
 };

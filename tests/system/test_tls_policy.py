@@ -472,6 +472,11 @@ def test_requiretls(stage, world):
             smtp.sendmail(f"app@back.{signed}", [to], f"From: <app@back.{signed}>\r\n{header}"
                           "Subject: secret\r\n\r\nthe text\r\n", mail_options=options)
 
+    for domain, wanted in ((f"dane.{signed}", "verify"), (f"unsigned.{plain}", "refuse")):
+        for option in ([], ["--requiretls"]):
+            host, = json.loads(relay.cli("tls-policy", "--json", *option, domain).stdout)["hosts"]
+            assert not option or level(host) == (wanted, "requiretls"), host
+            assert option or host["source"] != "requiretls"
     good = [f"u@{name}.{signed}" for name in ("dane", "dnssec")]
     good += [f"u@{name}.{plain}" for name in ("sts", "ststest")]
     bad = {f"u@dnssecname.{signed}": "5.7.10", f"u@silent.{signed}": "5.7.30",
