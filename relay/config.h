@@ -115,7 +115,7 @@ struct config {
     const char **dnsbl; /* as read; inbound.door has them taken apart */
     int dkim_forms;     /* as read; config_dkim.c makes signer of it */
     struct signer_settings signer;
-    unsigned sessions_max;        /* of the whole process and one service */
+    unsigned sessions_max;        /* of the whole process, all services together */
     bool is_short_of_descriptors; /* so that default counts are lower than they would be */
     uint64_t memory_max;
     uint64_t claims_max; /* idempotency keys that are remembered */

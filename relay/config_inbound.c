@@ -272,6 +272,7 @@ static void finish(struct config_reader *reader, struct config *config)
     inbound->recipients_max = limits->recipients_max;
     inbound->received_max = limits->received_max;
     inbound->sessions_max = limits->sessions_max;
+    inbound->sessions_total_max = limits->sessions_total_max;
     inbound->memory_max = limits->memory_max;
     inbound->line_length_max = limits->line_length_max;
     inbound->errors_max = limits->errors_max;

@@ -145,6 +145,7 @@ static void finish(struct config_reader *reader, struct config *config)
     (void)reader;
     config->submission.hostname = config->hostname;
     config->submission.sessions_max = MAX(1U, config->sessions_max / config->engines);
+    config->submission.sessions_total_max = config->sessions_max;
     config->submission.memory_max = config->memory_max;
 }
 

@@ -70,6 +70,7 @@ void receive_configure(struct receive *receive, const struct receive_settings *s
 {
     struct service_limits limits = {
         .sessions_max = settings->sessions_max,
+        .sessions_total_max = settings->sessions_total_max,
         .sessions_per_client_max = settings->sessions_per_client_max,
         .memory_max = settings->memory_max,
     };

@@ -53,6 +53,7 @@ struct receive_settings {
     unsigned recipients_max;
     unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: default */
     unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
+    unsigned sessions_total_max;      /* of all services of the process; 0: any */
     unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
                                          421 4.7.0; 0: no limit */
     uint64_t memory_max;              /* of the process: serve/pressure.h; 0: no limit */

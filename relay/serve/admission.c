@@ -1,7 +1,8 @@
-/* admission.c - counts of sessions a client address, in stripes. */
+/* admission.c - counts of sessions: one of all, and those a client address in stripes. */
 #include "serve/admission.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct stripe {
     struct map clients;
 };
 
+static _Atomic unsigned total;
 static struct stripe stripes[STRIPES];
 static pthread_once_t stripes_once = PTHREAD_ONCE_INIT;
 
@@ -121,4 +123,27 @@ unsigned admission_count(const struct admission_key *key)
 
     pthread_mutex_unlock(&stripe->lock);
     return count;
+}
+
+bool admission_enter_total(unsigned max)
+{
+    unsigned before = atomic_load(&total);
+
+    do
+        if (max != 0 && before >= max)
+            return false;
+    while (!atomic_compare_exchange_weak(&total, &before, before + 1));
+    return true;
+}
+
+void admission_leave_total(void)
+{
+    unsigned before = atomic_fetch_sub(&total, 1);
+
+    check(before > 0);
+}
+
+unsigned admission_total(void)
+{
+    return atomic_load(&total);
 }

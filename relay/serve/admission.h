@@ -1,5 +1,5 @@
 /*
- * admission.h - how many sessions each client address has, in the whole process.
+ * admission.h - how many sessions the whole process has, in all and of each client address.
  *
  * The sessions of one client are spread over the engines, so the counts are shared: a table in
  * stripes, each with a lock of its own that is held for one look-up at each end of a session.
@@ -22,3 +22,7 @@ struct admission_key admission_network_of(const struct address *client);
 must_use bool admission_enter(const struct admission_key *key, unsigned max);
 void admission_leave(const struct admission_key *key); /* one that entered */
 unsigned admission_count(const struct admission_key *key);
+/* The same of the sessions of all services together. */
+must_use bool admission_enter_total(unsigned max);
+void admission_leave_total(void);
+unsigned admission_total(void);

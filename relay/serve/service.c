@@ -31,6 +31,7 @@ void service_configure(struct service *service, const struct service_limits *lim
 
     check(limits->sessions_max > 0);
     service->slab.count_max = limits->sessions_max;
+    service->sessions_total_max = limits->sessions_total_max;
     service->sessions_per_client_max = limits->sessions_per_client_max;
     service->pressure.memory_max = limits->memory_max;
     service->generation = generation;
@@ -55,7 +56,13 @@ enum service_answer service_admit(struct service *service, const struct address 
         return SERVICE_STOPS;
     if (!admission_enter(&key, service->sessions_per_client_max))
         return SERVICE_HAS_TOO_MANY_OF_CLIENT;
-    struct session *session = slab_alloc(&service->slab);
+    struct session *session = NULL;
+
+    if (admission_enter_total(service->sessions_total_max)) {
+        session = slab_alloc(&service->slab);
+        if (session == NULL)
+            admission_leave_total();
+    }
     if (session == NULL) {
         admission_leave(&key);
         return SERVICE_HAS_TOO_MANY;
@@ -88,6 +95,7 @@ static void session_gone(struct session *session)
 
     list_remove(&session->node);
     admission_leave(&session->client);
+    admission_leave_total();
     generation_release(&session->generation);
     slab_release(&service->slab, &session);
     count(service, -1);

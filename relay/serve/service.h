@@ -32,6 +32,7 @@ enum service_answer {
 
 struct service_limits {
     unsigned sessions_max;            /* of this engine's share */
+    unsigned sessions_total_max;      /* of all services of the process; 0: any */
     unsigned sessions_per_client_max; /* a client address (admission.h) of the process; 0: any */
     uint64_t memory_max;              /* of the process (pressure.h); 0: any */
 };
@@ -52,7 +53,7 @@ struct service {
     struct slab slab;
     struct list sessions;
     unsigned session_count;
-    unsigned sessions_per_client_max;
+    unsigned sessions_total_max, sessions_per_client_max;
     _Atomic int *load;
     struct pressure pressure;
     bool is_stopping;

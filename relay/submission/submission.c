@@ -80,6 +80,7 @@ void submission_configure(struct submission *submission, const struct submission
 {
     struct service_limits limits = {
         .sessions_max = settings->sessions_max,
+        .sessions_total_max = settings->sessions_total_max,
         .sessions_per_client_max = settings->sessions_per_client_max,
         .memory_max = settings->memory_max,
     };

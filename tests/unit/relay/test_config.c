@@ -87,6 +87,8 @@ TEST(config_every_section_is_read)
     assert_string_equal(errors, "");
     assert_int_equal(config->engines, 3);
     assert_int_equal(config->submission.sessions_max, 100);
+    assert_int_equal(config->submission.sessions_total_max, config->sessions_max);
+    assert_int_equal(config->inbound.sessions_total_max, config->sessions_max);
     assert_string_equal(config->dns.servers, "127.0.0.1:5353,[::1]:53");
     assert_int_equal(config->dns.timeout_ms, 500);
     assert_int_equal(config->delivery.retry_count, 2);

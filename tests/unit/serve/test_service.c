@@ -90,6 +90,36 @@ TEST(total_is_bounded_and_refused_ones_are_not_counted)
     teardown(&f);
 }
 
+/* limits.sessions counts submission and inbound in one. */
+TEST(total_of_all_services_is_bounded)
+{
+    struct service_limits limits = {.sessions_max = 10, .sessions_total_max = 2};
+    struct fixture one, other;
+    bool is_admitted;
+
+    setup(&one, &limits);
+    setup(&other, &limits);
+    int first = come(&one, "192.0.2.1", &is_admitted);
+    assert_true(is_admitted);
+    int second = come(&other, "192.0.2.2", &is_admitted);
+    assert_true(is_admitted);
+    assert_int_equal(admission_total(), 2);
+    int third = come(&one, "192.0.2.3", &is_admitted);
+    assert_false(is_admitted);
+    turns(&one);
+    expect_turned_away(third);
+    close(second);
+    turns(&other);
+    assert_int_equal(admission_total(), 1);
+    third = come(&one, "192.0.2.3", &is_admitted);
+    assert_true(is_admitted);
+    close(first);
+    close(third);
+    teardown(&other);
+    teardown(&one);
+    assert_int_equal(admission_total(), 0);
+}
+
 TEST(sessions_of_a_client_are_bounded)
 {
     struct service_limits limits = {.sessions_max = 10, .sessions_per_client_max = 1};
