@@ -55,6 +55,8 @@ static bool tell_recipients(struct telling *t, const struct record *record, stru
                             struct accept accept)
 {
     uint32_t first = event->kind == EVENT_THROTTLED ? accept.recipient_count : 0;
+    /* The part behind the accepted ones is that of tell_received(), where there is one. */
+    uint32_t between = first > 0 && tail_find(accept.tail, TAIL_CHECKS).len > 0 ? 1 : 0;
     struct recipient recipient;
 
     for (uint32_t number = 0; number < accept.recipient_count; number++) {
@@ -63,7 +65,7 @@ static bool tell_recipients(struct telling *t, const struct record *record, stru
         event->seq = first + number;
         event->recipient = recipient.address;
         event->orcpt = recipient.orcpt;
-        tell(t, record, event->seq, event);
+        tell(t, record, event->seq + between, event);
     }
     return true;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/metric.h"
+#include "queue/tail.h"
 #include "tests/unit/queue/spool_build.h"
 
 enum { SEEN_MAX = 64 };
@@ -343,4 +344,36 @@ TEST(journal_open_without_directory_fails)
 
     assert_int_equal(journal_open("/nonexistent/spool", 0, 0, &reader), -ENOENT);
     assert_null(reader);
+}
+
+/* Of one record: each part of it names one event (event_id). */
+TEST(journal_events_of_an_acceptance_have_ids_of_their_own)
+{
+    struct build b;
+    struct seen seen = {0};
+    struct recipient recipients[2];
+    struct message message = build_message(recipients, 99);
+    struct arena arena;
+
+    arena_init(&arena, 64 * 1024);
+    message.tail = BYTES_NONE;
+    assert_true(tail_add(&arena, &message.tail, TAIL_CHECKS, BYTES("any")));
+    assert_true(tail_add_throttled(&arena, &message.tail, 5, BYTES("rate")));
+    build_spool(&b, 3);
+    build_begin(&b, 7);
+    build_record(&b, RECORD_CONTENT, RECORD_CONTINUES, "hello", 5);
+    build_accept(&b, &message, 5, 2, RECORD_FOLLOWS, NULL);
+    build_flush(&b);
+    (void)journal_events(3, position_of(7, SPOOL_BLOCK),
+                         bytes_range(b.bytes + SPOOL_BLOCK, b.at - SPOOL_BLOCK), see, &seen);
+    assert_int_equal(seen.count, 5);
+    for (size_t i = 0; i < seen.count; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(seen.events[i].part, seen.events[k].part);
+    assert_int_equal(seen.events[2].kind, EVENT_RECEIVED);
+    assert_int_equal(seen.events[3].kind, EVENT_THROTTLED);
+    assert_int_equal(seen.events[3].seq, 2); /* without a gap behind the accepted ones */
+    assert_int_equal(seen.events[4].seq, 3);
+    arena_free(&arena);
+    build_remove(&b);
 }
