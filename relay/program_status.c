@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/families.h"
 #include "base/metric.h"
+#include "inbound/store/mail_store.h"
 #include "queue/flow.h"
 #include "relay/certificates.h"
 #include "relay/program.h"
@@ -353,8 +354,12 @@ bool program_metrics(struct program *program, enum exposition_format format, str
     put_ages(&status, &exposition);
     put_engines(program, &exposition);
     program_memory_metrics(&exposition);
-    struct blocking_pool *const pools[] = {program->shared.segment_pool, program->shared.key_pool};
-    put_pools(ARRAY_LEN(pools), pools, &exposition);
+    struct blocking_pool *pools[3] = {program->shared.segment_pool, program->shared.key_pool};
+    size_t pool_count = 2;
+
+    if (program->shared.store != NULL)
+        pools[pool_count++] = mail_store_pool(program->shared.store);
+    put_pools(pool_count, pools, &exposition);
     put_sinks(program->sinks, &exposition);
     pthread_mutex_lock(&program->change);
     certificates_tell(program->config, &exposition);

@@ -429,3 +429,8 @@ void mail_store_close(struct mail_store **store)
     free(s->batches);
     free(s);
 }
+
+struct blocking_pool *mail_store_pool(const struct mail_store *store)
+{
+    return store->pool;
+}

@@ -23,6 +23,7 @@
 #include "inbound/store/maildir.h"
 #include "io/engine.h"
 
+struct blocking_pool;
 struct mail_store;
 struct mail_account;
 
@@ -100,4 +101,6 @@ must_use bool mail_store_file(struct mail_store *store, struct filing *filing);
  * once; where that was long ago, it is counted by the store's threads for who asks later. */
 must_use bool mail_store_use(struct mail_store *store, struct bytes domain, struct bytes local,
                              uint64_t quota, uint64_t *bytes_out);
+/* Where batches are written; its own as long as it is open. */
+struct blocking_pool *mail_store_pool(const struct mail_store *store);
 void mail_store_status(struct mail_store *store, struct mail_store_status *out);

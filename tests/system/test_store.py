@@ -71,7 +71,9 @@ def test_mail_for_an_account_is_filed(hosted):
         assert at.stat().st_mode & 0o077 == 0
     audit = h.cli("events", "audit", "--json").stdout
     assert json.loads(audit.splitlines()[-1])["adds_up"] is True, audit
-    assert h.relay.metrics()['ringpost_store_filed_total{result="filed"}'] == 1
+    metrics = h.relay.metrics()
+    assert metrics['ringpost_store_filed_total{result="filed"}'] == 1
+    assert metrics['ringpost_pool_done_total{pool="store"}'] >= 1
     trace = h.cli("trace", id).stdout
     assert "filed" in trace
 
