@@ -117,11 +117,13 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
 static void count_by_name(struct settlement *s, const struct settled *r)
 {
     static const uint8_t values[EVENT_KIND_COUNT] = {
-        [EVENT_DELIVERED] = RECIPIENTS_DELIVERED, [EVENT_FILED] = RECIPIENTS_DELIVERED,
-        [EVENT_DEFERRED] = RECIPIENTS_DEFERRED,   [EVENT_BOUNCED] = RECIPIENTS_BOUNCED,
-        [EVENT_EXPIRED] = RECIPIENTS_EXPIRED,     [EVENT_CANCELLED] = RECIPIENTS_CANCELLED,
+        [EVENT_DELIVERED] = 1 + RECIPIENTS_DELIVERED, [EVENT_FILED] = 1 + RECIPIENTS_DELIVERED,
+        [EVENT_DEFERRED] = 1 + RECIPIENTS_DEFERRED,   [EVENT_BOUNCED] = 1 + RECIPIENTS_BOUNCED,
+        [EVENT_EXPIRED] = 1 + RECIPIENTS_EXPIRED,     [EVENT_CANCELLED] = 1 + RECIPIENTS_CANCELLED,
     };
-    size_t value = values[r->kind];
+
+    check(values[r->kind] != 0); /* a kind that decide() is taught counts as nothing else */
+    size_t value = values[r->kind] - 1U;
 
     if (value < RECIPIENTS_OF_SITES)
         series_add(s->facts.counts != NULL ? s->facts.counts : s->outcomes->nowhere, value, 1);
