@@ -32,9 +32,9 @@ static size_t unquote(struct bytes quoted, uint8_t *plain)
 }
 
 /* In the shortest form that says the same: without quotes where it needs none. */
-static struct bytes shortest_local(struct bytes local, uint8_t room[static 2 * SMTP_LOCAL_PART_MAX])
+static struct bytes shortest_local(struct bytes local, uint8_t room[static 2 * SMTP_LOCAL_ROOM])
 {
-    uint8_t plain[SMTP_LOCAL_PART_MAX];
+    uint8_t plain[SMTP_LOCAL_ROOM];
     uint8_t *at = room;
 
     if (local.len == 0 || local.ptr[0] != '"')
@@ -60,7 +60,7 @@ static struct bytes shortest_local(struct bytes local, uint8_t room[static 2 * S
 bool directory_address(struct arena *arena, struct bytes text, bool takes_all,
                        struct bytes *address_out)
 {
-    uint8_t room[2 * SMTP_LOCAL_PART_MAX];
+    uint8_t room[2 * SMTP_LOCAL_ROOM];
     struct smtp_address address = {0};
     struct bytes domain, joined;
 

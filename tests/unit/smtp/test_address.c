@@ -41,7 +41,9 @@ static const struct {
     {BYTES("<\"\xe2\x82\xac \"@x>"), true, BYTES("\"\xe2\x82\xac \""), BYTES("x")},
     {BYTES("<a@1st.example>"), true, BYTES("a"), BYTES("1st.example")}, /* RFC 1123 section 2.1 */
     {BYTES("<a@" LABEL_63 ".example>"), true, BYTES("a"), BYTES(LABEL_63 ".example")},
-    {BYTES("<" SIXTY "aaaa@x>"), true, BYTES(SIXTY "aaaa"), BYTES("x")}, /* 64 octets */
+    {BYTES("<" SIXTY "aaaa@x>"), true, BYTES(SIXTY "aaaa"), BYTES("x")},   /* 64 octets */
+    {BYTES("<SRS0=" SIXTY "@x>"), true, BYTES("SRS0=" SIXTY), BYTES("x")}, /* a forwarder's */
+    {BYTES("<\"srs1=" SIXTY " a\"@x>"), true, BYTES("\"srs1=" SIXTY " a\""), BYTES("x")},
 
     {BYTES(""), false, {0}, {0}},
     {BYTES("<"), false, {0}, {0}},
@@ -78,6 +80,7 @@ static const struct {
     {BYTES("<a@192.0.2.1>"), false, {0}, {0}},
     {BYTES("<a@" LABEL_63 "a.example>"), false, {0}, {0}},
     {BYTES("<" SIXTY "aaaaa@x>"), false, {0}, {0}}, /* 65 octets */
+    {BYTES("<SRS2=" SIXTY "@x>"), false, {0}, {0}},
     {BYTES("<a@[192.0.2.256]>"), false, {0}, {0}},
     {BYTES("<a@[192.0.2]>"), false, {0}, {0}},
     {BYTES("<a@[192.0.2.1>"), false, {0}, {0}},
