@@ -15,7 +15,7 @@
 /* What a compacted copy carries of each recipient. */
 struct recipient_state {
     bool is_final;
-    uint8_t flags; /* PENDING_DELAY_TOLD */
+    uint8_t flags; /* pending_stored_flags() */
     uint16_t attempts;
     int64_t due_ms; /* wall; 0: at once */
 };

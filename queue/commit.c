@@ -164,7 +164,7 @@ static void stage_outcome(struct shard *shard, struct batch_writer *writer,
         .recipient = pending_number(pending),
         .seq = event.seq,
         .due_ms = is_deferred ? event.next_attempt_ms : 0,
-        .attempts = (uint16_t)MIN(pending->attempts + (is_deferred ? 1 : 0), UINT16_MAX),
+        .attempts = (uint16_t)MIN(pending->attempts + (is_deferred ? 1 : 0), ATTEMPTS_MAX),
         .kind = event.kind,
     };
     uint8_t *at = batch_add(writer, RECORD_OUTCOME, 0, OUTCOME_FIXED_LEN + encoded.len);
@@ -195,8 +195,10 @@ static void check_outcome(const struct outcome *outcome)
     enum event_kind kind = outcome->event.kind;
     enum pending_state state = outcome->pending->state;
 
-    check(kind == EVENT_DEFERRED || kind == EVENT_DELAYED || event_kind_is_final(kind));
-    check(state == PENDING_READY || (kind == EVENT_DELAYED && state != PENDING_FINAL));
+    bool is_mark = outcome_is_mark(kind);
+
+    check(kind == EVENT_DEFERRED || is_mark || event_kind_is_final(kind));
+    check(state == PENDING_READY || (is_mark && state != PENDING_FINAL));
     check(kind != EVENT_DEFERRED || outcome->event.next_attempt_ms > 0);
 }
 
@@ -248,7 +250,7 @@ void shard_commit(struct shard *shard, struct commit *commit)
     for (size_t i = 0; i < commit->outcome_count; i++) {
         struct pending *pending = commit->outcomes[i].pending;
 
-        if (commit->outcomes[i].event.kind == EVENT_DELAYED)
+        if (outcome_is_mark(commit->outcomes[i].event.kind))
             continue;
         check(pending->state == PENDING_READY); /* one fate a commit */
         pending->state = PENDING_COMMITTING;

@@ -209,7 +209,7 @@ static void fill_states(const struct shard *shard, const struct stub *stub,
         const struct pending *pending = &stub->pendings[i];
         states[i] = (struct recipient_state){
             .is_final = pending->state == PENDING_FINAL,
-            .flags = pending->flags & PENDING_FLAGS_STORED,
+            .flags = pending_stored_flags(pending),
             .attempts = pending->attempts,
             .due_ms =
                 pending_has_due(pending) ? (int64_t)pending->due_s * 1000 + wall_offset_ms : 0,

@@ -305,6 +305,10 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         pending->flags |= PENDING_DELAY_TOLD;
         return;
     }
+    if (effect->entry.kind == EVENT_FORWARDED) {
+        pending->is_forwarded = 1;
+        return;
+    }
     check(pending->state == PENDING_COMMITTING);
     shard->committing--;
     if (effect->entry.kind != EVENT_DEFERRED) {
@@ -312,7 +316,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         finish_pending(shard, pending);
         /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
     } else {
-        pending->attempts = effect->entry.attempts;
+        pending_set_attempts(pending, effect->entry.attempts);
         pending->flags &= (uint8_t)~PENDING_UNTRIED;
         pending->state = PENDING_SCHEDULED;
         pending->flags &= (uint8_t)~PENDING_LETS_GO;

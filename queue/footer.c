@@ -70,7 +70,7 @@ static bool add_recipient(struct footer_writer *writer, const struct pending *pe
     if (pending_has_due(pending))
         due_ms = (int64_t)pending->due_s * 1000 + wall_offset_ms;
     at[0] = is_final ? RECIPIENT_FINAL : 0;
-    at[1] = pending->flags & PENDING_FLAGS_STORED;
+    at[1] = pending_stored_flags(pending);
     put_u16(at + 2, pending->attempts);
     put_u64(at + 4, (uint64_t)due_ms);
     put_u16(at + 12, (uint16_t)domain.len);

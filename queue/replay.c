@@ -43,8 +43,8 @@ static void recover_pending(struct shard *shard, struct pending *pending,
                             const struct flow_part *part, struct bytes domain,
                             const struct recipient_state *state)
 {
-    pending->attempts = state->attempts;
-    pending->flags |= state->flags & PENDING_FLAGS_STORED;
+    pending_set_attempts(pending, state->attempts);
+    pending_restore_flags(pending, state->flags);
     pending->due_s = wall_seconds(state->due_ms);
     if (state->is_final) {
         pending->state = PENDING_FINAL;
@@ -136,8 +136,10 @@ static void recover_outcome(struct recovering *r, const struct outcome_entry *en
         return;
     if (entry->kind == EVENT_DELAYED) {
         pending->flags |= PENDING_DELAY_TOLD;
+    } else if (entry->kind == EVENT_FORWARDED) {
+        pending->is_forwarded = 1;
     } else if (entry->kind == EVENT_DEFERRED) {
-        pending->attempts = entry->attempts;
+        pending_set_attempts(pending, entry->attempts);
         pending->due_s = wall_seconds(entry->due_ms);
     } else {
         pending->state = PENDING_FINAL;

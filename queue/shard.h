@@ -123,11 +123,17 @@ struct message_id shard_next_id(struct shard *shard);
 
 /* What became of one recipient. The shard fills in event.shard/position/part/seq/id/time_ms when 0,
  * accepted_ms. kind: a final kind ends the pending; EVENT_DEFERRED needs next_attempt_ms and counts
- * an attempt; EVENT_DELAYED only marks that the notice went out (state stays as it is). */
+ * an attempt. Marks say something of it, and its state stays as it is: EVENT_DELAYED, that the
+ * notice went out, and EVENT_FORWARDED, that its copy for elsewhere stands in this commit. */
 struct outcome {
     struct pending *pending;
     struct event event;
 };
+
+static inline bool outcome_is_mark(enum event_kind kind)
+{
+    return kind == EVENT_DELAYED || kind == EVENT_FORWARDED;
+}
 
 /*
  * One atomic step: all of it is recovered, or nothing. Accepts a message (or none) and records

@@ -36,11 +36,14 @@ enum {
     PENDING_HOLDS = 0x80,   /* the shard's: counted in held_count of the resident message */
 };
 
+enum { ATTEMPTS_MAX = 0x7fff /* that are counted */ };
+
 struct pending {
     struct list_node link;
-    struct flow *flow; /* flow.h; NULL once it is FINAL */
-    uint32_t due_s;    /* SCHEDULED: monotonic seconds; see schedule.h */
-    uint16_t attempts; /* made so far */
+    struct flow *flow;         /* flow.h; NULL once it is FINAL */
+    uint32_t due_s;            /* SCHEDULED: monotonic seconds; see schedule.h */
+    uint16_t attempts : 15;    /* made so far */
+    uint16_t is_forwarded : 1; /* EVENT_FORWARDED is durable: its copies for elsewhere are here */
     uint8_t flags;
     uint8_t state : 2;
     uint8_t back : 5;     /* pending_stub()'s */
@@ -208,6 +211,29 @@ static inline bool pending_has_due(const struct pending *pending)
 
     return pending->state == PENDING_SCHEDULED && pending->due_s != 0 &&
            !(stub_has_not_before(stub) && pending->due_s == *stub_not_before_s(stub));
+}
+
+/* What is kept of it on disk in one byte: PENDING_FLAGS_STORED, and that it is forwarded. */
+enum { STORED_FORWARDED = 0x02 };
+
+static inline uint8_t pending_stored_flags(const struct pending *pending)
+{
+    unsigned forwarded = pending->is_forwarded ? STORED_FORWARDED : 0;
+
+    return (uint8_t)((pending->flags & PENDING_FLAGS_STORED) | forwarded);
+}
+
+/* Added to what it has. */
+static inline void pending_restore_flags(struct pending *pending, uint8_t stored)
+{
+    pending->flags |= stored & PENDING_FLAGS_STORED;
+    if ((stored & STORED_FORWARDED) != 0)
+        pending->is_forwarded = 1;
+}
+
+static inline void pending_set_attempts(struct pending *pending, unsigned attempts)
+{
+    pending->attempts = MIN(attempts, (unsigned)ATTEMPTS_MAX) & ATTEMPTS_MAX;
 }
 
 /* Which RCPT this pending is: index into message->recipients. */

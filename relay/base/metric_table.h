@@ -167,6 +167,7 @@ METRIC_COUNTER(DELIVERY_ATTEMPTS, "ringpost_delivery_attempts_total",
 METRIC_COUNTER(DELIVERY_DELIVERED, "ringpost_delivery_outcomes_total{outcome=\"delivered\"}",
                "Recipients by what became of them")
 METRIC_COUNTER(DELIVERY_FILED, "ringpost_delivery_outcomes_total{outcome=\"filed\"}", "")
+METRIC_COUNTER(DELIVERY_FORWARDED, "ringpost_delivery_outcomes_total{outcome=\"forwarded\"}", "")
 METRIC_COUNTER(DELIVERY_DEFERRED, "ringpost_delivery_outcomes_total{outcome=\"deferred\"}", "")
 METRIC_COUNTER(DELIVERY_BOUNCED, "ringpost_delivery_outcomes_total{outcome=\"bounced\"}", "")
 METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"expired\"}", "")
@@ -306,6 +307,9 @@ METRIC_COUNTER(DKIM_SIGNED, "ringpost_dkim_messages_total{result=\"signed\"}",
                "Messages of tenants, and our notifications, by what became of their signatures")
 METRIC_COUNTER(DKIM_UNSIGNED, "ringpost_dkim_messages_total{result=\"unsigned\"}", "")
 METRIC_COUNTER(DKIM_FAILED, "ringpost_dkim_messages_total{result=\"failed\"}", "")
+METRIC_COUNTER(ARC_SEALED, "ringpost_arc_messages_total{result=\"sealed\"}",
+               "Forwarded messages that were received, by what became of their ARC set")
+METRIC_COUNTER(ARC_UNSEALED, "ringpost_arc_messages_total{result=\"unsealed\"}", "")
 METRIC_COUNTER(DKIM_SIGNATURES_RSA, "ringpost_dkim_signatures_total{algorithm=\"rsa-sha256\"}",
                "Signatures made")
 METRIC_COUNTER(DKIM_SIGNATURES_ED25519,
@@ -349,6 +353,7 @@ METRIC_COUNTER(EVENTS_RESUMED, "ringpost_events_total{kind=\"resumed\"}", "")
 METRIC_COUNTER(EVENTS_THROTTLED, "ringpost_events_total{kind=\"throttled\"}", "")
 METRIC_COUNTER(EVENTS_CHANGED, "ringpost_events_total{kind=\"changed\"}", "")
 METRIC_COUNTER(EVENTS_FILED, "ringpost_events_total{kind=\"filed\"}", "")
+METRIC_COUNTER(EVENTS_FORWARDED, "ringpost_events_total{kind=\"forwarded\"}", "")
 METRIC_COUNTER(WEBHOOK_REQUESTS, "ringpost_webhook_requests_total",
                "Requests of webhooks that have ended, those for tokens included")
 METRIC_COUNTER(WEBHOOK_FAILURES, "ringpost_webhook_failures_total",

@@ -31,6 +31,7 @@ static const struct {
     [EVENT_THROTTLED] = {"throttled", false, true},
     [EVENT_CHANGED] = {"changed", false, false},
     [EVENT_FILED] = {"filed", true, true},
+    [EVENT_FORWARDED] = {"forwarded", false, true},
 };
 
 static _Atomic uint16_t node_number;

@@ -41,6 +41,7 @@ enum event_kind {
     EVENT_THROTTLED, /* accepted, and waits for its tenant's rates until about next_attempt */
     EVENT_CHANGED,   /* the directory was: one of an audited change */
     EVENT_FILED,     /* final: delivered, into an account of ours */
+    EVENT_FORWARDED, /* a copy is in the spool for addresses elsewhere; its end is yet to come */
     EVENT_KIND_COUNT
 };
 

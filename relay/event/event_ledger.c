@@ -152,7 +152,8 @@ static bool is_finished(const struct tally *tally)
 void ledger_event(struct ledger *ledger, const struct event_head *head)
 {
     /* Other kinds may come to finished messages. */
-    bool is_known = head->kind <= EVENT_DELAYED || head->kind == EVENT_FILED;
+    bool is_known =
+        head->kind <= EVENT_DELAYED || head->kind == EVENT_FILED || head->kind == EVENT_FORWARDED;
 
     if (!head->has_seq || head->id.value == 0 || !is_asked_for(ledger, head->id))
         return;

@@ -443,7 +443,7 @@ static void attempt(struct life *life)
     commit(life, flying, notices);
 }
 
-static void tell_delay(struct life *life)
+static void put_mark(struct life *life)
 {
     struct world *w = &life->world;
 
@@ -453,10 +453,12 @@ static void tell_delay(struct life *life)
     const struct model_message *m = model_find(life->model, pending_stub(pending)->id);
     assert_non_null(m);
     const struct model_recipient *r = &m->recipients[pending_number(pending)];
-    struct flying *flying = r->flying != 0 || r->is_told ? NULL : take_flying(life);
+    enum event_kind kind = below(life, 2) == 0 ? EVENT_DELAYED : EVENT_FORWARDED;
+    bool is_marked = kind == EVENT_DELAYED ? r->is_told : r->is_forwarded;
+    struct flying *flying = r->flying != 0 || is_marked ? NULL : take_flying(life);
     if (flying == NULL)
         return;
-    add_outcome(life, flying, pending, EVENT_DELAYED);
+    add_outcome(life, flying, pending, kind);
     commit(life, flying, (struct model_message *[]){NULL, NULL});
 }
 
@@ -781,7 +783,7 @@ static void step(struct life *life)
     else if (dice < 72)
         attempt(life);
     else if (dice < 75)
-        tell_delay(life);
+        put_mark(life);
     else if (dice < 78)
         postpone(life);
     else if (dice < 82)

@@ -76,6 +76,8 @@ static void apply_outcome(struct model_recipient *r)
 {
     if (r->kind == EVENT_DELAYED) {
         r->is_told = true;
+    } else if (r->kind == EVENT_FORWARDED) {
+        r->is_forwarded = true;
     } else if (r->kind == EVENT_DEFERRED) {
         r->attempts++;
         r->due_ms = r->flying_due_ms;
@@ -232,6 +234,8 @@ static bool shows(const struct stub *stub, const struct model_recipient *r, unsi
     const struct pending *pending = &stub->pendings[number];
     if (r->kind == EVENT_DELAYED)
         return (pending->flags & PENDING_DELAY_TOLD) != 0;
+    if (r->kind == EVENT_FORWARDED)
+        return pending->is_forwarded != 0;
     return r->kind == EVENT_DEFERRED && pending->attempts == r->attempts + 1;
 }
 
@@ -331,6 +335,7 @@ static bool check_pending(const struct model_message *message, const struct stub
     const struct pending *pending = &stub->pendings[number];
     unsigned attempts = r->attempts + (is_shown && r->kind == EVENT_DEFERRED);
     bool is_told = r->is_told || (is_shown && r->kind == EVENT_DELAYED);
+    bool is_forwarded = r->is_forwarded || (is_shown && r->kind == EVENT_FORWARDED);
     int64_t due_ms = is_shown && r->kind == EVENT_DEFERRED ? r->flying_due_ms : r->due_ms;
     /* What was due is due at once, but for a not-before, which a clock set back brings again. */
     due_ms = MAX(due_ms > wall_ms ? due_ms : 0, message->earliest_ms);
@@ -341,6 +346,9 @@ static bool check_pending(const struct model_message *message, const struct stub
     if (((pending->flags & PENDING_DELAY_TOLD) != 0) != is_told)
         return SAY("message %jx recipient %u: its delay notice is %s", id, number,
                    is_told ? "forgotten" : "invented");
+    if ((pending->is_forwarded != 0) != is_forwarded)
+        return SAY("message %jx recipient %u: that it was forwarded is %s", id, number,
+                   is_forwarded ? "forgotten" : "invented");
     if (pending->state == PENDING_READY) { /* handed out in the turn that read the last of it */
         if (due_ms > wall_ms)
             return SAY("message %jx recipient %u: handed out, but due at %jd", id, number,

@@ -17,7 +17,7 @@ enum {
 };
 
 struct model_recipient {
-    bool is_final, is_told;
+    bool is_final, is_told, is_forwarded;
     unsigned attempts;
     int64_t due_ms; /* wall; 0: at once, or later for reasons that are not on disk */
     /* what is in flight for it: a commit, 0 none */

@@ -208,7 +208,7 @@ void shard_commit(struct shard *shard, struct commit *commit)
         if (world->facts != NULL)
             fact_outcome(world, &outcome->event, pending_stub(outcome->pending),
                          engine_wall_ms(world->engine));
-        if (kind != EVENT_DELAYED)
+        if (!outcome_is_mark(kind))
             outcome->pending->state = PENDING_COMMITTING;
     }
     struct message *messages[] = {commit->message, commit->second};
@@ -299,9 +299,13 @@ static void apply(struct shard *shard, const struct outcome *outcome)
         pending->flags |= PENDING_DELAY_TOLD;
         return;
     }
+    if (outcome->event.kind == EVENT_FORWARDED) {
+        pending->is_forwarded = 1;
+        return;
+    }
     check(pending->state == PENDING_COMMITTING);
     if (outcome->event.kind == EVENT_DEFERRED) {
-        pending->attempts++;
+        pending_set_attempts(pending, pending->attempts + 1U);
         pending->flags &= (uint8_t)~PENDING_UNTRIED;
         schedule(shard, pending,
                  engine_now_ms(shard->world->engine) + outcome->event.next_attempt_ms - wall_ms);

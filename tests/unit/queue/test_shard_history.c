@@ -15,7 +15,7 @@ enum {
 };
 
 struct model_recipient {
-    bool is_final, is_told;
+    bool is_final, is_told, is_forwarded;
     unsigned attempts;
     int64_t due_ms; /* wall; 0: at once */
 };
@@ -128,6 +128,8 @@ static void model_outcome(struct history *h, struct model_message *model, uint32
     model->next_seq++;
     if (kind == EVENT_DELAYED) {
         r->is_told = true;
+    } else if (kind == EVENT_FORWARDED) {
+        r->is_forwarded = true;
     } else if (kind == EVENT_DEFERRED) {
         r->attempts++;
         r->due_ms = due_ms;
@@ -192,7 +194,7 @@ static void attempt(struct history *h)
     }
 }
 
-static void tell_delay(struct history *h)
+static void put_mark(struct history *h)
 {
     struct world *w = &h->world;
 
@@ -202,8 +204,9 @@ static void tell_delay(struct history *h)
     struct model_message *model = model_find(h, pending_stub(pending)->id);
     uint32_t number = pending_number(pending);
     assert_non_null(model);
-    assert_int_equal(world_outcome(w, pending, EVENT_DELAYED, 0), 0);
-    model_outcome(h, model, number, EVENT_DELAYED, 0);
+    enum event_kind kind = below(h, 2) == 0 ? EVENT_DELAYED : EVENT_FORWARDED;
+    assert_int_equal(world_outcome(w, pending, kind, 0), 0);
+    model_outcome(h, model, number, kind, 0);
 }
 
 static void postpone(struct history *h)
@@ -257,6 +260,7 @@ static void verify(struct history *h, bool was_reopened)
                 continue;
             assert_int_equal(p->attempts, r->attempts);
             assert_int_equal(p->flags & PENDING_FLAGS_STORED, r->is_told ? PENDING_DELAY_TOLD : 0);
+            assert_true((p->is_forwarded != 0) == r->is_forwarded);
             if (!was_reopened || p->state != PENDING_SCHEDULED || r->due_ms == 0)
                 continue;
             /* Not early, and not late by more than the seconds lost in rounding. A postponement is
@@ -308,7 +312,7 @@ static void step(struct history *h)
     else if (dice < 80)
         attempt(h);
     else if (dice < 83)
-        tell_delay(h);
+        put_mark(h);
     else if (dice < 86)
         postpone(h);
     else if (dice < 96)
