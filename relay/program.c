@@ -213,6 +213,11 @@ static int start_workers(struct program *program, const struct config *config)
         return -errno;
     }
     int error = open_keys(config, shared);
+    int srs_error = srs_secret_open(config->state_dir, &shared->srs);
+    if (srs_error < 0) /* all but forwarding goes on */
+        log_error("file=keys/srs.key what=%s",
+                  LOG_STRING(srs_error == -EBADMSG ? "it holds no secrets: nothing is forwarded"
+                                                   : strerror(-srs_error)));
     (void)privacy_rows_load(config->state_dir, true); /* before anything is written */
     if (error == 0)
         error = start_files(program, config);

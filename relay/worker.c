@@ -94,7 +94,8 @@ static size_t on_return_path(void *context, const struct message *message, uint3
     const struct return_path path = {message->id.value, recipient};
     size_t len = 0;
 
-    if (message->tenant.len == 0)
+    /* What was rewritten to be forwarded leads back to who sent it already. */
+    if (message->tenant.len == 0 || srs_is_claimed(message->reverse_path))
         return 0;
     struct bytes domain =
         return_path_domain(snapshot_begin(worker->reader), message->tenant, message->reverse_path);
@@ -256,6 +257,12 @@ static struct receive_settings receive_settings(const struct worker *worker,
     return settings;
 }
 
+/* NULL: senders are not rewritten. */
+static const struct srs_keys *srs_keys(const struct worker *worker)
+{
+    return worker->shared->srs.count > 0 ? &worker->shared->srs : NULL;
+}
+
 static void create_receive(struct worker *worker, const struct config *config)
 {
     const struct receive_setup setup = {
@@ -268,6 +275,7 @@ static void create_receive(struct worker *worker, const struct config *config)
         .room = on_room,
         .room_context = worker,
         .return_key = worker->shared->return_key,
+        .srs = srs_keys(worker),
     };
     struct receive_settings settings = receive_settings(worker, config);
 
@@ -334,10 +342,13 @@ static int build(struct worker *worker)
         .return_key = worker->shared->return_key,
         .reader = worker->reader,
         .scripts = config->sieve_directory,
+        .signer = worker->signer,
+        .srs = srs_keys(worker),
     };
 
     worker->filers = filers_create(&filers);
-    filers_configure(worker->filers, config->delivery.mx.our_name, config->inbound.postmaster);
+    filers_configure(worker->filers, config->delivery.mx.our_name, config->inbound.postmaster,
+                     config->inbound.received_max);
     struct delivery_store store = {
         .carriers = filers_kind(worker->filers),
         .egresses = worker->shared->store_egresses,
@@ -449,7 +460,8 @@ void worker_configure(struct worker *worker, struct config *config)
     signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
-    filers_configure(worker->filers, config->delivery.mx.our_name, config->inbound.postmaster);
+    filers_configure(worker->filers, config->delivery.mx.our_name, config->inbound.postmaster,
+                     config->inbound.received_max);
     delivery_configure(worker->delivery, &config->delivery);
 }
 

@@ -23,6 +23,7 @@
 #include "relay/login_key.h"
 #include "relay/publisher.h"
 #include "relay/queue_age.h"
+#include "relay/srs_secret.h"
 #include "relay/tenant_watch.h"
 #include "signing/signer.h"
 
@@ -51,6 +52,7 @@ struct shared {
     struct directory *directory;
     uint8_t login_key[LOGIN_KEY_LEN], return_key[LOGIN_KEY_LEN];
     struct returns *returns;
+    struct srs_keys srs; /* count 0: they cannot be read */
     struct publisher *publisher;
     struct blocking_pool *segment_pool, *key_pool;
     struct mail_store *store;

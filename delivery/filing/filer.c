@@ -17,6 +17,7 @@ enum {
     LOAD_AGAIN_MS = 30 * 1000,
     IDLE_STEP_MS = 1000,
     NAMES_MAX = 4096,
+    RECEIVED_DEFAULT = 50,
 };
 
 static void enter(struct filer *filer, enum filer_state state)
@@ -56,6 +57,8 @@ static void let_message_go(struct filer *filer)
     leave_reading(filer);
     if (filer->message != NULL)
         message_release(&filer->message);
+    passage_free(&filer->passage);
+    filer->whole = BYTES_NONE;
     arena_clear(&filer->arena);
     filer->recipients = NULL;
     filer->count = filer->settled = 0;
@@ -402,8 +405,12 @@ static void filer_leave(struct carrier *carrier)
 /* What is with the store is filed or not: who asks again is told. */
 static void filer_abort(struct carrier *carrier)
 {
-    filer_of(carrier)->is_aborted = true;
-    filer_run_later(filer_of(carrier));
+    struct filer *filer = filer_of(carrier);
+
+    filer->is_aborted = true;
+    for (uint32_t i = 0; i < filer->count; i++)
+        forward_abort(&filer->recipients[i]);
+    filer_run_later(filer);
 }
 
 struct filers *filers_create(const struct filers_setup *setup)
@@ -425,8 +432,10 @@ struct filers *filers_create(const struct filers_setup *setup)
     return filers;
 }
 
-void filers_configure(struct filers *filers, struct bytes hostname, const char *postmaster)
+void filers_configure(struct filers *filers, struct bytes hostname, const char *postmaster,
+                      unsigned received_max)
 {
+    filers->received_max = received_max != 0 ? received_max : RECEIVED_DEFAULT;
     arena_clear(&filers->names);
     filers->rules = (struct recipient_rules){.return_key = filers->setup.return_key};
     check(arena_copy(&filers->names, hostname, &filers->rules.hostname));

@@ -25,18 +25,26 @@
 
 struct filers; /* one engine's */
 
+struct signer;
+struct srs_keys;
+
 struct filers_setup {
     struct mail_store *store;
     struct returns *returns; /* reads what comes to return paths */
     const uint8_t *return_key;
     struct snapshot_reader *reader;
-    const char *scripts; /* the directory of accounts' scripts; NULL: there are none. It lives as
+    const char *scripts;   /* the directory of accounts' scripts; NULL: there are none. It lives as
                           * long as the filers */
+    struct signer *signer; /* of ARC sets; NULL: none are made */
+    const struct srs_keys *srs; /* of rewritten senders (auth/srs/srs.h); NULL: what is to be sent
+                                   on waits */
 };
 
 struct filers *filers_create(const struct filers_setup *setup);
 void filers_free(struct filers **filers);
 /* Whom a message is for that is to nobody: recipient_rules, of a normalised name and an address in
- * any valid form (NULL: none), which are copied. Messages from now on. */
-void filers_configure(struct filers *filers, struct bytes hostname, const char *postmaster);
+ * any valid form (NULL: none), which are copied. What has more Received fields than received_max is
+ * not sent on. Messages from now on. */
+void filers_configure(struct filers *filers, struct bytes hostname, const char *postmaster,
+                      unsigned received_max);
 const struct carrier_kind *filers_kind(const struct filers *filers);

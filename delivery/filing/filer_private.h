@@ -3,8 +3,10 @@
  */
 #pragma once
 
+#include "auth/mail_header.h"
 #include "base/slab.h"
 #include "delivery/filing/filer.h"
+#include "delivery/filing/forward.h"
 #include "inbound/sorting/sorting.h"
 
 enum filer_state {
@@ -21,7 +23,8 @@ struct filers {
     struct carrier_kind kind;
     struct slab slab;
     struct recipient_rules rules;
-    struct arena names;   /* of these */
+    struct arena names; /* of these */
+    unsigned received_max;
     size_t reading_bytes; /* of content that is not the spool's any more */
     struct list reading;  /* filers that wait for room among these */
 };
@@ -31,8 +34,22 @@ struct filed_recipient {
     uint32_t number;
     uint32_t copies, answered;
     bool is_settled;
-    bool is_judged; /* `judgement` holds: without the store, or by the worst answer */
+    bool is_judged;        /* `judgement` holds: without the store, or by the worst answer */
+    uint32_t target_count; /* whom it means */
+    struct forward_target *forwards; /* where else it goes; newest first */
+    uint32_t forward_count;
+    struct forward *forward; /* under way */
     struct judgement judgement;
+};
+
+/* Where the message has been: read when somebody asks. */
+struct passage {
+    bool is_read;
+    bool is_endless; /* more Delivered-To than are kept */
+    size_t received;
+    struct mail_header header; /* of prefix and content */
+    size_t delivered_count;
+    struct bytes *delivered; /* addresses, normalised, in the filer's arena */
 };
 
 /* One recipient for one account. */
@@ -68,7 +85,9 @@ struct filer {
     int32_t wait_ms;
     uint32_t count, settled;
     struct filed_recipient *recipients;
-    uint32_t outstanding; /* copies with the store */
+    uint32_t outstanding; /* copies with the store, and forwards */
+    struct bytes whole;   /* the content, while copies are made and forwards under way */
+    struct passage passage;
 };
 
 static inline void filer_run_later(struct filer *filer)
@@ -76,6 +95,9 @@ static inline void filer_run_later(struct filer *filer)
     engine_at_turn_end(filer->carrier.engine, &filer->turn_end);
 }
 
+/* passage.c: the header of the message, read once; `whole` is set. */
+const struct passage *filer_passage(struct filer *filer);
+void passage_free(struct passage *passage);
 /* filing_copy.c: asks the directory and the store for each recipient of the message, whose content
  * is in memory. What needs no store is judged at once. */
 void filer_begin_copies(struct filer *filer, struct bytes content);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "auth/srs/srs.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/random.h"
@@ -54,7 +55,7 @@ static void judge_answer(struct filer *filer, const struct filing_copy *copy)
 
 static bool has_ended(const struct filed_recipient *r)
 {
-    return !r->is_settled && r->is_judged && r->answered == r->copies;
+    return !r->is_settled && r->is_judged && r->answered == r->copies && r->forward == NULL;
 }
 
 void filer_settle(struct filer *filer)
@@ -79,8 +80,9 @@ void filer_settle(struct filer *filer)
         if (settlement == NULL)
             settlement = settlement_begin(filer->carrier.outcomes, filer->shard, filer->message,
                                           &facts, filer->count);
+        r->judgement.is_expanded = forward_expands(r);
         settlement_add(settlement, r->pending, &r->judgement);
-        if (r->judgement.kind == JUDGEMENT_FILED)
+        if (r->judgement.kind == JUDGEMENT_FILED || r->judgement.kind == JUDGEMENT_FORWARDED)
             carrier_took(&filer->carrier);
         r->is_settled = true;
         count++;
@@ -105,6 +107,13 @@ static void give_back(struct filer *filer, struct filed_recipient *r, int64_t af
 
 /* --- copies ----------------------------------------------------------------------------------- */
 
+/* Once all of its copies are answered: the scripts of accounts may add addresses. */
+static void forward_where_known(struct filer *filer, struct filed_recipient *r)
+{
+    if (!r->is_settled && r->forward_count > 0 && r->answered == r->copies && !filer->is_aborted)
+        forward_begin(filer, r);
+}
+
 static void on_answer(struct letter *letter, struct engine *engine)
 {
     struct filing_copy *copy =
@@ -117,6 +126,7 @@ static void on_answer(struct letter *letter, struct engine *engine)
     copy->recipient->answered++;
     judge_answer(filer, copy);
     filing_copy_sorted(copy);
+    forward_where_known(filer, copy->recipient);
     filer_run_later(filer);
 }
 
@@ -200,8 +210,12 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
         struct filing_copy *copy;
 
         if (target->account == NULL && !target->is_role) {
-            filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "alias-elsewhere",
-                        "it leads to an address elsewhere, and mail is not forwarded yet");
+            const struct forward_to to = {.address = target->address,
+                                          .by = found->address,
+                                          .rule = "alias"};
+
+            if (!filer_forward(filer, r, &to))
+                no_memory(filer, r);
             continue;
         }
         if (!make_copy(filer, r, target, content, &copy)) {
@@ -232,6 +246,32 @@ static struct bytes tenant_of(const struct snapshot *snapshot, struct bytes addr
     return tenant != NULL ? tenant->name : BYTES_NONE;
 }
 
+/* Mail that comes back to a sender that we rewrote goes on to whom it was. It was in time when it
+ * was accepted, however long it waited since. */
+static void send_back(struct filer *filer, struct filed_recipient *r, struct arena *arena,
+                      struct bytes address)
+{
+    const struct srs_keys *keys = filer->filers->setup.srs;
+    struct forward_to to = {.rule = "srs"};
+    enum srs_result result = SRS_FORGED;
+    struct buf sender;
+
+    buf_init(&sender, SRS_ADDRESS_MAX);
+    if (keys != NULL)
+        result = srs_reverse(keys, address, filer->message->accepted_ms, &sender);
+    to.address = buf_bytes(&sender);
+    r->target_count = 1;
+    if (keys == NULL)
+        filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "forward-key",
+                    "the key that senders are rewritten with cannot be read");
+    else if (result != SRS_OK)
+        filer_judge(filer, r, JUDGEMENT_BOUNCED, 7, 1, "relaying", "srs",
+                    "that is not an address that we made, or it is too old");
+    else if (!directory_address(arena, address, false, &to.by) || !filer_forward(filer, r, &to))
+        no_memory(filer, r);
+    buf_free(&sender);
+}
+
 static void begin(struct filer *filer, struct filed_recipient *r, struct bytes content,
                   struct arena *arena, const struct snapshot *snapshot)
 {
@@ -239,6 +279,11 @@ static void begin(struct filer *filer, struct filed_recipient *r, struct bytes c
     struct recipient_found found;
 
     arena_clear(arena);
+    if (srs_is_claimed(recipient->address) &&
+        recipient_domain_is_hosted(snapshot, recipient->domain)) {
+        send_back(filer, r, arena, recipient->address);
+        return;
+    }
     recipient_look_up(snapshot, &filer->filers->rules, recipient->address, arena, &found);
     switch (found.kind) {
     case RECIPIENT_FOREIGN: /* just now: the line will know in a moment */
@@ -268,6 +313,7 @@ static void begin(struct filer *filer, struct filed_recipient *r, struct bytes c
     case RECIPIENT_KNOWN:
         break;
     }
+    r->target_count = (uint32_t)found.target_count;
     if (!ask(filer, r, &found, content))
         give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
 }
@@ -278,9 +324,12 @@ void filer_begin_copies(struct filer *filer, struct bytes content)
     const struct snapshot *snapshot = snapshot_begin(reader);
     struct arena arena;
 
+    filer->whole = content;
     arena_init(&arena, RECIPIENT_ARENA_MAX);
     for (uint32_t i = 0; i < filer->count; i++)
         begin(filer, &filer->recipients[i], content, &arena, snapshot);
     arena_free(&arena);
     snapshot_end(reader);
+    for (uint32_t i = 0; i < filer->count; i++)
+        forward_where_known(filer, &filer->recipients[i]);
 }

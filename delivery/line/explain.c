@@ -129,8 +129,10 @@ bool delivery_explain_pending(struct delivery *delivery, const struct pending *p
                     message != NULL ? message->recipients[number].address : BYTES_NONE) &&
            put_text(out, ',', "domain", domain_name(pending_domain(pending))) &&
            put_text(out, ',', "state", bytes_of(state_name(pending))) &&
-           put_number(out, ',', "attempts", pending->attempts) && put_constraint(out, &c) &&
-           put_time(out, ',', "due", due_ms(delivery, pending)) &&
+           put_number(out, ',', "attempts", pending->attempts) &&
+           buf_append(out, pending->is_forwarded ? BYTES(",\"forwarded\":true")
+                                                 : BYTES(",\"forwarded\":false")) &&
+           put_constraint(out, &c) && put_time(out, ',', "due", due_ms(delivery, pending)) &&
            put_text(out, ',', "site", d != NULL && d->site != NULL ? d->site->name : BYTES_NONE) &&
            put_time(out, ',', "accepted", accepted_wall_ms(delivery, stub, message)) &&
            put_time(out, ',', "expires", expires_wall_ms(delivery, pending)) &&

@@ -27,6 +27,7 @@ bool dsn_is_wanted(const struct message *message, const struct recipient *recipi
         return (notify & SMTP_NOTIFY_DELAY) != 0;
     case DSN_RELAYED:
     case DSN_DELIVERED:
+    case DSN_EXPANDED:
         return (notify & SMTP_NOTIFY_SUCCESS) != 0;
     }
     return false;
@@ -46,7 +47,9 @@ static const char *subject(const struct dsn_request *request)
         return "Undelivered mail returned to sender";
     if (has_action(request, DSN_DELAYED))
         return "Your mail is delayed";
-    return has_action(request, DSN_RELAYED) ? "Your mail was handed on" : "Your mail was delivered";
+    bool is_handed_on = has_action(request, DSN_RELAYED) || has_action(request, DSN_EXPANDED);
+
+    return is_handed_on ? "Your mail was handed on" : "Your mail was delivered";
 }
 
 static bool put_header(const struct dsn_request *request, const struct dsn_part *part,
@@ -88,6 +91,8 @@ static bool put_explanation(const struct dsn_request *request, const struct dsn_
         {DSN_RELAYED, "Your message was handed to a mail server that does not confirm\r\n"
                       "deliveries, so this is the last you hear of it, for:\r\n"},
         {DSN_DELIVERED, "Your message was put into the mailbox of:\r\n"},
+        {DSN_EXPANDED, "Your message was sent on to several others, and this is the last you\r\n"
+                       "hear of it unless one of them cannot be reached, for:\r\n"},
     };
 
     if (!buf_printf(out,

@@ -11,7 +11,7 @@
 #include "queue/message.h"
 #include "smtp/reply.h"
 
-enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_RELAYED, DSN_DELIVERED };
+enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_RELAYED, DSN_DELIVERED, DSN_EXPANDED };
 
 struct dsn_recipient {
     const struct recipient *recipient;

@@ -11,10 +11,8 @@ enum {
 };
 
 static const char *const actions[] = {
-    [DSN_FAILED] = "failed",
-    [DSN_DELAYED] = "delayed",
-    [DSN_RELAYED] = "relayed",
-    [DSN_DELIVERED] = "delivered",
+    [DSN_FAILED] = "failed",       [DSN_DELAYED] = "delayed",   [DSN_RELAYED] = "relayed",
+    [DSN_DELIVERED] = "delivered", [DSN_EXPANDED] = "expanded",
 };
 
 /* Up to and without the empty line; all of it when there is none. */

@@ -48,7 +48,7 @@ struct judgement judgement_of_ours(enum judgement_kind kind, uint16_t subject, u
     return (struct judgement){
         .kind = kind,
         .is_ours = true,
-        .enhanced = {kind == JUDGEMENT_FILED                                    ? 2
+        .enhanced = {kind == JUDGEMENT_FILED || kind == JUDGEMENT_FORWARDED     ? 2
                      : kind == JUDGEMENT_BOUNCED || kind == JUDGEMENT_CANCELLED ? 5
                                                                                 : 4,
                      subject, detail},
@@ -165,6 +165,10 @@ static void decide(struct settlement *s, struct settled *r)
         metric_inc(METRIC_DELIVERY_FILED);
         metric_observe_us(HISTOGRAM_DELIVERY,
                           (engine_now_ms(s->outcomes->engine) - accepted) * 1000);
+        return;
+    case JUDGEMENT_FORWARDED:
+        r->kind = EVENT_DELIVERED;
+        metric_inc(METRIC_DELIVERY_FORWARDED);
         return;
     case JUDGEMENT_BOUNCED:
         r->kind = EVENT_BOUNCED;

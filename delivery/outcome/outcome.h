@@ -17,8 +17,9 @@
 
 enum judgement_kind {
     JUDGEMENT_DELIVERED,
-    JUDGEMENT_FILED,    /* into an account of ours */
-    JUDGEMENT_DEFERRED, /* for now; the retry rule says when again, or that its time is over */
+    JUDGEMENT_FILED,     /* into an account of ours */
+    JUDGEMENT_FORWARDED, /* copies for other addresses are in the spool: delivered, by us to them */
+    JUDGEMENT_DEFERRED,  /* for now; the retry rule says when again, or that its time is over */
     JUDGEMENT_BOUNCED,
     JUDGEMENT_EXPIRED,   /* too old, without another try */
     JUDGEMENT_CANCELLED, /* by an operator */
@@ -26,7 +27,8 @@ enum judgement_kind {
 
 struct judgement {
     enum judgement_kind kind;
-    bool is_ours; /* nobody replied this: we say it */
+    bool is_ours;     /* nobody replied this: we say it */
+    bool is_expanded; /* of what went well: it became several addresses (RFC 3464 section 2.3.3) */
     uint16_t code;
     struct smtp_enhanced enhanced;
     struct bytes text;

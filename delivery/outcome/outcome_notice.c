@@ -45,7 +45,12 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
             return false;
         break;
     case JUDGEMENT_FILED:
-        *action_out = DSN_DELIVERED;
+        *action_out = r->judgement.is_expanded ? DSN_EXPANDED : DSN_DELIVERED;
+        break;
+    case JUDGEMENT_FORWARDED: /* one address is to tell of it itself (RFC 3461 section 5.2.7.2) */
+        *action_out = DSN_EXPANDED;
+        if (!r->judgement.is_expanded)
+            return false;
         break;
     case JUDGEMENT_DEFERRED:
     case JUDGEMENT_BOUNCED:
@@ -60,8 +65,11 @@ bool settled_wants_notice(const struct settlement *s, const struct settled *r,
 
 static struct smtp_enhanced status_of(const struct settled *r, enum dsn_action action)
 {
-    static const uint8_t classes[] = {
-        [DSN_FAILED] = 5, [DSN_DELAYED] = 4, [DSN_RELAYED] = 2, [DSN_DELIVERED] = 2};
+    static const uint8_t classes[] = {[DSN_FAILED] = 5,
+                                      [DSN_DELAYED] = 4,
+                                      [DSN_RELAYED] = 2,
+                                      [DSN_DELIVERED] = 2,
+                                      [DSN_EXPANDED] = 2};
     struct smtp_enhanced status = r->judgement.enhanced;
 
     /* RFC 3463 section 3.5: delivery time expired, of a transient failure. */

@@ -97,10 +97,9 @@ static struct verdict judge_newcomer(const struct arrival *arrival, struct bytes
 /* A message is one tenant's, whose record and share it is: the client sends the rest in another
  * transaction, as with too many recipients (RFC 5321 section 4.5.3.1.10). */
 static struct verdict judge_tenant(struct arrival *arrival, const struct snapshot *snapshot,
-                                   struct bytes address)
+                                   struct bytes domain_name)
 {
-    const struct directory_domain *domain =
-        snapshot_domain(snapshot, directory_address_domain(address));
+    const struct directory_domain *domain = snapshot_domain(snapshot, domain_name);
     const struct directory_tenant *tenant =
         domain != NULL ? snapshot_tenant_of(snapshot, domain->tenant) : NULL;
     struct bytes name = tenant != NULL ? tenant->name : BYTES_NONE;
@@ -124,6 +123,42 @@ static struct verdict add(struct arrival *arrival, const struct smtp_rcpt *rcpt,
     return intake_add_recipient(arrival->intake, &whole);
 }
 
+static bool hosted_domain(struct arena *arena, const struct snapshot *snapshot, struct bytes domain,
+                          struct bytes *name_out)
+{
+    return smtp_domain_normalise(arena, domain, name_out) &&
+           recipient_domain_is_hosted(snapshot, *name_out);
+}
+
+/* A sender that we rewrote comes back: only what we made, and lately, leads on (auth/srs/srs.h). */
+static struct verdict judge_returned(struct arrival *arrival, const struct smtp_rcpt *rcpt,
+                                     const struct snapshot *snapshot, struct bytes domain)
+{
+    const struct receive *receive = receive_of(arrival);
+    struct bytes address = rcpt->forward_path.text;
+    enum srs_result result = SRS_REFUSED;
+    struct buf sender;
+
+    if (receive->setup.srs == NULL)
+        return verdict_refuse(451, "4.3.5", "Mail to this address is not taken now", "srs");
+    buf_init(&sender, SRS_ADDRESS_MAX);
+    result =
+        srs_reverse(receive->setup.srs, address, engine_wall_ms(receive->setup.engine), &sender);
+    buf_free(&sender);
+    if (result == SRS_EXPIRED)
+        return slow_down(arrival,
+                         verdict_refuse(550, "5.7.1", "This return path is too old", "srs"));
+    if (result != SRS_OK)
+        return slow_down(arrival, verdict_refuse(550, "5.7.1",
+                                                 "This return path is not one of ours", "srs"));
+    const struct directory_domain *row = snapshot_domain(snapshot, domain);
+    const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, row->tenant);
+    if (tenant == NULL || tenant->is_disabled)
+        return words[RECIPIENT_SUSPENDED];
+    struct verdict verdict = judge_tenant(arrival, snapshot, domain);
+    return verdict.code == 0 ? intake_add_recipient(arrival->intake, rcpt) : verdict;
+}
+
 static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcpt,
                             const struct snapshot *snapshot, struct arena *arena)
 {
@@ -134,10 +169,14 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
         .return_key = receive_of(arrival)->setup.return_key,
     };
     struct recipient_found found;
+    struct bytes domain;
 
     if (snapshot_version(snapshot) == 0)
         return verdict_refuse(451, "4.3.0", "The directory cannot be read, try again later",
                               "directory");
+    if (srs_is_claimed(rcpt->forward_path.local) &&
+        hosted_domain(arena, snapshot, rcpt->forward_path.domain, &domain))
+        return judge_returned(arrival, rcpt, snapshot, domain);
     recipient_look_up(snapshot, &rules, rcpt->forward_path.text, arena, &found);
     if (found.kind == RECIPIENT_BROKEN)
         log_limited(LOG_LEVEL_WARN,
@@ -151,7 +190,7 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     if (verdict.code == 0)
         verdict = judge_newcomer(arrival, found.address);
     if (verdict.code == 0)
-        verdict = judge_tenant(arrival, snapshot, found.address);
+        verdict = judge_tenant(arrival, snapshot, directory_address_domain(found.address));
     return verdict.code == 0 ? add(arrival, rcpt, &found) : verdict;
 }
 
