@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -19,7 +18,6 @@ enum {
     ACCOUNT_MAX = 512,
     RECORD_MAX = PREFIX_LEN + BODY_MIN + ACCOUNT_MAX + 8,
     BATCH_MAX = 512 * 1024,
-    BOOT_LEN = 36,
     NAME_LEN = 12, /* "00000001.log" */
     TABLE_MIN = 1024,
 };
@@ -43,7 +41,7 @@ struct filed_log {
     uint64_t size;          /* written */
     size_t count, capacity; /* of the table, which is open and never more than half full */
     struct entry *table;
-    char boot[BOOT_LEN];
+    char boot[MAIL_FILE_BOOT_LEN];
 };
 
 /* --- bytes ------------------------------------------------------------------------------------ */
@@ -197,7 +195,7 @@ static int fill(int fd, const char *boot)
 
     check(zeros != NULL);
     memcpy(zeros, magic, sizeof(magic) - 1);
-    memcpy(zeros + 8, boot, BOOT_LEN);
+    memcpy(zeros + 8, boot, MAIL_FILE_BOOT_LEN);
     int error = mail_file_write_at(fd, bytes_range(zeros, FILED_FILE_SIZE), 0);
 
     free(zeros);
@@ -294,18 +292,6 @@ enum filed filed_log_find(struct filed_log *log, uint64_t message, uint32_t reci
 
 /* --- the start -------------------------------------------------------------------------------- */
 
-static void read_boot(char boot[static BOOT_LEN])
-{
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-
-    memset(boot, '?', BOOT_LEN); /* not known: never equal to one that is */
-    if (fd < 0)
-        return;
-    if (read(fd, boot, BOOT_LEN) != BOOT_LEN)
-        memset(boot, '?', BOOT_LEN);
-    close(fd);
-}
-
 struct numbers {
     size_t count;
     uint32_t of[4 * FILED_FILES];
@@ -350,7 +336,7 @@ static int read_file(struct filed_log *log, uint32_t number, uint8_t *text, size
                  LOG_STRING(name));
         return 0;
     }
-    if (memcmp(text + 8, log->boot, BOOT_LEN) != 0 || log->boot[0] == '?')
+    if (memcmp(text + 8, log->boot, MAIL_FILE_BOOT_LEN) != 0 || log->boot[0] == '?')
         log->first_since = number + 1;
     *len_out = (size_t)len;
     return 0;
@@ -424,7 +410,7 @@ int filed_log_open(int mail_fd, void (*doubtful)(void *context, struct bytes acc
     pthread_mutex_init(&log->mutex, NULL);
     log->fd = -1;
     log->first_since = 1;
-    read_boot(log->boot);
+    mail_file_boot(log->boot);
     make_table(log, 0, 0);
     int error = mail_file_make_directory(mail_fd, ".filed");
 

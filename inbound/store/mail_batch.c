@@ -36,6 +36,7 @@ static void fail(struct filing *filing, const char *what, int error)
     bool is_full = error == -ENOSPC || error == -EDQUOT;
 
     filing->error = error;
+    filing->account->is_durable = false;
     snprintf(filing->why, sizeof(filing->why), "the store could not %s: %s", what,
              strerrordesc_np(-error));
     end(filing, is_full ? FILING_NO_SPACE : FILING_FAILED);
@@ -238,24 +239,34 @@ static struct open_folder *need_folder(struct folders *folders, struct filing *f
     return folder;
 }
 
+static bool is_named(const struct filing *filing, size_t target)
+{
+    return (filing->named & 1U << target) != 0;
+}
+
 /* In all of its folders but the last it is another name of the same file. */
 static void give_name(struct folders *folders, struct filing *filing)
 {
-    size_t count = target_count(filing);
+    size_t last = target_count(filing);
 
-    for (size_t i = 0; i < count; i++) {
+    while (last > 0 && is_named(filing, last - 1))
+        last--;
+    check(last > 0);
+    for (size_t i = 0; i < last; i++) {
         const struct filing_target *target = target_at(filing, i);
-        const struct open_folder *folder = need_folder(folders, filing, target);
         int tmp = filing->account->maildir.tmp_fd;
         char new_name[MAIL_NAME_MAX + 1];
 
+        if (is_named(filing, i))
+            continue;
+        const struct open_folder *folder = need_folder(folders, filing, target);
         if (folder == NULL)
             return;
         name_at(filing, target, new_name);
-        int error = i + 1 < count ? mail_file_link(tmp, filing->name, folder->fd, new_name)
-                                  : mail_file_rename(tmp, filing->name, folder->fd, new_name);
+        int error = i + 1 < last ? mail_file_link(tmp, filing->name, folder->fd, new_name)
+                                 : mail_file_rename(tmp, filing->name, folder->fd, new_name);
 
-        if (error < 0 && !(error == -EEXIST && i + 1 < count)) {
+        if (error < 0 && !(error == -EEXIST && i + 1 < last)) {
             fail(filing, "give the message its name", error);
             return;
         }
@@ -272,54 +283,57 @@ static bool is_in_tmp(const struct filing *filing)
     return mail_file_stat(filing->account->maildir.tmp_fd, filing->name, &status) == 0;
 }
 
-/* Whether it has its name in one of its folders, as it got it or (`whole`) as others renamed it. */
-static int has_name(struct folders *folders, struct filing *filing, bool whole, bool *has_out)
+/* In which of its folders it has its name, as it got it or (`whole`) as others renamed it. False:
+ * it has its result. */
+static bool find_names(struct folders *folders, struct filing *filing, bool whole)
 {
     size_t base = bytes_find(bytes_of(filing->name), ',', 0);
     struct stat status;
 
-    *has_out = false;
-    for (size_t i = 0; i < target_count(filing) && !*has_out; i++) {
+    for (size_t i = 0; i < target_count(filing); i++) {
         const struct filing_target *target = target_at(filing, i);
         const struct open_folder *folder = need_folder(folders, filing, target);
         char new_name[MAIL_NAME_MAX + 1];
 
         if (folder == NULL)
-            return -EIO;
+            return false;
         name_at(filing, target, new_name);
-        *has_out = mail_file_stat(folder->fd, new_name, &status) == 0;
-        int error = *has_out || !whole ? 0
-                                       : maildir_has(&filing->account->maildir, target->folder,
-                                                     bytes_range(filing->name, base + 1), has_out);
+        bool has = mail_file_stat(folder->fd, new_name, &status) == 0;
+        int error = has || !whole ? 0
+                                  : maildir_has(&filing->account->maildir, target->folder,
+                                                bytes_range(filing->name, base + 1), &has);
 
         if (error < 0) {
             fail(filing, "look for the message", error);
-            return error;
+            return false;
         }
+        filing->named |= (uint16_t)(has ? 1U << i : 0);
     }
-    return 0;
+    return true;
 }
 
-/* It was tried before. It has its result, is written, is named, or is to be written. */
+/* It was tried before. It has its result, waits for its names, has them, or is to be written; then
+ * for the folders that lack it. */
 static void resume(struct mail_store *store, struct folders *folders, struct filing *filing)
 {
     enum filed filed =
         filed_log_find(store->log, filing->message, filing->recipient, filing->account->node.key);
-    bool has = false;
+    size_t count = target_count(filing);
+    bool waits = filed == FILED_SINCE && is_in_tmp(filing);
+    bool has_all = filed == FILED_SINCE && !waits; /* its name in tmp/ goes with the last one */
 
-    /* The machine may have gone down before its bytes were on disk, but not its name in tmp/. */
-    if (filed == FILED_SINCE && is_in_tmp(filing)) {
-        filing->step = STEP_REMEMBERED;
-        filing->was_filed = false;
+    /* One that has but one name to come has none yet. */
+    if (!has_all && !(waits && count == 1) && !find_names(folders, filing, filed != FILED_NOT))
+        return;
+    has_all = has_all || filing->named == (1U << count) - 1;
+    if (!has_all) {
+        /* The machine may have gone down before the bytes in tmp/ were on disk. */
+        filing->step = waits ? STEP_REMEMBERED : STEP_BEGUN;
         return;
     }
-    if (filed != FILED_SINCE && has_name(folders, filing, filed == FILED_BEFORE, &has) < 0)
-        return;
-    if (filed != FILED_SINCE && !has)
-        return;
     filing->was_filed = true;
     filing->step = STEP_NAMED; /* which may not be durable */
-    for (size_t i = 0; i < target_count(filing); i++)
+    for (size_t i = 0; i < count; i++)
         if (need_folder(folders, filing, target_at(filing, i)) == NULL)
             return;
 }
@@ -331,6 +345,7 @@ static void begin(struct mail_store *store, struct folders *folders, struct fili
 {
     filing->step = STEP_BEGUN;
     filing->is_dropped = false;
+    filing->named = 0;
     if (filing->account->error < 0) {
         fail(filing,
              filing->account->error == -ELOOP || filing->account->error == -ENOTDIR
@@ -443,11 +458,12 @@ static void count_filed(struct filing *filing)
     if (filing->quota == 0 || filing->was_filed)
         return;
     for (size_t i = 0; i < target_count(filing); i++)
-        if (maildir_size_add(&account->maildir, (int64_t)filing->size, 1) < 0)
+        if (!is_named(filing, i) &&
+            maildir_size_add(&account->maildir, (int64_t)filing->size, 1) < 0)
             account->is_in_doubt = true;
 }
 
-static void finish(struct folders *folders, struct filing *filing)
+static void finish(struct folders *folders, struct filing *filing, bool syncs_all)
 {
     int error = 0;
 
@@ -463,13 +479,23 @@ static void finish(struct folders *folders, struct filing *filing)
         fail(filing, "make the message's name durable", error);
         return;
     }
+    filing->account->is_durable |= syncs_all;
     count_filed(filing);
     end(filing, FILING_DONE);
 }
 
+/* Directories that are there may have been made by a program that died before it synced them. */
+static bool has_doubtful_directories(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->account_count; i++)
+        if (!batch->accounts[i]->is_durable)
+            return true;
+    return false;
+}
+
 void batch_run(struct batch *batch)
 {
-    bool syncs_all = batch->count > SYNC_EACH_MAX;
+    bool syncs_all = batch->count > SYNC_EACH_MAX || has_doubtful_directories(batch);
     struct folders folders;
 
     folders.count = 0;
@@ -482,7 +508,7 @@ void batch_run(struct batch *batch)
             give_name(&folders, batch->filings[i]);
     sync_folders(batch, &folders, syncs_all);
     for (size_t i = 0; i < batch->count; i++)
-        finish(&folders, batch->filings[i]);
+        finish(&folders, batch->filings[i], syncs_all);
     close_accounts(batch);
 }
 

@@ -27,7 +27,15 @@ int mail_file_open_root(const char *path)
 {
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return -errno;
-    return result_of(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int fd = result_of(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int above = fd < 0 ? fd : result_of(openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int error = above < 0 ? above : result_of(fsync(above));
+
+    if (above >= 0)
+        close(above);
+    if (fd >= 0 && error < 0)
+        close(fd);
+    return error < 0 ? error : fd;
 }
 
 int mail_file_keep(int fd)
@@ -159,6 +167,18 @@ int mail_file_unlink(int directory, const char *name)
 int mail_file_stat(int directory, const char *name, struct stat *out)
 {
     return result_of(fstatat(directory, name, out, AT_SYMLINK_NOFOLLOW));
+}
+
+void mail_file_boot(char out[static MAIL_FILE_BOOT_LEN])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+    memset(out, '?', MAIL_FILE_BOOT_LEN); /* never equal to one that is known */
+    if (fd < 0)
+        return;
+    if (read(fd, out, MAIL_FILE_BOOT_LEN) != MAIL_FILE_BOOT_LEN)
+        memset(out, '?', MAIL_FILE_BOOT_LEN);
+    close(fd);
 }
 
 int mail_file_list(int directory, bool (*visit)(void *context, const char *name), void *context)

@@ -1,9 +1,10 @@
 /*
  * mail_file.h - every file operation of the store.
  *
- * Narrow on purpose: tests replace this file at link time by one in which any call fails. All of
- * them block, so they run on the store's pool or in tools. No name is followed through a link.
- * Results are 0 (or what is said) or -errno.
+ * Narrow on purpose: tests replace this file at link time by one in which any call fails, or by a
+ * disk that forgets what was not synced. All of them block, so they run on the store's pool or in
+ * tools. No name is followed through a link but that of the root. Results are 0 (or what is said)
+ * or -errno.
  */
 #pragma once
 
@@ -14,7 +15,8 @@
 
 /* `flags` as of open(2); what is made is 0600. fd or -errno; -ELOOP: a link stands there. */
 must_use int mail_file_open(int directory, const char *name, int flags);
-/* By a path, which is made where it is missing, and whose links are followed. fd or -errno. */
+/* By a path, which is made for good where it is missing, and whose links are followed. fd or
+ * -errno. */
 must_use int mail_file_open_root(const char *path);
 /* Another descriptor of the same file. */
 must_use int mail_file_keep(int fd);
@@ -40,6 +42,9 @@ must_use int mail_file_rename(int from, const char *name, int to, const char *ne
 must_use int mail_file_link(int from, const char *name, int to, const char *new_name);
 must_use int mail_file_unlink(int directory, const char *name);
 must_use int mail_file_stat(int directory, const char *name, struct stat *out);
+enum { MAIL_FILE_BOOT_LEN = 36 };
+/* The kernel's name for the time since it was started; "???" where it is not known. */
+void mail_file_boot(char out[static MAIL_FILE_BOOT_LEN]);
 /* Calls visit for every name but "." and "..", in no order, until one returns false. */
 must_use int mail_file_list(int directory, bool (*visit)(void *context, const char *name),
                             void *context);

@@ -70,6 +70,7 @@ struct filing {
     struct list_node node;
     struct mail_account *account;
     uint8_t step;
+    uint16_t named; /* targets that have it from an earlier try: bits */
     int error;
     uint64_t size; /* of the file */
     char name[MAIL_NAME_MAX + 1];

@@ -23,6 +23,7 @@ struct mail_account {
     int64_t waiting_since_ms; /* monotonic; of the first */
     bool is_running;
     bool is_slow;       /* its last batch took long */
+    bool is_durable;    /* its directories are on disk, whoever made them */
     bool is_in_doubt;   /* its counters are to be counted anew */
     uint64_t count_for; /* what it holds is asked for, under this quota; 0: nobody asks */
     char domain[MAIL_NAME_MAX + 1], local[MAIL_NAME_MAX + 1];
