@@ -1,4 +1,6 @@
 /* site_drive.c - what a site does next: open connections, tell its mail of a failure, or rest. */
+#include <string.h>
+
 #include "base/log.h"
 #include "delivery/line/site.h"
 
@@ -93,9 +95,12 @@ static void on_woken(struct egress_waiter *waiter)
     site_dirty(site);
 }
 
-/* It failed: the hosts could not be reached from it, or refused it. */
+/* It failed: the hosts could not be reached from it, or refused it. What failed for want of TLS
+ * says nothing of the source: other sites have the same hosts, and demand less. */
 static void blame(struct site *site, const struct site_failure *failure, int64_t now_ms)
 {
+    if (failure->judgement.is_ours && strcmp(failure->judgement.class, CLASS_TLS) == 0)
+        return;
     for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
         if (!bytes_equal(bytes_of(e->source->name), failure->source))
             continue;
