@@ -192,6 +192,24 @@ TEST(gate_serves_classes_in_their_turns_and_each_in_its_order)
     end(&f);
 }
 
+TEST(gate_lets_bulk_through_while_high_waits)
+{
+    enum { HIGH = 60, BULK = HIGH };
+    struct fixture f;
+
+    begin(&f, ALLOWANCE_PER_SECOND, 20);
+    for (unsigned i = 0; i < HIGH; i++)
+        submit(&f, "a", MAIL_HIGH, false);
+    submit(&f, "a", MAIL_BULK, false);
+    turns(&f);
+    for (unsigned i = 0; i < 200 && !has_passed(&f, BULK); i++)
+        advance(&f, STEP_MS);
+    assert_true(has_passed(&f, BULK));
+    assert_in_range(count_passed(&f), 2, HIGH); /* not the last */
+    assert_false(has_passed(&f, HIGH - 1));
+    end(&f);
+}
+
 TEST(gates_of_tenants_are_apart)
 {
     struct fixture f;
