@@ -8,12 +8,11 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "base/utf8.h"
 #include "directory/credential_secret.h"
-#include "directory/directory_name.h"
+#include "directory/login_rule.h"
 #include "io/tls.h"
 
-enum { NONCE_BYTES = 24, ADDRESS_MAX = 1024 };
+enum { NONCE_BYTES = 24 };
 
 static struct submission_session *session_of(const struct smtp_server *server)
 {
@@ -90,72 +89,17 @@ struct verdict login_begin(void *context, struct smtp_server *server,
     return VERDICT_OK;
 }
 
-static struct bytes name_of(const struct directory_credential *credential)
-{
-    return bytes_range(credential->name, sizeof(credential->name));
-}
-
-static const struct directory_account *account_of(const struct snapshot *snapshot,
-                                                  struct bytes user)
-{
-    const struct directory_account *account = NULL;
-    struct arena arena;
-    struct bytes address;
-
-    arena_init(&arena, ADDRESS_MAX);
-    if (directory_address(&arena, user, false, &address))
-        account = snapshot_account(snapshot, address);
-    arena_free(&arena);
-    return account;
-}
-
-/* Whom the user's name alone says; NULL: nobody. */
-static const struct directory_credential *of_user(const struct snapshot *snapshot,
-                                                  struct bytes user)
-{
-    uint8_t id[CREDENTIAL_ID_LEN];
-
-    if (user.len == sizeof(id)) {
-        for (size_t i = 0; i < sizeof(id); i++)
-            id[i] = byte_lower(user.ptr[i]);
-        return snapshot_credential(snapshot, bytes_range(id, sizeof(id)));
-    }
-    const struct directory_account *account = account_of(snapshot, user);
-    return account != NULL ? snapshot_credential_of(snapshot, account->credential) : NULL;
-}
-
-/* Is this the name to be told with that credential's secret? */
-static bool is_user(const struct snapshot *snapshot, struct bytes user,
-                    const struct directory_credential *credential)
-{
-    if (bytes_equal_nocase(user, BYTES("apikey")) || bytes_equal_nocase(user, name_of(credential)))
-        return true;
-    const struct directory_account *account = account_of(snapshot, user);
-    return account != NULL && account->id == credential->account;
-}
-
 /* Why it may not be used now; NULL: it may. */
 static const char *why_not(const struct snapshot *snapshot, const struct smtp_server *server,
                            const struct directory_credential *credential)
 {
-    const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, credential->tenant);
-    const struct directory_account *account = snapshot_account_of(snapshot, credential->account);
-    bool is_near = credential->network_count == 0;
+    struct login_place place = {
+        .scope = SCOPE_SUBMIT,
+        .client = &server->session.conn.peer,
+        .wall_s = engine_wall_ms(server->session.conn.engine) / 1000,
+    };
 
-    if ((credential->scopes & SCOPE_SUBMIT) == 0)
-        return "scope";
-    if (credential->expires_s != 0 &&
-        engine_wall_ms(server->session.conn.engine) / 1000 >= credential->expires_s)
-        return "expired";
-    for (size_t i = 0; i < credential->network_count && !is_near; i++)
-        is_near = network_contains(&credential->networks[i], &server->session.conn.peer);
-    if (!is_near)
-        return "networks";
-    if (tenant == NULL || tenant->is_disabled)
-        return "tenant";
-    if (credential->account != 0 && (account == NULL || account->is_disabled))
-        return "account";
-    return NULL;
+    return login_obstacle(snapshot, credential, &place);
 }
 
 static void tell_unusable(const struct smtp_server *server, struct bytes id, const char *why)
@@ -170,16 +114,14 @@ static void tell_unusable(const struct smtp_server *server, struct bytes id, con
 static bool is_right(const struct snapshot *snapshot, const struct smtp_server *server,
                      const struct smtp_login *login)
 {
-    const struct directory_credential *credential = NULL;
-    struct bytes id;
+    const struct directory_credential *credential =
+        login_of_secret(snapshot, login->user, login->secret);
 
-    if (secret_id(login->secret, &id))
-        credential = snapshot_credential(snapshot, id);
-    if (!secret_is_of(login->secret, credential) || !is_user(snapshot, login->user, credential))
+    if (credential == NULL)
         return false;
     const char *why = why_not(snapshot, server, credential);
     if (why != NULL) {
-        tell_unusable(server, name_of(credential), why);
+        tell_unusable(server, login_credential_name(credential), why);
         return false;
     }
     session_of(server)->credential = credential->id;
@@ -189,7 +131,7 @@ static bool is_right(const struct snapshot *snapshot, const struct smtp_server *
 static void give_keys(const struct snapshot *snapshot, struct smtp_server *server,
                       struct bytes user)
 {
-    const struct directory_credential *credential = of_user(snapshot, user);
+    const struct directory_credential *credential = login_of_user(snapshot, user);
     struct sasl_keys keys = {.salt_len = CREDENTIAL_SALT_LEN, .iterations = CREDENTIAL_ITERATIONS};
 
     if (credential == NULL)
@@ -217,17 +159,6 @@ struct verdict login_asked(void *context, struct smtp_server *server,
     return goes_on ? VERDICT_OK : verdict_refuse(535, "5.7.8", "Authentication failed", "login");
 }
 
-/* The name is told where it is one, and not what was pasted into the wrong field. */
-static struct bytes user_told(const struct smtp_login *login)
-{
-    struct bytes id;
-
-    if (secret_id(login->user, &id) || bytes_starts_nocase(login->user, BYTES("rp_")) ||
-        !utf8_is_printable(login->user))
-        return BYTES("?");
-    return login->user;
-}
-
 /* Takes over what the session keeps of its credential. False: it may not be used (any more). */
 static bool adopt(const struct snapshot *snapshot, struct submission_session *session)
 {
@@ -238,7 +169,7 @@ static bool adopt(const struct snapshot *snapshot, struct submission_session *se
         return false;
     const char *why = why_not(snapshot, &session->server, credential);
     if (why != NULL) {
-        tell_unusable(&session->server, name_of(credential), why);
+        tell_unusable(&session->server, login_credential_name(credential), why);
         return false;
     }
     const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, credential->tenant);
@@ -266,7 +197,7 @@ struct verdict login_done(void *context, struct smtp_server *server, const struc
     metric_inc(METRIC_LOGINS_RIGHT);
     session_name(&server->session, name);
     log_info("session=%s client=%s login=%s user=%s tenant=%s", name, server->session.peer,
-             sasl_mechanism_name(login->mechanism), LOG_TEXT(user_told(login)),
+             sasl_mechanism_name(login->mechanism), LOG_TEXT(login_user_told(login->user)),
              LOG_STRING(session->tenant));
     return VERDICT_OK;
 }
@@ -293,7 +224,7 @@ struct verdict login_failed(void *context, struct smtp_server *server,
     session_name(&server->session, name);
     log_limited(LOG_LEVEL_INFO, "session=%s client=%s login_failed=%s user=%s", name,
                 server->session.peer, sasl_mechanism_name(login->mechanism),
-                LOG_TEXT(user_told(login)));
+                LOG_TEXT(login_user_told(login->user)));
     if (begins_block) {
         metric_inc(METRIC_LOGIN_BLOCKS);
         log_limited(LOG_LEVEL_WARN, "client=%s what=\"too many failed logins\" blocked_ms=%lld",
