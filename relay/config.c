@@ -13,7 +13,9 @@
 
 enum { CONFIG_ARENA_MAX = 64 << 20 };
 
-/* In the order of the starter file, of `check --keys` and of the wings' finishing. */
+/* In the order of the starter file, of `check --keys` and of the wings' finishing. One a line, also
+ * where they are an even number. */
+/* clang-format off */
 static const struct config_key root[] = {
     {.kind = CONFIG_PART, .keys = config_core},
     {.kind = CONFIG_PART, .keys = config_listeners},
@@ -23,6 +25,7 @@ static const struct config_key root[] = {
     {.kind = CONFIG_PART, .keys = config_limits},
     {.kind = CONFIG_PART, .keys = config_labels},
     {.kind = CONFIG_PART, .keys = config_inbound},
+    {.kind = CONFIG_PART, .keys = config_imap},
     {.kind = CONFIG_PART, .keys = config_dns},
     {.kind = CONFIG_PART, .keys = config_retry},
     {.kind = CONFIG_PART, .keys = config_routes},
@@ -37,6 +40,7 @@ static const struct config_key root[] = {
     {.kind = CONFIG_PART, .keys = config_log},
     {.kind = CONFIG_END},
 };
+/* clang-format on */
 
 const struct config_key *config_keys(void)
 {

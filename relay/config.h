@@ -12,6 +12,7 @@
 
 #include "delivery/line/delivery.h"
 #include "dns/resolver.h"
+#include "inbound/imap/imap.h"
 #include "inbound/receive/receive.h"
 #include "queue/shard.h"
 #include "relay/config_key.h"
@@ -21,7 +22,7 @@
 #include "submission/submission.h"
 #include "webhook/webhook.h"
 
-enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND };
+enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND, SERVICE_IMAP };
 
 struct config_listener {
     struct address address;
@@ -110,7 +111,9 @@ struct config {
     struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
     struct receive_settings inbound;       /* the same */
-    const char *rspamd;                    /* as read; inbound.rspamd has it taken apart */
+    struct imap_settings imap;             /* the same */
+    unsigned imap_threads;
+    const char *rspamd; /* as read; inbound.rspamd has it taken apart */
     size_t dnsbl_count;
     const char **dnsbl; /* as read; inbound.door has them taken apart */
     int dkim_forms;     /* as read; config_dkim.c makes signer of it */

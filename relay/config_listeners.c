@@ -8,8 +8,10 @@
 static const struct config_key network = {.kind = CONFIG_NETWORK,
                                           .at = {0, sizeof(struct network)}};
 
-static const char *const services[] = {
-    [SERVICE_SUBMISSION] = "submission", [SERVICE_INBOUND] = "inbound", NULL};
+static const char *const services[] = {[SERVICE_SUBMISSION] = "submission",
+                                       [SERVICE_INBOUND] = "inbound",
+                                       [SERVICE_IMAP] = "imap",
+                                       NULL};
 
 static const char *const tls_names[] = {[SMTP_TLS_NONE] = "none",
                                         [SMTP_TLS_STARTTLS] = "starttls",
@@ -30,7 +32,7 @@ static const struct config_key listener_keys[] = {
      .names = services,
      .standard = "submission",
      .says = "Who comes in there: applications, for submission; the world's mail for hosted "
-             "domains, for inbound."},
+             "domains, for inbound; users of mailboxes, for imap."},
     {.name = "tls",
      .kind = CONFIG_NAME,
      .at = LISTENER(tls),

@@ -18,6 +18,7 @@
 #include "delivery/line/egress.h"
 #include "delivery/mta_sts/sts_store.h"
 #include "dns/cache.h"
+#include "inbound/mailbox/account.h"
 #include "inbound/returns/returns.h"
 #include "inbound/store/mail_store.h"
 #include "intake/claims.h"
@@ -136,6 +137,33 @@ static const struct blocking_settings key_pool_settings = {
     .waiting_max = 10000,
 };
 
+/* A session has one chore at most, so sessions bound it. */
+static struct blocking_pool *start_mail_pool(const struct config *config)
+{
+    const struct blocking_settings settings = {
+        .name = "mail",
+        .threads = config->imap_threads,
+        .waiting_max = UINT_MAX,
+    };
+
+    return blocking_pool_start(&settings);
+}
+
+static struct mail_accounts *open_accounts(const struct config *config)
+{
+    char why[ACCOUNTS_WHY_MAX] = "";
+    struct mail_accounts_settings settings = {
+        .directory = config->mail_directory,
+        .host = config->hostname,
+    };
+    struct mail_accounts *accounts = mail_accounts_open(&settings, why);
+
+    if (accounts == NULL)
+        log_error("store=%s what=\"nobody can read mail until a start that can open it\" why=%s",
+                  LOG_STRING(config->mail_directory), LOG_STRING(why));
+    return accounts;
+}
+
 static struct mail_store *open_store(const struct config *config)
 {
     struct mail_store_settings settings = {
@@ -194,8 +222,10 @@ static int start_workers(struct program *program, const struct config *config)
     shared->directory = directory_start(config->state_dir);
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
-    if (shared->segment_pool == NULL || shared->key_pool == NULL) {
-        log_error("what=\"no threads for segments of the spool and keys: %s\"", strerror(errno));
+    shared->mail_pool = start_mail_pool(config);
+    if (shared->segment_pool == NULL || shared->key_pool == NULL || shared->mail_pool == NULL) {
+        log_error("what=\"no threads for segments of the spool, keys and mailboxes: %s\"",
+                  strerror(errno));
         return -errno;
     }
     if (shared->sts == NULL) {
@@ -207,6 +237,7 @@ static int start_workers(struct program *program, const struct config *config)
         return -errno;
     }
     shared->store = open_store(config);
+    shared->mail_accounts = open_accounts(config);
     shared->returns = open_returns(config, shared);
     if (shared->store == NULL || shared->returns == NULL) {
         log_error("what=\"no threads for accounts' mail and reports: %s\"", strerror(errno));
@@ -456,8 +487,11 @@ static void free_all(struct program *program, int64_t files_ms)
         space_watch_stop(&program->space_watch);
     blocking_pool_stop(&program->shared.segment_pool);
     blocking_pool_stop(&program->shared.key_pool);
+    blocking_pool_stop(&program->shared.mail_pool);
     mail_store_close(&program->shared.store);
     returns_stop(&program->shared.returns);
+    if (program->shared.mail_accounts != NULL)
+        mail_accounts_close(&program->shared.mail_accounts);
     if (program->shared.store_egresses != NULL)
         egress_table_free(&program->shared.store_egresses);
     if (program->shared.egresses != NULL)

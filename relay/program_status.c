@@ -354,8 +354,9 @@ bool program_metrics(struct program *program, enum exposition_format format, str
     put_ages(&status, &exposition);
     put_engines(program, &exposition);
     program_memory_metrics(&exposition);
-    struct blocking_pool *pools[3] = {program->shared.segment_pool, program->shared.key_pool};
-    size_t pool_count = 2;
+    struct blocking_pool *pools[4] = {program->shared.segment_pool, program->shared.key_pool,
+                                      program->shared.mail_pool};
+    size_t pool_count = 3;
 
     if (program->shared.store != NULL)
         pools[pool_count++] = mail_store_pool(program->shared.store);

@@ -131,6 +131,9 @@ static void on_accepted(void *context, int fd, void *listener_context)
     case SERVICE_INBOUND:
         receive_accept(worker->receive, fd, &worker->inbound_listeners[listener]);
         return;
+    case SERVICE_IMAP:
+        imap_accept(worker->imap, fd, &worker->imap_listeners[listener]);
+        return;
     }
 }
 
@@ -214,12 +217,26 @@ static int open_shards(struct worker *worker)
     return error;
 }
 
+static enum imap_tls imap_tls_of(enum smtp_tls tls)
+{
+    switch (tls) {
+    case SMTP_TLS_STARTTLS:
+        return IMAP_TLS_STARTTLS;
+    case SMTP_TLS_IMPLICIT:
+        return IMAP_TLS_IMPLICIT;
+    case SMTP_TLS_NONE:
+        break;
+    }
+    return IMAP_TLS_NONE;
+}
+
 /* Sessions may still point to a slot whose listener went. */
 static void set_listeners(struct worker *worker, const struct config *config)
 {
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         worker->listeners[i] = (struct submission_listener){.name = "submission"};
         worker->inbound_listeners[i] = (struct receive_listener){.name = "inbound"};
+        worker->imap_listeners[i] = (struct imap_listener){.name = "imap"};
     }
     for (unsigned i = 0; i < config->listener_count; i++) {
         const struct config_listener *from = &config->listeners[i];
@@ -228,6 +245,9 @@ static void set_listeners(struct worker *worker, const struct config *config)
         check(slot < LISTENERS_MAX);
         worker->services[slot] = from->service;
         worker->inbound_listeners[slot].tls = from->tls;
+        worker->imap_listeners[slot].tls = imap_tls_of(from->tls);
+        worker->imap_listeners[slot].plaintext = config->auth_plaintext;
+        worker->imap_listeners[slot].plaintext_count = config->auth_plaintext_count;
         worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
@@ -280,6 +300,30 @@ static void create_receive(struct worker *worker, const struct config *config)
     struct receive_settings settings = receive_settings(worker, config);
 
     worker->receive = receive_create(&setup, &settings);
+}
+
+static struct imap_settings imap_settings(const struct worker *worker, const struct config *config)
+{
+    struct imap_settings settings = config->imap;
+
+    if (config->tls.contexts != NULL)
+        settings.tls = config->tls.contexts[worker->index];
+    return settings;
+}
+
+static void create_imap(struct worker *worker, const struct config *config)
+{
+    const struct imap_setup setup = {
+        .engine = worker->engine,
+        .reader = worker->reader,
+        .pool = worker->shared->mail_pool,
+        .accounts = worker->shared->mail_accounts,
+        .login_key = worker->shared->login_key,
+        .load = &worker->shared->loads[worker->index].sessions,
+    };
+    struct imap_settings settings = imap_settings(worker, config);
+
+    worker->imap = imap_create(&setup, &settings);
 }
 
 static struct tls_context *client_tls(const struct worker *worker, const struct config *config)
@@ -383,6 +427,7 @@ static int build(struct worker *worker)
     submission_sign(worker->submission, worker->signer);
     submission_set_login_key(worker->submission, worker->shared->login_key);
     create_receive(worker, config);
+    create_imap(worker, config);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
@@ -454,9 +499,11 @@ void worker_configure(struct worker *worker, struct config *config)
     struct submission_settings submission = submission_settings(worker, config);
 
     struct receive_settings receive = receive_settings(worker, config);
+    struct imap_settings imap = imap_settings(worker, config);
 
     submission_configure(worker->submission, &submission);
     receive_configure(worker->receive, &receive);
+    imap_configure(worker->imap, &imap);
     signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
@@ -553,7 +600,7 @@ static void open_stop(struct letter *letter, struct engine *engine)
 
     check(worker->stop_phase == STOP_NONE);
     worker->stop_phase = STOP_SERVICES;
-    worker->stop_waits = 3;
+    worker->stop_waits = 4;
     queue_age_stop(&worker->age);
     tenant_watch_stop(&worker->tenants);
     timeout_init(&worker->break_off, on_break_off);
@@ -561,6 +608,7 @@ static void open_stop(struct letter *letter, struct engine *engine)
                    MAX(worker->break_off_ms - engine_now_ms(engine), (int64_t)1));
     submission_stop(worker->submission, worker->stop_deadline_ms, part_stopped, worker);
     receive_stop(worker->receive, worker->stop_deadline_ms, part_stopped, worker);
+    imap_stop(worker->imap, worker->stop_deadline_ms, part_stopped, worker);
     delivery_stop(worker->delivery, worker->stop_deadline_ms, part_stopped, worker);
 }
 
@@ -571,6 +619,7 @@ static void open_abort(struct letter *letter, struct engine *engine)
     (void)engine;
     submission_abort(worker->submission);
     receive_abort(worker->receive);
+    imap_abort(worker->imap);
     delivery_abort(worker->delivery);
 }
 
@@ -598,8 +647,9 @@ static void open_count_left(struct letter *letter, struct engine *engine)
     atomic_store(&worker->left.is_posted, false);
     delivery_status(worker->delivery, &delivery);
     atomic_store(&worker->left.attempts, delivery.in_attempt);
-    atomic_store(&worker->left.sessions,
-                 submission_sessions(worker->submission) + receive_sessions(worker->receive));
+    atomic_store(&worker->left.sessions, submission_sessions(worker->submission) +
+                                             receive_sessions(worker->receive) +
+                                             imap_sessions(worker->imap));
 }
 
 /* As with an abort: a letter that is never opened lies in the worker itself. */
@@ -622,6 +672,8 @@ void worker_join(struct worker *worker)
         submission_free(&worker->submission);
     if (worker->receive != NULL)
         receive_free(&worker->receive);
+    if (worker->imap != NULL)
+        imap_free(&worker->imap);
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
     signer_free(&worker->signer);

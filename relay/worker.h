@@ -2,7 +2,8 @@
  * worker.h - one engine and everything that lives on it: the place where the graph is wired.
  *
  *   listener -> submission -> shard -> (due) -> delivery -> smtp_client -> the world
- *            \-> receive ----/
+ *            |-> receive ----/
+ *            \-> imap ----> accounts' mailboxes
  *                               |                  |
  *                               |                  '-> filer -> the store of accounts' mail
  *                               +-- journaled --> publisher (event files)
@@ -55,6 +56,8 @@ struct shared {
     struct srs_keys srs; /* count 0: they cannot be read */
     struct publisher *publisher;
     struct blocking_pool *segment_pool, *key_pool;
+    struct blocking_pool *mail_pool;     /* commands that touch mailboxes */
+    struct mail_accounts *mail_accounts; /* NULL: they cannot be read now */
     struct mail_store *store;
     struct egress_table *store_egresses; /* of the site that it is */
     struct tls_tickets *tickets;         /* the keys of all engines' contexts */
@@ -92,7 +95,9 @@ struct worker {
     struct resolver *list_resolver; /* of lists of addresses: names that strangers make */
     struct receive *receive;
     struct receive_listener inbound_listeners[LISTENERS_MAX]; /* by the same */
-    enum config_service services[LISTENERS_MAX];              /* whose a slot's clients are */
+    struct imap *imap;
+    struct imap_listener imap_listeners[LISTENERS_MAX]; /* by the same */
+    enum config_service services[LISTENERS_MAX];        /* whose a slot's clients are */
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];

@@ -68,6 +68,8 @@ void sequence_set_resolve(struct sequence_set *set, uint32_t last)
         uint32_t from = range.from == UINT32_MAX ? last : range.from;
         uint32_t to = range.to == UINT32_MAX ? last : range.to;
 
+        if (from == 0 || to == 0)
+            from = to = 0;
         set->ranges[i] = (struct sequence_range){MIN(from, to), MAX(from, to)};
     }
     if (set->count > 1)
@@ -131,16 +133,34 @@ static void flush(struct sequence_writer *writer)
     writer->has_written = true;
 }
 
-void sequence_writer_add(struct sequence_writer *writer, uint32_t number)
+static void add_range(struct sequence_writer *writer, uint32_t from, uint32_t to)
 {
-    check(number > writer->to || writer->from == 0);
-    if (writer->from != 0 && number == writer->to + 1) {
-        writer->to = number;
+    check(from > writer->to || writer->from == 0);
+    if (writer->from != 0 && from == writer->to + 1) {
+        writer->to = to;
         return;
     }
     if (writer->from != 0)
         flush(writer);
-    writer->from = writer->to = number;
+    writer->from = from;
+    writer->to = to;
+}
+
+void sequence_writer_add(struct sequence_writer *writer, uint32_t number)
+{
+    add_range(writer, number, number);
+}
+
+bool sequence_writer_add_common(struct sequence_writer *writer, const struct sequence_set *set,
+                                uint32_t from, uint32_t to)
+{
+    bool is_any = false;
+
+    for (size_t i = find(set, from); i < set->count && set->ranges[i].from <= to; i++) {
+        add_range(writer, MAX(from, set->ranges[i].from), MIN(to, set->ranges[i].to));
+        is_any = true;
+    }
+    return is_any;
 }
 
 bool sequence_writer_end(struct sequence_writer *writer)

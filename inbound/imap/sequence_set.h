@@ -20,7 +20,8 @@ struct sequence_set {
 /* False where it is none, or the arena is full. "$" only where takes_saved. */
 must_use bool sequence_set_take(struct arena *arena, struct bytes *input, bool takes_saved,
                                 struct sequence_set *set_out);
-/* "*" becomes `last` (0: there is none), each range goes up, the ranges are in order and apart. */
+/* "*" becomes `last`, each range goes up, the ranges are in order and apart. Where there is none
+ * (0), ranges with "*" go: "1:*" of an empty mailbox is no message, and not a mistake. */
 void sequence_set_resolve(struct sequence_set *set, uint32_t last);
 /* Of a resolved one. */
 bool sequence_set_has(const struct sequence_set *set, uint32_t number);
@@ -36,5 +37,8 @@ struct sequence_writer {
     bool has_written, has_failed;
 };
 void sequence_writer_add(struct sequence_writer *writer, uint32_t number);
+/* What of from..to is in a resolved set; false: nothing. */
+bool sequence_writer_add_common(struct sequence_writer *writer, const struct sequence_set *set,
+                                uint32_t from, uint32_t to);
 /* False: `out` was full. Nothing is written where nothing was added. */
 must_use bool sequence_writer_end(struct sequence_writer *writer);

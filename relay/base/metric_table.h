@@ -297,6 +297,28 @@ METRIC_COUNTER(SUBMISSION_REJECTED_UNTOLD, "ringpost_submission_rejected_untold_
 METRIC_COUNTER(SUBMISSION_STRANGERS_UNTOLD, "ringpost_submission_strangers_untold_total",
                "Refusals without a rejected event, of clients that neither logged in nor are "
                "trusted: too many in a minute")
+METRIC_GAUGE(IMAP_SESSIONS, "ringpost_imap_sessions", "IMAP sessions open now")
+METRIC_COUNTER(IMAP_ACCEPTED, "ringpost_imap_sessions_accepted_total", "IMAP sessions opened")
+METRIC_COUNTER(IMAP_REFUSED, "ringpost_imap_sessions_refused_total",
+               "Connections to IMAP answered BYE at once: limits, or a stop")
+METRIC_GAUGE(IMAP_GREET, "ringpost_imap_session_states{state=\"greet\"}", "IMAP sessions by state")
+METRIC_GAUGE(IMAP_HANDSHAKE, "ringpost_imap_session_states{state=\"handshake\"}", "")
+METRIC_GAUGE(IMAP_COMMAND, "ringpost_imap_session_states{state=\"command\"}", "")
+METRIC_GAUGE(IMAP_AUTH, "ringpost_imap_session_states{state=\"auth\"}", "")
+METRIC_GAUGE(IMAP_DELAY, "ringpost_imap_session_states{state=\"delay\"}", "")
+METRIC_GAUGE(IMAP_WORK, "ringpost_imap_session_states{state=\"work\"}", "")
+METRIC_GAUGE(IMAP_UPLOAD, "ringpost_imap_session_states{state=\"upload\"}", "")
+METRIC_GAUGE(IMAP_IDLE, "ringpost_imap_session_states{state=\"idle\"}", "")
+METRIC_GAUGE(IMAP_CLOSING, "ringpost_imap_session_states{state=\"closing\"}", "")
+METRIC_COUNTER(IMAP_COMMANDS, "ringpost_imap_commands_total", "Commands of IMAP sessions")
+METRIC_COUNTER(IMAP_BAD, "ringpost_imap_bad_total", "Of these, those that were answered BAD")
+METRIC_COUNTER(IMAP_APPENDED, "ringpost_imap_appended_total", "Messages that APPEND filed")
+METRIC_COUNTER(IMAP_EXPUNGED, "ringpost_imap_expunged_total",
+               "Messages that EXPUNGE, UID EXPUNGE and CLOSE removed")
+METRIC_COUNTER(IMAP_TIMEOUTS, "ringpost_imap_timeouts_total",
+               "IMAP sessions that ended because their client said nothing for too long")
+METRIC_COUNTER(IMAP_SHED, "ringpost_imap_shed_total",
+               "IMAP sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(LOGINS_RIGHT, "ringpost_logins_total{result=\"right\"}",
                "Logins by AUTH, by how they end")
 METRIC_COUNTER(LOGINS_WRONG, "ringpost_logins_total{result=\"wrong\"}", "")

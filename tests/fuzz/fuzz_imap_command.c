@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "inbound/imap/fetch_program.h"
 #include "inbound/imap/frame.h"
 #include "inbound/imap/mailbox_name.h"
 #include "inbound/imap/scan.h"
@@ -35,6 +36,7 @@ static void look_at_names(struct arena *arena, struct bytes text)
 static void look_at(struct bytes text)
 {
     struct search_program program;
+    struct fetch_program fetch;
     struct imap_flag_list flags;
     struct sequence_set set;
     struct bytes tag, verb, rest = text, string;
@@ -54,6 +56,9 @@ static void look_at(struct bytes text)
                 for (size_t i = 1; i < set.count; i++)
                     check(set.ranges[i - 1].to < set.ranges[i].from);
             }
+            input = rest;
+            if (fetch_program_take(&arena, &input, &fetch))
+                check(input.len == 0 && fetch.count <= FETCH_ITEMS_MAX);
             input = rest;
             (void)!imap_take_flag_list(&input, &flags);
             input = rest;

@@ -22,6 +22,7 @@ SENTENCE_NAMES = {
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
     "inbound/receive/receive.c": {"words[answer].enhanced", "words[answer].text"},
+    "inbound/imap/imap.c": {"words[answer]"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
@@ -35,6 +36,10 @@ WORD_NAMES = {
     "relay/submission/submission.c": {"words[answer].rule"},
     "inbound/receive/receive.c": {"words[answer].rule"}, "inbound/receive/arrival.c": {"name"},
     "relay/submission/repeated.c": {"name", "of_session"},
+    "inbound/imap/login.c": {"name", "BYTES_ARG(id)", "why", "mechanism",
+                             "session->session.peer"},
+    "inbound/imap/tls.c": {"name", "session->session.peer",
+                           "session_state_name(&session->session)"},
     "relay/submission/login.c": {"name", "BYTES_ARG(id)", "why",
                                  "sasl_mechanism_name(login->mechanism)"},
     "relay/smtpd/server_reply.c": {

@@ -1,0 +1,73 @@
+/* answer.c - what a work puts out. */
+#include "inbound/imap/work.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+bool work_is_full(const struct imap_work *work)
+{
+    return buf_len(&work->out) >= WORK_SLICE_BYTES || clock_monotonic_ms() >= work->slice_end_ms ||
+           atomic_load_explicit(&work->is_abandoned, memory_order_relaxed);
+}
+
+void work_put(struct imap_work *work, struct bytes b)
+{
+    if (!buf_append(&work->out, b))
+        work->is_bye = true;
+}
+
+void work_printf(struct imap_work *work, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (!buf_vprintf(&work->out, format, args))
+        work->is_bye = true;
+    va_end(args);
+}
+
+enum work_step work_answer(struct imap_work *work, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(work->answer, sizeof(work->answer), format, args);
+    va_end(args);
+    work->has_answer = true;
+    return WORK_DONE;
+}
+
+enum work_step work_bye(struct imap_work *work, const char *text)
+{
+    work_printf(work, "* BYE %s\r\n", text);
+    work->is_bye = true;
+    return WORK_DONE;
+}
+
+enum work_step work_fail(struct imap_work *work, int error)
+{
+    static const struct {
+        int error;
+        const char *answer;
+    } rows[] = {
+        {ENOENT, "NO [NONEXISTENT] There is no such mailbox"},
+        {EEXIST, "NO [ALREADYEXISTS] There is a mailbox of that name"},
+        {EINVAL, "NO [CANNOT] That cannot be a mailbox, or not this one"},
+        {EMFILE, "NO [LIMIT] There are too many mailboxes"},
+        {EDQUOT, "NO [OVERQUOTA] The mailbox is full"},
+        {EFBIG, "NO [TOOBIG] The message is larger than all the room there is"},
+        {ENOSPC, "NO [UNAVAILABLE] The disk is full, try again later"},
+        {ENOMEM, "NO [UNAVAILABLE] Out of memory, try again later"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].error == -error)
+            return work_answer(work, "%s", rows[i].answer);
+    log_limited(LOG_LEVEL_ERROR, "account=%s@%s what=\"an IMAP command failed: %s\"",
+                LOG_STRING(work->local), LOG_STRING(work->domain), strerror(-error));
+    return work_answer(work, "NO [UNAVAILABLE] The mail cannot be read or written now");
+}

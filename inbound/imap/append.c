@@ -1,0 +1,409 @@
+/* append.c - messages on their way in. */
+#include "inbound/imap/append.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inbound/imap/command.h"
+#include "inbound/mailbox/mailbox_change.h"
+
+enum {
+    MESSAGES_MAX = 100,      /* of one command: each has a file open */
+    DROPPED_MAX = 256 << 20, /* bytes that are read only to be dropped */
+};
+
+struct append_message {
+    struct imap_flag_list flags;
+    struct mailbox_upload upload;
+};
+
+struct append {
+    struct bytes name; /* of the work's arena */
+    struct mailbox *mailbox;
+    struct frame_literal literal; /* that comes */
+    uint64_t left;                /* of it */
+    bool is_dropping;             /* the answer is known: work->answer */
+    bool in_cr, has_nul;
+    struct buf piece; /* on its way to the pool */
+    size_t count;
+    struct append_message *messages;
+};
+
+/* --- what is announced ------------------------------------------------------------------------ */
+
+struct announced {
+    struct bytes name; /* empty: of a line that goes on */
+    struct imap_flag_list flags;
+    bool has_date;
+    int64_t date_s;
+};
+
+/* "[flags] [date]" up to the literal, whose line is over. */
+static bool take_announced(struct bytes *rest, struct announced *announced)
+{
+    struct bytes input;
+
+    announced->flags.count = 0;
+    if (!imap_take_space(rest))
+        return false;
+    input = *rest;
+    if (imap_take_flag_list(&input, &announced->flags)) {
+        if (!imap_take_space(&input))
+            return false;
+        *rest = input;
+    }
+    announced->has_date = imap_take_date_time(rest, &announced->date_s);
+    if (announced->has_date && !imap_take_space(rest))
+        return false;
+    (void)!imap_take_byte(rest, '~');
+    size_t end = bytes_find(*rest, '\n', 0);
+
+    return rest->len > 0 && rest->ptr[0] == '{' && end + 1 == rest->len;
+}
+
+static bool take_append(struct imap_work *work, struct arena *arena, struct bytes text,
+                        struct announced *announced)
+{
+    struct bytes tag, mailbox;
+
+    return imap_take_tag(&text, &tag) && imap_take_space(&text) &&
+           imap_take_word(&text, "APPEND") && imap_take_space(&text) &&
+           imap_take_astring(arena, &text, &mailbox) &&
+           mailbox_name_read(arena, mailbox, work_tells_utf8(work), &announced->name) &&
+           take_announced(&text, announced);
+}
+
+bool imap_expects_message(const struct imap_session *session, struct bytes text)
+{
+    struct announced announced;
+    struct arena arena;
+
+    arena_init(&arena, COMMAND_MAX);
+    bool is_one = take_append(session->work, &arena, text, &announced);
+
+    arena_free(&arena);
+    return is_one;
+}
+
+enum step imap_handle_append(struct imap_session *session, struct bytes arguments)
+{
+    (void)arguments;
+    return imap_bad(session, "Syntax is APPEND mailbox [flags] [date] {size}");
+}
+
+/* --- on the pool ------------------------------------------------------------------------------ */
+
+/* Gives up what was not filed. */
+static void append_end(struct imap_work *work)
+{
+    struct append *append = work->append;
+
+    if (append == NULL)
+        return;
+    work->append = NULL;
+    work->give_up_append = NULL;
+    for (size_t i = 0; i < append->count; i++)
+        if (append->messages[i].upload.fd >= 0)
+            mailbox_upload_end(work->account, &append->messages[i].upload);
+    if (append->mailbox != NULL)
+        mailbox_close(&append->mailbox);
+    buf_free(&append->piece);
+    free(append->messages);
+    free(append);
+}
+
+/* Nothing is said yet: a client that does not wait would not hear it before all is read. */
+static enum work_step put_off(struct imap_work *work, enum work_step step)
+{
+    struct append *append = work->append;
+
+    append->is_dropping = true;
+    work->has_answer = append->literal.is_waiting;
+    return step;
+}
+
+static enum work_step refuse(struct imap_work *work, int error)
+{
+    if (error == -ENOENT)
+        return put_off(work, work_answer(work, "NO [TRYCREATE] There is no such mailbox"));
+    return put_off(work, work_fail(work, error));
+}
+
+static enum work_step run_open(struct imap_work *work)
+{
+    struct append *append = work->append;
+    struct mailbox_upload *upload = &append->messages[append->count - 1].upload;
+    int error = 0;
+
+    if (append->mailbox == NULL)
+        error = mailbox_open(work->account, append->name, &append->mailbox);
+    if (error < 0)
+        return refuse(work, error);
+    uint64_t size = append->literal.size;
+
+    if (size == 0)
+        return put_off(work, work_answer(work, "NO [CANNOT] A message has to have bytes"));
+    for (size_t i = 0; i + 1 < append->count; i++)
+        size += append->messages[i].upload.file_size;
+    error = mail_account_has_room(work->account, size);
+    if (error == 0) {
+        struct mailbox_upload begun;
+
+        error = mailbox_upload_begin(work->account, &begun);
+        if (error == 0) {
+            begun.has_internal = upload->has_internal;
+            begun.internal_s = upload->internal_s;
+            *upload = begun;
+        }
+    }
+    return error < 0 ? refuse(work, error) : WORK_DONE;
+}
+
+static enum work_step run_write(struct imap_work *work)
+{
+    struct append *append = work->append;
+    struct mailbox_upload *upload = &append->messages[append->count - 1].upload;
+    struct bytes piece = buf_bytes(&append->piece);
+
+    for (size_t i = 0; i < piece.len; i++) {
+        uint8_t c = piece.ptr[i];
+
+        upload->lines_lf += c == '\n' && !append->in_cr;
+        append->has_nul |= c == '\0';
+        append->in_cr = c == '\r';
+    }
+    int error = mailbox_upload_write(upload, piece);
+
+    buf_clear(&append->piece);
+    if (append->left == 0)
+        buf_free(&append->piece);
+    if (error < 0 || append->has_nul) {
+        append->is_dropping = true;
+        (void)(error < 0 ? work_fail(work, error)
+                         : work_answer(work, "NO [UNKNOWN-CTE] A message has no NUL"));
+        work->has_answer = false; /* it comes behind the rest */
+    }
+    return WORK_DONE;
+}
+
+static enum work_step run_finish(struct imap_work *work)
+{
+    struct append *append = work->append;
+    struct mailbox_upload uploads[MESSAGES_MAX];
+    struct mailbox_status status;
+    struct sequence_writer writer;
+    struct buf uids;
+    int error = 0;
+
+    if (append->is_dropping) {
+        append_end(work);
+        work->has_answer = true;
+        return WORK_DONE;
+    }
+    for (size_t i = 0; i < append->count && error == 0; i++) {
+        uploads[i] = append->messages[i].upload;
+        error = imap_flags_of(append->mailbox, &append->messages[i].flags, &uploads[i].flags);
+    }
+    if (error == 0)
+        error = mailbox_append(append->mailbox, uploads, append->count);
+    for (size_t i = 0; i < append->count; i++)
+        append->messages[i].upload = uploads[i];
+    if (error < 0) {
+        append_end(work);
+        return work_fail(work, error);
+    }
+    mailbox_status(append->mailbox, &status);
+    buf_init(&uids, WORK_ANSWER_MAX * 4);
+    writer = (struct sequence_writer){.out = &uids};
+    for (size_t i = 0; i < append->count; i++)
+        sequence_writer_add(&writer, uploads[i].uid);
+    bool fits = sequence_writer_end(&writer) &&
+                arena_printf(&work->arena, &work->answer_code, "[APPENDUID %u %.*s] ",
+                             status.uidvalidity, BYTES_ARG(buf_bytes(&uids)));
+
+    check(fits);
+    buf_free(&uids);
+    metric_add(METRIC_IMAP_APPENDED, (int64_t)append->count);
+    append_end(work);
+    return work_answer(work, "OK APPEND done");
+}
+
+/* --- on the engine ---------------------------------------------------------------------------- */
+
+static enum step end_append(struct imap_session *session);
+
+/* The command is over; the answer was said. */
+static enum step over(struct imap_session *session)
+{
+    session->is_uploading = false;
+    return imap_next_command(session);
+}
+
+static enum step begin_finish(struct imap_session *session)
+{
+    session->worked = over;
+    return work_begin(session->work, run_finish, SYNC_ALL);
+}
+
+static enum step upload_again(struct imap_session *session)
+{
+    session_enter(&session->session, IMAP_UPLOAD);
+    return STEP_AGAIN;
+}
+
+/* run_open() is done. */
+static enum step opened(struct imap_session *session)
+{
+    struct append *append = session->work->append;
+
+    if (!append->is_dropping && append->mailbox == NULL)
+        return imap_leave(session, "[UNAVAILABLE] The mail cannot be read or written now");
+    if (append->is_dropping && append->literal.is_waiting)
+        return end_append(session);
+    if (append->is_dropping && append->left > DROPPED_MAX)
+        return imap_leave(session, "[TOOBIG] The message is too large");
+    if (append->literal.is_waiting && imap_say(session, "+ OK\r\n") == STEP_CLOSE)
+        return STEP_CLOSE;
+    return upload_again(session);
+}
+
+static enum work_step run_give_up(struct imap_work *work)
+{
+    append_end(work);
+    return WORK_DONE;
+}
+
+/* The answer was said: what is open is closed. */
+static enum step end_append(struct imap_session *session)
+{
+    session->worked = over;
+    if (session->session.state != IMAP_COMMAND)
+        session_enter(&session->session, IMAP_COMMAND);
+    work_reset(session->work, session->tag);
+    return work_begin(session->work, run_give_up, SYNC_NOTHING);
+}
+
+static struct append_message *add_message(struct append *append)
+{
+    struct append_message *messages =
+        realloc(append->messages, (append->count + 1) * sizeof(*messages));
+
+    check(messages != NULL);
+    append->messages = messages;
+    messages[append->count] = (struct append_message){.upload.fd = -1};
+    return &messages[append->count++];
+}
+
+/* Flags live in the frame, which goes. */
+static void keep_flags(struct arena *arena, const struct imap_flag_list *from,
+                       struct imap_flag_list *to)
+{
+    to->count = 0;
+    for (size_t i = 0; i < from->count; i++)
+        if (arena_copy(arena, from->flags[i], &to->flags[to->count]))
+            to->count++;
+}
+
+static enum work_step run_refuse_size(struct imap_work *work)
+{
+    return put_off(work, work_answer(work, "NO [TOOBIG] The message is larger than %" PRIu64,
+                                     work->message_size_max));
+}
+
+static enum work_step run_refuse_count(struct imap_work *work)
+{
+    return put_off(work, work_answer(work, "NO [LIMIT] That is more than %d messages at once",
+                                     MESSAGES_MAX));
+}
+
+enum step imap_begin_upload(struct imap_session *session)
+{
+    struct imap_work *work = session->work;
+    struct bytes text = buf_bytes(&session->frame.text);
+    struct announced announced = {0};
+    enum work_step (*run)(struct imap_work * work) = run_open;
+
+    if (session->is_uploading) {
+        struct append *append = work->append;
+
+        if (!take_announced(&text, &announced)) {
+            (void)imap_bad(session, "Behind a message stands another, or nothing");
+            return imap_leave(session, "[CLIENTBUG] The end of the command is not known");
+        }
+        if (append->count == MESSAGES_MAX)
+            run = run_refuse_count;
+    } else {
+        work_reset(work, session->tag);
+        work->append = calloc(1, sizeof(*work->append));
+        check(work->append != NULL);
+        work->give_up_append = append_end;
+        buf_init(&work->append->piece, UPLOAD_PIECE);
+        bool is_one = take_append(work, &work->arena, text, &announced) &&
+                      arena_copy(&work->arena, announced.name, &work->append->name);
+        check(is_one); /* imap_expects_message() */
+        session->is_uploading = true;
+    }
+    struct append *append = work->append;
+
+    append->literal = session->frame.literal;
+    append->left = append->literal.size;
+    append->in_cr = append->has_nul = false;
+    if (append->literal.size > work->message_size_max)
+        run = run_refuse_size;
+    if (!append->is_dropping && run == run_open) {
+        struct append_message *message = add_message(append);
+
+        keep_flags(&work->arena, &announced.flags, &message->flags);
+        message->upload.has_internal = announced.has_date;
+        message->upload.internal_s = announced.date_s;
+    }
+    frame_begin(&session->frame, COMMAND_MAX);
+    session->worked = opened;
+    if (append->is_dropping) { /* it was refused before: the rest is read */
+        if (append->literal.is_waiting)
+            return begin_finish(session);
+        session_enter(&session->session, IMAP_WORK);
+        session->worked = NULL;
+        return append->left > DROPPED_MAX ? imap_leave(session, "[TOOBIG] The message is too large")
+                                          : upload_again(session);
+    }
+    return work_begin(work, run, SYNC_NOTHING);
+}
+
+enum step imap_upload_step(struct session *session)
+{
+    struct imap_session *imap = imap_session_of(session);
+    struct append *append = imap->work->append;
+    struct conn *conn = &session->conn;
+    struct bytes input = conn_input(conn);
+    struct bytes piece = bytes_slice(input, 0, MIN(append->left, (uint64_t)UPLOAD_PIECE));
+
+    if (append->left == 0) {
+        session_enter(session, IMAP_COMMAND);
+        return STEP_AGAIN;
+    }
+    if (piece.len == 0)
+        return conn->eof ? STEP_CLOSE : STEP_WAIT;
+    append->left -= piece.len;
+    if (append->is_dropping) {
+        conn_consume(conn, piece.len);
+        return STEP_AGAIN;
+    }
+    bool fits = buf_append(&append->piece, piece);
+
+    check(fits);
+    conn_consume(conn, piece.len);
+    imap->worked = upload_again;
+    return work_begin(imap->work, run_write, SYNC_NOTHING);
+}
+
+enum step imap_end_of_append(struct imap_session *session, struct bytes line)
+{
+    if (line.len == 0)
+        return begin_finish(session);
+    if (imap_bad(session, "Behind a message stands another, or nothing") == STEP_CLOSE)
+        return STEP_CLOSE;
+    return end_append(session);
+}

@@ -1,0 +1,70 @@
+/* command_parts.c - what several commands do. */
+#include "inbound/imap/command.h"
+
+#include <inttypes.h>
+
+bool imap_take_mailbox(struct imap_work *work, struct bytes *input, struct bytes *name_out)
+{
+    struct bytes text;
+
+    return imap_take_astring(&work->arena, input, &text) &&
+           mailbox_name_read(&work->arena, text, work_tells_utf8(work), name_out);
+}
+
+int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list *list, uint64_t *flags_out)
+{
+    static const struct {
+        const char *name;
+        uint64_t flag;
+    } rows[] = {
+        {"\\Answered", MAIL_ANSWERED}, {"\\Flagged", MAIL_FLAGGED}, {"\\Deleted", MAIL_DELETED},
+        {"\\Seen", MAIL_SEEN},         {"\\Draft", MAIL_DRAFT},
+    };
+    uint64_t flags = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        uint64_t flag = 0;
+        unsigned number;
+
+        for (size_t k = 0; k < ARRAY_LEN(rows); k++)
+            if (bytes_equal_nocase(list->flags[i], bytes_of(rows[k].name)))
+                flag = rows[k].flag;
+        if (flag == 0) {
+            int error = mailbox_keyword(mailbox, list->flags[i], true, &number);
+
+            if (error < 0)
+                return error;
+            flag = MAIL_KEYWORD(number);
+        }
+        flags |= flag;
+    }
+    *flags_out = flags;
+    return 0;
+}
+
+void imap_put_mailbox_id(struct imap_work *work, const uint8_t id[static 16])
+{
+    work_put(work, BYTES("M"));
+    for (size_t i = 0; i < 16; i++)
+        work_printf(work, "%02x", id[i]);
+}
+
+void imap_deselect(struct imap_work *work)
+{
+    if (work->is_watching)
+        mailbox_unwatch(work->view.mailbox, &work->watch);
+    work->is_watching = false;
+    view_close(&work->view);
+    work->saved.count = 0;
+    atomic_store(&work->has_news, false);
+}
+
+void imap_enable_condstore(struct imap_work *work)
+{
+    if (work->has_condstore)
+        return;
+    work->has_condstore = true;
+    if (work_is_selected(work))
+        work_printf(work, "* OK [HIGHESTMODSEQ %" PRIu64 "] CONDSTORE is on\r\n",
+                    work->view.modseq);
+}

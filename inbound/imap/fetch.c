@@ -1,0 +1,520 @@
+/*
+ * fetch.c - FETCH (RFC 9051 section 6.4.5): message by message, item by item; the bytes of long
+ * ones in pieces.
+ *
+ * A message that went since the client was told of it is passed over, and the answer says so
+ * (RFC 2180 section 4.1.2, EXPUNGEISSUED). \Seen is set for what was sent, a slice at a time, and
+ * told as a change of flags behind it.
+ */
+#include "inbound/imap/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "inbound/imap/fetch_program.h"
+#include "inbound/imap/source.h"
+#include "inbound/mailbox/mailbox_change.h"
+#include "inbound/mime/mime_binary.h"
+#include "inbound/mime/mime_field.h"
+#include "inbound/mime/mime_preview.h"
+#include "inbound/mime/mime_section.h"
+#include "inbound/mime/mime_structure.h"
+
+enum { PIECE = 64 << 10, SEEN_MAX = 256, RANGES_MAX = 256, TEXT_MAX = 32 << 20 };
+
+struct fetch {
+    struct sequence_set set;
+    struct fetch_program program;
+    bool has_begun;
+    uint32_t number;
+    /* of the message that is being told */
+    bool in_message, has_items;
+    size_t item;
+    struct source source;
+    uint64_t stream_offset, stream_left; /* of its bytes */
+    /* of all */
+    bool has_gone, has_failed, has_unknown;
+    size_t seen_count;
+    uint32_t seen[SEEN_MAX];
+};
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+bool imap_parse_fetch(struct imap_work *work, struct bytes arguments)
+{
+    struct fetch *fetch = arena_alloc(&work->arena, sizeof(*fetch));
+
+    if (fetch == NULL || !imap_take_space(&arguments) ||
+        !sequence_set_take(&work->arena, &arguments, true, &fetch->set) ||
+        !imap_take_space(&arguments) ||
+        !fetch_program_take(&work->arena, &arguments, &fetch->program))
+        return false;
+    fetch->source.fd = -1;
+    work->state = fetch;
+    /* RFC 7162 section 3.2.6 */
+    if (fetch->program.has_vanished && (!work->is_uid || !work->has_qresync))
+        return false;
+    return view_resolve(work, &fetch->set, work->is_uid) &&
+           (!work->is_uid || fetch_program_add(&fetch->program, FETCH_UID)) &&
+           (!fetch->program.wants_modseq || fetch_program_add(&fetch->program, FETCH_MODSEQ));
+}
+
+/* --- items ------------------------------------------------------------------------------------ */
+
+static void put_date(struct imap_work *work, const char *name, int64_t seconds)
+{
+    char text[IMAP_DATE_MAX];
+
+    imap_format_date_time(seconds, text);
+    work_printf(work, "%s %s", name, text);
+}
+
+static int put_size(struct imap_work *work, struct source *source)
+{
+    uint64_t size;
+    int error = source_size(source, &size);
+
+    if (error == 0)
+        work_printf(work, "RFC822.SIZE %" PRIu64, size);
+    return error;
+}
+
+static int put_made(struct imap_work *work, struct source *source, enum fetch_kind kind)
+{
+    struct bytes text;
+    int error =
+        kind == FETCH_ENVELOPE ? source_envelope(source, &text) : source_structure(source, &text);
+
+    if (error < 0)
+        return error;
+    work_put(work, kind == FETCH_ENVELOPE ? BYTES("ENVELOPE ") : BYTES("BODYSTRUCTURE "));
+    work_put(work, text);
+    return 0;
+}
+
+static int put_body(struct imap_work *work, struct source *source)
+{
+    const struct mime_message *mime;
+    int error = source_mime(source, &mime);
+
+    if (error < 0)
+        return error;
+    work_put(work, BYTES("BODY "));
+    if (!mime_structure_write(mime, false, &work->out))
+        work->is_bye = true;
+    return 0;
+}
+
+static int put_preview(struct imap_work *work, struct source *source)
+{
+    const struct mime_message *mime;
+    struct buf text;
+    int error = source_mime(source, &mime);
+
+    if (error < 0)
+        return error;
+    buf_init(&text, PIECE);
+    bool fits = mime_preview_write(mime, &text);
+
+    work_put(work, BYTES("PREVIEW "));
+    if (!fits || !imap_put_string(&work->out, buf_bytes(&text)))
+        work->is_bye = true;
+    buf_free(&text);
+    return 0;
+}
+
+/* --- sections --------------------------------------------------------------------------------- */
+
+/* "BODY[TEXT]<0> " */
+static void put_label(struct imap_work *work, const struct fetch_item *item)
+{
+    work_put(work, item->label);
+    if (item->is_partial)
+        work_printf(work, "<%u>", item->from);
+    work_put(work, BYTES(" "));
+}
+
+static void clip(const struct fetch_item *item, uint64_t *from, uint64_t *len)
+{
+    if (!item->is_partial)
+        return;
+    uint64_t skipped = MIN((uint64_t)item->from, *len);
+
+    *from += skipped;
+    *len = MIN(*len - skipped, (uint64_t)item->len);
+}
+
+/* What is made and not part of the message. */
+static int put_fields(struct imap_work *work, const struct fetch_item *item, struct bytes header)
+{
+    struct buf text;
+    uint64_t from = 0, len;
+
+    buf_init(&text, TEXT_MAX);
+    bool fits = mime_section_fields(header, &item->section, &text);
+
+    if (fits) {
+        len = buf_len(&text);
+        clip(item, &from, &len);
+        put_label(work, item);
+        work_printf(work, "{%" PRIu64 "}\r\n", len);
+        work_put(work, bytes_slice(buf_bytes(&text), (size_t)from, (size_t)len));
+    }
+    buf_free(&text);
+    return fits ? 0 : -ENOMEM;
+}
+
+/* Where a section lies in the message; *is_there_out false: NIL. */
+static int find_section(struct source *source, const struct mime_section *section,
+                        struct bytes *slice_out, uint64_t *from_out, uint64_t *len_out,
+                        bool *is_there_out)
+{
+    const struct mime_message *mime;
+    struct bytes header, whole;
+    uint64_t size;
+    int error = source_size(source, &size);
+
+    *is_there_out = true;
+    *from_out = 0;
+    *len_out = size;
+    if (error < 0 || (section->depth == 0 && section->kind == MIME_SECTION_WHOLE))
+        return error;
+    if (section->depth == 0) {
+        error = source_header(source, &header);
+        if (error < 0)
+            return error;
+        *slice_out = header;
+        *from_out = section->kind == MIME_SECTION_TEXT ? header.len : 0;
+        *len_out = section->kind == MIME_SECTION_TEXT ? size - header.len : header.len;
+        return 0;
+    }
+    error = source_mime(source, &mime);
+    if (error == 0)
+        error = source_whole(source, &whole);
+    if (error < 0)
+        return error;
+    *is_there_out = mime_section_find(mime, section, slice_out);
+    if (*is_there_out) {
+        *from_out = (uint64_t)(slice_out->ptr - whole.ptr);
+        *len_out = slice_out->len;
+    }
+    return 0;
+}
+
+static int begin_section(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item)
+{
+    struct bytes slice = BYTES_NONE;
+    uint64_t from, len;
+    bool is_there;
+    int error = find_section(&fetch->source, &item->section, &slice, &from, &len, &is_there);
+
+    if (error < 0)
+        return error;
+    if (is_there && (item->section.kind == MIME_SECTION_FIELDS ||
+                     item->section.kind == MIME_SECTION_FIELDS_NOT))
+        return put_fields(work, item, slice);
+    put_label(work, item);
+    if (!is_there) {
+        work_put(work, BYTES("NIL"));
+        return 0;
+    }
+    clip(item, &from, &len);
+    work_printf(work, "{%" PRIu64 "}\r\n", len);
+    fetch->stream_offset = from;
+    fetch->stream_left = len;
+    return 0;
+}
+
+/* A piece of the bytes that are being told. Cannot be told otherwise any more if that fails. */
+static void put_piece(struct imap_work *work, struct fetch *fetch)
+{
+    size_t len = (size_t)MIN(fetch->stream_left, (uint64_t)PIECE);
+
+    if (source_copy(&fetch->source, fetch->stream_offset, len, &work->out) < 0) {
+        work->is_bye = true;
+        len = (size_t)fetch->stream_left;
+    }
+    fetch->stream_offset += len;
+    fetch->stream_left -= len;
+}
+
+/* --- BINARY (RFC 3516) ------------------------------------------------------------------------ */
+
+static const struct mime_part *part_of(const struct mime_message *mime,
+                                       const struct fetch_item *item)
+{
+    return mime_message_part(mime, item->section.path, item->section.depth);
+}
+
+/* Decoded, `from` and `len` of it, to the output. */
+static void put_decoded(struct imap_work *work, const struct mime_part *part, uint64_t from,
+                        uint64_t len)
+{
+    struct mime_binary binary;
+    uint8_t piece[8192];
+    size_t got;
+
+    mime_binary_begin(&binary, part);
+    while (len > 0 && (got = mime_binary_read(&binary, piece, sizeof(piece))) > 0) {
+        uint64_t skipped = MIN(from, (uint64_t)got), taken = MIN(len, got - skipped);
+
+        work_put(work, bytes_range(piece + skipped, (size_t)taken));
+        from -= skipped;
+        len -= taken;
+    }
+}
+
+static int put_binary(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item)
+{
+    const struct mime_message *mime;
+    bool has_nul;
+    int error = source_mime(&fetch->source, &mime);
+
+    if (error < 0)
+        return error;
+    const struct mime_part *part = part_of(mime, item);
+
+    if (item->section.depth == 0) /* BINARY[]: the message itself, as it is */
+        return begin_section(work, fetch, item);
+    if (part != NULL && part->encoding == MIME_UNKNOWN) {
+        fetch->has_unknown = true;
+        part = NULL;
+    }
+    put_label(work, item);
+    if (part == NULL) {
+        work_put(work, BYTES("NIL"));
+        return 0;
+    }
+    uint64_t from = 0, len = mime_binary_size(part, &has_nul);
+
+    clip(item, &from, &len);
+    if (len > TEXT_MAX) {
+        fetch->has_failed = true;
+        work_put(work, BYTES("NIL"));
+        return 0;
+    }
+    work_printf(work, "%s{%" PRIu64 "}\r\n", has_nul ? "~" : "", len);
+    put_decoded(work, part, from, len);
+    return 0;
+}
+
+static int put_binary_size(struct imap_work *work, struct fetch *fetch,
+                           const struct fetch_item *item)
+{
+    const struct mime_message *mime;
+    uint64_t size = 0;
+    bool has_nul;
+    int error = source_mime(&fetch->source, &mime);
+
+    if (error < 0)
+        return error;
+    const struct mime_part *part = part_of(mime, item);
+
+    if (item->section.depth == 0)
+        size = fetch->source.size;
+    else if (part != NULL && part->encoding == MIME_UNKNOWN)
+        fetch->has_unknown = true;
+    else if (part != NULL)
+        size = mime_binary_size(part, &has_nul);
+    work_put(work, item->label);
+    work_printf(work, " %" PRIu64, size);
+    return 0;
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+static int put_item(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item)
+{
+    const struct mailbox_message *message = &fetch->source.message;
+
+    switch (item->kind) {
+    case FETCH_FLAGS:
+        view_put_flags(work, work->view.mailbox, message->flags);
+        return 0;
+    case FETCH_UID:
+        work_printf(work, "UID %u", message->uid);
+        return 0;
+    case FETCH_INTERNALDATE:
+        put_date(work, "INTERNALDATE", message->internal_s);
+        return 0;
+    case FETCH_SAVEDATE:
+        put_date(work, "SAVEDATE", message->saved_s);
+        return 0;
+    case FETCH_MODSEQ:
+        work_printf(work, "MODSEQ (%" PRIu64 ")", message->modseq);
+        return 0;
+    case FETCH_EMAILID:
+        work_printf(work, "EMAILID (E%016" PRIx64 ")", message->email_id);
+        return 0;
+    case FETCH_THREADID: /* RFC 8474 section 5.2: not kept */
+        work_put(work, BYTES("THREADID NIL"));
+        return 0;
+    case FETCH_SIZE:
+        return put_size(work, &fetch->source);
+    case FETCH_ENVELOPE:
+    case FETCH_BODYSTRUCTURE:
+        return put_made(work, &fetch->source, item->kind);
+    case FETCH_BODY:
+        return put_body(work, &fetch->source);
+    case FETCH_PREVIEW:
+        return put_preview(work, &fetch->source);
+    case FETCH_SECTION:
+        return begin_section(work, fetch, item);
+    case FETCH_BINARY:
+        return put_binary(work, fetch, item);
+    case FETCH_BINARY_SIZE:
+        break;
+    }
+    return put_binary_size(work, fetch, item);
+}
+
+/* The next item, which may begin a stream of bytes. One that fails is left out, and so is what was
+ * written of it. */
+static void tell_item(struct imap_work *work, struct fetch *fetch)
+{
+    const struct fetch_item *item = &fetch->program.items[fetch->item++];
+    size_t before = buf_len(&work->out);
+
+    if (fetch->has_items)
+        work_put(work, BYTES(" "));
+    int error = put_item(work, fetch, item);
+
+    if (error == 0) {
+        fetch->has_items = true;
+        return;
+    }
+    buf_truncate(&work->out, before);
+    fetch->has_gone |= error == -ENOENT;
+    fetch->has_failed |= error != -ENOENT;
+}
+
+static void note_seen(struct imap_work *work, struct fetch *fetch)
+{
+    const struct mailbox_message *message = &fetch->source.message;
+
+    if (fetch->program.sets_seen && !work->view.is_read_only && (message->flags & MAIL_SEEN) == 0)
+        fetch->seen[fetch->seen_count++] = message->uid;
+}
+
+static void set_seen(struct imap_work *work, struct fetch *fetch)
+{
+    struct mailbox_flags_change change = {.how = STORE_ADD, .flags = MAIL_SEEN};
+
+    if (fetch->seen_count > 0 &&
+        mailbox_store_flags(work->view.mailbox, fetch->seen, fetch->seen_count, &change) < 0)
+        fetch->has_failed = true;
+    fetch->seen_count = 0;
+}
+
+/* False: there is none any more. */
+static bool begin_message(struct imap_work *work, struct fetch *fetch)
+{
+    const struct view *view = &work->view;
+    struct mailbox_message message;
+
+    fetch->number = view_next(view, &fetch->set, work->is_uid, fetch->number);
+    if (fetch->number == 0)
+        return false;
+    if (!mailbox_find(view->mailbox, view->uids[fetch->number - 1], &message)) {
+        fetch->has_gone = true;
+        return true;
+    }
+    if (fetch->program.has_since && message.modseq <= fetch->program.since)
+        return true;
+    if (fetch_program_has(&fetch->program, FETCH_FLAGS))
+        view_put_keywords(work, false);
+    source_begin(&fetch->source, view->mailbox, &message);
+    fetch->in_message = true;
+    fetch->has_items = false;
+    fetch->item = 0;
+    work_printf(work, "* %u FETCH (", fetch->number);
+    return true;
+}
+
+static void end_message(struct imap_work *work, struct fetch *fetch)
+{
+    note_seen(work, fetch);
+    source_end(&fetch->source);
+    fetch->in_message = false;
+    work_put(work, BYTES(")\r\n"));
+}
+
+static void fetch_ended(struct imap_work *work)
+{
+    struct fetch *fetch = work->state;
+
+    if (fetch->in_message)
+        source_end(&fetch->source);
+    fetch->in_message = false;
+}
+
+/* What went since the client knew (RFC 7162 section 3.2.6). */
+static void tell_vanished(struct imap_work *work, const struct fetch *fetch)
+{
+    struct sequence_writer writer = {.out = &work->out};
+    struct uid_range ranges[RANGES_MAX];
+    size_t begin = buf_len(&work->out);
+    uint32_t uid = 1;
+    bool is_any = false;
+
+    work_put(work, BYTES("* VANISHED (EARLIER) "));
+    while (uid != 0) {
+        size_t count = mailbox_vanished(work->view.mailbox, fetch->program.since, uid, ranges,
+                                        RANGES_MAX, &uid);
+
+        for (size_t i = 0; i < count; i++)
+            is_any |=
+                sequence_writer_add_common(&writer, &fetch->set, ranges[i].first, ranges[i].last);
+    }
+    if (!sequence_writer_end(&writer))
+        work->is_bye = true;
+    else if (is_any)
+        work_put(work, BYTES("\r\n"));
+    else
+        buf_truncate(&work->out, begin);
+}
+
+static enum work_step end_fetch(struct imap_work *work, struct fetch *fetch)
+{
+    set_seen(work, fetch);
+    if (fetch->has_failed)
+        return work_answer(work, "NO [UNAVAILABLE] Some of it cannot be read now");
+    if (fetch->has_unknown)
+        return work_answer(work, "NO [UNKNOWN-CTE] The encoding of a part is not known");
+    if (fetch->has_gone && !work->is_uid)
+        return work_answer(work, "NO [EXPUNGEISSUED] Some of the messages are gone");
+    return work_answer(work, "OK FETCH done");
+}
+
+enum work_step imap_run_fetch(struct imap_work *work)
+{
+    struct fetch *fetch = work->state;
+
+    if (!fetch->has_begun) {
+        fetch->has_begun = true;
+        work->ended = fetch_ended;
+        if (fetch->program.wants_modseq)
+            imap_enable_condstore(work);
+        if (fetch->program.has_vanished)
+            tell_vanished(work, fetch);
+    }
+    while (!work_is_full(work) && !work->is_bye) {
+        if (!fetch->in_message) {
+            if (!begin_message(work, fetch))
+                return end_fetch(work, fetch);
+            continue;
+        }
+        if (fetch->stream_left > 0)
+            put_piece(work, fetch);
+        else if (fetch->item < fetch->program.count)
+            tell_item(work, fetch);
+        else
+            end_message(work, fetch);
+        if (fetch->seen_count == SEEN_MAX)
+            set_seen(work, fetch);
+    }
+    set_seen(work, fetch);
+    if (fetch->in_message && !fetch->source.is_converted)
+        source_unload(&fetch->source);
+    return work->is_bye ? WORK_DONE : WORK_MORE;
+}

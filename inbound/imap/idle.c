@@ -1,0 +1,66 @@
+/* idle.c - waits for news of the selected mailbox, or for DONE. */
+#include "inbound/imap/idle.h"
+
+#include "inbound/imap/work.h"
+
+enum { DONE_LINE_MAX = 64 };
+
+static enum work_step run_nothing(struct imap_work *work)
+{
+    (void)work;
+    return WORK_DONE;
+}
+
+static enum step idle_again(struct imap_session *session)
+{
+    session->worked = NULL;
+    session_enter(&session->session, IMAP_IDLE);
+    session_arm(&session->session);
+    return STEP_AGAIN;
+}
+
+static enum step tell_news(struct imap_session *session)
+{
+    work_reset(session->work, session->tag);
+    session->worked = idle_again;
+    return work_begin(session->work, run_nothing, SYNC_ALL);
+}
+
+enum step imap_handle_idle(struct imap_session *session, struct bytes arguments)
+{
+    if (arguments.len > 0)
+        return imap_bad(session, "Syntax is IDLE");
+    if (imap_say(session, "+ idling\r\n") == STEP_CLOSE)
+        return STEP_CLOSE;
+    frame_begin(&session->frame, COMMAND_MAX);
+    work_reset(session->work, session->tag);
+    session_enter(&session->session, IMAP_IDLE);
+    return STEP_AGAIN;
+}
+
+enum step imap_idle_step(struct session *session)
+{
+    struct imap_session *imap = imap_session_of(session);
+    struct conn *conn = &session->conn;
+    struct bytes input = conn_input(conn);
+    size_t end = bytes_find_bytes(input, BYTES("\r\n"), 0);
+
+    if (conn_output_room(conn) < REPLY_MAX)
+        return STEP_WAIT;
+    if (end == input.len) {
+        if (input.len > DONE_LINE_MAX)
+            return imap_leave(imap, "[CLIENTBUG] DONE was expected");
+        if (conn->eof)
+            return STEP_CLOSE;
+        if (work_is_selected(imap->work) && atomic_load(&imap->work->has_news))
+            return tell_news(imap);
+        return STEP_WAIT;
+    }
+    bool is_done = bytes_equal_nocase(bytes_slice(input, 0, end), BYTES("DONE"));
+
+    conn_consume(conn, end + 2);
+    if ((is_done ? imap_answer(imap, "OK IDLE done") : imap_bad(imap, "DONE was expected")) ==
+        STEP_CLOSE)
+        return STEP_CLOSE;
+    return imap_next_command(imap);
+}

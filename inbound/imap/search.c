@@ -1,0 +1,196 @@
+/* search.c - SEARCH and its answers (RFC 9051 sections 6.4.4 and 7.3.4, RFC 3501 section 7.2.5). */
+#include "inbound/imap/search.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "inbound/imap/command.h"
+
+struct search {
+    struct search_program program;
+    bool has_begun;
+    uint32_t number; /* looked at last */
+    struct searched searched;
+    size_t count, capacity;
+    uint32_t *found;      /* as they are told: numbers or UIDs */
+    uint32_t *found_uids; /* as they are saved */
+    uint64_t modseq;      /* the highest of them */
+};
+
+bool imap_parse_search(struct imap_work *work, struct bytes arguments)
+{
+    struct search *search = arena_alloc(&work->arena, sizeof(*search));
+
+    work->state = search;
+    return search != NULL && search_program_take(&work->arena, &arguments, &search->program);
+}
+
+static void search_ended(struct imap_work *work)
+{
+    struct search *search = work->state;
+
+    search_free(&search->program);
+    free(search->found);
+    free(search->found_uids);
+}
+
+static bool grow(struct search *search)
+{
+    size_t capacity = MAX(search->capacity * 2, (size_t)64);
+    uint32_t *found = realloc(search->found, capacity * sizeof(*found));
+
+    if (found != NULL)
+        search->found = found;
+    uint32_t *uids = realloc(search->found_uids, capacity * sizeof(*uids));
+
+    if (uids != NULL)
+        search->found_uids = uids;
+    if (found == NULL || uids == NULL)
+        return false;
+    search->capacity = capacity;
+    return true;
+}
+
+static bool note(struct imap_work *work, struct search *search,
+                 const struct mailbox_message *message)
+{
+    if (search->count == search->capacity && !grow(search))
+        return false;
+    search->found[search->count] = work->is_uid ? message->uid : search->number;
+    search->found_uids[search->count++] = message->uid;
+    search->modseq = MAX(search->modseq, message->modseq);
+    return true;
+}
+
+/* RFC 9051 section 6.4.4.1: of MIN and MAX alone these two, else all. */
+static void save(struct imap_work *work, struct search *search)
+{
+    const unsigned returns = search->program.returns;
+    size_t count = search->count;
+
+    if ((returns & SEARCH_RETURN_SAVE) == 0)
+        return;
+    if ((returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT)) == 0 && count > 0) {
+        uint32_t last = search->found_uids[count - 1];
+
+        if ((returns & SEARCH_RETURN_MIN) != 0 && (returns & SEARCH_RETURN_MAX) != 0 && count > 1) {
+            search->found_uids[1] = last;
+            count = 2;
+        } else if ((returns & SEARCH_RETURN_MAX) != 0 && (returns & SEARCH_RETURN_MIN) == 0) {
+            search->found_uids[0] = last;
+            count = 1;
+        } else if ((returns & SEARCH_RETURN_MIN) != 0) {
+            count = 1;
+        }
+    }
+    free(work->saved.uids);
+    work->saved = (struct saved){.uids = search->found_uids, .count = count};
+    search->found_uids = NULL;
+}
+
+static void tell_search(struct imap_work *work, const struct search *search)
+{
+    work_put(work, BYTES("* SEARCH"));
+    for (size_t i = 0; i < search->count; i++)
+        work_printf(work, " %u", search->found[i]);
+    if (search->program.has_modseq && search->count > 0)
+        work_printf(work, " (MODSEQ %" PRIu64 ")", search->modseq);
+    work_put(work, BYTES("\r\n"));
+}
+
+static void tell_esearch(struct imap_work *work, const struct search *search)
+{
+    struct sequence_writer writer = {.out = &work->out};
+    const unsigned returns = search->program.returns;
+
+    work_printf(work, "* ESEARCH (TAG \"%s\")%s", work->tag, work->is_uid ? " UID" : "");
+    if (search->count > 0) {
+        if ((returns & SEARCH_RETURN_MIN) != 0)
+            work_printf(work, " MIN %u", search->found[0]);
+        if ((returns & SEARCH_RETURN_MAX) != 0)
+            work_printf(work, " MAX %u", search->found[search->count - 1]);
+    }
+    if ((returns & SEARCH_RETURN_COUNT) != 0)
+        work_printf(work, " COUNT %zu", search->count);
+    if (search->count > 0 && (returns & SEARCH_RETURN_ALL) != 0) {
+        work_put(work, BYTES(" ALL "));
+        for (size_t i = 0; i < search->count; i++)
+            sequence_writer_add(&writer, search->found[i]);
+        if (!sequence_writer_end(&writer))
+            work->is_bye = true;
+    }
+    if (search->program.has_modseq && search->count > 0)
+        work_printf(work, " MODSEQ %" PRIu64, search->modseq);
+    work_put(work, BYTES("\r\n"));
+}
+
+static enum work_step end(struct imap_work *work, struct search *search)
+{
+    /* SAVE alone is answered by OK alone. */
+    bool is_told = search->program.returns != SEARCH_RETURN_SAVE;
+
+    if (is_told && (search->program.has_return || work->is_rev2))
+        tell_esearch(work, search);
+    else if (is_told)
+        tell_search(work, search);
+    save(work, search);
+    if (search->searched.has_failed)
+        return work_answer(work, "NO [UNAVAILABLE] Some messages cannot be read now");
+    return work_answer(work, "OK SEARCH done");
+}
+
+static enum work_step begin(struct imap_work *work, struct search *search)
+{
+    search->has_begun = true;
+    work->ended = search_ended;
+    search->searched.work = work;
+    search->searched.now_s = clock_wall_ms() / 1000;
+    if ((search->program.returns & SEARCH_RETURN_SAVE) != 0)
+        work->saved.count = 0; /* RFC 9051 section 6.4.4.1: also where it fails */
+    if (search->program.has_modseq)
+        imap_enable_condstore(work);
+    switch (search_prepare(work, &search->program)) {
+    case SEARCH_READY:
+        return WORK_MORE;
+    case SEARCH_BAD:
+        return work_answer(work, "BAD A number or a text of the search cannot be");
+    case SEARCH_CHARSET:
+        break;
+    }
+    return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
+}
+
+static bool look_at(struct imap_work *work, struct search *search)
+{
+    struct mailbox_message message;
+    struct source source;
+    bool is_good = true;
+
+    if (!mailbox_find(work->view.mailbox, work->view.uids[search->number - 1], &message))
+        return true;
+    source_begin(&source, work->view.mailbox, &message);
+    search->searched.source = &source;
+    search->searched.number = search->number;
+    if (search_matches(&search->searched, search->program.root))
+        is_good = note(work, search, &message);
+    source_end(&source);
+    return is_good;
+}
+
+enum work_step imap_run_search(struct imap_work *work)
+{
+    struct search *search = work->state;
+
+    if (!search->has_begun && begin(work, search) == WORK_DONE)
+        return WORK_DONE;
+    while (search->number < work->view.count) {
+        search->number++;
+        if (!look_at(work, search))
+            return work_fail(work, -ENOMEM);
+        if (work_is_full(work))
+            return WORK_MORE;
+    }
+    return end(work, search);
+}

@@ -1,0 +1,27 @@
+/*
+ * search.h - which messages a search program is of. Private to the folder; on the pool.
+ */
+#pragma once
+
+#include "inbound/imap/search_program.h"
+#include "inbound/imap/source.h"
+
+struct imap_work;
+
+enum search_ready {
+    SEARCH_READY,
+    SEARCH_BAD,     /* a text is not of the charset, or a number is not in the view */
+    SEARCH_CHARSET, /* NO [BADCHARSET] */
+};
+/* On the pool: resolves sets, reads texts. search_free() is to follow, whatever comes out. */
+enum search_ready search_prepare(struct imap_work *work, struct search_program *program);
+void search_free(struct search_program *program);
+
+struct searched {
+    struct imap_work *work;
+    uint32_t number; /* in the view */
+    struct source *source;
+    int64_t now_s;
+    bool has_failed; /* the message could not be read */
+};
+bool search_matches(struct searched *searched, const struct search_key *key);

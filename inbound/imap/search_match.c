@@ -1,0 +1,309 @@
+/* search_match.c - asks what is cheap first: what the index answers, then the fields that it keeps,
+ * then the message. */
+#include "inbound/imap/search.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "inbound/imap/command.h"
+#include "inbound/mime/mime_charset.h"
+#include "inbound/mime/mime_date.h"
+#include "inbound/mime/mime_field.h"
+#include "inbound/mime/mime_search.h"
+
+enum { DAY_S = 86400, STEP_BYTES = 256 << 10 };
+
+/* --- before ----------------------------------------------------------------------------------- */
+
+static bool has_needle(const struct search_key *key)
+{
+    return key->kind == SEARCH_HEADER || key->kind == SEARCH_BODY || key->kind == SEARCH_TEXT;
+}
+
+static unsigned cost_of(const struct search_key *key)
+{
+    unsigned cost = 0;
+
+    switch (key->kind) {
+    case SEARCH_BODY:
+    case SEARCH_TEXT:
+        return 1000;
+    case SEARCH_HEADER:
+        return source_keeps_field(key->name) ? 10 : 100;
+    case SEARCH_SENTBEFORE:
+    case SEARCH_SENTON:
+    case SEARCH_SENTSINCE:
+        return 10;
+    case SEARCH_AND:
+    case SEARCH_OR:
+    case SEARCH_NOT:
+        for (const struct search_key *child = key->first; child != NULL; child = child->next)
+            cost = MAX(cost, cost_of(child));
+        return cost;
+    case SEARCH_NUMBERS:
+    case SEARCH_UIDS:
+    case SEARCH_FLAG:
+    case SEARCH_RECENT:
+    case SEARCH_LARGER:
+    case SEARCH_SMALLER:
+    case SEARCH_BEFORE:
+    case SEARCH_ON:
+    case SEARCH_SINCE:
+    case SEARCH_SAVEDBEFORE:
+    case SEARCH_SAVEDON:
+    case SEARCH_SAVEDSINCE:
+    case SEARCH_SAVEDATESUPPORTED:
+    case SEARCH_OLDER:
+    case SEARCH_YOUNGER:
+    case SEARCH_MODSEQ:
+    case SEARCH_EMAILID:
+    case SEARCH_THREADID:
+        break;
+    }
+    return 0;
+}
+
+/* By insertion: keys are few. */
+static void sort_children(struct search_key *key)
+{
+    struct search_key *sorted = NULL;
+
+    while (key->first != NULL) {
+        struct search_key *child = key->first, **place = &sorted;
+
+        key->first = child->next;
+        while (*place != NULL && cost_of(*place) <= cost_of(child))
+            place = &(*place)->next;
+        child->next = *place;
+        *place = child;
+    }
+    key->first = sorted;
+}
+
+static enum search_ready make_needle(struct search_key *key, struct bytes charset)
+{
+    struct mime_needle *needle = calloc(1, sizeof(*needle));
+
+    if (needle == NULL)
+        return SEARCH_BAD;
+    switch (mime_needle_init(needle, charset, key->text)) {
+    case MIME_NEEDLE_OK:
+        key->of_search = needle;
+        return SEARCH_READY;
+    case MIME_NEEDLE_CHARSET:
+        free(needle);
+        return SEARCH_CHARSET;
+    case MIME_NEEDLE_BROKEN:
+        break;
+    }
+    free(needle);
+    return SEARCH_BAD;
+}
+
+/* What a flag is as bits; a keyword that the mailbox has not is of no message: 0. */
+static void find_flag(struct imap_work *work, struct search_key *key)
+{
+    struct imap_flag_list list = {.count = 1, .flags = {key->text}};
+    uint64_t flags = 0;
+    unsigned number;
+
+    if (key->text.ptr[0] == '\\') {
+        if (imap_flags_of(work->view.mailbox, &list, &flags) < 0)
+            flags = 0;
+    } else if (mailbox_keyword(work->view.mailbox, key->text, false, &number) == 0) {
+        flags = MAIL_KEYWORD(number);
+    }
+    key->number = (int64_t)flags;
+}
+
+static enum search_ready prepare(struct imap_work *work, struct search_key *key,
+                                 struct bytes charset)
+{
+    enum search_ready ready = SEARCH_READY;
+
+    if (key->kind == SEARCH_NUMBERS || key->kind == SEARCH_UIDS)
+        return view_resolve(work, &key->set, key->kind == SEARCH_UIDS) ? SEARCH_READY : SEARCH_BAD;
+    if (key->kind == SEARCH_FLAG)
+        find_flag(work, key);
+    if (has_needle(key))
+        return make_needle(key, charset);
+    for (struct search_key *child = key->first; child != NULL && ready == SEARCH_READY;
+         child = child->next)
+        ready = prepare(work, child, charset);
+    if (ready == SEARCH_READY && (key->kind == SEARCH_AND || key->kind == SEARCH_OR))
+        sort_children(key);
+    return ready;
+}
+
+enum search_ready search_prepare(struct imap_work *work, struct search_program *program)
+{
+    if (program->charset.len > 0 && !mime_charset_is_known(program->charset))
+        return SEARCH_CHARSET;
+    return prepare(work, program->root, program->charset);
+}
+
+static void free_keys(struct search_key *key)
+{
+    struct mime_needle *needle = key->of_search;
+
+    key->of_search = NULL;
+    if (needle != NULL)
+        mime_needle_free(needle);
+    free(needle);
+    for (struct search_key *child = key->first; child != NULL; child = child->next)
+        free_keys(child);
+}
+
+void search_free(struct search_program *program)
+{
+    if (program->root != NULL)
+        free_keys(program->root);
+}
+
+/* --- a message -------------------------------------------------------------------------------- */
+
+static bool matches_header(struct searched *searched, const struct search_key *key)
+{
+    struct bytes header;
+    int error = source_keeps_field(key->name) ? source_fields(searched->source, &header)
+                                              : source_header(searched->source, &header);
+
+    if (error < 0) {
+        searched->has_failed |= error != -ENOENT;
+        return false;
+    }
+    return mime_search_field(header, key->name, key->of_search);
+}
+
+static bool matches_text(struct searched *searched, const struct search_key *key)
+{
+    const struct mime_message *mime;
+    enum mime_search_result result = MIME_SEARCH_MORE;
+    int error = source_mime(searched->source, &mime);
+
+    if (error < 0) {
+        searched->has_failed |= error != -ENOENT;
+        return false;
+    }
+    struct mime_search *search = mime_search_begin(mime, key->kind == SEARCH_TEXT, key->of_search);
+
+    while (search != NULL && result == MIME_SEARCH_MORE &&
+           !atomic_load_explicit(&searched->work->is_abandoned, memory_order_relaxed))
+        result = mime_search_step(search, STEP_BYTES);
+    if (search != NULL)
+        mime_search_end(&search);
+    return result == MIME_SEARCH_FOUND;
+}
+
+/* The day that the header says, of its own zone (RFC 9051 section 6.4.4). */
+static bool sent_day(struct searched *searched, int64_t *day_s_out)
+{
+    struct mime_field field;
+    struct mime_date date;
+    struct bytes header;
+    int error = source_fields(searched->source, &header);
+
+    if (error < 0) {
+        searched->has_failed |= error != -ENOENT;
+        return false;
+    }
+    if (!mime_field_find(header, BYTES("Date"), &field) || !mime_date_read(field.value, &date))
+        return false;
+    *day_s_out = date.unix_s + date.zone_s;
+    return true;
+}
+
+static int64_t midnight(int64_t seconds)
+{
+    return seconds - ((seconds % DAY_S) + DAY_S) % DAY_S;
+}
+
+static bool matches_size(struct searched *searched, const struct search_key *key)
+{
+    uint64_t size;
+
+    if (source_size(searched->source, &size) < 0)
+        return false;
+    return key->kind == SEARCH_LARGER ? size > (uint64_t)key->number : size < (uint64_t)key->number;
+}
+
+static bool matches_email_id(const struct mailbox_message *message, struct bytes text)
+{
+    static const char digits[] = "0123456789abcdef";
+    char id[17];
+
+    id[0] = 'E';
+    for (unsigned i = 0; i < 16; i++)
+        id[1 + i] = digits[message->email_id >> (60 - 4 * i) & 15];
+    return bytes_equal(text, bytes_range(id, sizeof(id)));
+}
+
+static bool matches_all(struct searched *searched, const struct search_key *key)
+{
+    for (const struct search_key *child = key->first; child != NULL; child = child->next)
+        if (!search_matches(searched, child))
+            return false;
+    return true;
+}
+
+bool search_matches(struct searched *searched, const struct search_key *key)
+{
+    const struct mailbox_message *message = &searched->source->message;
+    int64_t sent_s;
+
+    switch (key->kind) {
+    case SEARCH_AND:
+        return matches_all(searched, key);
+    case SEARCH_OR:
+        return search_matches(searched, key->first) || search_matches(searched, key->first->next);
+    case SEARCH_NOT:
+        return !search_matches(searched, key->first);
+    case SEARCH_NUMBERS:
+        return sequence_set_has(&key->set, searched->number);
+    case SEARCH_UIDS:
+        return sequence_set_has(&key->set, message->uid);
+    case SEARCH_FLAG:
+        return (message->flags & (uint64_t)key->number) != 0;
+    case SEARCH_RECENT: /* none is: RFC 9051 section 2.3.2 */
+        return false;
+    case SEARCH_LARGER:
+    case SEARCH_SMALLER:
+        return matches_size(searched, key);
+    case SEARCH_BEFORE:
+        return message->internal_s < key->number;
+    case SEARCH_ON:
+        return midnight(message->internal_s) == key->number;
+    case SEARCH_SINCE:
+        return message->internal_s >= key->number;
+    case SEARCH_SENTBEFORE:
+        return sent_day(searched, &sent_s) && sent_s < key->number;
+    case SEARCH_SENTON:
+        return sent_day(searched, &sent_s) && midnight(sent_s) == key->number;
+    case SEARCH_SENTSINCE:
+        return sent_day(searched, &sent_s) && sent_s >= key->number;
+    case SEARCH_SAVEDBEFORE:
+        return message->saved_s < key->number;
+    case SEARCH_SAVEDON:
+        return midnight(message->saved_s) == key->number;
+    case SEARCH_SAVEDSINCE:
+        return message->saved_s >= key->number;
+    case SEARCH_SAVEDATESUPPORTED:
+        return true;
+    case SEARCH_OLDER: /* RFC 5032 section 3 */
+        return searched->now_s - message->internal_s >= key->number;
+    case SEARCH_YOUNGER:
+        return searched->now_s - message->internal_s <= key->number;
+    case SEARCH_HEADER:
+        return matches_header(searched, key);
+    case SEARCH_BODY:
+    case SEARCH_TEXT:
+        return matches_text(searched, key);
+    case SEARCH_MODSEQ:
+        return message->modseq >= (uint64_t)key->number;
+    case SEARCH_EMAILID:
+        return matches_email_id(message, key->text);
+    case SEARCH_THREADID:
+        break;
+    }
+    return false;
+}

@@ -1,0 +1,249 @@
+/* select.c - SELECT, EXAMINE, CLOSE, UNSELECT; with CONDSTORE and QRESYNC (RFC 7162). */
+#include "inbound/imap/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "inbound/mailbox/mailbox_change.h"
+
+enum { READ_MAX = 512, RANGES_MAX = 256 };
+
+struct select {
+    struct bytes name;
+    bool is_read_only, has_condstore, has_qresync;
+    uint32_t uidvalidity; /* of QRESYNC */
+    uint64_t modseq;
+    bool has_known;
+    struct sequence_set known; /* UIDs */
+};
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+/* "(67890007 20050715194045000 [41:211] [(seqs uids)])"; the match of numbers and UIDs helps
+ * whoever forgot what went: we know all of it (RFC 7162 section 3.2.5.2). */
+static bool take_qresync(struct imap_work *work, struct bytes *input, struct select *select)
+{
+    struct sequence_set ignored;
+    struct bytes rest;
+
+    if (!imap_take_space(input) || !imap_take_byte(input, '(') ||
+        !imap_take_nz_number(input, &select->uidvalidity) || !imap_take_space(input) ||
+        !imap_take_number64(input, &select->modseq))
+        return false;
+    rest = *input;
+    if (imap_take_space(&rest) && sequence_set_take(&work->arena, &rest, false, &select->known)) {
+        select->has_known = true;
+        *input = rest;
+    }
+    if (imap_take_space(input) &&
+        (!imap_take_byte(input, '(') || !sequence_set_take(&work->arena, input, false, &ignored) ||
+         !imap_take_space(input) || !sequence_set_take(&work->arena, input, false, &ignored) ||
+         !imap_take_byte(input, ')')))
+        return false;
+    return imap_take_byte(input, ')');
+}
+
+static bool take_parameters(struct imap_work *work, struct bytes *input, struct select *select)
+{
+    if (!imap_take_space(input) || !imap_take_byte(input, '('))
+        return false;
+    do {
+        if (imap_take_word(input, "CONDSTORE")) {
+            select->has_condstore = true;
+        } else if (work->has_qresync && imap_take_word(input, "QRESYNC")) {
+            select->has_qresync = true;
+            if (!take_qresync(work, input, select))
+                return false;
+        } else {
+            return false;
+        }
+    } while (imap_take_space(input));
+    return imap_take_byte(input, ')');
+}
+
+static bool parse(struct imap_work *work, struct bytes arguments, bool is_read_only)
+{
+    struct select *select = arena_alloc(&work->arena, sizeof(*select));
+
+    if (select == NULL || !imap_take_space(&arguments) ||
+        !imap_take_mailbox(work, &arguments, &select->name) ||
+        (arguments.len > 0 && !take_parameters(work, &arguments, select)))
+        return false;
+    select->is_read_only = is_read_only;
+    work->state = select;
+    return arguments.len == 0;
+}
+
+bool imap_parse_select(struct imap_work *work, struct bytes arguments)
+{
+    return parse(work, arguments, false);
+}
+
+bool imap_parse_examine(struct imap_work *work, struct bytes arguments)
+{
+    return parse(work, arguments, true);
+}
+
+/* --- on the pool ------------------------------------------------------------------------------ */
+
+/* The number of the first message without \Seen; 0: none. Rev1 tells it. */
+static uint32_t first_unseen(const struct view *view)
+{
+    struct mailbox_message messages[READ_MAX];
+    uint32_t uid = 1;
+
+    while (uid != 0) {
+        size_t count = mailbox_read(view->mailbox, uid, 0, messages, READ_MAX, &uid);
+
+        for (size_t i = 0; i < count; i++)
+            if ((messages[i].flags & MAIL_SEEN) == 0)
+                return view_number(view, messages[i].uid);
+    }
+    return 0;
+}
+
+static void tell_flags(struct imap_work *work)
+{
+    struct view *view = &work->view;
+    uint64_t flags = MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT;
+
+    view_put_keywords(work, true);
+    for (unsigned i = 0; i < view->keyword_count; i++)
+        flags |= MAIL_KEYWORD(i);
+    work_put(work, BYTES("* OK [PERMANENT"));
+    if (view->is_read_only) {
+        work_put(work, BYTES("FLAGS ()] Nothing can be changed\r\n"));
+        return;
+    }
+    view_put_flags(work, view->mailbox, flags);
+    buf_truncate(&work->out, buf_len(&work->out) - 1); /* its ")" */
+    work_printf(work, "%s)] Flags that stay\r\n",
+                view->keyword_count < MAILBOX_KEYWORDS_MAX ? " \\*" : "");
+}
+
+static void tell_mailbox(struct imap_work *work, const struct select *select,
+                         const struct mailbox_status *status)
+{
+    const struct view *view = &work->view;
+    uint32_t unseen = !work->is_rev2 && status->unseen > 0 ? first_unseen(view) : 0;
+
+    tell_flags(work);
+    work_printf(work, "* %zu EXISTS\r\n", view->count);
+    if (!work->is_rev2)
+        work_put(work, BYTES("* 0 RECENT\r\n"));
+    if (unseen != 0)
+        work_printf(work, "* OK [UNSEEN %u] The first\r\n", unseen);
+    work_printf(work, "* OK [UIDVALIDITY %u] UIDs are valid\r\n", status->uidvalidity);
+    work_printf(work, "* OK [UIDNEXT %u] The next UID\r\n", status->uidnext);
+    work_printf(work, "* OK [HIGHESTMODSEQ %" PRIu64 "] The newest change\r\n", view->modseq);
+    work_put(work, BYTES("* OK [MAILBOXID ("));
+    imap_put_mailbox_id(work, status->id);
+    work_put(work, BYTES(")] It stays\r\n"));
+    if (work->is_rev2) { /* RFC 9051 section 6.3.2 */
+        work_put(work, BYTES("* LIST () \"/\" "));
+        if (!mailbox_name_put(&work->out, select->name, work_tells_utf8(work)))
+            work->is_bye = true;
+        work_put(work, BYTES("\r\n"));
+    }
+}
+
+/* What went and changed since the client was here (RFC 7162 section 3.2.5.1). */
+static void tell_vanished(struct imap_work *work, const struct select *select)
+{
+    struct sequence_writer writer = {.out = &work->out};
+    struct uid_range ranges[RANGES_MAX];
+    size_t begin = buf_len(&work->out);
+    uint32_t uid = 1;
+    bool is_any = false;
+
+    work_put(work, BYTES("* VANISHED (EARLIER) "));
+    while (uid != 0) {
+        size_t count =
+            mailbox_vanished(work->view.mailbox, select->modseq, uid, ranges, RANGES_MAX, &uid);
+
+        for (size_t i = 0; i < count; i++)
+            is_any |= sequence_writer_add_common(&writer, &select->known, ranges[i].first,
+                                                 ranges[i].last);
+    }
+    bool fits = sequence_writer_end(&writer);
+
+    if (!fits)
+        work->is_bye = true;
+    else if (is_any)
+        work_put(work, BYTES("\r\n"));
+    else
+        buf_truncate(&work->out, begin);
+}
+
+static void tell_changed(struct imap_work *work, const struct select *select)
+{
+    struct mailbox_message messages[READ_MAX];
+    uint32_t uid = 1;
+
+    while (uid != 0) {
+        size_t count =
+            mailbox_read(work->view.mailbox, uid, select->modseq, messages, READ_MAX, &uid);
+
+        for (size_t i = 0; i < count; i++) {
+            uint32_t number = view_number(&work->view, messages[i].uid);
+
+            if (number != 0 && sequence_set_has(&select->known, messages[i].uid))
+                view_put_change(work, number, &messages[i], true, true);
+        }
+    }
+}
+
+enum work_step imap_run_select(struct imap_work *work)
+{
+    struct select *select = work->state;
+    struct sequence_range every = {1, UINT32_MAX};
+    struct mailbox_status status;
+    struct mailbox *mailbox;
+
+    if (work_is_selected(work)) {
+        imap_deselect(work);
+        work_put(work, BYTES("* OK [CLOSED] The mailbox before is closed\r\n"));
+    }
+    int error = mailbox_open(work->account, select->name, &mailbox);
+
+    if (error < 0)
+        return work_fail(work, error);
+    mailbox_watch(mailbox, &work->watch);
+    work->is_watching = true;
+    error = view_open(&work->view, mailbox, select->is_read_only);
+    if (error < 0) {
+        imap_deselect(work);
+        return work_fail(work, error);
+    }
+    work->has_condstore |= select->has_condstore || select->has_qresync;
+    mailbox_status(mailbox, &status);
+    tell_mailbox(work, select, &status);
+    if (!select->has_known) /* then it knows all */
+        select->known = (struct sequence_set){.count = 1, .ranges = &every};
+    sequence_set_resolve(&select->known, UINT32_MAX);
+    if (select->has_qresync && select->uidvalidity == status.uidvalidity) {
+        tell_vanished(work, select);
+        tell_changed(work, select);
+    }
+    return work_answer(work, "OK [READ-%s] It is selected",
+                       select->is_read_only ? "ONLY" : "WRITE");
+}
+
+/* RFC 9051 section 6.4.1: silently expunges. */
+enum work_step imap_run_close(struct imap_work *work)
+{
+    size_t expunged = 0;
+    int error = 0;
+
+    if (!work->view.is_read_only)
+        error = mailbox_expunge_all(work->view.mailbox, &expunged);
+    metric_add(METRIC_IMAP_EXPUNGED, (int64_t)expunged);
+    imap_deselect(work);
+    return error < 0 ? work_fail(work, error) : work_answer(work, "OK It is closed");
+}
+
+enum work_step imap_run_unselect(struct imap_work *work)
+{
+    imap_deselect(work);
+    return work_answer(work, "OK It is closed");
+}

@@ -1,0 +1,402 @@
+/*
+ * sort.c - SORT and THREAD (RFC 5256, RFC 5957): what is found, by what the kept fields say.
+ *
+ * The keys of all that is found are in memory until the answer: at most KEYS_MAX of them, then NO
+ * [LIMIT].
+ */
+#include "inbound/imap/search.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "inbound/imap/command.h"
+#include "inbound/mime/mime_date.h"
+#include "inbound/mime/mime_field.h"
+#include "inbound/mime/mime_sort.h"
+#include "inbound/mime/mime_thread.h"
+
+enum { CRITERIA_MAX = 20, KEYS_MAX = 256 << 20, KEY_ROOM = MIME_SORT_KEY_MAX };
+
+enum criterion_kind {
+    BY_ARRIVAL,
+    BY_CC,
+    BY_DATE,
+    BY_FROM,
+    BY_SIZE,
+    BY_SUBJECT,
+    BY_TO,
+    BY_DISPLAYFROM,
+    BY_DISPLAYTO,
+};
+
+static const char *const criterion_names[] = {"ARRIVAL", "CC", "DATE",        "FROM",     "SIZE",
+                                              "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"};
+
+struct criterion {
+    enum criterion_kind kind;
+    bool is_reverse;
+};
+
+struct row {
+    uint32_t told; /* a number or a UID: both are in the order of the mailbox */
+    struct bytes *keys;
+};
+
+struct sort {
+    struct search_program program;
+    bool is_thread, by_subject;
+    size_t criterion_count;
+    struct criterion criteria[CRITERIA_MAX];
+    /* while it runs */
+    bool has_begun;
+    uint32_t number;
+    struct searched searched;
+    struct arena memory; /* of keys and texts */
+    size_t count, capacity;
+    struct row *rows;
+    struct mime_threaded *threaded;
+};
+
+/* --- parsing ---------------------------------------------------------------------------------- */
+
+static bool take_criterion(struct bytes *input, struct sort *sort)
+{
+    struct criterion *criterion = &sort->criteria[sort->criterion_count];
+
+    if (sort->criterion_count == CRITERIA_MAX)
+        return false;
+    criterion->is_reverse = imap_take_word(input, "REVERSE");
+    if (criterion->is_reverse && !imap_take_space(input))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(criterion_names); i++)
+        if (imap_take_word(input, criterion_names[i])) {
+            criterion->kind = (enum criterion_kind)i;
+            sort->criterion_count++;
+            return true;
+        }
+    return false;
+}
+
+static bool take_criteria(struct bytes *input, struct sort *sort)
+{
+    if (!imap_take_byte(input, '('))
+        return false;
+    do {
+        if (!take_criterion(input, sort))
+            return false;
+    } while (imap_take_space(input));
+    return imap_take_byte(input, ')');
+}
+
+static bool take_algorithm(struct bytes *input, struct sort *sort)
+{
+    sort->is_thread = true;
+    sort->by_subject = imap_take_word(input, "ORDEREDSUBJECT");
+    return sort->by_subject || imap_take_word(input, "REFERENCES");
+}
+
+static bool parse(struct imap_work *work, struct bytes arguments,
+                  bool (*take_how)(struct bytes *input, struct sort *sort))
+{
+    struct sort *sort = arena_alloc(&work->arena, sizeof(*sort));
+    struct bytes charset;
+
+    work->state = sort;
+    if (sort == NULL || !imap_take_space(&arguments) || !take_how(&arguments, sort) ||
+        !imap_take_space(&arguments) || !imap_take_astring(&work->arena, &arguments, &charset) ||
+        !imap_take_space(&arguments))
+        return false;
+    sort->program.charset = charset;
+    return search_program_take_keys(&work->arena, &arguments, &sort->program);
+}
+
+bool imap_parse_sort(struct imap_work *work, struct bytes arguments)
+{
+    return parse(work, arguments, take_criteria);
+}
+
+bool imap_parse_thread(struct imap_work *work, struct bytes arguments)
+{
+    return parse(work, arguments, take_algorithm);
+}
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+static struct bytes field_of(struct bytes fields, const char *name)
+{
+    struct mime_field field;
+
+    return mime_field_find(fields, bytes_of(name), &field) ? field.value : BYTES_NONE;
+}
+
+/* Of no Date, or one that cannot be: when it came (RFC 5256 section 2.2). */
+static int64_t sent_s(struct bytes fields, const struct mailbox_message *message)
+{
+    struct bytes value = field_of(fields, "Date");
+    struct mime_date date;
+
+    return value.ptr != NULL && mime_date_read(value, &date) ? date.unix_s : message->internal_s;
+}
+
+/* Numbers as bytes that compare as they do. */
+static bool put_number(struct buf *key, uint64_t number)
+{
+    uint8_t bytes[8];
+
+    for (unsigned i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+    return buf_append(key, bytes_range(bytes, sizeof(bytes)));
+}
+
+static bool put_time(struct buf *key, int64_t seconds)
+{
+    return put_number(key, (uint64_t)seconds ^ UINT64_C(1) << 63);
+}
+
+static bool put_key(struct source *source, struct bytes fields, enum criterion_kind kind,
+                    struct buf *key)
+{
+    const struct mailbox_message *message = &source->message;
+    uint64_t size = 0;
+    bool is_reply;
+
+    switch (kind) {
+    case BY_ARRIVAL:
+        return put_time(key, message->internal_s);
+    case BY_DATE:
+        return put_time(key, sent_s(fields, message));
+    case BY_SIZE:
+        return source_size(source, &size) == 0 && put_number(key, size);
+    case BY_SUBJECT:
+        return mime_sort_subject(field_of(fields, "Subject"), key, &is_reply);
+    case BY_CC:
+        return mime_sort_mailbox(field_of(fields, "Cc"), key);
+    case BY_FROM:
+        return mime_sort_mailbox(field_of(fields, "From"), key);
+    case BY_TO:
+        return mime_sort_mailbox(field_of(fields, "To"), key);
+    case BY_DISPLAYFROM:
+        return mime_sort_display(field_of(fields, "From"), key);
+    case BY_DISPLAYTO:
+        break;
+    }
+    return mime_sort_display(field_of(fields, "To"), key);
+}
+
+static bool make_keys(struct sort *sort, struct source *source, struct bytes fields,
+                      struct row *row)
+{
+    struct buf key;
+    bool is_good = true;
+
+    row->keys = arena_alloc(&sort->memory, sort->criterion_count * sizeof(*row->keys));
+    buf_init(&key, KEY_ROOM);
+    for (size_t i = 0; i < sort->criterion_count && is_good && row->keys != NULL; i++) {
+        buf_clear(&key);
+        (void)!put_key(source, fields, sort->criteria[i].kind, &key); /* cut where it is too long */
+        is_good = arena_copy(&sort->memory, buf_bytes(&key), &row->keys[i]);
+    }
+    buf_free(&key);
+    return is_good && row->keys != NULL;
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+/* All message ids of a field; of In-Reply-To the first counts (RFC 5256 section 3). */
+static bool take_ids(struct sort *sort, struct bytes value, size_t max, struct bytes *ids,
+                     size_t *count_out)
+{
+    struct buf id;
+    bool is_good = true;
+
+    buf_init(&id, KEY_ROOM);
+    while (*count_out < max && is_good && mime_sort_take_id(&value, &id)) {
+        is_good = arena_copy(&sort->memory, buf_bytes(&id), &ids[*count_out]);
+        *count_out += is_good;
+        buf_clear(&id);
+    }
+    buf_free(&id);
+    return is_good;
+}
+
+static bool make_references(struct sort *sort, struct bytes fields, struct mime_threaded *threaded)
+{
+    struct bytes *ids = calloc(MIME_REFERENCES_MAX, sizeof(*ids)), *kept;
+    size_t count = 0;
+    bool is_good = ids != NULL &&
+                   take_ids(sort, field_of(fields, "References"), MIME_REFERENCES_MAX, ids, &count);
+
+    if (is_good && count == 0)
+        is_good = take_ids(sort, field_of(fields, "In-Reply-To"), 1, ids, &count);
+    if (is_good && count > 0) {
+        kept = arena_alloc(&sort->memory, count * sizeof(*kept));
+        is_good = kept != NULL;
+        if (is_good)
+            memcpy(kept, ids, count * sizeof(*kept));
+        threaded->references = kept;
+        threaded->reference_count = count;
+    }
+    free(ids);
+    return is_good;
+}
+
+static bool make_threaded(struct sort *sort, const struct mailbox_message *message,
+                          struct bytes fields, struct mime_threaded *threaded)
+{
+    struct buf text;
+    size_t count = 0;
+
+    threaded->sent_s = sent_s(fields, message);
+    buf_init(&text, KEY_ROOM);
+    (void)!mime_sort_subject(field_of(fields, "Subject"), &text, &threaded->is_reply);
+    bool is_good = arena_copy(&sort->memory, buf_bytes(&text), &threaded->subject) &&
+                   take_ids(sort, field_of(fields, "Message-ID"), 1, &threaded->message_id, &count);
+
+    buf_free(&text);
+    return is_good && (sort->by_subject || make_references(sort, fields, threaded));
+}
+
+/* --- what is found ---------------------------------------------------------------------------- */
+
+static bool grow(struct sort *sort)
+{
+    size_t size = sort->is_thread ? sizeof(*sort->threaded) : sizeof(*sort->rows);
+    size_t capacity = MAX(sort->capacity * 2, (size_t)64);
+    void *grown =
+        realloc(sort->is_thread ? (void *)sort->threaded : (void *)sort->rows, capacity * size);
+
+    if (grown == NULL)
+        return false;
+    sort->capacity = capacity;
+    if (sort->is_thread)
+        sort->threaded = grown;
+    else
+        sort->rows = grown;
+    return true;
+}
+
+static bool note(struct imap_work *work, struct sort *sort, struct source *source)
+{
+    uint32_t told = work->is_uid ? source->message.uid : sort->number;
+    struct bytes fields;
+    int error = source_fields(source, &fields);
+
+    if (error < 0) {
+        sort->searched.has_failed |= error != -ENOENT;
+        return true;
+    }
+    if (sort->count == sort->capacity && !grow(sort))
+        return false;
+    if (sort->is_thread) {
+        struct mime_threaded *threaded = &sort->threaded[sort->count++];
+
+        *threaded = (struct mime_threaded){.id = told};
+        return make_threaded(sort, &source->message, fields, threaded);
+    }
+    struct row *row = &sort->rows[sort->count++];
+
+    row->told = told;
+    return make_keys(sort, source, fields, row);
+}
+
+static bool look_at(struct imap_work *work, struct sort *sort)
+{
+    struct mailbox_message message;
+    struct source source;
+    bool is_good = true;
+
+    if (!mailbox_find(work->view.mailbox, work->view.uids[sort->number - 1], &message))
+        return true;
+    source_begin(&source, work->view.mailbox, &message);
+    sort->searched.source = &source;
+    sort->searched.number = sort->number;
+    if (search_matches(&sort->searched, sort->program.root))
+        is_good = note(work, sort, &source);
+    source_end(&source);
+    return is_good;
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b, void *context)
+{
+    const struct row *left = a, *right = b;
+    const struct sort *sort = context;
+
+    for (size_t i = 0; i < sort->criterion_count; i++) {
+        int order = bytes_compare(left->keys[i], right->keys[i]);
+
+        if (order != 0)
+            return sort->criteria[i].is_reverse ? -order : order;
+    }
+    return (left->told > right->told) - (left->told < right->told);
+}
+
+static enum work_step end(struct imap_work *work, struct sort *sort)
+{
+    if (sort->is_thread) {
+        work_put(work, sort->count > 0 ? BYTES("* THREAD ") : BYTES("* THREAD"));
+        bool fits = sort->by_subject
+                        ? mime_thread_ordered_subject(sort->threaded, sort->count, &work->out)
+                        : mime_thread_references(sort->threaded, sort->count, &work->out);
+
+        if (!fits)
+            work->is_bye = true;
+    } else {
+        if (sort->count > 1)
+            qsort_r(sort->rows, sort->count, sizeof(*sort->rows), compare, sort);
+        work_put(work, BYTES("* SORT"));
+        for (size_t i = 0; i < sort->count; i++)
+            work_printf(work, " %u", sort->rows[i].told);
+    }
+    work_put(work, BYTES("\r\n"));
+    if (sort->searched.has_failed)
+        return work_answer(work, "NO [UNAVAILABLE] Some messages cannot be read now");
+    return work_answer(work, "OK %s done", sort->is_thread ? "THREAD" : "SORT");
+}
+
+static void sort_ended(struct imap_work *work)
+{
+    struct sort *sort = work->state;
+
+    search_free(&sort->program);
+    arena_free(&sort->memory);
+    free(sort->rows);
+    free(sort->threaded);
+}
+
+static enum work_step begin(struct imap_work *work, struct sort *sort)
+{
+    sort->has_begun = true;
+    arena_init(&sort->memory, KEYS_MAX);
+    work->ended = sort_ended;
+    sort->searched.work = work;
+    sort->searched.now_s = clock_wall_ms() / 1000;
+    switch (search_prepare(work, &sort->program)) {
+    case SEARCH_READY:
+        return WORK_MORE;
+    case SEARCH_BAD:
+        return work_answer(work, "BAD A number or a text of the search cannot be");
+    case SEARCH_CHARSET:
+        break;
+    }
+    return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
+}
+
+enum work_step imap_run_sort(struct imap_work *work)
+{
+    struct sort *sort = work->state;
+
+    if (!sort->has_begun && begin(work, sort) == WORK_DONE)
+        return WORK_DONE;
+    while (sort->number < work->view.count) {
+        sort->number++;
+        if (!look_at(work, sort))
+            return work_answer(work, "NO [LIMIT] These are too many messages");
+        if (work_is_full(work))
+            return WORK_MORE;
+    }
+    return end(work, sort);
+}

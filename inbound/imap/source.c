@@ -1,0 +1,371 @@
+/* source.c - reads as little of a message as will do. */
+#include "inbound/imap/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "inbound/mime/mime_envelope.h"
+#include "inbound/mime/mime_field.h"
+#include "inbound/mime/mime_line.h"
+#include "inbound/mime/mime_structure.h"
+
+enum { HEAD_LEN = 32 << 10, TEXT_MAX = 64 << 20, CACHE_VERSION = 1 };
+
+static const char *const kept[] = {"From", "To",         "Cc",          "Bcc",       "Subject",
+                                   "Date", "Message-ID", "In-Reply-To", "References"};
+
+void source_begin(struct source *source, struct mailbox *mailbox,
+                  const struct mailbox_message *message)
+{
+    *source = (struct source){.mailbox = mailbox, .message = *message, .fd = -1};
+    buf_init(&source->cache, MAILBOX_CACHE_MAX + TEXT_MAX);
+}
+
+void source_unload(struct source *source)
+{
+    if (source->has_mime)
+        mime_message_free(&source->mime);
+    source->has_mime = false;
+    free(source->memory);
+    source->memory = NULL;
+    source->memory_len = 0;
+}
+
+void source_end(struct source *source)
+{
+    source_unload(source);
+    buf_free(&source->cache);
+    source->has_cache = false;
+    source->fields = source->envelope = source->structure = BYTES_NONE;
+    if (source->fd >= 0)
+        close(source->fd);
+    source->fd = -1;
+}
+
+/* --- bytes ------------------------------------------------------------------------------------ */
+
+static int open_file(struct source *source)
+{
+    if (source->fd < 0)
+        source->fd = mailbox_open_message(source->mailbox, source->message.uid);
+    return MIN(source->fd, 0);
+}
+
+static int read_at(int fd, uint8_t *into, size_t len, uint64_t offset)
+{
+    while (len > 0) {
+        ssize_t got = pread(fd, into, len, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0) /* it is shorter than the index says */
+            return -EIO;
+        into += got;
+        len -= (size_t)got;
+        offset += (uint64_t)got;
+    }
+    return 0;
+}
+
+int source_size(struct source *source, uint64_t *size_out)
+{
+    uint64_t size = source->message.size;
+
+    if (!source->has_size) {
+        int error = size == MAILBOX_SIZE_UNKNOWN
+                        ? mailbox_message_size(source->mailbox, source->message.uid, &size)
+                        : 0;
+
+        if (error < 0)
+            return error;
+        source->size = size;
+        source->is_converted = size != source->message.file_size;
+        source->has_size = true;
+    }
+    *size_out = source->size;
+    return 0;
+}
+
+/* The first `len` bytes of the file. */
+static int load(struct source *source, size_t len)
+{
+    int error = open_file(source);
+
+    if (error < 0 || (source->memory != NULL && source->memory_len >= len))
+        return error;
+    source_unload(source);
+    uint8_t *memory = malloc(MAX(len, (size_t)1));
+
+    if (memory == NULL)
+        return -ENOMEM;
+    error = read_at(source->fd, memory, len, 0);
+    if (error < 0) {
+        free(memory);
+        return error;
+    }
+    source->memory = memory;
+    source->memory_len = len;
+    return 0;
+}
+
+static int convert(struct source *source)
+{
+    struct buf out;
+    bool in_cr = false;
+
+    buf_init(&out, (size_t)source->size);
+    bool fits = mime_line_convert(bytes_range(source->memory, source->memory_len), &in_cr, &out);
+
+    if (!fits || buf_len(&out) != source->size) { /* another size than the index says */
+        buf_free(&out);
+        return -EIO;
+    }
+    source_unload(source);
+    source->memory = malloc(MAX(buf_len(&out), (size_t)1));
+    if (source->memory != NULL && buf_len(&out) > 0) {
+        memcpy(source->memory, buf_bytes(&out).ptr, buf_len(&out));
+        source->memory_len = buf_len(&out);
+    }
+    buf_free(&out);
+    return source->memory != NULL ? 0 : -ENOMEM;
+}
+
+int source_whole(struct source *source, struct bytes *whole_out)
+{
+    uint64_t size;
+    int error = source_size(source, &size);
+
+    if (error < 0)
+        return error;
+    if (MAX(size, source->message.file_size) > SOURCE_SIZE_MAX)
+        return -ENOMEM;
+    if (source->memory == NULL || source->memory_len < size) {
+        error = load(source, (size_t)source->message.file_size);
+        if (error == 0 && source->is_converted)
+            error = convert(source);
+        if (error < 0)
+            return error;
+    }
+    *whole_out = bytes_range(source->memory, (size_t)size);
+    return 0;
+}
+
+/* The empty line is in it: the header ends there, and not because the bytes do. */
+static bool ends_header(struct bytes header)
+{
+    return bytes_ends_nocase(header, BYTES("\r\n\r\n")) || bytes_equal(header, BYTES("\r\n"));
+}
+
+int source_header(struct source *source, struct bytes *header_out)
+{
+    struct bytes whole;
+    uint64_t size;
+    int error = source_size(source, &size);
+
+    if (error < 0)
+        return error;
+    if (!source->is_converted && size > HEAD_LEN &&
+        (source->memory == NULL || source->memory_len < size)) {
+        error = load(source, HEAD_LEN);
+        if (error < 0)
+            return error;
+        *header_out = mime_field_section(bytes_range(source->memory, source->memory_len));
+        if (ends_header(*header_out))
+            return 0;
+    }
+    error = source_whole(source, &whole);
+    if (error == 0)
+        *header_out = mime_field_section(whole);
+    return error;
+}
+
+int source_mime(struct source *source, const struct mime_message **mime_out)
+{
+    struct bytes whole;
+    int error = source_whole(source, &whole);
+
+    if (error < 0)
+        return error;
+    if (!source->has_mime)
+        mime_message_read(whole, &source->mime);
+    source->has_mime = true;
+    *mime_out = &source->mime;
+    return 0;
+}
+
+int source_copy(struct source *source, uint64_t offset, size_t len, struct buf *out)
+{
+    struct bytes whole;
+    int error;
+
+    if (source->is_converted || source->memory_len >= offset + len) {
+        error = source_whole(source, &whole);
+        if (error < 0)
+            return error;
+        return buf_append(out, bytes_slice(whole, (size_t)offset, len)) ? 0 : -ENOMEM;
+    }
+    error = open_file(source);
+    if (error < 0)
+        return error;
+    uint8_t *into = buf_reserve(out, len);
+
+    if (into == NULL)
+        return -ENOMEM;
+    error = read_at(source->fd, into, len, offset);
+    if (error == 0)
+        buf_extend(out, len);
+    return error;
+}
+
+/* --- what is kept ----------------------------------------------------------------------------- */
+
+/* A blob: version, then three texts with their lengths before them; an empty one is not there. */
+static bool take_text(struct bytes *blob, struct bytes *text_out)
+{
+    uint32_t len;
+
+    if (blob->len < sizeof(len))
+        return false;
+    memcpy(&len, blob->ptr, sizeof(len));
+    *blob = bytes_slice(*blob, sizeof(len), blob->len);
+    if (len > blob->len)
+        return false;
+    *text_out = len > 0 ? bytes_slice(*blob, 0, len) : BYTES_NONE;
+    *blob = bytes_slice(*blob, len, blob->len);
+    return true;
+}
+
+static bool put_text(struct buf *blob, struct bytes text)
+{
+    uint32_t len = (uint32_t)text.len;
+
+    return buf_append(blob, bytes_range(&len, sizeof(len))) && buf_append(blob, text);
+}
+
+static void read_blob(struct source *source)
+{
+    struct bytes blob = buf_bytes(&source->cache);
+
+    source->fields = source->envelope = source->structure = BYTES_NONE;
+    if (blob.len == 0 || blob.ptr[0] != CACHE_VERSION)
+        return;
+    blob = bytes_slice(blob, 1, blob.len);
+    if (!take_text(&blob, &source->fields) || !take_text(&blob, &source->envelope) ||
+        !take_text(&blob, &source->structure))
+        source->fields = source->envelope = source->structure = BYTES_NONE;
+}
+
+static void look_up(struct source *source)
+{
+    if (source->has_cache)
+        return;
+    source->has_cache = true;
+    if (mailbox_cache_get(source->mailbox, source->message.uid, &source->cache))
+        read_blob(source);
+    else
+        buf_clear(&source->cache);
+}
+
+bool source_keeps_field(struct bytes name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (bytes_equal_nocase(name, bytes_of(kept[i])))
+            return true;
+    return false;
+}
+
+/* Ends with an empty line, so that it is never empty. */
+static bool write_fields(struct bytes header, struct buf *out)
+{
+    struct mime_field field;
+
+    while (mime_field_next(&header, &field))
+        if (source_keeps_field(field.name) && !buf_append(out, field.raw))
+            return false;
+    return buf_append(out, BYTES("\r\n"));
+}
+
+static bool write_blob(struct bytes header, struct bytes structure, struct buf *blob)
+{
+    struct buf text;
+    uint8_t version = CACHE_VERSION;
+
+    buf_init(&text, TEXT_MAX);
+    bool fits = buf_append(blob, bytes_range(&version, 1)) && write_fields(header, &text) &&
+                put_text(blob, buf_bytes(&text));
+
+    buf_clear(&text);
+    fits = fits && mime_envelope_write(header, &text) && put_text(blob, buf_bytes(&text)) &&
+           put_text(blob, structure);
+    buf_free(&text);
+    return fits;
+}
+
+/* Makes the blob anew, with the structure where that is wanted, and has it kept. */
+static int make(struct source *source, bool with_structure)
+{
+    const struct mime_message *mime;
+    struct bytes header;
+    struct buf blob, structure;
+    int error = 0;
+
+    buf_init(&blob, 4 * (size_t)TEXT_MAX);
+    buf_init(&structure, TEXT_MAX);
+    if (with_structure) {
+        error = source_mime(source, &mime);
+        if (error == 0 && !mime_structure_write(mime, true, &structure))
+            error = -ENOMEM;
+    }
+    if (error == 0)
+        error = source_header(source, &header);
+    if (error == 0 && !write_blob(header, buf_bytes(&structure), &blob))
+        error = -ENOMEM;
+    buf_free(&structure);
+    if (error < 0) {
+        buf_free(&blob);
+        return error;
+    }
+    buf_free(&source->cache);
+    source->cache = blob;
+    read_blob(source);
+    if (buf_len(&blob) <= MAILBOX_CACHE_MAX)
+        mailbox_cache_put(source->mailbox, source->message.uid, buf_bytes(&source->cache));
+    return 0;
+}
+
+int source_fields(struct source *source, struct bytes *fields_out)
+{
+    int error = 0;
+
+    look_up(source);
+    if (source->fields.ptr == NULL)
+        error = make(source, false);
+    *fields_out = source->fields;
+    return error;
+}
+
+int source_envelope(struct source *source, struct bytes *text_out)
+{
+    int error = 0;
+
+    look_up(source);
+    if (source->envelope.ptr == NULL)
+        error = make(source, false);
+    *text_out = source->envelope;
+    return error;
+}
+
+int source_structure(struct source *source, struct bytes *text_out)
+{
+    int error = 0;
+
+    look_up(source);
+    if (source->structure.ptr == NULL)
+        error = make(source, true);
+    *text_out = source->structure;
+    return error;
+}

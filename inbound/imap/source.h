@@ -1,0 +1,52 @@
+/*
+ * source.h - a message's bytes, as they are served: read from its file as far as they are needed.
+ *
+ * The file is the message, but where lines end in LF alone; then all of it is read and converted.
+ * What mime made of a message once is kept in the mailbox's cache: the fields that searches ask
+ * for, ENVELOPE and BODYSTRUCTURE.
+ *
+ * On the pool. Private to the folder.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "inbound/mailbox/mailbox.h"
+#include "inbound/mime/mime_message.h"
+
+enum { SOURCE_SIZE_MAX = 1 << 30 /* of a message that is taken into memory */ };
+
+struct source {
+    struct mailbox *mailbox;
+    struct mailbox_message message;
+    int fd; /* -1: not opened */
+    bool has_size;
+    bool is_converted; /* not the file's bytes */
+    uint64_t size;     /* as served */
+    uint8_t *memory;   /* the beginning, or all of it */
+    size_t memory_len;
+    bool has_mime;
+    struct mime_message mime;
+    bool has_cache; /* it was looked for */
+    struct buf cache;
+    struct bytes fields, envelope, structure; /* of the cache; ptr NULL: not there */
+};
+
+void source_begin(struct source *source, struct mailbox *mailbox,
+                  const struct mailbox_message *message);
+/* Gives everything up. */
+void source_end(struct source *source);
+/* Gives up what takes much memory and can be had again. */
+void source_unload(struct source *source);
+
+/* All of these: 0 or -errno; slices live until the next unload. */
+must_use int source_size(struct source *source, uint64_t *size_out);
+must_use int source_header(struct source *source, struct bytes *header_out);
+must_use int source_whole(struct source *source, struct bytes *whole_out);
+must_use int source_mime(struct source *source, const struct mime_message **mime_out);
+/* Up to `len` bytes from `offset` to the end of `out`. */
+must_use int source_copy(struct source *source, uint64_t offset, size_t len, struct buf *out);
+must_use int source_envelope(struct source *source, struct bytes *text_out);
+must_use int source_structure(struct source *source, struct bytes *text_out);
+/* Header fields that are searched and sorted by; is `name` one of them? */
+bool source_keeps_field(struct bytes name);
+must_use int source_fields(struct source *source, struct bytes *fields_out);
