@@ -113,18 +113,18 @@ static bool field_holds(const struct mime_field *field, const struct mime_needle
 struct mime_search {
     const struct mime_needle *needle;
     const struct mime_part *part; /* where we are; NULL: at the end */
-    bool in_body;
+    bool with_header, in_body;
     struct bytes header;     /* its fields that were not looked at yet */
     struct mime_binary body; /* and its body */
     struct mime_charset *charset;
     struct buf text, folded;
 };
 
-static void enter_part(struct mime_search *search, const struct mime_part *part, bool with_header)
+static void enter_part(struct mime_search *search, const struct mime_part *part)
 {
     search->part = part;
     search->in_body = false;
-    search->header = part != NULL && with_header ? part->header : BYTES_NONE;
+    search->header = part != NULL && search->with_header ? part->header : BYTES_NONE;
 }
 
 struct mime_search *mime_search_begin(const struct mime_message *message, bool with_header,
@@ -134,10 +134,11 @@ struct mime_search *mime_search_begin(const struct mime_message *message, bool w
 
     check(search != NULL);
     search->needle = needle;
+    search->with_header = with_header;
     buf_init(&search->text, (size_t)PIECE_SIZE * 4 + 1024);
     buf_init(&search->folded,
              ((size_t)PIECE_SIZE * 4 + 1024) * GROWTH_MAX + buf_len(&needle->text));
-    enter_part(search, message->root, with_header);
+    enter_part(search, message->root);
     return search;
 }
 
@@ -165,7 +166,7 @@ static void enter_body(struct mime_search *search)
     const struct mime_param *param;
 
     if (!is_searched(part)) {
-        enter_part(search, mime_part_next(part), true);
+        enter_part(search, mime_part_next(part));
         return;
     }
     param = mime_param_find(part->type.params, BYTES("charset"));
@@ -201,7 +202,7 @@ static size_t look_at_body(struct mime_search *search, bool *is_found_out)
         holds(&search->folded, search->needle);
     if (len == 0) {
         mime_charset_close(&search->charset);
-        enter_part(search, mime_part_next(search->part), true);
+        enter_part(search, mime_part_next(search->part));
     }
     return before - search->body.rest.len;
 }

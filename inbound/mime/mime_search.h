@@ -2,8 +2,9 @@
  * mime_search.h - SEARCH's look into texts: whether one holds another, by Unicode without case.
  *
  * Header fields are unfolded and decoded (RFC 2047), bodies are decoded by their transfer encoding
- * and charset. BODY and TEXT look into text parts and into the header of every part; HTML is looked
- * at as it stands. A message is searched in slices: its owner may stop after each.
+ * and charset. BODY looks into text parts and into no header (RFC 9051 section 6.4.4), TEXT into
+ * the header of every part as well. HTML is looked at as it stands. A message is searched in
+ * slices: its owner may stop after each.
  *
  * Bounds: the first MIME_SEARCH_FIELD_MAX of a field. Any thread, one at a time for each struct.
  */

@@ -207,6 +207,65 @@ def test_decoded_parts_are_those_of_dovecot():
     assert compared > 50
 
 
+def test_searches_find_what_dovecot_finds():
+    corpus = [Maker(seed).message() for seed in range(60)]
+    found = 0
+    with mime_show.Ours() as ours, mime_show.Dovecot(corpus) as dovecot:
+        for text in ("alpha", "GAMMA", "épsilon", "ÉPSILON", "café", "delta d'or", "äöü",
+                     "not a boundary", "preamble", "a b.txt", "@a.example", "nowhere"):
+            for key in ("BODY", "TEXT", "SUBJECT", "FROM", "HEADER X-Other"):
+                told = set()
+                for number, path in enumerate(dovecot.paths, 1):
+                    ours.open(path)
+                    if ours.search(key.lower().split()[-1], text):
+                        told.add(number)
+                dovecot.client.literal = text.encode()
+                numbers = dovecot.client.search("UTF-8", key)[1][0].split()
+                assert told == set(map(int, numbers)), (key, text)
+                found += len(told)
+    assert found > 300
+
+
+def correspondence(seed, count):
+    """Messages that answer each other, more or less."""
+    chance = random.Random(seed)
+    ids = []
+    for number in range(count):
+        known = [chance.choice(ids) for _ in range(chance.randint(0, 3)) if ids]
+        if chance.random() < 0.2:
+            known.append(f"missing{chance.randint(0, 3)}@x")
+        field = chance.choice(["References: ", "In-Reply-To: "])
+        subject = chance.choice(["one", "Re: one", "Re: Re: one", "[list] one", "two", "Fwd: two",
+                                 "=?utf-8?q?zw=C3=B6lf?=", "Re: =?iso-8859-1?q?zw=F6lf?=", "",
+                                 "three (fwd)", "[fwd: three]", "ZEBRA"])
+        sender = chance.choice(["Anna <b@x>", "b@x", "Zed <a@x>", "=?utf-8?q?=C3=84?= <c@x>"])
+        head = [f"Message-ID: <m{number}@x>", f"From: {sender}", f"Subject: {subject}",
+                f"To: {chance.choice(['x@y', 'Q <z@y>'])}",
+                f"Date: Sat, {chance.randint(1, 28)} Nov 2026 {chance.randint(0, 23):02d}:"
+                f"{chance.randint(0, 59):02d}:{number % 60:02d} +0{chance.randint(0, 3)}00"]
+        if known:
+            head.append(field + " ".join(f"<{one}>" for one in known))
+        ids.append(f"m{number}@x")
+        yield ("\r\n".join(head) + "\r\n\r\nbody\r\n").encode()
+
+
+def test_threads_and_orders_are_those_of_dovecot():
+    for seed in range(3):
+        with mime_show.Ours() as ours, mime_show.Dovecot(correspondence(seed, 80)) as dovecot:
+            for algorithm in ("REFERENCES", "ORDEREDSUBJECT"):
+                told = ours.ask("thread", algorithm.lower(), *dovecot.paths)
+                assert told == dovecot.client.thread(algorithm, "UTF-8", "ALL")[1][0], seed
+            for key in ("SUBJECT", "FROM", "TO", "DATE", "DISPLAYFROM", "DISPLAYTO"):
+                keys = []
+                for number, path in enumerate(dovecot.paths, 1):
+                    ours.open(path)
+                    value = ours.ask("sort", key.lower())
+                    keys.append((int(value) if key == "DATE" else value, number))
+                told = [number for _, number in sorted(keys)]
+                numbers = dovecot.client.sort(f"({key})", "UTF-8", "ALL")[1][0].split()
+                assert told == list(map(int, numbers)), (seed, key)
+
+
 def test_header_that_a_delimiter_cuts_off():
     """Its line end is the delimiter's (RFC 2046 section 5.1.1); Dovecot counts it to the part."""
     message = (b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
