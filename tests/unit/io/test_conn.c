@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "io/conn.h"
 #include "support/unit.h"
+#include "unit/io/known_stream.h"
 
 /* The including file says whether it is the real engine. */
 #ifndef REAL_ENGINE
@@ -28,8 +29,7 @@ struct side {
     void (*on_wake)(struct side *side, enum conn_wake reason);
     uint8_t *received;
     size_t received_len;
-    size_t to_write; /* still to be written by writer() */
-    size_t written;
+    struct known_stream stream; /* written by writer() */
     bool is_over;
 };
 
@@ -128,33 +128,10 @@ static void pair_of(int fds[2])
 #endif
 }
 
-static uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 131 + at / 251);
-}
-
-/* Writes what fits of a known stream. */
-static void write_more(struct side *side)
-{
-    while (side->to_write > 0) {
-        uint8_t chunk[1500];
-        size_t len = MIN(MIN(side->to_write, sizeof(chunk)), conn_output_room(&side->conn));
-
-        if (len == 0)
-            return;
-        for (size_t i = 0; i < len; i++)
-            chunk[i] = pattern(side->written + i);
-        assert_true(conn_write(&side->conn, (struct bytes){chunk, len}));
-        side->written += len;
-        side->to_write -= len;
-    }
-    conn_finish(&side->conn);
-}
-
 static void writer(struct side *side, enum conn_wake reason)
 {
     if (reason == CONN_DRAINED || reason == CONN_CONNECTED)
-        write_more(side);
+        known_stream_write(&side->stream, &side->conn);
 }
 
 /* Takes the known stream until its end, then closes. */
@@ -164,7 +141,7 @@ static void reader(struct side *side, enum conn_wake reason)
         struct bytes input = conn_input(&side->conn);
 
         for (size_t i = 0; i < input.len; i++)
-            assert_int_equal(input.ptr[i], pattern(side->received_len + i));
+            assert_int_equal(input.ptr[i], known_octet(side->received_len + i));
         side->received_len += input.len;
         conn_consume(&side->conn, input.len);
     } else if (reason == CONN_EOF) {
@@ -233,16 +210,16 @@ static void ask_again(struct side *side, enum conn_wake reason)
 {
     struct bytes input = conn_input(&side->conn);
 
-    if (reason != CONN_DATA || input.len < side->written)
+    if (reason != CONN_DATA || input.len < side->stream.written)
         return;
     assert_true(conn_peer_may_have_all(&side->conn));
     conn_consume(&side->conn, input.len);
-    if (side->to_write-- == 0) {
+    if (side->stream.to_write-- == 0) {
         conn_finish(&side->conn);
         return;
     }
-    side->written = side->written * 3 % 9973;
-    for (size_t i = 0; i < side->written; i++)
+    side->stream.written = side->stream.written * 3 % 9973;
+    for (size_t i = 0; i < side->stream.written; i++)
         assert_true(conn_write(&side->conn, BYTES("x")));
     assert_false(conn_peer_may_have_all(&side->conn));
 }
@@ -257,11 +234,11 @@ TEST(an_answer_confirms_what_it_answers)
         tcp_pair(fds);
         accept_side(&answering, fds[0], NULL, echo);
         accept_side(&asking, fds[1], NULL, ask_again);
-        asking.to_write = 50;
-        asking.written = 1;
+        asking.stream.to_write = 50;
+        asking.stream.written = 1;
         assert_true(conn_write(&asking.conn, BYTES("x")));
         run_until(is_over, &asking);
-        assert_int_equal(asking.to_write, (size_t)-1);
+        assert_int_equal(asking.stream.to_write, (size_t)-1);
         run_until(is_over, &answering);
         teardown();
     }
@@ -305,8 +282,8 @@ TEST(megabytes_reach_a_slow_reader_in_order)
         tcp_pair(fds);
         accept_side(&from, fds[0], &(struct conn_settings){.output_max = 20000}, writer);
         accept_side(&to, fds[1], &(struct conn_settings){.input_max = 8192}, reader);
-        from.to_write = TOTAL;
-        write_more(&from);
+        from.stream.to_write = TOTAL;
+        known_stream_write(&from.stream, &from.conn);
         assert_true(conn_output_len(&from.conn) <= 20000);
         run_until(is_over, &to);
         run_until(is_over, &from);
@@ -840,7 +817,7 @@ static void check_prefix(struct side *side, size_t len)
 
     assert_true(len <= input.len);
     for (size_t i = 0; i < len; i++)
-        assert_int_equal(input.ptr[i], pattern(side->received_len + i));
+        assert_int_equal(input.ptr[i], known_octet(side->received_len + i));
     side->received_len += len;
     conn_consume(&side->conn, len);
 }
@@ -851,9 +828,9 @@ static void write_some(struct side *side, size_t len)
 
     check(len <= sizeof(chunk));
     for (size_t i = 0; i < len; i++)
-        chunk[i] = pattern(side->written + i);
+        chunk[i] = known_octet(side->stream.written + i);
     if (conn_write(&side->conn, (struct bytes){chunk, len}))
-        side->written += len;
+        side->stream.written += len;
 }
 
 static void act(struct side *side)
@@ -931,7 +908,7 @@ TEST(random_lives_end_closed_once_with_every_byte_in_order)
 
             run_until(is_over, &sides[i]);
             assert_int_equal(sides[i].wakes[CONN_CLOSED], 1);
-            assert_true(sides[i].received_len <= other->written);
+            assert_true(sides[i].received_len <= other->stream.written);
             assert_true(sides[i].wakes[CONN_ERROR] <= 1);
             assert_true(sides[i].wakes[CONN_EOF] <= 1);
         }

@@ -10,6 +10,7 @@
 #include "support/engine_fake.h"
 #include "support/layer_toy.c"
 #include "support/unit.h"
+#include "unit/io/known_stream.h"
 
 enum { SEEDS = 60, WAKES = CONN_CLOSED + 1, ENGINES = 2 };
 
@@ -19,8 +20,9 @@ struct side {
     void (*on_wake)(struct side *side, enum conn_wake reason);
     struct conn_settings settings;
     bool is_over;
-    bool is_freed; /* its layer */
-    size_t to_write, written, received;
+    bool is_freed;              /* its layer */
+    struct known_stream stream; /* written by writer() */
+    size_t received;
     /* Of one that moves: the engine it is going to, and how often it went. */
     unsigned home, moves;
     bool was_detached;
@@ -107,32 +109,10 @@ static void pair_of(int fds[2])
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 }
 
-static uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 131 + at / 251);
-}
-
-static void write_more(struct side *side)
-{
-    while (side->to_write > 0) {
-        uint8_t chunk[1500];
-        size_t len = MIN(MIN(side->to_write, sizeof(chunk)), conn_output_room(&side->conn));
-
-        if (len == 0)
-            return;
-        for (size_t i = 0; i < len; i++)
-            chunk[i] = pattern(side->written + i);
-        assert_true(conn_write(&side->conn, (struct bytes){chunk, len}));
-        side->written += len;
-        side->to_write -= len;
-    }
-    conn_finish(&side->conn);
-}
-
 static void writer(struct side *side, enum conn_wake reason)
 {
     if (reason == CONN_DRAINED || reason == CONN_SECURED || reason == CONN_DATA)
-        write_more(side);
+        known_stream_write(&side->stream, &side->conn);
 }
 
 static void reader(struct side *side, enum conn_wake reason)
@@ -141,7 +121,7 @@ static void reader(struct side *side, enum conn_wake reason)
         struct bytes input = conn_input(&side->conn);
 
         for (size_t i = 0; i < input.len; i++)
-            assert_int_equal(input.ptr[i], pattern(side->received + i));
+            assert_int_equal(input.ptr[i], known_octet(side->received + i));
         side->received += input.len;
         conn_consume(&side->conn, input.len);
     } else if (reason == CONN_EOF) {
@@ -196,7 +176,7 @@ TEST(megabyte_passes_through_two_layers_in_order)
                   &(struct conn_settings){.input_max = 8192, .is_careful = seed % 2 == 0}, reader);
         secure(&from, true, 0);
         secure(&to, false, (unsigned)seed % 4);
-        from.to_write = TOTAL;
+        from.stream.to_write = TOTAL;
         run_until_over(&to);
         run_until_over(&from);
         assert_int_equal(to.received, TOTAL);
@@ -470,16 +450,16 @@ static void echo(struct side *side, enum conn_wake reason)
 static void there_and_back(struct side *side, enum conn_wake reason)
 {
     reader(side, reason);
-    if (side->to_write > 0 && reason != CONN_EOF) {
-        size_t room = MIN(MIN(conn_output_room(&side->conn), side->to_write), (size_t)1500);
+    if (side->stream.to_write > 0 && reason != CONN_EOF) {
+        size_t room = MIN(MIN(conn_output_room(&side->conn), side->stream.to_write), (size_t)1500);
         uint8_t chunk[1500];
 
         for (size_t i = 0; i < room; i++)
-            chunk[i] = pattern(side->written + i);
+            chunk[i] = known_octet(side->stream.written + i);
         assert_true(room == 0 || conn_write(&side->conn, (struct bytes){chunk, room}));
-        side->written += room;
-        side->to_write -= room;
-    } else if (side->received == side->written && reason == CONN_DATA) {
+        side->stream.written += room;
+        side->stream.to_write -= room;
+    } else if (side->received == side->stream.written && reason == CONN_DATA) {
         conn_finish(&side->conn);
     }
 }
@@ -510,14 +490,14 @@ TEST(connection_that_moves_all_the_time_loses_no_byte)
                                           .output_max = 9000,
                                           .is_careful = seed % 3 == 0},
                   echo);
-        client.to_write = TOTAL;
+        client.stream.to_write = TOTAL;
         if (seed % 2 == 0) {
             secure(&client, true, 0);
             secure(&server, false, 2);
         } else {
-            assert_true(conn_write(&client.conn, (struct bytes){(uint8_t[]){pattern(0)}, 1}));
-            client.written = 1;
-            client.to_write--;
+            assert_true(conn_write(&client.conn, (struct bytes){(uint8_t[]){known_octet(0)}, 1}));
+            client.stream.written = 1;
+            client.stream.to_write--;
         }
         for (unsigned i = 0; i < 200000 && !(client.is_over && server.is_over); i++) {
             turns(1);
