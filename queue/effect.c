@@ -344,6 +344,25 @@ void shard_apply_batch(struct shard *shard, const struct batch *batch, const str
         damage_told(shard, batch->damage, true);
 }
 
+/* What was staged of a batch that will not be written: a mark is as if nobody had asked for it, and
+ * its number goes to the next event where none came behind it. */
+void shard_forget_marks(struct shard *shard, const struct batch *batch,
+                        const struct effect *effects)
+{
+    for (uint32_t i = batch->effect_count; i-- > 0;) {
+        struct stub *stub = pending_stub(effects[i].pending);
+
+        if (!outcome_is_mark((enum event_kind)effects[i].entry.kind))
+            continue;
+        check(stub->staged > 0);
+        stub->staged--;
+        if (stub->next_seq == effects[i].entry.seq + 1)
+            stub->next_seq--;
+        if (stub->live_count == 0 && stub->staged == 0)
+            finish_stub(shard, stub);
+    }
+}
+
 void shard_drop_batch(struct shard *shard, struct batch *batch, int error)
 {
     for (unsigned i = 0; i < batch->accepting_count; i++) {

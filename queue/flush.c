@@ -477,10 +477,13 @@ static void restage(struct shard *shard, struct staging *old, struct staging *in
     for (size_t i = 0; i < old->batch_count; i++) {
         struct batch *batch = &old->batches[i];
 
-        if (keep(shard, batch))
+        if (keep(shard, batch)) {
             staging_take(into, old, batch, effects_at(old, taken));
-        else
+        } else {
+            /* With the content that its message had already written a mark is lost as well. */
+            shard_forget_marks(shard, batch, effects_at(old, taken));
             shard_drop_batch(shard, batch, error);
+        }
         taken += batch->effect_count;
     }
 }

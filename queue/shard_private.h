@@ -251,6 +251,9 @@ void shard_apply_batch(struct shard *shard, const struct batch *batch,
                        const struct effect *effects);
 /* A batch that will not be: its message is not accepted. */
 void shard_drop_batch(struct shard *shard, struct batch *batch, int error);
+/* Before it is dropped: marks among its outcomes can be asked for again. */
+void shard_forget_marks(struct shard *shard, const struct batch *batch,
+                        const struct effect *effects);
 void shard_make_resident(struct shard *shard, struct stub *stub, struct message *message);
 void shard_drop_resident(struct shard *shard, struct stub *stub);
 

@@ -154,6 +154,50 @@ TEST(content_lost_with_a_failed_write_fails_its_accept)
     world_free(&w);
 }
 
+/* The mark that says a message was made of it goes down with what that message had written; it can
+ * be made again, and the recipient ends as any. */
+TEST(mark_is_lost_with_the_content_of_its_message)
+{
+    struct world w;
+    struct message *message = world_envelope(1, 4);
+    struct message_id id;
+    uint8_t *bytes = malloc(2000);
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(1, 900, 0), &id), 0);
+    struct pending *pending = due_pending(&w, id, 0);
+    struct stub *stub = pending_stub(pending);
+    uint32_t seq = stub->next_seq;
+
+    world_content(4, bytes, 2000);
+    struct world_write write = {.write = {.message = message, .done = world_on_written}};
+    shard_write_content(w.shard, &write.write, (struct bytes){bytes, 2000});
+    fake_fail(w.engine, FAKE_WRITE_DURABLE, 1, EIO);
+    assert_true(world_until(&w, &write.is_done));
+    message->content.size = 2000;
+    message->content.extent_count = 1;
+    message->content.extents = &write.write.extent;
+    struct outcome outcome = world_outcome_of(pending, EVENT_FORWARDED, 0);
+    struct world_commit commit = {.commit = {.message = message,
+                                             .outcomes = &outcome,
+                                             .outcome_count = 1,
+                                             .done = world_on_commit}};
+    shard_commit(w.shard, &commit.commit);
+    assert_true(world_until(&w, &commit.is_done));
+    assert_int_equal(commit.result, -EIO);
+    assert_false(pending->is_forwarded);
+    assert_int_equal(stub->staged, 0);
+    assert_int_equal(stub->next_seq, seq);
+    assert_int_equal(world_outcome(&w, pending, EVENT_FORWARDED, 0), 0);
+    assert_true(pending->is_forwarded);
+    assert_int_equal(world_outcome(&w, pending, EVENT_DELIVERED, 0), 0);
+    assert_null(shard_find(w.shard, id));
+    message_release(&message);
+    free(bytes);
+    world_close(&w);
+    world_free(&w);
+}
+
 TEST(full_disk_refuses_accepts_keeps_outcomes_and_recovers)
 {
     struct world w;

@@ -656,5 +656,6 @@ TEST(dsn_is_wanted_follows_notify)
         expect_row(i, dsn_is_wanted(&message, &recipient, DSN_FAILED) == rows[i].failed);
         expect_row(i, dsn_is_wanted(&message, &recipient, DSN_DELAYED) == rows[i].delayed);
         expect_row(i, dsn_is_wanted(&message, &recipient, DSN_RELAYED) == rows[i].relayed);
+        expect_row(i, dsn_is_wanted(&message, &recipient, DSN_EXPANDED) == rows[i].relayed);
     }
 }
