@@ -26,6 +26,7 @@ static const struct config_key root[] = {
     {.kind = CONFIG_PART, .keys = config_labels},
     {.kind = CONFIG_PART, .keys = config_inbound},
     {.kind = CONFIG_PART, .keys = config_imap},
+    {.kind = CONFIG_PART, .keys = config_pop3},
     {.kind = CONFIG_PART, .keys = config_dns},
     {.kind = CONFIG_PART, .keys = config_retry},
     {.kind = CONFIG_PART, .keys = config_routes},

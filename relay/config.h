@@ -13,6 +13,7 @@
 #include "delivery/line/delivery.h"
 #include "dns/resolver.h"
 #include "inbound/imap/imap.h"
+#include "inbound/pop3/pop3.h"
 #include "inbound/receive/receive.h"
 #include "queue/shard.h"
 #include "relay/config_key.h"
@@ -22,7 +23,7 @@
 #include "submission/submission.h"
 #include "webhook/webhook.h"
 
-enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND, SERVICE_IMAP };
+enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND, SERVICE_IMAP, SERVICE_POP3 };
 
 struct config_listener {
     struct address address;
@@ -113,7 +114,8 @@ struct config {
     struct receive_settings inbound;       /* the same */
     struct imap_settings imap;             /* the same */
     unsigned imap_threads;
-    const char *rspamd; /* as read; inbound.rspamd has it taken apart */
+    struct pop3_settings pop3; /* the same */
+    const char *rspamd;        /* as read; inbound.rspamd has it taken apart */
     size_t dnsbl_count;
     const char **dnsbl; /* as read; inbound.door has them taken apart */
     int dkim_forms;     /* as read; config_dkim.c makes signer of it */

@@ -11,6 +11,7 @@ static const struct config_key network = {.kind = CONFIG_NETWORK,
 static const char *const services[] = {[SERVICE_SUBMISSION] = "submission",
                                        [SERVICE_INBOUND] = "inbound",
                                        [SERVICE_IMAP] = "imap",
+                                       [SERVICE_POP3] = "pop3",
                                        NULL};
 
 static const char *const tls_names[] = {[SMTP_TLS_NONE] = "none",
@@ -32,7 +33,7 @@ static const struct config_key listener_keys[] = {
      .names = services,
      .standard = "submission",
      .says = "Who comes in there: applications, for submission; the world's mail for hosted "
-             "domains, for inbound; users of mailboxes, for imap."},
+             "domains, for inbound; users of mailboxes, for imap and pop3."},
     {.name = "tls",
      .kind = CONFIG_NAME,
      .at = LISTENER(tls),

@@ -22,6 +22,7 @@ extern const struct config_key config_limits[];
 extern const struct config_key config_labels[];
 extern const struct config_key config_inbound[];
 extern const struct config_key config_imap[];
+extern const struct config_key config_pop3[];
 extern const struct config_key config_dns[];
 extern const struct config_key config_retry[];
 extern const struct config_key config_routes[];

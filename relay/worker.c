@@ -134,6 +134,9 @@ static void on_accepted(void *context, int fd, void *listener_context)
     case SERVICE_IMAP:
         imap_accept(worker->imap, fd, &worker->imap_listeners[listener]);
         return;
+    case SERVICE_POP3:
+        pop3_accept(worker->pop3, fd, &worker->pop3_listeners[listener]);
+        return;
     }
 }
 
@@ -230,6 +233,19 @@ static enum imap_tls imap_tls_of(enum smtp_tls tls)
     return IMAP_TLS_NONE;
 }
 
+static enum pop3_tls pop3_tls_of(enum smtp_tls tls)
+{
+    switch (tls) {
+    case SMTP_TLS_STARTTLS:
+        return POP3_TLS_STLS;
+    case SMTP_TLS_IMPLICIT:
+        return POP3_TLS_IMPLICIT;
+    case SMTP_TLS_NONE:
+        break;
+    }
+    return POP3_TLS_NONE;
+}
+
 /* Sessions may still point to a slot whose listener went. */
 static void set_listeners(struct worker *worker, const struct config *config)
 {
@@ -237,6 +253,7 @@ static void set_listeners(struct worker *worker, const struct config *config)
         worker->listeners[i] = (struct submission_listener){.name = "submission"};
         worker->inbound_listeners[i] = (struct receive_listener){.name = "inbound"};
         worker->imap_listeners[i] = (struct imap_listener){.name = "imap"};
+        worker->pop3_listeners[i] = (struct pop3_listener){.name = "pop3"};
     }
     for (unsigned i = 0; i < config->listener_count; i++) {
         const struct config_listener *from = &config->listeners[i];
@@ -248,6 +265,9 @@ static void set_listeners(struct worker *worker, const struct config *config)
         worker->imap_listeners[slot].tls = imap_tls_of(from->tls);
         worker->imap_listeners[slot].plaintext = config->auth_plaintext;
         worker->imap_listeners[slot].plaintext_count = config->auth_plaintext_count;
+        worker->pop3_listeners[slot].tls = pop3_tls_of(from->tls);
+        worker->pop3_listeners[slot].plaintext = config->auth_plaintext;
+        worker->pop3_listeners[slot].plaintext_count = config->auth_plaintext_count;
         worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
@@ -324,6 +344,30 @@ static void create_imap(struct worker *worker, const struct config *config)
     struct imap_settings settings = imap_settings(worker, config);
 
     worker->imap = imap_create(&setup, &settings);
+}
+
+static struct pop3_settings pop3_settings(const struct worker *worker, const struct config *config)
+{
+    struct pop3_settings settings = config->pop3;
+
+    if (config->tls.contexts != NULL)
+        settings.tls = config->tls.contexts[worker->index];
+    return settings;
+}
+
+static void create_pop3(struct worker *worker, const struct config *config)
+{
+    const struct pop3_setup setup = {
+        .engine = worker->engine,
+        .reader = worker->reader,
+        .pool = worker->shared->mail_pool,
+        .accounts = worker->shared->mail_accounts,
+        .login_key = worker->shared->login_key,
+        .load = &worker->shared->loads[worker->index].sessions,
+    };
+    struct pop3_settings settings = pop3_settings(worker, config);
+
+    worker->pop3 = pop3_create(&setup, &settings);
 }
 
 static struct tls_context *client_tls(const struct worker *worker, const struct config *config)
@@ -428,6 +472,7 @@ static int build(struct worker *worker)
     submission_set_login_key(worker->submission, worker->shared->login_key);
     create_receive(worker, config);
     create_imap(worker, config);
+    create_pop3(worker, config);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
@@ -500,10 +545,12 @@ void worker_configure(struct worker *worker, struct config *config)
 
     struct receive_settings receive = receive_settings(worker, config);
     struct imap_settings imap = imap_settings(worker, config);
+    struct pop3_settings pop3 = pop3_settings(worker, config);
 
     submission_configure(worker->submission, &submission);
     receive_configure(worker->receive, &receive);
     imap_configure(worker->imap, &imap);
+    pop3_configure(worker->pop3, &pop3);
     signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
@@ -600,7 +647,7 @@ static void open_stop(struct letter *letter, struct engine *engine)
 
     check(worker->stop_phase == STOP_NONE);
     worker->stop_phase = STOP_SERVICES;
-    worker->stop_waits = 4;
+    worker->stop_waits = 5;
     queue_age_stop(&worker->age);
     tenant_watch_stop(&worker->tenants);
     timeout_init(&worker->break_off, on_break_off);
@@ -609,6 +656,7 @@ static void open_stop(struct letter *letter, struct engine *engine)
     submission_stop(worker->submission, worker->stop_deadline_ms, part_stopped, worker);
     receive_stop(worker->receive, worker->stop_deadline_ms, part_stopped, worker);
     imap_stop(worker->imap, worker->stop_deadline_ms, part_stopped, worker);
+    pop3_stop(worker->pop3, worker->stop_deadline_ms, part_stopped, worker);
     delivery_stop(worker->delivery, worker->stop_deadline_ms, part_stopped, worker);
 }
 
@@ -620,6 +668,7 @@ static void open_abort(struct letter *letter, struct engine *engine)
     submission_abort(worker->submission);
     receive_abort(worker->receive);
     imap_abort(worker->imap);
+    pop3_abort(worker->pop3);
     delivery_abort(worker->delivery);
 }
 
@@ -647,9 +696,9 @@ static void open_count_left(struct letter *letter, struct engine *engine)
     atomic_store(&worker->left.is_posted, false);
     delivery_status(worker->delivery, &delivery);
     atomic_store(&worker->left.attempts, delivery.in_attempt);
-    atomic_store(&worker->left.sessions, submission_sessions(worker->submission) +
-                                             receive_sessions(worker->receive) +
-                                             imap_sessions(worker->imap));
+    atomic_store(&worker->left.sessions,
+                 submission_sessions(worker->submission) + receive_sessions(worker->receive) +
+                     imap_sessions(worker->imap) + pop3_sessions(worker->pop3));
 }
 
 /* As with an abort: a letter that is never opened lies in the worker itself. */
@@ -674,6 +723,8 @@ void worker_join(struct worker *worker)
         receive_free(&worker->receive);
     if (worker->imap != NULL)
         imap_free(&worker->imap);
+    if (worker->pop3 != NULL)
+        pop3_free(&worker->pop3);
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
     signer_free(&worker->signer);

@@ -3,7 +3,7 @@
  *
  *   listener -> submission -> shard -> (due) -> delivery -> smtp_client -> the world
  *            |-> receive ----/
- *            \-> imap ----> accounts' mailboxes
+ *            \-> imap, pop3 --> accounts' mailboxes
  *                               |                  |
  *                               |                  '-> filer -> the store of accounts' mail
  *                               +-- journaled --> publisher (event files)
@@ -97,6 +97,8 @@ struct worker {
     struct receive_listener inbound_listeners[LISTENERS_MAX]; /* by the same */
     struct imap *imap;
     struct imap_listener imap_listeners[LISTENERS_MAX]; /* by the same */
+    struct pop3 *pop3;
+    struct pop3_listener pop3_listeners[LISTENERS_MAX]; /* by the same */
     enum config_service services[LISTENERS_MAX];        /* whose a slot's clients are */
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */

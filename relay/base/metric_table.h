@@ -319,6 +319,25 @@ METRIC_COUNTER(IMAP_TIMEOUTS, "ringpost_imap_timeouts_total",
                "IMAP sessions that ended because their client said nothing for too long")
 METRIC_COUNTER(IMAP_SHED, "ringpost_imap_shed_total",
                "IMAP sessions closed because they held most of a memory that was used up")
+METRIC_GAUGE(POP3_SESSIONS, "ringpost_pop3_sessions", "POP3 sessions open now")
+METRIC_COUNTER(POP3_ACCEPTED, "ringpost_pop3_sessions_accepted_total", "POP3 sessions opened")
+METRIC_COUNTER(POP3_REFUSED, "ringpost_pop3_sessions_refused_total",
+               "Connections to POP3 answered -ERR at once: limits, or a stop")
+METRIC_GAUGE(POP3_GREET, "ringpost_pop3_session_states{state=\"greet\"}", "POP3 sessions by state")
+METRIC_GAUGE(POP3_HANDSHAKE, "ringpost_pop3_session_states{state=\"handshake\"}", "")
+METRIC_GAUGE(POP3_COMMAND, "ringpost_pop3_session_states{state=\"command\"}", "")
+METRIC_GAUGE(POP3_AUTH, "ringpost_pop3_session_states{state=\"auth\"}", "")
+METRIC_GAUGE(POP3_DELAY, "ringpost_pop3_session_states{state=\"delay\"}", "")
+METRIC_GAUGE(POP3_WORK, "ringpost_pop3_session_states{state=\"work\"}", "")
+METRIC_GAUGE(POP3_CLOSING, "ringpost_pop3_session_states{state=\"closing\"}", "")
+METRIC_COUNTER(POP3_COMMANDS, "ringpost_pop3_commands_total", "Commands of POP3 sessions")
+METRIC_COUNTER(POP3_BAD, "ringpost_pop3_bad_total",
+               "Of these, those that were none, or not at that moment")
+METRIC_COUNTER(POP3_DELETED, "ringpost_pop3_deleted_total", "Messages that QUIT removed")
+METRIC_COUNTER(POP3_TIMEOUTS, "ringpost_pop3_timeouts_total",
+               "POP3 sessions that ended because their client said nothing for too long")
+METRIC_COUNTER(POP3_SHED, "ringpost_pop3_shed_total",
+               "POP3 sessions closed because they held most of a memory that was used up")
 METRIC_COUNTER(LOGINS_RIGHT, "ringpost_logins_total{result=\"right\"}",
                "Logins by AUTH, by how they end")
 METRIC_COUNTER(LOGINS_WRONG, "ringpost_logins_total{result=\"wrong\"}", "")

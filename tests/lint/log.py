@@ -22,7 +22,7 @@ SENTENCE_NAMES = {
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
     "inbound/receive/receive.c": {"words[answer].enhanced", "words[answer].text"},
-    "inbound/imap/imap.c": {"words[answer]"},
+    "inbound/imap/imap.c": {"words[answer]"}, "inbound/pop3/pop3.c": {"words[answer]"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
@@ -39,6 +39,10 @@ WORD_NAMES = {
     "inbound/imap/login.c": {"name", "BYTES_ARG(id)", "why", "mechanism",
                              "session->session.peer"},
     "inbound/imap/tls.c": {"name", "session->session.peer",
+                           "session_state_name(&session->session)"},
+    "inbound/pop3/login.c": {"name", "BYTES_ARG(login_credential_name(credential))", "why",
+                             "mechanism", "session->session.peer"},
+    "inbound/pop3/tls.c": {"name", "session->session.peer",
                            "session_state_name(&session->session)"},
     "relay/submission/login.c": {"name", "BYTES_ARG(id)", "why",
                                  "sasl_mechanism_name(login->mechanism)"},

@@ -162,7 +162,7 @@ def test_every_metric_is_documented(stage):
     text = fetch(stage.ringpost())
     told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     page = (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
-    listed = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+) \|", page, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `([a-z0-9_]+)` \| (\w+) \|", page, re.MULTILINE))
     if parts.is_sanitized():  # jemalloc tells it, and sanitizers bring an allocator of their own
         listed.pop("ringpost_malloc_bytes")
     assert listed == told

@@ -14,7 +14,7 @@ PACKAGING = parts.ROOT / "packaging"
 ALERTS = PACKAGING / "prometheus" / "alerts.yaml"
 TESTS = PACKAGING / "prometheus" / "alerts_test.yaml"
 DASHBOARD = PACKAGING / "grafana" / "ringpost.json"
-METRIC = re.compile(r"\b((?:ringpost|process)_[a-z_]+)")
+METRIC = re.compile(r"\b((?:ringpost|process)_[a-z0-9_]+)")
 
 
 def rules():
@@ -77,7 +77,7 @@ def test_prometheus_answers_every_query_of_the_dashboard(stage):
     target = stage.add(hook.Hook())
     relay = stage.ringpost(routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
                            webhooks=f'[{{name: main, url: "{target.url}", allow: ["127.0.0.1/32"]}}]')
-    documented = set(re.findall(r"^\| `([a-z_]+)` \|", (parts.ROOT / "docs" / "metrics.md").read_text(),
+    documented = set(re.findall(r"^\| `([a-z0-9_]+)` \|", (parts.ROOT / "docs" / "metrics.md").read_text(),
                                 re.M))
     told = {re.sub(r"\{.*", "", name) for name in relay.metrics()}
     told |= {re.sub(r"_bucket$", "", name) for name in told}
