@@ -37,7 +37,7 @@ bool sieve_field_values(const struct mail_header *header, struct bytes name, str
         /* What has no room is longer than any header that is kept: its beginning counts. */
         (void)!sieve_unfold(field->value, &unfolded);
         (void)!encoded_words_read(bytes_trim(buf_bytes(&unfolded)), scratch);
-        is_true = test(context, bytes_trim(buf_bytes(scratch)));
+        is_true = test(context, buf_bytes(scratch)); /* a space that is encoded is meant */
     }
     buf_free(&unfolded);
     return is_true;

@@ -25,6 +25,8 @@
     "X-Two: first\r\n" \
     "X-Two: Second (*)\r\n" \
     "X-Koi: =?koi8-r?B?8A==?=\r\n" \
+    "X-Star: a*\r\n" \
+    "X-Word: =?utf-8?Q?_x_?=\r\n" \
     "\r\n"
 
 enum which { A, B };
@@ -153,6 +155,12 @@ static const struct {
     {"header :matches \"X-Empty\" \"?*\"", B, false},
     {"header :matches \"X-Two\" \"second (\\\\*)\"", B, true},
     {"header :matches \"X-Two\" \"first\\\\*\"", B, false},
+    {"header :matches \"X-Star\" \"a\\\\*\"", B, true},
+    {"header :matches \"X-Star\" \"a\\\\?\"", B, false},
+    {"header :matches \"X-Star\" \"a*\\\\\"", B, false},
+    {"header \"X-Word\" \" x \"", B, true},
+    {"header :contains \"subject\" \"for YOU\"", A, true},
+    {"header :contains \"subject\" \"for you!\"", A, false},
     {"header :matches \"X-Two\" \"f\\\\irst\"", B, true},
     {"header :is \"x-two\" \"second (*)\"", B, true},
     {"header :is \"subject\" \"\xc3\xa9t\xc3\xa9  and $$$ folded\"", B, true},
@@ -281,6 +289,7 @@ static const struct {
     {"setflag \"\\\\Seen\";", "implicit<>[\\Seen]", NULL},
     {"addflag [\"\\\\Seen\", \"\\\\flagged \\\\seen\"]; keep;", "file<>[\\Seen \\flagged]", NULL},
     {"addflag \"a b  c\"; removeflag \"B x\"; keep;", "file<>[a c]", NULL},
+    {"addflag \"a\"; removeflag \"A\"; keep;", "file<>", NULL},
     {"addflag \"a\"; setflag \"b\"; keep;", "file<>[b]", NULL},
     {"addflag [\"\\\\Recent\", \"\\\\Other\", \"a(b\", \"\", \"\xc3\xa9\"]; keep;", "file<>", NULL},
     {"addflag \"a\"; fileinto :flags \"b\" \"x\"; fileinto \"y\"; fileinto :flags \"\" \"z\";",
@@ -322,6 +331,54 @@ TEST(actions_follow_table)
         }
     }
     buf_free(&out);
+}
+
+TEST(sizes_are_compared_exactly)
+{
+    static const struct {
+        const char *limit;
+        uint64_t size;
+    } rows[] = {{"0", 0}, {"100", 100}, {"1k", 1024}, {"3M", 3 << 20}, {"2G", UINT64_C(2) << 30}};
+    struct mail_header header;
+    struct sieve_result result;
+    struct sieve_error error;
+    char text[128];
+
+    mail_header_init(&header, 1000, 10);
+    mail_header_finish(&header);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+        bool is_over = i % 2 == 1;
+        uint64_t size = rows[i / 2].size;
+
+        snprintf(text, sizeof(text), "if size :%s %s { discard; }", is_over ? "over" : "under",
+                 rows[i / 2].limit);
+        struct sieve_script *script = sieve_parse(bytes_of(text), &host, &error);
+
+        assert_non_null(script);
+        for (uint64_t at = size == 0 ? 0 : size - 1; at <= size + 1; at++) {
+            struct sieve_message message = {.header = &header, .size = at};
+
+            sieve_run(script, &message, &result);
+            expect_row(i, (result.count == 0) == (is_over ? at > size : at < size));
+        }
+        sieve_free(&script);
+    }
+    mail_header_free(&header);
+}
+
+TEST(more_flags_than_there_may_be_are_passed_over)
+{
+    struct sieve_result result;
+    struct buf text;
+
+    buf_init(&text, 4096);
+    assert_true(buf_append(&text, BYTES("require \"imap4flags\";")));
+    for (unsigned i = 0; i < 2 * SIEVE_FLAGS_MAX; i++)
+        assert_true(buf_printf(&text, "addflag \"f%u\";", i));
+    run_text(buf_bytes(&text), MESSAGE_A, &result, NULL);
+    assert_false(result.is_failed);
+    assert_int_equal(result.actions[0].flags.count, SIEVE_FLAGS_MAX);
+    buf_free(&text);
 }
 
 TEST(too_many_actions_fail_the_run)
@@ -409,6 +466,8 @@ static const struct {
     {BYTES("require \"imap4flags\";\nsetflag \"v\" \"a\";"), 2, "\"variables\""},
     {BYTES("redirect \"nobody\";"), 1, "a mail address"},
     {BYTES("redirect \"a@b.example, c@d.example\";"), 1, "a mail address"},
+    {BYTES("redirect \"a@b.example, C <c@d.example>\";"), 1, "a mail address"},
+    {BYTES("redirect \"A\r\n <a@b.example>\";"), 1, "a mail address"},
     {BYTES("redirect \"@a:b@c.example\";"), 1, "a mail address"},
     {BYTES("redirect \"a@b.example\r\nBcc: c@d.example\";"), 1, "a mail address"},
     {BYTES("if header \"a\" { }"), 1, "more behind \"header\""},
@@ -454,6 +513,8 @@ static const struct {
     {BYTES("keep @;"), 1, "\"@\" begins nothing"},
     {BYTES("\xef\xbb\xbfkeep;"), 1, "begins nothing"},
     {BYTES("require \"encoded-character\";\nif header \"a\" \"${unicode:200000}\" { }"), 2,
+     "a character of Unicode"},
+    {BYTES("require \"encoded-character\"; if header \"a\" \"${unicode:110000}\" { }"), 1,
      "a character of Unicode"},
     {BYTES("require \"encoded-character\"; if header \"a\" \"${Unicode:DF01}\" { }"), 1,
      "a character of Unicode"},
@@ -607,6 +668,9 @@ TEST(scripts_have_bounds)
     repeat(&text, "if ", 1);
     repeat(&text, "not ", SIEVE_DEPTH_MAX + 1);
     assert_false(parses(&text, "levels of nesting"));
+    buf_clear(&text);
+    repeat(&text, "if true {} if not false {}", SIEVE_DEPTH_MAX);
+    assert_true(parses(&text, ""));
     buf_clear(&text);
     repeat(&text, "if exists [", 1);
     repeat(&text, "\"a\",", SIEVE_LIST_MAX - 1);
