@@ -346,6 +346,12 @@ static void begin(struct mail_store *store, struct folders *folders, struct fili
     filing->step = STEP_BEGUN;
     filing->is_dropped = false;
     filing->named = 0;
+    if (filing->sort != NULL)
+        filing->sort(filing);
+    if (filing->is_dropped) {
+        end(filing, FILING_DONE);
+        return;
+    }
     if (filing->account->error < 0) {
         fail(filing,
              filing->account->error == -ELOOP || filing->account->error == -ENOTDIR
@@ -355,12 +361,6 @@ static void begin(struct mail_store *store, struct folders *folders, struct fili
         return;
     }
     name(store, filing);
-    if (filing->sort != NULL)
-        filing->sort(filing, &filing->account->maildir);
-    if (filing->is_dropped) {
-        end(filing, FILING_DONE);
-        return;
-    }
     if (filing->may_be_filed)
         resume(store, folders, filing);
     if (filing->step == STEP_BEGUN && find_room(filing))

@@ -56,9 +56,9 @@ struct filing {
     uint32_t recipient;
     bool may_be_filed; /* it was tried before, or found at the start */
     struct bytes head, prefix, content;
-    /* On the store's thread, before anything is written: may set targets, and with is_dropped that
-     * there is nothing to file. NULL: the inbox. */
-    void (*sort)(struct filing *filing, const struct maildir *maildir);
+    /* On the store's thread, before anything is looked at or written: may set targets, and with
+     * is_dropped that there is nothing to file. NULL: as it is. */
+    void (*sort)(struct filing *filing);
     size_t target_count; /* 0: the inbox alone */
     struct filing_target *targets;
     bool is_dropped;

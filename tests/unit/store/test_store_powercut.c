@@ -54,9 +54,8 @@ static void on_answer(struct letter *letter, struct engine *engine)
     world.answers++;
 }
 
-static void hold(struct filing *filing, const struct maildir *maildir)
+static void hold(struct filing *filing)
 {
-    (void)maildir;
     while (sem_wait(&world.go) < 0)
         ;
     filing->is_dropped = true;
