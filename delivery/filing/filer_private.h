@@ -39,6 +39,7 @@ struct filed_recipient {
     struct forward_target *forwards; /* where else it goes; newest first */
     uint32_t forward_count;
     struct forward *forward; /* under way */
+    bool is_unsorted;        /* a script was not asked: who knows where else it goes */
     struct judgement judgement;
 };
 
@@ -111,10 +112,9 @@ must_use bool filer_ask_return(struct filer *filer, struct filed_recipient *r,
                                struct bytes content);
 /* filing_sort.c: has the account's script asked on the store's thread. */
 void filing_copy_sort(struct filing_copy *copy);
-/* The judgement of a copy that its script did away with; false: it did not. The text is the
- * copy's, until filing_copy_sorted(). */
-bool filing_copy_judgement(const struct filing_copy *copy, struct judgement *out);
-/* The answer was taken. */
+/* Judges a copy that its script did away with; false: it did not. */
+bool filing_copy_judge(const struct filing_copy *copy);
+/* The answer was judged: where else the message goes is added. */
 void filing_copy_sorted(struct filing_copy *copy);
 /* Those that came to an end since the last time, in one commit. */
 void filer_settle(struct filer *filer);

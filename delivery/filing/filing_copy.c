@@ -23,13 +23,8 @@ static void judge_answer(struct filer *filer, const struct filing_copy *copy)
     struct filed_recipient *r = copy->recipient;
     const struct filing *filing = &copy->filing;
 
-    struct judgement by_script;
-
-    if (filing->result == FILING_DONE && filing_copy_judgement(copy, &by_script)) {
-        filer_judge(filer, r, by_script.kind, by_script.enhanced.subject, by_script.enhanced.detail,
-                    by_script.class, by_script.rule, (const char *)by_script.text.ptr);
+    if (filing->result == FILING_DONE && filing_copy_judge(copy))
         return;
-    }
     switch (filing->result) {
     case FILING_DONE:
         filer_judge(filer, r, JUDGEMENT_FILED, 1, 5, "filed", "store",
@@ -110,7 +105,8 @@ static void give_back(struct filer *filer, struct filed_recipient *r, int64_t af
 /* Once all of its copies are answered: the scripts of accounts may add addresses. */
 static void forward_where_known(struct filer *filer, struct filed_recipient *r)
 {
-    if (!r->is_settled && r->forward_count > 0 && r->answered == r->copies && !filer->is_aborted)
+    if (!r->is_settled && !r->is_unsorted && r->forward_count > 0 && r->answered == r->copies &&
+        !filer->is_aborted)
         forward_begin(filer, r);
 }
 
@@ -227,6 +223,7 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
                 return false;
             filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "store-busy",
                         "another account of the same recipient is slow");
+            r->is_unsorted = true;
             return true;
         }
         r->copies++;

@@ -4,7 +4,7 @@
 #include "delivery/filing/filer_private.h"
 
 /* On the store's thread. What it makes is freed on the engine's, with the answer. */
-static void sort(struct filing *filing, const struct maildir *maildir)
+static void sort(struct filing *filing)
 {
     struct filing_copy *copy = container_of(filing, struct filing_copy, filing);
     struct sorting_request request = {
@@ -20,7 +20,6 @@ static void sort(struct filing *filing, const struct maildir *maildir)
     };
     struct sorting *sorting = malloc(sizeof(*sorting));
 
-    (void)maildir;
     check(sorting != NULL);
     sort_message(&request, sorting);
     if (sorting->kind == SORTING_NONE) {
@@ -40,23 +39,49 @@ void filing_copy_sort(struct filing_copy *copy)
     copy->filing.sort = sort;
 }
 
-bool filing_copy_judgement(const struct filing_copy *copy, struct judgement *out)
+bool filing_copy_judge(const struct filing_copy *copy)
 {
-    const struct sorting *sorting = copy->sorting;
+    enum sorting_kind kind = copy->sorting != NULL ? copy->sorting->kind : SORTING_NONE;
 
-    if (sorting == NULL || sorting->kind == SORTING_FILED)
+    switch (kind) {
+    case SORTING_NONE:
+    case SORTING_FILED:
         return false;
-    if (sorting->kind == SORTING_REJECTED)
-        *out = judgement_of_ours(JUDGEMENT_BOUNCED, 7, 1, "policy", "sieve-reject",
-                                 bytes_of(sorting->reason));
-    else
-        *out = judgement_of_ours(JUDGEMENT_FILED, 1, 5, "discarded", "sieve-discard",
-                                 BYTES("discarded by the account's script"));
-    return true;
+    case SORTING_REDIRECTED: /* who sends it on judges */
+        return true;
+    case SORTING_DISCARDED:
+        filer_judge(copy->filer, copy->recipient, JUDGEMENT_FILED, 1, 5, "discarded",
+                    "sieve-discard", "discarded by the account's script");
+        return true;
+    case SORTING_REJECTED:
+        filer_judge(copy->filer, copy->recipient, JUDGEMENT_BOUNCED, 7, 1, "policy", "sieve-reject",
+                    copy->sorting->reason);
+        return true;
+    }
+    return false;
+}
+
+static void redirect(const struct filing_copy *copy)
+{
+    const struct filing *filing = &copy->filing;
+    struct forward_to to = {
+        /* The account's address, of which they are the parts. */
+        .by = bytes_range(filing->local.ptr, filing->local.len + 1 + filing->domain.len),
+        .rule = "sieve",
+    };
+
+    for (size_t i = 0; i < copy->sorting->redirect_count; i++) {
+        to.address = bytes_of(copy->sorting->redirects[i]);
+        if (!filer_forward(copy->filer, copy->recipient, &to))
+            filer_judge(copy->filer, copy->recipient, JUDGEMENT_DEFERRED, 3, 0, "system",
+                        "no-memory", "memory ran dry while it was redirected");
+    }
 }
 
 void filing_copy_sorted(struct filing_copy *copy)
 {
+    if (copy->sorting != NULL)
+        redirect(copy);
     free(copy->sorting);
     copy->sorting = NULL;
 }

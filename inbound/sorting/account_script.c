@@ -21,7 +21,7 @@ static bool is_mailbox(struct bytes name)
 }
 
 const struct sieve_host account_script_host = {
-    .can_redirect = false,
+    .can_redirect = true,
     .can_answer = false,
     .is_mailbox = is_mailbox,
 };

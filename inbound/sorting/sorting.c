@@ -88,29 +88,74 @@ static void put_reason(struct bytes text, struct sorting *sorting)
     sorting->reason[len] = '\0';
 }
 
-static void take_actions(const struct sorting_request *request, const struct sieve_result *result,
-                         struct sorting *out)
+/* Sent on for this account before: whoever sends on says so in a field behind ours. */
+static bool is_loop(const struct sorting_request *request, const struct mail_header *header)
 {
-    out->kind = result->count == 0 ? SORTING_DISCARDED : SORTING_FILED;
+    size_t at = 0;
+
+    for (size_t i = 0; i < header->count; i++) {
+        const struct mail_field *field = &header->fields[i];
+        struct bytes value = bytes_trim(field->value);
+        bool is_ours = at < request->head.len;
+
+        at += field->raw.len;
+        if (!is_ours && bytes_equal_nocase(field->name, BYTES("Delivered-To")) &&
+            bytes_take_nocase(&value, request->local) && bytes_take_nocase(&value, BYTES("@")) &&
+            bytes_equal_nocase(value, request->domain))
+            return true;
+    }
+    return false;
+}
+
+/* False: there is no room, which there is for as many as a script may have. */
+static bool add_redirect(struct bytes address, struct sorting *out)
+{
+    if (out->redirect_count == SIEVE_REDIRECTS_MAX || address.len > SORTING_ADDRESS_MAX)
+        return false;
+    (void)snprintf(out->redirects[out->redirect_count++], SORTING_ADDRESS_MAX + 1, "%.*s",
+                   BYTES_ARG(address));
+    return true;
+}
+
+static void leave_out(const struct sorting_request *request, unsigned line, const char *what,
+                      struct sorting *out)
+{
+    tell(request, line, what);
+    *out = (struct sorting){.kind = SORTING_NONE};
+}
+
+static void take_actions(const struct sorting_request *request, const struct mail_header *header,
+                         const struct sieve_result *result, struct sorting *out)
+{
     for (size_t i = 0; i < result->count; i++) {
         const struct sieve_action *action = &result->actions[i];
 
         switch (action->kind) {
         case SIEVE_FILE:
-            if (add_target(request, action, out))
-                break;
-            tell(request, action->line, "it files a message in too many mailboxes");
-            *out = (struct sorting){.kind = SORTING_NONE};
-            return;
+            if (!add_target(request, action, out)) {
+                leave_out(request, action->line, "it files a message in too many mailboxes", out);
+                return;
+            }
+            break;
         case SIEVE_REJECT:
             out->kind = SORTING_REJECTED;
             put_reason(action->text, out);
             break;
-        case SIEVE_REDIRECT: /* account_script_host has neither */
-        case SIEVE_VACATION:
+        case SIEVE_REDIRECT:
+            if (is_loop(request, header) || !add_redirect(action->text, out)) {
+                leave_out(request, action->line, "it redirects a message that it redirected before",
+                          out);
+                return;
+            }
+            break;
+        case SIEVE_VACATION: /* account_script_host has none */
             break;
         }
     }
+    if (out->kind != SORTING_REJECTED)
+        out->kind = out->target_count > 0     ? SORTING_FILED
+                    : out->redirect_count > 0 ? SORTING_REDIRECTED
+                                              : SORTING_DISCARDED;
 }
 
 static void run(const struct sorting_request *request, const struct sieve_script *script,
@@ -134,7 +179,7 @@ static void run(const struct sorting_request *request, const struct sieve_script
     if (result.is_failed)
         tell(request, result.error.line, result.error.what);
     else
-        take_actions(request, &result, out);
+        take_actions(request, &header, &result, out);
     mail_header_free(&header);
 }
 

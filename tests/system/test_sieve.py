@@ -11,8 +11,10 @@ import subprocess
 import tempfile
 import time
 
+import inbound
 import parts
 import pytest
+from test_forward import BOUNCE, Forwarder, srs
 from test_store import hosted  # noqa: F401
 
 FROM, TO = "coyote+acme@desert.example.org", "roadrunner+a+b@acme.example.com"
@@ -35,6 +37,8 @@ Sender: b1ff@de.res.example.com
 Subject:  =?utf-8?B?w6k=?= =?utf-8?Q?t=C3=A9?=
   and $$$ folded*
 X-Empty:
+X-Star: a*
+X-Word: =?utf-8?Q?_x_?=
 X-Two: first
 X-Two: Second (*) \\ ?
 Resent-From: x@resent.example
@@ -54,9 +58,9 @@ def quoted(text):
 
 def make_tests():
     """Every kind of comparison with every kind of value."""
-    fields = ["Subject", "subject", "X-Two", "X-Empty", "X-None", "From", "Sender", "Date"]
+    fields = ["Subject", "subject", "X-Two", "X-Star", "X-Word", "X-Empty", "X-None", "From", "Sender", "Date"]
     keys = ["", "*", "?", "?*", "present", "*PRESENT*", "I have a present for you", "i have*",
-            "été  and $$$ folded*", "*and ${hex:24}$$*", "first", "f?rst", "SECOND*", "*\\**",
+            "été  and $$$ folded*", "*and ${hex:24}$$*", "first", "f?rst", "SECOND*", "a\\*", "a\\?", "x", " x ", "*\\**",
             "second (\\*) \\\\ \\?", "*\\?", "Second (*) \\ ?", "*e*e*e*", "*André*",
             "=?utf-8?*", "${unicode:e9}t*"]
     ways = [":is", ":contains", ":matches", ':contains :comparator "i;octet"',
@@ -121,6 +125,8 @@ class Pigeonhole:
         for line in done.stdout.splitlines():
             if match := re.fullmatch(r" \* store message in folder: (.*)", line):
                 found.append(["file", match[1], []])
+            elif match := re.fullmatch(r" \* redirect message to: <(.*)>", line):
+                found.append(["redirect", match[1]])
             elif match := re.fullmatch(r" \* reject message with reason: (.*)", line):
                 found.append(["reject", match[1]])
             elif match := re.fullmatch(r" +\+ add IMAP flags: (.*)", line):
@@ -151,6 +157,8 @@ def our_actions(tmp_path, script, message):
     for action in json.loads(done.stdout)["actions"]:
         if action["action"] == "reject":
             found.append(["reject", action["reason"]])
+        elif action["action"] == "redirect":
+            found.append(["redirect", action["address"]])
         else:
             found.append(["file", action["mailbox"], sorted(f.lower() for f in action["flags"])])
     return sorted(map(repr, found))
@@ -191,6 +199,9 @@ ACTIONS = [
     'if false { fileinto "a"; } if true { fileinto "b"; stop; } keep;',
     'IF TRUE { FileInto "a"; /* a * comment\n */ } # the end',
     'fileinto "${hex:41 42}";',
+    'redirect "x@y.example";', 'redirect :copy "x@y.example";',
+    'redirect "x@y.example"; redirect "x@y.example"; keep;', 'redirect "X Y <x@y.example>";',
+    'redirect "x@y.example"; discard;', 'addflag "a"; redirect :copy "x@y.example";',
     'if true { if true { if true { addflag "\\\\Draft"; } } }',
 ]
 
@@ -216,7 +227,8 @@ BROKEN = [
     "if size 100 { }", "if size :over :under 100 { }", 'if size :over "100" { }',
     "if size :over 100X { }", "keep; /* no end", '\nkeep "no end\n\n',
     'require "reject";\nreject text:\nno end\n', "keep @;", "keep: ;",
-    'require "imap4flags";\nsetflag "v" "a";', 'require "reject"; reject ["a", "b"];',
+    'redirect "nobody";', 'redirect "a@b.example, c@d.example";', 'redirect ["a@b.example"];',
+    'redirect :copy "a@b.example";', 'require "imap4flags";\nsetflag "v" "a";', 'require "reject"; reject ["a", "b"];',
 ]
 
 
@@ -352,7 +364,7 @@ def test_a_broken_script_keeps_mail_in_the_inbox(hosted, tmp_path):  # noqa: F81
     h = hosted("anna@b.example")
     install(h, tmp_path, "keep;\n")
     at = h.relay.state_dir / "sieve/b.example/anna.sieve"
-    for count, text in enumerate(["discard;\nfrob;\n", "discard;\nredirect \"x@y.example\";\n",
+    for count, text in enumerate(["discard;\nfrob;\n", "discard;\nvacation \"away\";\n",
                                   'require "reject";\nreject "a"; keep;\n'], start=1):
         at.write_text(text)
         id = h.relay.submit("anna@b.example")
@@ -366,3 +378,74 @@ def test_a_broken_script_keeps_mail_in_the_inbox(hosted, tmp_path):  # noqa: F81
     assert len(h.files()) == 4
     h.relay.wait_log("line=0 what=\"its Sieve script does not count")
 
+
+# --- mail that is sent on ----------------------------------------------------------------------
+
+def forwarder(stage, tmp_path, script, **settings):
+    f = Forwarder(stage, accounts=("anna@acme.example", "bob@acme.example"), **settings)
+    (tmp_path / "s.sieve").write_text(script)
+    f.relay.cli("account", "sieve", "anna@acme.example", tmp_path / "s.sieve")
+    return f
+
+
+def told(f, message_id, kind):
+    return parts.wait_for(lambda: f.events(message_id, kind=kind), kind)
+
+
+def test_a_redirect_sends_on_and_files_nothing(stage, tmp_path):
+    f = forwarder(stage, tmp_path, 'redirect "carol@far.example"; redirect "dora@other.example";')
+    id = f.take(to="Anna+x@acme.example")
+    [event] = told(f, id, "forwarded")
+    assert event["rule"] == "sieve"
+    def arrived():
+        return sorted(to for message in f.far.messages for to in message.to())
+
+    parts.wait_for(lambda: len(arrived()) >= 2, "both copies")
+    assert arrived() == ["carol@far.example", "dora@other.example"]
+    for message in f.far.messages:
+        srs(message.sender)
+        assert b"Delivered-To: anna@acme.example\r\n" in message.content
+        assert message.content.endswith(inbound.message("alice@good.example"))
+    assert not f.files("anna")
+    # One of them comes back to us in a circle: it is kept.
+    id = f.take(f.far.messages[0].content, to="anna@acme.example")
+    told(f, id, "filed")
+    assert len(f.files("anna")) == 1 and len(arrived()) == 2
+    f.relay.wait_log("it redirects a message that it redirected before")
+    # And what cannot be answered is sent on from nobody.
+    count = len(f.far.messages)
+    f.take(to="anna@acme.example", sender="", content=BOUNCE)
+    parts.wait_for(lambda: len(arrived()) == 4, "two more")
+    assert {m.sender for m in f.far.messages[count:]} == {""}
+
+
+def test_a_copy_that_is_redirected_is_beside_what_is_filed(stage, tmp_path):
+    f = forwarder(stage, tmp_path, 'require "copy"; redirect :copy "carol@far.example";',
+                  aliases=(("both@acme.example", "anna@acme.example", "bob@acme.example",
+                            "carol@far.example"),))
+    id = f.take(to="anna@acme.example")
+    told(f, id, "filed")
+    f.arrived(f.far)
+    assert len(f.files("anna")) == 1
+    # An alias and a script that mean one address mean it once.
+    id = f.take(to="both@acme.example")
+    told(f, id, "filed")
+    f.arrived(f.far, 2)
+    assert (len(f.files("anna")), len(f.files("bob"))) == (2, 1)
+    audit = f.relay.cli("events", "audit", "--json").stdout
+    assert json.loads(audit.splitlines()[-1])["adds_up"] is True, audit
+
+
+def test_what_is_redirected_is_sent_on_once_though_filing_fails(stage, tmp_path):
+    f = forwarder(stage, tmp_path, 'require "copy"; redirect :copy "carol@far.example";',
+                  own={"retry": "{first: 1s, max: 1s, jitter: 0%}"})
+    maildir = f.relay.state_dir / "mail/acme.example/anna"
+    maildir.parent.mkdir(parents=True, exist_ok=True)
+    maildir.write_text("no directory")
+    id = f.take(to="anna@acme.example")
+    f.arrived(f.far)
+    parts.wait_for(lambda: len(f.events(id, kind="deferred")) >= 2, "two tries")
+    maildir.unlink()
+    told(f, id, "filed")
+    f.arrived(f.far)
+    assert len(f.files("anna")) == 1 and len(f.events(id, kind="forwarded")) == 1

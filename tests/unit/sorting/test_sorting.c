@@ -17,12 +17,14 @@
 struct room {
     char top[64], directory[96];
     struct filing_target usual;
+    struct bytes content;
     struct sorting sorting;
 };
 
 static void open_room(struct room *room)
 {
-    *room = (struct room){.top = "/tmp/ringpost-sorting-XXXXXX"};
+    *room = (struct room){.top = "/tmp/ringpost-sorting-XXXXXX",
+                          .content = BYTES("Subject: hello\r\n\r\nX-Body: y\r\n")};
     assert_non_null(mkdtemp(room->top));
     snprintf(room->directory, sizeof(room->directory), "%s/sieve", room->top);
 }
@@ -48,9 +50,9 @@ static const struct sorting *sort_it(struct room *room)
         .local = LOCAL,
         .from = BYTES("x@a.example"),
         .to = BYTES("Anna+d@b.example"),
-        .head = BYTES("Return-Path: <x@a.example>\r\n"),
+        .head = BYTES("Return-Path: <x@a.example>\r\nDelivered-To: anna@b.example\r\n"),
         .prefix = BYTES("X-Spam: Yes\r\nReceived: from a\r\n"),
-        .content = BYTES("Subject: hello\r\n\r\nX-Body: y\r\n"),
+        .content = room->content,
         .usual = &room->usual,
     };
 
@@ -93,8 +95,8 @@ TEST(scripts_see_all_of_the_message)
         "exists \"Received\"",
         "header :is \"subject\" \"hello\"",
         "not exists \"X-Body\"",
-        "size :over 87",
-        "size :under 89",
+        "size :over 117",
+        "size :under 119",
         "envelope :is \"from\" \"x@a.example\"",
         "envelope :is \"to\" \"Anna+d@b.example\"",
     };
@@ -156,6 +158,48 @@ TEST(keep_goes_where_mail_goes_without_a_script)
     close_room(&room);
 }
 
+TEST(redirects_are_told_beside_what_is_filed)
+{
+    const struct sorting *sorting;
+    struct room room;
+
+    open_room(&room);
+    sorting = sort_by(&room, "redirect \"x@y.example\"; redirect \"A <z@y.example>\";");
+    assert_int_equal(sorting->kind, SORTING_REDIRECTED);
+    assert_int_equal(sorting->target_count, 0);
+    assert_int_equal(sorting->redirect_count, 2);
+    assert_string_equal(sorting->redirects[0], "x@y.example");
+    assert_string_equal(sorting->redirects[1], "z@y.example");
+    sorting = sort_by(&room, "redirect \"x@y.example\"; keep;");
+    assert_int_equal(sorting->kind, SORTING_FILED);
+    assert_int_equal(sorting->target_count, 1);
+    assert_int_equal(sorting->redirect_count, 1);
+    close_room(&room);
+}
+
+TEST(what_was_redirected_before_is_kept)
+{
+    static const struct {
+        struct bytes content;
+        enum sorting_kind kind;
+    } rows[] = {
+        {BYTES("Delivered-To: Anna@B.example\r\n\r\n"), SORTING_NONE},
+        {BYTES("Subject: a\r\ndelivered-to:anna@b.example \r\n\r\n"), SORTING_NONE},
+        {BYTES("Delivered-To: bob@b.example\r\n\r\n"), SORTING_REDIRECTED},
+        {BYTES("Delivered-To: anna@b.example.org\r\n\r\n"), SORTING_REDIRECTED},
+        {BYTES("X: y\r\n\r\nDelivered-To: anna@b.example\r\n"), SORTING_REDIRECTED},
+    };
+    struct room room;
+
+    open_room(&room);
+    install(&room, "redirect \"x@y.example\";");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        room.content = rows[i].content;
+        expect_row(i, sort_it(&room)->kind == rows[i].kind);
+    }
+    close_room(&room);
+}
+
 TEST(reasons_are_lines_that_end_in_lf)
 {
     const struct sorting *sorting;
@@ -172,7 +216,6 @@ TEST(what_does_not_count_leaves_mail_as_it_was)
 {
     static const char *const scripts[] = {
         "discard; frob;",
-        "discard; redirect \"x@y.example\";",
         "require \"vacation\"; discard;",
         "require \"reject\"; reject \"a\"; keep;",
         "require \"fileinto\"; fileinto \"a.b\";",
