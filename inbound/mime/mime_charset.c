@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <iconv.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,9 @@ enum {
     NAME_MAX_LEN = 64,
     STAGE_SIZE = 4096,
     PENDING_MAX = 64, /* bytes of one character, with what switches to its set */
+    FOLD_KNOWN = 0x3000,
+    FOLD_TEXT_MAX = 256 * 1024,
+    FOLD_GROWTH = 20, /* U+FDFA, which is beyond FOLD_KNOWN, becomes 18 characters */
     FOLD_PIECE = 512, /* GLib sorts runs of combining marks in the square of their number */
 };
 
@@ -259,19 +263,101 @@ static bool fold_ascii(struct bytes text, struct buf *out)
     return true;
 }
 
+/* What GLib makes of each character below FOLD_KNOWN, once for all: it takes 50 ns a byte. Where
+ * none combines with the one before, a text is folded as its characters are. */
+static struct {
+    pthread_once_t once;
+    uint8_t text[FOLD_TEXT_MAX];
+    uint32_t start[FOLD_KNOWN + 1]; /* equal to the next: it combines, or is no character */
+} known = {.once = PTHREAD_ONCE_INIT};
+
+static char *fold_by_glib(struct bytes text)
+{
+    char *plain = g_utf8_normalize((const char *)text.ptr, (gssize)text.len, G_NORMALIZE_ALL);
+    char *folded = plain == NULL ? NULL : g_utf8_casefold(plain, -1);
+
+    g_free(plain);
+    return folded;
+}
+
+static void make_known(void)
+{
+    uint32_t len = 0;
+
+    for (gunichar c = 0; c < FOLD_KNOWN; c++) {
+        char utf8[6];
+        int utf8_len = g_unichar_to_utf8(c, utf8);
+
+        known.start[c] = len;
+        char *folded = c < 0x80 ? NULL : fold_by_glib(bytes_range(utf8, (size_t)utf8_len));
+
+        if (folded != NULL && g_unichar_combining_class(g_utf8_get_char(folded)) == 0) {
+            size_t folded_len = strlen(folded);
+
+            check(len + folded_len <= FOLD_TEXT_MAX);
+            memcpy(known.text + len, folded, folded_len);
+            len += (uint32_t)folded_len;
+        }
+        g_free(folded);
+    }
+    known.start[FOLD_KNOWN] = len;
+}
+
+/* The character at the front, of two or three bytes; its length. 0: another. */
+static size_t short_character(struct bytes text, uint32_t *out)
+{
+    const uint8_t *c = text.ptr;
+
+    if (text.len >= 2 && c[0] >= 0xc2 && c[0] < 0xe0) {
+        *out = (uint32_t)(c[0] & 0x1f) << 6 | (c[1] & 0x3f);
+        return 2;
+    }
+    if (text.len < 3 || (c[0] & 0xf0) != 0xe0)
+        return 0;
+    *out = (uint32_t)(c[0] & 0x0f) << 12 | (uint32_t)(c[1] & 0x3f) << 6 | (c[2] & 0x3f);
+    return 3;
+}
+
+/* False: one of its characters is not known, and nothing was appended; or `out` is full. */
+static bool fold_known(struct bytes text, struct buf *out)
+{
+    uint8_t room[FOLD_PIECE * FOLD_GROWTH];
+    size_t len = 0;
+
+    pthread_once(&known.once, make_known);
+    while (text.len > 0) {
+        uint32_t c;
+        size_t taken = 1;
+
+        if (text.ptr[0] < 0x80) {
+            room[len++] = byte_lower(text.ptr[0]);
+        } else {
+            taken = short_character(text, &c);
+            if (taken == 0 || c >= FOLD_KNOWN || known.start[c] == known.start[c + 1])
+                return false;
+            size_t folded_len = known.start[c + 1] - known.start[c];
+
+            memcpy(room + len, known.text + known.start[c], folded_len);
+            len += folded_len;
+        }
+        text = bytes_slice(text, taken, text.len);
+    }
+    return buf_append(out, bytes_range(room, len));
+}
+
 static bool fold_piece(struct bytes text, struct buf *out)
 {
     if (!bytes_has_8bit(text))
         return fold_ascii(text, out);
-    char *plain = g_utf8_normalize((const char *)text.ptr, (gssize)text.len, G_NORMALIZE_ALL);
+    if (fold_known(text, out))
+        return true;
+    char *folded = fold_by_glib(text);
 
-    if (plain == NULL) /* no UTF-8: not of a charset of ours */
+    if (folded == NULL) /* no UTF-8: not of a charset of ours */
         return fold_ascii(text, out);
-    char *folded = g_utf8_casefold(plain, -1);
     bool fits = buf_append(out, bytes_of(folded));
 
     g_free(folded);
-    g_free(plain);
     return fits;
 }
 

@@ -7,6 +7,7 @@
 
 #include "support/unit.h"
 
+#include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,31 @@ TEST(texts_are_folded)
     for (size_t i = 0; i < ARRAY_LEN(folds); i++) {
         assert_true(mime_charset_fold(folds[i].text, &out));
         check_text(i, &out, folds[i].folded);
+    }
+    buf_free(&out);
+}
+
+/* Characters one by one, and behind another: as GLib folds them. */
+TEST(every_character_is_folded_as_glib_does)
+{
+    struct buf out;
+
+    buf_init(&out, 1000);
+    for (gunichar c = 0x80; c < 0x20000; c++) {
+        char utf8[16] = "\xc3\x89"; /* E with acute */
+
+        if (!g_unichar_validate(c))
+            continue;
+        size_t len = 2 + (size_t)g_unichar_to_utf8(c, utf8 + 2);
+        char *plain = g_utf8_normalize(utf8, (gssize)len, G_NORMALIZE_ALL);
+        char *folded = g_utf8_casefold(plain, -1);
+
+        assert_true(mime_charset_fold(bytes_range(utf8, len), &out));
+        if (!bytes_equal(buf_bytes(&out), bytes_of(folded)))
+            fail_msg("U+%04X", (unsigned)c);
+        buf_clear(&out);
+        g_free(folded);
+        g_free(plain);
     }
     buf_free(&out);
 }
