@@ -3,6 +3,7 @@
 import base64
 import imaplib
 import json
+import random
 import socket
 import ssl
 import subprocess
@@ -389,6 +390,94 @@ def test_two_sessions_expunge_against_each_other(mail):
     assert not any(b"EXPUNGE" in line for line in answer[:-1])
     assert len([line for line in two.ask("NOOP") if b"EXPUNGE" in line]) == 8
     assert len(two.ask("FETCH 1:* (UID)")) == 3
+
+
+class Model:
+    """What a session was told of its mailbox: UIDs by number."""
+
+    def __init__(self, mail):
+        self.raw = mail.raw()
+        self.uids = []  # None: not told yet
+        self.ask("SELECT INBOX")
+
+    @property
+    def count(self):
+        return len(self.uids)
+
+    def ask(self, command, may_expunge=True):
+        answer = self.raw.ask(command)
+        for line in answer[:-1]:
+            words = line.replace(b"(", b" ").replace(b")", b" ").split()
+            if words[2:3] == [b"EXISTS"]:
+                assert int(words[1]) >= self.count
+                self.uids += [None] * (int(words[1]) - self.count)
+            elif words[2:3] == [b"EXPUNGE"]:
+                assert may_expunge and int(words[1]) <= self.count, (command, line)
+                del self.uids[int(words[1]) - 1]
+            elif words[2:3] == [b"FETCH"] and b"UID" in words:
+                at, uid = int(words[1]) - 1, int(words[words.index(b"UID") + 1])
+                assert self.uids[at] in (None, uid), (command, line)
+                self.uids[at] = uid
+        return answer
+
+    def learn(self):
+        if None in self.uids:
+            self.ask("FETCH 1:* (UID)", may_expunge=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sessions_agree_whatever_they_do(mail, seed):
+    """Random commands of three sessions; what each was told is what there is in the end."""
+    chance = random.Random(seed)
+    models = [Model(mail) for _ in range(3)]
+    raw = mail.raw()
+    raw.ask("CREATE Other")
+    for _ in range(120):
+        model = chance.choice(models)
+        model.learn()
+        some = f"{chance.randint(1, max(1, model.count))}:{chance.randint(1, max(1, model.count))}"
+        kind = chance.randrange(8)
+        if kind < 2 or model.count == 0:
+            model.ask(b"APPEND INBOX {14+}\r\nSubject: x\r\n\r\n")
+        elif kind == 2:
+            model.ask(f"STORE {some} +FLAGS{chance.choice(['', '.SILENT'])} (\\Deleted)", False)
+        elif kind == 3:
+            model.ask(f"STORE {some} -FLAGS (\\Deleted $K{chance.randrange(3)})", False)
+        elif kind == 4:
+            model.ask("EXPUNGE")
+        elif kind == 5:
+            model.ask(f"COPY {some} INBOX")
+        elif kind == 6:
+            model.ask(f"MOVE {some} Other")
+        else:
+            model.ask(f"FETCH {some} (UID FLAGS)", False)
+    raw.ask("SELECT INBOX")
+    truth = raw.ask("UID SEARCH ALL")[0].split()[2:]
+    for model in models:
+        model.ask("NOOP")
+        model.learn()
+        assert [b"%d" % uid for uid in model.uids] == truth
+        assert model.ask("UID SEARCH ALL")[0].split()[2:] == truth
+        told, there = (asked("FETCH 1:* (FLAGS)") for asked in (model.ask, raw.ask))
+        assert [line for line in told if b"FETCH" in line] == [
+            line for line in there if b"FETCH" in line]
+
+
+def test_idle_sessions_cost_little_and_are_told(mail):
+    def idle():
+        raw = mail.raw()
+        raw.ask("SELECT INBOX")
+        raw.send("i IDLE\r\n")
+        assert raw.line().startswith(b"+")
+        return raw
+
+    held = [idle() for _ in range(20)]
+    before = mail.relay.memory()
+    held += [idle() for _ in range(300)]
+    assert (mail.relay.memory() - before) / 300 < 20000
+    mail.raw().append()
+    for raw in held:
+        assert raw.line() == b"* 1 EXISTS\r\n"
 
 
 def test_append_of_many_and_what_is_refused(mail):
