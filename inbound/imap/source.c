@@ -202,12 +202,14 @@ int source_copy(struct source *source, uint64_t offset, size_t len, struct buf *
     struct bytes whole;
     int error;
 
-    if (source->is_converted || source->memory_len >= offset + len) {
+    if (source->is_converted) {
         error = source_whole(source, &whole);
         if (error < 0)
             return error;
         return buf_append(out, bytes_slice(whole, (size_t)offset, len)) ? 0 : -ENOMEM;
     }
+    if (source->memory_len >= offset + len)
+        return buf_append(out, bytes_range(source->memory + offset, len)) ? 0 : -ENOMEM;
     error = open_file(source);
     if (error < 0)
         return error;

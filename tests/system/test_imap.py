@@ -200,6 +200,26 @@ def test_sections_partials_and_binary(mail):
         assert raw.ask(f"FETCH 1 {item}")[-1].startswith(b"BAD"), item
 
 
+def test_lines_that_end_in_lf_alone_are_served_as_they_should_be(mail):
+    raw = mail.raw()
+    assert raw.append(b"Subject: x\n\nhello\nworld\r\n")[-1].startswith(b"OK")
+    new = mail.relay.state_dir / "mail/b.example/anna/new"
+    (new / "1780000000.M1P1.other").write_bytes(b"Subject: y\n\n" + b"z" * 100000 + b"\nend\n")
+    raw.ask("SELECT INBOX")
+    whole = b"Subject: x\r\n\r\nhello\r\nworld\r\n"
+    answer = raw.ask("FETCH 1 (RFC822.SIZE BODY.PEEK[] BODY.PEEK[HEADER])")
+    assert answer[0] == (b"* 1 FETCH (RFC822.SIZE 28 BODY[] {28}\r\n" + whole
+                         + b" BODY[HEADER] {14}\r\nSubject: x\r\n\r\n)"), answer
+    answer = raw.ask("FETCH 2 (RFC822.SIZE BODY.PEEK[]<100000.40> BODYSTRUCTURE)")
+    assert answer[0].startswith(b"* 2 FETCH (RFC822.SIZE 100021 BODY[]<100000> {21}\r\nzzzzzzzz")
+    assert b'"7bit" 100007 2 ' in answer[0], answer
+    head = b"Subject: big\r\n\r\n"
+    raw.append(head + b"y" * 200000)
+    answer = raw.ask("FETCH 3 (BODY.PEEK[HEADER] BODY.PEEK[TEXT]<199990.99>)")
+    assert answer[0] == (b"* 3 FETCH (BODY[HEADER] {16}\r\n" + head
+                         + b" BODY[TEXT]<199990> {10}\r\n" + b"y" * 10 + b")"), answer
+
+
 def test_store_copy_move_expunge(mail):
     raw = mail.raw()
     for _ in range(4):
