@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "inbound/mailbox/account_private.h"
 #include "inbound/mailbox/file_read.h"
+#include "inbound/mailbox/notice.h"
 #include "inbound/mailbox/uidlist.h"
 #include "inbound/store/mail_file.h"
 
@@ -220,6 +221,30 @@ static uint64_t settled(uint64_t stamp)
     return stamp + (uint64_t)FRESH_MS * 1000000 < now_ns ? stamp : 0;
 }
 
+struct times {
+    uint64_t new, cur;
+};
+
+/* Of the directories, if all that was done to them until then is known; else zeros. */
+static struct times settled_times(struct mailbox *mailbox)
+{
+    const struct index_state *state = &mailbox->state;
+    struct times times = {directory_stamp(mailbox->folder_fd, "new"),
+                          directory_stamp(mailbox->folder_fd, "cur")};
+    struct notice *notice = mailbox->account->accounts->notice;
+    bool is_known = times.new == state->new_stamp &&times.cur == state->cur_stamp;
+
+    if (mailbox->watch_new >= 0 && mailbox->watch_cur >= 0) {
+        pthread_mutex_unlock(&mailbox->mutex);
+        notice_drain(notice);
+        pthread_mutex_lock(&mailbox->mutex);
+        is_known = true;
+    }
+    if (!is_known || mailbox->news_all || mailbox->news_count > 0)
+        return (struct times){0, 0};
+    return (struct times){settled(times.new), settled(times.cur)};
+}
+
 static int finish(struct mailbox *mailbox)
 {
     struct index_state *state = &mailbox->state;
@@ -242,12 +267,12 @@ static int finish(struct mailbox *mailbox)
     }
     if (error < 0)
         return error;
-    bool is_all_seen = !mailbox->news_all && mailbox->news_count == 0;
+    struct times times = settled_times(mailbox);
     struct index_entry listed = {.kind = INDEX_STAMP, .stamp = stamp};
     struct index_entry closed = {
         .kind = INDEX_CLOSED,
-        .stamp = is_all_seen ? settled(directory_stamp(mailbox->folder_fd, "new")) : 0,
-        .stamp_cur = is_all_seen ? settled(directory_stamp(mailbox->folder_fd, "cur")) : 0,
+        .stamp = times.new,
+        .stamp_cur = times.cur,
     };
 
     state->uidlist_stamp = stamp;

@@ -15,7 +15,7 @@
 
 static const char index_name[] = "ringpost.index";
 
-enum { KEYWORDS_FILE_MAX = 64 << 10, MODSEQ_PER_SECOND_BITS = 20 };
+enum { KEYWORDS_FILE_MAX = 64 << 10 };
 
 static void close_fd(int *fd)
 {
@@ -74,7 +74,7 @@ static int begin_anew(struct mailbox *mailbox)
     }
     state->uidnext = 1;
     /* Above all that an index before this one can have given out. */
-    state->modseq = (uint64_t)(clock_wall_ms() / 1000) << MODSEQ_PER_SECOND_BITS;
+    state->modseq = (uint64_t)clock_wall_us();
     state->ceiling = state->vanished_floor = state->modseq;
     return 0;
 }

@@ -23,7 +23,8 @@ struct watched {
 struct notice {
     int fd, wake_fd;
     pthread_t thread;
-    pthread_mutex_t mutex; /* of the map; held while an event is told */
+    pthread_mutex_t reading; /* taken before it, until what was read is told */
+    pthread_mutex_t mutex;   /* of the map; held while an event is told */
     struct map watched;
 };
 
@@ -104,10 +105,26 @@ static void on_event(struct notice *notice, const struct inotify_event *event)
     pthread_mutex_unlock(&notice->mutex);
 }
 
+void notice_drain(struct notice *notice)
+{
+    _Alignas(struct inotify_event) char buffer[16 << 10];
+    ssize_t len;
+
+    pthread_mutex_lock(&notice->reading);
+    while ((len = read(notice->fd, buffer, sizeof(buffer))) > 0) {
+        for (ssize_t at = 0; at < len;) {
+            const struct inotify_event *event = (const void *)(buffer + at);
+
+            on_event(notice, event);
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    }
+    pthread_mutex_unlock(&notice->reading);
+}
+
 static void *run(void *context)
 {
     struct notice *notice = context;
-    _Alignas(struct inotify_event) char buffer[64 << 10];
     struct pollfd polled[] = {{.fd = notice->fd, .events = POLLIN},
                               {.fd = notice->wake_fd, .events = POLLIN}};
 
@@ -116,14 +133,7 @@ static void *run(void *context)
             break;
         if (polled[1].revents != 0)
             break;
-        ssize_t len = read(notice->fd, buffer, sizeof(buffer));
-
-        for (ssize_t at = 0; at < len;) {
-            const struct inotify_event *event = (const void *)(buffer + at);
-
-            on_event(notice, event);
-            at += (ssize_t)(sizeof(*event) + event->len);
-        }
+        notice_drain(notice);
     }
     return NULL;
 }
@@ -138,6 +148,7 @@ struct notice *notice_start(void)
     notice->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     notice->wake_fd = eventfd(0, EFD_CLOEXEC);
     map_init(&notice->watched);
+    pthread_mutex_init(&notice->reading, NULL);
     pthread_mutex_init(&notice->mutex, NULL);
     if (notice->fd >= 0 && notice->wake_fd >= 0 &&
         pthread_create(&notice->thread, NULL, run, notice) == 0) {
@@ -150,6 +161,7 @@ struct notice *notice_start(void)
     if (notice->wake_fd >= 0)
         close(notice->wake_fd);
     map_free(&notice->watched);
+    pthread_mutex_destroy(&notice->reading);
     pthread_mutex_destroy(&notice->mutex);
     free(notice);
     return NULL;
@@ -169,6 +181,7 @@ void notice_stop(struct notice **notice_ref)
     close(notice->wake_fd);
     check(notice->watched.count == 0);
     map_free(&notice->watched);
+    pthread_mutex_destroy(&notice->reading);
     pthread_mutex_destroy(&notice->mutex);
     free(notice);
 }

@@ -54,7 +54,8 @@ static bool parse_id(struct bytes text, uint8_t id[static 16])
 /* One field off the front of blanks and fields. */
 static bool take_field(struct bytes *line, struct bytes *field_out)
 {
-    *line = bytes_trim(*line);
+    while (line->len > 0 && line->ptr[0] == ' ') /* a name may end in blanks */
+        *line = bytes_slice(*line, 1, line->len);
     if (line->len == 0)
         return false;
     size_t end = bytes_find(*line, ' ', 0);

@@ -96,7 +96,7 @@ static inline uint32_t room_append(struct room *room, struct mailbox *mailbox, c
 
 static inline void room_path(const struct room *room, const char *name, char out[static 768])
 {
-    snprintf(out, 768, "%s/b.example/a/%s", room->path, name);
+    snprintf(out, 768, "%.63s/b.example/a/%.600s", room->path, name);
 }
 
 /* As another program does. */
