@@ -502,9 +502,17 @@ int mail_file_sync(int fd)
 
 int mail_file_sync_all(int fd)
 {
+    int error = sim_lock();
+
     (void)fd;
-    check(false); /* mailboxes sync what they need */
-    return -EIO;
+    if (error == 0 && sim_may_change()) {
+        sim.syncs++;
+        for (struct sim_node *node = sim.all; node != NULL; node = node->next) {
+            sim_settle_writes(node, true);
+            sim_settle_changes(node);
+        }
+    }
+    return error < 0 ? sim_unlock(error) : sim_result(0);
 }
 
 int mail_file_rename(int from, const char *name, int to, const char *new_name)

@@ -19,10 +19,11 @@ TEST(files_that_others_drop_get_uids_in_the_order_of_their_names)
     struct mailbox_message message;
 
     room_make(&room);
+    room_close(&room);
     room_drop(&room, "cur/2000.b.host:2,FS", text);
     room_drop(&room, "new/300.a.host", text);
     room_drop(&room, "cur/10000.c.host,S=999,W=1000:2,", text);
-    look(&room);
+    room_open(&room);
     assert_int_equal(room_status(room.inbox).exists, 3);
     assert_int_equal(room_flags(room.inbox, 1), 0);
     assert_int_equal(room_flags(room.inbox, 2), MAIL_FLAGGED | MAIL_SEEN);

@@ -213,6 +213,42 @@ static int do_append(struct world *world, unsigned box, uint64_t flags)
     return error;
 }
 
+/* All or none, where it is answered. */
+static int do_append_many(struct world *world, unsigned box)
+{
+    enum { MANY = 5 };
+    struct mailbox_upload uploads[MANY];
+    unsigned first = world->count;
+    char text[32];
+    int error = 0;
+    size_t made = 0;
+
+    check(first + MANY <= MESSAGES_MAX);
+    world->count += MANY;
+    for (; made < MANY && error == 0; made += error == 0) {
+        world->messages[first + made].is_open[box] = true;
+        error = mailbox_upload_begin(world->account, &uploads[made]);
+        if (error < 0)
+            break;
+        snprintf(text, sizeof(text), "%zu\r\n", first + made);
+        error = mailbox_upload_write(&uploads[made], bytes_of(text));
+    }
+    if (error == 0)
+        error = mailbox_append(world->boxes[box], uploads, MANY);
+    for (size_t i = 0; i < made; i++) {
+        struct known *known = &world->messages[first + i];
+
+        if (error == 0) {
+            *known = (struct known){0};
+            known->is_there[box] = true;
+            known->uid[box] = uploads[i].uid;
+            world->owner[box][uploads[i].uid] = first + (unsigned)i + 1;
+        }
+        mailbox_upload_end(world->account, &uploads[i]);
+    }
+    return error;
+}
+
 /* One that is there; false: none is. */
 static bool pick(struct world *world, unsigned box, unsigned *number_out)
 {
@@ -343,8 +379,10 @@ static int step(struct world *world)
     enum store_how how = (enum store_how)random_below(3);
     unsigned number;
 
-    if (what < 25 || world->count == 0)
+    if (what < 22 || world->count == 0)
         return do_append(world, box, flags);
+    if (what < 25)
+        return do_append_many(world, box);
     if (what < 30)
         return do_drop(world, box);
     if (what < 36)
