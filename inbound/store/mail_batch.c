@@ -463,7 +463,17 @@ static void count_filed(struct filing *filing)
             account->is_in_doubt = true;
 }
 
-static void finish(struct folders *folders, struct filing *filing, bool syncs_all)
+static void tell(const struct mail_store *store, const struct filing *filing)
+{
+    const struct mail_store_settings *settings = &store->settings;
+
+    for (size_t i = 0; settings->filed != NULL && i < target_count(filing); i++)
+        settings->filed(settings->context, filing->account->domain, filing->account->local,
+                        target_at(filing, i)->folder);
+}
+
+static void finish(const struct mail_store *store, struct folders *folders, struct filing *filing,
+                   bool syncs_all)
 {
     int error = 0;
 
@@ -481,6 +491,7 @@ static void finish(struct folders *folders, struct filing *filing, bool syncs_al
     }
     filing->account->is_durable |= syncs_all;
     count_filed(filing);
+    tell(store, filing);
     end(filing, FILING_DONE);
 }
 
@@ -508,7 +519,7 @@ void batch_run(struct batch *batch)
             give_name(&folders, batch->filings[i]);
     sync_folders(batch, &folders, syncs_all);
     for (size_t i = 0; i < batch->count; i++)
-        finish(&folders, batch->filings[i], syncs_all);
+        finish(batch->store, &folders, batch->filings[i], syncs_all);
     close_accounts(batch);
 }
 

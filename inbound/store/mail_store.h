@@ -82,6 +82,10 @@ struct mail_store_settings {
     uint16_t node;
     unsigned threads;      /* batches at a time */
     int64_t open_again_ms; /* after it could not be opened; 0: default */
+    /* A message has its name in a folder, durable; all encoded. On the store's threads, quick.
+     * NULL: nobody wants to know. */
+    void (*filed)(void *context, const char *domain, const char *local, const char *folder);
+    void *context;
 };
 
 struct mail_store_status {

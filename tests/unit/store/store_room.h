@@ -21,12 +21,16 @@ struct room {
     struct mail_store *store;
 };
 
+static void (*room_filed)(void *context, const char *domain, const char *local, const char *folder);
+
 static void room_open(struct room *room)
 {
     struct mail_store_settings settings = {.directory = room->path,
                                            .host = "mta1",
                                            .node = 0xa,
-                                           .threads = 2};
+                                           .threads = 2,
+                                           .filed = room_filed,
+                                           .context = room};
 
     room->store = mail_store_open(&settings);
     assert_non_null(room->store);

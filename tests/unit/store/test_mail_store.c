@@ -112,6 +112,33 @@ TEST(message_is_filed_whole_with_its_modes)
     room_free(&room);
 }
 
+static char told[256];
+
+static void on_filed(void *context, const char *domain, const char *local, const char *folder)
+{
+    size_t len = strlen(told);
+
+    assert_non_null(context);
+    snprintf(told + len, sizeof(told) - len, "%s/%s/%s;", domain, local, folder);
+}
+
+TEST(who_wants_to_know_is_told_of_each_folder)
+{
+    struct filing_target targets[] = {{".Junk", ""}, {"", "S"}};
+    struct room room;
+
+    room_filed = on_filed;
+    room_make(&room);
+    room_filed = NULL;
+    struct filing filing = room_filing(&room, 1);
+
+    filing.targets = targets;
+    filing.target_count = 2;
+    assert_int_equal(room_file(&room, &filing), FILING_DONE);
+    assert_string_equal(told, "b.example/a/.Junk;b.example/a/;");
+    room_free(&room);
+}
+
 TEST(folders_and_flags_are_where_others_look_for_them)
 {
     struct filing_target targets[] = {{".Junk", ""}, {".Lists.x", "FS"}, {"", ""}};
