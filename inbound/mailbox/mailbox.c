@@ -233,7 +233,7 @@ int mailbox_message_size(struct mailbox *mailbox, uint32_t uid, uint64_t *size_o
         messages_set_lines(&mailbox->state.table, message, lines);
         mailbox_frame_begin(mailbox); /* goes along with the next commit */
         mailbox_frame_put(mailbox, &entry);
-        mailbox_frame_end(mailbox);
+        mailbox_frame_end_lazily(mailbox);
     }
     pthread_mutex_unlock(&mailbox->mutex);
     *size_out = known.file_size + lines;

@@ -136,7 +136,7 @@ void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob)
         message->cache = entry.cache;
         mailbox_frame_begin(mailbox); /* goes along with the next commit */
         mailbox_frame_put(mailbox, &entry);
-        mailbox_frame_end(mailbox);
+        mailbox_frame_end_lazily(mailbox);
     }
     pthread_mutex_unlock(&mailbox->mutex);
 }

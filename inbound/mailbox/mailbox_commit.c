@@ -245,6 +245,15 @@ int mailbox_commit(struct mailbox *mailbox, uint64_t ticket)
     return result;
 }
 
+void mailbox_frame_end_lazily(struct mailbox *mailbox)
+{
+    uint64_t ticket = mailbox_frame_end(mailbox);
+
+    if (buf_len(&mailbox->pending) > PENDING_MAX)
+        (void)!mailbox_commit(mailbox,
+                              ticket); /* what fails is told to who waits, and is no loss */
+}
+
 bool mailbox_is_ready(const struct mailbox *mailbox)
 {
     /* Room for what this thread and others do until the next frame is durable. */

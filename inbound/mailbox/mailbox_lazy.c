@@ -259,8 +259,6 @@ static int finish(struct mailbox *mailbox)
         return error;
     uint64_t stamp = file_stamp(mailbox->folder_fd, "dovecot-uidlist");
 
-    if (was_closed && state->is_closed && stamp == state->uidlist_stamp && !mailbox->wants_snapshot)
-        return 0;
     if (mailbox->new_changed || mailbox->cur_changed) { /* the times that are told come after it */
         mailbox_frame_begin(mailbox);
         error = mailbox_commit(mailbox, mailbox_frame_end(mailbox));
@@ -268,6 +266,12 @@ static int finish(struct mailbox *mailbox)
     if (error < 0)
         return error;
     struct times times = settled_times(mailbox);
+
+    /* Times that are too fresh to be told are told by who closes it next. */
+    if (was_closed && state->is_closed && stamp == state->uidlist_stamp &&
+        !mailbox->wants_snapshot && (times.new == 0 || times.new == mailbox->closed_new) &&
+        (times.cur == 0 || times.cur == mailbox->closed_cur))
+        return 0;
     struct index_entry listed = {.kind = INDEX_STAMP, .stamp = stamp};
     struct index_entry closed = {
         .kind = INDEX_CLOSED,
@@ -276,8 +280,8 @@ static int finish(struct mailbox *mailbox)
     };
 
     state->uidlist_stamp = stamp;
-    state->new_stamp = closed.stamp;
-    state->cur_stamp = closed.stamp_cur;
+    state->new_stamp = mailbox->closed_new = closed.stamp;
+    state->cur_stamp = mailbox->closed_cur = closed.stamp_cur;
     state->ceiling = state->modseq;
     mailbox_frame_begin(mailbox);
     mailbox_frame_put(mailbox, &listed);

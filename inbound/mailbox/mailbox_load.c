@@ -166,6 +166,8 @@ int mailbox_reload(struct mailbox *mailbox)
     /* Frames go on behind those of the file, or begin again with a snapshot. */
     mailbox->wants_snapshot = mailbox->index_fd < 0;
     mailbox->frame_number = state->frames;
+    mailbox->closed_new = state->new_stamp;
+    mailbox->closed_cur = state->cur_stamp;
     mailbox->snapshot_size = state->snapshot_size;
     mailbox->ceiling_durable = read == INDEX_WHOLE ? state->ceiling : 0;
     mailbox->visible = state->uidnext;

@@ -25,9 +25,10 @@
 #include "inbound/store/maildir.h"
 
 enum {
-    RECENT_MAX = 1024, /* changes that are found without looking at all messages */
-    NEWS_MAX = 256,    /* names that are looked at one by one */
-    SLICE = 64,        /* files that are renamed, linked or unlinked under the lock at once */
+    RECENT_MAX = 1024,       /* changes that are found without looking at all messages */
+    NEWS_MAX = 256,          /* names that are looked at one by one */
+    PENDING_MAX = 256 << 10, /* bytes of frames that nobody waits for */
+    SLICE = 64,              /* files that are renamed, linked or unlinked under the lock at once */
 };
 
 struct recent {
@@ -84,6 +85,7 @@ struct mailbox {
     bool new_changed, cur_changed; /* not durable */
     uint64_t told_modseq;          /* watchers were told up to here */
     uint32_t told_uid;
+    uint64_t closed_new, closed_cur; /* the times that the index tells, where it is closed */
 
     bool keywords_changed;   /* dovecot-keywords is to be written */
     uint32_t listed_next;    /* uidnext that dovecot-uidlist tells; 0: it is to be written anew */
@@ -110,6 +112,8 @@ void mailbox_frame_put(struct mailbox *mailbox, const struct index_entry *entry)
 uint64_t mailbox_frame_end(struct mailbox *mailbox);
 /* Gives the lock back meanwhile: pointers to messages die. 0: durable. */
 must_use int mailbox_commit(struct mailbox *mailbox, uint64_t ticket);
+/* For frames that nobody waits for: not more of them than some memory. */
+void mailbox_frame_end_lazily(struct mailbox *mailbox);
 /* A new modseq, for all that one frame says. */
 uint64_t mailbox_next_modseq(struct mailbox *mailbox);
 /* For changes of what others see. */
