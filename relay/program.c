@@ -164,13 +164,20 @@ static struct mail_accounts *open_accounts(const struct config *config)
     return accounts;
 }
 
-static struct mail_store *open_store(const struct config *config)
+static void on_filed(void *context, const char *domain, const char *local, const char *folder)
+{
+    mail_accounts_notice(context, domain, local, folder);
+}
+
+static struct mail_store *open_store(const struct config *config, struct mail_accounts *accounts)
 {
     struct mail_store_settings settings = {
         .directory = config->mail_directory,
         .host = config->hostname,
         .node = event_node(),
         .threads = config->store_threads,
+        .filed = accounts != NULL ? on_filed : NULL,
+        .context = accounts,
     };
 
     return mail_store_open(&settings);
@@ -236,8 +243,8 @@ static int start_workers(struct program *program, const struct config *config)
         log_error("what=\"no thread for the directory: %s\"", strerror(errno));
         return -errno;
     }
-    shared->store = open_store(config);
     shared->mail_accounts = open_accounts(config);
+    shared->store = open_store(config, shared->mail_accounts);
     shared->returns = open_returns(config, shared);
     if (shared->store == NULL || shared->returns == NULL) {
         log_error("what=\"no threads for accounts' mail and reports: %s\"", strerror(errno));
