@@ -70,6 +70,7 @@ static struct {
     uint64_t end_call; /* this one is the last; 0: none */
     bool is_over;
     uint64_t syncs;
+    void (*on_sync)(const char *name); /* before one of a file, unlocked; or NULL */
 } sim = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -310,6 +311,7 @@ static inline void sim_end(void)
     memset(sim.fds, 0, sizeof(sim.fds));
     sim.root = NULL;
     sim.is_over = false;
+    sim.on_sync = NULL;
     sim.calls = sim.end_call = 0;
 }
 
@@ -487,8 +489,27 @@ int mail_file_remove_directory(int directory, const char *name)
     return error < 0 ? sim_unlock(error) : sim_result(0);
 }
 
+static void sim_tell(int fd)
+{
+    char name[SIM_NAME_MAX] = "";
+
+    if (sim.on_sync == NULL)
+        return;
+    pthread_mutex_lock(&sim.mutex);
+    for (struct sim_node *node = sim.all; node != NULL; node = node->next)
+        for (size_t i = 0; i < node->names.count; i++)
+            if (node->names.of[i].node == sim_node_of(fd))
+                memcpy(name, node->names.of[i].name, SIM_NAME_MAX);
+    bool is_over = sim.is_over;
+
+    pthread_mutex_unlock(&sim.mutex);
+    if (!is_over)
+        sim.on_sync(name);
+}
+
 int mail_file_sync(int fd)
 {
+    sim_tell(fd);
     int error = sim_lock();
 
     if (error == 0 && sim_may_change()) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "inbound/mailbox/index_state.h"
 
 static const char text[] = "Subject: x\r\n\r\nhello\r\n";
 
@@ -168,6 +169,40 @@ TEST(read_tells_what_changed_since)
     assert_int_equal(mailbox_read(room.inbox, 1, since, messages, 8, &next), 2);
     assert_int_equal(messages[1].uid, 5);
     assert_int_equal(mailbox_read(room.inbox, 3, 0, messages, 8, &next), 4);
+    room_free(&room);
+}
+
+TEST(read_tells_of_changes_that_are_not_remembered_one_by_one)
+{
+    struct room room = {0};
+    struct mailbox_message messages[4];
+    uint32_t next;
+
+    room_make(&room);
+    for (unsigned i = 0; i < 3; i++)
+        room_append(&room, room.inbox, text, 0);
+    uint64_t since = room_status(room.inbox).modseq;
+    room_store(room.inbox, 1, STORE_ADD, MAIL_SEEN);
+    for (unsigned i = 0; i < 1100; i++)
+        room_store(room.inbox, 2, i % 2 == 0 ? STORE_ADD : STORE_REMOVE, MAIL_SEEN);
+    assert_int_equal(mailbox_read(room.inbox, 1, since, messages, 4, &next), 2);
+    assert_int_equal(messages[0].uid, 1);
+    room_free(&room);
+}
+
+TEST(index_tells_a_ceiling_above_what_can_be_seen)
+{
+    struct room room = {0};
+    struct index_state index = {0};
+    static char bytes[64 << 10];
+
+    room_make(&room);
+    room_append(&room, room.inbox, text, 0);
+    uint64_t told = room_status(room.inbox).modseq;
+    size_t len = room_read(&room, "ringpost.index", bytes, sizeof(bytes));
+    assert_int_equal(index_state_read(&index, bytes_range(bytes, len)), INDEX_CUT);
+    assert_true(index.modseq > told + 1000);
+    index_state_clear(&index);
     room_free(&room);
 }
 

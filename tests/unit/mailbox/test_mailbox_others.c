@@ -75,6 +75,24 @@ TEST(flags_that_others_change_in_names_are_taken_in)
     room_free(&room);
 }
 
+TEST(rename_of_ours_does_not_take_the_place_of_a_file_of_others)
+{
+    struct room room = {0};
+    char name[256], path[300];
+
+    room_make(&room);
+    room_append(&room, room.inbox, text, 0);
+    room_count(&room, "cur", name);
+    room_store(room.inbox, 1, STORE_ADD, MAIL_SEEN);
+    snprintf(path, sizeof(path), "cur/%sS", name);
+    room_drop(&room, path, "another");
+    mail_accounts_tidy(room.accounts, true);
+    look(&room);
+    assert_int_equal(room_status(room.inbox).exists, 2);
+    assert_int_equal(room_count(&room, "cur", NULL), 2);
+    room_free(&room);
+}
+
 TEST(file_that_others_remove_is_expunged)
 {
     struct room room = {0};
