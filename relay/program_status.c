@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/families.h"
 #include "base/metric.h"
+#include "delivery/mta_sts/sts_store.h"
+#include "inbound/returns/returns.h"
 #include "inbound/store/mail_store.h"
 #include "queue/flow.h"
 #include "relay/certificates.h"
@@ -354,13 +356,15 @@ bool program_metrics(struct program *program, enum exposition_format format, str
     put_ages(&status, &exposition);
     put_engines(program, &exposition);
     program_memory_metrics(&exposition);
-    struct blocking_pool *pools[4] = {program->shared.segment_pool, program->shared.key_pool,
-                                      program->shared.mail_pool};
-    size_t pool_count = 3;
-
-    if (program->shared.store != NULL)
-        pools[pool_count++] = mail_store_pool(program->shared.store);
-    put_pools(pool_count, pools, &exposition);
+    struct blocking_pool *const pools[] = {
+        program->shared.segment_pool,
+        program->shared.key_pool,
+        program->shared.mail_pool,
+        sts_store_pool(program->shared.sts),
+        returns_pool(program->shared.returns),
+        mail_store_pool(program->shared.store),
+    };
+    put_pools(ARRAY_LEN(pools), pools, &exposition);
     put_sinks(program->sinks, &exposition);
     pthread_mutex_lock(&program->change);
     certificates_tell(program->config, &exposition);

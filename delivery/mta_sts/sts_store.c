@@ -396,6 +396,11 @@ void sts_store_stop(struct sts_store *store)
     blocking_pool_stop(&store->pool);
 }
 
+struct blocking_pool *sts_store_pool(const struct sts_store *store)
+{
+    return store->pool;
+}
+
 void sts_store_free(struct sts_store **store)
 {
     struct sts_store *s = *store;

@@ -75,3 +75,4 @@ void sts_store_fail(struct sts_store *store, struct bytes domain, struct bytes i
                     enum sts_problem problem, const char *why);
 /* For metrics. */
 size_t sts_store_count(struct sts_store *store);
+struct blocking_pool *sts_store_pool(const struct sts_store *store);

@@ -62,6 +62,11 @@ struct returns *returns_start(const struct returns_settings *settings)
     return returns;
 }
 
+struct blocking_pool *returns_pool(const struct returns *returns)
+{
+    return returns->pool;
+}
+
 void returns_stop(struct returns **returns)
 {
     struct returns *r = *returns;

@@ -59,6 +59,7 @@ struct returned {
 /* Copies the settings. NULL with errno: no threads. */
 struct returns *returns_start(const struct returns_settings *settings);
 void returns_stop(struct returns **returns); /* after every answer was taken */
+struct blocking_pool *returns_pool(const struct returns *returns); /* for metrics */
 /* False: too many wait. True: once it was answered it is to be freed. */
 must_use bool returns_ask(struct returns *returns, struct returned *returned);
 void returned_free(struct returned *returned);
