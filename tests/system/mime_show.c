@@ -199,41 +199,45 @@ static bool show_sort(struct buf *out)
     return mime_sort_mailbox(field(header, key), out);
 }
 
+/* What a message to be threaded is read from. */
+struct threaded {
+    struct buf text, subject, own, kept[IDS_MAX];
+    struct bytes ids[IDS_MAX];
+};
+
 static void take_ids(struct bytes value, bool is_one, struct mime_threaded *message,
-                     struct buf kept[static IDS_MAX], struct bytes ids[static IDS_MAX])
+                     struct threaded *of)
 {
     struct buf id;
 
     buf_init(&id, 1000);
     while (message->reference_count < (is_one ? 1 : IDS_MAX) && mime_sort_take_id(&value, &id)) {
-        ids[message->reference_count] = buf_bytes(&id);
-        kept[message->reference_count++] = id;
+        of->ids[message->reference_count] = buf_bytes(&id);
+        of->kept[message->reference_count++] = id;
         buf_init(&id, 1000);
     }
     buf_free(&id);
 }
 
-/* Everything that is kept of a message is lost with the program. */
-static void read_threaded(const char *path, uint32_t id, struct mime_threaded *out)
+static void read_threaded(const char *path, uint32_t id, struct threaded *of,
+                          struct mime_threaded *out)
 {
-    struct buf text, *kept = calloc(IDS_MAX, sizeof(*kept));
-    struct bytes *ids = calloc(IDS_MAX, sizeof(*ids)), header, value;
     struct mime_date date = {0};
-    struct buf subject, own;
+    struct bytes header, value;
 
-    read_file(path, &text);
-    header = mime_field_section(buf_bytes(&text));
-    *out = (struct mime_threaded){.id = id, .references = ids};
-    buf_init(&subject, MIME_SORT_KEY_MAX);
-    buf_init(&own, 1000);
-    check(mime_sort_subject(field(header, "Subject"), &subject, &out->is_reply));
-    out->subject = buf_bytes(&subject);
+    read_file(path, &of->text);
+    header = mime_field_section(buf_bytes(&of->text));
+    *out = (struct mime_threaded){.id = id, .references = of->ids};
+    buf_init(&of->subject, MIME_SORT_KEY_MAX);
+    buf_init(&of->own, 1000);
+    check(mime_sort_subject(field(header, "Subject"), &of->subject, &out->is_reply));
+    out->subject = buf_bytes(&of->subject);
     value = field(header, "Message-ID");
-    if (mime_sort_take_id(&value, &own))
-        out->message_id = buf_bytes(&own);
-    take_ids(field(header, "References"), false, out, kept, ids);
+    if (mime_sort_take_id(&value, &of->own))
+        out->message_id = buf_bytes(&of->own);
+    take_ids(field(header, "References"), false, out, of);
     if (out->reference_count == 0)
-        take_ids(field(header, "In-Reply-To"), true, out, kept, ids);
+        take_ids(field(header, "In-Reply-To"), true, out, of);
     if (mime_date_read(field(header, "Date"), &date))
         out->sent_s = date.unix_s;
 }
@@ -242,11 +246,24 @@ static bool show_thread(struct buf *out)
 {
     size_t count = word_count - 2;
     struct mime_threaded *messages = calloc(count + 1, sizeof(*messages));
+    struct threaded *read = calloc(count + 1, sizeof(*read));
 
+    check(messages != NULL && read != NULL);
     for (size_t i = 0; i < count; i++)
-        read_threaded(words[i + 2], (uint32_t)i + 1, &messages[i]);
-    return strcmp(words[1], "references") == 0 ? mime_thread_references(messages, count, out)
-                                               : mime_thread_ordered_subject(messages, count, out);
+        read_threaded(words[i + 2], (uint32_t)i + 1, &read[i], &messages[i]);
+    bool is_shown = strcmp(words[1], "references") == 0
+                        ? mime_thread_references(messages, count, out)
+                        : mime_thread_ordered_subject(messages, count, out);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < messages[i].reference_count; k++)
+            buf_free(&read[i].kept[k]);
+        buf_free(&read[i].own);
+        buf_free(&read[i].subject);
+        buf_free(&read[i].text);
+    }
+    free(read);
+    free(messages);
+    return is_shown;
 }
 
 static bool show_envelope(struct buf *out)

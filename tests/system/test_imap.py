@@ -494,7 +494,8 @@ def test_idle_sessions_cost_little_and_are_told(mail):
     held = [idle() for _ in range(20)]
     before = mail.relay.memory()
     held += [idle() for _ in range(300)]
-    assert (mail.relay.memory() - before) / 300 < 20000
+    if not parts.is_sanitized():
+        assert (mail.relay.memory() - before) / 300 < 20000
     mail.raw().append()
     for raw in held:
         assert raw.line() == b"* 1 EXISTS\r\n"
