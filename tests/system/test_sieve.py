@@ -38,7 +38,7 @@ Subject:  =?utf-8?B?w6k=?= =?utf-8?Q?t=C3=A9?=
   and $$$ folded*
 X-Empty:
 X-Star: a*
-X-Word: =?utf-8?Q?_x_?=
+X-Word: =?utf-8?Q?_x?=
 X-Two: first
 X-Two: Second (*) \\ ?
 Resent-From: x@resent.example
@@ -57,10 +57,11 @@ def quoted(text):
 
 
 def make_tests():
-    """Every kind of comparison with every kind of value."""
+    """Every kind of comparison with every kind of value. No encoded word ends in a space: Pigeonhole
+    takes that off, though it leaves one in front; here both are what the sender meant."""
     fields = ["Subject", "subject", "X-Two", "X-Star", "X-Word", "X-Empty", "X-None", "From", "Sender", "Date"]
     keys = ["", "*", "?", "?*", "present", "*PRESENT*", "I have a present for you", "i have*",
-            "été  and $$$ folded*", "*and ${hex:24}$$*", "first", "f?rst", "SECOND*", "a\\*", "a\\?", "x", " x ", "*\\**",
+            "été  and $$$ folded*", "*and ${hex:24}$$*", "first", "f?rst", "SECOND*", "a\\*", "a\\?", "x", " x", " x ", "*\\**",
             "second (\\*) \\\\ \\?", "*\\?", "Second (*) \\ ?", "*e*e*e*", "*André*",
             "=?utf-8?*", "${unicode:e9}t*"]
     ways = [":is", ":contains", ":matches", ':contains :comparator "i;octet"',
