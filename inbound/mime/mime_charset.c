@@ -225,7 +225,7 @@ bool mime_charset_feed(struct mime_charset *charset, struct bytes text, bool is_
         size_t taken = MIN(text.len, sizeof(stage) - charset->pending_len);
         size_t len = charset->pending_len + taken;
         bool is_end = is_last && taken == text.len;
-        struct bytes rest;
+        struct bytes rest = BYTES_NONE;
 
         memcpy(stage, charset->pending, charset->pending_len);
         if (taken > 0)
