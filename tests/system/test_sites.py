@@ -4,6 +4,7 @@ their order, and what a reload keeps."""
 import collections
 import json
 import smtplib
+import threading
 import time
 
 import names
@@ -206,8 +207,14 @@ def test_a_source_that_comes_or_goes_leaves_the_others_alone(stage):
 
 def test_another_tenants_message_on_the_other_engine_takes_the_next_slot(stage):
     """A site that takes one message after another: who has much there, and who has one."""
-    receiver = stage.receiver(lambda session, where, line:
-                              time.sleep(0.01) if where == "content" else None)
+    is_there = threading.Event()  # what waits, all of it: nothing is taken before
+
+    def take(session, where, line):
+        if where == "content":
+            is_there.wait(parts.PATIENCE)
+            time.sleep(0.01)
+
+    receiver = stage.receiver(take)
     ports = parts.free_ports(2)
     tenants = ("many", "small")
     listeners = ", ".join(
@@ -226,6 +233,7 @@ def test_another_tenants_message_on_the_other_engine_takes_the_next_slot(stage):
             smtplib.SMTP("127.0.0.1", ports[1], timeout=parts.PATIENCE) as small:
         for i in range(each):
             many.sendmail("", [f"m{i}@one.example"], "Subject: x\r\n\r\nhello\r\n")
+        is_there.set()
         for i in range(tries):
             to = f"s{i}@two.example"
             small.sendmail("", [to], "Subject: x\r\n\r\nhello\r\n")
