@@ -24,8 +24,11 @@ struct notice {
     int fd, wake_fd;
     pthread_t thread;
     pthread_mutex_t reading; /* taken before it, until what was read is told */
-    pthread_mutex_t mutex;   /* of the map; held while an event is told */
+    /* Of what is below, and the last of all locks: mailboxes are added while theirs are held. */
+    pthread_mutex_t mutex;
     struct map watched;
+    struct mailbox *told; /* is being told: it must not go */
+    pthread_cond_t is_told;
 };
 
 static struct bytes key_of(const int *number)
@@ -76,33 +79,62 @@ void mailbox_news(struct mailbox *mailbox, bool is_in_new, const char *name)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-static void tell_all(void *context, struct map_node *node)
+/* Under `reading`; `name` NULL: whatever. */
+static void tell(struct notice *notice, int number, const char *name)
 {
-    struct watched *watched = container_of(node, struct watched, node);
+    pthread_mutex_lock(&notice->mutex);
+    struct map_node *node = map_find(&notice->watched, key_of(&number));
+    struct watched *watched = node == NULL ? NULL : container_of(node, struct watched, node);
+    struct mailbox *mailbox = watched == NULL ? NULL : watched->mailbox;
+    bool is_new = watched != NULL && watched->is_new;
 
-    (void)context;
-    pthread_mutex_lock(&watched->mailbox->mutex);
-    mailbox_news(watched->mailbox, watched->is_new, NULL);
-    pthread_mutex_unlock(&watched->mailbox->mutex);
+    notice->told = mailbox;
+    pthread_mutex_unlock(&notice->mutex);
+    if (mailbox == NULL)
+        return;
+    pthread_mutex_lock(&mailbox->mutex);
+    if (name == NULL || (mailbox->is_loaded && !mailbox->is_gone && !mailbox->is_broken))
+        mailbox_news(mailbox, is_new, name);
+    pthread_mutex_unlock(&mailbox->mutex);
+    pthread_mutex_lock(&notice->mutex);
+    notice->told = NULL;
+    pthread_cond_broadcast(&notice->is_told);
+    pthread_mutex_unlock(&notice->mutex);
+}
+
+struct numbers {
+    size_t count;
+    int *all;
+};
+
+static void take_number(void *context, struct map_node *node)
+{
+    struct numbers *numbers = context;
+
+    numbers->all[numbers->count++] = container_of(node, struct watched, node)->number;
+}
+
+/* Events were lost: anything may have happened anywhere. */
+static void tell_all(struct notice *notice)
+{
+    struct numbers numbers = {0};
+
+    pthread_mutex_lock(&notice->mutex);
+    numbers.all = calloc(notice->watched.count + 1, sizeof(*numbers.all));
+    check(numbers.all != NULL);
+    map_for_each(&notice->watched, take_number, &numbers);
+    pthread_mutex_unlock(&notice->mutex);
+    for (size_t i = 0; i < numbers.count; i++)
+        tell(notice, numbers.all[i], NULL);
+    free(numbers.all);
 }
 
 static void on_event(struct notice *notice, const struct inotify_event *event)
 {
-    pthread_mutex_lock(&notice->mutex);
     if ((event->mask & IN_Q_OVERFLOW) != 0)
-        map_for_each(&notice->watched, tell_all, NULL);
-    struct map_node *node = map_find(&notice->watched, key_of(&event->wd));
-
-    if (node != NULL && event->len > 0) {
-        struct watched *watched = container_of(node, struct watched, node);
-        struct mailbox *mailbox = watched->mailbox;
-
-        pthread_mutex_lock(&mailbox->mutex);
-        if (mailbox->is_loaded && !mailbox->is_gone && !mailbox->is_broken)
-            mailbox_news(mailbox, watched->is_new, event->name);
-        pthread_mutex_unlock(&mailbox->mutex);
-    }
-    pthread_mutex_unlock(&notice->mutex);
+        tell_all(notice);
+    else if (event->len > 0)
+        tell(notice, event->wd, event->name);
 }
 
 void notice_drain(struct notice *notice)
@@ -150,6 +182,7 @@ struct notice *notice_start(void)
     map_init(&notice->watched);
     pthread_mutex_init(&notice->reading, NULL);
     pthread_mutex_init(&notice->mutex, NULL);
+    pthread_cond_init(&notice->is_told, NULL);
     if (notice->fd >= 0 && notice->wake_fd >= 0 &&
         pthread_create(&notice->thread, NULL, run, notice) == 0) {
         pthread_setname_np(notice->thread, "mail-notice");
@@ -163,6 +196,7 @@ struct notice *notice_start(void)
     map_free(&notice->watched);
     pthread_mutex_destroy(&notice->reading);
     pthread_mutex_destroy(&notice->mutex);
+    pthread_cond_destroy(&notice->is_told);
     free(notice);
     return NULL;
 }
@@ -183,6 +217,7 @@ void notice_stop(struct notice **notice_ref)
     map_free(&notice->watched);
     pthread_mutex_destroy(&notice->reading);
     pthread_mutex_destroy(&notice->mutex);
+    pthread_cond_destroy(&notice->is_told);
     free(notice);
 }
 
@@ -232,6 +267,8 @@ void notice_add(struct notice *notice, struct mailbox *mailbox)
 void notice_remove(struct notice *notice, struct mailbox *mailbox)
 {
     pthread_mutex_lock(&notice->mutex);
+    while (notice->told == mailbox)
+        pthread_cond_wait(&notice->is_told, &notice->mutex);
     remove_one(notice, &mailbox->watch_new);
     remove_one(notice, &mailbox->watch_cur);
     pthread_mutex_unlock(&notice->mutex);
