@@ -1,21 +1,13 @@
 /* mime_line.c - LF becomes CRLF. */
 #include "inbound/mime/mime_line.h"
 
-#include <string.h>
-
 uint64_t mime_line_bare(struct bytes message)
 {
     uint64_t count = 0;
-    const uint8_t *at = message.ptr, *end = at + message.len;
 
-    while (at < end) {
-        const uint8_t *lf = memchr(at, '\n', (size_t)(end - at));
-
-        if (lf == NULL)
-            break;
-        count += lf == message.ptr || lf[-1] != '\r';
-        at = lf + 1;
-    }
+    for (size_t at = bytes_find(message, '\n', 0); at < message.len;
+         at = bytes_find(message, '\n', at + 1))
+        count += at == 0 || message.ptr[at - 1] != '\r';
     return count;
 }
 
