@@ -1,6 +1,5 @@
 /* account_change.c - mailboxes are made, deleted, renamed, subscribed to. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "base/log.h"
 #include "inbound/mailbox/account_private.h"
 #include "inbound/mailbox/file_read.h"
+#include "inbound/mailbox/small_file.h"
 #include "inbound/mailbox/special_use.h"
 #include "inbound/mailbox/subscriptions.h"
 #include "inbound/store/mail_file.h"
@@ -20,18 +20,7 @@ static int write_small(int account, const char *name, struct bytes text)
     char temporary[64];
 
     snprintf(temporary, sizeof(temporary), "%s.new", name);
-    int fd = mail_file_open(account, temporary, O_WRONLY | O_CREAT | O_TRUNC);
-
-    if (fd < 0)
-        return fd;
-    int error = mail_file_write_at(fd, text, 0);
-
-    if (error == 0)
-        error = mail_file_sync(fd);
-    mail_file_close(fd);
-    if (error == 0)
-        error = mail_file_rename(account, temporary, account, name);
-    return error < 0 ? error : mail_file_sync(account);
+    return small_file_write(account, name, temporary, text);
 }
 
 static int has_folder(const struct mail_account *account, const char *folder, bool *has_out)

@@ -9,6 +9,7 @@
 #include "inbound/mailbox/account_private.h"
 #include "inbound/mailbox/file_read.h"
 #include "inbound/mailbox/notice.h"
+#include "inbound/mailbox/small_file.h"
 #include "inbound/mailbox/uidlist.h"
 #include "inbound/store/mail_file.h"
 
@@ -76,22 +77,6 @@ static void rename_one(struct mailbox *mailbox, uint32_t uid)
     mailbox_frame_put(mailbox, &entry);
 }
 
-static int write_file(int folder, const char *name, const char *temporary, struct bytes text)
-{
-    int fd = mail_file_open(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC);
-
-    if (fd < 0)
-        return fd;
-    int error = mail_file_write_at(fd, text, 0);
-
-    if (error == 0)
-        error = mail_file_sync(fd);
-    mail_file_close(fd);
-    if (error == 0)
-        error = mail_file_rename(folder, temporary, folder, name);
-    return error < 0 ? error : mail_file_sync(folder);
-}
-
 /* Before a letter stands in a name it means something. */
 static int write_keywords(struct mailbox *mailbox)
 {
@@ -101,8 +86,8 @@ static int write_keywords(struct mailbox *mailbox)
         return 0;
     buf_init(&text, SIZE_MAX / 2);
     keyword_format(&mailbox->state.keywords, &text);
-    int error = write_file(mailbox->folder_fd, "dovecot-keywords", "dovecot-keywords.ringpost",
-                           buf_bytes(&text));
+    int error = small_file_write(mailbox->folder_fd, "dovecot-keywords",
+                                 "dovecot-keywords.ringpost", buf_bytes(&text));
 
     mailbox->keywords_changed = error < 0;
     buf_free(&text);
@@ -203,8 +188,8 @@ static int write_uidlist(struct mailbox *mailbox)
     } else {
         uidlist_put_header(&text, &header);
         put_lines(mailbox, 1, &text);
-        error = write_file(mailbox->folder_fd, "dovecot-uidlist", "dovecot-uidlist.ringpost",
-                           buf_bytes(&text));
+        error = small_file_write(mailbox->folder_fd, "dovecot-uidlist", "dovecot-uidlist.ringpost",
+                                 buf_bytes(&text));
     }
     buf_free(&text);
     mailbox->listed_next = error < 0 ? 0 : state->uidnext;
