@@ -32,6 +32,10 @@ enum work_step imap_run_status(struct imap_work *work);
 bool imap_parse_quota(struct imap_work *work, struct bytes arguments);
 enum work_step imap_run_quota(struct imap_work *work);
 enum work_step imap_run_quotaroot(struct imap_work *work);
+bool imap_parse_getmetadata(struct imap_work *work, struct bytes arguments);
+enum work_step imap_run_getmetadata(struct imap_work *work);
+bool imap_parse_setmetadata(struct imap_work *work, struct bytes arguments);
+enum work_step imap_run_setmetadata(struct imap_work *work);
 
 bool imap_parse_fetch(struct imap_work *work, struct bytes arguments);
 enum work_step imap_run_fetch(struct imap_work *work);

@@ -74,7 +74,7 @@ void imap_capability(const struct imap_session *session, struct buf *out)
                 " IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ESEARCH SEARCHRES"
                 " WITHIN CONDSTORE QRESYNC LIST-EXTENDED LIST-STATUS SPECIAL-USE"
                 " CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND OBJECTID"
-                " SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT"
+                " SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT METADATA"
                 " THREAD=REFERENCES SAVEDATE PREVIEW QUOTA QUOTA=RES-STORAGE APPENDLIMIT=%" PRIu64,
                 imap_settings_of(session)->message_size_max);
     }

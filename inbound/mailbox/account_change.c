@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "inbound/mailbox/account_private.h"
+#include "inbound/mailbox/annotation.h"
 #include "inbound/mailbox/file_read.h"
 #include "inbound/mailbox/small_file.h"
 #include "inbound/mailbox/special_use.h"
@@ -320,8 +321,22 @@ static int rename_family(struct mail_account *account, const char *from, const c
     return error < 0 ? error : synced;
 }
 
+/* RFC 5464 section 4.1: INBOX keeps its own. */
+static int copy_inbox_annotations(struct mail_account *account, struct bytes name)
+{
+    struct annotation_list list;
+    int error = mail_account_annotations(account, BYTES("INBOX"), &list);
+
+    if (error < 0)
+        return error;
+    if (list.count > 0)
+        error = mail_account_annotate(account, name, list.of, list.count);
+    annotation_list_free(&list);
+    return error;
+}
+
 /* RFC 9051 section 6.3.6: INBOX stays, and its messages go. */
-static int move_inbox(struct mail_account *account, const char *to)
+static int move_inbox(struct mail_account *account, struct bytes name, const char *to)
 {
     struct mailbox *inbox = NULL, *other = NULL;
     struct mailbox_message messages[SLICE];
@@ -346,7 +361,7 @@ static int move_inbox(struct mail_account *account, const char *to)
     }
     mailbox_close(&inbox);
     mailbox_close(&other);
-    return error;
+    return error < 0 ? error : copy_inbox_annotations(account, name);
 }
 
 int mail_account_rename(struct mail_account *account, struct bytes from, struct bytes to)
@@ -358,7 +373,7 @@ int mail_account_rename(struct mail_account *account, struct bytes from, struct 
     if (other[0] == '\0')
         return -EEXIST;
     if (folder[0] == '\0')
-        return move_inbox(account, other);
+        return move_inbox(account, to, other);
     size_t len = strlen(folder);
 
     if (strncmp(other, folder, len) == 0 && other[len] == '.')

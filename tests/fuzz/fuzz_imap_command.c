@@ -7,6 +7,7 @@
 #include "inbound/imap/fetch_program.h"
 #include "inbound/imap/frame.h"
 #include "inbound/imap/mailbox_name.h"
+#include "inbound/imap/metadata.h"
 #include "inbound/imap/scan.h"
 #include "inbound/imap/search_program.h"
 
@@ -33,6 +34,19 @@ static void look_at_names(struct arena *arena, struct bytes text)
     buf_free(&out);
 }
 
+static void look_at_metadata(struct arena *arena, struct bytes text)
+{
+    struct metadata_request request;
+
+    if (metadata_take_get(arena, text, &request) || metadata_take_set(arena, text, &request)) {
+        check(request.count > 0 && request.count <= METADATA_NAMES_MAX);
+        for (size_t i = 0; i < request.count; i++) {
+            check(annotation_name_is_valid(request.of[i].name));
+            check(metadata_matches(&request, request.of[i].name, request.of[i].name));
+        }
+    }
+}
+
 static void look_at(struct bytes text)
 {
     struct search_program program;
@@ -47,6 +61,7 @@ static void look_at(struct bytes text)
     if (imap_take_tag(&rest, &tag) && imap_take_space(&rest) && imap_take_atom(&rest, &verb)) {
         struct bytes input = rest;
 
+        look_at_metadata(&arena, rest);
         if (search_program_take(&arena, &input, &program))
             check(program.root != NULL && input.len == 0);
         while (imap_take_space(&rest)) {
