@@ -25,8 +25,11 @@ struct append {
     struct frame_literal literal; /* that comes */
     uint64_t left;                /* of it */
     bool is_dropping;             /* the answer is known: work->answer */
-    bool in_cr, has_nul;
-    struct buf piece; /* on its way to the pool */
+    bool in_cr, has_nul, has_8bit;
+    bool is_utf8;       /* the line goes on with ")" */
+    bool in_header;     /* of the message that comes */
+    size_t line_so_far; /* of its line, without CR */
+    struct buf piece;   /* on its way to the pool */
     size_t count;
     struct append_message *messages;
 };
@@ -38,7 +41,16 @@ struct announced {
     struct imap_flag_list flags;
     bool has_date;
     int64_t date_s;
+    bool is_utf8;
 };
+
+/* "UTF8 (~{10}" (RFC 6855 section 4); without it RFC 9755 is content. */
+static bool take_utf8(struct bytes *rest, bool *is_utf8_out)
+{
+    *is_utf8_out = imap_take_word(rest, "UTF8");
+    return !*is_utf8_out || (imap_take_space(rest) && imap_take_byte(rest, '(') && rest->len > 0 &&
+                             rest->ptr[0] == '~');
+}
 
 /* "[flags] [date]" up to the literal, whose line is over. */
 static bool take_announced(struct bytes *rest, struct announced *announced)
@@ -56,6 +68,8 @@ static bool take_announced(struct bytes *rest, struct announced *announced)
     }
     announced->has_date = imap_take_date_time(rest, &announced->date_s);
     if (announced->has_date && !imap_take_space(rest))
+        return false;
+    if (!take_utf8(rest, &announced->is_utf8))
         return false;
     (void)!imap_take_byte(rest, '~');
     size_t end = bytes_find(*rest, '\n', 0);
@@ -161,6 +175,18 @@ static enum work_step run_open(struct imap_work *work)
     return error < 0 ? refuse(work, error) : WORK_DONE;
 }
 
+/* RFC 9755 section 4: what has a header of UTF-8 comes from who can read one. */
+static void watch_header(struct append *append, uint8_t c)
+{
+    append->has_8bit |= c >= 128;
+    if (c == '\n') {
+        append->in_header = append->line_so_far > 0;
+        append->line_so_far = 0;
+    } else if (c != '\r') {
+        append->line_so_far++;
+    }
+}
+
 static enum work_step run_write(struct imap_work *work)
 {
     struct append *append = work->append;
@@ -173,16 +199,23 @@ static enum work_step run_write(struct imap_work *work)
         upload->lines_lf += c == '\n' && !append->in_cr;
         append->has_nul |= c == '\0';
         append->in_cr = c == '\r';
+        if (append->in_header)
+            watch_header(append, c);
     }
+    bool is_refused = append->has_8bit && !work_tells_utf8(work);
     int error = mailbox_upload_write(upload, piece);
 
     buf_clear(&append->piece);
     if (append->left == 0)
         buf_free(&append->piece);
-    if (error < 0 || append->has_nul) {
+    if (error < 0 || append->has_nul || is_refused) {
         append->is_dropping = true;
-        (void)(error < 0 ? work_fail(work, error)
-                         : work_answer(work, "NO [UNKNOWN-CTE] A message has no NUL"));
+        if (error < 0)
+            (void)work_fail(work, error);
+        else if (append->has_nul)
+            (void)work_answer(work, "NO [UNKNOWN-CTE] A message has no NUL");
+        else
+            (void)work_answer(work, "NO [CANNOT] ENABLE UTF8=ACCEPT before headers of 8 bits");
         work->has_answer = false; /* it comes behind the rest */
     }
     return WORK_DONE;
@@ -328,7 +361,8 @@ enum step imap_begin_upload(struct imap_session *session)
     if (session->is_uploading) {
         struct append *append = work->append;
 
-        if (!take_announced(&text, &announced)) {
+        if ((append->is_utf8 && !imap_take_byte(&text, ')')) ||
+            !take_announced(&text, &announced)) {
             (void)imap_bad(session, "Behind a message stands another, or nothing");
             return imap_leave(session, "[CLIENTBUG] The end of the command is not known");
         }
@@ -349,7 +383,10 @@ enum step imap_begin_upload(struct imap_session *session)
 
     append->literal = session->frame.literal;
     append->left = append->literal.size;
-    append->in_cr = append->has_nul = false;
+    append->in_cr = append->has_nul = append->has_8bit = false;
+    append->is_utf8 = announced.is_utf8;
+    append->in_header = true;
+    append->line_so_far = 0;
     if (append->literal.size > work->message_size_max)
         run = run_refuse_size;
     if (!append->is_dropping && run == run_open) {
@@ -401,7 +438,7 @@ enum step imap_upload_step(struct session *session)
 
 enum step imap_end_of_append(struct imap_session *session, struct bytes line)
 {
-    if (line.len == 0)
+    if (bytes_equal(line, session->work->append->is_utf8 ? BYTES(")") : BYTES_NONE))
         return begin_finish(session);
     if (imap_bad(session, "Behind a message stands another, or nothing") == STEP_CLOSE)
         return STEP_CLOSE;

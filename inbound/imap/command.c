@@ -259,7 +259,7 @@ static enum step handle_id(struct imap_session *session, struct bytes arguments)
 static enum step handle_enable(struct imap_session *session, struct bytes arguments)
 {
     struct imap_work *work = session->work;
-    bool rev2 = false, condstore = false, qresync = false;
+    bool rev2 = false, utf8 = false, condstore = false, qresync = false;
     struct bytes name;
 
     if (arguments.len == 0)
@@ -268,14 +268,17 @@ static enum step handle_enable(struct imap_session *session, struct bytes argume
         if (!imap_take_space(&arguments) || !imap_take_atom(&arguments, &name))
             return imap_bad(session, "Syntax is ENABLE name ...");
         rev2 |= bytes_equal_nocase(name, BYTES("IMAP4rev2")) && !work->is_rev2;
+        utf8 |= bytes_equal_nocase(name, BYTES("UTF8=ACCEPT")) && !work->is_utf8;
         condstore |= bytes_equal_nocase(name, BYTES("CONDSTORE")) && !work->has_condstore;
         qresync |= bytes_equal_nocase(name, BYTES("QRESYNC")) && !work->has_qresync;
     }
     work->is_rev2 |= rev2;
+    work->is_utf8 |= utf8;
     work->has_condstore |= condstore || qresync; /* RFC 7162 section 3.2.3 */
     work->has_qresync |= qresync;
-    if (imap_say(session, "* ENABLED%s%s%s\r\n", rev2 ? " IMAP4rev2" : "",
-                 condstore ? " CONDSTORE" : "", qresync ? " QRESYNC" : "") == STEP_CLOSE)
+    if (imap_say(session, "* ENABLED%s%s%s%s\r\n", rev2 ? " IMAP4rev2" : "",
+                 utf8 ? " UTF8=ACCEPT" : "", condstore ? " CONDSTORE" : "",
+                 qresync ? " QRESYNC" : "") == STEP_CLOSE)
         return STEP_CLOSE;
     return imap_answer(session, "OK ENABLE done");
 }

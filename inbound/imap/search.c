@@ -24,7 +24,9 @@ bool imap_parse_search(struct imap_work *work, struct bytes arguments)
     struct search *search = arena_alloc(&work->arena, sizeof(*search));
 
     work->state = search;
-    return search != NULL && search_program_take(&work->arena, &arguments, &search->program);
+    /* RFC 9755 section 3: who enabled UTF-8 names no other charset. */
+    return search != NULL && search_program_take(&work->arena, &arguments, &search->program) &&
+           (!work->is_utf8 || search->program.charset.len == 0);
 }
 
 static void search_ended(struct imap_work *work)

@@ -58,7 +58,7 @@ struct imap_work {
     struct mail_account *account; /* NULL: not opened yet */
 
     /* What ENABLE and others switched on. */
-    bool is_rev2, has_condstore, has_qresync;
+    bool is_rev2, is_utf8, has_condstore, has_qresync;
 
     /* The command. */
     enum work_step (*run)(struct imap_work *work);
@@ -118,7 +118,7 @@ must_use int work_open_account(struct imap_work *work);
 /* IMAP4rev2 or UTF8=ACCEPT: names in UTF-8. */
 static inline bool work_tells_utf8(const struct imap_work *work)
 {
-    return work->is_rev2;
+    return work->is_rev2 || work->is_utf8;
 }
 static inline bool work_is_selected(const struct imap_work *work)
 {

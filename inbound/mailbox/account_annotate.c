@@ -1,4 +1,4 @@
-/* account_annotate.c - files of annotations: one in the folder of each mailbox, one of the account. */
+/* account_annotate.c - files of annotations: one in each mailbox's folder, one of the account. */
 #include <errno.h>
 
 #include "inbound/mailbox/account_private.h"
