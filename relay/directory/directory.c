@@ -269,16 +269,22 @@ static void tell_change(void *context, const struct audit_row *row)
     directory->told_id = row->id;
 }
 
-/* Marked at the next look: by then the event is durable, but for a disk that does not answer. */
-static void tell_changes(struct directory *directory)
+/* At the look after the one that told them: by then the event is durable, but for a disk that does
+ * not answer. */
+static void mark_told(struct directory *directory)
 {
-    if (directory->store == NULL)
-        return;
-    if (directory->told_id != 0 &&
+    if (directory->store != NULL && directory->told_id != 0 &&
         audit_mark_told(directory->store, directory->told_id) == STORE_OK) {
         directory->told_id = 0;
         directory->has_untold = true; /* there may be more than were told at once */
     }
+}
+
+static void tell_changes(struct directory *directory)
+{
+    mark_told(directory);
+    if (directory->store == NULL)
+        return;
     if (directory->told_id != 0 || !directory->has_untold)
         return;
     pthread_mutex_lock(&directory->lock);
@@ -341,6 +347,7 @@ static void *run(void *context)
     pthread_mutex_unlock(&directory->lock);
     directory->uses_ms = 0;
     note_uses(directory);
+    mark_told(directory); /* the workers have ended, and what they were told is durable */
     if (directory->store != NULL)
         store_close(&directory->store);
     return NULL;

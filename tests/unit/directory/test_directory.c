@@ -1,6 +1,7 @@
 #include "directory/directory.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -157,6 +158,45 @@ TEST(directory_damaged_at_the_start_knows_nothing_and_says_so)
     assert_int_equal(snapshot_version(snapshot_newest(directory_feed(directory))), 0);
     assert_non_null(strstr(status.why, "damaged"));
     directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+static void count_change(void *context, const struct audit_row *row)
+{
+    (void)row;
+    atomic_fetch_add((atomic_uint *)context, 1);
+}
+
+/* A stop may come between the change's being told and the look that would mark it so. */
+TEST(directory_tells_a_change_once_over_a_stop)
+{
+    struct store_room room;
+    atomic_uint told = 0;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    for (unsigned round = 1; round <= 3; round++) {
+        assert_int_equal(round % 2 == 1 ? tenant_add(store, BYTES("shop"))
+                                        : tenant_remove(store, BYTES("shop"), false),
+                         STORE_OK);
+        struct directory *directory = directory_start(room.path);
+        directory_wait(directory);
+        directory_tell_changes(directory, count_change, &told);
+        for (unsigned i = 0; atomic_load(&told) < round && i < PATIENCE_MS; i++)
+            usleep(1000);
+        directory_tell_changes(directory, NULL, NULL);
+        directory_stop(&directory);
+        assert_int_equal(atomic_load(&told), round);
+    }
+    struct directory *directory = directory_start(room.path);
+    directory_tell_changes(directory, count_change, &told);
+    directory_wait(directory);
+    assert_int_equal(tenant_add(store, BYTES("other")), STORE_OK);
+    for (unsigned i = 0; atomic_load(&told) < 4 && i < PATIENCE_MS; i++)
+        usleep(1000);
+    directory_stop(&directory);
+    assert_int_equal(atomic_load(&told), 4);
+    store_close(&store);
     store_room_drop(&room);
 }
 
