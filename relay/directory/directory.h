@@ -42,5 +42,6 @@ struct snapshot_feed *directory_feed(struct directory *directory);
 /* Grows whenever somebody else has written to the database. Any thread. */
 uint64_t directory_writes(const struct directory *directory);
 void directory_status(struct directory *directory, struct directory_status *out);
-/* Writes down what was used last, and what was told: its events are durable. No reader may be left. */
+/* Writes down what was used last, and what was told, whose events are durable by now. No reader may
+ * be left. */
 void directory_stop(struct directory **directory);
