@@ -83,7 +83,8 @@ struct conn {
     bool receive_cancelled; /* and its last completion is to come */
     bool fin_sent;
     bool is_careful;
-    uint32_t counted; /* bytes of buffers that the budget knows of */
+    bool owes_data_wake; /* conn_waits_for_unread() */
+    uint32_t counted;    /* bytes of buffers that the budget knows of */
     uint32_t input_max;
     uint32_t output_max;
     uint64_t written; /* bytes of all output so far, sent or not */
@@ -143,8 +144,12 @@ must_use bool conn_secure(struct conn *conn, struct conn_layer *layer);
 
 struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
 void conn_consume(struct conn *conn, size_t len);
-/* The peer has sent something that is not in conn_input() yet, as far as the kernel knows now. */
+/* The peer has sent something that is not in conn_input() yet: it is with the kernel, or in a
+ * completion that has not run. */
 bool conn_has_unread(const struct conn *conn);
+/* The same for an owner who does not go on before it is read: then CONN_DATA comes in any case,
+ * also where a layer makes no input of it. */
+bool conn_waits_for_unread(struct conn *conn);
 /* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max,
  * when the connection is not open, and while a layer is not secured. */
 must_use bool conn_write(struct conn *conn, struct bytes b);
@@ -157,6 +162,9 @@ uint64_t conn_output_begun(const struct conn *conn);
 /* False: the peer's TCP has not confirmed all that was written. What is read of it now, it said
  * before it could have seen the end of that: a later answer confirms what it answers. */
 bool conn_peer_may_have_all(const struct conn *conn);
+/* The same of what was written up to `end` (of conn->written), as far as it is known: under a layer
+ * it is known of all that was written, or of none. */
+bool conn_peer_may_have(const struct conn *conn, uint64_t end);
 /* Bytes allocated for its buffers, which are counted in base/budget.h. */
 size_t conn_memory(const struct conn *conn);
 

@@ -83,7 +83,10 @@ static void announce_input(struct conn *conn, size_t before, bool had_eof)
         conn->pending &= (uint8_t)~PENDING_SECURED;
         conn->wake(conn, CONN_SECURED);
     }
-    if (conn->state == CONN_OPEN && buf_len(&conn->input) > before)
+    bool has_more = buf_len(&conn->input) > before || conn->owes_data_wake;
+
+    conn->owes_data_wake = false;
+    if (conn->state == CONN_OPEN && has_more)
         conn_announce(conn, PENDING_DATA, CONN_DATA);
     if (conn->state == CONN_OPEN && conn->eof && !had_eof)
         conn_announce(conn, PENDING_EOF, CONN_EOF);
@@ -161,7 +164,18 @@ bool conn_has_unread(const struct conn *conn)
 {
     int len = 0;
 
-    return ioctl(conn->fd, FIONREAD, &len) == 0 && len > 0;
+    if (conn->fd < 0)
+        return false;
+    return (ioctl(conn->fd, FIONREAD, &len) == 0 && len > 0) ||
+           engine_has_received(conn->engine, &conn->receive);
+}
+
+bool conn_waits_for_unread(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN || conn->eof || conn->error != 0 || !conn_has_unread(conn))
+        return false;
+    conn->owes_data_wake = true;
+    return true;
 }
 
 void conn_consume(struct conn *conn, size_t len)

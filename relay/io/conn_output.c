@@ -167,17 +167,31 @@ uint64_t conn_output_begun(const struct conn *conn)
     return conn->written - buf_len(&conn->filling);
 }
 
-bool conn_peer_may_have_all(const struct conn *conn)
+/* Of what went over the wire, at most so much has come to the peer's TCP. */
+static bool wire_may_have(const struct conn *conn, uint64_t end)
 {
     /* What a send in flight has is with the kernel or not: this is the most it may have. */
     uint64_t given = conn->taken + (conn->send.in_flight ? buf_len(&conn->sending) : 0);
     int unconfirmed;
 
-    if (buf_len(&conn->filling) > 0)
-        return false;
     if (conn->peer.any.sa_family == AF_UNSPEC || ioctl(conn->fd, SIOCOUTQ, &unconfirmed) < 0)
         return true;
-    return given >= conn->own_end + (uint64_t)unconfirmed;
+    return given >= end + (uint64_t)unconfirmed;
+}
+
+bool conn_peer_may_have_all(const struct conn *conn)
+{
+    return buf_len(&conn->filling) == 0 && wire_may_have(conn, conn->own_end);
+}
+
+bool conn_peer_may_have(const struct conn *conn, uint64_t end)
+{
+    check(end <= conn->written);
+    if (end == conn->written)
+        return conn_peer_may_have_all(conn);
+    if (end > conn_output_begun(conn))
+        return false;
+    return conn->layer != NULL || wire_may_have(conn, end);
 }
 
 size_t conn_output_room(const struct conn *conn)

@@ -31,6 +31,7 @@ struct engine {
     struct io_uring ring;
     struct io_uring_cqe *batch; /* completions taken out of the ring, being run */
     size_t batch_len;
+    size_t batch_run; /* of these, the first that has not begun to run */
     size_t batch_capacity;
     struct io_uring_buf_ring *buffer_ring;
     uint8_t *buffers;
@@ -174,9 +175,11 @@ static void run_batch(struct engine *engine)
     for (size_t i = 0; i < engine->batch_len; i++) {
         struct io_uring_cqe cqe = engine->batch[i];
 
+        engine->batch_run = i + 1;
         complete(engine, cqe.user_data, cqe.res, cqe.flags);
     }
     engine->batch_len = 0;
+    engine->batch_run = 0;
 }
 
 /* --- the turn ------------------------------------------------------------------------------- */
@@ -459,6 +462,26 @@ struct bytes engine_buffer(struct engine *engine, const struct op *op, int resul
 void engine_buffer_return(struct engine *engine, const struct op *op)
 {
     return_buffer(engine, op->buffer_id);
+}
+
+bool engine_has_received(const struct engine *engine, const struct op *op)
+{
+    uint64_t user_data = user_data_of(op);
+    const struct io_uring_cqe *cqe;
+    unsigned head;
+
+    if (!op->in_flight)
+        return false;
+    for (size_t i = engine->batch_run; i < engine->batch_len; i++)
+        if (engine->batch[i].user_data == user_data && engine->batch[i].res > 0)
+            return true;
+    /* Put there by a submission in the middle of the turn. */
+    io_uring_for_each_cqe(&engine->ring, head, cqe)
+    {
+        if (cqe->user_data == user_data && cqe->res > 0)
+            return true;
+    }
+    return false;
 }
 
 void engine_send(struct engine *engine, struct op *op, int fd, struct bytes b)

@@ -95,6 +95,9 @@ void engine_receive_once(struct engine *engine, struct op *op, int fd, size_t le
 /* The bytes of the completion being run (flags & ENGINE_BUFFER); valid until given back. */
 struct bytes engine_buffer(struct engine *engine, const struct op *op, int result);
 void engine_buffer_return(struct engine *engine, const struct op *op);
+/* A completion of the op with bytes is here already, and runs later in this turn or in the next.
+ * What it costs is bounded by the completions that wait to be run. */
+bool engine_has_received(const struct engine *engine, const struct op *op);
 /* May complete short. MSG_NOSIGNAL is set. */
 void engine_send(struct engine *engine, struct op *op, int fd, struct bytes b);
 void engine_write(struct engine *engine, struct op *op, int fd, struct bytes b, uint64_t offset);

@@ -59,6 +59,7 @@ struct engine {
     struct loop loop; /* first: loop.c */
     struct list flights;
     struct list completions;
+    struct list batch; /* of these, what this turn runs */
     uint8_t **buffers; /* NULL: free */
     unsigned buffer_count;
     unsigned buffer_size;
@@ -457,12 +458,10 @@ static void perform_ready(struct engine *engine, size_t ready)
 
 static void deliver(struct engine *engine)
 {
-    struct list batch;
     struct list_node *node;
 
-    list_init(&batch);
-    list_splice(&batch, &engine->completions);
-    while ((node = list_pop_front(&batch)) != NULL) {
+    list_splice(&engine->batch, &engine->completions);
+    while ((node = list_pop_front(&engine->batch)) != NULL) {
         struct completion *completion = container_of(node, struct completion, node);
         struct flight *flight = completion->flight;
         struct op *op = flight->op;
@@ -483,8 +482,8 @@ static void deliver(struct engine *engine)
         if (one_in(engine, 8))
             break;
     }
-    list_splice(&batch, &engine->completions);
-    list_splice(&engine->completions, &batch);
+    list_splice(&engine->batch, &engine->completions);
+    list_splice(&engine->completions, &engine->batch);
 }
 
 static size_t wait_ready(struct engine *engine, int wait_ms)
@@ -537,6 +536,7 @@ struct engine *engine_create(const struct engine_settings *settings)
     check(error == 0);
     list_init(&engine->flights);
     list_init(&engine->completions);
+    list_init(&engine->batch);
     return engine;
 }
 
@@ -625,6 +625,21 @@ struct bytes engine_buffer(struct engine *engine, const struct op *op, int resul
     check(op->buffer_id < engine->buffer_count);
     check(engine->buffers[op->buffer_id] != NULL);
     return (struct bytes){engine->buffers[op->buffer_id], (size_t)result};
+}
+
+bool engine_has_received(const struct engine *engine, const struct op *op)
+{
+    const struct list *const lists[] = {&engine->batch, &engine->completions};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        list_for_each(node, lists[i]) {
+            const struct completion *c = container_of(node, struct completion, node);
+
+            if (c->flight->op == op && c->result > 0)
+                return true;
+        }
+    }
+    return false;
 }
 
 void engine_buffer_return(struct engine *engine, const struct op *op)

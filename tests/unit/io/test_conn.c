@@ -261,6 +261,9 @@ TEST(what_the_peer_has_no_room_for_is_not_confirmed)
     turns(2000);
     assert_int_equal(conn_output_len(&side.conn), 0); /* all of it is the kernel's */
     assert_false(conn_peer_may_have_all(&side.conn));
+    assert_false(conn_peer_may_have(&side.conn, LEN));
+    assert_false(conn_peer_may_have(&side.conn, LEN - 1));
+    assert_true(conn_peer_may_have(&side.conn, 1)); /* TCP has taken it, though nobody read it */
     for (size_t left = LEN; left > 0;)
         left -= (size_t)read(fds[1], zeros, left);
     run_until(peer_may_have_all, &side);

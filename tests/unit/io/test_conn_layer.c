@@ -160,6 +160,40 @@ static void send_frame(int fd, uint8_t tag, struct bytes data)
 
 /* --- the layer ------------------------------------------------------------------------------ */
 
+/* Who does not go on before it is read is woken, though the layer makes no input of it. */
+TEST(who_waits_for_what_is_unread_is_woken_without_input)
+{
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct side side;
+        uint8_t frame[TOY_HEAD + TOY_DATA_MAX];
+        size_t len = layer_toy_frame('D', BYTES("hello"), frame);
+        int fds[2];
+
+        setup(seed);
+        pair_of(fds);
+        open_side(&side, fds[0], NULL, NULL);
+        secure(&side, true, 0);
+        expect_frame(fds[1], 'H', BYTES_NONE);
+        send_frame(fds[1], 'W', BYTES_NONE);
+        run_until_woken(&side, CONN_SECURED);
+        assert_int_equal(write(fds[1], frame, 2), 2);
+        assert_true(conn_waits_for_unread(&side.conn));
+        run_until_woken(&side, CONN_DATA);
+        assert_int_equal(conn_input(&side.conn).len, 0);
+        assert_int_equal(write(fds[1], frame + 2, 2), 2);
+        turns(200);
+        assert_false(conn_has_unread(&side.conn));
+        assert_int_equal(write(fds[1], frame + 4, len - 4), (ssize_t)(len - 4));
+        assert_true(conn_waits_for_unread(&side.conn));
+        while (conn_input(&side.conn).len < 5)
+            turns(1);
+        conn_close(&side.conn);
+        run_until_over(&side);
+        close(fds[1]);
+        teardown();
+    }
+}
+
 TEST(megabyte_passes_through_two_layers_in_order)
 {
     enum { TOTAL = 1024 * 1024 };
