@@ -73,21 +73,23 @@ struct smtp_client {
     struct carrier carrier;
     struct smtp_clients *clients;
     uint8_t state;
-    bool is_closed;             /* nothing of the connection is in flight */
-    bool needs_rset;            /* the peer may still think that a transaction is open */
-    bool is_worn;               /* it refused MAIL after it had taken messages: to be left */
-    bool has_greeted;           /* EHLO or HELO went well: the line counts it as ready */
-    bool is_tls_begun;          /* STARTTLS was sent */
-    bool is_plain;              /* STARTTLS is not to be sent (any more) */
-    uint16_t answer_s;          /* the host has so long to be reached */
+    bool is_closed;      /* nothing of the connection is in flight */
+    bool needs_rset;     /* the peer may still think that a transaction is open */
+    bool is_worn;        /* it refused MAIL after it had taken messages: to be left */
+    bool has_greeted;    /* EHLO or HELO went well: the line counts it as ready */
+    bool is_tls_begun;   /* STARTTLS was sent */
+    bool is_plain;       /* STARTTLS is not to be sent (any more) */
+    bool is_early_reply; /* the reply that has begun did so before the peer had its command */
+    uint16_t answer_s;   /* the host has so long to be reached */
     int32_t connect_ms, dns_ms; /* -1: not known */
     int32_t tls_ms;             /* of the handshake; -1: there was none */
     int64_t connect_began_ms, tls_began_ms;
     char tls_why[TLS_WHY_LEN]; /* carrier.seen.reason */
     int64_t idle_since_ms;
     unsigned messages_done;
-    unsigned mails_taken;    /* MAIL was answered with 2xx */
-    unsigned recipients_max; /* what the peer has shown to take; 0: not known */
+    struct message_id last_id; /* of these, the last */
+    unsigned mails_taken;      /* MAIL was answered with 2xx */
+    unsigned recipients_max;   /* what the peer has shown to take; 0: not known */
     struct pipeline pipeline;
     struct smtp_extensions extensions;
     struct arena arena; /* the transaction's */
@@ -130,11 +132,17 @@ bool client_take_reply(struct smtp_client *client);
 /* A reply has begun to come that answers no command: nothing may be sent, lest it be taken for the
  * answer. */
 bool client_has_unasked_input(const struct smtp_client *client);
+/* The same where nothing of it was read yet: it will be, before anything is sent. */
+bool client_has_unasked_bytes(struct smtp_client *client);
 /* The peer's replies do not belong to our commands any more. As client_fail(). */
 bool client_out_of_step(struct smtp_client *client);
-/* Behind the last reply of a transaction a refusal is here that nobody asked for, and one of an
- * earlier message may have come in its place: which of them is the word on the content? */
-bool client_is_contradicted(const struct smtp_client *client);
+/* A reply too many was seen: for the log, the metrics, and the site's next connections. */
+void client_tell_surplus(struct smtp_client *client);
+/* Behind the last reply of a transaction another one is here that nobody asked for and that says
+ * the opposite, and one of an earlier message may have come in its place: which of them is the word
+ * on the content? NOT_READ: something has come, and its code is not here yet. */
+enum contradiction { CONTRADICTION_NONE, CONTRADICTION_NOT_READ, CONTRADICTION_FOUND };
+enum contradiction client_contradiction(struct smtp_client *client);
 /* The later lesson; what is worse stays. */
 void client_learn(struct smtp_client *client, enum client_codes lesson);
 
@@ -163,7 +171,7 @@ extern const struct client_command_info {
                      uint32_t recipient);
 } client_commands[COMMAND_COUNT];
 /* Room for one command, and its turn: nothing outstanding unless PIPELINING was offered. */
-bool client_may_send(const struct smtp_client *client);
+bool client_may_send(struct smtp_client *client);
 bool perform_ehlo(struct smtp_client *client);
 bool perform_helo(struct smtp_client *client);
 bool perform_rset(struct smtp_client *client);

@@ -5,24 +5,35 @@
  * later reply by one command. With BDAT the 250 to a RCPT would then be taken for the word on the
  * content: the message is told delivered, whatever the peer says of it a moment later. So
  *
- * - nothing is sent while input waits that answers no command;
- * - no reply is taken for an answer to what the kernel was not even given, and none for the word on
- *   a content whose last byte the peer's TCP has not confirmed: it was said before;
+ * - nothing is sent while input waits that answers no command, be it with the kernel still: no
+ *   first command of a message, and no end of a content, which waits for the rest of such a reply;
+ * - a reply is as old as its first byte. None is taken for an answer to what the kernel was not
+ *   even given, and none for the word on a content, or on the first command behind another message
+ *   where codes do not tell, whose last byte the peer's TCP has not confirmed: it was said before;
  * - BDAT is used only where the peer's enhanced codes show which step a reply belongs to (enum
  *   client_codes), and where they do, 2.1.X is no word on a content. With DATA the 354 shows it;
- * - a refusal right behind the word on a content of a connection that was used before leaves open
- *   which of both it was: not known;
- * - a site that has said one reply too many gets a connection for each message from then on.
+ * - before a content's word becomes the outcome, what has come behind it is looked at, to its last
+ *   byte. On a connection that was used before, a reply there that says the opposite (a refusal
+ *   beside a 250, a 354 beside a refusal) leaves open which of both it was: not known;
+ * - a site that has said one reply too many gets a connection for each message from then on, and
+ *   the log names the message behind whose word it came.
  *
- * What cannot be known: a surplus reply that is first of its site, late enough to come behind the
- * confirmation of a later message's last byte, and still before the true reply to that message,
- * looks as that one in every way. If it is 2xx and the true one is not, mail is told delivered that
- * was refused. SMTP has nothing by which to tell: replies carry no names. Likewise a surplus
- * refusal that comes while a content is on its way is taken for a refusal of it.
+ * What no client can know: replies carry no names. A surplus reply that is the first of its site,
+ * begins only after the peer has confirmed a later message's last byte, before the true reply to
+ * that message, with the code of such a one, and so long before the true one that nothing of that
+ * has come when the outcome is written, is that reply in every way. If it is 2xx and the true one
+ * is not, mail is told delivered that was refused; the true one is counted and logged when it
+ * comes, but the event is written. On the first message of a connection the first word is the
+ * word. Likewise a surplus refusal that comes while a content is on its way is taken for a refusal
+ * of it.
  */
 #include <stdio.h>
 
+#include "base/log.h"
+#include "base/metric.h"
 #include "delivery/client/transaction.h"
+
+enum { SURPLUS_MAX = 8 /* replies behind the word on a content that are looked at */ };
 
 void client_learn(struct smtp_client *c, enum client_codes lesson)
 {
@@ -30,9 +41,23 @@ void client_learn(struct smtp_client *c, enum client_codes lesson)
         carrier_learn(&c->carrier, (uint8_t)lesson);
 }
 
+void client_tell_surplus(struct smtp_client *c)
+{
+    char id[MESSAGE_ID_TEXT_MAX] = "none";
+
+    if (c->messages_done > 0)
+        message_id_format(c->last_id, id);
+    metric_inc(METRIC_DELIVERY_SURPLUS_REPLIES);
+    log_limited(LOG_LEVEL_WARN,
+                "site=%s host=%s after=%s what=\"a reply that answers no command: the connection "
+                "is broken off\"",
+                LOG_TEXT(carrier_site_name(&c->carrier)), LOG_TEXT(c->carrier.host_name), id);
+    client_learn(c, CODES_SAY_TOO_MUCH);
+}
+
 bool client_out_of_step(struct smtp_client *c)
 {
-    client_learn(c, CODES_SAY_TOO_MUCH);
+    client_tell_surplus(c);
     return client_fail_ours(c, 5, 0, "protocol", "reply-unexpected",
                             "the peer sent a reply that answers no command");
 }
@@ -55,13 +80,53 @@ static bool is_early_refusal(const struct smtp_client *c, const struct smtp_repl
     return c->transaction != NULL && c->transaction->walk == WALK_CONTENT && reply->code >= 400;
 }
 
+/* A line of a reply, or what has come of it, beside the word on the content. A 421 says why the
+ * connection ends, nothing else (RFC 5321 section 3.8). */
+static enum contradiction contradicts(const struct judgement *word, struct bytes line)
+{
+    struct bytes closing = bytes_slice(BYTES("421"), 0, line.len);
+    uint8_t first = line.len > 0 ? line.ptr[0] : 0;
+    bool is_refusal = first == '4' || first == '5';
+
+    if (word->kind != JUDGEMENT_DELIVERED)
+        return first == '2' || first == '3' ? CONTRADICTION_FOUND : CONTRADICTION_NONE;
+    if (!is_refusal)
+        return CONTRADICTION_NONE;
+    if (!bytes_equal(bytes_slice(line, 0, closing.len), closing))
+        return CONTRADICTION_FOUND;
+    return closing.len < 3 ? CONTRADICTION_NOT_READ : CONTRADICTION_NONE;
+}
+
+static bool code_contradicts(const struct judgement *word, unsigned code)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%u", code);
+    return contradicts(word, bytes_of(text)) == CONTRADICTION_FOUND;
+}
+
+/* It came while finish() waited for it: see client_contradiction(). True: it says nothing new, and
+ * what is behind it may. */
+static bool look_for_contradiction(struct smtp_client *c, const struct smtp_reply *reply)
+{
+    struct transaction *t = c->transaction;
+
+    if (t == NULL || t->walk != WALK_REPLIES || t->judgement == NULL || c->messages_done == 0)
+        return false;
+    if (code_contradicts(t->judgement, reply->code)) {
+        t->judgement = NULL;
+        return false;
+    }
+    return reply->code != 421 && ++t->surplus_count < SURPLUS_MAX;
+}
+
 static bool take_unasked(struct smtp_client *c, const struct smtp_reply *reply)
 {
     struct judgement judgement = judgement_of_reply(reply);
 
     if (c->state == CLIENT_READY) {
         if (c->messages_done > 0 && reply->code / 100 != 4) /* that says why it ends it */
-            client_learn(c, CODES_SAY_TOO_MUCH);
+            client_tell_surplus(c);
         /* An idle connection may be ended by the peer, with or without a 421. */
         if (c->messages_done > 0 || carrier_is_idle(&c->carrier))
             client_abort(c);
@@ -69,6 +134,10 @@ static bool take_unasked(struct smtp_client *c, const struct smtp_reply *reply)
             client_lost_unused(c, &judgement);
         else
             client_lost_unused(c, NULL);
+        return true;
+    }
+    if (look_for_contradiction(c, reply)) {
+        client_tell_surplus(c);
         return true;
     }
     if (reply->code == 421 || is_early_refusal(c, reply)) /* RFC 5321 section 3.8 */
@@ -81,12 +150,32 @@ static bool is_end_of_content(const struct sent *sent)
     return sent->command == COMMAND_DOT || sent->command == COMMAND_BDAT;
 }
 
-/* The peer cannot have seen the whole command: the kernel was not even given it, or, of the end of
- * a content, behind which nothing is sent, has no confirmation of it. */
+/* The first command of a message on a connection that has carried others: what is taken for its
+ * reply may be one too many to the message before, and no code will tell. */
+static bool follows_a_message(const struct smtp_client *c, const struct sent *sent)
+{
+    return (sent->command == COMMAND_MAIL || sent->command == COMMAND_RSET) &&
+           c->messages_done > 0 && carrier_lesson(&c->carrier) != CODES_TELL;
+}
+
+/* The peer cannot have seen the whole command: the kernel was not even given it, or has no
+ * confirmation of it, which is asked where it matters most. */
 static bool is_premature(const struct smtp_client *c, const struct sent *sent)
 {
-    return sent->end > conn_output_begun(&c->conn) ||
-           (is_end_of_content(sent) && !conn_peer_may_have_all(&c->conn));
+    if (sent->end > conn_output_begun(&c->conn))
+        return true;
+    if (is_end_of_content(sent))
+        return !conn_peer_may_have_all(&c->conn);
+    return follows_a_message(c, sent) && !conn_peer_may_have(&c->conn, sent->end);
+}
+
+/* A reply is as old as its first byte. */
+static void note_beginning(struct smtp_client *c)
+{
+    struct sent sent;
+
+    if (!c->is_early_reply && pipeline_first(&c->pipeline, &sent))
+        c->is_early_reply = is_premature(c, &sent);
 }
 
 bool client_take_reply(struct smtp_client *c)
@@ -101,16 +190,19 @@ bool client_take_reply(struct smtp_client *c)
     enum smtp_reply_state result = smtp_reply_read(&c->reader, &input, &reply);
 
     conn_consume(&c->conn, before.len - input.len);
-    if (result == SMTP_REPLY_PARTIAL)
+    if (result == SMTP_REPLY_PARTIAL) {
+        note_beginning(c);
         return false;
+    }
     if (result == SMTP_REPLY_BROKEN)
         return fail_broken(c);
     if (!pipeline_pop(&c->pipeline, &sent))
         return take_unasked(c, &reply);
     bool is_421 = reply.code == 421 && sent.command != COMMAND_QUIT; /* RFC 5321 section 3.8 */
-    bool is_early = is_premature(c, &sent);
+    bool is_early = c->is_early_reply || is_premature(c, &sent);
     bool is_premature_end = is_early && is_end_of_content(&sent) && reply.code >= 400;
 
+    c->is_early_reply = false;
     if (c->transaction != NULL)
         c->transaction->was_answered = c->transaction->was_answered || !is_421;
     if (is_421 || is_premature_end) {
@@ -129,15 +221,28 @@ bool client_has_unasked_input(const struct smtp_client *c)
            (conn_input(&c->conn).len > 0 || smtp_reply_has_begun(&c->reader));
 }
 
-bool client_is_contradicted(const struct smtp_client *c)
+bool client_has_unasked_bytes(struct smtp_client *c)
 {
-    struct bytes input = conn_input(&c->conn);
-    struct smtp_reply_reader reader;
-    struct smtp_reply reply;
+    return client_has_unasked_input(c) ||
+           (pipeline_is_empty(&c->pipeline) && conn_waits_for_unread(&c->conn));
+}
 
-    if (c->messages_done == 0 || input.len == 0 || smtp_reply_has_begun(&c->reader))
-        return false;
-    smtp_reply_reader_init(&reader);
-    return smtp_reply_read(&reader, &input, &reply) == SMTP_REPLY_WHOLE && reply.code >= 400 &&
-           reply.code != 421;
+enum contradiction client_contradiction(struct smtp_client *c)
+{
+    const struct judgement *word = c->transaction->judgement;
+    struct bytes input = conn_input(&c->conn);
+
+    if (c->messages_done == 0 || word == NULL)
+        return CONTRADICTION_NONE;
+    if (smtp_reply_has_begun(&c->reader) && code_contradicts(word, c->reader.code))
+        return CONTRADICTION_FOUND;
+    while (input.len > 0) {
+        size_t lf = bytes_find(input, '\n', 0);
+        enum contradiction one = contradicts(word, bytes_slice(input, 0, lf));
+
+        if (one != CONTRADICTION_NONE)
+            return one;
+        input = bytes_slice(input, MIN(lf + 1, input.len), input.len);
+    }
+    return conn_waits_for_unread(&c->conn) ? CONTRADICTION_NOT_READ : CONTRADICTION_NONE;
 }

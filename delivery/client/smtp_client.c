@@ -146,6 +146,8 @@ static bool next_message(struct smtp_client *c)
         return true;
     }
     if (client_has_unasked_input(c)) { /* the beginning of a reply that answers nothing */
+        if (c->messages_done > 0)
+            client_tell_surplus(c);
         client_lost_unused(c, NULL);
         return true;
     }
@@ -156,6 +158,8 @@ static bool next_message(struct smtp_client *c)
     if (c->recipients_max != 0 &&
         (pull.recipients_max == 0 || pull.recipients_max > c->recipients_max))
         pull.recipients_max = c->recipients_max;
+    if (conn_waits_for_unread(&c->conn))
+        return false; /* what it is, is seen before a message is put on this connection */
     if (!carrier_next(&c->carrier, &pull)) {
         c->idle_since_ms = client_now_ms(c);
         conn_deadline(&c->conn, IDLE_STEP_MS);
@@ -224,6 +228,7 @@ static void client_connect(struct smtp_client *c)
     struct conn_settings settings = {.output_max = OUTPUT_MAX};
 
     smtp_reply_reader_init(&c->reader);
+    c->is_early_reply = false;
     metric_inc(METRIC_DELIVERY_CONNECTS);
     c->connect_began_ms = client_now_ms(c);
     conn_connect(&c->conn, c->carrier.engine, &c->carrier.address,

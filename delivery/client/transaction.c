@@ -106,10 +106,12 @@ static void transaction_end(struct smtp_client *c)
     check(!t->is_loading);
     if (t->has_read)
         shard_read_content_end(t->shard, &t->read);
+    if (t->mail_ms != 0) {
+        c->messages_done++;
+        c->last_id = t->message->id;
+    }
     if (t->message != NULL)
         message_release(&t->message);
-    if (t->mail_ms != 0)
-        c->messages_done++;
     c->transaction = NULL;
     arena_clear(&c->arena);
     client_enter(c, CLIENT_READY);
@@ -376,8 +378,11 @@ static bool finish(struct transaction *t)
 
     if (!pipeline_is_empty(&c->pipeline))
         return false;
-    if (t->judgement != NULL && t->judgement->kind == JUDGEMENT_DELIVERED &&
-        client_is_contradicted(c)) {
+    enum contradiction other = client_contradiction(c);
+
+    if (other == CONTRADICTION_NOT_READ)
+        return false; /* its bytes wake the connection */
+    if (other == CONTRADICTION_FOUND) {
         t->judgement = NULL;
         return client_out_of_step(c);
     }

@@ -49,13 +49,14 @@ struct transaction {
     uint8_t walk;
     bool uses_bdat;
     bool mail_accepted, mail_refused;
-    bool codes_tell;      /* every 2xx so far had the enhanced code of its step */
-    bool is_put_back;     /* the connection's fault: everybody in line again, no attempt */
-    bool is_limited;      /* some were too many for it */
-    bool is_out_of_place; /* a RCPT was taken although MAIL was refused */
-    bool was_answered;    /* the peer has replied to something of it */
-    bool is_all_written;  /* with the final dot, or the last chunk */
-    bool is_over;         /* settled; only waits for the shard */
+    bool codes_tell;       /* every 2xx so far had the enhanced code of its step */
+    bool is_put_back;      /* the connection's fault: everybody in line again, no attempt */
+    bool is_limited;       /* some were too many for it */
+    bool is_out_of_place;  /* a RCPT was taken although MAIL was refused */
+    bool was_answered;     /* the peer has replied to something of it */
+    bool is_all_written;   /* with the final dot, or the last chunk */
+    uint8_t surplus_count; /* replies behind the last that was asked for */
+    bool is_over;          /* settled; only waits for the shard */
     uint32_t count, next, accepted;
     uint32_t ask_count;        /* of these, in front: by RCPT. The others the peer cannot take */
     bool uses_utf8;            /* SMTPUTF8 is said with MAIL */

@@ -91,13 +91,17 @@ bool transaction_send_content(struct smtp_client *c)
             check(dot_write(&t->dots, b, scratch));
             took(t, b.len);
         }
-        bool is_end = t->sent == t->size;
+        bool is_whole = t->sent == t->size;
+        /* The end waits for what the peer says meanwhile: it must not be taken for its reply. */
+        bool is_held = is_whole && client_has_unasked_bytes(c);
 
-        if (is_end)
+        if (is_whole && !is_held)
             check(dot_write_end(&t->dots, scratch));
+        any = any || buf_len(scratch) > 0;
         check(conn_write(&c->conn, buf_bytes(scratch)));
-        any = true;
-        if (!is_end)
+        if (is_held)
+            return any;
+        if (!is_whole)
             continue;
         t->is_all_written = true;
         t->walk = WALK_REPLIES;

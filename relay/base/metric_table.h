@@ -225,6 +225,8 @@ METRIC_COUNTER(DELIVERY_REUSES, "ringpost_delivery_connection_reuses_total",
                "Messages sent on a connection that had carried another before")
 METRIC_COUNTER(DELIVERY_UNKNOWN, "ringpost_delivery_unknown_total",
                "Recipients deferred after the whole message was sent: duplicates are possible")
+METRIC_COUNTER(DELIVERY_SURPLUS_REPLIES, "ringpost_delivery_surplus_replies_total",
+               "Replies of hosts that answered no command: their connection was broken off")
 METRIC_COUNTER(DELIVERY_UNHELD_HEALED, "ringpost_delivery_unheld_healed_total",
                "Sites with waiting mail that nothing would have woken: must stay 0")
 METRIC_GAUGE(WAITING_HIGH, "ringpost_delivery_in_line{class=\"high\"}",

@@ -16,6 +16,7 @@
  *   CONFIG notice_wait N         seconds
  *   CONFIG deliver_dsns 1        notifications are sent, not only recorded
  *   CONFIG input_small 1         the script's sockets have small buffers
+ *   CONFIG receive N             delivery reads at most N bytes at a time (on the fake engine)
  *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable damaged
  *                                known-damaged hdrs full
  *                                success never failure delay (NOTIFY) size=N envid=X orcpt=X dots
@@ -203,6 +204,16 @@ static bool add_tls_rule(struct chat_client *chat, struct bytes value)
     return true;
 }
 
+static void receive_in_pieces(struct chat_client *chat, size_t len)
+{
+#ifdef CHAT_FAKE
+    fake_shorten(chat->engine, FAKE_RECEIVE, FAKE_EVERY, len);
+#else
+    (void)chat;
+    (void)len;
+#endif
+}
+
 static bool config(void *context, struct bytes key, struct bytes value)
 {
     struct chat_client *chat = context;
@@ -245,6 +256,8 @@ static bool config(void *context, struct bytes key, struct bytes value)
         world->delivers_dsns = number != 0;
     else if (bytes_equal(key, BYTES("input_small")))
         chat->has_small_input = number != 0;
+    else if (bytes_equal(key, BYTES("receive")))
+        receive_in_pieces(chat, (size_t)number);
     else
         return false;
     return true;

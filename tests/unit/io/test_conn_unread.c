@@ -1,4 +1,4 @@
-/* test_conn_unread.c - what was sent and nobody has read; run on the fake and on the real engine. */
+/* test_conn_unread.c - what was sent and nobody has read; on the fake and on the real engine. */
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
