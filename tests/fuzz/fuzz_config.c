@@ -1,4 +1,5 @@
 /* modules: program */
+/* runs: 4000 */
 /*
  * fuzz_config.c - any bytes as ringpost.yaml: a config that keeps every promise of config.h, or
  * errors that say where. The first byte chooses whether the keys that must be there stand before.

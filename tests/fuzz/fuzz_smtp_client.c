@@ -1,5 +1,5 @@
 /* modules: client line */
-/* runs: 2000 */
+/* runs: 500 */
 /*
  * fuzz_smtp_client.c - a server that says anything to the relay's client, on the fake engine.
  *

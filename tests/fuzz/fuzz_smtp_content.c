@@ -1,4 +1,5 @@
 /* modules: smtp base */
+/* runs: 15000 */
 /*
  * fuzz_smtp_content.c - content read in pieces is content read at once and content read by a
  * slow and obvious reader; what is written is read back the same.

@@ -1,4 +1,5 @@
 /* modules: smtp base */
+/* runs: 8000 */
 /* fuzz_smtp_header.c - a header section scanned in pieces, or with little room, is the same; what
  * was stored needs nothing taken out again, and what was captured stands in the content. The first
  * bytes say how it is cut, and what the table does with the fields it names. */

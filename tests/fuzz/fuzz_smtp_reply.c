@@ -1,4 +1,5 @@
 /* modules: smtp base */
+/* runs: 10000 */
 /* fuzz_smtp_reply.c - replies read in pieces say the same as replies read at once. */
 #include "smtp/reply.h"
 

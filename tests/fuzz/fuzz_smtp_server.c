@@ -1,5 +1,5 @@
 /* modules: smtpd */
-/* runs: 5000 */
+/* runs: 1500 */
 /*
  * fuzz_smtp_server.c - whole sessions over the fake engine, with a service that takes anything.
  *

@@ -1,5 +1,5 @@
 /* modules: queue event base */
-/* runs: 400 */
+/* runs: 200 */
 /*
  * fuzz_spool.c - a shard opened on segment files that a disk, or a hand, has changed.
  *

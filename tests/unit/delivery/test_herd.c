@@ -1,4 +1,5 @@
 /* modules: client line */
+/* threads: one */
 /*
  * test_herd.c - a site that was away for an hour comes back: its mail comes in a ramp, not at once.
  *

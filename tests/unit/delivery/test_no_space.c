@@ -1,4 +1,5 @@
 /* modules: client line */
+/* threads: one */
 /* test_no_space.c - outcomes that cannot be written: delivery waits, with a bounded number. */
 #include "delivery/line/constraint.h"
 #include "delivery/line/state.h"

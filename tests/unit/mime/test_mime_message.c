@@ -1,3 +1,4 @@
+/* threads: one */
 /* test_mime_message.c - trees of parts, and the sections of them that clients ask for. */
 #include "inbound/mime/mime_message.h"
 

@@ -1,3 +1,4 @@
+/* threads: one */
 /* test_mime_thread.c - keys of SORT and what becomes of them in THREAD. */
 #include "inbound/mime/mime_thread.h"
 

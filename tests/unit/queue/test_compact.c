@@ -1,3 +1,4 @@
+/* threads: one */
 /* Space comes back, and what that costs is bounded. */
 #include "base/metric.h"
 #include "queue/segment.h"

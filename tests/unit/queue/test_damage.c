@@ -1,3 +1,4 @@
+/* threads: one */
 /* Bytes flipped in closed segments: told, copied aside once, and nothing else is touched. */
 #include "base/metric.h"
 #include "queue/disk.h"

@@ -1,3 +1,4 @@
+/* threads: one */
 /* Framing, scanning and the records themselves. */
 #include <stdlib.h>
 #include <string.h>

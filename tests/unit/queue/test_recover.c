@@ -1,3 +1,4 @@
+/* threads: one */
 /* What a shard finds after crashes and damage. */
 #include "queue/disk.h"
 #include "tests/unit/queue/flips.h"

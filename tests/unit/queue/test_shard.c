@@ -1,3 +1,4 @@
+/* threads: one */
 /* A shard's life on the fake engine. */
 #include "support/engine_fake.h"
 #include "tests/unit/queue/shard_world.h"

@@ -1,3 +1,4 @@
+/* threads: one */
 /* A disk that fails, is full, writes in part. */
 #include "base/metric.h"
 #include "queue/shard_private.h"

@@ -1,3 +1,4 @@
+/* threads: one */
 /*
  * Random histories of a shard against a model: accept, deliver, defer, postpone, notices, content
  * of all sizes, compaction, reopening and crashes. $HISTORY_SEED replays one, $HISTORY_ROUNDS runs

@@ -1,3 +1,4 @@
+/* threads: one */
 /* test_config.c - the configuration file: defaults, every kind of error with its line and key. */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* threads: one */
 /* test_sieve.c - scripts over messages, and what they come to. */
 #include "inbound/sieve/sieve.h"
 

@@ -1,3 +1,4 @@
+/* threads: one */
 /* test_filed_log.c - what was filed is known after a start, as far as files go and no further. */
 #include "inbound/store/filed_log.h"
 

@@ -1,4 +1,5 @@
 /* modules: client line */
+/* threads: one */
 /*
  * test_fair_sites.c - a site with one connection at a time, of one engine and of two: who is next.
  *

@@ -1,4 +1,5 @@
 /* modules: client line */
+/* threads: one */
 /* test_lookups.c - a queue whose domains are all due at once: a bounded number is looked up. */
 #include "delivery/line/state.h"
 #include "support/chat.c"
