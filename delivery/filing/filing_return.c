@@ -16,6 +16,7 @@ struct filing_return {
 
 static const enum metric counts[RETURNED_KIND_COUNT] = {
     [RETURNED_BOUNCE] = METRIC_RETURNS_BOUNCES,  [RETURNED_COMPLAINT] = METRIC_RETURNS_COMPLAINTS,
+    [RETURNED_DMARC] = METRIC_RETURNS_DMARC,     [RETURNED_TLS] = METRIC_RETURNS_TLS,
     [RETURNED_OTHER] = METRIC_RETURNS_OTHERS,    [RETURNED_UNTIED] = METRIC_RETURNS_UNTIED,
     [RETURNED_UNKNOWN] = METRIC_RETURNS_UNKNOWN,
 };
@@ -33,6 +34,8 @@ static bool tell(struct filing_return *back)
             metric_inc(METRIC_RETURNS_REPEATED);
             continue;
         }
+        if (event->kind == EVENT_REPORTED)
+            event->id = filer->message->id;
         event->time_ms = engine_wall_ms(filer->carrier.engine);
         if (!shard_note(filer->shard, event))
             return false;

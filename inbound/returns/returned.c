@@ -7,6 +7,7 @@
 #include "delivery/outcome/classify.h"
 #include "event/event_privacy.h"
 #include "inbound/report/report.h"
+#include "inbound/returns/reported.h"
 #include "inbound/returns/sent.h"
 
 /* --- whom it is about ------------------------------------------------------------------------- */
@@ -176,7 +177,9 @@ static void judge(struct returned *r, const struct report *report,
     struct sent sent;
 
     if (report->kind != REPORT_BOUNCE && !is_complaint) {
-        r->kind = RETURNED_OTHER;
+        r->kind = report->kind == REPORT_TLS ? RETURNED_TLS : RETURNED_DMARC;
+        if (!reported_add(r, report))
+            r->count = 0;
         return;
     }
     if (!find_path(r, &report->parts, settings) ||

@@ -25,8 +25,8 @@ struct returns {
 
 const char *returned_kind_name(enum returned_kind kind)
 {
-    static const char *const names[RETURNED_KIND_COUNT] = {"bounce", "complaint", "other", "untied",
-                                                           "unknown"};
+    static const char *const names[RETURNED_KIND_COUNT] = {"bounce", "complaint", "dmarc",  "tls",
+                                                           "other",  "untied",    "unknown"};
 
     check((unsigned)kind < RETURNED_KIND_COUNT);
     return names[kind];
@@ -99,14 +99,17 @@ void returned_free(struct returned *returned)
 
 /* --- once ------------------------------------------------------------------------------------- */
 
-/* By its number; by its address where the number is not known. */
+/* By its number; by its address where the number is not known. Of a report by all that it says. */
 static uint64_t name_of(const struct returns *returns, const struct event *event)
 {
     struct {
         uint64_t seed, message, kind, recipient;
     } key = {returns->seed, event->id.value, event->kind, event->part};
 
-    if (event->part == RETURN_PATH_ANY)
+    if (event->kind == EVENT_REPORTED) {
+        key.message = bytes_hash(event->checks);
+        key.recipient ^= bytes_hash(event->mx_host) ^ bytes_hash(event->tenant);
+    } else if (event->part == RETURN_PATH_ANY)
         key.recipient ^= bytes_hash(event->recipient);
     uint64_t name = bytes_hash(bytes_range(&key, sizeof(key)));
 

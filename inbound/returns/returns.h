@@ -4,8 +4,8 @@
  * A bounce (RFC 3464, and what inbound/report knows of free forms) becomes events `bounced`, a
  * feedback report (RFC 5965) an event `complained`, both late: of the message that the signed
  * return path names (directory/return_path.h). What else is known of the message, its recipients,
- * tags and so on, comes from the event files, as long as these go back. Anything else becomes
- * nothing.
+ * tags and so on, comes from the event files, as long as these go back. A DMARC aggregate report or
+ * a TLS report becomes events `reported`. Anything else becomes nothing.
  *
  * Reading takes its time, so it is done on a thread of its own; the answer is a letter.
  * Thread: any, but for what is said of each.
@@ -27,6 +27,8 @@ struct returns_settings {
 enum returned_kind {
     RETURNED_BOUNCE,
     RETURNED_COMPLAINT,
+    RETURNED_DMARC,
+    RETURNED_TLS,
     RETURNED_OTHER,   /* it tells of a delay, a delivery, or something else than mail of ours */
     RETURNED_UNTIED,  /* a complaint in which no return path of ours holds */
     RETURNED_UNKNOWN, /* no report that we can read */

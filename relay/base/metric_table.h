@@ -397,18 +397,21 @@ METRIC_COUNTER(EVENTS_THROTTLED, "ringpost_events_total{kind=\"throttled\"}", ""
 METRIC_COUNTER(EVENTS_CHANGED, "ringpost_events_total{kind=\"changed\"}", "")
 METRIC_COUNTER(EVENTS_FILED, "ringpost_events_total{kind=\"filed\"}", "")
 METRIC_COUNTER(EVENTS_FORWARDED, "ringpost_events_total{kind=\"forwarded\"}", "")
+METRIC_COUNTER(EVENTS_REPORTED, "ringpost_events_total{kind=\"reported\"}", "")
 METRIC_COUNTER(WEBHOOK_REQUESTS, "ringpost_webhook_requests_total",
                "Requests of webhooks that have ended, those for tokens included")
 METRIC_COUNTER(WEBHOOK_FAILURES, "ringpost_webhook_failures_total",
                "Requests of webhooks that will be made again: no answer, or one other than 2xx")
 METRIC_COUNTER(RETURNS_BOUNCES, "ringpost_returns_total{report=\"bounce\"}",
-               "What came back to signed return paths and to complaints@, by what it was")
+               "What came back to signed return paths, complaints@ and reports@, by what it was")
 METRIC_COUNTER(RETURNS_COMPLAINTS, "ringpost_returns_total{report=\"complaint\"}", "")
+METRIC_COUNTER(RETURNS_DMARC, "ringpost_returns_total{report=\"dmarc\"}", "")
+METRIC_COUNTER(RETURNS_TLS, "ringpost_returns_total{report=\"tls\"}", "")
 METRIC_COUNTER(RETURNS_OTHERS, "ringpost_returns_total{report=\"other\"}", "")
 METRIC_COUNTER(RETURNS_UNTIED, "ringpost_returns_total{report=\"untied\"}", "")
 METRIC_COUNTER(RETURNS_UNKNOWN, "ringpost_returns_total{report=\"unknown\"}", "")
 METRIC_COUNTER(RETURNS_REPEATED, "ringpost_returns_repeated_total",
-               "Bounces and complaints of a recipient that had been told before: not told again")
+               "Bounces, complaints and reports that had been told before: not told again")
 METRIC_GAUGE(EVENTS_LAG_BYTES, "ringpost_events_lag_bytes",
              "Bytes of the spool whose events are not durable in the event files yet")
 METRIC_COUNTER(EVENTS_CATCH_UPS, "ringpost_events_catch_ups_total",

@@ -253,7 +253,8 @@ static bool take_return(struct walk *walk, struct bytes address)
         return false;
     walk->is_of_returns = true;
     walk->found->is_signed = return_path_read(key, local, domain, &walk->found->back);
-    return walk->found->is_signed || bytes_equal(local, BYTES(RETURN_PATH_COMPLAINTS));
+    return walk->found->is_signed || bytes_equal(local, BYTES(RETURN_PATH_COMPLAINTS)) ||
+           bytes_equal(local, BYTES(RETURN_PATH_REPORTS));
 }
 
 /* In its one form; "postmaster" alone gets our name, or is rules.postmaster itself. */

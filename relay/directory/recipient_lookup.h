@@ -22,8 +22,9 @@
  * "\"user@elsewhere\"") are known only where they stand in the directory as they are; a catch-all
  * does not take them.
  *
- * At a domain that our mail returns to (return_path.h) the signed addresses, and "complaints", are
- * for reports; accounts, aliases and roles are looked up as elsewhere, and there is no catch-all.
+ * At a domain that our mail returns to (return_path.h) the signed addresses, "complaints" and
+ * "reports" are for reports; accounts, aliases and roles are looked up as elsewhere, and there is
+ * no catch-all.
  *
  * Thread: any; results are slices of the snapshot and of the arena.
  */

@@ -19,6 +19,7 @@
 
 #define RETURN_PATH_LABEL "bounces." /* what `domain add` prints a record for */
 #define RETURN_PATH_COMPLAINTS "complaints"
+#define RETURN_PATH_REPORTS "reports" /* DMARC's and TLS' */
 
 enum {
     RETURN_PATH_KEY_LEN = 32,

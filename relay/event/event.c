@@ -32,6 +32,7 @@ static const struct {
     [EVENT_CHANGED] = {"changed", false, false},
     [EVENT_FILED] = {"filed", true, true},
     [EVENT_FORWARDED] = {"forwarded", false, true},
+    [EVENT_REPORTED] = {"reported", false, false},
 };
 
 static _Atomic uint16_t node_number;

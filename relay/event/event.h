@@ -42,6 +42,7 @@ enum event_kind {
     EVENT_CHANGED,   /* the directory was: one of an audited change */
     EVENT_FILED,     /* final: delivered, into an account of ours */
     EVENT_FORWARDED, /* a copy is in the spool for addresses elsewhere; its end is yet to come */
+    EVENT_REPORTED,  /* a DMARC or TLS report came: what others saw of mail, or of TLS */
     EVENT_KIND_COUNT
 };
 

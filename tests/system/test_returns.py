@@ -1,5 +1,7 @@
 """Bounces and complaints that come back to signed return paths, and become events."""
 
+import base64
+import gzip
 import json
 import re
 import smtplib
@@ -207,3 +209,100 @@ def test_privacy_holds_for_what_comes_back(place):
     place.take(dsn("other@y.example"), path)
     assert place.late("bounced", 2)[-1]["recipient"] is None
     place.adds_up()
+
+
+def packed_report(name, content, kind="application/gzip"):
+    text = base64.encodebytes(gzip.compress(content)).decode().replace("\n", "\r\n")
+    return (f"From: dmarc@y.example\r\nTo: reports@{BOUNCES}\r\nSubject: Report Domain: shop.example\r\n"
+            "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+            "--b\r\n\r\nA report.\r\n"
+            f"--b\r\nContent-Type: {kind}; name=\"{name}\"\r\n"
+            f"Content-Transfer-Encoding: base64\r\n\r\n{text}--b--\r\n").encode()
+
+
+def aggregate(rows, id="r1"):
+    records = "".join(
+        f"<record><row><source_ip>192.0.2.{i % 250}</source_ip><count>{count}</count><policy_evaluated>"
+        f"<disposition>none</disposition><dkim>{dkim}</dkim><spf>fail</spf></policy_evaluated></row>"
+        "<identifiers><header_from>shop.example</header_from></identifiers><auth_results><dkim>"
+        f"<domain>shop.example</domain><selector>s</selector><result>{dkim}</result></dkim>"
+        "<spf><domain>shop.example</domain><result>fail</result></spf></auth_results></record>"
+        for i, (count, dkim) in enumerate(rows))
+    return ('<?xml version="1.0"?><feedback><report_metadata><org_name>Big Mail Inc.</org_name>'
+            f"<email>d@y.example</email><report_id>{id}</report_id><date_range><begin>1795737600</begin>"
+            "<end>1795823999</end></date_range></report_metadata><policy_published>"
+            "<domain>shop.example</domain><p>none</p></policy_published>"
+            f"{records}</feedback>").encode()
+
+
+def test_dmarc_report_becomes_an_event_of_the_tenant(place):
+    rows = [(120, "pass"), (2, "fail"), (7, "fail")]
+    filed = place.take(packed_report("r.xml.gz", aggregate(rows)), f"reports@{BOUNCES}")
+    assert filed["reply"]["text"] == "dmarc"
+    [event] = place.relay.wait_events(1, kind="reported")
+    assert (event["tenant"], event["class"], event["rule"]) == ("shop", "dmarc", "aggregate-report")
+    assert (event["id"], event["seq"], event["late"]) == (filed["id"], None, None)
+    assert event["egress"]["mx_host"] == "Big Mail Inc."
+    assert event["reply"]["text"] == "9 of 129 messages failed, as Big Mail Inc. tells"
+    head, *lines = event["checks"]
+    assert head == {"check": "report", "result": "dmarc", "weight": None, "detail":
+                    "domain=shop.example begin=2026-11-27T00:00:00.000Z "
+                    "end=2026-11-27T23:59:59.000Z id=r1"}
+    assert [(c["result"], c["weight"]) for c in lines] == [("fail", "7"), ("fail", "2"),
+                                                           ("pass", "120")]
+    assert lines[0]["detail"] == (
+        "source_ip=192.0.2.2 disposition=none dkim=fail spf=fail header_from=shop.example "
+        "auth_dkim=shop.example:fail auth_spf=shop.example:fail")
+    # The same again is taken and not told; another one is.
+    place.take(packed_report("r.xml.gz", aggregate(rows)), f"Reports@{BOUNCES}")
+    place.take(packed_report("r.xml.gz", aggregate(rows, "r2")), f"reports@{BOUNCES}")
+    assert len(place.relay.wait_events(2, kind="reported")) == 2
+    assert place.relay.metrics()["ringpost_returns_repeated_total"] == 1
+    assert place.relay.metrics()['ringpost_returns_total{report="dmarc"}'] == 3
+    place.adds_up()
+
+
+def test_report_of_many_rows_is_several_events_and_says_what_it_left_out(place):
+    place.take(packed_report("r.xml.gz", aggregate([(n + 1, "fail") for n in range(900)])),
+               f"reports@{BOUNCES}")
+    events = place.relay.wait_events(16, kind="reported")
+    assert len(events) == 16
+    cut = events[-1]["checks"][-1]
+    assert (cut["check"], cut["result"]) == ("report", "cut")
+    told = [int(c["weight"]) for e in events for c in e["checks"] if c["check"] == "dmarc"]
+    assert told == sorted(told, reverse=True) and len(told) > 200
+    assert sum(told) + int(cut["weight"]) == 900 * 901 // 2
+    assert cut["detail"] == f"rows={900 - len(told)}"
+
+
+def test_tls_report_becomes_an_event_of_the_tenant(place):
+    report = {"organization-name": "Big Mail", "date-range": {
+        "start-datetime": "2026-11-27T00:00:00Z", "end-datetime": "2026-11-27T23:59:59Z"},
+        "contact-info": "tls@y.example", "report-id": "t1", "policies": [{
+            "policy": {"policy-type": "sts", "policy-string": ["version: STSv1"],
+                       "policy-domain": "shop.example", "mx-host": ["mx.shop.example"]},
+            "summary": {"total-successful-session-count": 50, "total-failure-session-count": 3},
+            "failure-details": [{"result-type": "certificate-expired", "failed-session-count": 3,
+                                 "sending-mta-ip": "192.0.2.9", "receiving-ip": "192.0.2.1",
+                                 "receiving-mx-hostname": "mx.shop.example"}]}]}
+    content = json.dumps(report).encode()
+    filed = place.take(packed_report("t.json.gz", content, "application/tlsrpt+gzip"),
+                       f"reports@{BOUNCES}")
+    assert filed["reply"]["text"] == "tls"
+    [event] = place.relay.wait_events(1, kind="reported")
+    assert (event["class"], event["rule"]) == ("tls", "tls-report")
+    assert event["reply"]["text"] == "3 of 53 TLS sessions failed, as Big Mail tells"
+    _, failed, good = event["checks"]
+    assert (failed["result"], failed["weight"]) == ("certificate-expired", "3")
+    assert failed["detail"] == ("policy=sts domain=shop.example mx_host=mx.shop.example "
+                                "mx_ip=192.0.2.1 source_ip=192.0.2.9")
+    assert (good["result"], good["weight"]) == ("success", "50")
+
+
+@pytest.mark.parametrize("content", [
+    b"{\"organization-name\": 7", b"{}", b"<feedback><report_metadata>", b"\x1f\x8b\x08broken",
+    b"{" * 100000, gzip.compress(b"{" + b" " * (40 << 20))], ids=range(6))
+def test_report_that_cannot_be_read_is_told_as_such(place, content):
+    assert place.take(packed_report("t.json.gz", content),
+                      f"reports@{BOUNCES}")["reply"]["text"] == "unknown"
+    assert place.relay.events(kind="reported") == []
