@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "event/event_checks.h"
+#include "event/json_text.h"
 
 enum {
     CHECKS_MAX = 3072,
@@ -28,14 +29,6 @@ struct rows {
     size_t count, count_max;
     struct row *rows;
 };
-
-static struct bytes text_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-
-    return json_is_string(value) ? bytes_range(json_string_value(value), json_string_length(value))
-                                 : BYTES_NONE;
-}
 
 static uint64_t number_of(const json_t *object, const char *key)
 {
@@ -63,8 +56,8 @@ static void put_results(struct buf *out, const char *key, const json_t *results)
         const json_t *result = json_array_get(results, i);
         char both[TEXT_MAX + 1];
 
-        snprintf(both, sizeof(both), "%.*s:%.*s", BYTES_ARG(text_of(result, "domain")),
-                 BYTES_ARG(text_of(result, "result")));
+        snprintf(both, sizeof(both), "%.*s:%.*s", BYTES_ARG(json_text_at(result, "domain")),
+                 BYTES_ARG(json_text_at(result, "result")));
         put(out, key, bytes_of(both));
     }
 }
@@ -73,25 +66,25 @@ static void put_dmarc(struct buf *out, const json_t *record)
 {
     const json_t *reason = json_array_get(json_object_get(record, "reasons"), 0);
 
-    put(out, "source_ip", text_of(record, "source_ip"));
-    put(out, "disposition", text_of(record, "disposition"));
-    put(out, "dkim", text_of(record, "dkim"));
-    put(out, "spf", text_of(record, "spf"));
-    put(out, "override", text_of(reason, "type"));
-    put(out, "header_from", text_of(record, "header_from"));
-    put(out, "envelope_from", text_of(record, "envelope_from"));
+    put(out, "source_ip", json_text_at(record, "source_ip"));
+    put(out, "disposition", json_text_at(record, "disposition"));
+    put(out, "dkim", json_text_at(record, "dkim"));
+    put(out, "spf", json_text_at(record, "spf"));
+    put(out, "override", json_text_at(reason, "type"));
+    put(out, "header_from", json_text_at(record, "header_from"));
+    put(out, "envelope_from", json_text_at(record, "envelope_from"));
     put_results(out, "auth_dkim", json_object_get(record, "dkim_results"));
     put_results(out, "auth_spf", json_object_get(record, "spf_results"));
 }
 
 static void put_tls(struct buf *out, const struct row *row)
 {
-    put(out, "policy", text_of(row->policy, "policy-type"));
-    put(out, "domain", text_of(row->policy, "policy-domain"));
-    put(out, "mx_host", text_of(row->of, "receiving-mx-hostname"));
-    put(out, "mx_ip", text_of(row->of, "receiving-ip"));
-    put(out, "source_ip", text_of(row->of, "sending-mta-ip"));
-    put(out, "reason", text_of(row->of, "failure-reason-code"));
+    put(out, "policy", json_text_at(row->policy, "policy-type"));
+    put(out, "domain", json_text_at(row->policy, "policy-domain"));
+    put(out, "mx_host", json_text_at(row->of, "receiving-mx-hostname"));
+    put(out, "mx_ip", json_text_at(row->of, "receiving-ip"));
+    put(out, "source_ip", json_text_at(row->of, "sending-mta-ip"));
+    put(out, "reason", json_text_at(row->of, "failure-reason-code"));
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -118,8 +111,8 @@ static bool take_dmarc(struct rows *rows, const json_t *facts)
 
     for (size_t i = 0; i < json_array_size(records) && fits; i++) {
         const json_t *record = json_array_get(records, i);
-        bool is_good = bytes_equal(text_of(record, "dkim"), BYTES("pass")) ||
-                       bytes_equal(text_of(record, "spf"), BYTES("pass"));
+        bool is_good = bytes_equal(json_text_at(record, "dkim"), BYTES("pass")) ||
+                       bytes_equal(json_text_at(record, "spf"), BYTES("pass"));
 
         fits = add_row(rows, (struct row){.result = is_good ? "pass" : "fail",
                                           .is_good = is_good,
@@ -183,10 +176,10 @@ static void put_report(struct buf *checks, const struct rows *rows, const json_t
     struct buf detail;
 
     buf_init(&detail, DETAIL_MAX + TEXT_MAX);
-    put(&detail, "domain", text_of(policy, "domain"));
-    put(&detail, "begin", text_of(dates, rows->is_tls ? "start-datetime" : "begin"));
-    put(&detail, "end", text_of(dates, rows->is_tls ? "end-datetime" : "end"));
-    put(&detail, "id", text_of(facts, rows->is_tls ? "report-id" : "report_id"));
+    put(&detail, "domain", json_text_at(policy, "domain"));
+    put(&detail, "begin", json_text_at(dates, rows->is_tls ? "start-datetime" : "begin"));
+    put(&detail, "end", json_text_at(dates, rows->is_tls ? "end-datetime" : "end"));
+    put(&detail, "id", json_text_at(facts, rows->is_tls ? "report-id" : "report_id"));
     const struct event_check line = {.name = BYTES("report"),
                                      .result = rows->is_tls ? BYTES("tls") : BYTES("dmarc"),
                                      .detail = buf_bytes(&detail)};
@@ -268,7 +261,7 @@ static bool add_event(struct returned *r, const struct rows *rows, const json_t 
                       size_t *from)
 {
     struct event *event = &r->events[r->count];
-    struct bytes who = text_of(facts, rows->is_tls ? "organization-name" : "organization");
+    struct bytes who = json_text_at(facts, rows->is_tls ? "organization-name" : "organization");
     struct buf checks;
 
     *event = (struct event){

@@ -147,3 +147,12 @@ json_t *json_text_of(const char *string)
 {
     return json_text(bytes_of(string));
 }
+
+struct bytes json_text_at(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return json_is_string(value)
+               ? bytes_range(json_string_value(value), json_string_length(value))
+               : BYTES_NONE;
+}

@@ -26,5 +26,7 @@ must_use bool json_text_append(struct buf *out, struct bytes text);
  * json_object_set_new() take as a failure of their own. */
 json_t *json_text(struct bytes text);
 json_t *json_text_of(const char *string); /* NUL-terminated */
+/* The text of a member; BYTES_NONE where it is none, or `object` is no object. */
+struct bytes json_text_at(const json_t *object, const char *key);
 /* Length of the UTF-8 character at the front (RFC 3629 section 4), 0 if there is none. */
 size_t json_text_utf8_len(struct bytes text);

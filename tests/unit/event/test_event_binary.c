@@ -193,7 +193,7 @@ static const struct {
     {"nothing", BYTES(""), false},
     {"no kind", BYTES("\x01"), false},
     {"another version", BYTES("\x02\x00"), false},
-    {"the last kind", BYTES("\x01\x15"), true},
+    {"the last kind", BYTES("\x01\x16"), true},
     {"an unknown kind", BYTES("\x01\x17"), false},
     {"an unknown number", BYTES("\x01\x02\x3c\x05\x02\x07"), true},
     {"an unknown text", BYTES("\x01\x02\x79\x03xyz\x02\x07"), true},
