@@ -37,6 +37,7 @@ static const struct config_key root[] = {
     {.kind = CONFIG_PART, .keys = config_events},
     {.kind = CONFIG_PART, .keys = config_kafka},
     {.kind = CONFIG_PART, .keys = config_webhooks},
+    {.kind = CONFIG_PART, .keys = config_reports},
     {.kind = CONFIG_PART, .keys = config_metrics},
     {.kind = CONFIG_PART, .keys = config_log},
     {.kind = CONFIG_END},

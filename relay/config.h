@@ -97,6 +97,18 @@ struct config_kafka {
     struct kafka_settings settings; /* of all this */
 };
 
+/* What is told to other domains (reporter.h). */
+struct config_reports {
+    bool dmarc, tls;
+    const char *organization; /* NULL: hostname */
+    const char *email;        /* NULL only while both are off */
+    const char *contact;      /* NULL: none */
+    unsigned spread_s;
+    const char *ca; /* for https; NULL: the system's */
+    size_t allow_count;
+    struct network *allow; /* not public, and may be posted to all the same */
+};
+
 struct config {
     struct arena arena;
     _Atomic unsigned references; /* config_load() gives the first */
@@ -146,6 +158,7 @@ struct config {
     size_t webhook_count;
     struct webhook_settings *webhooks;
     struct sinks_settings sinks; /* of events, kafka and webhooks */
+    struct config_reports reports;
     bool has_metrics;
     struct address metrics_address;
     enum { CONFIG_LOG_STDERR, CONFIG_LOG_SYSLOG } log_target;

@@ -33,6 +33,7 @@ extern const struct config_key config_store[];
 extern const struct config_key config_events[];
 extern const struct config_key config_kafka[];
 extern const struct config_key config_webhooks[];
+extern const struct config_key config_reports[];
 extern const struct config_key config_metrics[];
 extern const struct config_key config_log[];
 

@@ -40,6 +40,7 @@ extern const struct control_command control_service_commands[];
 extern const struct control_command control_queue_commands[];
 extern const struct control_command control_suspension_commands[];
 extern const struct control_command control_sink_commands[];
+extern const struct control_command control_report_commands[];
 
 /* The commands of all tables, one after the other; NULL behind the last. */
 const struct control_command *control_command_at(size_t number);

@@ -21,7 +21,7 @@ static const struct control_command help_commands[] = {
 static const struct control_command *const tables[] = {
     help_commands,          control_service_commands,
     control_queue_commands, control_suspension_commands,
-    control_sink_commands,
+    control_sink_commands,  control_report_commands,
 };
 
 const struct control_command *control_command_at(size_t number)

@@ -31,6 +31,7 @@
 #include "relay/privacy_rows.h"
 #include "relay/program_sinks.h"
 #include "relay/program_stop.h"
+#include "relay/reporter.h"
 #include "relay/stop_guard.h"
 #include "relay/tenant_book.h"
 
@@ -337,6 +338,8 @@ static bool reload(struct program *program, void (*error)(void *context, const c
               (enum log_level)next->log_level);
     space_watch_set(program->space_watch, next->min_free_bytes);
     program_sinks_configure(program, next);
+    if (program->reporter != NULL)
+        reporter_configure(program->reporter, next);
     if (listens)
         listeners_leave(&program->listeners, &program->workers[0], next);
     for (unsigned i = 0; i < program->worker_count; i++)
@@ -485,6 +488,7 @@ static void free_all(struct program *program, int64_t files_ms)
         tenant_book_close(&program->book);
     for (unsigned i = 0; i < program->worker_count; i++)
         worker_join(&program->workers[i]);
+    reporter_join(&program->reporter);
     if (program->sinks != NULL)
         sinks_stop(&program->sinks, MAX(files_ms, clock_monotonic_ms() + SINKS_END_MS));
     event_bounds_free(&program->bounds);
@@ -521,6 +525,18 @@ static void free_all(struct program *program, int64_t files_ms)
     pthread_mutex_destroy(&program->change);
 }
 
+static int start_reporter(struct program *program, const struct config *config)
+{
+    char directory[4096];
+
+    check(state_dir_file(config->state_dir, "events", directory, sizeof(directory)));
+    program->reporter = reporter_start(program, directory);
+    if (program->reporter != NULL)
+        return 0;
+    log_error("what=\"no thread for reports: %s\"", strerror(errno));
+    return -errno;
+}
+
 static int start(struct program *program, const struct config *config)
 {
     const char *kernel_why = NULL;
@@ -534,6 +550,11 @@ static int start(struct program *program, const struct config *config)
         return code;
     program->shared.suspensions = program->suspensions;
     int error = start_workers(program, config);
+    if (error < 0) {
+        program_drop_workers(program);
+        return exit_code_of(error);
+    }
+    error = start_reporter(program, config);
     if (error < 0) {
         program_drop_workers(program);
         return exit_code_of(error);
@@ -611,6 +632,8 @@ int program_run(struct config *config)
         control_cut_off(control);
     if (metrics != NULL)
         metrics_http_stop(&metrics);
+    if (program->reporter != NULL) /* it calls the first worker */
+        reporter_ask_stop(program->reporter);
     if (program->worker_count > 0 && program->workers[0].start_error == 0 &&
         !program_has_stopped(program))
         program_drain(program, &signals, &times);

@@ -37,6 +37,7 @@ struct program {
     struct space_watch *space_watch;
     struct event_bounds bounds; /* between the publisher and the sinks */
     struct sinks *sinks;
+    struct reporter *reporter;
     uint64_t sinks_writes; /* of the directory, when its webhooks were read */
     bool sinks_are_unread; /* they could not be */
     struct suspension_file *suspensions;

@@ -7,6 +7,8 @@
 #include "event/event_checks.h"
 #include "smtp/domain_pattern.h"
 
+enum { RECORD_DETAIL_MAX = 1200, RECORD_SELECTORS_MAX = 10 };
+
 static const char *const weights[] = {
     [DECISION_TAG] = "tag",
     [DECISION_DEFER] = "defer",
@@ -230,6 +232,52 @@ static void follow_policy(struct decision *decision, const struct dmarc *dmarc)
            name_for_reply(author));
 }
 
+/* "s1,-,s2", in the order of the signatures' own lines. */
+static void put_selectors(const struct verification *v, struct buf *out)
+{
+    size_t count = MIN(verification_dkim_count(v), (size_t)RECORD_SELECTORS_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        struct bytes selector = verification_dkim(v, i)->selector;
+
+        (void)!buf_printf(out, "%s%.*s", i == 0 ? " selectors=" : ",",
+                          BYTES_ARG(selector.len > 0 ? selector : BYTES("-")));
+    }
+}
+
+static const char *aligned(const struct verification *v, bool is_dkim)
+{
+    size_t count;
+    const struct dmarc_identifier *all = verification_identifiers(v, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (all[i].is_dkim == is_dkim && all[i].is_aligned && !all[i].is_temporary)
+            return "pass";
+    return "fail";
+}
+
+static void note_record(struct decision *decision, const struct verification *v)
+{
+    const struct dmarc *dmarc = verification_dmarc(v);
+    const struct dmarc_record *record = &dmarc->record;
+    bool is_softened = dmarc->result == DMARC_FAIL && dmarc->disposition != dmarc->policy;
+    struct buf detail;
+
+    if (!dmarc->has_policy)
+        return;
+    buf_init(&detail, RECORD_DETAIL_MAX);
+    (void)!buf_printf(&detail,
+                      "domain=%.*s p=%s sp=%s np=%s adkim=%s aspf=%s t=%s dkim=%s spf=%s%s",
+                      (int)dmarc->domain.len, (const char *)dmarc->domain.text,
+                      dmarc_policy_name(record->p), dmarc_policy_name(record->sp),
+                      dmarc_policy_name(record->np), record->is_strict_dkim ? "s" : "r",
+                      record->is_strict_spf ? "s" : "r", record->is_testing ? "y" : "n",
+                      aligned(v, true), aligned(v, false), is_softened ? " softened=y" : "");
+    put_selectors(v, &detail);
+    note(decision, "dmarc-record", "found", "", buf_bytes(&detail));
+    buf_free(&detail);
+}
+
 static void judge_dmarc(struct decision *decision, const struct decision_rules *rules,
                         const struct verification *v, const struct address *client)
 {
@@ -249,6 +297,8 @@ static void judge_dmarc(struct decision *decision, const struct decision_rules *
              why != NULL ? " override=" : "", why != NULL ? why : "");
     note(decision, "dmarc", dmarc_result_name(dmarc->result),
          asks && why == NULL ? of_policy[dmarc->disposition] : "", bytes_of(detail));
+    if (rules->tells_record)
+        note_record(decision, v);
     if (asks && why == NULL)
         follow_policy(decision, dmarc);
 }

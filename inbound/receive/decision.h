@@ -10,6 +10,9 @@
  * its newest sealer is among `arc_sealers` and says that DMARC passed there; or the author's domain
  * is among `dmarc_exempt`.
  *
+ * Where mail is reported to its authors' domains (relay/reporter.h), the record has a line more:
+ * `dmarc-record`, whose words are the policy as published and what of it was aligned.
+ *
  * Thread: any; no state.
  */
 #pragma once
@@ -26,10 +29,11 @@ enum decision_away { DECISION_AWAY_ACCEPT, DECISION_AWAY_TAG, DECISION_AWAY_DEFE
 enum decision_dmarc { DECISION_DMARC_ENFORCE, DECISION_DMARC_MONITOR };
 
 struct decision_rules {
-    int dmarc;       /* enum decision_dmarc */
-    int spf_fail;    /* enum decision_action: of SPF's fail where DMARC does not pass */
-    int rspamd_away; /* enum decision_away: where it has no answer */
-    int temperror;   /* of checks that DNS had no answer for, where nothing else passed */
+    int dmarc;         /* enum decision_dmarc */
+    bool tells_record; /* a line `dmarc-record` beside DMARC's: what reports need */
+    int spf_fail;      /* enum decision_action: of SPF's fail where DMARC does not pass */
+    int rspamd_away;   /* enum decision_away: where it has no answer */
+    int temperror;     /* of checks that DNS had no answer for, where nothing else passed */
     size_t forwarder_count;
     const struct network *forwarders;
     size_t arc_sealer_count;

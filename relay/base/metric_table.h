@@ -412,6 +412,19 @@ METRIC_COUNTER(RETURNS_UNTIED, "ringpost_returns_total{report=\"untied\"}", "")
 METRIC_COUNTER(RETURNS_UNKNOWN, "ringpost_returns_total{report=\"unknown\"}", "")
 METRIC_COUNTER(RETURNS_REPEATED, "ringpost_returns_repeated_total",
                "Bounces, complaints and reports that had been told before: not told again")
+METRIC_COUNTER(REPORTS_MESSAGES, "ringpost_reports_counted_total{report=\"dmarc\"}",
+               "Messages and TLS sessions that were counted for reports to other domains")
+METRIC_COUNTER(REPORTS_SESSIONS, "ringpost_reports_counted_total{report=\"tls\"}", "")
+METRIC_COUNTER(REPORTS_SENT, "ringpost_reports_sent_total",
+               "Reports that were handed to an address, by mail or POST")
+METRIC_COUNTER(REPORTS_FAILED, "ringpost_reports_failed_total",
+               "Reports of a domain and a day that no address took, given up")
+METRIC_COUNTER(REPORTS_MAILS, "ringpost_reports_messages_total",
+               "Messages of ours that became durable: reports to other domains")
+METRIC_COUNTER(REPORTS_RECIPIENTS, "ringpost_reports_recipients_total",
+               "Recipients of messages that are reports")
+METRIC_COUNTER(REPORTS_BYTES, "ringpost_reports_content_bytes_total",
+               "Bytes of messages that are reports")
 METRIC_GAUGE(EVENTS_LAG_BYTES, "ringpost_events_lag_bytes",
              "Bytes of the spool whose events are not durable in the event files yet")
 METRIC_COUNTER(EVENTS_CATCH_UPS, "ringpost_events_catch_ups_total",

@@ -6,6 +6,7 @@
 
 #include "relay/cli/cli.h"
 #include "relay/cli/read_file.h"
+#include "relay/cli/report_tally.h"
 
 enum { INDENT = 2 };
 
@@ -80,6 +81,10 @@ static int run_report(struct cli *cli)
     while (cli_option(cli, &walk)) {
         if (walk.word == NULL)
             return cli_misuse(cli, "unknown option %s", walk.name);
+        if (path == NULL && strcmp(walk.word, "dmarc") == 0)
+            return report_tally_run(cli, &walk, TALLY_DMARC);
+        if (path == NULL && strcmp(walk.word, "tls") == 0)
+            return report_tally_run(cli, &walk, TALLY_TLS);
         if (path != NULL)
             return cli_misuse(cli, "one FILE, but got %s as well", walk.word);
         path = walk.word;
@@ -104,7 +109,9 @@ static int run_report(struct cli *cli)
 const struct cli_command cli_report = {
     "report",
     "say what a bounce, complaint, DMARC or TLS report says",
-    "usage: ringpost report [--json] FILE|-\n\n"
+    "usage: ringpost report [--json] FILE|-\n"
+    "       ringpost report [--json] dmarc|tls [--domain D] [--day DAY] [--rows]\n"
+    "       ringpost report [--json] dmarc|tls --send --day DAY [--domain D]\n\n"
     "Reads one message, or the XML or JSON of a report as it stands or packed (gzip, zip), and\n"
     "says what it holds:\n"
     "bounce     a delivery status notification (RFC 3464), or one in prose (qmail, Exim)\n"
@@ -112,6 +119,10 @@ const struct cli_command cli_report = {
     "dmarc      a DMARC aggregate report (RFC 9990, RFC 7489)\n"
     "tls        an SMTP TLS report (RFC 8460)\n"
     "With --json one object {\"kind\", \"report\"}; docs/reports.md names the members. Needs\n"
-    "neither configuration nor daemon. Exit code 1 if FILE cannot be read or is none of these.\n",
+    "neither configuration nor daemon. Exit code 1 if FILE cannot be read or is none of these.\n\n"
+    "dmarc and tls tell what was counted for other domains (reports.dmarc, reports.tls), a line a\n"
+    "day (UTC, as 2026-11-28) and domain, and what became of it; with --rows also each row.\n"
+    "--send has the daemon send a day's reports at once, but for those that were sent. A file of\n"
+    "such a name is ./dmarc.\n",
     run_report,
 };

@@ -152,7 +152,6 @@ struct bytes json_text_at(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
 
-    return json_is_string(value)
-               ? bytes_range(json_string_value(value), json_string_length(value))
-               : BYTES_NONE;
+    return json_is_string(value) ? bytes_range(json_string_value(value), json_string_length(value))
+                                 : BYTES_NONE;
 }

@@ -3,9 +3,9 @@
  * row (tally.h).
  *
  * Sessions are counted, not messages: the first attempt of a connection has the time that
- * connecting took. One attempt for several recipients has an event for each, so the last TLS_COUNT_SEEN
- * attempts are remembered. A host that was not connected to, since its policy cannot be met, counts
- * once an attempt too. Thread: one at a time for each struct.
+ * connecting took. One attempt for several recipients has an event for each, so the last
+ * TLS_COUNT_SEEN attempts are remembered. A host that was not connected to, since its policy cannot
+ * be met, counts once an attempt too. Thread: one at a time for each struct.
  */
 #pragma once
 
