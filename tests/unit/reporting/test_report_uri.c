@@ -26,6 +26,8 @@ static const struct {
     {"mailto:a@b.example!m", false, 0, NULL, 0},
     {"mailto:a@b.example!-1", false, 0, NULL, 0},
     {"mailto:a%0d%0aBcc:x@b.example", false, 0, NULL, 0},
+    {"mailto:a%0d%0a@b.example", false, 0, NULL, 0},
+    {"mailto:a%20c@b.example", false, 0, NULL, 0},
     {"mailto:a%2", false, 0, NULL, 0},
     {"mailto:a%zz@b.example", false, 0, NULL, 0},
     {"mailto:a%2Cc@b.example", false, 0, NULL, 0}, /* no address that needs quotes in To: */
