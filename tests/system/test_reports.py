@@ -10,10 +10,12 @@ import time
 import xml.etree.ElementTree
 
 import certificates
+import demands
 import hook
 import parts
 import pytest
 from inbound import HOST, Inbound, message, txt
+from test_tls_policy import World, context_of
 
 NS = "{urn:ietf:params:xml:ns:dmarc-2.0}"
 SECTION = "dmarc: true, tls: true, email: reports@us.example, organization: \"Us & Co <1>\", " \
@@ -345,3 +347,55 @@ def test_reports_need_an_address(stage):
     relay = stage.unstarted_ringpost(reports="{dmarc: true}")
     done = relay.cli("check", check=False)
     assert done.returncode == 78 and "reports.email" in done.stderr + done.stdout
+
+
+def test_tls_report_tells_what_was_demanded(stage):
+    """DANE that holds, and an MTA-STS policy that the host's certificate does not meet."""
+    day = today()
+    world = World(stage)
+    dane, other = (world.authority.issue(f"mx-{name}.example") for name in ("d.signed", "other"))
+    taken = stage.receiver(addresses=[(f"{world.block}.0.10", 25)], tls=context_of(*dane))
+    stage.receiver(addresses=[(f"{world.block}.0.11", 25)], tls=context_of(*other))
+    record = demands.tlsa(dane[0])
+    rua = "TXT \"v=TLSRPTv1; rua=mailto:r@d.signed.example\""
+    world.add("signed.example", "d MX 10 mx-d", f"mx-d A {world.block}.0.10",
+              f"_25._tcp.mx-d {record}", f"_smtp._tls.d {rua}")
+    world.add("plain.example", "s MX 10 mx-s", f"mx-s A {world.block}.0.11", f"_smtp._tls.s {rua}",
+              '_mta-sts.s TXT "v=STSv1; id=1"', f"mta-sts.s A {world.block}.0.2")
+    host = stage.add(demands.PolicyHost(f"{world.block}.0.2", {
+        "mta-sts.s.plain.example": world.authority.issue("mta-sts.s.plain.example")}))
+    host.policy("s.plain.example", "enforce", "mx-s.plain.example", max_age=86400)
+    relay = world.start(retry="{first: 1h}",
+                        reports="{tls: true, email: r@us.example, spread: 0s}").relay
+    relay.start()
+    for domain, kind in ("d.signed.example", "delivered"), ("s.plain.example", "deferred"):
+        id = relay.submit(f"user@{domain}")
+        relay.wait_events(1, id=id, kind=kind)
+        parts.wait_for(lambda: f" {domain}: 1 sessions" in relay.cli(
+            "report", "tls", check=False).stdout, "it is counted")
+        relay.cli("report", "tls", "--send", "--day", day, "--domain", domain)
+    reports = {}
+
+    def both():
+        for mail in taken.messages:
+            if mail.to() == ["r@d.signed.example"]:
+                whole, _, text = attachment(mail)
+                reports[whole["TLS-Report-Domain"]] = json.loads(text)["policies"]
+        return len(reports) == 2
+    parts.wait_for(both, "two reports")
+    [entry] = reports["d.signed.example"]
+    assert entry["policy"] == {"policy-type": "tlsa", "policy-domain": "mx-d.signed.example",
+                               "policy-string": [record.removeprefix("TLSA ")],
+                               "mx-host": ["mx-d.signed.example"]}
+    assert entry["summary"] == {"total-successful-session-count": 1,
+                                "total-failure-session-count": 0}
+    [entry] = reports["s.plain.example"]
+    assert entry["policy"] == {
+        "policy-type": "sts", "policy-domain": "s.plain.example",
+        "policy-string": ["version: STSv1", "mode: enforce", "mx: mx-s.plain.example",
+                          "max_age: 86400"], "mx-host": ["mx-s.plain.example"]}
+    assert entry["summary"]["total-failure-session-count"] == 1
+    [failure] = entry["failure-details"]
+    assert (failure["result-type"], failure["receiving-mx-hostname"]) == (
+        "certificate-host-mismatch", "mx-s.plain.example")
+    assert failure["receiving-ip"] == f"{world.block}.0.11"
