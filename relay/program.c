@@ -398,9 +398,11 @@ static void end_suspensions(struct program *program)
 /* Nothing waits for wall time, so there is little to do: the dates in suspensions.json. */
 static void look_at_clock(struct program *program)
 {
-    int64_t step_ms = clock_watch_look(&program->clock, clocks_read());
+    struct clocks clocks = clocks_read();
+    int64_t step_ms = clock_watch_look(&program->clock, clocks);
     size_t count;
 
+    clock_file_look(&program->clock_file, clocks, step_ms != 0);
     if (step_ms == 0)
         return;
     metric_inc(METRIC_CLOCK_STEPS);

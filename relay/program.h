@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 
+#include "relay/clock_file.h"
 #include "relay/space_watch.h"
 #include "relay/state_dir.h"
 #include "relay/suspension_file.h"
@@ -49,6 +50,7 @@ struct program {
     int64_t started_ms;         /* monotonic */
     int64_t started_wall_ms;
     struct clock_watch clock;      /* the main thread's */
+    struct clock_file clock_file;  /* too */
     _Atomic int64_t stop_until_ms; /* monotonic; set before is_stopping */
     _Atomic bool is_stopping;      /* workers may be gone: no worker_call() from now on */
     pthread_mutex_t change;        /* reload and suspensions: one at a time */

@@ -55,6 +55,8 @@ static int open_state(struct program *program, const struct config *config)
         log_error("state_dir=%s what=%s", LOG_STRING(config->state_dir), LOG_STRING(why));
         return error == -EBUSY ? EXIT_BUSY : EXIT_CONFIG;
     }
+    program->shared.ages_sure_from_ms =
+        clock_file_open(&program->clock_file, config->state_dir, clocks_read());
     program->suspensions = suspension_file_load(config->state_dir, clocks_read(), why, sizeof(why));
     if (program->suspensions == NULL) {
         log_error("what=%s", LOG_STRING(why));

@@ -7,6 +7,7 @@
  *   spool/        the shards (queue/shard.h)
  *   events/       the event files (event/event_file.h)
  *   suspensions.json   rules that hold mail back
+ *   clock         since when the wall clock was not set (clock_file.h)
  *   control.sock  the control socket
  */
 #pragma once

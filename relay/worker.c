@@ -452,6 +452,7 @@ static int build(struct worker *worker)
         .sts = worker->shared->sts,
         .carriers = smtp_clients_kind(worker->clients),
         .signer = worker->signer,
+        .ages_sure_from_ms = worker->shared->ages_sure_from_ms,
         .store = &store,
         .settings = &config->delivery,
         .settings_unused = on_settings_unused,

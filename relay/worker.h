@@ -62,6 +62,7 @@ struct shared {
     struct egress_table *store_egresses; /* of the site that it is */
     struct tls_tickets *tickets;         /* the keys of all engines' contexts */
     struct space space;                  /* the space watch and the publisher write it */
+    int64_t ages_sure_from_ms;           /* clock_file.h */
     struct listener_load *loads;         /* one a worker */
     const struct listeners *listeners;
     /* Workers begin with them; changed by the holder of program->change only. */

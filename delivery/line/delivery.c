@@ -62,6 +62,8 @@ static struct outcomes *make_outcomes(struct delivery *delivery, const struct de
 
     outcomes_set_home(outcomes, setup->home);
     outcomes_sign(outcomes, setup->signer);
+    if (setup->ages_sure_from_ms != 0)
+        outcomes_trust_ages(outcomes, setup->ages_sure_from_ms);
     return outcomes;
 }
 

@@ -113,6 +113,8 @@ struct delivery_setup {
                                   Notifications go to the shard of the message they are about, in
                                   one commit with its outcome, also where that one is adopted */
     const struct delivery_settings *settings;
+    /* Monotonic: outcomes_trust_ages(). 0: nothing that a start finds is sure. */
+    int64_t ages_sure_from_ms;
     struct signer *signer; /* signs our notifications (signing/signer.h); NULL: nobody does */
     /* Nothing uses these settings any more, nor what they point to. Once for each that was given;
      * may be NULL. */

@@ -417,7 +417,7 @@ bool destination_is_overdue(const struct delivery *delivery, const struct pendin
         router_retry(delivery->settings, domain_name(pending_domain(pending)));
 
     int64_t now_ms = engine_now_ms(delivery->engine);
-    int64_t accepted_ms = stub_age_from_ms(pending_stub(pending), now_ms);
+    int64_t accepted_ms = outcomes_age_from_ms(delivery->outcomes, rule, pending);
 
     /* The age of what the start found is the wall clock's word, which may have been set since:
      * before a try only the time since then counts. */
@@ -431,8 +431,7 @@ int64_t destination_end_ms(const struct delivery *delivery, const struct pending
     const struct retry_rule *rule =
         router_retry(delivery->settings, domain_name(pending_domain(pending)));
 
-    return retry_end_ms(rule,
-                        stub_age_from_ms(pending_stub(pending), engine_now_ms(delivery->engine)));
+    return retry_end_ms(rule, outcomes_age_from_ms(delivery->outcomes, rule, pending));
 }
 
 /* From where the last look stopped, or from its front. True: it was looked at to its end. */

@@ -150,8 +150,9 @@ static void decide(struct settlement *s, struct settled *r)
     const struct retry_rule *rule =
         outcomes_retry_rule(s->outcomes, domain_name(pending_domain(r->pending)));
     int64_t accepted = settled_accepted_ms(s, r);
+    int64_t counted = outcomes_age_from_ms(s->outcomes, rule, r->pending);
 
-    r->retry_end_ms = retry_end_ms(rule, accepted);
+    r->retry_end_ms = retry_end_ms(rule, counted);
     switch (r->judgement.kind) {
     case JUDGEMENT_DELIVERED:
         r->kind = EVENT_DELIVERED;
@@ -185,8 +186,8 @@ static void decide(struct settlement *s, struct settled *r)
     case JUDGEMENT_DEFERRED:
         break;
     }
-    r->next_attempt_ms = retry_next_ms(rule, r->pending->attempts + 1U, accepted,
-                                       engine_now_ms(s->outcomes->engine));
+    r->next_attempt_ms =
+        retry_next_ms(rule, r->pending->attempts + 1U, counted, engine_now_ms(s->outcomes->engine));
     r->kind = r->next_attempt_ms != 0 ? EVENT_DEFERRED : EVENT_EXPIRED;
     if (r->kind == EVENT_EXPIRED && !is_for_tls(&r->judgement))
         r->judgement.rule = "retry.max_age";

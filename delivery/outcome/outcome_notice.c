@@ -24,7 +24,8 @@ static bool is_delay_due(const struct settlement *s, const struct settled *r)
 {
     const struct retry_rule *rule =
         outcomes_retry_rule(s->outcomes, domain_name(pending_domain(r->pending)));
-    int64_t age_ms = engine_now_ms(s->outcomes->engine) - settled_accepted_ms(s, r);
+    int64_t age_ms =
+        engine_now_ms(s->outcomes->engine) - outcomes_waits_from_ms(s->outcomes, r->pending);
 
     return rule->delay_notice_s != 0 && (r->pending->flags & PENDING_DELAY_TOLD) == 0 &&
            age_ms >= (int64_t)rule->delay_notice_s * 1000;

@@ -22,6 +22,8 @@ struct outcomes *outcomes_create(struct engine *engine, const struct outcome_set
     o->engine = engine;
     o->settings = *settings;
     o->hooks = *hooks;
+    o->started_ms = engine_now_ms(engine);
+    o->sure_from_ms = o->started_ms;
     o->nowhere = series_begin(&family_sites, BYTES_NONE);
     slab_init(&o->settlements, settlement_size(), SETTLEMENTS_MAX);
     slab_init(&o->clearings, clearing_size(), CLEARINGS_MAX);

@@ -50,6 +50,16 @@ struct outcomes *outcomes_create(struct engine *engine, const struct outcome_set
                                  const struct outcome_hooks *hooks);
 /* Signs notifications; before the first one, and for as long as there are any. */
 void outcomes_sign(struct outcomes *outcomes, struct signer *signer);
+/* What was accepted since then (monotonic) is as old as its times say, also where a start found it.
+ * Until it is told, nothing that was accepted before the outcomes were made is sure: its age is the
+ * word of a wall clock that may have been set meanwhile, or stands wrong. */
+void outcomes_trust_ages(struct outcomes *outcomes, int64_t sure_from_ms);
+/* From when (monotonic) the age counts for who gives up on it. What is not sure to be as old as it
+ * seems has retry_respite_ms() from the start on. */
+int64_t outcomes_age_from_ms(const struct outcomes *outcomes, const struct retry_rule *rule,
+                             const struct pending *pending);
+/* Since when (monotonic) it surely waits, for who tells of delays; not sure: since the start. */
+int64_t outcomes_waits_from_ms(const struct outcomes *outcomes, const struct pending *pending);
 /* When outcomes_are_none(). */
 void outcomes_free(struct outcomes **outcomes);
 /* The engine's own shard, whose room is asked for before anything is begun. */

@@ -47,6 +47,11 @@ int64_t retry_delay_max_ms(const struct retry_rule *rule)
     return MAX(max_ms + max_ms * rule->jitter_percent / 100, (int64_t)DELAY_MS_MIN);
 }
 
+int64_t retry_respite_ms(const struct retry_rule *rule)
+{
+    return MIN(2 * retry_delay_max_ms(rule), (int64_t)rule->max_age_s * 1000);
+}
+
 int64_t retry_grace_ms(const struct retry_rule *rule)
 {
     int64_t tenth_ms = (int64_t)rule->max_age_s * 100;

@@ -41,6 +41,10 @@ int64_t retry_delay_max_ms(const struct retry_rule *rule);
 int64_t retry_next_ms(const struct retry_rule *rule, unsigned attempts, int64_t accepted_ms,
                       int64_t now_ms);
 
+/* For so long from the start on what a start found is tried where its age is the word of the wall
+ * clock alone: twice the longest back-off, so three times at least; no longer than max_age. */
+int64_t retry_respite_ms(const struct retry_rule *rule);
+
 /* The last try, due when max_age is reached, may have to wait for a connection: a tenth of max_age,
  * within these. */
 enum { RETRY_GRACE_MS_MIN = 5 * 1000, RETRY_GRACE_MS_MAX = 10 * 60 * 1000 };

@@ -14,7 +14,8 @@ struct outcomes {
     struct outcome_hooks hooks;
     struct signer *signer; /* NULL: notifications are not signed */
     bool is_stopping;
-    struct series *nowhere; /* counts what ends without a site */
+    int64_t started_ms, sure_from_ms; /* outcomes_trust_ages() */
+    struct series *nowhere;           /* counts what ends without a site */
     struct class_counts classes;
     struct slab settlements, clearings;
     size_t in_attempt_count; /* recipients in attempts and clearings */

@@ -10,17 +10,18 @@ import pytest
 
 DAY_S = 24 * 3600
 RETRY = "{first: 1s, factor: 1, max: 2s, jitter: 0%, max_age: 3d, delay_notice: 4h}"
+PATIENT = "{first: 1s, factor: 1, max: 60s, jitter: 0%, max_age: 3d}"  # 2 minutes from a start on
 REFUSED = "451 4.2.1 not now"
 
 
 class Scene:
     """A relay whose clock can be set, beside a receiver that takes nothing until it is told to."""
 
-    def __init__(self, stage, **settings):
+    def __init__(self, stage, retry=RETRY, **settings):
         self.takes = False
         self.receiver = stage.receiver(self.act)
         self.relay = stage.unstarted_ringpost(
-            retry=RETRY, events="{retention: 1d, file_age: 1m}",
+            retry=retry, events="{retention: 1d, file_age: 1m}",
             routes=f'[{{match: "*", to: ["127.0.0.1:{self.receiver.port}"]}}]', **settings)
         self.clock = parts.WallClock(self.relay)
         self.relay.start()
@@ -87,6 +88,24 @@ def test_set_forward_over_a_restart(stage):
     scene.clock.set(10 * DAY_S)
     scene.takes = True
     scene.relay.start()
+    scene.finish(20)
+
+
+@pytest.mark.parametrize("when", ["while it is down", "before it stops"])
+def test_set_forward_over_a_restart_and_refused_again(stage, when):
+    """One 4xx after such a start is no reason to give up."""
+    scene = Scene(stage, retry=PATIENT)
+    scene.submit(20)
+    scene.wait_tries(2, 20)
+    if when == "before it stops":
+        scene.clock.set(10 * DAY_S)
+        parts.wait_for(lambda: scene.relay.metrics()["ringpost_clock_steps_total"] == 1,
+                       "the step to be counted")
+    scene.relay.kill()
+    scene.clock.set(10 * DAY_S)
+    tried = max(e["attempt"]["number"] for e in scene.relay.events(kind="deferred"))
+    scene.relay.start()
+    scene.wait_tries(tried + 2, 20)
     scene.finish(20)
 
 

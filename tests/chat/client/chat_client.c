@@ -16,6 +16,7 @@
  *   CONFIG notice_wait N         seconds
  *   CONFIG deliver_dsns 1        notifications are sent, not only recorded
  *   CONFIG input_small 1         the script's sockets have small buffers
+ *   CONFIG ages_sure 1           what the start found is as old as it seems
  *   CONFIG receive N             delivery reads at most N bytes at a time (on the fake engine)
  *   MESSAGE FROM TO[,TO] [word...]  submits: 8bit utf8 disk large unreadable damaged
  *                                known-damaged hdrs full
@@ -256,6 +257,8 @@ static bool config(void *context, struct bytes key, struct bytes value)
         world->delivers_dsns = number != 0;
     else if (bytes_equal(key, BYTES("input_small")))
         chat->has_small_input = number != 0;
+    else if (bytes_equal(key, BYTES("ages_sure")))
+        world->ages_sure_from_ms = number != 0 ? INT64_MIN : 0;
     else if (bytes_equal(key, BYTES("receive")))
         receive_in_pieces(chat, (size_t)number);
     else

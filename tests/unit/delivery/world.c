@@ -769,6 +769,7 @@ void world_start(struct world *world)
         .carriers = smtp_clients_kind(world->clients),
         .home = world->shard,
         .settings = &world->settings,
+        .ages_sure_from_ms = world->ages_sure_from_ms,
     };
 
     world->delivery = delivery_create(&setup);

@@ -44,9 +44,10 @@ struct world {
     struct tls_context *tls; /* set before world_start(); NULL: TLS is not spoken */
     struct retry_rule retry;
     struct egress_rule egress;
-    struct buf *facts;  /* may be NULL */
-    uint16_t port;      /* of hosts that name none */
-    bool delivers_dsns; /* else they are only recorded */
+    struct buf *facts;         /* may be NULL */
+    uint16_t port;             /* of hosts that name none */
+    int64_t ages_sure_from_ms; /* of delivery_setup */
+    bool delivers_dsns;        /* else they are only recorded */
     bool is_adopted;
     unsigned load_error;   /* the next load fails with it */
     bool load_errors_stay; /* all do */
