@@ -6,6 +6,8 @@
 #define XXH_STATIC_LINKING_ONLY /* for the streaming state on the stack */
 #include <xxhash.h>
 
+#include "base/eight.h"
+
 struct bytes bytes_of(const char *string)
 {
     check(string != NULL);
@@ -98,11 +100,15 @@ static bool is_blank(uint8_t c)
 
 bool bytes_has_8bit(struct bytes b)
 {
-    uint8_t all = 0;
+    size_t at = 0;
 
-    for (size_t i = 0; i < b.len; i++)
-        all |= b.ptr[i];
-    return all >= 0x80;
+    for (; b.len - at >= 8; at += 8)
+        if (!eight_is_ascii(eight_load(b.ptr + at)))
+            return true;
+    for (; at < b.len; at++)
+        if (b.ptr[at] >= 0x80)
+            return true;
+    return false;
 }
 
 struct bytes bytes_trim(struct bytes b)

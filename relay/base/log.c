@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/eight.h"
 #include "base/log_format.h"
 #include "base/log_queue.h"
 #include "base/metric.h"
@@ -245,8 +246,16 @@ void log_stop(void)
 /* One fact is one line, whatever slipped past LOG_TEXT(). */
 static void flatten(char *line, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        line[i] = (unsigned char)line[i] < ' ' || line[i] == 0x7f ? ' ' : line[i];
+    size_t at = 0;
+
+    while (at < len) {
+        if (len - at >= 8 && eight_is_printable(eight_load(line + at))) {
+            at += 8;
+            continue;
+        }
+        for (size_t end = MIN(at + 8, len); at < end; at++)
+            line[at] = (unsigned char)line[at] < ' ' || line[at] == 0x7f ? ' ' : line[at];
+    }
 }
 
 /* The end of a text that was cut, without half a character. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/eight.h"
 #include "base/utf8.h"
 
 enum {
@@ -49,6 +50,13 @@ const char *log_text(struct bytes text)
     while (at < text.len && at < TEXT_MAX) {
         uint8_t c = text.ptr[at];
 
+        if (MIN(text.len, (size_t)TEXT_MAX) - at >= 8 &&
+            eight_is_quotable(eight_load(text.ptr + at))) {
+            memcpy(out, text.ptr + at, 8);
+            out += 8;
+            at += 8;
+            continue;
+        }
         if (is_plain(c)) {
             *out++ = (char)c;
             at++;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/eight.h"
+
 static const uint8_t bad_byte[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
 
 size_t json_text_utf8_len(struct bytes text)
@@ -32,17 +34,6 @@ size_t json_text_utf8_len(struct bytes text)
         return len;
     }
     return 0;
-}
-
-/* True when all eight bytes stand in JSON as they are: ASCII, no control, quote or backslash. */
-static inline bool is_plain_8(uint64_t eight)
-{
-    const uint64_t ones = 0x0101010101010101;
-    uint64_t quote = eight ^ ones * '"';
-    uint64_t backslash = eight ^ ones * '\\';
-    uint64_t odd = eight | (eight - ones * 0x20) | (quote - ones) | (backslash - ones);
-
-    return (odd & ones * 0x80) == 0;
 }
 
 static uint8_t *put_escaped(uint8_t *p, uint8_t c)
@@ -78,16 +69,15 @@ uint8_t *json_text_put(uint8_t *p, struct bytes text)
 
     *p++ = '"';
     while (c < end) {
-        uint64_t eight;
-
-        if (end - c >= 8) {
-            memcpy(&eight, c, 8);
-            if (is_plain_8(eight)) {
-                memcpy(p, &eight, 8);
-                p += 8;
-                c += 8;
-                continue;
-            }
+        if (end - c >= 8 && eight_is_quotable(eight_load(c))) {
+            memcpy(p, c, 8);
+            p += 8;
+            c += 8;
+            continue;
+        }
+        if (*c >= 0x20 && *c < 0x80 && *c != '"' && *c != '\\') {
+            *p++ = *c++;
+            continue;
         }
         size_t len = json_text_utf8_len((struct bytes){c, (size_t)(end - c)});
         if (len == 0 || *c == 0) {

@@ -92,6 +92,18 @@ TEST(find_bytes_needle_at_the_edges)
     assert_int_equal(bytes_find_bytes(BYTES("a"), BYTES("aa"), 0), 1);
 }
 
+TEST(has_8bit_looks_at_every_byte_of_every_length)
+{
+    uint8_t text[40];
+
+    for (size_t len = 0; len <= sizeof(text); len++)
+        for (size_t at = 0; at < sizeof(text); at++) {
+            memset(text, '~', sizeof(text));
+            text[at] = 0x80;
+            expect_row(len, bytes_has_8bit(bytes_range(text, len)) == (at < len));
+        }
+}
+
 TEST(has_8bit_looks_at_every_byte)
 {
     assert_false(bytes_has_8bit(BYTES("")));

@@ -110,6 +110,21 @@ TEST(newlines_and_controls_in_a_line_become_spaces)
     assert_non_null(strstr(capture_end(), "a  b [m\n"));
 }
 
+TEST(control_becomes_a_space_wherever_it_stands)
+{
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_INFO);
+    for (int at = 0; at < 19; at++) {
+        char expected[32];
+
+        capture_begin();
+        log_info("%.*s%s%.*s", at, "xxxxxxxxxxxxxxxxxxxx", at % 2 == 0 ? "\x7f" : "\n", 19 - at,
+                 "\xc3\xbcxxxxxxxxxxxxxxxxxxxx");
+        snprintf(expected, sizeof(expected), " info %.*s %.*s\n", at, "xxxxxxxxxxxxxxxxxxxx",
+                 19 - at, "\xc3\xbcxxxxxxxxxxxxxxxxxxxx");
+        assert_non_null(strstr(capture_end(), expected));
+    }
+}
+
 TEST(long_line_is_cut_and_says_so)
 {
     char *longest = malloc(10001);
@@ -151,10 +166,25 @@ TEST(log_text_escapes_what_could_forge_a_line)
     assert_string_equal(LOG_TEXT(BYTES_NONE), "\"\"");
 }
 
+TEST(log_text_escapes_wherever_it_stands)
+{
+    for (size_t at = 0; at < 20; at++) {
+        char text[] = "xxxxxxxxxxxxxxxxxxxx";
+        char expected[32];
+
+        text[at] = '"';
+        snprintf(expected, sizeof(expected), "\"%.*s\\\"%.*s\"", (int)at, "xxxxxxxxxxxxxxxxxxxx",
+                 (int)(19 - at), "xxxxxxxxxxxxxxxxxxxx");
+        assert_string_equal(LOG_TEXT(bytes_of(text)), expected);
+    }
+}
+
 TEST(log_text_cuts_after_255_bytes)
 {
     uint8_t text[300];
 
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(strlen(LOG_TEXT(bytes_range(text, 300))), 2 + 255 + 3);
     memset(text, 0xff, sizeof(text));
     assert_int_equal(strlen(LOG_TEXT(bytes_range(text, 255))), 2 + 255 * 4);
     const char *cut = LOG_TEXT(bytes_range(text, 256));
