@@ -98,7 +98,8 @@ static struct arena_chunk *chunk_for(struct arena *arena, size_t size)
     return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* As it comes: not zeroed. */
+static void *take(struct arena *arena, size_t size)
 {
     check(arena->used <= arena->used_max);
     if (size > arena->used_max - arena->used)
@@ -113,19 +114,28 @@ void *arena_alloc(struct arena *arena, size_t size)
 
     chunk->used += taken;
     arena->used += size;
-    memset(memory, 0, size);
+    return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    void *memory = take(arena, size);
+
+    if (memory != NULL)
+        memset(memory, 0, size);
     return memory;
 }
 
 bool arena_copy(struct arena *arena, struct bytes b, struct bytes *copy_out)
 {
     check(b.len < SIZE_MAX);
-    uint8_t *copy = arena_alloc(arena, b.len + 1);
+    uint8_t *copy = take(arena, b.len + 1);
 
     if (copy == NULL)
         return false;
     if (b.len > 0)
         memcpy(copy, b.ptr, b.len);
+    copy[b.len] = 0;
     *copy_out = (struct bytes){copy, b.len};
     return true;
 }

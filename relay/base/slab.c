@@ -87,6 +87,12 @@ void slab_free_all(struct slab *slab)
 
 void *slab_alloc(struct slab *slab)
 {
+    return slab_alloc_head(slab, slab->object_size);
+}
+
+void *slab_alloc_head(struct slab *slab, size_t zeroed)
+{
+    check(zeroed <= slab->object_size);
     if (slab->count == slab->count_max)
         return NULL;
     if (list_is_empty(&slab->chunks))
@@ -105,7 +111,7 @@ void *slab_alloc(struct slab *slab)
     if (chunk->count++ == 0)
         slab->empty_count--;
     slab->count++;
-    memset(object, 0, MAX(slab->object_size, sizeof(void *)));
+    memset(object, 0, MAX(zeroed, sizeof(void *)));
     if (slab->object_size < sizeof(void *))
         asan_poison((uint8_t *)object + slab->object_size, sizeof(void *) - slab->object_size);
     return object;

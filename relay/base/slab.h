@@ -22,6 +22,8 @@ struct slab {
 void slab_init(struct slab *slab, size_t object_size, size_t count_max);
 void slab_free_all(struct slab *slab);        /* every object must have been given back */
 must_use void *slab_alloc(struct slab *slab); /* NULL at count_max */
+/* Zeroes only so many bytes: what follows them is room whose length its owner keeps. */
+must_use void *slab_alloc_head(struct slab *slab, size_t zeroed);
 /* Gives *object back and sets it to NULL. */
 #define slab_release(slab, object) \
     do { \

@@ -104,7 +104,7 @@ struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mai
 
     if (shard_is_full(home->shard))
         return intake_verdict(-ENOSPC);
-    intake = slab_alloc(home->intakes);
+    intake = slab_alloc_head(home->intakes, sizeof(*intake));
     if (intake == NULL)
         return intake_verdict(-ENOMEM);
     home->count++;

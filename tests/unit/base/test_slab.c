@@ -54,6 +54,27 @@ TEST(objects_of_every_size_are_zeroed_and_do_not_overlap)
     }
 }
 
+TEST(alloc_of_a_head_zeroes_that_and_no_more)
+{
+    enum { SIZE = 100, HEAD = 40 };
+    struct slab slab;
+
+    slab_init(&slab, SIZE, 1);
+    uint8_t *object = slab_alloc(&slab);
+
+    assert_non_null(object);
+    memset(object, 'x', SIZE);
+    slab_release(&slab, &object);
+    object = slab_alloc_head(&slab, HEAD);
+    assert_non_null(object);
+    for (size_t at = 0; at < HEAD; at++)
+        assert_int_equal(object[at], 0);
+    if (!HAVE_ASAN)
+        assert_int_equal(object[HEAD], 'x');
+    slab_release(&slab, &object);
+    slab_free_all(&slab);
+}
+
 TEST(memory_is_given_back_when_objects_are)
 {
     enum { COUNT = 5000 };
