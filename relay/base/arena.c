@@ -2,11 +2,11 @@
 #include "base/arena.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/sanitizer.h"
+#include "base/text_format.h"
 
 enum {
     ALIGNMENT = _Alignof(max_align_t),
@@ -147,14 +147,13 @@ bool arena_printf(struct arena *arena, struct bytes *out, const char *format, ..
 
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
-
-    check(len >= 0);
-    char *text = arena_alloc(arena, (size_t)len + 1);
+    char none;
+    size_t len = text_format(&none, sizeof(none), format, args);
+    char *text = arena_alloc(arena, len + 1);
 
     if (text != NULL) {
-        vsnprintf(text, (size_t)len + 1, format, again);
-        *out = bytes_range(text, (size_t)len);
+        (void)text_format(text, len + 1, format, again);
+        *out = bytes_range(text, len);
     }
     va_end(again);
     va_end(args);

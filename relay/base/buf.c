@@ -1,11 +1,12 @@
 /* buf.c - growing bytes with a cap. */
 #include "base/buf.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPACITY_MIN = 64 };
+#include "base/text_format.h"
+
+enum { CAPACITY_MIN = 192 - 1 }; /* with the NUL a size that malloc() has, as its doubles are */
 
 void buf_init(struct buf *buf, size_t len_max)
 {
@@ -16,23 +17,6 @@ void buf_free(struct buf *buf)
 {
     free(buf->ptr);
     buf_init(buf, buf->len_max);
-}
-
-struct bytes buf_bytes(const struct buf *buf)
-{
-    if (buf->ptr == NULL)
-        return BYTES_NONE;
-    return (struct bytes){buf->ptr + buf->start, buf->end - buf->start};
-}
-
-size_t buf_len(const struct buf *buf)
-{
-    return buf->end - buf->start;
-}
-
-size_t buf_room(const struct buf *buf)
-{
-    return buf->len_max - buf_len(buf);
 }
 
 static void move_to_front(struct buf *buf)
@@ -50,7 +34,7 @@ static void grow(struct buf *buf, size_t len_needed)
 
     /* Never more than the cap: len_needed fits under it. */
     capacity = MIN(capacity, buf->len_max);
-    /* One byte beyond the capacity takes the NUL that vsnprintf() insists on. */
+    /* One byte beyond the capacity takes the NUL that printf insists on (text_format.h). */
     uint8_t *ptr = malloc(capacity + 1);
 
     check(ptr != NULL);
@@ -91,13 +75,16 @@ void buf_extend(struct buf *buf, size_t len)
 
 bool buf_append(struct buf *buf, struct bytes b)
 {
-    uint8_t *into = buf_reserve(buf, b.len);
+    /* Mostly a few bytes for which there is room: a call would cost more than they do. */
+    bool has_room = buf->ptr != NULL && b.len <= buf->capacity - buf->end && b.len <= buf_room(buf);
+    uint8_t *into = has_room ? buf->ptr + buf->end : buf_reserve(buf, b.len);
 
     if (into == NULL)
         return false;
     if (b.len > 0)
         memcpy(into, b.ptr, b.len);
-    buf_extend(buf, b.len);
+    check(b.len <= buf->capacity - buf->end);
+    buf->end += b.len;
     return true;
 }
 
@@ -120,23 +107,24 @@ bool buf_vprintf(struct buf *buf, const char *format, va_list args)
 {
     va_list again;
 
-    /* Most lines fit into what is allocated already, and are formatted only once. */
+    /* Most lines fit into what is allocated already or at first, and are formatted only once. */
+    if (buf->ptr == NULL && buf_reserve(buf, MIN(buf_room(buf), (size_t)CAPACITY_MIN)) == NULL)
+        return false;
     va_copy(again, args);
     size_t spare = MIN(buf->capacity - buf->end, buf_room(buf));
-    char *into = buf->ptr == NULL ? NULL : (char *)buf->ptr + buf->end;
-    int len = vsnprintf(into, buf->ptr == NULL ? 0 : spare + 1, format, args);
+    char *into = (char *)buf->ptr + buf->end;
+    size_t len = text_format(into, spare + 1, format, args);
     bool fits = true;
 
-    check(len >= 0);
-    if (buf->ptr == NULL || (size_t)len > spare) {
-        into = (char *)buf_reserve(buf, (size_t)len);
+    if (len > spare) {
+        into = (char *)buf_reserve(buf, len);
         fits = into != NULL;
         if (fits)
-            vsnprintf(into, (size_t)len + 1, format, again);
+            (void)text_format(into, len + 1, format, again);
     }
     va_end(again);
     if (fits)
-        buf_extend(buf, (size_t)len);
+        buf_extend(buf, len);
     return fits;
 }
 

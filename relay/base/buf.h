@@ -22,9 +22,24 @@ struct buf {
 void buf_init(struct buf *buf, size_t len_max);
 void buf_free(struct buf *buf); /* gives the memory back; the buffer can be used again */
 
-struct bytes buf_bytes(const struct buf *buf); /* the live bytes */
-size_t buf_len(const struct buf *buf);
-size_t buf_room(const struct buf *buf); /* live bytes that still fit under the cap */
+/* The live bytes. */
+static inline struct bytes buf_bytes(const struct buf *buf)
+{
+    if (buf->ptr == NULL)
+        return BYTES_NONE;
+    return (struct bytes){buf->ptr + buf->start, buf->end - buf->start};
+}
+
+static inline size_t buf_len(const struct buf *buf)
+{
+    return buf->end - buf->start;
+}
+
+/* Live bytes that still fit under the cap. */
+static inline size_t buf_room(const struct buf *buf)
+{
+    return buf->len_max - buf_len(buf);
+}
 
 must_use bool buf_append(struct buf *buf, struct bytes b);
 must_use bool buf_append_byte(struct buf *buf, uint8_t byte);

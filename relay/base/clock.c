@@ -1,8 +1,9 @@
 /* clock.c - reading the clocks, writing and reading dates. */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
+
+#include "base/text_format.h"
 
 enum {
     DAY_S = 86400,
@@ -121,22 +122,25 @@ size_t clock_format_rfc5322(int64_t wall_ms, char out[static CLOCK_TEXT_MAX])
     static const char weekdays[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct date date = date_of(wall_ms);
-    int len = snprintf(out, CLOCK_TEXT_MAX, "%.3s, %d %.3s %04d %02d:%02d:%02d +0000",
-                       weekdays + 3 * date.weekday, date.day, months + 3 * (date.month - 1),
-                       date.year, date.hour, date.minute, date.second);
+    size_t len = text_put(out, CLOCK_TEXT_MAX, "%.*s, %d %.*s %04u %02u:%02u:%02u +0000", 3,
+                          weekdays + 3 * date.weekday, date.day, 3, months + 3 * (date.month - 1),
+                          (unsigned)date.year, (unsigned)date.hour, (unsigned)date.minute,
+                          (unsigned)date.second);
 
     check(len > 0 && len < CLOCK_TEXT_MAX);
-    return (size_t)len;
+    return len;
 }
 
 size_t clock_format_rfc3339(int64_t wall_ms, char out[static CLOCK_TEXT_MAX])
 {
     struct date date = date_of(wall_ms);
-    int len = snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", date.year,
-                       date.month, date.day, date.hour, date.minute, date.second, date.ms);
+    size_t len =
+        text_put(out, CLOCK_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)date.year,
+                 (unsigned)date.month, (unsigned)date.day, (unsigned)date.hour,
+                 (unsigned)date.minute, (unsigned)date.second, (unsigned)date.ms);
 
     check(len > 0 && len < CLOCK_TEXT_MAX);
-    return (size_t)len;
+    return len;
 }
 
 /* Takes exactly `digits` digits whose value lies in min..max. */

@@ -14,9 +14,9 @@
 
 #include "base/clock.h"
 #include "base/eight.h"
-#include "base/log_format.h"
 #include "base/log_queue.h"
 #include "base/metric.h"
+#include "base/text_format.h"
 
 enum {
     PREFIX_MAX = 64, /* time, level, newline */
@@ -276,7 +276,7 @@ void log_line(enum log_level level, const char *format, ...)
     if (!log_enabled(level))
         return;
     va_start(args, format);
-    size_t wanted = log_format(text, room, format, args);
+    size_t wanted = text_format(text, room, format, args);
     va_end(args);
     size_t len = wanted;
 

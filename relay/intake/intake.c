@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/budget.h"
+#include "base/text_format.h"
 #include "intake/prefix.h"
 #include "queue/tail.h"
 
@@ -70,10 +70,10 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
 {
     struct message *message = intake->message;
     char session[TAIL_SESSION_NAME_MAX];
-    int session_len = snprintf(session, sizeof(session), "%u.%" PRIu64,
-                               engine_index(intake->home->engine), client->session);
+    size_t session_len = text_put(session, sizeof(session), "%u.%" PRIu64,
+                                  engine_index(intake->home->engine), client->session);
 
-    check(session_len > 0 && (size_t)session_len < sizeof(session));
+    check(session_len < sizeof(session));
     message->class = (enum mail_class)client->class;
     message->credential = client->credential;
     intake->client.is_esmtp = client->is_esmtp;
@@ -85,7 +85,7 @@ static bool copy_client(struct intake *intake, const struct intake_client *clien
         !arena_copy(&message->arena, client->service, &message->service) ||
         !arena_copy(&message->arena, client->tenant, &message->tenant) ||
         !tail_add_session(&message->arena, &message->tail, client->connected_ms,
-                          (struct bytes){(const uint8_t *)session, (size_t)session_len}))
+                          bytes_range(session, session_len)))
         return false;
     return arena_copy(&message->arena, client->tls_cipher, &intake->client.tls_cipher) &&
            arena_copy(&message->arena, client->hostname, &intake->client.hostname);

@@ -6,9 +6,8 @@
  */
 #include "smtpd/server_parts.h"
 
-#include <stdio.h>
-
 #include "base/metric.h"
+#include "base/text_format.h"
 
 static struct verdict later(struct smtp_server *server, int64_t timeout_ms, struct verdict overdue)
 {
@@ -113,7 +112,7 @@ bool smtp_server_accepted(struct smtp_server *server, uint64_t token, const char
     char text[64];
 
     check(!server->question.is_inside);
-    snprintf(text, sizeof(text), "Ok: queued as %s", id);
+    (void)text_put(text, sizeof(text), "Ok: queued as %s", id);
     return smtp_server_answer(server, token, (struct verdict){250, "2.0.0", text, NULL, false});
 }
 

@@ -80,6 +80,22 @@ TEST(copy_is_terminated_and_past_the_cap_untouched)
     arena_free(&arena);
 }
 
+TEST(copy_in_used_memory_is_terminated)
+{
+    struct arena arena;
+    struct bytes copy;
+
+    arena_init(&arena, 1000);
+    char *used = arena_alloc(&arena, 100);
+
+    assert_non_null(used);
+    memset(used, 'x', 100);
+    arena_clear(&arena);
+    assert_true(arena_copy(&arena, BYTES("abc"), &copy));
+    assert_memory_equal(copy.ptr, "abc", 4);
+    arena_free(&arena);
+}
+
 TEST(printf_past_the_cap_is_false)
 {
     struct arena arena;

@@ -1,6 +1,7 @@
 /* test_buf.c - growing bytes with a cap. */
 #include "support/unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,48 @@ TEST(printf_exactly_filling_the_cap_fits)
     assert_int_equal(buf_len(&buf), 70);
     assert_memory_equal(buf_bytes(&buf).ptr + 63, "0000009", 7);
     assert_false(buf_printf(&buf, "x"));
+    buf_free(&buf);
+}
+
+TEST(cap_that_is_lowered_counts_though_memory_is_there)
+{
+    struct buf buf;
+
+    buf_init(&buf, 100);
+    assert_true(buf_append(&buf, BYTES("abcd")));
+    buf.len_max = 6;
+    assert_false(buf_append(&buf, BYTES("efg")));
+    assert_true(buf_append(&buf, BYTES("ef")));
+    assert_true(bytes_equal(buf_bytes(&buf), BYTES("abcdef")));
+    assert_false(buf_append(&buf, BYTES("g")));
+    buf_free(&buf);
+}
+
+TEST(printf_of_any_length_is_whole)
+{
+    static const char x[] =
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
+    for (int repeat = 1; repeat < 8; repeat++)
+        for (int len = 0; len < (int)sizeof(x); len++) {
+            struct buf buf;
+            char expected[8 * sizeof(x)] = "";
+
+            buf_init(&buf, sizeof(expected));
+            for (int i = 0; i < repeat; i++) {
+                snprintf(expected + i * (len + 1), (size_t)len + 2, "%.*s\n", len, x);
+                assert_true(buf_printf(&buf, "%.*s\n", len, x));
+            }
+            assert_true(bytes_equal(buf_bytes(&buf), bytes_of(expected)));
+            buf_free(&buf);
+        }
+    struct buf buf;
+
+    buf_init(&buf, 1000); /* more at once than the first memory is */
+    assert_true(buf_printf(&buf, "%s%s%s%s%s", x, x, x, x, x));
+    assert_int_equal(buf_len(&buf), 5 * (sizeof(x) - 1));
+    for (size_t i = 0; i < buf_len(&buf); i++)
+        assert_int_equal(buf_bytes(&buf).ptr[i], 'x');
     buf_free(&buf);
 }
 

@@ -16,9 +16,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/log_format.h"
 #include "base/log_queue.h"
 #include "base/metric.h"
+#include "base/text_format.h"
 
 /* stderr goes into a pipe between capture_begin() and capture_end(). */
 static struct {
@@ -229,7 +229,7 @@ static void expect_format(const char *format, ...)
         va_list args;
 
         va_start(args, format);
-        size_t wanted = log_format(ours, rooms[i], format, args);
+        size_t wanted = text_format(ours, rooms[i], format, args);
         va_end(args);
         va_start(args, format);
         int len = vsnprintf(theirs, rooms[i], format, args);
@@ -239,7 +239,7 @@ static void expect_format(const char *format, ...)
     }
 }
 
-TEST(log_format_agrees_with_printf)
+TEST(text_format_agrees_with_printf)
 {
     expect_format("nothing");
     expect_format("%s=%.*s.", "key", 3, "value");
@@ -251,6 +251,7 @@ TEST(log_format_agrees_with_printf)
     expect_format("%u %lu %llu %zu %ju", 0U, 1UL, ULLONG_MAX, SIZE_MAX, (uintmax_t)9);
     expect_format("%x %02x %08x %016llx %llx", 0xabcU, 5U, 0xdeadbeefU, 0x1234ULL, ULLONG_MAX);
     expect_format("%02u:%02u", 7U, 123U);
+    expect_format("%s %llu %d and not plain: %5d %s", "key", ULLONG_MAX, -1, 7, "value");
     expect_format("%5d|%-5s|%c|%p|%%|%.3f|%+d|%04d", 7, "a", 'c', (void *)&capture, 1.5, 3, -4);
 }
 

@@ -1,5 +1,5 @@
-/* log_format.c - the conversions that log lines consist of. */
-#include "base/log_format.h"
+/* text_format.c - the conversions that lines for people and peers consist of. */
+#include "base/text_format.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,8 +43,8 @@ static void put_number(struct output *out, uint64_t number, unsigned base,
     unsigned at = DIGITS_MAX;
 
     do {
-        digits[--at] = "0123456789abcdef"[number % base];
-        number /= base;
+        digits[--at] = base == 16 ? "0123456789abcdef"[number % 16] : (char)('0' + number % 10);
+        number = base == 16 ? number / 16 : number / 10; /* not by a variable, which is dear */
     } while (number != 0);
     while (DIGITS_MAX - at < c->width)
         digits[--at] = '0';
@@ -86,19 +86,8 @@ static bool take_conversion(const char **format, struct conversion *c)
     }
 }
 
-static bool is_plain(const char *format)
-{
-    struct conversion c;
-
-    while ((format = strchr(format, '%')) != NULL) {
-        format++;
-        if (!take_conversion(&format, &c))
-            return false;
-    }
-    return true;
-}
-
-static size_t format_plain(struct output *out, const char *format, va_list args)
+/* False at the first conversion that is not for here: `out` is to be written anew then. */
+static bool format_plain(struct output *out, const char *format, va_list args)
 {
     for (;;) {
         const char *percent = strchrnul(format, '%');
@@ -106,9 +95,10 @@ static size_t format_plain(struct output *out, const char *format, va_list args)
 
         put(out, format, (size_t)(percent - format));
         if (*percent == '\0')
-            return out->wanted;
+            return true;
         format = percent + 1;
-        check(take_conversion(&format, &c));
+        if (!take_conversion(&format, &c))
+            return false;
         if (c.type == 's') {
             int len = c.is_cut ? va_arg(args, int) : -1;
             const char *text = va_arg(args, const char *);
@@ -128,15 +118,30 @@ static size_t format_plain(struct output *out, const char *format, va_list args)
     }
 }
 
-size_t log_format(char *out, size_t room, const char *format, va_list args)
+size_t text_format(char *out, size_t room, const char *format, va_list args)
 {
     struct output output = {.at = out, .end = out + room - 1};
+    va_list again;
 
     check(room > 0);
-    if (is_plain(format))
-        return format_plain(&output, format, args);
-    int wanted = vsnprintf(out, room, format, args);
+    va_copy(again, args);
+    if (!format_plain(&output, format, args)) {
+        int wanted = vsnprintf(out, room, format, again);
 
-    check(wanted >= 0);
-    return (size_t)wanted;
+        check(wanted >= 0);
+        output.wanted = (size_t)wanted;
+    }
+    va_end(again);
+    return output.wanted;
+}
+
+size_t text_put(char *out, size_t room, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    size_t wanted = text_format(out, room, format, args);
+    va_end(args);
+    out[MIN(wanted, room - 1)] = '\0';
+    return wanted;
 }
