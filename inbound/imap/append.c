@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "inbound/imap/command.h"
+#include "inbound/imap/notify.h"
 #include "inbound/mailbox/mailbox_change.h"
 
 enum {
@@ -250,8 +251,10 @@ static enum work_step run_finish(struct imap_work *work)
     mailbox_status(append->mailbox, &status);
     buf_init(&uids, WORK_ANSWER_MAX * 4);
     writer = (struct sequence_writer){.out = &uids};
-    for (size_t i = 0; i < append->count; i++)
+    for (size_t i = 0; i < append->count; i++) {
         sequence_writer_add(&writer, uploads[i].uid);
+        notify_note_own(work, append->mailbox, uploads[i].uid);
+    }
     bool fits = sequence_writer_end(&writer) &&
                 arena_printf(&work->arena, &work->answer_code, "[APPENDUID %u %.*s] ",
                              status.uidvalidity, BYTES_ARG(buf_bytes(&uids)));

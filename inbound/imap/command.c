@@ -54,6 +54,7 @@ static const struct imap_command {
      false},
     {"SETMETADATA", IN_ACCOUNT, NULL, imap_parse_setmetadata, imap_run_setmetadata, SYNC_ALL,
      false},
+    {"NOTIFY", IN_ACCOUNT, NULL, imap_parse_notify, imap_run_notify, SYNC_ALL, false},
     {"APPEND", IN_ACCOUNT, imap_handle_append, NULL, NULL, SYNC_NOTHING, false},
     {"CLOSE", IN_SELECTED, NULL, parse_nothing, imap_run_close, SYNC_NOTHING, false},
     {"UNSELECT", IN_SELECTED, NULL, parse_nothing, imap_run_unselect, SYNC_NOTHING, false},

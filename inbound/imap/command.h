@@ -37,8 +37,15 @@ enum work_step imap_run_getmetadata(struct imap_work *work);
 bool imap_parse_setmetadata(struct imap_work *work, struct bytes arguments);
 enum work_step imap_run_setmetadata(struct imap_work *work);
 
+bool imap_parse_notify(struct imap_work *work, struct bytes arguments);
+enum work_step imap_run_notify(struct imap_work *work);
+
 bool imap_parse_fetch(struct imap_work *work, struct bytes arguments);
 enum work_step imap_run_fetch(struct imap_work *work);
+/* Not by a command: these items of what has these UIDs. imap_run_fetch() follows. */
+struct fetch_program;
+must_use bool imap_begin_fetch(struct imap_work *work, const struct fetch_program *program,
+                               const struct sequence_range *ranges, size_t count);
 bool imap_parse_store(struct imap_work *work, struct bytes arguments);
 enum work_step imap_run_store(struct imap_work *work);
 bool imap_parse_search(struct imap_work *work, struct bytes arguments);

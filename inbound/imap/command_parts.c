@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "inbound/imap/notify.h"
+
 bool imap_take_mailbox(struct imap_work *work, struct bytes *input, struct bytes *name_out)
 {
     struct bytes text;
@@ -55,6 +57,7 @@ void imap_deselect(struct imap_work *work)
         mailbox_unwatch(work->view.mailbox, &work->watch);
     work->is_watching = false;
     view_close(&work->view);
+    notify_forget_selected(work);
     work->saved.count = 0;
     atomic_store(&work->has_news, false);
 }

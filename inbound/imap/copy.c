@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "inbound/imap/notify.h"
 #include "inbound/mailbox/mailbox_change.h"
 
 enum { SLICE_MAX = MAILBOX_CHANGE_MAX, TEXT_MAX = 1 << 20 };
@@ -142,6 +143,7 @@ static enum work_step run(struct imap_work *work, bool moves)
         for (size_t i = 0; i < pair_count; i++) {
             sequence_writer_add(&copy->from_uids, pairs[i].from);
             sequence_writer_add(&copy->to_uids, pairs[i].to);
+            notify_note_own(work, copy->to, pairs[i].to);
             copy->has_copied = true;
         }
     } while (!work_is_full(work));
@@ -155,6 +157,7 @@ enum work_step imap_run_copy(struct imap_work *work)
 
 enum work_step imap_run_move(struct imap_work *work)
 {
+    work->own_events = NOTIFY_EXPUNGE;
     return run(work, true);
 }
 
@@ -172,6 +175,7 @@ enum work_step imap_run_expunge(struct imap_work *work)
     struct copy *copy = work->state;
     uint32_t uids[SLICE_MAX];
 
+    work->own_events = NOTIFY_EXPUNGE;
     if (work->view.is_read_only)
         return work_answer(work, "NO [READ-ONLY] The mailbox was selected by EXAMINE");
     if (copy->is_all)

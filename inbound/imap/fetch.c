@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "inbound/imap/fetch_program.h"
+#include "inbound/imap/notify.h"
 #include "inbound/imap/source.h"
 #include "inbound/mailbox/mailbox_change.h"
 #include "inbound/mime/mime_binary.h"
@@ -57,6 +59,25 @@ bool imap_parse_fetch(struct imap_work *work, struct bytes arguments)
     return view_resolve(work, &fetch->set, work->is_uid) &&
            (!work->is_uid || fetch_program_add(&fetch->program, FETCH_UID)) &&
            (!fetch->program.wants_modseq || fetch_program_add(&fetch->program, FETCH_MODSEQ));
+}
+
+bool imap_begin_fetch(struct imap_work *work, const struct fetch_program *program,
+                      const struct sequence_range *ranges, size_t count)
+{
+    struct fetch *fetch = arena_alloc(&work->arena, sizeof(*fetch));
+    struct sequence_range *copy = arena_alloc(&work->arena, count * sizeof(*copy));
+
+    if (fetch == NULL || copy == NULL)
+        return false;
+    memcpy(copy, ranges, count * sizeof(*copy));
+    *fetch = (struct fetch){
+        .set = {.count = count, .ranges = copy},
+        .program = *program,
+        .source = {.fd = -1},
+    };
+    work->is_uid = true;
+    work->state = fetch;
+    return true;
 }
 
 /* --- items ------------------------------------------------------------------------------------ */
@@ -493,6 +514,7 @@ enum work_step imap_run_fetch(struct imap_work *work)
     if (!fetch->has_begun) {
         fetch->has_begun = true;
         work->ended = fetch_ended;
+        work->own_events = NOTIFY_FLAGS;
         if (fetch->program.wants_modseq)
             imap_enable_condstore(work);
         if (fetch->program.has_vanished)

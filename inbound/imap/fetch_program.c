@@ -286,17 +286,23 @@ static bool take_macro(struct bytes *input, struct fetch_program *program)
     return false;
 }
 
-static bool take_items(struct arena *arena, struct bytes *input, struct fetch_program *program)
+static bool take_listed(struct arena *arena, struct bytes *input, struct fetch_program *program)
 {
-    if (take_macro(input, program))
-        return true;
     if (!imap_take_byte(input, '('))
-        return take_item(arena, input, program);
+        return false;
     do {
         if (!take_item(arena, input, program))
             return false;
     } while (imap_take_space(input));
     return imap_take_byte(input, ')');
+}
+
+static bool take_items(struct arena *arena, struct bytes *input, struct fetch_program *program)
+{
+    if (take_macro(input, program))
+        return true;
+    return input->len > 0 && input->ptr[0] == '(' ? take_listed(arena, input, program)
+                                                  : take_item(arena, input, program);
 }
 
 /* "(CHANGEDSINCE 12345 VANISHED)" */
@@ -328,5 +334,19 @@ bool fetch_program_take(struct arena *arena, struct bytes *input, struct fetch_p
         !take_modifiers(input, &program) || input->len != 0)
         return false;
     *program_out = program;
+    return true;
+}
+
+bool fetch_program_take_list(struct arena *arena, struct bytes *input,
+                             struct fetch_program *program_out)
+{
+    struct fetch_program program = {0};
+    struct bytes rest = *input;
+
+    program.items = arena_alloc(arena, FETCH_ITEMS_MAX * sizeof(*program.items));
+    if (program.items == NULL || !take_listed(arena, &rest, &program))
+        return false;
+    *program_out = program;
+    *input = rest;
     return true;
 }

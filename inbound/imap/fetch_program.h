@@ -51,6 +51,9 @@ struct fetch_program {
 /* What stands behind the sequence set and its space, to the end. False: BAD. */
 must_use bool fetch_program_take(struct arena *arena, struct bytes *input,
                                  struct fetch_program *program_out);
+/* Items alone, in parentheses. */
+must_use bool fetch_program_take_list(struct arena *arena, struct bytes *input,
+                                      struct fetch_program *program_out);
 bool fetch_program_has(const struct fetch_program *program, enum fetch_kind kind);
 /* One that is there already is not added again. False: there are too many. */
 must_use bool fetch_program_add(struct fetch_program *program, enum fetch_kind kind);

@@ -1,7 +1,7 @@
 /* idle.c - waits for news of the selected mailbox, or for DONE. */
 #include "inbound/imap/idle.h"
 
-#include "inbound/imap/work.h"
+#include "inbound/imap/notify.h"
 
 enum { DONE_LINE_MAX = 64 };
 
@@ -52,6 +52,8 @@ enum step imap_idle_step(struct session *session)
             return imap_leave(imap, "[CLIENTBUG] DONE was expected");
         if (conn->eof)
             return STEP_CLOSE;
+        if (notify_has_news(imap->work))
+            return notify_tell(imap, idle_again, true);
         if (work_is_selected(imap->work) && atomic_load(&imap->work->has_news))
             return tell_news(imap);
         return STEP_WAIT;

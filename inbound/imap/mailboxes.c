@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "inbound/mailbox/account_event.h"
+
 struct named {
     struct bytes name, to;
     enum special_use use;
@@ -77,6 +79,17 @@ static enum work_step answer(struct imap_work *work, int error, const char *text
     return error < 0 ? work_fail(work, error) : work_answer(work, "%s", text);
 }
 
+/* Who said NOTIFY is to know. */
+static int tell(struct imap_work *work, int error, enum account_event_kind kind, struct bytes name,
+                struct bytes other)
+{
+    struct account_event event = {.kind = kind, .by = work, .name = name, .other = other};
+
+    if (error == 0)
+        mail_account_tell(work->account, &event);
+    return error;
+}
+
 enum work_step imap_run_create(struct imap_work *work)
 {
     const struct named *named = work->state;
@@ -86,7 +99,8 @@ enum work_step imap_run_create(struct imap_work *work)
 
     if (named->use == SPECIAL_COUNT)
         return work_answer(work, "NO [USEATTR] No mailbox can be that here");
-    int error = mail_account_create(work->account, named->name, named->use);
+    int error = tell(work, mail_account_create(work->account, named->name, named->use),
+                     ACCOUNT_CREATED, named->name, BYTES_NONE);
 
     if (error == 0)
         error = mailbox_open(work->account, named->name, &mailbox);
@@ -109,14 +123,19 @@ enum work_step imap_run_delete(struct imap_work *work)
 
     if (mailbox_name_is_inbox(named->name))
         return work_answer(work, "NO [CANNOT] The inbox stays");
-    return answer(work, mail_account_delete(work->account, named->name), "OK It is deleted");
+    return answer(work,
+                  tell(work, mail_account_delete(work->account, named->name), ACCOUNT_DELETED,
+                       named->name, BYTES_NONE),
+                  "OK It is deleted");
 }
 
 enum work_step imap_run_rename(struct imap_work *work)
 {
     const struct named *named = work->state;
 
-    return answer(work, mail_account_rename(work->account, named->name, named->to),
+    return answer(work,
+                  tell(work, mail_account_rename(work->account, named->name, named->to),
+                       ACCOUNT_RENAMED, named->to, named->name),
                   "OK It is renamed");
 }
 
@@ -124,14 +143,19 @@ enum work_step imap_run_subscribe(struct imap_work *work)
 {
     const struct named *named = work->state;
 
-    return answer(work, mail_account_subscribe(work->account, named->name, true), "OK Subscribed");
+    return answer(work,
+                  tell(work, mail_account_subscribe(work->account, named->name, true),
+                       ACCOUNT_SUBSCRIBED, named->name, BYTES_NONE),
+                  "OK Subscribed");
 }
 
 enum work_step imap_run_unsubscribe(struct imap_work *work)
 {
     const struct named *named = work->state;
 
-    return answer(work, mail_account_subscribe(work->account, named->name, false),
+    return answer(work,
+                  tell(work, mail_account_subscribe(work->account, named->name, false),
+                       ACCOUNT_UNSUBSCRIBED, named->name, BYTES_NONE),
                   "OK Unsubscribed");
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "inbound/imap/metadata.h"
+#include "inbound/mailbox/account_event.h"
 
 /* What is computed: /shared/admin (RFC 5464 section 3.2.1.1), /private/specialuse (RFC 6154). */
 static const char admin[] = "/shared/admin", special[] = "/private/specialuse";
@@ -123,6 +124,21 @@ static bool is_computed(const struct metadata_request *request, struct bytes nam
     return bytes_equal(name, request->mailbox.len == 0 ? bytes_of(admin) : bytes_of(special));
 }
 
+/* Who said NOTIFY is to know. */
+static void tell_changes(struct imap_work *work, const struct metadata_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        struct account_event event = {
+            .kind = ACCOUNT_ANNOTATED,
+            .by = work,
+            .name = request->mailbox,
+            .other = request->of[i].name,
+        };
+
+        mail_account_tell(work->account, &event);
+    }
+}
+
 enum work_step imap_run_setmetadata(struct imap_work *work)
 {
     const struct metadata_request *request = work->state;
@@ -137,5 +153,8 @@ enum work_step imap_run_setmetadata(struct imap_work *work)
                            ANNOTATION_VALUE_MAX);
     if (error == -EMFILE)
         return work_answer(work, "NO [METADATA TOOMANY] There are too many, or too large in all");
-    return error < 0 ? work_fail(work, error) : work_answer(work, "OK SETMETADATA done");
+    if (error < 0)
+        return work_fail(work, error);
+    tell_changes(work, request);
+    return work_answer(work, "OK SETMETADATA done");
 }

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "inbound/imap/idle.h"
-#include "inbound/imap/work.h"
+#include "inbound/imap/notify.h"
 #include "io/tls.h"
 
 enum { STEPS_MAX = 64, STRANGER_S = 180 };
@@ -134,8 +134,13 @@ static enum step command_step(struct session *session)
 
     if (conn_output_room(conn) < 2 * REPLY_MAX)
         return STEP_WAIT;
+    if (input.len == 0 && conn->eof)
+        return STEP_CLOSE;
+    if (input.len == 0 && frame_is_empty(&imap->frame) && !imap->is_uploading &&
+        notify_has_news(imap->work))
+        return notify_tell(imap, imap_next_command, false);
     if (input.len == 0)
-        return conn->eof ? STEP_CLOSE : STEP_WAIT;
+        return STEP_WAIT;
     step = frame_feed(&imap->frame, &rest);
     conn_consume(conn, input.len - rest.len);
     switch (step) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inbound/imap/work.h"
+#include "inbound/imap/notify.h"
 
 enum { READ_MAX = 512, RANGES_MAX = 256 };
 
@@ -188,6 +188,8 @@ static int sync_messages(struct imap_work *work, uint64_t modseq)
     struct view *view = &work->view;
     struct mailbox_message messages[READ_MAX];
     size_t before = view->count;
+    bool tells_flags = (notify_selected_events(work) & NOTIFY_FLAGS) != 0;
+    bool has_uid = work->has_qresync || work->notify != NULL; /* RFC 5465 section 5.1 */
     uint32_t uid = 1;
 
     while (uid != 0) {
@@ -203,16 +205,17 @@ static int sync_messages(struct imap_work *work, uint64_t modseq)
             }
             uint32_t number = view_number(view, message->uid);
 
-            if (number == 0 || number > before || is_own(view, message->modseq))
+            if (number == 0 || number > before || is_own(view, message->modseq) || !tells_flags)
                 continue;
             view_put_keywords(work, false);
-            view_put_change(work, number, message, work->has_qresync, work->has_condstore);
+            view_put_change(work, number, message, has_uid, work->has_condstore);
         }
     }
     if (view->count > before) {
         work_printf(work, "* %zu EXISTS\r\n", view->count);
         if (!work->is_rev2)
             work_put(work, BYTES("* 0 RECENT\r\n"));
+        notify_note_new(work, view->uids[before], view_last_uid(view));
     }
     view->modseq = modseq;
     view->own_count = 0;
@@ -232,10 +235,16 @@ int view_sync(struct imap_work *work, bool tells_expunges)
     mailbox_status(view->mailbox, &status);
     if (status.is_gone)
         return -ENOENT;
+    unsigned events = notify_selected_events(work);
+
+    if (events == 0) /* NOTIFY did not ask for any: the view stays as it is */
+        return 0;
     if (tells_expunges && status.modseq > view->vanished_modseq)
         sync_vanished(work, status.modseq);
     else if (status.modseq > view->vanished_modseq) /* to be told by the next that may */
         atomic_store(&work->has_news, true);
+    if ((events & NOTIFY_NEW) == 0)
+        return 0;
     return status.modseq > view->modseq ? sync_messages(work, status.modseq) : 0;
 }
 

@@ -1,5 +1,5 @@
 /* work.c - slices of commands on the pool, and what an engine does between them. */
-#include "inbound/imap/work.h"
+#include "inbound/imap/notify.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static void sync_command(struct imap_work *work)
     if (error == -ENOENT) {
         work->has_answer = false;
         (void)work_bye(work, "[UNAVAILABLE] The selected mailbox was deleted");
-    } else if (error < 0) {
+    } else if (error < 0 && work->has_answer) { /* else nobody asked */
         (void)work_fail(work, error);
     }
 }
@@ -79,6 +79,8 @@ static void close_all(struct imap_work *work)
     work->ended = NULL;
     if (work->give_up_append != NULL)
         work->give_up_append(work);
+    if (work->close_notify != NULL)
+        work->close_notify(work);
     if (work->is_watching)
         mailbox_unwatch(work->view.mailbox, &work->watch);
     work->is_watching = false;
@@ -188,7 +190,7 @@ size_t work_memory(const struct imap_work *work)
     if (work->is_running)
         return 0;
     return sizeof(*work) + work->out.capacity + work->arena.held +
-           work->view.capacity * sizeof(*work->view.uids);
+           work->view.capacity * sizeof(*work->view.uids) + notify_memory(work);
 }
 
 void work_reset(struct imap_work *work, const char *tag)
@@ -200,6 +202,7 @@ void work_reset(struct imap_work *work, const char *tag)
     work->state = NULL;
     work->ended = NULL;
     work->is_uid = false;
+    work->own_events = 0;
     work->has_answer = false;
     work->answer_code = BYTES_NONE;
     snprintf(work->tag, sizeof(work->tag), "%s", tag);
@@ -286,8 +289,21 @@ static void mailbox_changed(struct mailbox_watch *watch)
     struct imap_work *work = container_of(watch, struct imap_work, watch);
 
     atomic_store(&work->has_news, true);
+    work_post_news(work);
+}
+
+void work_post_news(struct imap_work *work)
+{
+    atomic_store(&work->has_notices, true);
     if (!atomic_exchange(&work->is_news_posted, true))
         engine_post(work->imap->setup.engine, &work->news);
+}
+
+static bool may_be_told(const struct imap_work *work)
+{
+    unsigned state = work->session->session.state;
+
+    return state == IMAP_IDLE || (state == IMAP_COMMAND && work->notify != NULL);
 }
 
 static void news_opened(struct letter *letter, struct engine *engine)
@@ -296,7 +312,7 @@ static void news_opened(struct letter *letter, struct engine *engine)
 
     (void)engine;
     atomic_store(&work->is_news_posted, false);
-    if (work->session != NULL && work->session->session.state == IMAP_IDLE)
+    if (work->session != NULL && may_be_told(work))
         session_run(&work->session->session);
     else
         end_if_over(work);

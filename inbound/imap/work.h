@@ -43,6 +43,7 @@ enum work_sync {
 };
 
 struct append;
+struct notify;
 
 struct imap_work {
     struct chore chore;
@@ -82,9 +83,13 @@ struct imap_work {
     struct append *append;                          /* append.c */
     struct mailbox_watch watch;                     /* while a mailbox is selected */
     bool is_watching;
-    struct letter news;          /* the watch's, to the engine */
-    _Atomic bool is_news_posted; /* and not opened yet */
-    _Atomic bool has_news;       /* since the last sync */
+    struct letter news;                           /* the watch's, to the engine */
+    _Atomic bool is_news_posted;                  /* and not opened yet */
+    _Atomic bool has_news;                        /* since the last sync */
+    _Atomic bool has_notices;                     /* likewise, for NOTIFY */
+    struct notify *notify;                        /* notify.h; NULL: it was never said */
+    void (*close_notify)(struct imap_work *work); /* while there is one */
+    unsigned own_events; /* that the command causes, and tells whatever NOTIFY says */
 };
 
 /* Of who logged in; NULL: no memory. */
@@ -104,6 +109,8 @@ enum step imap_work_step(struct session *session);
 /* "OK [CODE] text" */
 enum work_step work_answer(struct imap_work *work, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* There is something for NOTIFY. Any thread. */
+void work_post_news(struct imap_work *work);
 /* What an error of the store means to a client. */
 enum work_step work_fail(struct imap_work *work, int error);
 enum work_step work_bye(struct imap_work *work, const char *text);

@@ -11,7 +11,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "inbound/mailbox/account_event.h"
 #include "inbound/mailbox/account_private.h"
+#include "inbound/mailbox/folder_name.h"
 #include "inbound/mailbox/notice.h"
 #include "inbound/store/mail_file.h"
 
@@ -122,6 +124,7 @@ static struct mail_account *make_account(struct mail_accounts *accounts, struct 
     pthread_mutex_init(&account->mutex, NULL);
     pthread_mutex_init(&account->quota_mutex, NULL);
     pthread_mutex_init(&account->validity_mutex, NULL);
+    pthread_mutex_init(&account->event_mutex, NULL);
     map_init(&account->mailboxes);
     map_insert(&accounts->accounts, &account->node, bytes_range(account->key, key.len));
     return account;
@@ -146,6 +149,7 @@ static void release_account(struct mail_account *account)
     pthread_mutex_destroy(&account->mutex);
     pthread_mutex_destroy(&account->quota_mutex);
     pthread_mutex_destroy(&account->validity_mutex);
+    pthread_mutex_destroy(&account->event_mutex);
     free(account);
 }
 
@@ -417,6 +421,18 @@ void mail_accounts_tidy(struct mail_accounts *accounts, bool all)
 
 /* --- what filing did -------------------------------------------------------------------------- */
 
+static void tell_filed(struct mail_account *account, const char *folder)
+{
+    struct account_event event = {.kind = ACCOUNT_FILED};
+    uint8_t name[MAILBOX_NAME_MAX];
+    size_t len = 0;
+
+    if (folder[0] != '\0' && !folder_name_decode(bytes_of(folder), name, &len))
+        return;
+    event.name = folder[0] == '\0' ? BYTES("INBOX") : bytes_range(name, len);
+    mail_account_tell(account, &event);
+}
+
 void mail_accounts_notice(struct mail_accounts *accounts, const char *domain, const char *local,
                           const char *folder)
 {
@@ -444,5 +460,7 @@ void mail_accounts_notice(struct mail_accounts *accounts, const char *domain, co
         pthread_mutex_unlock(&mailbox->mutex);
     }
     pthread_mutex_unlock(&account->mutex);
+    if (node == NULL)
+        tell_filed(account, folder);
     release_account(account);
 }

@@ -32,7 +32,9 @@ struct mail_account {
     struct mail_accounts *accounts;
     unsigned refs;         /* the process's lock: sessions, and mailboxes in memory */
     pthread_mutex_t mutex; /* folders by name */
-    pthread_mutex_t quota_mutex, validity_mutex; /* taken last */
+    pthread_mutex_t quota_mutex, validity_mutex, event_mutex; /* taken last */
+    struct account_watch *watches;                            /* under event_mutex */
+    struct account_events *events;                            /* while there are some */
     struct map mailboxes;
     struct maildir maildir;
     uint64_t quota;
@@ -51,6 +53,8 @@ must_use int account_open_folder(struct mail_account *account, const char *folde
 /* That nobody has open and the account does not know any more. */
 void account_free_mailbox(struct mailbox *mailbox);
 
+struct account_watch;  /* account_event.h */
+struct account_events; /* account_event.c */
 struct special_uses;
 /* account_list.c: what the file says. */
 must_use int account_read_uses(struct mail_account *account, struct special_uses *uses_out);

@@ -8,6 +8,7 @@
 #include "inbound/imap/frame.h"
 #include "inbound/imap/mailbox_name.h"
 #include "inbound/imap/metadata.h"
+#include "inbound/imap/notify_program.h"
 #include "inbound/imap/scan.h"
 #include "inbound/imap/search_program.h"
 
@@ -47,6 +48,18 @@ static void look_at_metadata(struct arena *arena, struct bytes text)
     }
 }
 
+static void look_at_notify(struct arena *arena, struct bytes text)
+{
+    static struct notify_program program;
+
+    if (!notify_program_take(arena, text, false, &program))
+        return;
+    check(program.count <= NOTIFY_GROUPS_MAX && program.name_count <= NOTIFY_NAMES_MAX);
+    check((program.selected & ~(unsigned)NOTIFY_MESSAGES) == 0);
+    check((notify_program_events(&program, BYTES("INBOX"), true) &
+           ~notify_program_all_events(&program)) == 0);
+}
+
 static void look_at(struct bytes text)
 {
     struct search_program program;
@@ -62,6 +75,7 @@ static void look_at(struct bytes text)
         struct bytes input = rest;
 
         look_at_metadata(&arena, rest);
+        look_at_notify(&arena, rest);
         if (search_program_take(&arena, &input, &program))
             check(program.root != NULL && input.len == 0);
         while (imap_take_space(&rest)) {
