@@ -135,3 +135,18 @@ unsigned tail_tls(struct bytes tail, unsigned known_max)
 
     return value.len == 1 && value.ptr[0] <= known_max ? value.ptr[0] : 0;
 }
+
+bool tail_add_sent(struct arena *arena, struct bytes *tail, uint32_t recipient)
+{
+    uint8_t value[4];
+
+    put_u32(value, recipient);
+    return tail_add(arena, tail, TAIL_SENT, (struct bytes){value, sizeof(value)});
+}
+
+bool tail_is_sent(struct bytes tail, uint32_t recipient)
+{
+    struct bytes value = tail_find(tail, TAIL_SENT);
+
+    return value.len == 4 && get_u32(value.ptr) == recipient;
+}

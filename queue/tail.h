@@ -19,6 +19,7 @@ enum tail_tag {
     TAIL_THROTTLED = 17, /* by what it waits, and until about when: u64 wall ms, then the rule */
     TAIL_CLAIM = 18,     /* by which its tenant knows it: intake/claims.h */
     TAIL_TLS = 19,       /* what its sender asks of TLS: u8 enum mail_tls */
+    TAIL_SENT = 20,      /* which recipient is the sender's own Sent: u32 its number */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
@@ -44,6 +45,10 @@ enum { TAIL_RULE_MAX = 128 };
 
 /* The value of TAIL_TLS; 0: there is none, or one that is not known here. */
 unsigned tail_tls(struct bytes tail, unsigned known_max);
+
+must_use bool tail_add_sent(struct arena *arena, struct bytes *tail, uint32_t recipient);
+/* Is that recipient the sender's own Sent? */
+bool tail_is_sent(struct bytes tail, uint32_t recipient);
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);

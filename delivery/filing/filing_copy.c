@@ -10,6 +10,7 @@
 #include "delivery/filing/filer_private.h"
 #include "delivery/outcome/place.h"
 #include "directory/directory_name.h"
+#include "queue/tail.h"
 
 enum {
     BUSY_MS = 2000, /* until a slow account is asked again, up to twice that */
@@ -141,6 +142,20 @@ static bool is_spam(const struct message *message)
     return false;
 }
 
+/* Where a copy goes without the account's script; unset: the inbox. */
+static bool set_target(struct filer *filer, struct filing_copy *copy, const char *folder,
+                       const char *flags)
+{
+    struct filing_target *target = arena_alloc(&filer->arena, sizeof(*target));
+
+    if (target == NULL || !mail_folder_encode(bytes_of(folder), target->folder))
+        return false;
+    snprintf(target->flags, sizeof(target->flags), "%s", flags);
+    copy->filing.targets = target;
+    copy->filing.target_count = 1;
+    return true;
+}
+
 /* The account, or a role's mailbox, by its address. */
 static bool make_copy(struct filer *filer, struct filed_recipient *r,
                       const struct recipient_target *target, struct bytes content,
@@ -175,17 +190,18 @@ static bool make_copy(struct filer *filer, struct filed_recipient *r,
         .prefix = message->prefix,
         .content = content,
     };
-    if (is_spam(message)) {
-        struct filing_target *junk = arena_alloc(&filer->arena, sizeof(*junk));
+    bool is_sent = tail_is_sent(message->tail, r->number);
 
-        if (junk == NULL || !mail_folder_encode(BYTES("Junk"), junk->folder))
-            return false;
-        copy->filing.targets = junk;
-        copy->filing.target_count = 1;
+    if (is_sent) { /* it was not delivered: read, and no mail of the account's to be sorted */
+        copy->filing.head = BYTES_NONE;
+        copy->filing.use = "Sent";
     }
+    if (is_sent ? !set_target(filer, copy, "Sent", "S")
+                : is_spam(message) && !set_target(filer, copy, "Junk", ""))
+        return false;
     copy->from = message->reverse_path;
     copy->to = message->recipients[r->number].address;
-    if (target->account != NULL && filer->filers->setup.scripts != NULL)
+    if (target->account != NULL && !is_sent && filer->filers->setup.scripts != NULL)
         filing_copy_sort(copy);
     *copy_out = copy;
     return true;

@@ -9,6 +9,7 @@
 #include "inbound/store/mail_file.h"
 #include "inbound/store/mail_store_private.h"
 #include "inbound/store/maildir_size.h"
+#include "inbound/store/special_folder.h"
 
 enum {
     SYNC_EACH_MAX = 3, /* files: more are cheaper in one sync of the file system */
@@ -360,6 +361,8 @@ static void begin(struct mail_store *store, struct folders *folders, struct fili
              filing->account->error);
         return;
     }
+    if (filing->use != NULL)
+        special_folder(&filing->account->maildir, filing->use, filing->targets[0].folder);
     name(store, filing);
     if (filing->may_be_filed)
         resume(store, folders, filing);

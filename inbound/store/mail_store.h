@@ -61,6 +61,7 @@ struct filing {
     void (*sort)(struct filing *filing);
     size_t target_count; /* 0: the inbox alone */
     struct filing_target *targets;
+    const char *use; /* "Sent": the only target is the account's folder for it; NULL: as it is */
     bool is_dropped;
     /* the answer */
     enum filing_result result;

@@ -13,69 +13,103 @@
 #include "relay/config_value.h"
 #include "relay/state_dir.h"
 
-/* An address and --quota. */
-static bool take_quota(struct cli *cli, const char **address, uint64_t *quota, bool *has_quota)
-{
-    struct cli_walk walk = {.next = 2};
-    const char *text = NULL;
+/* What add and set take. */
+struct account_options {
+    const char *address;
+    bool has_quota, has_sent;
+    uint64_t quota;
+    bool files_sent;
+};
 
-    while (cli_option(cli, &walk)) {
-        if (cli_value(cli, &walk, "--quota", &text))
-            continue;
-        if (walk.word == NULL || *address != NULL) {
-            cli_misuse(cli, "%s does not take %s", cli->argv[1],
-                       walk.word != NULL ? walk.word : walk.name);
-            return false;
-        }
-        *address = walk.word;
-    }
-    if (walk.is_bad)
-        return false;
-    if (*address == NULL) {
-        cli_misuse(cli, "%s needs an address, local@domain", cli->argv[1]);
-        return false;
-    }
-    *has_quota = text != NULL;
-    *quota = 0;
+static bool read_quota(struct cli *cli, const char *text, struct account_options *options)
+{
+    options->has_quota = text != NULL;
     if (text == NULL || strcmp(text, "none") == 0 ||
-        (value_size(bytes_of(text), quota) && *quota > 0 && *quota <= INT64_MAX))
+        (value_size(bytes_of(text), &options->quota) && options->quota > 0 &&
+         options->quota <= INT64_MAX))
         return true;
     cli_misuse(cli, "--quota %s: expected a size such as 1GiB, or none", text);
     return false;
 }
 
+static bool read_sent(struct cli *cli, const char *text, struct account_options *options)
+{
+    options->has_sent = text != NULL;
+    options->files_sent = text != NULL && strcmp(text, "yes") == 0;
+    if (text == NULL || options->files_sent || strcmp(text, "no") == 0)
+        return true;
+    cli_misuse(cli, "--sent %s: expected yes or no", text);
+    return false;
+}
+
+/* An address, --quota and --sent. */
+static bool take_options(struct cli *cli, struct account_options *options)
+{
+    struct cli_walk walk = {.next = 2};
+    const char *quota = NULL, *sent = NULL;
+
+    *options = (struct account_options){0};
+    while (cli_option(cli, &walk)) {
+        if (cli_value(cli, &walk, "--quota", &quota) || cli_value(cli, &walk, "--sent", &sent))
+            continue;
+        if (walk.word == NULL || options->address != NULL) {
+            cli_misuse(cli, "%s does not take %s", cli->argv[1],
+                       walk.word != NULL ? walk.word : walk.name);
+            return false;
+        }
+        options->address = walk.word;
+    }
+    if (walk.is_bad)
+        return false;
+    if (options->address == NULL) {
+        cli_misuse(cli, "%s needs an address, local@domain", cli->argv[1]);
+        return false;
+    }
+    return read_quota(cli, quota, options) && read_sent(cli, sent, options);
+}
+
 static int account_add_run(struct cli *cli)
 {
+    struct account_options options;
     struct records records;
-    const char *address = NULL;
-    uint64_t quota;
-    bool has_quota;
 
-    if (!take_quota(cli, &address, &quota, &has_quota))
+    if (!take_options(cli, &options))
         return EXIT_USAGE;
     int code = records_open(cli, &records);
     if (code != EXIT_GOOD)
         return code;
-    return records_close(cli, &records, account_add(records.store, bytes_of(address), quota),
-                         "account %s added", address);
+    struct bytes address = bytes_of(options.address);
+    enum store_result result = account_add(records.store, address, options.quota);
+
+    if (result == STORE_OK && options.files_sent)
+        result = account_set_sent(records.store, address, true);
+    return records_close(cli, &records, result, "account %s added", options.address);
 }
 
 static int account_set_run(struct cli *cli)
 {
+    struct account_options options;
     struct records records;
-    const char *address = NULL;
-    uint64_t quota;
-    bool has_quota;
+    enum store_result result = STORE_OK, sent = STORE_SAME;
 
-    if (!take_quota(cli, &address, &quota, &has_quota))
+    if (!take_options(cli, &options))
         return EXIT_USAGE;
-    if (!has_quota)
-        return cli_misuse(cli, "set needs --quota SIZE or --quota none");
+    if (!options.has_quota && !options.has_sent)
+        return cli_misuse(cli, "set needs --quota SIZE, --quota none or --sent yes|no");
     int code = records_open(cli, &records);
     if (code != EXIT_GOOD)
         return code;
-    return records_close(cli, &records, account_set_quota(records.store, bytes_of(address), quota),
-                         "account %s set", address);
+    struct bytes address = bytes_of(options.address);
+
+    if (options.has_quota)
+        result = account_set_quota(records.store, address, options.quota);
+    if (options.has_sent && (result == STORE_OK || result == STORE_SAME)) {
+        sent = account_set_sent(records.store, address, options.files_sent);
+        /* One of both that changed is a change. */
+        if (sent != STORE_SAME || !options.has_quota)
+            result = sent;
+    }
+    return records_close(cli, &records, result, "account %s set", options.address);
 }
 
 /* What lies in the account's Maildir, counted now. An account that nothing was filed for yet has
@@ -143,6 +177,7 @@ static void print_account(void *context, const struct account_row *row)
         json_object_set_new(object, "disabled", json_boolean(row->is_disabled));
         json_object_set_new(object, "quota",
                             row->quota == 0 ? json_null() : json_integer((json_int_t)row->quota));
+        json_object_set_new(object, "sent", json_boolean(row->files_sent));
         json_object_set_new(object, "credentials", json_integer(row->credentials));
         records_put_time(object, "created", row->created_s);
         if (print->counts_mail)
@@ -156,6 +191,8 @@ static void print_account(void *context, const struct account_row *row)
         printf(" no quota");
     else
         printf(" %.1f MiB", (double)row->quota / 1048576);
+    if (row->files_sent)
+        printf(" sent");
     printf(" %lld credentials  since %s\n", (long long)row->credentials,
            records_day(row->created_s, "-", day));
     if (print->counts_mail)
@@ -229,15 +266,16 @@ const struct cli_command cli_account = {
     "account",
     "hosted users: add, list, show, set, sieve, disable, enable, remove",
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
-    "  add     local@domain [--quota SIZE]    the domain must be a hosted one\n"
+    "  add     local@domain [--quota SIZE] [--sent yes]  the domain must be a hosted one\n"
     "  list\n"
     "  show    local@domain                   and what its mail takes\n"
-    "  set     local@domain --quota SIZE|none\n"
+    "  set     local@domain [--quota SIZE|none] [--sent yes|no]\n"
     "  sieve   local@domain FILE|--show|--remove  its script, which sorts its mail\n"
     "  disable local@domain\n"
     "  enable  local@domain\n"
     "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
-    "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n",
+    "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n"
+    "--sent yes: what the account submits is filed in its Sent too.\n",
     run_account,
 };
 

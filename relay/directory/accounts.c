@@ -169,6 +169,13 @@ enum store_result account_set_quota(struct store *store, struct bytes address, u
                (int64_t)quota, "account set quota");
 }
 
+enum store_result account_set_sent(struct store *store, struct bytes address, bool files_sent)
+{
+    return set(store, address,
+               "UPDATE accounts SET files_sent = ?1 WHERE id = ?2 AND files_sent <> ?1", files_sent,
+               "account set sent");
+}
+
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled)
 {
     return set(store, address, "UPDATE accounts SET disabled = ?1 WHERE id = ?2 AND disabled <> ?1",
@@ -226,7 +233,7 @@ enum store_result account_list(struct store *store, struct bytes address,
             return result;
     }
     query_begin(&query, store,
-                "SELECT a.disabled, a.quota, a.created,"
+                "SELECT a.disabled, a.quota, a.files_sent, a.created,"
                 " (SELECT count(*) FROM credentials WHERE account = a.id), a.address, t.name"
                 " FROM accounts a JOIN tenants t ON t.id = a.tenant WHERE ?1 = 0 OR a.id = ?1"
                 " ORDER BY a.domain, a.address");
@@ -236,6 +243,7 @@ enum store_result account_list(struct store *store, struct bytes address,
 
         row.is_disabled = query_column(&query) != 0;
         row.quota = (uint64_t)query_column(&query);
+        row.files_sent = query_column(&query) != 0;
         row.created_s = query_column(&query);
         row.credentials = query_column(&query);
         row.address = query_column_text(&query);

@@ -15,7 +15,8 @@ enum { ALIAS_TARGETS_MAX = 1000 };
 struct account_row {
     struct bytes address, tenant;
     bool is_disabled;
-    uint64_t quota; /* bytes; 0: no limit */
+    bool files_sent; /* what it submits is filed in its Sent too */
+    uint64_t quota;  /* bytes; 0: no limit */
     int64_t created_s, credentials;
 };
 
@@ -27,6 +28,7 @@ struct alias_row {
 /* Its domain must be hosted. STORE_SAME: there is one with that quota. */
 enum store_result account_add(struct store *store, struct bytes address, uint64_t quota);
 enum store_result account_set_quota(struct store *store, struct bytes address, uint64_t quota);
+enum store_result account_set_sent(struct store *store, struct bytes address, bool files_sent);
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled);
 /* Its credentials go too; its mail stays where it is. */
 enum store_result account_remove(struct store *store, struct bytes address);

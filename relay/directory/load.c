@@ -207,7 +207,7 @@ static enum store_result load_accounts(struct store *store, struct snapshot_buil
     bool any = false;
 
     begin(&query, store,
-          ALL_OR_ONE("SELECT id, tenant, domain, disabled, quota, address,"
+          ALL_OR_ONE("SELECT id, tenant, domain, disabled, quota, files_sent, address,"
                      " (SELECT max(id) FROM credentials WHERE account = accounts.id)"
                      " FROM accounts",
                      "id", "id"),
@@ -219,6 +219,7 @@ static enum store_result load_accounts(struct store *store, struct snapshot_buil
         row.domain = (uint32_t)query_column(&query);
         row.is_disabled = query_column(&query) != 0;
         row.quota = (uint64_t)query_column(&query);
+        row.files_sent = query_column(&query) != 0;
         row.address = query_column_text(&query);
         row.credential = (uint32_t)query_column(&query);
         snapshot_put_account(builder, &row);

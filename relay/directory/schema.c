@@ -97,7 +97,11 @@ static const char version_3[] =
     "CREATE TABLE audit_told(id INTEGER NOT NULL) STRICT;"
     "INSERT INTO audit_told(id) SELECT coalesce(max(id), 0) FROM audit;";
 
-static const char *const versions[] = {version_1, version_2, version_3};
+static const char version_4[] =
+    "ALTER TABLE accounts"
+    " ADD COLUMN files_sent INTEGER NOT NULL DEFAULT 0 CHECK (files_sent IN (0, 1));";
+
+static const char *const versions[] = {version_1, version_2, version_3, version_4};
 
 const char *schema_sql(unsigned version)
 {

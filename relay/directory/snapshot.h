@@ -98,7 +98,8 @@ struct directory_account {
     uint32_t domain;
     uint32_t credential; /* the newest that is of it; 0: none */
     bool is_disabled;
-    uint64_t quota; /* bytes; 0: no limit */
+    bool files_sent; /* what it submits is filed in its Sent too */
+    uint64_t quota;  /* bytes; 0: no limit */
     struct bytes address;
 };
 

@@ -204,6 +204,31 @@ struct verdict intake_add_recipient(struct intake *intake, const struct smtp_rcp
     return VERDICT_OK;
 }
 
+struct verdict intake_add_sent(struct intake *intake, struct bytes address)
+{
+    struct message *message = intake->message;
+    size_t at = address.len;
+
+    if (tail_find(message->tail, TAIL_SENT).ptr != NULL)
+        return VERDICT_OK;
+    while (at > 0 && address.ptr[at - 1] != '@')
+        at--;
+    check(at > 1);
+    struct smtp_rcpt rcpt = {
+        .forward_path = {.text = address,
+                         .local = bytes_slice(address, 0, at - 1),
+                         .domain = bytes_slice(address, at, address.len)},
+        .notify = SMTP_NOTIFY_NEVER,
+    };
+    struct verdict verdict = intake_add_recipient(intake, &rcpt);
+
+    if (verdict.code == 0 &&
+        !tail_add_sent(&message->arena, &message->tail, (uint32_t)message->recipient_count - 1))
+        verdict = intake_verdict(-ENOMEM);
+    intake_count_memory(intake);
+    return verdict;
+}
+
 struct bytes intake_reverse_path(const struct intake *intake)
 {
     return intake->message->reverse_path;
@@ -213,7 +238,10 @@ struct bytes intake_recipient(const struct intake *intake)
 {
     const struct message *message = intake->message;
 
-    return message->recipient_count == 1 ? message->recipients[0].address : BYTES_NONE;
+    bool is_one = message->recipient_count == 1 ||
+                  (message->recipient_count == 2 && tail_is_sent(message->tail, 1));
+
+    return is_one ? message->recipients[0].address : BYTES_NONE;
 }
 
 size_t intake_recipient_count(const struct intake *intake)
@@ -344,7 +372,8 @@ void intake_claim_envelope(const struct intake *intake, struct claim *claim)
 
     claim_add_address(claim, message->reverse_path, true);
     for (size_t i = 0; i < message->recipient_count; i++)
-        claim_add_address(claim, message->recipients[i].address, false);
+        if (!tail_is_sent(message->tail, (uint32_t)i)) /* no word of the submitter's */
+            claim_add_address(claim, message->recipients[i].address, false);
 }
 
 bool intake_hold_claim(struct intake *intake, const struct claim *claim)

@@ -109,6 +109,9 @@ must_use struct verdict intake_open(struct intake_home *home, const struct smtp_
                                     const struct intake_answer *answer, struct intake **intake_out);
 /* Refuses without memory, more than MESSAGE_RECIPIENTS_MAX, and what has no domain to route to. */
 must_use struct verdict intake_add_recipient(struct intake *intake, const struct smtp_rcpt *rcpt);
+/* Its sender's own account, as a recipient more: the message is filed in its Sent, and nobody is
+ * told of it by DSN (TAIL_SENT). Once; a second time nothing is done. */
+must_use struct verdict intake_add_sent(struct intake *intake, struct bytes address);
 /* Whose mail it is, as long as nobody's. False: no memory. */
 must_use bool intake_set_tenant(struct intake *intake, struct bytes tenant);
 struct bytes intake_tenant(const struct intake *intake);
@@ -117,7 +120,7 @@ must_use bool intake_add_tail(struct intake *intake, uint32_t tag, struct bytes 
 /* Bytes that ending it gives back: 0 while it is being committed. Counted in base/budget.h. */
 size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);
-/* The only recipient; empty when there are more or none. */
+/* The only recipient but the sender's Sent; empty when there are more or none. */
 struct bytes intake_recipient(const struct intake *intake);
 size_t intake_recipient_count(const struct intake *intake);
 struct bytes intake_recipient_at(const struct intake *intake, size_t number); /* as given */

@@ -11,6 +11,7 @@
 #include "submission/login.h"
 #include "submission/repeated.h"
 #include "submission/sender.h"
+#include "submission/sent.h"
 
 /* The client waits 10 minutes: RFC 5321 section 4.5.3.2.6. */
 enum { COMMIT_MS = 600 * 1000, AGAIN_MS = 10 };
@@ -128,13 +129,13 @@ static struct verdict on_rcpt(void *context, struct smtp_server *server,
     return intake_add_recipient(server->transaction.of_service, rcpt);
 }
 
-static struct verdict on_content_begin(void *context,
-                                       struct smtp_server *server __attribute__((unused)))
+static struct verdict on_content_begin(void *context, struct smtp_server *server)
 {
     const struct settings_generation *generation = context;
 
-    return pressure_is_high(&generation->submission->service.pressure) ? intake_out_of_memory()
-                                                                       : VERDICT_OK;
+    if (pressure_is_high(&generation->submission->service.pressure))
+        return intake_out_of_memory();
+    return sent_add(generation->submission, session_of(server), server->transaction.of_service);
 }
 
 static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)

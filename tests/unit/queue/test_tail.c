@@ -5,6 +5,22 @@
 
 #include "support/unit.h"
 
+TEST(sent_is_one_recipient)
+{
+    struct bytes tail = BYTES_NONE;
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    assert_false(tail_is_sent(tail, 0));
+    assert_true(tail_add_sent(&arena, &tail, 7));
+    assert_true(tail_is_sent(tail, 7));
+    assert_false(tail_is_sent(tail, 0));
+    tail = BYTES_NONE;
+    assert_true(tail_add(&arena, &tail, TAIL_SENT, BYTES("abc")));
+    assert_false(tail_is_sent(tail, 0));
+    arena_free(&arena);
+}
+
 TEST(tail_gives_back_what_was_added_in_order)
 {
     struct arena arena;
