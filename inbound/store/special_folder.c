@@ -15,6 +15,23 @@ static bool is_folder(struct bytes name)
            bytes_find(name, '\0', 0) == name.len;
 }
 
+bool special_folder_find(struct bytes text, const char *use,
+                         char folder[static MAIL_FOLDER_MAX + 1])
+{
+    struct bytes line, word;
+    bool is_found = false;
+
+    while (bytes_take_until(&text, '\n', &line)) {
+        if (!bytes_take_until(&line, ' ', &word) || !bytes_equal(word, bytes_of(use)) ||
+            !is_folder(line))
+            continue;
+        memcpy(folder, line.ptr, line.len);
+        folder[line.len] = '\0';
+        is_found = true;
+    }
+    return is_found;
+}
+
 void special_folder(const struct maildir *maildir, const char *use,
                     char folder[static MAIL_FOLDER_MAX + 1])
 {
@@ -26,15 +43,5 @@ void special_folder(const struct maildir *maildir, const char *use,
     int64_t len = mail_file_read_at(fd, text, sizeof(text), 0);
 
     mail_file_close(fd);
-    struct bytes rest = bytes_range(text, (size_t)MAX(len, (int64_t)0)), line;
-
-    while (bytes_take_until(&rest, '\n', &line)) {
-        struct bytes word;
-
-        if (!bytes_take_until(&line, ' ', &word) || !bytes_equal(word, bytes_of(use)) ||
-            !is_folder(line))
-            continue;
-        memcpy(folder, line.ptr, line.len);
-        folder[line.len] = '\0';
-    }
+    (void)!special_folder_find(bytes_range(text, (size_t)MAX(len, (int64_t)0)), use, folder);
 }

@@ -98,6 +98,9 @@ TEST(annotations_are_bounded)
     assert_int_equal(set(&room, "INBOX", "/private/a", "old"), 0);
     assert_int_equal(mail_account_annotate(room.account, BYTES("INBOX"), changes, 2), -EFBIG);
     expect(&room, "INBOX", "/private/a=old;");
+    struct annotation turned[] = {changes[1], changes[0]};
+    assert_int_equal(mail_account_annotate(room.account, BYTES("INBOX"), turned, 2), -EFBIG);
+    expect(&room, "INBOX", "/private/a=old;");
     changes[1].value.len--;
     assert_int_equal(mail_account_annotate(room.account, BYTES("INBOX"), changes, 2), 0);
     for (unsigned i = 0; i < ANNOTATIONS_MAX - 2; i++) {
