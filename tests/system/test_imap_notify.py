@@ -25,7 +25,8 @@ def lines(raw, count):
 
 def quiet(raw):
     """Nothing more has come: what comes first is the answer."""
-    assert raw.ask("GETQUOTA none")[-1].startswith(b"NO")
+    answer = raw.ask("GETQUOTA none")
+    assert len(answer) == 1 and answer[0].startswith(b"NO"), answer
 
 
 def test_the_selected_mailbox_is_told_at_once(mail):
