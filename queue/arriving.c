@@ -6,6 +6,10 @@
  * lives, the pieces of such messages in the oldest segment are written once more at the head, one
  * at a time. Then the message pins the oldest segment that it still needs.
  *
+ * On a full disk they take from what is kept for outcomes, as compaction does: there it is what
+ * makes room again. But anybody's client may drip, with as much as it likes: so no more than a
+ * quarter of it, and what is beyond stays where it is until its client's deadline.
+ *
  * Nothing was promised of these pieces. A copy that is lost with a failed write fails the accept
  * that names it, as any piece does; what a crash leaves of either is dead.
  */
@@ -43,6 +47,12 @@ void arriving_free(struct shard *shard)
     check(arriving_is_idle(shard));
     while (list_pop_front(&shard->arriving.messages) != NULL)
         ;
+}
+
+static bool has_room(const struct shard *shard)
+{
+    return !shard_is_full(shard) ||
+           supply_reserve_bytes(shard) >= (uint64_t)shard->segment_size / 4 * 3;
 }
 
 /* The message pins the oldest segment that a piece of it stands in. */
@@ -100,7 +110,15 @@ static void on_piece_read(struct content_read *read, int result, struct bytes pi
         end_move(shard, 0);
         return;
     }
-    arriving->write = (struct content_write){.message = arriving->moved, .done = on_piece_written};
+    if (!has_room(shard)) {
+        end_move(shard, REST_MS);
+        return;
+    }
+    arriving->write = (struct content_write){
+        .message = arriving->moved,
+        .is_copy = true,
+        .done = on_piece_written,
+    };
     shard_write_content(shard, &arriving->write, piece);
 }
 
@@ -119,7 +137,8 @@ void arriving_turn(struct shard *shard)
     const struct segment *oldest = shard->segment_count > 0 ? shard->segments[0] : NULL;
 
     if (!arriving_is_idle(shard) || oldest == NULL || oldest->pins == 0 ||
-        engine_now_ms(shard->engine) < shard->arriving.rest_until_ms || !compact_is_worth(shard))
+        engine_now_ms(shard->engine) < shard->arriving.rest_until_ms || !compact_is_worth(shard) ||
+        !has_room(shard))
         return;
     list_for_each(node, &shard->arriving.messages) {
         struct message *message = container_of(node, struct message, arriving);

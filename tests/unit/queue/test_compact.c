@@ -1,7 +1,10 @@
 /* threads: one */
 /* Space comes back, and what that costs is bounded. */
+#include <errno.h>
+
 #include "base/metric.h"
 #include "queue/segment.h"
+#include "queue/shard_private.h"
 #include "support/engine_fake.h"
 #include "tests/unit/queue/shard_world.h"
 
@@ -235,6 +238,56 @@ static void deliver_some(struct world *w, unsigned count)
         assert_int_equal(world_accept(w, world_message(1, 12000, i), &id), 0);
         assert_int_equal(world_outcome(w, due_pending(w, id), EVENT_DELIVERED, 0), 0);
     }
+}
+
+/* A full spool with a piece of a message that still arrives in front, and all the rest delivered.
+ * Returns how many segments are left after a while. */
+static unsigned left_of_full(struct world *w, struct space *space, struct dripping *drip)
+{
+    enum { COUNT = 120 };
+    static struct message_id ids[COUNT];
+    struct shard_status status;
+    struct message_id id;
+
+    world_init_in_memory(w, SEGMENT);
+    w->space = space;
+    assert_int_equal(world_open(w), 0);
+    drip->message->content.extents = arena_alloc(&drip->message->arena, sizeof(struct extent));
+    assert_non_null(drip->message->content.extents);
+    drip_piece(w, drip);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(world_accept(w, world_message(1, 12000, i), &ids[i]), 0);
+    atomic_store(&space->is_low, true);
+    assert_int_equal(world_accept(w, world_message(1, 100, 1), &id), -ENOSPC);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(world_outcome(w, due_pending(w, ids[i]), EVENT_DELIVERED, 0), 0);
+    for (unsigned i = 0; i < 30; i++) {
+        fake_advance_ms(w->engine, 1100);
+        world_turns(w, 50);
+    }
+    shard_status(w->shard, &status);
+    assert_true(shard_outcome_room(w->shard) > 0);
+    return (unsigned)status.segments;
+}
+
+TEST(what_still_arrives_is_moved_on_a_full_disk)
+{
+    struct space space = {0};
+    struct world w;
+    struct dripping drip = {world_envelope(1, 4), 4, 0};
+    struct message_id id;
+    struct message *loaded;
+
+    assert_in_range(left_of_full(&w, &space, &drip), 1, SEGMENTS_FLOOR);
+    atomic_store(&space.is_low, false);
+    world_turns(&w, 100);
+    assert_int_equal(world_accept(&w, drip.message, &id), 0);
+    assert_int_equal(world_load(&w, shard_find(w.shard, id), false, &loaded), 0);
+    assert_int_equal(world_verify_content(&w, loaded, 4), drip.size);
+    message_release(&loaded);
+    world_check_invariant(&w);
+    world_close(&w);
+    world_free(&w);
 }
 
 TEST(what_still_arrives_holds_nothing_behind_it)

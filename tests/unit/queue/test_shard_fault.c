@@ -267,6 +267,60 @@ TEST(full_disk_keeps_room_for_notes_that_no_peer_can_cause)
     world_free(&w);
 }
 
+/* What is kept for outcomes is not anybody's who drips: of what still arrives no more than a
+ * quarter of it is moved, the rest stays until its client ends or has to. */
+TEST(full_disk_moves_only_so_much_of_what_still_arrives)
+{
+    enum { PIECES = 7, PIECE = 30000, MESSAGES = 60 };
+    static uint8_t zeros[PIECE];
+    static struct message_id ids[MESSAGES];
+    struct world w;
+    struct message *drip = world_envelope(1, 4);
+    struct shard_status before, after;
+    unsigned count = 0;
+
+    start(&w);
+    drip->content.extents = arena_alloc(&drip->arena, PIECES * sizeof(struct extent));
+    for (unsigned i = 0; i < PIECES; i++) {
+        struct world_write write = {.write = {.message = drip, .done = world_on_written}};
+
+        shard_write_content(w.shard, &write.write, (struct bytes){zeros, PIECE});
+        assert_true(world_until(&w, &write.is_done));
+        assert_int_equal(write.result, 0);
+        drip->content.extents[drip->content.extent_count++] = write.write.extent;
+        drip->content.size += PIECE;
+    }
+    disk_faults.files_max = disk_faults.files + 2;
+    while (count < MESSAGES && world_accept(&w, world_message(1, 12000, count), &ids[count]) == 0)
+        count++;
+    assert_in_range(count, 20, MESSAGES - 1);
+    shard_status(w.shard, &before);
+    assert_true(before.is_full);
+    uint64_t moved = (uint64_t)metric_sum(METRIC_SPOOL_COMPACTED_BYTES);
+
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(world_outcome(&w, due_pending(&w, ids[i], 0), EVENT_DELIVERED, 0), 0);
+    for (unsigned i = 0; i < 20; i++) {
+        fake_advance_ms(w.engine, 1100);
+        world_turns(&w, 50);
+    }
+    moved = (uint64_t)metric_sum(METRIC_SPOOL_COMPACTED_BYTES) - moved;
+    shard_status(w.shard, &after);
+    assert_in_range(moved, PIECE, SEGMENT / 4 + 2 * PIECE);
+    assert_true(shard_outcome_room(w.shard) > 0);
+    assert_true(after.is_full);
+    message_release(&drip);
+    for (unsigned i = 0; i < 20; i++) {
+        fake_advance_ms(w.engine, 1100);
+        world_turns(&w, 50);
+    }
+    shard_status(w.shard, &after);
+    assert_false(after.is_full);
+    world_check_invariant(&w);
+    world_close(&w);
+    world_free(&w);
+}
+
 /* Outcomes that wait for space may be as many as there are recipients: each turn must cost what is
  * new in it, not what waits. Whatever copies those that wait puts them to another place. */
 TEST(outcomes_that_wait_for_space_are_not_copied_each_turn)
