@@ -79,6 +79,7 @@ struct smtp_client {
     bool has_greeted;    /* EHLO or HELO went well: the line counts it as ready */
     bool is_tls_begun;   /* STARTTLS was sent */
     bool is_plain;       /* STARTTLS is not to be sent (any more) */
+    bool is_quiet;       /* nothing is with the kernel either: looked at in this client_run() */
     bool is_early_reply; /* the reply that has begun did so before the peer had its command */
     uint16_t answer_s;   /* the host has so long to be reached */
     int32_t connect_ms, dns_ms; /* -1: not known */
@@ -171,7 +172,7 @@ extern const struct client_command_info {
                      uint32_t recipient);
 } client_commands[COMMAND_COUNT];
 /* Room for one command, and its turn: nothing outstanding unless PIPELINING was offered. */
-bool client_may_send(struct smtp_client *client);
+bool client_may_send(const struct smtp_client *client);
 bool perform_ehlo(struct smtp_client *client);
 bool perform_helo(struct smtp_client *client);
 bool perform_rset(struct smtp_client *client);

@@ -13,12 +13,12 @@
 
 enum { COMMAND_ROOM = 4096 /* the longest command: RCPT with a long address and ORCPT */ };
 
-bool client_may_send(struct smtp_client *c)
+bool client_may_send(const struct smtp_client *c)
 {
     if (!pipeline_is_empty(&c->pipeline) && !c->extensions.pipelining)
         return false;
-    if (client_has_unasked_bytes(c))
-        return false; /* the rest comes, or the deadline */
+    if (client_has_unasked_input(c))
+        return false; /* its rest comes, or the deadline */
     return conn_output_room(&c->conn) >= COMMAND_ROOM;
 }
 

@@ -221,10 +221,17 @@ bool client_has_unasked_input(const struct smtp_client *c)
            (conn_input(&c->conn).len > 0 || smtp_reply_has_begun(&c->reader));
 }
 
+/* A system call, so it is not asked twice in a run. */
+static bool waits_for_unread(struct smtp_client *c)
+{
+    if (!c->is_quiet)
+        c->is_quiet = !conn_waits_for_unread(&c->conn);
+    return !c->is_quiet;
+}
+
 bool client_has_unasked_bytes(struct smtp_client *c)
 {
-    return client_has_unasked_input(c) ||
-           (pipeline_is_empty(&c->pipeline) && conn_waits_for_unread(&c->conn));
+    return client_has_unasked_input(c) || (pipeline_is_empty(&c->pipeline) && waits_for_unread(c));
 }
 
 enum contradiction client_contradiction(struct smtp_client *c)
@@ -244,5 +251,5 @@ enum contradiction client_contradiction(struct smtp_client *c)
             return one;
         input = bytes_slice(input, MIN(lf + 1, input.len), input.len);
     }
-    return conn_waits_for_unread(&c->conn) ? CONTRADICTION_NOT_READ : CONTRADICTION_NONE;
+    return waits_for_unread(c) ? CONTRADICTION_NOT_READ : CONTRADICTION_NONE;
 }

@@ -158,8 +158,6 @@ static bool next_message(struct smtp_client *c)
     if (c->recipients_max != 0 &&
         (pull.recipients_max == 0 || pull.recipients_max > c->recipients_max))
         pull.recipients_max = c->recipients_max;
-    if (conn_waits_for_unread(&c->conn))
-        return false; /* what it is, is seen before a message is put on this connection */
     if (!carrier_next(&c->carrier, &pull)) {
         c->idle_since_ms = client_now_ms(c);
         conn_deadline(&c->conn, IDLE_STEP_MS);
@@ -201,6 +199,7 @@ void client_run(struct smtp_client *c)
     bool progress;
     bool any = false;
 
+    c->is_quiet = false;
     do {
         progress = client_take_reply(c);
         progress |= send_next(c);

@@ -405,12 +405,12 @@ bool transaction_send(struct smtp_client *c)
     case WALK_DATA_REPLY:
         return false;
     case WALK_RSET:
-        if (!client_may_send(c))
+        if (!client_may_send(c) || client_has_unasked_bytes(c))
             return false;
         t->walk = WALK_MAIL;
         return perform_rset(c);
     case WALK_MAIL:
-        if (!client_may_send(c))
+        if (!client_may_send(c) || client_has_unasked_bytes(c))
             return false;
         t->walk = WALK_RCPT;
         return perform_mail(c);
