@@ -82,6 +82,19 @@ void keyword_parse(struct keyword_list *list, struct bytes text)
     }
 }
 
+void keyword_merge(struct keyword_list *list, struct bytes text)
+{
+    struct keyword_list before = *list;
+
+    keyword_parse(list, text);
+    for (unsigned i = 0; i < LETTER_KEYWORD_COUNT; i++)
+        if (before.of_letter[i] != 0 && list->of_letter[i] == 0 &&
+            !has_letter(list, before.of_letter[i] - 1))
+            list->of_letter[i] = before.of_letter[i];
+    for (unsigned i = 0; i < list->count; i++)
+        (void)!keyword_make(list, bytes_of(list->names[i])); /* a letter for those that lost it */
+}
+
 void keyword_format(const struct keyword_list *list, struct buf *out)
 {
     for (unsigned i = 0; i < LETTER_KEYWORD_COUNT; i++)

@@ -19,6 +19,9 @@ must_use bool keyword_is_valid(struct bytes name);
 int keyword_find(const struct keyword_list *list, struct bytes name);
 /* Its number, new or not, with a letter if one is free; -ENOSPC, -EINVAL. */
 must_use int keyword_make(struct keyword_list *list, struct bytes name);
+/* What the letters mean by the file, which others may have added to since it was read; ours keep
+ * their letters where those are free, and get others where not. */
+void keyword_merge(struct keyword_list *list, struct bytes text);
 /* What the letters mean by the file; lines that say nothing are passed over. */
 void keyword_parse(struct keyword_list *list, struct bytes text);
 void keyword_format(const struct keyword_list *list, struct buf *out);

@@ -335,15 +335,10 @@ bool mailbox_keyword_name(struct mailbox *mailbox, unsigned number,
     return is_there;
 }
 
-/* Locked. Durable with the next commit: no flag says it before. */
-int mailbox_make_keyword(struct mailbox *mailbox, struct bytes name)
+/* Durable with the next commit: no flag says it before. */
+void mailbox_put_keyword(struct mailbox *mailbox, int number)
 {
-    struct keyword_list *list = &mailbox->state.keywords;
-    unsigned before = list->count;
-    int number = keyword_make(list, name);
-
-    if (number < 0 || list->count == before)
-        return number;
+    const struct keyword_list *list = &mailbox->state.keywords;
     struct index_entry entry = {.kind = INDEX_KEYWORD,
                                 .number = (uint8_t)number,
                                 .name = bytes_of(list->names[number])};
@@ -355,6 +350,17 @@ int mailbox_make_keyword(struct mailbox *mailbox, struct bytes name)
     mailbox_frame_begin(mailbox);
     mailbox_frame_put(mailbox, &entry);
     mailbox_frame_end(mailbox);
+}
+
+/* Locked. */
+int mailbox_make_keyword(struct mailbox *mailbox, struct bytes name)
+{
+    struct keyword_list *list = &mailbox->state.keywords;
+    unsigned before = list->count;
+    int number = keyword_make(list, name);
+
+    if (number >= 0 && list->count != before)
+        mailbox_put_keyword(mailbox, number);
     return number;
 }
 

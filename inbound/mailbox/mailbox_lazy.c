@@ -84,6 +84,7 @@ static int write_keywords(struct mailbox *mailbox)
 
     if (!mailbox->keywords_changed)
         return 0;
+    mailbox_learn_keywords(mailbox); /* else it would be written over */
     buf_init(&text, SIZE_MAX / 2);
     keyword_format(&mailbox->state.keywords, &text);
     int error = small_file_write(mailbox->folder_fd, "dovecot-keywords",

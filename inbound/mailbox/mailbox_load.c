@@ -129,6 +129,31 @@ static int read_keywords(struct mailbox *mailbox)
     return error == -ENOENT || error == -EFBIG ? 0 : error;
 }
 
+static int letter_of(const struct keyword_list *list, unsigned number)
+{
+    for (int i = 0; i < LETTER_KEYWORD_COUNT; i++)
+        if (list->of_letter[i] == number + 1)
+            return i;
+    return -1;
+}
+
+void mailbox_learn_keywords(struct mailbox *mailbox)
+{
+    struct keyword_list *list = &mailbox->state.keywords;
+    struct keyword_list before = *list;
+    bool is_changed = mailbox->keywords_changed;
+    struct buf text;
+
+    buf_init(&text, KEYWORDS_FILE_MAX);
+    if (file_read(mailbox->folder_fd, "dovecot-keywords", &text) == 0)
+        keyword_merge(list, buf_bytes(&text));
+    buf_free(&text);
+    for (unsigned i = 0; i < list->count; i++)
+        if (i >= before.count || letter_of(list, i) != letter_of(&before, i))
+            mailbox_put_keyword(mailbox, (int)i);
+    mailbox->keywords_changed = is_changed; /* the file says the new ones */
+}
+
 static void find_dirty(struct mailbox *mailbox)
 {
     struct message_table *table = &mailbox->state.table;

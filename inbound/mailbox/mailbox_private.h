@@ -122,6 +122,9 @@ void mailbox_tell(struct mailbox *mailbox);
 
 /* --- mailbox_load.c --------------------------------------------------------------------------- */
 
+/* Letters that others gave a meaning in dovecot-keywords since we read it; locked and ready. Those
+ * of ours that no name has yet give way to them. */
+void mailbox_learn_keywords(struct mailbox *mailbox);
 /* Opens directories and index; both locks held. */
 must_use int mailbox_load(struct mailbox *mailbox);
 /* Of the index alone, after a failure; locked. */
@@ -138,6 +141,8 @@ void mailbox_unique_base(struct mail_account *account, uint64_t file_size, uint6
 
 /* Locked and ready; its number, or why not. Durable with the next commit. */
 must_use int mailbox_make_keyword(struct mailbox *mailbox, struct bytes name);
+/* Locked: its name and letter, into the index. */
+void mailbox_put_keyword(struct mailbox *mailbox, int number);
 
 uint64_t mailbox_known_flags(const struct mailbox *mailbox); /* bits that mean something */
 

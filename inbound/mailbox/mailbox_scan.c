@@ -359,11 +359,34 @@ static void admit(struct scan *scan, struct stranger *stranger)
     mailbox_want_rename(mailbox, added);
 }
 
+/* Whether a name has a letter that says nothing to us: whoever wrote it may have said what it means
+ * in the meantime. */
+static bool has_new_letters(const struct scan *scan)
+{
+    const struct keyword_list *keywords = &scan->mailbox->state.keywords;
+    struct file_name split;
+    uint32_t letters = 0;
+
+    for (size_t i = 0; i < scan->count; i++)
+        if (file_name_split(bytes_of(scan->strangers[i].name), scan->strangers[i].is_in_new,
+                            &split))
+            letters |= split.letters;
+    for (unsigned i = 0; i < LETTER_KEYWORD_COUNT; i++)
+        if ((letters >> (LETTER_KEYWORDS + i) & 1) != 0 && keywords->of_letter[i] == 0)
+            return true;
+    return false;
+}
+
 static void admit_all(struct scan *scan)
 {
     struct mailbox *mailbox = scan->mailbox;
     size_t done = 0;
 
+    if (scan->count > 0 && (mailbox->keywords_changed || has_new_letters(scan))) {
+        if (mailbox->is_in_frame)
+            scan->ticket = mailbox_frame_end(mailbox);
+        mailbox_learn_keywords(mailbox);
+    }
     if (scan->count > 0)
         qsort(scan->strangers, scan->count, sizeof(*scan->strangers), by_uid);
     for (; done < scan->count && scan->strangers[done].uid != 0; done++)
@@ -381,10 +404,10 @@ static int end_scan(struct scan *scan)
     struct mailbox *mailbox = scan->mailbox;
     int error = 0;
 
-    if (mailbox->is_in_frame) {
+    if (mailbox->is_in_frame)
         scan->ticket = mailbox_frame_end(mailbox);
+    if (scan->ticket != 0)
         error = mailbox_commit(mailbox, scan->ticket);
-    }
     for (size_t i = 0; i < scan->count; i++)
         free(scan->strangers[i].name);
     free(scan->strangers);

@@ -361,3 +361,73 @@ TEST(mailbox_that_is_deleted_and_made_again_has_a_greater_uidvalidity)
     }
     room_free(&room);
 }
+
+/* Imported mail, or what another program files: its letters are explained before it comes. */
+TEST(a_keyword_that_others_gave_a_letter_is_known_while_the_mailbox_is_open)
+{
+    struct room room = {0};
+    struct mailbox_message message;
+    char name[MAILBOX_KEYWORD_LEN_MAX + 1];
+    unsigned number;
+
+    room_make(&room);
+    room_append(&room, room.inbox, text, 0);
+    assert_int_equal(mailbox_keyword(room.inbox, BYTES("Ours"), true, &number), 0);
+    room_store(room.inbox, 1, STORE_ADD, MAIL_KEYWORD(number));
+    mail_accounts_tidy(room.accounts, true);
+    room_drop(&room, "dovecot-keywords", "0 Ours\n1 Theirs\n");
+    room_drop(&room, "cur/100.x.host:2,Sab", text);
+    look(&room);
+    assert_true(mailbox_find(room.inbox, 2, &message));
+    assert_int_equal(mailbox_keyword(room.inbox, BYTES("theirs"), false, &number), 0);
+    assert_int_equal(message.flags, MAIL_SEEN | MAIL_KEYWORD(0) | MAIL_KEYWORD(number));
+    room_close(&room);
+    room_rename(&room, "dovecot-keywords", "gone"); /* the index knows it too */
+    room_open(&room);
+    assert_true(mailbox_keyword_name(room.inbox, number, name));
+    assert_string_equal(name, "Theirs");
+    assert_int_equal(room_flags(room.inbox, 2), MAIL_SEEN | MAIL_KEYWORD(0) | MAIL_KEYWORD(number));
+    room_free(&room);
+}
+
+TEST(a_keyword_of_ours_that_no_name_has_yet_gives_its_letter_to_one_of_others)
+{
+    struct room room = {0};
+    struct mailbox_message message;
+    unsigned ours, theirs;
+
+    room_make(&room);
+    room_append(&room, room.inbox, text, 0);
+    assert_int_equal(mailbox_keyword(room.inbox, BYTES("Ours"), true, &ours), 0);
+    room_store(room.inbox, 1, STORE_ADD, MAIL_KEYWORD(ours));
+    room_drop(&room, "dovecot-keywords", "0 Theirs\n");
+    room_drop(&room, "cur/100.x.host:2,a", text);
+    look(&room);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_true(mailbox_find(room.inbox, 2, &message));
+        assert_int_equal(mailbox_keyword(room.inbox, BYTES("Theirs"), false, &theirs), 0);
+        assert_int_equal(mailbox_keyword(room.inbox, BYTES("Ours"), false, &ours), 0);
+        assert_int_equal(message.flags, MAIL_KEYWORD(theirs));
+        assert_int_equal(room_flags(room.inbox, 1), MAIL_KEYWORD(ours));
+        room_reopen(&room);
+    }
+    room_free(&room);
+}
+
+TEST(a_keyword_of_ours_does_not_write_over_one_of_others)
+{
+    struct room room = {0};
+    unsigned number, others;
+
+    room_make(&room);
+    room_append(&room, room.inbox, text, 0);
+    assert_int_equal(mailbox_keyword(room.inbox, BYTES("Ours"), true, &number), 0);
+    room_store(room.inbox, 1, STORE_ADD, MAIL_KEYWORD(number));
+    mail_accounts_tidy(room.accounts, false);
+    room_drop(&room, "dovecot-keywords", "0 Ours\n5 Theirs\n");
+    assert_int_equal(mailbox_keyword(room.inbox, BYTES("More"), true, &number), 0);
+    room_store(room.inbox, 1, STORE_ADD, MAIL_KEYWORD(number));
+    room_reopen(&room);
+    assert_int_equal(mailbox_keyword(room.inbox, BYTES("Theirs"), false, &others), 0);
+    room_free(&room);
+}
