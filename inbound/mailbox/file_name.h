@@ -2,8 +2,7 @@
  * file_name.h - a message's file: what tells it from others, and the letters of its flags.
  *
  * "BASE:2,FS" in cur/, "BASE" in new/. Letters are kept as bits: D F P R S T, then a to z, which
- * stand for the keywords that dovecot-keywords names (keyword_list.h). Pure, any thread. Private to
- * this folder.
+ * stand for the keywords that dovecot-keywords names (keyword_list.h). Pure, any thread.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
  * file_read.h - files of a folder that are read at once, and whether they changed. Blocks; any
- * thread. Private to this folder.
+ * thread.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * folder_name.h - a folder's directory back into the mailbox's name. Pure. Private to this folder.
+ * folder_name.h - a folder's directory back into the mailbox's name. Pure.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * small_file.h - a file that is written whole, beside a Maildir. Private to this folder.
+ * small_file.h - a file that is written whole, beside a Maildir.
  *
  * Blocks; any thread.
  */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 static int result_of(int returned)
@@ -51,6 +52,13 @@ int mail_file_open_directory(int directory, const char *name)
 int mail_file_make_directory(int directory, const char *name)
 {
     return result_of(mkdirat(directory, name, 0700));
+}
+
+int mail_file_lock(int fd)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK ? -EBUSY : -errno;
 }
 
 void mail_file_close(int fd)

@@ -23,6 +23,8 @@ must_use int mail_file_keep(int fd);
 /* An existing directory; fd or -errno, -ENOTDIR where it is none, a link included. */
 must_use int mail_file_open_directory(int directory, const char *name);
 must_use int mail_file_make_directory(int directory, const char *name); /* 0700 */
+/* Nobody else has it until it is closed; -EBUSY: somebody has. */
+must_use int mail_file_lock(int fd);
 void mail_file_close(int fd);
 /* All of it, whatever the pieces. Changes `pieces`. */
 must_use int mail_file_write(int fd, struct iovec *pieces, size_t count);

@@ -6,7 +6,7 @@
 #include "directory/accounts.h"
 #include "directory/directory_name.h"
 #include "inbound/sorting/account_script.h"
-#include "relay/cli/records.h"
+#include "relay/cli/account_find.h"
 #include "relay/cli/script.h"
 #include "relay/state_dir.h"
 
@@ -40,38 +40,21 @@ static int read_words(struct cli *cli, struct sieve_words *words)
     return EXIT_GOOD;
 }
 
-/* An account that is there: its address in its one form, and where scripts lie. */
+/* An account that is there, and where scripts lie. */
 struct owner {
-    struct arena arena;
-    struct bytes domain, local;
+    struct account_found account;
     char directory[CLI_PATH_MAX];
 };
 
-static void keep_address(void *context, const struct account_row *row)
-{
-    struct owner *owner = context;
-    struct bytes address;
-
-    if (!arena_copy(&owner->arena, row->address, &address))
-        return;
-    owner->domain = directory_address_domain(address);
-    owner->local = bytes_slice(address, 0, address.len - owner->domain.len - 1);
-}
-
 static int find_owner(struct records *records, const char *address, struct owner *owner)
 {
-    arena_init(&owner->arena, 4096);
-    owner->domain = BYTES_NONE;
-    enum store_result result = account_list(records->store, bytes_of(address), keep_address, owner);
+    int code = cli_find_account(records, address, &owner->account);
 
-    if (result != STORE_OK)
-        return records_end(records, result);
-    if (owner->domain.len == 0 ||
-        !state_dir_file(records->state_dir, "sieve", owner->directory, sizeof(owner->directory))) {
-        (void)records_end(records, STORE_OK);
-        return cli_fail(EXIT_FAILED, "%s: the name is too long", address);
-    }
-    return EXIT_GOOD;
+    if (code != EXIT_GOOD ||
+        state_dir_file(records->state_dir, "sieve", owner->directory, sizeof(owner->directory)))
+        return code;
+    (void)records_end(records, STORE_OK);
+    return cli_fail(EXIT_FAILED, "%s: the name is too long", address);
 }
 
 static int fail_file(struct records *records, const char *what, int error)
@@ -85,7 +68,8 @@ static int show(struct cli *cli, struct records *records, const struct owner *ow
     struct buf text;
 
     buf_init(&text, SIEVE_SIZE_MAX + 4096);
-    int error = account_script_read(owner->directory, owner->domain, owner->local, &text);
+    int error =
+        account_script_read(owner->directory, owner->account.domain, owner->account.local, &text);
 
     if (error < 0 && error != -ENOENT) {
         buf_free(&text);
@@ -105,9 +89,10 @@ static int show(struct cli *cli, struct records *records, const struct owner *ow
 static int change(struct cli *cli, struct records *records, const struct owner *owner,
                   const struct sieve_words *words, struct bytes text)
 {
-    int error = words->removes
-                    ? account_script_remove(owner->directory, owner->domain, owner->local)
-                    : account_script_write(owner->directory, owner->domain, owner->local, text);
+    int error = words->removes ? account_script_remove(owner->directory, owner->account.domain,
+                                                       owner->account.local)
+                               : account_script_write(owner->directory, owner->account.domain,
+                                                      owner->account.local, text);
 
     if (error == -ENOENT && words->removes)
         return fail_file(records, "the account has no script", error);
@@ -132,7 +117,7 @@ static int run(struct cli *cli, const struct sieve_words *words, struct bytes te
     if (code == EXIT_GOOD)
         code =
             words->shows ? show(cli, &records, &owner) : change(cli, &records, &owner, words, text);
-    arena_free(&owner.arena);
+    arena_free(&owner.account.arena);
     return code;
 }
 

@@ -414,6 +414,20 @@ int mail_file_make_directory(int directory, const char *name)
     return sim_result(0);
 }
 
+int mail_file_open_root(const char *path)
+{
+    (void)path; /* there is one */
+    int error = sim_lock();
+
+    return error < 0 ? sim_unlock(error) : sim_unlock(sim_make_fd(sim.root));
+}
+
+int mail_file_lock(int fd)
+{
+    (void)fd; /* one program */
+    return 0;
+}
+
 void mail_file_close(int fd)
 {
     pthread_mutex_lock(&sim.mutex);
