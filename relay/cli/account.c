@@ -8,6 +8,7 @@
 #include "directory/accounts.h"
 #include "directory/directory_name.h"
 #include "inbound/store/maildir.h"
+#include "relay/cli/account_import.h"
 #include "relay/cli/records.h"
 #include "relay/cli/script.h"
 #include "relay/config_value.h"
@@ -254,9 +255,11 @@ static int account_change(struct cli *cli)
 static int run_account(struct cli *cli)
 {
     static const struct records_verb verbs[] = {
-        {"add", account_add_run},   {"list", account_list_run},   {"show", account_list_run},
-        {"set", account_set_run},   {"disable", account_change},  {"enable", account_change},
-        {"remove", account_change}, {"sieve", cli_account_sieve}, {NULL, NULL},
+        {"add", account_add_run},       {"list", account_list_run},
+        {"show", account_list_run},     {"set", account_set_run},
+        {"disable", account_change},    {"enable", account_change},
+        {"remove", account_change},     {"sieve", cli_account_sieve},
+        {"import", cli_account_import}, {NULL, NULL},
     };
 
     return records_run(cli, &cli_account, verbs);
@@ -264,13 +267,17 @@ static int run_account(struct cli *cli)
 
 const struct cli_command cli_account = {
     "account",
-    "hosted users: add, list, show, set, sieve, disable, enable, remove",
+    "hosted users: add, list, show, set, sieve, import, disable, enable, remove",
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
     "  add     local@domain [--quota SIZE] [--sent yes]  the domain must be a hosted one\n"
     "  list\n"
     "  show    local@domain                   and what its mail takes\n"
     "  set     local@domain [--quota SIZE|none] [--sent yes|no]\n"
     "  sieve   local@domain FILE|--show|--remove  its script, which sorts its mail\n"
+    "  import  local@domain SOURCE [--dry-run] [--folder FROM=TO]...\n"
+    "          mail that lies elsewhere: a Maildir, an mbox or a directory of them, or\n"
+    "          imaps://user@host[:port]/ and imap:// [--password-file FILE] [--ca-file FILE]\n"
+    "          [--insecure] [--plaintext] [--timeout SECONDS]; run again, it goes on\n"
     "  disable local@domain\n"
     "  enable  local@domain\n"
     "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
