@@ -119,7 +119,9 @@ def test_a_disk_that_others_fill(stage, kind):
     """Small messages, more than a full disk has room to tell of: the rest waits, none is sent that
     could not be noted, a stop ends, the next start on the full disk repeats nothing."""
     scene = Scene(stage, 96, kind, min_free="16MiB", engines="2", stop_timeout="10s")
-    scene.accept(1000, 6000)
+    # Each takes a block when it comes and, where the machine is busy, another when it is put off, and
+    # their events; the reserve has room for a thousand outcomes of their own.
+    scene.accept(1000, 3000)
     others = take_all(scene.place)
     scene.wait_low()
     scene.refuses()
