@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "inbound/sieve/sieve.h"
+#include "inbound/sieve/vacation.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
@@ -44,6 +44,36 @@ static void check_action(const struct sieve_action *action)
         check(action->vacation->days >= 1 && action->vacation->days <= SIEVE_DAYS_MAX);
         return;
     }
+}
+
+/* Whatever it says, an answer is lines that may be sent, and its header ends where it should. */
+static void check_answer(const struct sieve_message *message, const struct sieve_action *action)
+{
+    const struct vacation_question question = {.message = message,
+                                               .vacation = action->vacation,
+                                               .account = BYTES("runner@acme.example")};
+    const struct vacation_names names = {.id = BYTES("<1@acme.example>"),
+                                         .date = "Sat, 28 Nov 2026 23:00:00 +0000"};
+    struct bytes from;
+    struct buf out;
+
+    (void)vacation_refusal(&question);
+    (void)vacation_key(message, action->vacation);
+    buf_init(&out, 1 << 20);
+    if (vacation_write(&question, &names, &out, &from)) {
+        struct bytes text = buf_bytes(&out), line;
+        bool in_header = true;
+
+        check(bytes_find(text, '\0', 0) == text.len);
+        while (bytes_take_until(&text, '\n', &line)) {
+            check(line.len > 0 && line.len <= 999 && line.ptr[line.len - 1] == '\r');
+            check(bytes_find(line, '\r', 0) == line.len - 1);
+            in_header = in_header && line.len > 1;
+        }
+        check(text.len == 0 && !in_header);
+        check(bytes_ends_nocase(from, BYTES("@acme.example")));
+    }
+    buf_free(&out);
 }
 
 static void check_result(const struct sieve_result *result, struct bytes script)
@@ -101,6 +131,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 
     sieve_run(script, &message, &result);
     check_result(&result, text);
+    for (size_t i = 0; i < result.count; i++)
+        if (result.actions[i].kind == SIEVE_VACATION)
+            check_answer(&message, &result.actions[i]);
     sieve_free(&script);
     mail_header_free(&header);
     return 0;
