@@ -5,20 +5,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "inbound/sieve/vacation.h"
 #include "inbound/sorting/account_script.h"
+#include "inbound/sorting/vacation_memory.h"
 #include "inbound/store/mail_name.h"
 
-static void tell(const struct sorting_request *request, unsigned line, const char *what)
+enum { ANSWER_MAX = 1 << 20 };
+
+static void tell_why(const struct sorting_request *request, unsigned line, const char *what,
+                     const char *why)
 {
     char address[2 * MAIL_NAME_MAX + 2];
 
     (void)snprintf(address, sizeof(address), "%.*s@%.*s", BYTES_ARG(request->local),
                    BYTES_ARG(request->domain));
-    log_limited(LOG_LEVEL_WARN,
-                "account=%s line=%u what=\"its Sieve script does not count: mail goes where it "
-                "goes without one\" why=%s",
-                LOG_TEXT(bytes_of(address)), line, LOG_TEXT(bytes_of(what)));
+    log_limited(LOG_LEVEL_WARN, "account=%s line=%u what=\"%s\" why=%s",
+                LOG_TEXT(bytes_of(address)), line, what, LOG_TEXT(bytes_of(why)));
+}
+
+static void tell(const struct sorting_request *request, unsigned line, const char *why)
+{
+    tell_why(request, line, "its Sieve script does not count: mail goes where it goes without one",
+             why);
 }
 
 /* --- targets ---------------------------------------------------------------------------------- */
@@ -121,12 +131,83 @@ static void leave_out(const struct sorting_request *request, unsigned line, cons
                       struct sorting *out)
 {
     tell(request, line, what);
-    *out = (struct sorting){.kind = SORTING_NONE};
+    *out = (struct sorting){.kind = SORTING_NONE, .answer = out->answer};
 }
 
-static void take_actions(const struct sorting_request *request, const struct mail_header *header,
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static const char *refusal(const struct sorting_request *request,
+                           const struct vacation_question *question)
+{
+    if (request->usual->folder[0] != '\0')
+        return "it was marked as spam";
+    if (is_loop(request, question->message->header))
+        return "it was sent on for the account before";
+    const char *why = vacation_refusal(question);
+
+    if (why == NULL && !request->may_answer)
+        return "its recipient means several accounts";
+    return why;
+}
+
+static enum sorting_answer claim(const struct sorting_request *request,
+                                 const struct vacation_question *question, const char **why)
+{
+    const struct vacation_claim claim = {
+        .key = vacation_key(question->message, question->vacation),
+        .message = request->message,
+        .recipient = request->recipient,
+        .lasts_s = (uint32_t)question->vacation->days * 86400,
+        .now_s = request->now_ms / 1000,
+    };
+    int result = vacation_memory_claim(request->directory, request->domain, request->local, &claim);
+
+    if (result < 0)
+        *why = strerrordesc_np(-result);
+    return result < 0    ? SORTING_ANSWER_FAILED
+           : result == 0 ? SORTING_ANSWERED_BEFORE
+                         : SORTING_ANSWERED;
+}
+
+/* What it comes to is only known once the claim stands: written first, it may be thrown away. */
+static void answer(const struct sorting_request *request, const struct sieve_message *message,
+                   const struct sieve_action *action, struct sorting *out)
+{
+    char account[2 * MAIL_NAME_MAX + 2], date[CLOCK_TEXT_MAX];
+    struct vacation_question question = {.message = message,
+                                         .vacation = action->vacation,
+                                         .account = bytes_of(account),
+                                         .alias = request->alias};
+    const struct vacation_names names = {.id = request->answer_id, .date = date};
+    struct bytes from;
+
+    (void)snprintf(account, sizeof(account), "%.*s@%.*s", BYTES_ARG(request->local),
+                   BYTES_ARG(request->domain));
+    question.account = bytes_of(account);
+    clock_format_rfc5322(request->now_ms, date);
+    out->why = refusal(request, &question);
+    if (out->why != NULL) {
+        out->answered = SORTING_UNANSWERED;
+        return;
+    }
+    if (!vacation_write(&question, &names, &out->answer, &from) || from.len > SORTING_ADDRESS_MAX) {
+        out->answered = SORTING_ANSWER_FAILED;
+        out->why = "its text is no MIME entity, or holds what no message may";
+    } else {
+        (void)snprintf(out->answer_from, sizeof(out->answer_from), "%.*s", BYTES_ARG(from));
+        out->answered = claim(request, &question, &out->why);
+    }
+    if (out->answered == SORTING_ANSWER_FAILED)
+        tell_why(request, action->line, "the sender is not answered by its Sieve script", out->why);
+}
+
+/* --- the run ---------------------------------------------------------------------------------- */
+
+static void take_actions(const struct sorting_request *request, const struct sieve_message *message,
                          const struct sieve_result *result, struct sorting *out)
 {
+    const struct sieve_action *vacation = NULL;
+
     for (size_t i = 0; i < result->count; i++) {
         const struct sieve_action *action = &result->actions[i];
 
@@ -142,13 +223,14 @@ static void take_actions(const struct sorting_request *request, const struct mai
             put_reason(action->text, out);
             break;
         case SIEVE_REDIRECT:
-            if (is_loop(request, header) || !add_redirect(action->text, out)) {
+            if (is_loop(request, message->header) || !add_redirect(action->text, out)) {
                 leave_out(request, action->line, "it redirects a message that it redirected before",
                           out);
                 return;
             }
             break;
-        case SIEVE_VACATION: /* account_script_host has none */
+        case SIEVE_VACATION:
+            vacation = action;
             break;
         }
     }
@@ -156,6 +238,8 @@ static void take_actions(const struct sorting_request *request, const struct mai
         out->kind = out->target_count > 0     ? SORTING_FILED
                     : out->redirect_count > 0 ? SORTING_REDIRECTED
                                               : SORTING_DISCARDED;
+    if (vacation != NULL)
+        answer(request, message, vacation, out);
 }
 
 static void run(const struct sorting_request *request, const struct sieve_script *script,
@@ -179,7 +263,7 @@ static void run(const struct sorting_request *request, const struct sieve_script
     if (result.is_failed)
         tell(request, result.error.line, result.error.what);
     else
-        take_actions(request, &header, &result, out);
+        take_actions(request, &message, &result, out);
     mail_header_free(&header);
 }
 
@@ -190,6 +274,7 @@ void sort_message(const struct sorting_request *request, struct sorting *out)
     struct buf text;
 
     *out = (struct sorting){.kind = SORTING_NONE};
+    buf_init(&out->answer, ANSWER_MAX);
     buf_init(&text, SIEVE_SIZE_MAX + 4096);
     int error = account_script_read(request->directory, request->domain, request->local, &text);
 
@@ -204,4 +289,9 @@ void sort_message(const struct sorting_request *request, struct sorting *out)
     if (script != NULL)
         run(request, script, out);
     sieve_free(&script);
+}
+
+void sorting_free(struct sorting *sorting)
+{
+    buf_free(&sorting->answer);
 }

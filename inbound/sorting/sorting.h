@@ -5,10 +5,15 @@
  * goes without: a line in the log says so, and nothing is lost. The same where it would send a
  * message on that has been sent on for this account before, which a Delivered-To of it tells.
  *
- * Blocks for a file of at most SIEVE_SIZE_MAX bytes; any thread.
+ * Where the script answers the message (RFC 5230) the answer is made here, after its sender was
+ * claimed (vacation_memory.h): who sorts the message again gets it again, until it was sent.
+ *
+ * Blocks for a file of at most SIEVE_SIZE_MAX bytes, and where it answers for another one, which is
+ * written; any thread, an account one at a time.
  */
 #pragma once
 
+#include "base/buf.h"
 #include "inbound/sieve/sieve.h"
 #include "inbound/store/mail_store.h"
 
@@ -18,6 +23,21 @@ struct sorting_request {
     struct bytes from, to;      /* paths of the envelope without brackets */
     struct bytes head, prefix, content;
     const struct filing_target *usual; /* where the message goes without a script */
+    /* for answers */
+    bool may_answer;    /* the recipient means no other account */
+    struct bytes alias; /* it, where it means this one by an alias; empty: none */
+    uint64_t message;   /* with the number of its recipient: what is sorted */
+    uint32_t recipient;
+    struct bytes answer_id; /* Message-ID of the answer, with its brackets */
+    int64_t now_ms;         /* wall */
+};
+
+enum sorting_answer {
+    SORTING_NOT_ASKED,  /* the script does not answer */
+    SORTING_ANSWERED,   /* `answer` is to be sent */
+    SORTING_UNANSWERED, /* `why` says it: not one that is answered */
+    SORTING_ANSWERED_BEFORE,
+    SORTING_ANSWER_FAILED, /* `why` says it: nothing is known, or nothing can be sent */
 };
 
 enum sorting_kind {
@@ -37,6 +57,12 @@ struct sorting {
     size_t redirect_count; /* beside SORTING_FILED as well */
     char redirects[SIEVE_REDIRECTS_MAX][SORTING_ADDRESS_MAX + 1];
     char reason[SIEVE_REASON_MAX + 1]; /* SORTING_REJECTED; lines end in LF */
+    enum sorting_answer answered;
+    const char *why;                           /* a constant */
+    struct buf answer;                         /* header and body */
+    char answer_from[SORTING_ADDRESS_MAX + 1]; /* whose it is */
 };
 
+/* *out is to be freed. */
 void sort_message(const struct sorting_request *request, struct sorting *out);
+void sorting_free(struct sorting *sorting);

@@ -6,6 +6,7 @@
 #include "directory/accounts.h"
 #include "directory/directory_name.h"
 #include "inbound/sorting/account_script.h"
+#include "inbound/sorting/vacation_memory.h"
 #include "relay/cli/account_find.h"
 #include "relay/cli/script.h"
 #include "relay/state_dir.h"
@@ -147,9 +148,10 @@ void cli_drop_script(const char *state_dir, struct bytes address)
 
     if (!state_dir_file(state_dir, "sieve", directory, sizeof(directory)))
         return;
-    int error = account_script_remove(directory, domain,
-                                      bytes_slice(address, 0, address.len - domain.len - 1));
+    struct bytes local = bytes_slice(address, 0, address.len - domain.len - 1);
+    int error = account_script_remove(directory, domain, local);
 
+    (void)!vacation_memory_remove(directory, domain, local); /* nothing depends on it any more */
     if (error < 0 && error != -ENOENT && error != -ENAMETOOLONG)
         fprintf(stderr, "ringpost: the script of %.*s cannot be removed: %s\n", BYTES_ARG(address),
                 strerrordesc_np(-error));

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "inbound/sieve/vacation.h"
 #include "inbound/sorting/account_script.h"
 #include "relay/cli/read_file.h"
 #include "relay/cli/script.h"
@@ -128,10 +129,23 @@ static const char *target_key(enum sieve_action_kind kind)
 /* What is kept goes where it goes without a script, which is not known here. */
 static struct bytes target_of(const struct sieve_action *action)
 {
+    if (action->kind == SIEVE_VACATION)
+        return action->vacation->reason;
     return action->kind == SIEVE_FILE && action->text.len == 0 ? BYTES("INBOX") : action->text;
 }
 
-static json_t *json_action(const struct sieve_action *action)
+/* NULL: it would be. Of whom is answered lately nothing is known here. */
+static const char *why_not_answered(const struct sieve_message *message,
+                                    const struct sieve_action *action)
+{
+    const struct vacation_question question = {.message = message,
+                                               .vacation = action->vacation,
+                                               .account = message->to};
+
+    return vacation_refusal(&question);
+}
+
+static json_t *json_action(const struct sieve_message *message, const struct sieve_action *action)
 {
     json_t *object = json_object();
 
@@ -142,6 +156,13 @@ static json_t *json_action(const struct sieve_action *action)
     json_object_set_new(object, "line",
                         action->line == 0 ? json_null() : json_integer(action->line));
     json_object_set_new(object, target_key(action->kind), json_text(target_of(action)));
+    if (action->kind == SIEVE_VACATION) {
+        const char *why = why_not_answered(message, action);
+
+        json_object_set_new(object, "days", json_integer((json_int_t)action->vacation->days));
+        json_object_set_new(object, "answered", json_boolean(why == NULL));
+        json_object_set_new(object, "why", why == NULL ? json_null() : json_string(why));
+    }
     if (action->kind == SIEVE_FILE) {
         json_t *flags = json_array();
 
@@ -152,7 +173,7 @@ static json_t *json_action(const struct sieve_action *action)
     return object;
 }
 
-static void print_action(const struct sieve_action *action)
+static void print_action(const struct sieve_message *message, const struct sieve_action *action)
 {
     json_t *text = json_text(target_of(action));
 
@@ -164,6 +185,14 @@ static void print_action(const struct sieve_action *action)
         cli_print_text(json_string_value(text));
     for (size_t i = 0; i < action->flags.count; i++)
         printf("%s%.*s", i == 0 ? "  flags " : " ", BYTES_ARG(action->flags.of[i]));
+    if (action->kind == SIEVE_VACATION) {
+        const char *why = why_not_answered(message, action);
+
+        if (why == NULL)
+            printf("  once in %u days", (unsigned)action->vacation->days);
+        else
+            printf("  not to this message: %s", why);
+    }
     if (action->line == 0)
         printf("  (implied)\n");
     else
@@ -172,13 +201,13 @@ static void print_action(const struct sieve_action *action)
 }
 
 static void print_result(const struct cli *cli, const struct test_words *words,
-                         const struct sieve_result *result)
+                         const struct sieve_message *message, const struct sieve_result *result)
 {
     if (cli->json) {
         json_t *actions = json_array();
 
         for (size_t i = 0; i < result->count; i++)
-            json_array_append_new(actions, json_action(&result->actions[i]));
+            json_array_append_new(actions, json_action(message, &result->actions[i]));
         cli_print_json(json_pack("{s:o,s:o}", "actions", actions, "error",
                                  result->is_failed
                                      ? json_pack("{s:i,s:o}", "line", (int)result->error.line,
@@ -189,7 +218,7 @@ static void print_result(const struct cli *cli, const struct test_words *words,
     if (result->is_failed)
         fprintf(stderr, "%s:%u: %s\n", words->script, result->error.line, result->error.what);
     for (size_t i = 0; i < result->count; i++)
-        print_action(&result->actions[i]);
+        print_action(message, &result->actions[i]);
     if (result->count == 0)
         printf("discard\n");
 }
@@ -214,7 +243,7 @@ static int test(struct cli *cli, const struct test_words *words, const struct si
         message.header = &header;
         message.size = buf_len(&content);
         sieve_run(script, &message, &result);
-        print_result(cli, words, &result);
+        print_result(cli, words, &message, &result);
         mail_header_free(&header);
         code = result.is_failed ? EXIT_FAILED : EXIT_GOOD;
     }

@@ -216,7 +216,6 @@ TEST(what_does_not_count_leaves_mail_as_it_was)
 {
     static const char *const scripts[] = {
         "discard; frob;",
-        "require \"vacation\"; discard;",
         "require \"reject\"; reject \"a\"; keep;",
         "require \"fileinto\"; fileinto \"a.b\";",
     };
