@@ -58,6 +58,8 @@ static void let_message_go(struct filer *filer)
     if (filer->message != NULL)
         message_release(&filer->message);
     passage_free(&filer->passage);
+    for (uint32_t i = 0; i < filer->count; i++)
+        filing_answer_drop(&filer->recipients[i]);
     filer->whole = BYTES_NONE;
     arena_clear(&filer->arena);
     filer->recipients = NULL;

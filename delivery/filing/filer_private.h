@@ -6,6 +6,7 @@
 #include "auth/mail_header.h"
 #include "base/slab.h"
 #include "delivery/filing/filer.h"
+#include "delivery/filing/filing_answer.h"
 #include "delivery/filing/forward.h"
 #include "inbound/sorting/sorting.h"
 
@@ -39,6 +40,9 @@ struct filed_recipient {
     struct forward_target *forwards; /* where else it goes; newest first */
     uint32_t forward_count;
     struct forward *forward; /* under way */
+    struct message *answer;  /* to its sender, with its end; NULL: none */
+    bool may_answer;         /* it means one account, and no other */
+    struct bytes alias;      /* itself, where it means that by an alias; in the filer's arena */
     bool is_unsorted;        /* a script was not asked: who knows where else it goes */
     struct judgement judgement;
 };
@@ -57,6 +61,7 @@ struct passage {
 struct filing_copy {
     struct filing filing;
     struct bytes from, to;      /* for the account's script */
+    struct bytes answer_id;     /* Message-ID of what it may answer */
     struct filing_target usual; /* where it goes without one */
     struct sorting *sorting;    /* what that came to; NULL: nothing */
     struct filer *filer;

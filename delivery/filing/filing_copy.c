@@ -54,12 +54,11 @@ static bool has_ended(const struct filed_recipient *r)
     return !r->is_settled && r->is_judged && r->answered == r->copies && r->forward == NULL;
 }
 
-void filer_settle(struct filer *filer)
+static struct attempt_facts facts_of(struct filer *filer)
 {
     int64_t now_ms = engine_now_ms(filer->carrier.engine);
-    struct settlement *settlement = NULL;
-    uint32_t count = 0;
-    struct attempt_facts facts = {
+
+    return (struct attempt_facts){
         .counts = carrier_counts(&filer->carrier),
         .is_attempt = true,
         .started_ms = filer->began_wall_ms,
@@ -67,27 +66,57 @@ void filer_settle(struct filer *filer)
         .site = carrier_site_name(&filer->carrier),
         .mx_host = filer->carrier.host_name,
     };
+}
+
+static void settle_one(struct filer *filer, struct settlement *settlement,
+                       struct filed_recipient *r)
+{
+    r->judgement.is_expanded = forward_expands(r);
+    settlement_add(settlement, r->pending, &r->judgement);
+    if (r->judgement.kind == JUDGEMENT_FILED || r->judgement.kind == JUDGEMENT_FORWARDED)
+        carrier_took(&filer->carrier);
+    r->is_settled = true;
+    filer->settled++;
+}
+
+/* In a commit of its own, for the answer is in it. */
+static void settle_answered(struct filer *filer, struct filed_recipient *r)
+{
+    struct attempt_facts facts = facts_of(filer);
+    struct settlement *settlement =
+        settlement_begin(filer->carrier.outcomes, filer->shard, filer->message, &facts, 1);
+
+    settle_one(filer, settlement, r);
+    settlement_answer(settlement, r->answer);
+    r->answer = NULL;
+    settlement_commit(&settlement);
+}
+
+void filer_settle(struct filer *filer)
+{
+    struct settlement *settlement = NULL;
+    uint32_t count = 0;
+    struct attempt_facts facts = facts_of(filer);
 
     for (uint32_t i = 0; i < filer->count; i++) {
         struct filed_recipient *r = &filer->recipients[i];
 
         if (!has_ended(r))
             continue;
+        count++;
+        if (filing_answer_is_due(r)) {
+            settle_answered(filer, r);
+            continue;
+        }
         if (settlement == NULL)
             settlement = settlement_begin(filer->carrier.outcomes, filer->shard, filer->message,
                                           &facts, filer->count);
-        r->judgement.is_expanded = forward_expands(r);
-        settlement_add(settlement, r->pending, &r->judgement);
-        if (r->judgement.kind == JUDGEMENT_FILED || r->judgement.kind == JUDGEMENT_FORWARDED)
-            carrier_took(&filer->carrier);
-        r->is_settled = true;
-        count++;
+        settle_one(filer, settlement, r);
     }
-    if (settlement == NULL)
-        return;
-    settlement_commit(&settlement);
-    filer->settled += count;
-    carrier_done(&filer->carrier, count);
+    if (settlement != NULL)
+        settlement_commit(&settlement);
+    if (count > 0)
+        carrier_done(&filer->carrier, count);
 }
 
 /* Out of its hands without an attempt, until then. */
@@ -248,6 +277,20 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
     return true;
 }
 
+/* An address that stands for several is a list, which answers nobody (RFC 3834 section 2). Where
+ * else the mail goes does not count: who keeps an archive is one account still. */
+static void set_may_answer(struct filer *filer, struct filed_recipient *r,
+                           const struct recipient_found *found)
+{
+    size_t accounts = 0;
+
+    for (size_t i = 0; i < found->target_count; i++)
+        accounts += found->targets[i].account != NULL || found->targets[i].is_role;
+    r->may_answer = accounts == 1;
+    if (r->may_answer && found->is_alias && !arena_copy(&filer->arena, found->address, &r->alias))
+        r->alias = BYTES_NONE;
+}
+
 /* Whose domain it is: whoever sent what comes there. */
 static struct bytes tenant_of(const struct snapshot *snapshot, struct bytes address)
 {
@@ -327,6 +370,7 @@ static void begin(struct filer *filer, struct filed_recipient *r, struct bytes c
         break;
     }
     r->target_count = (uint32_t)found.target_count;
+    set_may_answer(filer, r, &found);
     if (!ask(filer, r, &found, content))
         give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
 }

@@ -1,6 +1,7 @@
 /* filing_sort.c - the script of an account, asked before its copy is written. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "delivery/filing/filer_private.h"
 
 /* On the store's thread. What it makes is freed on the engine's, with the answer. */
@@ -17,12 +18,19 @@ static void sort(struct filing *filing)
         .prefix = filing->prefix,
         .content = filing->content,
         .usual = &copy->usual,
+        .may_answer = copy->recipient->may_answer,
+        .alias = copy->recipient->alias,
+        .message = filing->message,
+        .recipient = filing->recipient,
+        .answer_id = copy->answer_id,
+        .now_ms = clock_wall_ms(),
     };
     struct sorting *sorting = malloc(sizeof(*sorting));
 
     check(sorting != NULL);
     sort_message(&request, sorting);
     if (sorting->kind == SORTING_NONE) {
+        sorting_free(sorting);
         free(sorting);
         return;
     }
@@ -36,6 +44,7 @@ void filing_copy_sort(struct filing_copy *copy)
 {
     if (copy->filing.target_count > 0)
         copy->usual = copy->filing.targets[0];
+    copy->answer_id = filing_answer_id(copy->filer, copy->recipient);
     copy->filing.sort = sort;
 }
 
@@ -80,8 +89,12 @@ static void redirect(const struct filing_copy *copy)
 
 void filing_copy_sorted(struct filing_copy *copy)
 {
-    if (copy->sorting != NULL)
+    if (copy->sorting != NULL) {
         redirect(copy);
+        if (copy->filing.result == FILING_DONE)
+            filing_answer_take(copy);
+        sorting_free(copy->sorting);
+    }
     free(copy->sorting);
     copy->sorting = NULL;
 }

@@ -219,7 +219,9 @@ static bool make_message(struct forward *f, uint32_t count)
     m->class = was->class;
     m->id = shard_next_id(f->filer->shard);
     m->recipients = arena_alloc(&m->arena, count * sizeof(*m->recipients));
-    bool fits = m->recipients != NULL && set_sender(f) && set_origin(f) && set_fields(f);
+    /* What was asked of TLS is asked of the copy as well (RFC 8689 section 5). */
+    bool fits = m->recipients != NULL && message_ask_tls(m, was->tls) && set_sender(f) &&
+                set_origin(f) && set_fields(f);
 
     for (const struct forward_target *t = f->recipient->forwards; t != NULL && fits; t = t->next)
         fits = t->is_loop || add_recipient(f, t);

@@ -30,11 +30,22 @@ static void on_signed(void *context, const struct signing_result *result)
     sign_next(s);
 }
 
+/* The one behind `last`, NULL: the first. NULL: there is none any more. */
+static struct message *next_of(const struct settlement *s, const struct message *last)
+{
+    struct message *const all[] = {s->failure, s->notice, s->answer};
+    size_t i = 0;
+
+    while (last != NULL && all[i++] != last)
+        ;
+    while (i < ARRAY_LEN(all) && all[i] == NULL)
+        i++;
+    return i < ARRAY_LEN(all) ? all[i] : NULL;
+}
+
 static void sign_next(struct settlement *s)
 {
-    struct message *notice = s->signing_of == NULL && s->failure != NULL ? s->failure
-                             : s->signing_of != s->notice                ? s->notice
-                                                                         : NULL;
+    struct message *notice = next_of(s, s->signing_of);
 
     s->signing_of = notice;
     if (notice != NULL)
@@ -49,7 +60,7 @@ static void sign_next(struct settlement *s)
 
 void notice_sign(struct settlement *s)
 {
-    if (s->outcomes->signer == NULL || (s->failure == NULL && s->notice == NULL)) {
+    if (s->outcomes->signer == NULL || next_of(s, NULL) == NULL) {
         s->signed_all(s);
         return;
     }

@@ -11,6 +11,6 @@
 
 #include "delivery/outcome/settlement.h"
 
-/* Calls settlement->signed_all once both notifications are signed, or are not to be; before it
- * returns or later. */
+/* Calls settlement->signed_all once the notifications, and an answer, are signed, or are not to be;
+ * before it returns or later. */
 void notice_sign(struct settlement *settlement);

@@ -19,11 +19,12 @@
 #include "delivery/outcome/place.h"
 #include "delivery/outcome/retry.h"
 #include "delivery/outcome/settlement.h"
+#include "event/event_checks.h"
 #include "event/event_privacy.h"
 #include "queue/flow.h"
 #include "queue/tail.h"
 
-enum { ARENA_MAX = 16 * 1024 * 1024 };
+enum { ARENA_MAX = 16 * 1024 * 1024, CHECKS_MAX = 256 };
 
 struct judgement judgement_of_reply(const struct smtp_reply *reply)
 {
@@ -243,7 +244,23 @@ static struct bytes text_of(const char *text)
     return text != NULL ? bytes_of(text) : BYTES_NONE;
 }
 
-static void fill_event(const struct settlement *s, const struct settled *r, struct event *event)
+/* For machines: as what it was answered. */
+static struct bytes say_answer(struct settlement *s)
+{
+    char id[MESSAGE_ID_TEXT_MAX];
+    struct bytes said = BYTES_NONE;
+    struct buf line;
+
+    message_id_format(s->answer->id, id);
+    buf_init(&line, CHECKS_MAX);
+    if (event_checks_add(&line,
+                         &(struct event_check){.name = BYTES("vacation"), .result = bytes_of(id)}))
+        said = keep(s, buf_bytes(&line));
+    buf_free(&line);
+    return said;
+}
+
+static void fill_event(struct settlement *s, const struct settled *r, struct event *event)
 {
     const struct attempt_facts *f = r->facts;
     const struct message *m = s->message;
@@ -278,6 +295,8 @@ static void fill_event(const struct settlement *s, const struct settled *r, stru
         .class = bytes_of(r->judgement.class),
         .rule = bytes_of(r->judgement.rule),
     };
+    if (s->answer != NULL)
+        event->checks = say_answer(s);
     if (m == NULL)
         return;
     event->accepted_ms = m->accepted_ms;
@@ -361,6 +380,8 @@ static void settlement_free(struct settlement *s)
         message_release(&s->failure);
     if (s->notice != NULL)
         message_release(&s->notice);
+    if (s->answer != NULL)
+        message_release(&s->answer);
     if (s->message != NULL)
         message_release(&s->message);
     check(outcomes->settled_count >= s->count);
@@ -387,6 +408,8 @@ static bool commit_again(struct settlement *s, int result)
                     result);
         commit->message = NULL;
         commit->second = NULL;
+        for (size_t i = 0; i < commit->outcome_count && s->answer != NULL; i++)
+            commit->outcomes[i].event.checks = BYTES_NONE;
     } else if (result == -EMSGSIZE && commit->outcome_count > 1) {
         /* More than a segment holds: one part after the other. */
         size_t count = commit->outcome_count / 2;
@@ -404,12 +427,30 @@ static bool commit_again(struct settlement *s, int result)
     return true;
 }
 
+static bool commit_has(const struct commit *commit, const struct message *message)
+{
+    return message != NULL && (commit->message == message || commit->second == message);
+}
+
+static void tell_answered(const struct settlement *s)
+{
+    char id[MESSAGE_ID_TEXT_MAX], answer[MESSAGE_ID_TEXT_MAX], shown[PRIVACY_ADDRESS_MAX];
+
+    metric_inc(METRIC_VACATION_ANSWERED);
+    message_id_format(s->message->id, id);
+    message_id_format(s->answer->id, answer);
+    log_info("id=%s answered_as=%s to=%s rule=vacation", id, answer,
+             LOG_TEXT(privacy_address(s->message->tenant, s->message->reverse_path, shown)));
+}
+
 static void on_committed(struct commit *commit, int result)
 {
     struct settlement *s = container_of(commit, struct settlement, commit);
 
     if (commit_again(s, result))
         return;
+    if (result == 0 && commit_has(commit, s->answer))
+        tell_answered(s);
     /* A shard that is being closed refuses; the recipients stay unfinished there. */
     if (result < 0)
         log_limited(LOG_LEVEL_WARN, "shard=%u outcomes=%zu not_written=%d", shard_index(s->shard),
@@ -439,6 +480,10 @@ static void commit_all(struct settlement *s)
 
     s->commit.message = s->failure != NULL ? s->failure : s->notice;
     s->commit.second = s->failure != NULL ? s->notice : NULL;
+    if (s->answer != NULL) {
+        check(s->failure == NULL);
+        *(s->notice != NULL ? &s->commit.second : &s->commit.message) = s->answer;
+    }
     s->commit.done = on_committed;
     fill_outcomes(s);
     shard_commit(s->shard, &s->commit);
@@ -466,6 +511,14 @@ void settlement_give(struct settlement *s)
         return;
     }
     finish(s);
+}
+
+void settlement_answer(struct settlement *s, struct message *answer)
+{
+    check(s->count == 1);
+    check(s->recipients[0].kind == EVENT_FILED || s->recipients[0].kind == EVENT_DELIVERED);
+    check(s->answer == NULL);
+    s->answer = answer;
 }
 
 void settlement_commit(struct settlement **settlement)

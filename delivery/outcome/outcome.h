@@ -74,6 +74,10 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
 /* The pending is READY, busy, unlinked and of the message; it is the shard's from here on. */
 void settlement_add(struct settlement *settlement, struct pending *pending,
                     const struct judgement *judgement);
+/* Before the commit, of a settlement with one recipient: what is to be accepted with its end, an
+ * answer to the sender, whose id is set; the settlement's from here on. It is signed as
+ * notifications are, and the event names it. */
+void settlement_answer(struct settlement *settlement, struct message *answer);
 /* Frees the settlement once everything is durable. A failure may wait some seconds for others of
  * its message (gathering.h). */
 void settlement_commit(struct settlement **settlement);

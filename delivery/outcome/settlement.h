@@ -35,7 +35,8 @@ struct settlement {
     int64_t ripe_ms;                /* monotonic: no longer than this */
     struct message *failure;        /* notifications; ours until committed */
     struct message *notice;
-    size_t notice_bytes; /* of both */
+    struct message *answer; /* of the recipient's own, beside these */
+    size_t notice_bytes;    /* of both */
     /* notice_sign.h */
     struct signing *signing;
     struct message *signing_of;

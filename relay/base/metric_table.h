@@ -172,6 +172,11 @@ METRIC_COUNTER(DELIVERY_DEFERRED, "ringpost_delivery_outcomes_total{outcome=\"de
 METRIC_COUNTER(DELIVERY_BOUNCED, "ringpost_delivery_outcomes_total{outcome=\"bounced\"}", "")
 METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"expired\"}", "")
 METRIC_COUNTER(DELIVERY_CANCELLED, "ringpost_delivery_outcomes_total{outcome=\"cancelled\"}", "")
+METRIC_COUNTER(VACATION_ANSWERED, "ringpost_vacation_total{result=\"answered\"}",
+               "Messages that a script would answer, by what came of it")
+METRIC_COUNTER(VACATION_BEFORE, "ringpost_vacation_total{result=\"before\"}", "")
+METRIC_COUNTER(VACATION_UNANSWERED, "ringpost_vacation_total{result=\"unanswered\"}", "")
+METRIC_COUNTER(VACATION_FAILED, "ringpost_vacation_total{result=\"failed\"}", "")
 METRIC_COUNTER(DELIVERY_NOTIFICATIONS, "ringpost_delivery_notifications_total",
                "Delivery status notifications written")
 METRIC_GAUGE(DELIVERY_THROTTLED, "ringpost_delivery_throttled",

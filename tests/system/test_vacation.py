@@ -1,0 +1,196 @@
+"""Scripts that answer (RFC 5230): whom, with what, and once, wherever the program fails."""
+
+import email
+import email.policy
+import json
+import time
+
+import inbound
+import parts
+import pytest
+from test_forward import Forwarder
+
+AWAY = 'require "vacation"; vacation :days 3 :subject "Weg" "I am away.";'
+
+
+class Answerer(Forwarder):
+    def __init__(self, stage, tmp_path, script=AWAY, **settings):
+        super().__init__(stage, accounts=("anna@acme.example", "bob@acme.example"), **settings)
+        self.tmp_path = tmp_path
+        self.install(script)
+
+    def install(self, script, address="anna@acme.example"):
+        (self.tmp_path / "s.sieve").write_text(script)
+        self.relay.cli("account", "sieve", address, self.tmp_path / "s.sieve")
+
+    def write(self, to="anna@acme.example", headers="", sender="alice@good.example", said_to=None,
+              rcpt_options=()):
+        """A message whose recipient has come to its end: its id and that event."""
+        content = (f"From: {sender or 'x@plain.example'}\r\nTo: {said_to or to}\r\n{headers}"
+                   "Subject: lunch?\r\nMessage-ID: <m1@good.example>\r\n"
+                   "Date: Sat, 28 Nov 2026 12:00:00 +0000\r\n\r\nhello\r\n").encode()
+        id = self.take(content, to=to, sender=sender, rcpt_options=rcpt_options)
+        return id, self.final(id)
+
+    def counted(self, result):
+        return self.relay.metrics()[f'ringpost_vacation_total{{result="{result}"}}']
+
+
+def parsed(message):
+    return email.message_from_bytes(message.content, policy=email.policy.default)
+
+
+def checks(event):
+    return {c["check"]: c["result"] for c in event["checks"] or ()}
+
+
+def test_a_message_is_answered_once_in_days(stage, tmp_path):
+    f = Answerer(stage, tmp_path)
+    id, event = f.write()
+    got = f.arrived(f.origin)
+    assert event["kind"] == "filed" and len(f.files("anna")) == 1
+    answer = checks(event)["vacation"]
+    assert got.sender == "" and got.to() == ["alice@good.example"]
+    m = parsed(got)
+    assert m["From"] == "anna@acme.example" and m["To"] == "alice@good.example"
+    assert m["Subject"] == "Weg" and m["Auto-Submitted"] == "auto-replied"
+    assert m["In-Reply-To"] == m["References"] == "<m1@good.example>"
+    assert m["Message-ID"] == f"<{id}.0.answer@{inbound.HOST}>"
+    assert m["DKIM-Signature"] and "d=acme.example" in m["DKIM-Signature"].replace(" ", "")
+    assert m.get_content() == "I am away.\r\n" or m.get_content() == "I am away.\n"
+    # It is a message of its own, told as all are.
+    end = parts.wait_for(lambda: f.events(answer, "delivered"), "its end")[0]
+    assert end["recipient"] == "alice@good.example" and end["sender"] == ""
+    assert f.events(answer, "accepted")[0]["client"]["service"] == "vacation"
+    f.relay.wait_log(f"id={id} answered_as={answer} to=\"alice@good.example\" rule=vacation")
+    # The same sender again, in another case, and after a restart: nothing.
+    assert not checks(f.write(sender="Alice@good.example")[1])
+    f.relay.stop()
+    f.relay.start()
+    assert not checks(f.write()[1])
+    # Another sender; and the same one with another text, which is another thing to be told.
+    assert checks(f.write(sender="dora@good.example")[1])
+    f.arrived(f.origin, 2)
+    f.install(AWAY.replace("away", "back soon"))
+    f.write()
+    f.arrived(f.origin, 3)
+    assert f.counted("answered") == 2 and f.counted("before") == 1  # since the restart
+    audit = f.relay.cli("events", "audit", "--json").stdout
+    assert json.loads(audit.splitlines()[-1])["adds_up"] is True, audit
+
+
+@pytest.mark.parametrize("settings", [
+    {"sender": ""},
+    {"sender": "owner-list@good.example"},
+    {"headers": "List-Id: <x.good.example>\r\n"},
+    {"headers": "Precedence: bulk\r\n"},
+    {"headers": "Auto-Submitted: auto-generated\r\n"},
+    {"said_to": "everybody@good.example"},
+    {"headers": "Delivered-To: anna@acme.example\r\n"},
+], ids=lambda s: next(iter(s.values())).split(":")[0] or "null")
+def test_machines_and_lists_get_no_answer(stage, tmp_path, settings):
+    f = Answerer(stage, tmp_path)
+    _, event = f.write(**settings)
+    assert event["kind"] == "filed" and not checks(event)
+    assert f.counted("unanswered") == 1
+    f.write(sender="dora@good.example")  # and this one does
+    assert f.arrived(f.origin).to() == ["dora@good.example"]
+
+
+def test_an_alias_of_one_answers_and_one_of_several_does_not(stage, tmp_path):
+    f = Answerer(stage, tmp_path, aliases=(("info@acme.example", "anna@acme.example",
+                                            "carol@far.example"),
+                                           ("team@acme.example", "anna@acme.example",
+                                            "bob@acme.example")))
+    f.install(AWAY.replace(":days 3", ':days 3 :addresses "team@acme.example"'))
+    _, event = f.write(to="team@acme.example")
+    assert not checks(event)
+    _, event = f.write(to="info@acme.example")
+    assert checks(event)
+    assert parsed(f.arrived(f.origin))["From"] == "anna@acme.example"
+
+
+def test_an_answer_stands_beside_what_else_a_script_does(stage, tmp_path):
+    f = Answerer(stage, tmp_path, 'require "vacation"; redirect "carol@far.example"; '
+                                  'vacation "gone";')
+    _, event = f.write()
+    assert event["kind"] == "delivered" and checks(event)["vacation"]
+    f.arrived(f.far)
+    f.arrived(f.origin)
+    assert not f.files("anna")
+    f.install('require "vacation"; vacation :handle "x" "gone"; discard;')
+    _, event = f.write(sender="dora@good.example", rcpt_options=["NOTIFY=SUCCESS"])
+    assert event["class"] == "discarded" and checks(event)["vacation"]
+    parts.wait_for(lambda: len(f.origin.messages) == 3, "the notice and the answer")
+    assert sorted(parsed(m)["Subject"] for m in f.origin.messages[1:]) == [
+        "Auto: lunch?", "Your mail was delivered"]
+
+
+def test_two_who_both_answer_come_to_an_end(stage, tmp_path):
+    f = Forwarder(stage, accounts=("anna@acme.example", "bob@acme.example"))
+    (tmp_path / "s.sieve").write_text(AWAY)
+    for who in ("anna", "bob"):
+        f.relay.cli("account", "sieve", f"{who}@acme.example", tmp_path / "s.sieve")
+    f.relay.submit("anna@acme.example", sender="bob@acme.example",
+                   headers="To: anna@acme.example\r\n")
+    parts.wait_for(lambda: f.files("bob"), "the answer")
+    time.sleep(1)
+    assert len(f.files("anna")) == 1 and len(f.files("bob")) == 1
+
+
+def test_what_is_filed_late_is_answered_once(stage, tmp_path):
+    """The sender is claimed at the first try, which fails, by the message and for it alone."""
+    f = Answerer(stage, tmp_path, own={"retry": "{first: 1s, max: 1s, jitter: 0%}"})
+    maildir = f.relay.state_dir / "mail/acme.example/anna"
+    maildir.parent.mkdir(parents=True, exist_ok=True)
+    maildir.write_text("no directory")
+    content = (b"From: alice@good.example\r\nTo: anna@acme.example\r\nSubject: x\r\n"
+               b"Message-ID: <m2@good.example>\r\n\r\nhello\r\n")
+    id = f.take(content, to="anna@acme.example")
+    parts.wait_for(lambda: len(f.events(id, kind="deferred")) >= 2, "two tries")
+    assert not f.origin.messages
+    f.relay.kill()  # between the claim and the answer
+    maildir.unlink()
+    f.relay.start()
+    assert checks(f.final(id))["vacation"]
+    f.arrived(f.origin)
+
+
+@pytest.mark.parametrize("round", range(3))
+def test_a_crash_answers_once(stage, tmp_path, round):
+    """kill -9 while many are on their way: each sender is answered, and none twice."""
+    f = Answerer(stage, tmp_path)
+    content = (b"From: x@good.example\r\nTo: anna@acme.example\r\nSubject: x\r\n"
+               b"Message-ID: <m3@good.example>\r\n\r\nhello\r\n")
+    senders = [f"s{i}@good.example" for i in range(60)]
+    for i, sender in enumerate(senders):
+        f.take(content, to="anna@acme.example", sender=sender)
+        if i % 20 == 19:
+            time.sleep(0.03 * (round + 1))
+            f.relay.kill()
+            f.relay.start()
+    parts.wait_for(lambda: len({to for m in f.origin.messages for to in m.to()}) == len(senders),
+                   "all answers")
+    time.sleep(1)
+    ids = [parsed(m)["Message-ID"] for m in f.origin.messages]
+    # A peer may have taken one whose delivery was not written down: that is the same message.
+    accepted = [e for e in f.relay.events(kind="accepted") if e["client"]["service"] == "vacation"]
+    assert len(accepted) == len(senders) and len(set(ids)) == len(senders)
+    assert len({e["recipient"] for e in accepted}) == len(senders)
+
+
+def test_what_a_script_answers_is_told(stage, tmp_path):
+    relay = stage.unstarted_ringpost()
+    script, message = tmp_path / "s.sieve", tmp_path / "m.eml"
+    script.write_text(AWAY)
+    message.write_text("From: x@a.example\nTo: anna@b.example\nSubject: x\n\nhello\n")
+    assert relay.cli("sieve", "check", script).returncode == 0
+    args = ("sieve", "test", script, message, "--rcpt-to", "anna@b.example")
+    [answer, kept] = json.loads(relay.cli(*args, "--mail-from", "x@a.example",
+                                          "--json").stdout)["actions"]
+    assert answer == {"action": "vacation", "line": 1, "reason": "I am away.", "days": 3,
+                      "answered": True, "why": None}
+    assert kept["action"] == "keep"
+    assert "vacation I am away.  once in 3 days  (line 1)" in relay.cli(
+        *args, "--mail-from", "x@a.example").stdout
+    assert "not to this message: it has the null return path" in relay.cli(*args).stdout
