@@ -80,9 +80,10 @@ static void tell(const struct filing_copy *copy, const char *result, const char 
     char id[MESSAGE_ID_TEXT_MAX], shown[PRIVACY_ADDRESS_MAX];
 
     message_id_format(message->id, id);
-    log_debug("id=%s account=%.*s vacation=%s to=%s why=\"%s\"", id, BYTES_ARG(copy->filing.local),
-              result, LOG_TEXT(privacy_address(message->tenant, message->reverse_path, shown)),
-              why != NULL ? why : "");
+    log_debug("id=%s account=%s vacation=%s to=%s why=%s", id, LOG_TEXT(copy->filing.local),
+              LOG_STRING(result),
+              LOG_TEXT(privacy_address(message->tenant, message->reverse_path, shown)),
+              LOG_STRING(why != NULL ? why : ""));
 }
 
 void filing_answer_take(const struct filing_copy *copy)

@@ -439,7 +439,7 @@ static void tell_answered(const struct settlement *s)
     metric_inc(METRIC_VACATION_ANSWERED);
     message_id_format(s->message->id, id);
     message_id_format(s->answer->id, answer);
-    log_info("id=%s answered_as=%s to=%s rule=vacation", id, answer,
+    log_info("id=%s answered_as=%s to=%s rule=vacation", id, LOG_STRING(answer),
              LOG_TEXT(privacy_address(s->message->tenant, s->message->reverse_path, shown)));
 }
 

@@ -21,8 +21,8 @@ static void tell_why(const struct sorting_request *request, unsigned line, const
 
     (void)snprintf(address, sizeof(address), "%.*s@%.*s", BYTES_ARG(request->local),
                    BYTES_ARG(request->domain));
-    log_limited(LOG_LEVEL_WARN, "account=%s line=%u what=\"%s\" why=%s",
-                LOG_TEXT(bytes_of(address)), line, what, LOG_TEXT(bytes_of(why)));
+    log_limited(LOG_LEVEL_WARN, "account=%s line=%u what=%s why=%s", LOG_TEXT(bytes_of(address)),
+                line, LOG_STRING(what), LOG_TEXT(bytes_of(why)));
 }
 
 static void tell(const struct sorting_request *request, unsigned line, const char *why)

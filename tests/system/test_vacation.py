@@ -62,7 +62,7 @@ def test_a_message_is_answered_once_in_days(stage, tmp_path):
     end = parts.wait_for(lambda: f.events(answer, "delivered"), "its end")[0]
     assert end["recipient"] == "alice@good.example" and end["sender"] == ""
     assert f.events(answer, "accepted")[0]["client"]["service"] == "vacation"
-    f.relay.wait_log(f"id={id} answered_as={answer} to=\"alice@good.example\" rule=vacation")
+    f.relay.wait_log(f"id={id} answered_as=\"{answer}\" to=\"alice@good.example\" rule=vacation")
     # The same sender again, in another case, and after a restart: nothing.
     assert not checks(f.write(sender="Alice@good.example")[1])
     f.relay.stop()
