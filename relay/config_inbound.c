@@ -99,6 +99,12 @@ static const struct config_key inbound_keys[] = {
      .count_at = AT(inbound.rules.dmarc_exempt_count),
      .item = &pattern,
      .says = "Patterns of author domains whose DMARC policy is not followed."},
+    {.name = "allow_overrides_dmarc",
+     .kind = CONFIG_BOOL,
+     .at = AT(inbound.rules.allow_overrides_dmarc),
+     .standard = "false",
+     .says = "Whether DMARC's policy is not followed for senders that the tenant allows "
+             "(`ringpost tenant allow`)."},
     {.name = "arc_sealers",
      .kind = CONFIG_LIST,
      .at = AT(inbound.rules.arc_sealers),

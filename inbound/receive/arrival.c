@@ -10,6 +10,7 @@
 #include "event/event_checks.h"
 #include "io/tls.h"
 #include "queue/tail.h"
+#include "smtp/mailbox.h"
 
 enum {
     /* Below what an intake has room for, so that all of it can be handed over at once. */
@@ -18,6 +19,7 @@ enum {
     LOG_CHECKS_MAX = 512,
     SCAN_FIELDS_MAX = 64 * 1024,
     SCORE_TEXT_MAX = 64,
+    AUTHORS_MAX = 10, /* of a message, that are looked up */
 };
 
 static void on_resume(void *context);
@@ -229,8 +231,7 @@ static void start_scan(struct arrival *arrival)
     if (!arrival->has_scan)
         return;
     if (!arrival->is_scannable || !tell_fields(arrival)) {
-        decision_note_scan(&arrival->decision, &receive_newest(receive)->rules, NULL,
-                           "larger than is scanned");
+        arrival->scan_why = "larger than is scanned";
         arrival->is_scanned = true;
         return;
     }
@@ -347,13 +348,67 @@ static int add_fields(struct arrival *arrival)
     return error;
 }
 
+void arrival_keep_rule(struct arrival *arrival, const struct directory_rule *rule)
+{
+    struct bytes value = sender_rule_text(rule);
+    uint8_t *at = (uint8_t *)arrival->rule_value;
+
+    if (value.len > sizeof(arrival->rule_value))
+        return;
+    arrival->has_rule = true;
+    arrival->rule = (struct decision_sender){
+        .is_allowed = rule->is_allowed,
+        .is_of_client =
+            bytes_find(value, '/', 0) < value.len && bytes_find(value, '@', 0) == value.len,
+        .value = bytes_put(value, &at),
+    };
+}
+
+/* The author's address was not known at RCPT. A rule about it that blocks counts in any case, one
+ * that allows where there is none about the return path or the client. */
+static void look_for_author_rule(struct arrival *arrival)
+{
+    struct snapshot_reader *reader = generation_of(arrival)->receive->setup.reader;
+    const struct mail_header *header = &arrival->header;
+    ptrdiff_t at = mail_header_find(header, BYTES("From"), header->count);
+    struct mailbox_reader mailboxes;
+    struct mailbox mailbox;
+    char address[MAILBOX_LOCAL_MAX + MAILBOX_DOMAIN_MAX + 2];
+
+    if (at < 0)
+        return;
+    const struct snapshot *snapshot = snapshot_begin(reader);
+    const struct directory_tenant *tenant =
+        snapshot_tenant(snapshot, intake_tenant(arrival->intake));
+
+    mailbox_reader_init(&mailboxes, header->fields[at].value);
+    for (unsigned i = 0;
+         tenant != NULL && i < AUTHORS_MAX && mailbox_next(&mailboxes, &mailbox) == MAILBOX_FOUND;
+         i++) {
+        int len = snprintf(address, sizeof(address), "%.*s@%.*s",
+                           BYTES_ARG(mailbox_local(&mailbox)), BYTES_ARG(mailbox_domain(&mailbox)));
+        const struct directory_rule *rule =
+            sender_rule_find(snapshot, tenant->id, bytes_range(address, (size_t)MAX(len, 0)), NULL);
+
+        if (rule != NULL && (!rule->is_allowed || !arrival->has_rule))
+            arrival_keep_rule(arrival, rule);
+    }
+    snapshot_end(reader);
+}
+
 static void decide(struct arrival *arrival)
 {
+    const struct decision_rules *rules = &receive_newest(generation_of(arrival)->receive)->rules;
     unsigned received_max = generation_of(arrival)->settings.received_max;
 
+    look_for_author_rule(arrival);
+    if (arrival->has_rule)
+        decision_note_sender(&arrival->decision, &arrival->rule, arrival->verification);
+    if (arrival->has_scan)
+        decision_note_scan(&arrival->decision, rules, arrival->has_score ? &arrival->score : NULL,
+                           arrival->scan_why);
     decision_note_list(&arrival->decision, arrival->session->list);
-    decision_make(&arrival->decision, &receive_newest(generation_of(arrival)->receive)->rules,
-                  arrival->verification, &arrival->session->client);
+    decision_make(&arrival->decision, rules, arrival->verification, &arrival->session->client);
     count_memory(arrival);
     if (arrival->decision.verdict.code != 0) {
         log_decision(arrival, NULL);
@@ -385,9 +440,8 @@ static void on_scanned(struct rspamd_question *question, const struct rspamd_ans
                        const char *why)
 {
     struct arrival *arrival = container_of(question, struct arrival, question);
-    const struct receive *receive = generation_of(arrival)->receive;
 
-    decision_note_scan(&arrival->decision, &receive_newest(receive)->rules, answer, why);
+    arrival->scan_why = why;
     arrival->has_score = answer != NULL;
     if (answer != NULL)
         arrival->score = *answer;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "auth/mail_header.h"
+#include "directory/sender_rules.h"
 #include "inbound/receive/session.h"
 #include "intake/intake.h"
 
@@ -35,6 +36,10 @@ struct arrival {
     struct rspamd_question question;
     bool has_score;
     struct rspamd_answer score;
+    const char *scan_why;        /* without one: why; a static string */
+    bool has_rule;               /* of the tenant's, about the sender: */
+    struct decision_sender rule; /* `value` in: */
+    char rule_value[SENDER_RULE_TEXT_MAX];
     unsigned forged_count; /* fields that claimed to be ours */
     size_t counted;        /* bytes that the budget knows of */
 };
@@ -49,6 +54,8 @@ size_t arrival_room(const struct arrival *arrival);
 void arrival_content(struct arrival *arrival, struct bytes run); /* at most arrival_room() */
 /* The end of content: a refusal, or the answer comes later. */
 must_use struct verdict arrival_end(struct arrival *arrival, bool has_8bit);
+/* A rule of its tenant's about who sends it; copied. */
+void arrival_keep_rule(struct arrival *arrival, const struct directory_rule *rule);
 /* What ending it gives back. */
 size_t arrival_memory(const struct arrival *arrival);
 void arrival_let_go(struct arrival **arrival);

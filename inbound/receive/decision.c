@@ -60,6 +60,8 @@ static void refuse(struct decision *decision, struct verdict verdict, struct byt
 
 static void mark(struct decision *decision, const char *why)
 {
+    if (decision->is_allowed)
+        return;
     if (!decision->is_spam)
         decision->spam_why = why;
     decision->is_spam = true;
@@ -203,11 +205,13 @@ static bool is_exempt(const struct decision_rules *rules, const struct dmarc *dm
 }
 
 /* Why the policy is not followed; NULL: it is. */
-static const char *override_of(const struct decision_rules *rules, const struct verification *v,
-                               const struct address *client)
+static const char *override_of(const struct decision *decision, const struct decision_rules *rules,
+                               const struct verification *v, const struct address *client)
 {
     if (rules->dmarc == DECISION_DMARC_MONITOR)
         return "monitor";
+    if (decision->is_allowed && rules->allow_overrides_dmarc)
+        return "tenant_allows";
     if (is_forwarder(rules, client))
         return "trusted_forwarder";
     if (is_sealed(rules, v))
@@ -220,6 +224,7 @@ static void follow_policy(struct decision *decision, const struct dmarc *dmarc)
     struct bytes author = bytes_range(dmarc->author.text, dmarc->author.len);
 
     if (dmarc->disposition == DMARC_POLICY_QUARANTINE) {
+        decision->is_allowed = false; /* a policy is no guess at spam */
         mark(decision, "dmarc");
         return;
     }
@@ -288,7 +293,7 @@ static void judge_dmarc(struct decision *decision, const struct decision_rules *
     };
     const struct dmarc *dmarc = verification_dmarc(v);
     bool asks = dmarc->result == DMARC_FAIL && dmarc->disposition != DMARC_POLICY_NONE;
-    const char *why = asks ? override_of(rules, v, client) : NULL;
+    const char *why = asks ? override_of(decision, rules, v, client) : NULL;
     const char *policy = dmarc->has_policy ? dmarc_policy_name(dmarc->policy) : "";
     char detail[AUTHOR_DOMAIN_MAX + 64];
 
@@ -329,11 +334,47 @@ static void judge_temperror(struct decision *decision, const struct decision_rul
            BYTES_NONE);
 }
 
+/* --- what a tenant says ----------------------------------------------------------------------- */
+
+struct verdict decision_blocked(struct bytes value, char text[static DECISION_TEXT_MAX])
+{
+    bool is_plain = value.len > 0 && value.len < 256;
+
+    for (size_t i = 0; i < value.len && is_plain; i++)
+        is_plain = value.ptr[i] > ' ' && value.ptr[i] < 127;
+    snprintf(text, DECISION_TEXT_MAX, "Mail from %.*s is not taken here",
+             is_plain ? (int)value.len : 4, is_plain ? (const char *)value.ptr : "here");
+    if (!is_plain)
+        snprintf(text, DECISION_TEXT_MAX, "Mail from this sender is not taken here");
+    return verdict_refuse(550, "5.7.1", text, "tenant.block");
+}
+
+/* Whether it fails to be who it says. */
+static bool is_false(const struct verification *v)
+{
+    enum spf_verdict spf = verification_spf(v)->verdict;
+
+    return verification_dmarc(v)->result != DMARC_PASS && (spf == SPF_FAIL || spf == SPF_SOFTFAIL);
+}
+
+void decision_note_sender(struct decision *decision, const struct decision_sender *sender,
+                          const struct verification *v)
+{
+    if (!sender->is_allowed) {
+        note(decision, "sender", "block", "refuse", sender->value);
+        if (decision->verdict.code < 500)
+            decision->verdict = decision_blocked(sender->value, decision->text);
+        return;
+    }
+    decision->is_allowed = sender->is_of_client || !is_false(v);
+    note(decision, "sender", decision->is_allowed ? "allow" : "not-verified", "", sender->value);
+}
+
 void decision_note_list(struct decision *decision, const char *list)
 {
     if (list[0] == '\0')
         return;
-    note(decision, "dnsbl", "listed", "tag", bytes_of(list));
+    note(decision, "dnsbl", "listed", decision->is_allowed ? "" : "tag", bytes_of(list));
     mark(decision, "dnsbl");
 }
 
@@ -368,6 +409,8 @@ void decision_note_scan(struct decision *decision, const struct decision_rules *
     snprintf(score, sizeof(score), "%.2f", answer->score);
     snprintf(detail, sizeof(detail), "required=%.2f", answer->required);
     note(decision, "rspamd", rspamd_action_name(answer->action), score, bytes_of(detail));
+    if (decision->is_allowed)
+        return;
     switch (answer->action) {
     case RSPAMD_NO_ACTION:
         return;

@@ -34,6 +34,7 @@ struct decision_rules {
     int spf_fail;      /* enum decision_action: of SPF's fail where DMARC does not pass */
     int rspamd_away;   /* enum decision_away: where it has no answer */
     int temperror;     /* of checks that DNS had no answer for, where nothing else passed */
+    bool allow_overrides_dmarc; /* of who is on a tenant's list */
     size_t forwarder_count;
     const struct network *forwarders;
     size_t arc_sealer_count;
@@ -47,13 +48,30 @@ enum { DECISION_TEXT_MAX = 400, DECISION_CHECKS_MAX = 3072 };
 struct decision {
     struct verdict verdict; /* code 0: taken; strings are static or `text` */
     bool is_spam;           /* to be marked as such */
+    bool is_allowed;        /* by a tenant's list: it is no spam, whatever is said */
     const char *spam_why;   /* a phrase */
     struct buf checks;      /* the record */
     char text[DECISION_TEXT_MAX];
 };
 
+/* A rule of the tenant's about sender or client (directory/sender_rules.h). */
+struct decision_sender {
+    bool is_allowed;    /* else it is blocked */
+    bool is_of_client;  /* of its network, which nobody can claim to be of */
+    struct bytes value; /* the rule's */
+};
+
 void decision_init(struct decision *decision);
 void decision_free(struct decision *decision);
+/*
+ * What the tenant says of the sender: before all else, by a verification that is done. Who is
+ * blocked is refused. Who is allowed is no spam; but a sender who is not who it says, by SPF that
+ * fails where DMARC does not pass, is not allowed for its name.
+ */
+void decision_note_sender(struct decision *decision, const struct decision_sender *sender,
+                          const struct verification *verification);
+/* The refusal of who is blocked, with the rule's value in `text`. */
+struct verdict decision_blocked(struct bytes value, char text[static DECISION_TEXT_MAX]);
 /* A list of addresses has the client, and marks its mail; "": none has. */
 void decision_note_list(struct decision *decision, const char *list);
 /* What rspamd said; `answer` NULL: nothing, and why. */

@@ -110,6 +110,27 @@ static struct verdict judge_tenant(struct arrival *arrival, const struct snapsho
     return intake_set_tenant(arrival->intake, name) ? VERDICT_OK : intake_out_of_memory();
 }
 
+/* What the tenant says of the return path or, where that is nothing, of the client. */
+static struct verdict judge_sender(struct arrival *arrival, const struct snapshot *snapshot,
+                                   struct bytes domain_name)
+{
+    const struct directory_domain *domain = snapshot_domain(snapshot, domain_name);
+    const struct directory_rule *rule =
+        domain == NULL
+            ? NULL
+            : sender_rule_find(snapshot, domain->tenant, intake_reverse_path(arrival->intake),
+                               &arrival->session->client);
+
+    if (rule == NULL)
+        return VERDICT_OK;
+    if (rule->is_allowed) {
+        arrival_keep_rule(arrival, rule);
+        return VERDICT_OK;
+    }
+    metric_inc(METRIC_INBOUND_BLOCKED);
+    return decision_blocked(sender_rule_text(rule), arrival->decision.text);
+}
+
 /* "<postmaster>" becomes an address that leads somewhere. */
 static struct verdict add(struct arrival *arrival, const struct smtp_rcpt *rcpt,
                           const struct recipient_found *found)
@@ -188,6 +209,8 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     if (verdict.code == 0 && found.kind == RECIPIENT_KNOWN)
         verdict = judge_room(arrival, &found);
     if (verdict.code == 0)
+        verdict = judge_sender(arrival, snapshot, directory_address_domain(found.address));
+    if (verdict.code == 0 && !arrival->has_rule)
         verdict = judge_newcomer(arrival, found.address);
     if (verdict.code == 0)
         verdict = judge_tenant(arrival, snapshot, directory_address_domain(found.address));

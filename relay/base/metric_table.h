@@ -172,6 +172,8 @@ METRIC_COUNTER(DELIVERY_DEFERRED, "ringpost_delivery_outcomes_total{outcome=\"de
 METRIC_COUNTER(DELIVERY_BOUNCED, "ringpost_delivery_outcomes_total{outcome=\"bounced\"}", "")
 METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"expired\"}", "")
 METRIC_COUNTER(DELIVERY_CANCELLED, "ringpost_delivery_outcomes_total{outcome=\"cancelled\"}", "")
+METRIC_COUNTER(INBOUND_BLOCKED, "ringpost_inbound_blocked_total",
+               "Recipients refused because their tenant blocks the sender or client")
 METRIC_COUNTER(VACATION_ANSWERED, "ringpost_vacation_total{result=\"answered\"}",
                "Messages that a script would answer, by what came of it")
 METRIC_COUNTER(VACATION_BEFORE, "ringpost_vacation_total{result=\"before\"}", "")

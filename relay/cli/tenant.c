@@ -9,6 +9,7 @@
 #include "event/event_privacy.h"
 #include "queue/allowance.h"
 #include "relay/cli/records.h"
+#include "relay/cli/tenant_rules.h"
 #include "relay/config_value.h"
 #include "relay/tenant_book.h"
 
@@ -298,8 +299,18 @@ static int remove_one(struct cli *cli)
 static int run(struct cli *cli)
 {
     static const struct records_verb verbs[] = {
-        {"add", add},         {"list", list},     {"show", show},         {"set", set},
-        {"disable", disable}, {"enable", enable}, {"remove", remove_one}, {NULL, NULL},
+        {"add", add},
+        {"list", list},
+        {"show", show},
+        {"set", set},
+        {"disable", disable},
+        {"enable", enable},
+        {"remove", remove_one},
+        {"allow", tenant_allow},
+        {"block", tenant_block},
+        {"unlist", tenant_unlist},
+        {"rules", tenant_rules},
+        {NULL, NULL},
     };
 
     return records_run(cli, &cli_tenant, verbs);
@@ -307,7 +318,7 @@ static int run(struct cli *cli)
 
 const struct cli_command cli_tenant = {
     "tenant",
-    "who sends: add, list, show, set, disable, enable, remove",
+    "who sends: add, list, show, set, disable, enable, remove, allow, block, unlist, rules",
     "usage: ringpost [-c FILE] tenant SUBCOMMAND [--json]\n\n"
     "  add     NAME                 lower-case letters, digits, \"-\", \"_\" and \".\"\n"
     "  list\n"
@@ -316,7 +327,12 @@ const struct cli_command cli_tenant = {
     "  disable NAME                 its mail is refused with 550 from now on; what was accepted\n"
     "                               is delivered\n"
     "  enable  NAME\n"
-    "  remove  NAME [--with-all]    with its credentials, domains, accounts and aliases\n\n"
+    "  remove  NAME [--with-all]    with its credentials, domains, accounts and aliases\n"
+    "  allow   NAME SENDER...       their mail is never spam: local@domain, a domain, *.domain,\n"
+    "                               or a network of clients such as 192.0.2.0/24\n"
+    "  block   NAME SENDER...       their mail is refused with 550\n"
+    "  unlist  NAME SENDER...       neither any more\n"
+    "  rules   NAME                 what it allows and blocks\n\n"
     "A daemon need not run; one that does takes changes over within a second. What is so already\n"
     "is no failure.\n",
     run,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "directory/sender_rules.h"
 #include "directory/store_private.h"
 #include "directory/tenant_limit.h"
 
@@ -283,12 +284,40 @@ static enum store_result load_aliases(struct store *store, struct snapshot_build
     return query_end(&query) != STORE_OK ? query.result : result;
 }
 
+static enum store_result load_rules(struct store *store, struct snapshot_builder *builder,
+                                    uint32_t id)
+{
+    struct arena keys;
+    struct query query;
+    bool any = false;
+
+    arena_init(&keys, 2 * SENDER_RULE_TEXT_MAX);
+    begin(&query, store,
+          ALL_OR_ONE("SELECT id, tenant, allowed, value FROM sender_rules", "id", "id"), id);
+    while (query_row(&query)) {
+        struct directory_rule row = {.id = (uint32_t)query_column(&query)};
+
+        row.tenant = (uint32_t)query_column(&query);
+        row.is_allowed = query_column(&query) != 0;
+        arena_clear(&keys);
+        /* One that is longer is not of the commands' making, and means nobody. */
+        if (!sender_rule_key(&keys, row.tenant, query_column_text(&query), &row.key))
+            continue;
+        snapshot_put_rule(builder, &row);
+        any = true;
+    }
+    arena_free(&keys);
+    if (id != 0 && !any)
+        snapshot_drop(builder, SNAPSHOT_RULES, id);
+    return query_end(&query);
+}
+
 static enum store_result (*const loaders[SNAPSHOT_TABLE_COUNT])(struct store *store,
                                                                 struct snapshot_builder *builder,
                                                                 uint32_t id) = {
     [SNAPSHOT_TENANTS] = load_tenants, [SNAPSHOT_CREDENTIALS] = load_credentials,
     [SNAPSHOT_DOMAINS] = load_domains, [SNAPSHOT_ACCOUNTS] = load_accounts,
-    [SNAPSHOT_ALIASES] = load_aliases,
+    [SNAPSHOT_ALIASES] = load_aliases, [SNAPSHOT_RULES] = load_rules,
 };
 
 /* --- how far ---------------------------------------------------------------------------------- */

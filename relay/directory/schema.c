@@ -101,7 +101,15 @@ static const char version_4[] =
     "ALTER TABLE accounts"
     " ADD COLUMN files_sent INTEGER NOT NULL DEFAULT 0 CHECK (files_sent IN (0, 1));";
 
-static const char *const versions[] = {version_1, version_2, version_3, version_4};
+/* What a tenant says of senders; kind 5 of snapshots. */
+static const char version_5[] =
+    "CREATE TABLE sender_rules(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " tenant INTEGER NOT NULL REFERENCES tenants ON DELETE CASCADE, value TEXT NOT NULL,"
+    " allowed INTEGER NOT NULL CHECK (allowed IN (0, 1)), created INTEGER NOT NULL,"
+    " UNIQUE (tenant, value)) STRICT;" /**/
+    CHANGED("sender_rules", "5", "id");
+
+static const char *const versions[] = {version_1, version_2, version_3, version_4, version_5};
 
 const char *schema_sql(unsigned version)
 {

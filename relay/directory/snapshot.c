@@ -67,6 +67,11 @@ static struct bytes alias_address(const void *row)
     return ((const struct directory_alias *)row)->address;
 }
 
+static struct bytes rule_key(const void *row)
+{
+    return ((const struct directory_rule *)row)->key;
+}
+
 static const struct {
     size_t row_size;
     struct bytes (*name)(const void *row);
@@ -76,6 +81,7 @@ static const struct {
     [SNAPSHOT_DOMAINS] = {sizeof(struct directory_domain), domain_name},
     [SNAPSHOT_ACCOUNTS] = {sizeof(struct directory_account), account_address},
     [SNAPSHOT_ALIASES] = {sizeof(struct directory_alias), alias_address},
+    [SNAPSHOT_RULES] = {sizeof(struct directory_rule), rule_key},
 };
 
 static void init_tables(struct row_table tables[static SNAPSHOT_TABLE_COUNT])
@@ -178,6 +184,11 @@ const struct directory_account *snapshot_account_of(const struct snapshot *snaps
 const struct directory_alias *snapshot_alias(const struct snapshot *snapshot, struct bytes address)
 {
     return find_name(snapshot, SNAPSHOT_ALIASES, address);
+}
+
+const struct directory_rule *snapshot_rule(const struct snapshot *snapshot, struct bytes key)
+{
+    return find_name(snapshot, SNAPSHOT_RULES, key);
 }
 
 uint32_t snapshot_count(const struct snapshot *snapshot, enum snapshot_table table)
@@ -329,6 +340,15 @@ void snapshot_put_alias(struct snapshot_builder *builder, const struct directory
     put(builder, SNAPSHOT_ALIASES, &kept);
 }
 
+void snapshot_put_rule(struct snapshot_builder *builder, const struct directory_rule *row)
+{
+    struct directory_rule kept = *row;
+
+    check(row->id != 0 && row->key.len > 0);
+    kept.key = keep(builder, row->key);
+    put(builder, SNAPSHOT_RULES, &kept);
+}
+
 void snapshot_drop(struct snapshot_builder *builder, enum snapshot_table table, uint32_t id)
 {
     union {
@@ -338,6 +358,7 @@ void snapshot_drop(struct snapshot_builder *builder, enum snapshot_table table, 
         struct directory_domain domain;
         struct directory_account account;
         struct directory_alias alias;
+        struct directory_rule rule;
     } gone;
 
     check(id != 0);

@@ -112,6 +112,14 @@ struct directory_alias {
     struct bytes address;        /* or "@domain": for all that has no account and no alias */
 };
 
+/* What a tenant says of a sender or client: sender_rules.h. */
+struct directory_rule {
+    uint32_t id;
+    uint32_t tenant;
+    bool is_allowed; /* else blocked */
+    struct bytes key;
+};
+
 /* NULL: there is none. */
 const struct directory_tenant *snapshot_tenant(const struct snapshot *snapshot, struct bytes name);
 const struct directory_tenant *snapshot_tenant_of(const struct snapshot *snapshot, uint32_t id);
@@ -130,6 +138,7 @@ const struct directory_account *snapshot_account(const struct snapshot *snapshot
 const struct directory_account *snapshot_account_of(const struct snapshot *snapshot, uint32_t id);
 /* The alias of that address and no other: ask for "@domain" afterwards. */
 const struct directory_alias *snapshot_alias(const struct snapshot *snapshot, struct bytes address);
+const struct directory_rule *snapshot_rule(const struct snapshot *snapshot, struct bytes key);
 
 enum snapshot_table {
     SNAPSHOT_TENANTS,
@@ -137,6 +146,7 @@ enum snapshot_table {
     SNAPSHOT_DOMAINS,
     SNAPSHOT_ACCOUNTS,
     SNAPSHOT_ALIASES,
+    SNAPSHOT_RULES,
     SNAPSHOT_TABLE_COUNT
 };
 /* How many rows a table has. */

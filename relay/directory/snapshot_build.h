@@ -27,6 +27,7 @@ void snapshot_put_credential(struct snapshot_builder *builder,
 void snapshot_put_domain(struct snapshot_builder *builder, const struct directory_domain *row);
 void snapshot_put_account(struct snapshot_builder *builder, const struct directory_account *row);
 void snapshot_put_alias(struct snapshot_builder *builder, const struct directory_alias *row);
+void snapshot_put_rule(struct snapshot_builder *builder, const struct directory_rule *row);
 /* The row of that id is gone, if there was one. */
 void snapshot_drop(struct snapshot_builder *builder, enum snapshot_table table, uint32_t id);
 const struct snapshot *snapshot_finish(struct snapshot_builder **builder, uint64_t version);

@@ -81,6 +81,14 @@ static void same_alias(const struct directory_alias *a, const struct directory_a
         assert_true(bytes_equal(a->targets[i], b->targets[i]));
 }
 
+static void same_rule(const struct directory_rule *a, const struct directory_rule *b)
+{
+    assert_non_null(b);
+    assert_int_equal(a->id, b->id);
+    assert_int_equal(a->tenant, b->tenant);
+    assert_int_equal(a->is_allowed, b->is_allowed);
+}
+
 static void same_row(void *context, const void *row)
 {
     const struct comparison *c = context;
@@ -106,6 +114,9 @@ static void same_row(void *context, const void *row)
         return;
     case SNAPSHOT_ALIASES:
         same_alias(alias, snapshot_alias(c->other, alias->address));
+        return;
+    case SNAPSHOT_RULES:
+        same_rule(row, snapshot_rule(c->other, ((const struct directory_rule *)row)->key));
         return;
     case SNAPSHOT_TABLE_COUNT:
         fail();
