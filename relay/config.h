@@ -128,6 +128,7 @@ struct config {
     unsigned imap_threads;
     struct pop3_settings pop3; /* the same */
     const char *rspamd;        /* as read; inbound.rspamd has it taken apart */
+    bool scans_submissions;    /* ... and submission.rspamd */
     size_t dnsbl_count;
     const char **dnsbl; /* as read; inbound.door has them taken apart */
     int dkim_forms;     /* as read; config_dkim.c makes signer of it */

@@ -177,6 +177,12 @@ static const struct config_key inbound_keys[] = {
      .example = "\"http://127.0.0.1:11333\"",
      .in_starter = true,
      .says = "A worker of rspamd that is asked about each message of up to 512 KiB."},
+    {.name = "rspamd_submissions",
+     .kind = CONFIG_BOOL,
+     .at = AT(scans_submissions),
+     .standard = "true",
+     .says = "Whether it is asked about what users of accounts submit as well: its reject is 550, "
+             "its soft reject 451."},
     {.name = "rspamd_timeout",
      .kind = CONFIG_MILLISECONDS,
      .at = AT(inbound.rspamd.timeout_ms),
@@ -273,6 +279,9 @@ static void finish(struct config_reader *reader, struct config *config)
         bool is_good = rspamd_parse_url(bytes_of(config->rspamd), &inbound->rspamd.address);
         check(is_good);
     }
+    if (config->scans_submissions)
+        config->submission.rspamd = inbound->rspamd;
+    config->submission.scan_defers = inbound->rules.rspamd_away == DECISION_AWAY_DEFER;
     inbound->hostname = config->hostname;
     inbound->message_size_max = limits->message_size_max;
     inbound->recipients_max = limits->recipients_max;

@@ -172,6 +172,14 @@ METRIC_COUNTER(DELIVERY_DEFERRED, "ringpost_delivery_outcomes_total{outcome=\"de
 METRIC_COUNTER(DELIVERY_BOUNCED, "ringpost_delivery_outcomes_total{outcome=\"bounced\"}", "")
 METRIC_COUNTER(DELIVERY_EXPIRED, "ringpost_delivery_outcomes_total{outcome=\"expired\"}", "")
 METRIC_COUNTER(DELIVERY_CANCELLED, "ringpost_delivery_outcomes_total{outcome=\"cancelled\"}", "")
+METRIC_COUNTER(SUBMISSION_SCANNED, "ringpost_submission_scanned_total",
+               "Messages of users that rspamd was asked about")
+METRIC_COUNTER(SUBMISSION_SCAN_REFUSED, "ringpost_submission_scan_refused_total{code=\"550\"}",
+               "Messages of users that rspamd refused, for good or for now")
+METRIC_COUNTER(SUBMISSION_SCAN_DEFERRED, "ringpost_submission_scan_refused_total{code=\"451\"}",
+               "")
+METRIC_COUNTER(SUBMISSION_OVER_ACCOUNT_RATE, "ringpost_submission_over_account_rate_total",
+               "Messages put off because their user sent too much in an hour")
 METRIC_COUNTER(INBOUND_BLOCKED, "ringpost_inbound_blocked_total",
                "Recipients refused because their tenant blocks the sender or client")
 METRIC_COUNTER(VACATION_ANSWERED, "ringpost_vacation_total{result=\"answered\"}",

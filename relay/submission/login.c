@@ -175,6 +175,7 @@ static bool adopt(const struct snapshot *snapshot, struct submission_session *se
     const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, credential->tenant);
     snprintf(session->tenant, sizeof(session->tenant), "%.*s", BYTES_ARG(tenant->name));
     session->class = credential->class;
+    session->account = credential->account;
     return true;
 }
 

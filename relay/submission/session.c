@@ -10,6 +10,7 @@
 #include "submission/labels.h"
 #include "submission/login.h"
 #include "submission/repeated.h"
+#include "submission/scan.h"
 #include "submission/sender.h"
 #include "submission/sent.h"
 
@@ -32,7 +33,8 @@ size_t submission_held(const struct session *session)
 
     if (!smtp_server_can_be_shed(server))
         return 0;
-    return smtp_server_memory(server) + (intake != NULL ? intake_memory(intake) : 0);
+    return smtp_server_memory(server) + (intake != NULL ? intake_memory(intake) : 0) +
+           scan_memory(container_of(server, struct submission_session, server)->scan);
 }
 
 /* submission_accept() has turned away whom it had to before there was a session. */
@@ -115,6 +117,8 @@ static struct verdict on_mail(void *context, struct smtp_server *server,
     if (verdict.code == 0)
         verdict = intake_open(&generation->submission->home, mail, &client, &answer, &intake);
     server->transaction.of_service = intake;
+    if (verdict.code == 0 && !scan_open(generation->submission, session, &session->scan))
+        return intake_out_of_memory();
     return verdict;
 }
 
@@ -146,7 +150,11 @@ static size_t on_content_room(void *context __attribute__((unused)), struct smtp
 static void on_content(void *context __attribute__((unused)), struct smtp_server *server,
                        struct bytes run)
 {
+    struct scan *scan = session_of(server)->scan;
+
     intake_content(server->transaction.of_service, run);
+    if (scan != NULL)
+        scan_content(scan, run);
 }
 
 /* What is asked of a whole message that is good by itself; the order matters, since each is taken
@@ -188,6 +196,51 @@ static void on_again(struct timeout *timeout)
         (void)smtp_server_answer(server, session->content, verdict);
 }
 
+/* What one user may hand in. */
+static struct verdict take_rate(const struct submission *submission,
+                                const struct submission_session *session)
+{
+    const struct submission_settings *settings =
+        &container_of(submission->service.generation, struct settings_generation, generation)
+             ->settings;
+
+    if (session->account == 0)
+        return VERDICT_OK;
+    switch (account_rate_take(session->account, &settings->account_rate,
+                              session->server.transaction.recipient_count,
+                              engine_now_ms(submission->service.engine))) {
+    case ACCOUNT_RATE_OK:
+        return VERDICT_OK;
+    case ACCOUNT_RATE_MESSAGES:
+        metric_inc(METRIC_SUBMISSION_OVER_ACCOUNT_RATE);
+        return verdict_refuse(451, "4.7.1",
+                              "You sent too many messages in an hour, try again later",
+                              "limits.account_messages_per_hour");
+    case ACCOUNT_RATE_RECIPIENTS:
+        break;
+    }
+    metric_inc(METRIC_SUBMISSION_OVER_ACCOUNT_RATE);
+    return verdict_refuse(451, "4.7.1",
+                          "You sent to too many recipients in an hour, try again later",
+                          "limits.account_recipients_per_hour");
+}
+
+static void on_looked_at(struct submission_session *session, struct verdict verdict)
+{
+    struct smtp_server *server = &session->server;
+    const struct settings_generation *generation = server->service->context;
+
+    scan_free(&session->scan);
+    if (verdict.code == 0)
+        verdict = ask(generation->submission, session, server->transaction.of_service);
+    if (verdict.code == VERDICT_CODE_LATER)
+        ask_again(session);
+    else if (verdict.code == 0)
+        commit(generation, server->transaction.of_service);
+    else
+        (void)smtp_server_answer(server, session->content, verdict);
+}
+
 static struct verdict on_content_end(void *context, struct smtp_server *server,
                                      const struct dot_reader *reader)
 {
@@ -201,6 +254,8 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
     if (verdict.code == 0)
         verdict = labels_take(generation->submission, session, intake);
     if (verdict.code == 0)
+        verdict = take_rate(generation->submission, session);
+    if (verdict.code == 0 && session->scan == NULL)
         verdict = ask(generation->submission, session, intake);
     if (verdict.code != 0 && verdict.code != VERDICT_CODE_LATER)
         return verdict;
@@ -211,7 +266,9 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
                           verdict_refuse(421, "4.3.0", "The spool does not answer, closing",
                                          "spool"),
                           &session->content);
-    if (verdict.code == VERDICT_CODE_LATER)
+    if (session->scan != NULL)
+        scan_ask(session->scan, intake, on_looked_at);
+    else if (verdict.code == VERDICT_CODE_LATER)
         ask_again(session);
     else
         commit(generation, intake);
@@ -239,6 +296,7 @@ static void on_reset(void *context __attribute__((unused)), struct smtp_server *
 
     server->transaction.of_service = NULL;
     session_of(server)->has_claim = false;
+    scan_free(&session_of(server)->scan);
     engine_timeout_cancel(server->session.conn.engine, &session_of(server)->again);
     intake_let_go(&intake);
 }

@@ -42,6 +42,8 @@ struct submission_session {
     uint8_t class;           /* enum mail_class: of its mail */
     unsigned login_failures; /* how many */
     uint32_t credential;     /* that it logged in with: its row in the directory; 0: none */
+    uint32_t account;        /* whose that is; 0: no user's */
+    struct scan *scan;       /* of its transaction's message; NULL: it is not scanned */
     char tenant[TENANT_NAME_MAX + 1]; /* whose mail it is; "": nobody's */
     bool has_claim;                   /* the content that is being answered has a key, which is: */
     struct claim claim;
@@ -60,6 +62,7 @@ struct submission {
     /* Rejected events: of all, and of strangers, who must not push those of customers out of the
      * files. */
     struct note_budget notes, stranger_notes;
+    struct rspamd *rspamd; /* for what users submit */
 };
 
 extern const struct smtp_policy submission_policy; /* context: the settings' generation */

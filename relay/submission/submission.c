@@ -25,6 +25,7 @@ static struct generation *generation_create(struct submission *submission,
 static bool is_idle(const struct service *service);
 static void shed(struct session *session);
 static void intake_gone(struct intake_home *home);
+static void scanner_gone(void *context);
 
 static const struct service_kind kind = {
     .session_size = sizeof(struct submission_session),
@@ -72,6 +73,7 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
     submission->notes = (struct note_budget){.count_max = NOTES_PER_SECOND, .window_ms = 1000};
     submission->stranger_notes =
         (struct note_budget){.count_max = STRANGER_NOTES_PER_MINUTE, .window_ms = 60 * 1000};
+    submission->rspamd = rspamd_create(engine, &settings->rspamd, scanner_gone, submission);
     submission_configure(submission, settings);
     return submission;
 }
@@ -86,6 +88,7 @@ void submission_configure(struct submission *submission, const struct submission
     };
 
     check(settings->hostname != NULL);
+    rspamd_configure(submission->rspamd, &settings->rspamd);
     /* Twice: as many again may be left behind by clients that are gone, their commits under way. */
     submission->intakes.count_max = (size_t)settings->sessions_max * 2;
     service_configure(&submission->service, &limits, generation_create(submission, settings));
@@ -181,6 +184,7 @@ unsigned submission_sessions(const struct submission *submission)
 void submission_stop(struct submission *submission, int64_t deadline_ms,
                      void (*stopped)(void *context), void *context)
 {
+    rspamd_stop(submission->rspamd);
     service_stop(&submission->service, deadline_ms, stopped, context);
 }
 
@@ -195,6 +199,7 @@ void submission_free(struct submission **submission)
 
     *submission = NULL;
     check(freed->home.count == 0);
+    rspamd_free(&freed->rspamd);
     service_end(&freed->service);
     slab_free_all(&freed->intakes);
     free(freed);
@@ -243,7 +248,16 @@ static struct generation *generation_create(struct submission *submission,
 /* A commit under way is waited for when its client is gone as well. */
 static bool is_idle(const struct service *service)
 {
-    return container_of(service, struct submission, service)->home.count == 0;
+    const struct submission *submission = container_of(service, struct submission, service);
+
+    return submission->home.count == 0 && rspamd_is_idle(submission->rspamd);
+}
+
+static void scanner_gone(void *context)
+{
+    struct submission *submission = context;
+
+    service_look_if_stopped(&submission->service);
 }
 
 static void shed(struct session *session)

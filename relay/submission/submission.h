@@ -16,9 +16,11 @@
 #include <stdatomic.h>
 
 #include "directory/snapshot_feed.h"
+#include "inbound/rspamd/rspamd.h"
 #include "queue/shard.h"
 #include "serve/login_guard.h"
 #include "smtpd/smtp_server.h"
+#include "submission/account_rate.h"
 
 enum { SUBMISSION_RECEIVED_DEFAULT = 50 };
 
@@ -56,6 +58,9 @@ struct submission_settings {
     unsigned content_rate_min; /* bytes a second; 0: any */
     bool is_strict;            /* syntax of MAIL and RCPT */
     struct login_settings login;
+    struct rspamd_settings rspamd; /* is asked about what accounts submit */
+    bool scan_defers;              /* where it has no answer */
+    struct account_rate account_rate;
     /* Names of fields, no two the same, none that mail needs, at most SUBMISSION_LABEL_NAME_MAX
      * bytes; NULL: the default. submission_create() looks at them, and nobody after it. */
     const char *labels[SUBMISSION_LABEL_COUNT];

@@ -35,7 +35,7 @@ WORD_NAMES = {
     "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
     "relay/submission/submission.c": {"words[answer].rule"},
     "inbound/receive/receive.c": {"words[answer].rule"}, "inbound/receive/arrival.c": {"name"},
-    "relay/submission/repeated.c": {"name", "of_session"},
+    "relay/submission/repeated.c": {"name", "of_session"}, "relay/submission/scan.c": {"name"},
     "inbound/imap/login.c": {"name", "BYTES_ARG(id)", "why", "mechanism",
                              "session->session.peer"},
     "inbound/imap/tls.c": {"name", "session->session.peer",

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import smtplib
 import socket
 import threading
 import time
@@ -232,3 +233,104 @@ def test_clients_that_go_while_it_is_asked(stage):
         smtp.sock.close()
         smtp.close()
     assert place.send(inbound.message())[0] == 250
+
+
+def user_of(stage, more="", **settings):
+    """A relay whose user bob submits: how, and what came of it."""
+    submission = parts.free_port()
+    place = inbound.Inbound(stage, inbound=more, settings={"listeners": (
+        f'[{{address: "127.0.0.1:{submission}", service: submission}}]'),
+        "auth": '{plaintext: ["127.0.0.0/8"]}', **settings})
+
+    place.submission = submission
+
+    def secret(*options):
+        made = json.loads(place.relay.cli("credential", "add", "acme", "--scope", "submit", *options,
+                                          "--json").stdout)
+        return made["user"], made["secret"]
+
+    def submit(login, to=("x@far.example",), body=b"Hello.\r\n"):
+        with smtplib.SMTP("127.0.0.1", submission, timeout=parts.PATIENCE) as smtp:
+            smtp.ehlo("client.acme.example")
+            smtp.login(*login)
+            smtp.mail("bob@acme.example")
+            for address in to:
+                smtp.rcpt(address)
+            code, text = smtp.data(inbound.message("bob@acme.example", body=body))
+            return code, text.decode()
+
+    return place, secret, submit
+
+
+def test_what_users_submit_is_scanned(stage):
+    actions = {"no action": 250, "add header": 250, "greylist": 250, "soft reject": 451,
+               "reject": 550}
+    answer = []
+    scanner = stage.add(Scanner(lambda head, body: says(answer[0])))
+    url = f'rspamd: "http://127.0.0.1:{scanner.port}"'
+    place, secret, submit = user_of(stage, url)
+    bob = secret("--account", "bob@acme.example")
+    parts.wait_for(lambda: (answer.insert(0, "no action") or submit(bob)[0] == 250), "a login")
+    for action, code in actions.items():
+        answer[:] = [action]
+        assert submit(bob)[0] == code, action
+    head, body = scanner.asked[-1]
+    assert "User: bob@acme.example" in head and "Rcpt: <x@far.example>" in head
+    assert body == inbound.message("bob@acme.example")
+    event = place.relay.events(kind="rejected")[-1]
+    assert event["rule"] == "inbound.rspamd" and event["tenant"] == "acme"
+    # What an application submits is its tenant's, and is not.
+    count = len(scanner.asked)
+    assert submit(secret())[0] == 250 and len(scanner.asked) == count
+    # Larger than is scanned, and a scanner that is away.
+    assert submit(bob, body=(b"y" * 70 + b"\r\n") * 9000)[0] == 250
+    place.relay.write_config(inbound=f"{{{url}, rspamd_away: defer}}")
+    place.relay.cli("reload")
+    assert submit(bob, body=(b"y" * 70 + b"\r\n") * 9000)[0] == 451
+    place.relay.write_config(inbound=f"{{{url}, rspamd_submissions: false}}")
+    place.relay.cli("reload")
+    assert submit(bob)[0] == 250 and len(scanner.asked) == count
+    assert place.relay.metrics()["ringpost_submission_scanned_total"] == 6
+
+
+def test_rspamd_itself_looks_at_what_users_submit(stage):
+    rspamd = stage.add(Rspamd(stage.directory / "rspamd"))
+    place, secret, submit = user_of(stage, f'rspamd: "http://127.0.0.1:{rspamd.port}"')
+    bob = secret("--account", "bob@acme.example")
+    assert submit(bob)[0] == 250
+    assert submit(bob, body=GTUBE) == (550, "5.7.1 This message is refused as spam")
+
+
+def test_a_client_that_leaves_while_it_is_scanned(stage):
+    scanner = stage.add(Scanner(lambda head, body: time.sleep(1) or says("no action")))
+    place, secret, submit = user_of(stage, f'rspamd: "http://127.0.0.1:{scanner.port}"')
+    bob = secret("--account", "bob@acme.example")
+    with contextlib.suppress(smtplib.SMTPException), smtplib.SMTP(
+            "127.0.0.1", place.submission, timeout=parts.PATIENCE) as smtp:
+        smtp.ehlo("client.acme.example")
+        smtp.login(*bob)
+        smtp.mail("bob@acme.example")
+        smtp.rcpt("x@far.example")
+        smtp.docmd("DATA")
+        smtp.send(inbound.message("bob@acme.example") + b".\r\n")
+        parts.wait_for(lambda: scanner.asked, "the question")
+        smtp.sock.close()
+    assert submit(bob)[0] == 250
+
+
+def test_users_have_rates(stage):
+    place, secret, submit = user_of(stage, limits="{account_messages_per_hour: 3, "
+                                                  "account_recipients_per_hour: 5}")
+    bob = secret("--account", "bob@acme.example")
+    carol = secret("--account", "carol@acme.example")
+    two = ("x@far.example", "y@far.example")
+    assert [submit(bob)[0] for _ in range(4)] == [250, 250, 250, 451]
+    assert "too many messages" in submit(bob)[1]
+    # By account, whatever the credential; another user's is another.
+    assert submit(secret("--account", "bob@acme.example"))[0] == 451
+    assert submit(carol, two)[0] == submit(carol, two)[0] == 250
+    assert submit(carol, two) == (
+        451, "4.7.1 You sent to too many recipients in an hour, try again later")
+    assert submit(carol)[0] == 250
+    assert submit(secret())[0] == 250
+    assert place.relay.metrics()["ringpost_submission_over_account_rate_total"] == 4
