@@ -129,6 +129,8 @@ struct config {
     struct pop3_settings pop3; /* the same */
     const char *rspamd;        /* as read; inbound.rspamd has it taken apart */
     bool scans_submissions;    /* ... and submission.rspamd */
+    size_t attachment_count;
+    const char **attachments; /* as read; inbound.attachments has them taken apart */
     size_t dnsbl_count;
     const char **dnsbl; /* as read; inbound.door has them taken apart */
     int dkim_forms;     /* as read; config_dkim.c makes signer of it */

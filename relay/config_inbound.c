@@ -66,6 +66,39 @@ static bool is_list(struct bytes text)
     return split_list(text, &zone, &action);
 }
 
+/* "*.exe", or with what is done behind it. */
+static bool split_attachment(struct bytes text, struct bytes *pattern_out, int *action_out)
+{
+    *action_out = DECISION_REFUSE;
+    *pattern_out = text;
+    if (bytes_ends_nocase(text, BYTES(" tag"))) {
+        *action_out = DECISION_TAG;
+        *pattern_out = bytes_trim(bytes_slice(text, 0, text.len - 4));
+    } else if (bytes_ends_nocase(text, BYTES(" refuse"))) {
+        *pattern_out = bytes_trim(bytes_slice(text, 0, text.len - 7));
+    }
+    for (size_t i = 0; i < pattern_out->len; i++)
+        if (pattern_out->ptr[i] <= ' ' || pattern_out->ptr[i] > '~')
+            return false;
+    return pattern_out->len > 0 && pattern_out->len <= ATTACHMENT_PATTERN_MAX;
+}
+
+static bool is_attachment(struct bytes text)
+{
+    struct bytes name;
+    int action;
+
+    return split_attachment(text, &name, &action);
+}
+
+static const struct config_key attachment = {
+    .kind = CONFIG_TEXT,
+    .at = {0, sizeof(const char *)},
+    .is_valid = is_attachment,
+    .expected =
+        "a pattern of names such as *.exe or of types such as application/x-ms*, with tag or "
+        "refuse behind a space"};
+
 static const struct config_key network = {.kind = CONFIG_NETWORK,
                                           .at = {0, sizeof(struct network)}};
 static const struct config_key pattern = {.kind = CONFIG_PATTERN, .at = {0, sizeof(const char *)}};
@@ -204,6 +237,20 @@ static const struct config_key inbound_keys[] = {
      .standard = "accept",
      .says = "What is done with mail that it has no answer for: accept (told only), tag (it is "
              "marked), defer (451)."},
+    {.name = "attachments",
+     .kind = CONFIG_LIST,
+     .at = AT(attachments),
+     .count_at = AT(attachment_count),
+     .item = &attachment,
+     .max = ATTACHMENT_RULES_MAX,
+     .says =
+         "Patterns of names and media types that messages may not carry, each with what is done "
+         "behind a space: tag (they are marked) or refuse (550), which is the default."},
+    {.name = "attachment_size",
+     .kind = CONFIG_SIZE,
+     .at = AT(inbound.attachments.size_max),
+     .standard = "0B",
+     .says = "Largest attachment with a name, decoded; more is told 552. 0B: any."},
     {.name = "greylist",
      .kind = CONFIG_MILLISECONDS,
      .at = AT(inbound.greylist_ms),
@@ -267,6 +314,25 @@ static void take_lists(struct config *config)
     config->inbound.door.list_count = config->dnsbl_count;
 }
 
+static void take_attachments(struct config *config)
+{
+    struct attachment_rule *rules =
+        arena_alloc(&config->arena, MAX(config->attachment_count, (size_t)1) * sizeof(*rules));
+
+    check(rules != NULL);
+    for (size_t i = 0; i < config->attachment_count; i++) {
+        struct bytes pattern_text, copy;
+        bool is_good =
+            split_attachment(bytes_of(config->attachments[i]), &pattern_text, &rules[i].action) &&
+            arena_printf(&config->arena, &copy, "%.*s%c", BYTES_ARG(pattern_text), 0);
+
+        check(is_good);
+        rules[i].pattern = (const char *)copy.ptr;
+    }
+    config->inbound.attachments.rules = rules;
+    config->inbound.attachments.count = config->attachment_count;
+}
+
 /* The limits of clients are those of all services. */
 static void finish(struct config_reader *reader, struct config *config)
 {
@@ -275,6 +341,7 @@ static void finish(struct config_reader *reader, struct config *config)
     const yaml_node_t *node = config_node(reader, "listeners");
 
     take_lists(config);
+    take_attachments(config);
     if (config->rspamd != NULL) {
         bool is_good = rspamd_parse_url(bytes_of(config->rspamd), &inbound->rspamd.address);
         check(is_good);

@@ -43,7 +43,7 @@ static void count_memory(struct arrival *arrival)
     size_t memory = sizeof(*arrival) + arrival->header.raw.capacity +
                     arrival->header.fields_capacity * sizeof(struct mail_field) +
                     arrival->decision.checks.capacity + arrival->copy.capacity +
-                    arrival->told.capacity;
+                    arrival->told.capacity + attachments_memory(arrival->attachments);
 
     budget_add((int64_t)memory - (int64_t)arrival->counted);
     arrival->counted = memory;
@@ -115,6 +115,10 @@ struct verdict arrival_open(struct receive_session *session, const struct smtp_m
     arrival->is_scannable = arrival->has_scan;
     buf_init(&arrival->copy, RSPAMD_CONTENT_MAX);
     buf_init(&arrival->told, SCAN_FIELDS_MAX);
+    if (attachment_rules_any(&receive_newest(receive)->attachments)) {
+        arrival->attachments = attachments_open();
+        check(arrival->attachments != NULL);
+    }
     start_verifying(arrival, mail);
     count_memory(arrival);
     *arrival_out = arrival;
@@ -147,6 +151,9 @@ static void pass_on(struct arrival *arrival, struct bytes run)
     if (run.len == 0)
         return;
     intake_content(arrival->intake, run);
+    if (arrival->attachments != NULL)
+        attachments_feed(arrival->attachments,
+                         &receive_newest(generation_of(arrival)->receive)->attachments, run);
     if (!arrival->is_scannable)
         return;
     if (!buf_append(&arrival->copy, run)) {
@@ -404,6 +411,11 @@ static void decide(struct arrival *arrival)
     look_for_author_rule(arrival);
     if (arrival->has_rule)
         decision_note_sender(&arrival->decision, &arrival->rule, arrival->verification);
+    if (arrival->attachments != NULL)
+        decision_note_attachment(
+            &arrival->decision,
+            attachments_end(arrival->attachments,
+                            &receive_newest(generation_of(arrival)->receive)->attachments));
     if (arrival->has_scan)
         decision_note_scan(&arrival->decision, rules, arrival->has_score ? &arrival->score : NULL,
                            arrival->scan_why);
@@ -489,6 +501,7 @@ void arrival_let_go(struct arrival **arrival)
     buf_free(&gone->told);
     intake_let_go(&gone->intake);
     verification_free(&gone->verification);
+    attachments_free(&gone->attachments);
     mail_header_free(&gone->header);
     decision_free(&gone->decision);
     budget_add(-(int64_t)gone->counted);

@@ -40,8 +40,9 @@ struct arrival {
     bool has_rule;               /* of the tenant's, about the sender: */
     struct decision_sender rule; /* `value` in: */
     char rule_value[SENDER_RULE_TEXT_MAX];
-    unsigned forged_count; /* fields that claimed to be ours */
-    size_t counted;        /* bytes that the budget knows of */
+    struct attachments *attachments; /* NULL: none are looked for */
+    unsigned forged_count;           /* fields that claimed to be ours */
+    size_t counted;                  /* bytes that the budget knows of */
 };
 
 /* Rows of receive.fields behind those of the intake. */

@@ -370,6 +370,38 @@ void decision_note_sender(struct decision *decision, const struct decision_sende
     note(decision, "sender", decision->is_allowed ? "allow" : "not-verified", "", sender->value);
 }
 
+/* --- attachments ------------------------------------------------------------------------------ */
+
+void decision_note_attachment(struct decision *decision, const struct attachment_found *found)
+{
+    static const struct verdict too_large = {552, "5.3.4",
+                                             "The attachment %s is larger than is taken here",
+                                             "inbound.attachment_size", false};
+    static const struct verdict cut = {552, "5.3.4",
+                                       "The header of a part is longer than is looked at", "header",
+                                       false};
+    static const struct verdict forbidden = {550, "5.7.1", "The attachment %s is not taken here",
+                                             "inbound.attachments", false};
+    bool refuses = found->refuses;
+
+    if (!refuses && !found->is_found)
+        return;
+    note(decision, "attachment",
+         found->is_cut         ? "cut"
+         : found->is_too_large ? "too-large"
+                               : found->pattern,
+         weights[refuses ? DECISION_REFUSE : DECISION_TAG], bytes_of(found->name));
+    if (refuses)
+        refuse(decision,
+               found->is_cut         ? cut
+               : found->is_too_large ? too_large
+                                     : forbidden,
+               bytes_of(found->name));
+    else if (!decision->is_spam)
+        decision->spam_why = "attachment";
+    decision->is_spam |= !refuses; /* whoever sent it */
+}
+
 void decision_note_list(struct decision *decision, const char *list)
 {
     if (list[0] == '\0')

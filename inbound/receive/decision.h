@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "inbound/receive/attachments.h"
 #include "inbound/rspamd/rspamd.h"
 #include "inbound/verify/verification.h"
 #include "smtp/verdict.h"
@@ -72,6 +73,9 @@ void decision_note_sender(struct decision *decision, const struct decision_sende
                           const struct verification *verification);
 /* The refusal of who is blocked, with the rule's value in `text`. */
 struct verdict decision_blocked(struct bytes value, char text[static DECISION_TEXT_MAX]);
+/* What it carries is refused or marked: 550 5.7.1, 552 5.3.4 for what is too large, with its
+ * name. */
+void decision_note_attachment(struct decision *decision, const struct attachment_found *found);
 /* A list of addresses has the client, and marks its mail; "": none has. */
 void decision_note_list(struct decision *decision, const char *list);
 /* What rspamd said; `answer` NULL: nothing, and why. */

@@ -16,6 +16,7 @@
 #include "auth/srs/srs.h"
 #include "directory/snapshot_feed.h"
 #include "dns/resolver.h"
+#include "inbound/receive/attachments.h"
 #include "inbound/receive/decision.h"
 #include "inbound/receive/mailbox_room.h"
 #include "inbound/rspamd/rspamd.h"
@@ -74,6 +75,7 @@ struct receive_settings {
     const struct network *proxies; /* clients that speak the PROXY protocol */
     struct rspamd_settings rspamd;
     struct door_rules door;
+    struct attachment_rules attachments;
     struct decision_rules rules;
 };
 

@@ -1,0 +1,420 @@
+/* attachments.c - a walk over lines: headers of parts are kept and read, bodies are counted. */
+#include "inbound/receive/attachments.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/mail_header.h"
+#include "base/arena.h"
+#include "inbound/mime/mime_param.h"
+#include "inbound/receive/decision.h"
+#include "smtp/encoded_word.h"
+
+enum {
+    HEADER_MAX = 200 * 1024, /* as much as of the message's own */
+    START_MAX = 128,         /* bytes of a line that are looked at in a body */
+    BOUNDARIES_MAX = 8,
+    BOUNDARY_MAX = 100, /* RFC 2046 section 5.1.1 allows 70 */
+    NAME_MAX_BYTES = 4096,
+    ARENA_MAX = 1 << 20,
+};
+
+struct attachments {
+    const struct attachment_rules *rules; /* while it is fed */
+    struct attachment_found found;
+    bool in_header, is_encoded; /* the part's body is in base64 */
+    struct buf header;          /* of the part that begins */
+    uint8_t start[START_MAX];   /* of the line */
+    size_t start_len, line_len;
+    uint64_t body_len; /* of the part, without line ends */
+    bool has_name;
+    char name[ATTACHMENT_NAME_MAX + 1]; /* the part's, as it can be shown */
+    size_t boundary_count;              /* more than fit are not kept */
+    size_t boundary_lens[BOUNDARIES_MAX];
+    uint8_t boundaries[BOUNDARIES_MAX][BOUNDARY_MAX];
+};
+
+/* --- patterns --------------------------------------------------------------------------------- */
+
+bool attachment_matches(const char *pattern, struct bytes text)
+{
+    struct bytes p = bytes_of(pattern);
+    size_t at = 0, in = 0, star = SIZE_MAX, from = 0;
+
+    while (in < text.len) {
+        if (at < p.len && p.ptr[at] == '*') {
+            star = at++;
+            from = in;
+        } else if (at < p.len && byte_lower(p.ptr[at]) == byte_lower(text.ptr[in])) {
+            at++;
+            in++;
+        } else if (star != SIZE_MAX) {
+            at = star + 1;
+            in = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (at < p.len && p.ptr[at] == '*')
+        at++;
+    return at == p.len;
+}
+
+/* --- what was found --------------------------------------------------------------------------- */
+
+static void show(struct bytes text, char out[static ATTACHMENT_NAME_MAX + 1])
+{
+    size_t len = MIN(text.len, (size_t)ATTACHMENT_NAME_MAX);
+
+    for (size_t i = 0; i < len; i++)
+        out[i] = text.ptr[i] > ' ' && text.ptr[i] < 127 ? (char)text.ptr[i] : '?';
+    out[len] = '\0';
+}
+
+/* Names have no slash, and types have one. */
+static void compare(struct attachments *a, struct bytes text, bool is_type)
+{
+    for (size_t i = 0; i < a->rules->count && !a->found.refuses; i++) {
+        const struct attachment_rule *rule = &a->rules->rules[i];
+        bool is_of_type = strchr(rule->pattern, '/') != NULL;
+
+        if (is_of_type != is_type || !attachment_matches(rule->pattern, text) ||
+            (a->found.is_found && rule->action != DECISION_REFUSE))
+            continue;
+        a->found.is_found = true;
+        a->found.refuses = rule->action == DECISION_REFUSE;
+        (void)snprintf(a->found.pattern, sizeof(a->found.pattern), "%s", rule->pattern);
+        show(text, a->found.name);
+    }
+}
+
+/* Its last part behind slashes, without what Windows passes over. */
+static void take_name(struct attachments *a, struct bytes name)
+{
+    for (size_t i = name.len; i > 0; i--) {
+        if (name.ptr[i - 1] != '/' && name.ptr[i - 1] != '\\')
+            continue;
+        name = bytes_slice(name, i, name.len);
+        break;
+    }
+    while (name.len > 0 && (name.ptr[name.len - 1] == '.' || name.ptr[name.len - 1] <= ' '))
+        name = bytes_slice(name, 0, name.len - 1);
+    /* What stands behind a NUL or a colon some readers do not see. */
+    for (size_t i = 0; i < 3 && name.len > 0; i++) {
+        static const uint8_t ends[] = {0, ':', ';'};
+        size_t end = bytes_find(name, ends[i], 0);
+
+        if (end < name.len)
+            compare(a, bytes_slice(name, 0, end), false);
+    }
+    if (name.len == 0)
+        return;
+    if (!a->has_name)
+        show(name, a->name);
+    a->has_name = true;
+    compare(a, name, false);
+}
+
+/* --- names in fields -------------------------------------------------------------------------- */
+
+static int hex_of(uint8_t c)
+{
+    return byte_is_digit(c)                               ? c - '0'
+           : byte_lower(c) >= 'a' && byte_lower(c) <= 'f' ? byte_lower(c) - 'a' + 10
+                                                          : -1;
+}
+
+/* "%41": whether the section says that it is so or not. */
+static bool put_percent(struct bytes value, struct buf *out)
+{
+    bool fits = true;
+
+    for (size_t i = 0; i < value.len && fits; i++) {
+        int high = value.ptr[i] == '%' && i + 2 < value.len ? hex_of(value.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex_of(value.ptr[i + 2]) : -1;
+
+        if (low < 0) {
+            fits = buf_append_byte(out, value.ptr[i]);
+            continue;
+        }
+        fits = buf_append_byte(out, (uint8_t)(high << 4 | low));
+        i += 2;
+    }
+    return fits;
+}
+
+/* "utf-8'en'rest" */
+static struct bytes without_charset(struct bytes value)
+{
+    size_t first = bytes_find(value, '\'', 0), second = bytes_find(value, '\'', first + 1);
+
+    return second < value.len ? bytes_slice(value, second + 1, value.len) : value;
+}
+
+/* The section `number` of "filename*0*" and the like (RFC 2231 sections 3 and 4). */
+static const struct mime_param *find_section(const struct mime_param *params, struct bytes base,
+                                             uint64_t number, bool *is_encoded_out)
+{
+    for (const struct mime_param *p = params; p != NULL; p = p->next) {
+        struct bytes rest = p->name;
+        uint64_t is;
+
+        if (bytes_take_nocase(&rest, base) && bytes_take_nocase(&rest, BYTES("*")) &&
+            bytes_take_u64(&rest, &is) && is == number &&
+            (rest.len == 0 || bytes_equal(rest, BYTES("*")))) {
+            *is_encoded_out = rest.len > 0;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* False: there is none in sections. */
+static bool join_sections(const struct mime_param *params, struct bytes base, struct buf *out)
+{
+    const struct mime_param *p;
+    bool is_encoded;
+    uint64_t number = 0;
+
+    for (; (p = find_section(params, base, number, &is_encoded)) != NULL; number++)
+        if (!put_percent(number == 0 && is_encoded ? without_charset(p->value) : p->value, out))
+            break;
+    return number > 0;
+}
+
+static void take_decoded(struct attachments *a, struct bytes text)
+{
+    struct buf decoded;
+
+    buf_init(&decoded, NAME_MAX_BYTES);
+    (void)!encoded_words_read(text, &decoded);
+    take_name(a, text);
+    if (buf_len(&decoded) > 0)
+        take_name(a, buf_bytes(&decoded));
+    buf_free(&decoded);
+}
+
+/* Every way in which the parameter may be written. */
+static void take_param(struct attachments *a, const struct mime_param *params, struct bytes base)
+{
+    struct buf text;
+
+    buf_init(&text, NAME_MAX_BYTES);
+    for (const struct mime_param *p = params; p != NULL; p = p->next) {
+        struct bytes rest = p->name;
+
+        buf_clear(&text);
+        if (bytes_equal_nocase(p->name, base))
+            take_decoded(a, p->value);
+        else if (bytes_take_nocase(&rest, base) && bytes_equal(rest, BYTES("*")) &&
+                 put_percent(without_charset(p->value), &text))
+            take_decoded(a, buf_bytes(&text));
+    }
+    buf_clear(&text);
+    if (join_sections(params, base, &text))
+        take_decoded(a, buf_bytes(&text));
+    buf_free(&text);
+}
+
+/* --- headers of parts ------------------------------------------------------------------------- */
+
+static void keep_boundary(struct attachments *a, const struct mime_param *params)
+{
+    const struct mime_param *p = mime_param_find(params, BYTES("boundary"));
+
+    if (a->boundary_count >= BOUNDARIES_MAX || p == NULL || p->value.len == 0 ||
+        p->value.len > BOUNDARY_MAX) {
+        a->boundary_count = BOUNDARIES_MAX + 1; /* nobody knows: any line may be one */
+        return;
+    }
+    memcpy(a->boundaries[a->boundary_count], p->value.ptr, p->value.len);
+    a->boundary_lens[a->boundary_count++] = p->value.len;
+}
+
+/* Returns whether a message is in it, whose header comes next. */
+static bool take_type(struct attachments *a, struct bytes value, struct arena *arena)
+{
+    struct mime_type type;
+    struct bytes whole;
+
+    if (!mime_type_read(value, arena, &type)) {
+        /* Not of its form; readers may find a boundary in it all the same. */
+        a->boundary_count = BOUNDARIES_MAX + 1;
+        return false;
+    }
+    take_param(a, type.params, BYTES("name"));
+    if (arena_printf(arena, &whole, "%.*s/%.*s", BYTES_ARG(type.type), BYTES_ARG(type.subtype)))
+        compare(a, whole, true);
+    if (bytes_equal_nocase(type.type, BYTES("multipart")))
+        keep_boundary(a, type.params);
+    return bytes_equal_nocase(type.type, BYTES("message")) &&
+           (bytes_equal_nocase(type.subtype, BYTES("rfc822")) ||
+            bytes_equal_nocase(type.subtype, BYTES("global")));
+}
+
+static bool take_fields(struct attachments *a, const struct mail_header *header)
+{
+    struct mime_disposition disposition;
+    bool has_message = false;
+    struct arena arena;
+
+    arena_init(&arena, ARENA_MAX);
+    for (size_t i = 0; i < header->count; i++) {
+        const struct mail_field *field = &header->fields[i];
+
+        arena_clear(&arena);
+        if (bytes_equal_nocase(field->name, BYTES("Content-Type")))
+            has_message |= take_type(a, field->value, &arena);
+        else if (bytes_equal_nocase(field->name, BYTES("Content-Disposition")) &&
+                 mime_disposition_read(field->value, &arena, &disposition))
+            take_param(a, disposition.params, BYTES("filename"));
+        else if (bytes_equal_nocase(field->name, BYTES("Content-Transfer-Encoding")))
+            a->is_encoded = bytes_find_bytes(field->value, BYTES("64"), 0) < field->value.len;
+    }
+    arena_free(&arena);
+    return has_message;
+}
+
+static void cut(struct attachments *a)
+{
+    if (a->found.refuses)
+        return;
+    a->found.is_cut = a->found.refuses = true;
+    show(BYTES("header"), a->found.name);
+}
+
+static void end_header(struct attachments *a)
+{
+    struct mail_header header;
+    struct bytes text = buf_bytes(&a->header);
+
+    mail_header_init(&header, HEADER_MAX, MAIL_HEADER_FIELDS_MAX);
+    if (!mail_header_feed(&header, &text))
+        mail_header_finish(&header);
+    if (header.is_cut)
+        cut(a);
+    a->is_encoded = false;
+    a->in_header = take_fields(a, &header); /* of the message in it */
+    mail_header_free(&header);
+    buf_clear(&a->header);
+    a->body_len = 0;
+}
+
+static void begin_part(struct attachments *a)
+{
+    a->in_header = true;
+    a->has_name = false;
+    buf_clear(&a->header);
+}
+
+static void end_part(struct attachments *a)
+{
+    uint64_t size = a->is_encoded ? a->body_len / 4 * 3 : a->body_len;
+
+    if (a->has_name && a->rules->size_max != 0 && size > a->rules->size_max && !a->found.refuses) {
+        a->found.is_too_large = a->found.refuses = true;
+        memcpy(a->found.name, a->name, sizeof(a->name));
+    }
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+static bool is_delimiter(const struct attachments *a)
+{
+    struct bytes line = bytes_range(a->start, a->start_len);
+
+    if (line.len < 3 || line.ptr[0] != '-' || line.ptr[1] != '-' || a->boundary_count == 0)
+        return false;
+    if (a->boundary_count > BOUNDARIES_MAX)
+        return true;
+    for (size_t i = 0; i < a->boundary_count; i++)
+        if (line.len >= 2 + a->boundary_lens[i] &&
+            memcmp(line.ptr + 2, a->boundaries[i], a->boundary_lens[i]) == 0)
+            return true;
+    return false;
+}
+
+static void end_line(struct attachments *a)
+{
+    bool is_empty = a->line_len == 1 || (a->line_len == 2 && a->start[0] == '\r');
+
+    if (is_delimiter(a)) {
+        if (a->in_header)
+            end_header(a); /* it had no end */
+        end_part(a);
+        begin_part(a);
+    } else if (a->in_header && is_empty) {
+        end_header(a);
+    }
+    a->start_len = a->line_len = 0;
+}
+
+static void take_piece(struct attachments *a, struct bytes piece, bool ends)
+{
+    size_t room = MIN(sizeof(a->start) - a->start_len, piece.len);
+
+    memcpy(a->start + a->start_len, piece.ptr, room);
+    a->start_len += room;
+    a->line_len += piece.len;
+    a->body_len += piece.len;
+    if (a->in_header && !buf_append(&a->header, piece))
+        cut(a);
+    if (!ends)
+        return;
+    a->body_len -= MIN(a->body_len, (uint64_t)MIN(a->line_len, (size_t)2));
+    end_line(a);
+}
+
+struct attachments *attachments_open(void)
+{
+    struct attachments *a = calloc(1, sizeof(*a));
+
+    if (a == NULL)
+        return NULL;
+    a->in_header = true;
+    buf_init(&a->header, HEADER_MAX);
+    return a;
+}
+
+void attachments_feed(struct attachments *a, const struct attachment_rules *rules, struct bytes run)
+{
+    a->rules = rules;
+    while (run.len > 0 && !a->found.refuses) {
+        size_t end = bytes_find(run, '\n', 0);
+        struct bytes piece = bytes_slice(run, 0, MIN(end + 1, run.len));
+
+        run = bytes_slice(run, piece.len, run.len);
+        take_piece(a, piece, end + 1 <= piece.len);
+    }
+}
+
+const struct attachment_found *attachments_end(struct attachments *a,
+                                               const struct attachment_rules *rules)
+{
+    a->rules = rules;
+    if (a->found.refuses)
+        return &a->found;
+    if (a->line_len > 0)
+        end_line(a);
+    if (a->in_header)
+        end_header(a);
+    end_part(a);
+    return &a->found;
+}
+
+size_t attachments_memory(const struct attachments *a)
+{
+    return a != NULL ? sizeof(*a) + a->header.capacity : 0;
+}
+
+void attachments_free(struct attachments **attachments)
+{
+    struct attachments *freed = *attachments;
+
+    *attachments = NULL;
+    if (freed == NULL)
+        return;
+    buf_free(&freed->header);
+    free(freed);
+}

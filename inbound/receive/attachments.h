@@ -1,0 +1,63 @@
+/*
+ * attachments.h - names and types of what a message carries, looked at while it arrives.
+ *
+ *   HEADER --empty line--> BODY --delimiter--> HEADER ...
+ *      ^                     '-- of message/rfc822 the header of the message in it
+ *
+ * A rule is a pattern of a file name ("*.exe") or of a media type ("application/x-ms*"), in lower
+ * case, where "*" stands for anything. Names are those of Content-Disposition and Content-Type, put
+ * together and decoded (RFC 2231, RFC 2047); what Windows passes over behind them, dots and spaces,
+ * counts to no name. All of them are compared: readers disagree about which one is meant.
+ *
+ * Bounded, and without a way around the bounds: of a header HEADER_MAX bytes are read, which is
+ * refused where more come (is_cut); behind the eighth boundary every line that begins with "--" may
+ * begin a part. Archives are not opened.
+ *
+ * Thread: the engine's. Pure.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+enum { ATTACHMENT_NAME_MAX = 80, ATTACHMENT_RULES_MAX = 200, ATTACHMENT_PATTERN_MAX = 127 };
+
+struct attachment_rule {
+    const char *pattern;
+    int action; /* enum decision_action: tag or refuse */
+};
+
+struct attachment_rules {
+    size_t count;
+    const struct attachment_rule *rules;
+    uint64_t size_max; /* of one with a name, decoded; 0: any */
+};
+
+struct attachments;
+
+/* What counts of all that was found. */
+struct attachment_found {
+    bool is_found; /* a rule: the first that refuses, else the first that tags */
+    bool refuses;  /* by that, or because: */
+    bool is_too_large, is_cut;
+    char pattern[ATTACHMENT_PATTERN_MAX + 1]; /* the rule's */
+    char name[ATTACHMENT_NAME_MAX + 1];       /* printable ASCII: what it is about */
+};
+
+static inline bool attachment_rules_any(const struct attachment_rules *rules)
+{
+    return rules->count > 0 || rules->size_max > 0;
+}
+
+/* NULL: no memory. */
+must_use struct attachments *attachments_open(void);
+/* The message, header first, in any pieces; by the rules of the moment. */
+void attachments_feed(struct attachments *attachments, const struct attachment_rules *rules,
+                      struct bytes run);
+const struct attachment_found *attachments_end(struct attachments *attachments,
+                                               const struct attachment_rules *rules);
+size_t attachments_memory(const struct attachments *attachments); /* NULL: 0 */
+void attachments_free(struct attachments **attachments);
+
+/* Whether all of `text` is as the pattern says; ASCII case ignored. In time linear to both but for
+ * each "*" of the pattern. */
+bool attachment_matches(const char *pattern, struct bytes text);
