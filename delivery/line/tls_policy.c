@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/siphash.h"
+#include "delivery/mta_sts/sts_store.h"
 
 enum {
     DEMAND_MAX = 16 * 1024, /* of a host with all the names there may be */
@@ -53,9 +54,9 @@ const char *tls_result_name(enum tls_result result)
         [TLS_RESULT_TLSA_INVALID] = "tlsa-invalid",
         [TLS_RESULT_DNSSEC_INVALID] = "dnssec-invalid",
         [TLS_RESULT_DANE_REQUIRED] = "dane-required",
-        [TLS_RESULT_STS_POLICY_FETCH_ERROR] = "sts-policy-fetch-error",
-        [TLS_RESULT_STS_POLICY_INVALID] = "sts-policy-invalid",
-        [TLS_RESULT_STS_WEBPKI_INVALID] = "sts-webpki-invalid",
+        [TLS_RESULT_STS_POLICY_FETCH_ERROR] = STS_FETCH_FAILED_NAME,
+        [TLS_RESULT_STS_POLICY_INVALID] = STS_POLICY_INVALID_NAME,
+        [TLS_RESULT_STS_WEBPKI_INVALID] = STS_WEBPKI_INVALID_NAME,
     };
 
     return names[result];

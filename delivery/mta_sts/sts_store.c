@@ -47,9 +47,9 @@ const char *sts_problem_name(enum sts_problem problem)
 {
     static const char *const names[] = {
         [STS_FINE] = "none",
-        [STS_FETCH_FAILED] = "sts-policy-fetch-error",
-        [STS_POLICY_INVALID] = "sts-policy-invalid",
-        [STS_WEBPKI_INVALID] = "sts-webpki-invalid",
+        [STS_FETCH_FAILED] = STS_FETCH_FAILED_NAME,
+        [STS_POLICY_INVALID] = STS_POLICY_INVALID_NAME,
+        [STS_WEBPKI_INVALID] = STS_WEBPKI_INVALID_NAME,
     };
 
     return names[problem];

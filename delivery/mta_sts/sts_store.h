@@ -29,7 +29,11 @@ enum {
 
 /* Why there is none, or none newer: the result types of RFC 8460 section 4.3.2.2. */
 enum sts_problem { STS_FINE, STS_FETCH_FAILED, STS_POLICY_INVALID, STS_WEBPKI_INVALID };
-const char *sts_problem_name(enum sts_problem problem); /* "sts-policy-fetch-error" */
+const char *sts_problem_name(enum sts_problem problem);
+/* Their words there. */
+#define STS_FETCH_FAILED_NAME "sts-policy-fetch-error"
+#define STS_POLICY_INVALID_NAME "sts-policy-invalid"
+#define STS_WEBPKI_INVALID_NAME "sts-webpki-invalid"
 
 struct sts_settings {
     const char *state_dir;   /* NULL: nothing is read or written */
