@@ -98,44 +98,18 @@ static bool is_proxy(const struct receive *receive, const struct address *client
     return false;
 }
 
-static void turn_away(struct receive *receive, int fd, const struct address *client,
-                      const struct receive_listener *listener, enum service_answer answer)
-{
-    static const struct {
-        const char *enhanced, *text, *rule;
-    } words[] = {
-        [SERVICE_STOPS] = {"4.3.2", "is shutting down", "shutdown"},
-        [SERVICE_HAS_TOO_MANY_OF_CLIENT] = {"4.7.0", "has too many sessions of your address",
-                                            "inbound.sessions_per_client"},
-        [SERVICE_HAS_TOO_MANY] = {"4.3.2", "has too many sessions, try again later",
-                                  "inbound.sessions"},
-    };
-    char peer[ADDRESS_TEXT_MAX];
-
-    address_format(client, peer);
-    log_limited(LOG_LEVEL_WARN, "client=%s refused=\"421 %s %s\" rule=%s sessions=%u", peer,
-                words[answer].enhanced, words[answer].text, words[answer].rule,
-                receive->service.session_count);
-    smtp_server_turn_away(&receive->service, fd, newest(receive)->hostname, words[answer].enhanced,
-                          listener->tls == SMTP_TLS_IMPLICIT ? NULL : words[answer].text);
-}
-
 void receive_accept(struct receive *receive, int fd, const struct receive_listener *listener)
 {
     struct service *service = &receive->service;
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof(storage);
     struct address client = {0};
     struct session *admitted;
 
-    if (getpeername(fd, (struct sockaddr *)&storage, &len) != 0 ||
-        !address_from((const struct sockaddr *)&storage, &client)) {
-        engine_close(service->engine, fd); /* gone already */
+    if (!service_peer(service, fd, &client))
         return;
-    }
     enum service_answer answer = service_admit(service, &client, &admitted);
     if (answer != SERVICE_ADMITS) {
-        turn_away(receive, fd, &client, listener, answer);
+        smtp_server_turn_away(service, &newest(receive)->service, fd, &client, answer,
+                              listener->tls);
         return;
     }
     struct receive_session *session =
@@ -217,6 +191,7 @@ static struct generation *generation_create(struct receive *receive,
         .policy = &receive_policy,
         .context = generation,
         .name = "inbound",
+        .section = "inbound",
         .hostname = generation->hostname,
         .tls = settings->tls != NULL ? tls_context_keep(settings->tls) : NULL,
         .message_size_max = settings->message_size_max,

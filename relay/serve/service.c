@@ -47,6 +47,18 @@ static void count(struct service *service, int by)
     atomic_fetch_add_explicit(service->load, by, memory_order_relaxed);
 }
 
+bool service_peer(struct service *service, int fd, struct address *client_out)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+
+    if (getpeername(fd, (struct sockaddr *)&storage, &len) == 0 &&
+        address_from((const struct sockaddr *)&storage, client_out))
+        return true;
+    engine_close(service->engine, fd);
+    return false;
+}
+
 enum service_answer service_admit(struct service *service, const struct address *client,
                                   struct session **session_out)
 {
@@ -100,6 +112,19 @@ static void session_gone(struct session *session)
     slab_release(&service->slab, &session);
     count(service, -1);
     service_look_if_stopped(service);
+}
+
+const struct service_refusal *service_refusal_of(enum service_answer answer)
+{
+    static const struct service_refusal refusals[] = {
+        [SERVICE_STOPS] = {"is", "shutting down", NULL},
+        [SERVICE_HAS_TOO_MANY_OF_CLIENT] = {"has", "too many sessions of your address",
+                                            "sessions_per_client"},
+        [SERVICE_HAS_TOO_MANY] = {"has", "too many sessions, try again later", "sessions"},
+    };
+
+    check(answer != SERVICE_ADMITS);
+    return &refusals[answer];
 }
 
 void service_turn_away(struct service *service, int fd, struct bytes line)

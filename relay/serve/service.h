@@ -30,6 +30,12 @@ enum service_answer {
     SERVICE_HAS_TOO_MANY,
 };
 
+/* Why there is no session, in words: "has", "too many sessions of your address". */
+struct service_refusal {
+    const char *verb, *what;
+    const char *setting; /* of the service's section; NULL: none says so */
+};
+
 struct service_limits {
     unsigned sessions_max;            /* of this engine's share */
     unsigned sessions_total_max;      /* of all services of the process; 0: any */
@@ -70,6 +76,8 @@ void service_init(struct service *service, struct engine *engine, const struct s
 /* New sessions are under `generation`, whose first reference is taken over. */
 void service_configure(struct service *service, const struct service_limits *limits,
                        struct generation *generation);
+/* Whose accepted fd it is. False: the peer has gone already, and the fd is closed. */
+must_use bool service_peer(struct service *service, int fd, struct address *client_out);
 /* A session for `client`, zeroed but for what the service keeps in it; it is to be started at once,
  * and gives itself back. Or why there is none. */
 must_use enum service_answer service_admit(struct service *service, const struct address *client,
@@ -77,6 +85,7 @@ must_use enum service_answer service_admit(struct service *service, const struct
 /* The session is another client's than the connection says, as a proxy told: it is counted there.
  * False: that one has too many, and it stays where it was. */
 must_use bool service_readmit(struct session *session, const struct address *client);
+const struct service_refusal *service_refusal_of(enum service_answer answer);
 /* Sends `line` (or nothing) to an fd that no session can be had for, best effort, and closes it. */
 void service_turn_away(struct service *service, int fd, struct bytes line);
 /* stopped() is called later, once every session is gone and is_idle(). Once. */

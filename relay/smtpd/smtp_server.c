@@ -107,16 +107,26 @@ void smtp_server_resume(struct smtp_server *server)
         session_run(&server->session);
 }
 
-void smtp_server_turn_away(struct service *service, int fd, const char *hostname,
-                           const char *enhanced, const char *text)
+void smtp_server_turn_away(struct service *service, const struct smtp_service *smtp, int fd,
+                           const struct address *client, enum service_answer answer,
+                           enum smtp_tls tls)
 {
-    char line[512];
-    int len = 0;
+    const struct service_refusal *refusal = service_refusal_of(answer);
+    const char *enhanced = answer == SERVICE_HAS_TOO_MANY_OF_CLIENT ? "4.7.0" : "4.3.2";
+    char peer[ADDRESS_TEXT_MAX], rule[64], line[512];
 
-    if (text != NULL)
-        len = snprintf(line, sizeof(line), "421 %s %s %s\r\n", enhanced, hostname, text);
-
+    snprintf(rule, sizeof(rule), "%s%s%s", refusal->setting == NULL ? "" : smtp->section,
+             refusal->setting == NULL ? "" : ".",
+             refusal->setting == NULL ? "shutdown" : refusal->setting);
+    address_format(client, peer);
+    log_limited(LOG_LEVEL_WARN, "client=%s refused=\"421 %s %s %s\" rule=%s sessions=%u", peer,
+                enhanced, refusal->verb, refusal->what, rule, service->session_count);
     metric_inc(METRIC_SESSIONS_REFUSED);
+    int len = tls == SMTP_TLS_IMPLICIT
+                  ? 0
+                  : snprintf(line, sizeof(line), "421 %s %s %s %s\r\n", enhanced, smtp->hostname,
+                             refusal->verb, refusal->what);
+
     service_turn_away(service, fd,
                       bytes_range(line, len < 0 ? 0 : MIN((size_t)len, sizeof(line) - 1)));
 }

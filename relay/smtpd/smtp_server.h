@@ -38,7 +38,7 @@
  */
 #pragma once
 
-#include "serve/session.h"
+#include "serve/service.h"
 #include "smtpd/policy.h"
 
 struct service;
@@ -70,6 +70,7 @@ struct smtp_service {
     const struct smtp_policy *policy;
     void *context;              /* first argument of every policy call */
     const char *name;           /* "submission": events, metrics */
+    const char *section;        /* of the configuration, with its limits of sessions */
     const char *hostname;       /* greeting, EHLO, Received */
     struct tls_context *tls;    /* of the engine; NULL: TLS cannot be started (454) */
     uint64_t message_size_max;  /* SIZE; 552 5.3.4 beyond; 0: no limit */
@@ -184,9 +185,10 @@ bool smtp_server_answer(struct smtp_server *server, uint64_t token, struct verdi
 void smtp_server_keys(struct smtp_server *server, const struct sasl_keys *keys);
 /* Answers content_end with "250 2.0.0 Ok: queued as <id>"; not from inside it. */
 bool smtp_server_accepted(struct smtp_server *server, uint64_t token, const char *id);
-/* Answers an fd that no session can be had for with 421, best effort, and closes it. `text` as a
- * verdict's; NULL: where TLS comes first there is nothing to be said. */
-void smtp_server_turn_away(struct service *service, int fd, const char *hostname,
-                           const char *enhanced, const char *text);
+/* Answers an fd that no session can be had for with 421, best effort, and closes it. Where TLS
+ * comes first there is nothing to be said. */
+void smtp_server_turn_away(struct service *service, const struct smtp_service *smtp, int fd,
+                           const struct address *client, enum service_answer answer,
+                           enum smtp_tls tls);
 
 const char *smtp_server_state_name(enum smtp_server_state state);

@@ -122,46 +122,19 @@ static struct settings_generation *newest(struct submission *submission)
     return container_of(submission->service.generation, struct settings_generation, generation);
 }
 
-static void turn_away(struct submission *submission, int fd, const struct address *client,
-                      const struct submission_listener *listener, enum service_answer answer)
-{
-    static const struct {
-        const char *enhanced, *text, *rule;
-    } words[] = {
-        [SERVICE_STOPS] = {"4.3.2", "is shutting down", "shutdown"},
-        [SERVICE_HAS_TOO_MANY_OF_CLIENT] = {"4.7.0", "has too many sessions of your address",
-                                            "limits.sessions_per_client"},
-        [SERVICE_HAS_TOO_MANY] = {"4.3.2", "has too many sessions, try again later",
-                                  "limits.sessions"},
-    };
-    char peer[ADDRESS_TEXT_MAX];
-
-    address_format(client, peer);
-    log_limited(LOG_LEVEL_WARN, "client=%s refused=\"421 %s %s\" rule=%s sessions=%u", peer,
-                words[answer].enhanced, words[answer].text, words[answer].rule,
-                submission->service.session_count);
-    smtp_server_turn_away(&submission->service, fd, newest(submission)->hostname,
-                          words[answer].enhanced,
-                          listener->tls == SMTP_TLS_IMPLICIT ? NULL : words[answer].text);
-}
-
 void submission_accept(struct submission *submission, int fd,
                        const struct submission_listener *listener)
 {
     struct service *service = &submission->service;
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof(storage);
     struct address client = {0};
     struct session *admitted;
 
-    if (getpeername(fd, (struct sockaddr *)&storage, &len) != 0 ||
-        !address_from((const struct sockaddr *)&storage, &client)) {
-        engine_close(service->engine, fd); /* gone already */
+    if (!service_peer(service, fd, &client))
         return;
-    }
     enum service_answer answer = service_admit(service, &client, &admitted);
     if (answer != SERVICE_ADMITS) {
-        turn_away(submission, fd, &client, listener, answer);
+        smtp_server_turn_away(service, &newest(submission)->service, fd, &client, answer,
+                              listener->tls);
         return;
     }
     struct submission_session *session =
@@ -229,6 +202,7 @@ static struct generation *generation_create(struct submission *submission,
         .policy = &submission_policy,
         .context = generation,
         .name = "submission",
+        .section = "limits",
         .hostname = generation->hostname,
         .tls = settings->tls != NULL ? tls_context_keep(settings->tls) : NULL,
         .message_size_max = settings->message_size_max,

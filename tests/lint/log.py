@@ -20,8 +20,7 @@ SENTENCES = re.compile(r"^(?:strerror|strerrordesc_np|ports_hint)\(")
 SENTENCE_NAMES = {
     "relay/publisher_files.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
-    "relay/submission/submission.c": {"words[answer].enhanced", "words[answer].text"},
-    "inbound/receive/receive.c": {"words[answer].enhanced", "words[answer].text"},
+    "relay/smtpd/smtp_server.c": {"enhanced", "refusal->verb", "refusal->what"},
     "inbound/imap/imap.c": {"words[answer]"}, "inbound/pop3/pop3.c": {"words[answer]"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
@@ -33,8 +32,7 @@ WORD_NAMES = {
     "relay/metrics_http.c": {"text"}, "relay/ports.c": {"key", "text", "handed->text"},
     "relay/serve/session.c": {"from->name", "to->name"},
     "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
-    "relay/submission/submission.c": {"words[answer].rule"},
-    "inbound/receive/receive.c": {"words[answer].rule"}, "inbound/receive/arrival.c": {"name"},
+    "relay/smtpd/smtp_server.c": {"rule"}, "inbound/receive/arrival.c": {"name"},
     "relay/submission/repeated.c": {"name", "of_session"}, "relay/submission/scan.c": {"name"},
     "inbound/imap/login.c": {"name", "BYTES_ARG(id)", "why", "mechanism",
                              "session->session.peer"},

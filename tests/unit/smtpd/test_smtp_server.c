@@ -155,15 +155,19 @@ TEST(refusals_are_counted_by_class)
 
 TEST(turned_away_client_is_told_why)
 {
+    const struct smtp_service smtp = {.hostname = "relay.example", .section = "limits"};
+    const struct address client = {0};
     struct fixture f;
     int fds[2];
 
     setup(&f);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     f.fd = fds[0];
-    smtp_server_turn_away(&f.stub.serving, fds[1], "relay.example", "4.3.2", "has no room");
+    smtp_server_turn_away(&f.stub.serving, &smtp, fds[1], &client, SERVICE_HAS_TOO_MANY,
+                          SMTP_TLS_STARTTLS);
     turns(&f);
-    assert_string_equal(f.output, "421 4.3.2 relay.example has no room\r\n");
+    assert_string_equal(f.output,
+                        "421 4.3.2 relay.example has too many sessions, try again later\r\n");
     teardown(&f);
 }
 
