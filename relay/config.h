@@ -124,11 +124,11 @@ struct config {
     struct network *auth_plaintext;        /* may log in without TLS */
     struct submission_settings submission; /* tls: each engine has its own */
     struct receive_settings inbound;       /* the same */
-    struct imap_settings imap;             /* the same */
+    struct access_settings imap;           /* the same */
     unsigned imap_threads;
-    struct pop3_settings pop3; /* the same */
-    const char *rspamd;        /* as read; inbound.rspamd has it taken apart */
-    bool scans_submissions;    /* ... and submission.rspamd */
+    struct access_settings pop3; /* the same */
+    const char *rspamd;          /* as read; inbound.rspamd has it taken apart */
+    bool scans_submissions;      /* ... and submission.rspamd */
     size_t attachment_count;
     const char **attachments; /* as read; inbound.attachments has them taken apart */
     size_t dnsbl_count;

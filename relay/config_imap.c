@@ -28,27 +28,9 @@ static const struct config_key imap_keys[] = {
     {.kind = CONFIG_END},
 };
 
-/* The limits of clients are those of all services. */
 static void finish(struct config_reader *reader, struct config *config)
 {
-    const struct submission_settings *limits = &config->submission;
-    struct imap_settings *imap = &config->imap;
-    const yaml_node_t *node = config_node(reader, "listeners");
-
-    imap->hostname = config->hostname;
-    imap->message_size_max = limits->message_size_max;
-    imap->sessions_max = limits->sessions_max;
-    imap->sessions_per_client_max = limits->sessions_per_client_max;
-    imap->memory_max = limits->memory_max;
-    imap->errors_max = limits->errors_max;
-    imap->failures_max = limits->login.failures_max;
-    imap->guard = limits->login.guard;
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].service == SERVICE_IMAP && config->listeners[i].trust_count > 0)
-            config_error(reader, config_item(reader, node, i),
-                         "listeners[%zu].trust: who reads mail logs in; expected a listener of the "
-                         "service submission for clients that need not",
-                         i);
+    config_finish_access(reader, config, SERVICE_IMAP, &config->imap);
 }
 
 const struct config_key config_imap[] = {

@@ -20,26 +20,9 @@ static const struct config_key pop3_keys[] = {
     {.kind = CONFIG_END},
 };
 
-/* The limits of clients are those of all services. */
 static void finish(struct config_reader *reader, struct config *config)
 {
-    const struct submission_settings *limits = &config->submission;
-    struct pop3_settings *pop3 = &config->pop3;
-    const yaml_node_t *node = config_node(reader, "listeners");
-
-    pop3->hostname = config->hostname;
-    pop3->sessions_max = limits->sessions_max;
-    pop3->sessions_per_client_max = limits->sessions_per_client_max;
-    pop3->memory_max = limits->memory_max;
-    pop3->errors_max = limits->errors_max;
-    pop3->failures_max = limits->login.failures_max;
-    pop3->guard = limits->login.guard;
-    for (size_t i = 0; i < config->listener_count; i++)
-        if (config->listeners[i].service == SERVICE_POP3 && config->listeners[i].trust_count > 0)
-            config_error(reader, config_item(reader, node, i),
-                         "listeners[%zu].trust: who reads mail logs in; expected a listener of the "
-                         "service submission for clients that need not",
-                         i);
+    config_finish_access(reader, config, SERVICE_POP3, &config->pop3);
 }
 
 const struct config_key config_pop3[] = {

@@ -37,6 +37,11 @@ extern const struct config_key config_reports[];
 extern const struct config_key config_metrics[];
 extern const struct config_key config_log[];
 
+/* config_access.c, for config_imap.c and config_pop3.c: the limits of clients are those of all
+ * services. */
+void config_finish_access(struct config_reader *reader, struct config *config,
+                          enum config_service service, struct access_settings *settings);
+
 /* config_demand.c, for the section of config_delivery.c. */
 extern const struct config_key config_demand[];
 

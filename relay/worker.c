@@ -132,10 +132,10 @@ static void on_accepted(void *context, int fd, void *listener_context)
         receive_accept(worker->receive, fd, &worker->inbound_listeners[listener]);
         return;
     case SERVICE_IMAP:
-        imap_accept(worker->imap, fd, &worker->imap_listeners[listener]);
+        access_accept(worker->imap, fd, &worker->access_listeners[listener]);
         return;
     case SERVICE_POP3:
-        pop3_accept(worker->pop3, fd, &worker->pop3_listeners[listener]);
+        access_accept(worker->pop3, fd, &worker->access_listeners[listener]);
         return;
     }
 }
@@ -220,30 +220,17 @@ static int open_shards(struct worker *worker)
     return error;
 }
 
-static enum imap_tls imap_tls_of(enum smtp_tls tls)
+static enum access_tls access_tls_of(enum smtp_tls tls)
 {
     switch (tls) {
     case SMTP_TLS_STARTTLS:
-        return IMAP_TLS_STARTTLS;
+        return ACCESS_TLS_STARTTLS;
     case SMTP_TLS_IMPLICIT:
-        return IMAP_TLS_IMPLICIT;
+        return ACCESS_TLS_IMPLICIT;
     case SMTP_TLS_NONE:
         break;
     }
-    return IMAP_TLS_NONE;
-}
-
-static enum pop3_tls pop3_tls_of(enum smtp_tls tls)
-{
-    switch (tls) {
-    case SMTP_TLS_STARTTLS:
-        return POP3_TLS_STLS;
-    case SMTP_TLS_IMPLICIT:
-        return POP3_TLS_IMPLICIT;
-    case SMTP_TLS_NONE:
-        break;
-    }
-    return POP3_TLS_NONE;
+    return ACCESS_TLS_NONE;
 }
 
 /* Sessions may still point to a slot whose listener went. */
@@ -252,8 +239,7 @@ static void set_listeners(struct worker *worker, const struct config *config)
     for (unsigned i = 0; i < LISTENERS_MAX; i++) {
         worker->listeners[i] = (struct submission_listener){.name = "submission"};
         worker->inbound_listeners[i] = (struct receive_listener){.name = "inbound"};
-        worker->imap_listeners[i] = (struct imap_listener){.name = "imap"};
-        worker->pop3_listeners[i] = (struct pop3_listener){.name = "pop3"};
+        worker->access_listeners[i] = (struct access_listener){0};
     }
     for (unsigned i = 0; i < config->listener_count; i++) {
         const struct config_listener *from = &config->listeners[i];
@@ -262,12 +248,9 @@ static void set_listeners(struct worker *worker, const struct config *config)
         check(slot < LISTENERS_MAX);
         worker->services[slot] = from->service;
         worker->inbound_listeners[slot].tls = from->tls;
-        worker->imap_listeners[slot].tls = imap_tls_of(from->tls);
-        worker->imap_listeners[slot].plaintext = config->auth_plaintext;
-        worker->imap_listeners[slot].plaintext_count = config->auth_plaintext_count;
-        worker->pop3_listeners[slot].tls = pop3_tls_of(from->tls);
-        worker->pop3_listeners[slot].plaintext = config->auth_plaintext;
-        worker->pop3_listeners[slot].plaintext_count = config->auth_plaintext_count;
+        worker->access_listeners[slot].tls = access_tls_of(from->tls);
+        worker->access_listeners[slot].plaintext = config->auth_plaintext;
+        worker->access_listeners[slot].plaintext_count = config->auth_plaintext_count;
         worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
@@ -322,18 +305,23 @@ static void create_receive(struct worker *worker, const struct config *config)
     worker->receive = receive_create(&setup, &settings);
 }
 
-static struct imap_settings imap_settings(const struct worker *worker, const struct config *config)
+/* Of imap or pop3. */
+static struct access_settings access_settings(const struct worker *worker,
+                                              const struct config *config,
+                                              const struct access_settings *configured)
 {
-    struct imap_settings settings = config->imap;
+    struct access_settings settings = *configured;
 
     if (config->tls.contexts != NULL)
         settings.tls = config->tls.contexts[worker->index];
     return settings;
 }
 
-static void create_imap(struct worker *worker, const struct config *config)
+static struct access *create_access(struct worker *worker, const struct config *config,
+                                    const struct access_kind *kind,
+                                    const struct access_settings *configured)
 {
-    const struct imap_setup setup = {
+    const struct access_setup setup = {
         .engine = worker->engine,
         .reader = worker->reader,
         .pool = worker->shared->mail_pool,
@@ -341,33 +329,9 @@ static void create_imap(struct worker *worker, const struct config *config)
         .login_key = worker->shared->login_key,
         .load = &worker->shared->loads[worker->index].sessions,
     };
-    struct imap_settings settings = imap_settings(worker, config);
+    struct access_settings settings = access_settings(worker, config, configured);
 
-    worker->imap = imap_create(&setup, &settings);
-}
-
-static struct pop3_settings pop3_settings(const struct worker *worker, const struct config *config)
-{
-    struct pop3_settings settings = config->pop3;
-
-    if (config->tls.contexts != NULL)
-        settings.tls = config->tls.contexts[worker->index];
-    return settings;
-}
-
-static void create_pop3(struct worker *worker, const struct config *config)
-{
-    const struct pop3_setup setup = {
-        .engine = worker->engine,
-        .reader = worker->reader,
-        .pool = worker->shared->mail_pool,
-        .accounts = worker->shared->mail_accounts,
-        .login_key = worker->shared->login_key,
-        .load = &worker->shared->loads[worker->index].sessions,
-    };
-    struct pop3_settings settings = pop3_settings(worker, config);
-
-    worker->pop3 = pop3_create(&setup, &settings);
+    return access_create(kind, &setup, &settings);
 }
 
 static struct tls_context *client_tls(const struct worker *worker, const struct config *config)
@@ -472,8 +436,8 @@ static int build(struct worker *worker)
     submission_sign(worker->submission, worker->signer);
     submission_set_login_key(worker->submission, worker->shared->login_key);
     create_receive(worker, config);
-    create_imap(worker, config);
-    create_pop3(worker, config);
+    worker->imap = create_access(worker, config, &imap_access, &config->imap);
+    worker->pop3 = create_access(worker, config, &pop3_access, &config->pop3);
     set_listeners(worker, config);
     worker->shared->loads[worker->index].engine = worker->engine;
     worker->shared->loads[worker->index].accepted = on_accepted;
@@ -545,13 +509,13 @@ void worker_configure(struct worker *worker, struct config *config)
     struct submission_settings submission = submission_settings(worker, config);
 
     struct receive_settings receive = receive_settings(worker, config);
-    struct imap_settings imap = imap_settings(worker, config);
-    struct pop3_settings pop3 = pop3_settings(worker, config);
+    struct access_settings imap = access_settings(worker, config, &config->imap);
+    struct access_settings pop3 = access_settings(worker, config, &config->pop3);
 
     submission_configure(worker->submission, &submission);
     receive_configure(worker->receive, &receive);
-    imap_configure(worker->imap, &imap);
-    pop3_configure(worker->pop3, &pop3);
+    access_configure(worker->imap, &imap);
+    access_configure(worker->pop3, &pop3);
     signer_configure(worker->signer, &config->signer);
     keep_config(worker, config);
     smtp_clients_speak_tls(worker->clients, client_tls(worker, config));
@@ -656,8 +620,8 @@ static void open_stop(struct letter *letter, struct engine *engine)
                    MAX(worker->break_off_ms - engine_now_ms(engine), (int64_t)1));
     submission_stop(worker->submission, worker->stop_deadline_ms, part_stopped, worker);
     receive_stop(worker->receive, worker->stop_deadline_ms, part_stopped, worker);
-    imap_stop(worker->imap, worker->stop_deadline_ms, part_stopped, worker);
-    pop3_stop(worker->pop3, worker->stop_deadline_ms, part_stopped, worker);
+    access_stop(worker->imap, worker->stop_deadline_ms, part_stopped, worker);
+    access_stop(worker->pop3, worker->stop_deadline_ms, part_stopped, worker);
     delivery_stop(worker->delivery, worker->stop_deadline_ms, part_stopped, worker);
 }
 
@@ -668,8 +632,8 @@ static void open_abort(struct letter *letter, struct engine *engine)
     (void)engine;
     submission_abort(worker->submission);
     receive_abort(worker->receive);
-    imap_abort(worker->imap);
-    pop3_abort(worker->pop3);
+    access_abort(worker->imap);
+    access_abort(worker->pop3);
     delivery_abort(worker->delivery);
 }
 
@@ -699,7 +663,7 @@ static void open_count_left(struct letter *letter, struct engine *engine)
     atomic_store(&worker->left.attempts, delivery.in_attempt);
     atomic_store(&worker->left.sessions,
                  submission_sessions(worker->submission) + receive_sessions(worker->receive) +
-                     imap_sessions(worker->imap) + pop3_sessions(worker->pop3));
+                     access_sessions(worker->imap) + access_sessions(worker->pop3));
 }
 
 /* As with an abort: a letter that is never opened lies in the worker itself. */
@@ -723,9 +687,9 @@ void worker_join(struct worker *worker)
     if (worker->receive != NULL)
         receive_free(&worker->receive);
     if (worker->imap != NULL)
-        imap_free(&worker->imap);
+        access_free(&worker->imap);
     if (worker->pop3 != NULL)
-        pop3_free(&worker->pop3);
+        access_free(&worker->pop3);
     if (worker->delivery != NULL)
         delivery_free(&worker->delivery);
     signer_free(&worker->signer);

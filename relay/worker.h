@@ -96,11 +96,9 @@ struct worker {
     struct resolver *list_resolver; /* of lists of addresses: names that strangers make */
     struct receive *receive;
     struct receive_listener inbound_listeners[LISTENERS_MAX]; /* by the same */
-    struct imap *imap;
-    struct imap_listener imap_listeners[LISTENERS_MAX]; /* by the same */
-    struct pop3 *pop3;
-    struct pop3_listener pop3_listeners[LISTENERS_MAX]; /* by the same */
-    enum config_service services[LISTENERS_MAX];        /* whose a slot's clients are */
+    struct access *imap, *pop3;
+    struct access_listener access_listeners[LISTENERS_MAX]; /* by the same */
+    enum config_service services[LISTENERS_MAX];            /* whose a slot's clients are */
     unsigned shard_count;
     struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
     struct passed passed[WORKER_SHARDS_MAX];

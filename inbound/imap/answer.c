@@ -5,30 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-
-bool work_is_full(const struct imap_work *work)
-{
-    return buf_len(&work->out) >= WORK_SLICE_BYTES || clock_monotonic_ms() >= work->slice_end_ms ||
-           atomic_load_explicit(&work->is_abandoned, memory_order_relaxed);
-}
-
-void work_put(struct imap_work *work, struct bytes b)
-{
-    if (!buf_append(&work->out, b))
-        work->is_bye = true;
-}
-
-void work_printf(struct imap_work *work, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    if (!buf_vprintf(&work->out, format, args))
-        work->is_bye = true;
-    va_end(args);
-}
 
 enum work_step work_answer(struct imap_work *work, const char *format, ...)
 {
@@ -44,7 +21,7 @@ enum work_step work_answer(struct imap_work *work, const char *format, ...)
 enum work_step work_bye(struct imap_work *work, const char *text)
 {
     work_printf(work, "* BYE %s\r\n", text);
-    work->is_bye = true;
+    work->access.is_last = true;
     return WORK_DONE;
 }
 
@@ -68,6 +45,6 @@ enum work_step work_fail(struct imap_work *work, int error)
         if (rows[i].error == -error)
             return work_answer(work, "%s", rows[i].answer);
     log_limited(LOG_LEVEL_ERROR, "account=%s@%s what=\"an IMAP command failed: %s\"",
-                LOG_STRING(work->local), LOG_STRING(work->domain), strerror(-error));
+                LOG_STRING(work->access.local), LOG_STRING(work->access.domain), strerror(-error));
     return work_answer(work, "NO [UNAVAILABLE] The mail cannot be read or written now");
 }

@@ -96,7 +96,7 @@ bool imap_expects_message(const struct imap_session *session, struct bytes text)
     struct arena arena;
 
     arena_init(&arena, COMMAND_MAX);
-    bool is_one = take_append(session->work, &arena, text, &announced);
+    bool is_one = take_append(imap_work_of(session), &arena, text, &announced);
 
     arena_free(&arena);
     return is_one;
@@ -280,19 +280,19 @@ static enum step over(struct imap_session *session)
 static enum step begin_finish(struct imap_session *session)
 {
     session->worked = over;
-    return work_begin(session->work, run_finish, SYNC_ALL);
+    return work_begin(imap_work_of(session), run_finish, SYNC_ALL);
 }
 
 static enum step upload_again(struct imap_session *session)
 {
-    session_enter(&session->session, IMAP_UPLOAD);
+    session_enter(&session->access.session, IMAP_UPLOAD);
     return STEP_AGAIN;
 }
 
 /* run_open() is done. */
 static enum step opened(struct imap_session *session)
 {
-    struct append *append = session->work->append;
+    struct append *append = imap_work_of(session)->append;
 
     if (!append->is_dropping && append->mailbox == NULL)
         return imap_leave(session, "[UNAVAILABLE] The mail cannot be read or written now");
@@ -315,10 +315,10 @@ static enum work_step run_give_up(struct imap_work *work)
 static enum step end_append(struct imap_session *session)
 {
     session->worked = over;
-    if (session->session.state != IMAP_COMMAND)
-        session_enter(&session->session, IMAP_COMMAND);
-    work_reset(session->work, session->tag);
-    return work_begin(session->work, run_give_up, SYNC_NOTHING);
+    if (session->access.session.state != ACCESS_COMMAND)
+        session_enter(&session->access.session, ACCESS_COMMAND);
+    work_reset(imap_work_of(session), session->tag);
+    return work_begin(imap_work_of(session), run_give_up, SYNC_NOTHING);
 }
 
 static struct append_message *add_message(struct append *append)
@@ -356,7 +356,7 @@ static enum work_step run_refuse_count(struct imap_work *work)
 
 enum step imap_begin_upload(struct imap_session *session)
 {
-    struct imap_work *work = session->work;
+    struct imap_work *work = imap_work_of(session);
     struct bytes text = buf_bytes(&session->frame.text);
     struct announced announced = {0};
     enum work_step (*run)(struct imap_work * work) = run_open;
@@ -404,7 +404,7 @@ enum step imap_begin_upload(struct imap_session *session)
     if (append->is_dropping) { /* it was refused before: the rest is read */
         if (append->literal.is_waiting)
             return begin_finish(session);
-        session_enter(&session->session, IMAP_WORK);
+        session_enter(&session->access.session, ACCESS_WORK);
         session->worked = NULL;
         return append->left > DROPPED_MAX ? imap_leave(session, "[TOOBIG] The message is too large")
                                           : upload_again(session);
@@ -415,13 +415,13 @@ enum step imap_begin_upload(struct imap_session *session)
 enum step imap_upload_step(struct session *session)
 {
     struct imap_session *imap = imap_session_of(session);
-    struct append *append = imap->work->append;
+    struct append *append = imap_work_of(imap)->append;
     struct conn *conn = &session->conn;
     struct bytes input = conn_input(conn);
     struct bytes piece = bytes_slice(input, 0, MIN(append->left, (uint64_t)UPLOAD_PIECE));
 
     if (append->left == 0) {
-        session_enter(session, IMAP_COMMAND);
+        session_enter(session, ACCESS_COMMAND);
         return STEP_AGAIN;
     }
     if (piece.len == 0)
@@ -436,12 +436,12 @@ enum step imap_upload_step(struct session *session)
     check(fits);
     conn_consume(conn, piece.len);
     imap->worked = upload_again;
-    return work_begin(imap->work, run_write, SYNC_NOTHING);
+    return work_begin(imap_work_of(imap), run_write, SYNC_NOTHING);
 }
 
 enum step imap_end_of_append(struct imap_session *session, struct bytes line)
 {
-    if (bytes_equal(line, session->work->append->is_utf8 ? BYTES(")") : BYTES_NONE))
+    if (bytes_equal(line, imap_work_of(session)->append->is_utf8 ? BYTES(")") : BYTES_NONE))
         return begin_finish(session);
     if (imap_bad(session, "Behind a message stands another, or nothing") == STEP_CLOSE)
         return STEP_CLOSE;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "inbound/access/login.h"
+#include "inbound/access/tls.h"
 #include "inbound/imap/append.h"
 #include "inbound/imap/idle.h"
 
@@ -12,6 +14,7 @@ enum { IN_ANY = 7, IN_ACCOUNT = IN_AUTHENTICATED | IN_SELECTED };
 
 static enum step handle_capability(struct imap_session *session, struct bytes arguments);
 static enum step handle_noop(struct imap_session *session, struct bytes arguments);
+static enum step handle_starttls(struct imap_session *session, struct bytes arguments);
 static enum step handle_logout(struct imap_session *session, struct bytes arguments);
 static enum step handle_id(struct imap_session *session, struct bytes arguments);
 static enum step handle_enable(struct imap_session *session, struct bytes arguments);
@@ -31,7 +34,7 @@ static const struct imap_command {
     {"NOOP", IN_ANY, handle_noop, NULL, NULL, SYNC_NOTHING, false},
     {"LOGOUT", IN_ANY, handle_logout, NULL, NULL, SYNC_NOTHING, false},
     {"ID", IN_ANY, handle_id, NULL, NULL, SYNC_NOTHING, false},
-    {"STARTTLS", IN_STRANGER, imap_handle_starttls, NULL, NULL, SYNC_NOTHING, false},
+    {"STARTTLS", IN_STRANGER, handle_starttls, NULL, NULL, SYNC_NOTHING, false},
     {"AUTHENTICATE", IN_STRANGER, imap_handle_authenticate, NULL, NULL, SYNC_NOTHING, false},
     {"LOGIN", IN_STRANGER, imap_handle_login, NULL, NULL, SYNC_NOTHING, false},
     {"ENABLE", IN_AUTHENTICATED, handle_enable, NULL, NULL, SYNC_NOTHING, false},
@@ -78,9 +81,9 @@ static const struct imap_command *find(struct bytes name)
 
 static unsigned level_of(const struct imap_session *session)
 {
-    if (session->work == NULL)
+    if (session->access.work == NULL)
         return IN_STRANGER;
-    return work_is_selected(session->work) ? IN_SELECTED : IN_AUTHENTICATED;
+    return work_is_selected(imap_work_of(session)) ? IN_SELECTED : IN_AUTHENTICATED;
 }
 
 static enum step bad(struct imap_session *session, const char *text)
@@ -106,7 +109,7 @@ static const char *why_out_of_order(const struct imap_session *session,
 static enum step begin_work(struct imap_session *session, const struct imap_command *command,
                             struct bytes arguments, bool is_uid)
 {
-    struct imap_work *work = session->work;
+    struct imap_work *work = imap_work_of(session);
     struct bytes copy;
 
     work_reset(work, session->tag);
@@ -144,14 +147,14 @@ enum step imap_run_command(struct imap_session *session)
 
     if (why != NULL)
         return bad(session, why);
-    if (session->work != NULL && !imap_login_still_good(session))
+    if (session->access.work != NULL && !access_login_still_good(&session->access))
         return imap_leave(session, "[EXPIRED] Your login is not good any more");
     if (command->handle == NULL)
         return begin_work(session, command, rest, is_uid);
     enum step step = command->handle(session, rest);
 
     /* Its state is the next command's, but where it entered one of its own. */
-    if (step == STEP_AGAIN && session->session.state == IMAP_COMMAND)
+    if (step == STEP_AGAIN && session->access.session.state == ACCESS_COMMAND)
         return imap_next_command(session);
     return step;
 }
@@ -160,7 +163,7 @@ enum step imap_on_literal(struct imap_session *session)
 {
     struct frame *frame = &session->frame;
 
-    if (session->work != NULL &&
+    if (session->access.work != NULL &&
         (session->is_uploading || imap_expects_message(session, buf_bytes(&frame->text))))
         return imap_begin_upload(session);
     if (frame_accept(frame))
@@ -180,16 +183,14 @@ enum step imap_on_literal(struct imap_session *session)
 
 static enum step handle_capability(struct imap_session *session, struct bytes arguments)
 {
-    struct buf text;
+    char text[ACCESS_REPLY_MAX / 2];
 
     if (arguments.len > 0)
         return imap_bad(session, "Syntax is CAPABILITY");
-    buf_init(&text, REPLY_MAX / 2);
-    imap_capability(session, &text);
-    enum step step = imap_say(session, "* %.*s\r\n", BYTES_ARG(buf_bytes(&text)));
-
-    buf_free(&text);
-    return step == STEP_CLOSE ? step : imap_answer(session, "OK CAPABILITY done");
+    if (imap_say(session, "* %s\r\n", imap_capability_text(session, text, sizeof(text))) ==
+        STEP_CLOSE)
+        return STEP_CLOSE;
+    return imap_answer(session, "OK CAPABILITY done");
 }
 
 static enum work_step run_noop(struct imap_work *work)
@@ -199,7 +200,7 @@ static enum work_step run_noop(struct imap_work *work)
 
 static enum step handle_noop(struct imap_session *session, struct bytes arguments)
 {
-    struct imap_work *work = session->work;
+    struct imap_work *work = imap_work_of(session);
 
     if (arguments.len > 0)
         return imap_bad(session, "NOOP and CHECK have no arguments");
@@ -207,6 +208,11 @@ static enum step handle_noop(struct imap_session *session, struct bytes argument
         return imap_answer(session, "OK Done");
     work_reset(work, session->tag);
     return work_begin(work, run_noop, SYNC_ALL);
+}
+
+static enum step handle_starttls(struct imap_session *session, struct bytes arguments)
+{
+    return access_handle_starttls(&session->access, arguments);
 }
 
 static enum step handle_logout(struct imap_session *session, struct bytes arguments)
@@ -259,7 +265,7 @@ static enum step handle_id(struct imap_session *session, struct bytes arguments)
 
 static enum step handle_enable(struct imap_session *session, struct bytes arguments)
 {
-    struct imap_work *work = session->work;
+    struct imap_work *work = imap_work_of(session);
     bool rev2 = false, utf8 = false, condstore = false, qresync = false;
     struct bytes name;
 

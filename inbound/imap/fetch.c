@@ -22,7 +22,7 @@
 #include "inbound/mime/mime_section.h"
 #include "inbound/mime/mime_structure.h"
 
-enum { PIECE = 64 << 10, SEEN_MAX = 256, RANGES_MAX = 256, TEXT_MAX = 32 << 20 };
+enum { PIECE = 64 << 10, SEEN_MAX = 256, TEXT_MAX = 32 << 20 };
 
 struct fetch {
     struct sequence_set set;
@@ -121,8 +121,8 @@ static int put_body(struct imap_work *work, struct source *source)
     if (error < 0)
         return error;
     work_put(work, BYTES("BODY "));
-    if (!mime_structure_write(mime, false, &work->out))
-        work->is_bye = true;
+    if (!mime_structure_write(mime, false, &work->access.out))
+        work->access.is_last = true;
     return 0;
 }
 
@@ -138,8 +138,8 @@ static int put_preview(struct imap_work *work, struct source *source)
     bool fits = mime_preview_write(mime, &text);
 
     work_put(work, BYTES("PREVIEW "));
-    if (!fits || !imap_put_string(&work->out, buf_bytes(&text)))
-        work->is_bye = true;
+    if (!fits || !imap_put_string(&work->access.out, buf_bytes(&text)))
+        work->access.is_last = true;
     buf_free(&text);
     return 0;
 }
@@ -251,8 +251,8 @@ static void put_piece(struct imap_work *work, struct fetch *fetch)
 {
     size_t len = (size_t)MIN(fetch->stream_left, (uint64_t)PIECE);
 
-    if (source_copy(&fetch->source, fetch->stream_offset, len, &work->out) < 0) {
-        work->is_bye = true;
+    if (source_copy(&fetch->source, fetch->stream_offset, len, &work->access.out) < 0) {
+        work->access.is_last = true;
         len = (size_t)fetch->stream_left;
     }
     fetch->stream_offset += len;
@@ -394,7 +394,7 @@ static int put_item(struct imap_work *work, struct fetch *fetch, const struct fe
 static void tell_item(struct imap_work *work, struct fetch *fetch)
 {
     const struct fetch_item *item = &fetch->program.items[fetch->item++];
-    size_t before = buf_len(&work->out);
+    size_t before = buf_len(&work->access.out);
 
     if (fetch->has_items)
         work_put(work, BYTES(" "));
@@ -404,7 +404,7 @@ static void tell_item(struct imap_work *work, struct fetch *fetch)
         fetch->has_items = true;
         return;
     }
-    buf_truncate(&work->out, before);
+    buf_truncate(&work->access.out, before);
     fetch->has_gone |= error == -ENOENT;
     fetch->has_failed |= error != -ENOENT;
 }
@@ -469,32 +469,6 @@ static void fetch_ended(struct imap_work *work)
     fetch->in_message = false;
 }
 
-/* What went since the client knew (RFC 7162 section 3.2.6). */
-static void tell_vanished(struct imap_work *work, const struct fetch *fetch)
-{
-    struct sequence_writer writer = {.out = &work->out};
-    struct uid_range ranges[RANGES_MAX];
-    size_t begin = buf_len(&work->out);
-    uint32_t uid = 1;
-    bool is_any = false;
-
-    work_put(work, BYTES("* VANISHED (EARLIER) "));
-    while (uid != 0) {
-        size_t count = mailbox_vanished(work->view.mailbox, fetch->program.since, uid, ranges,
-                                        RANGES_MAX, &uid);
-
-        for (size_t i = 0; i < count; i++)
-            is_any |=
-                sequence_writer_add_common(&writer, &fetch->set, ranges[i].first, ranges[i].last);
-    }
-    if (!sequence_writer_end(&writer))
-        work->is_bye = true;
-    else if (is_any)
-        work_put(work, BYTES("\r\n"));
-    else
-        buf_truncate(&work->out, begin);
-}
-
 static enum work_step end_fetch(struct imap_work *work, struct fetch *fetch)
 {
     set_seen(work, fetch);
@@ -517,10 +491,10 @@ enum work_step imap_run_fetch(struct imap_work *work)
         work->own_events = NOTIFY_FLAGS;
         if (fetch->program.wants_modseq)
             imap_enable_condstore(work);
-        if (fetch->program.has_vanished)
-            tell_vanished(work, fetch);
+        if (fetch->program.has_vanished) /* RFC 7162 section 3.2.6 */
+            view_put_vanished(work, fetch->program.since, &fetch->set);
     }
-    while (!work_is_full(work) && !work->is_bye) {
+    while (!work_is_full(work) && !work->access.is_last) {
         if (!fetch->in_message) {
             if (!begin_message(work, fetch))
                 return end_fetch(work, fetch);
@@ -538,5 +512,5 @@ enum work_step imap_run_fetch(struct imap_work *work)
     set_seen(work, fetch);
     if (fetch->in_message && !fetch->source.is_converted)
         source_unload(&fetch->source);
-    return work->is_bye ? WORK_DONE : WORK_MORE;
+    return work->access.is_last ? WORK_DONE : WORK_MORE;
 }

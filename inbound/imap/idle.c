@@ -14,16 +14,16 @@ static enum work_step run_nothing(struct imap_work *work)
 static enum step idle_again(struct imap_session *session)
 {
     session->worked = NULL;
-    session_enter(&session->session, IMAP_IDLE);
-    session_arm(&session->session);
+    session_enter(&session->access.session, IMAP_IDLE);
+    session_arm(&session->access.session);
     return STEP_AGAIN;
 }
 
 static enum step tell_news(struct imap_session *session)
 {
-    work_reset(session->work, session->tag);
+    work_reset(imap_work_of(session), session->tag);
     session->worked = idle_again;
-    return work_begin(session->work, run_nothing, SYNC_ALL);
+    return work_begin(imap_work_of(session), run_nothing, SYNC_ALL);
 }
 
 enum step imap_handle_idle(struct imap_session *session, struct bytes arguments)
@@ -33,8 +33,8 @@ enum step imap_handle_idle(struct imap_session *session, struct bytes arguments)
     if (imap_say(session, "+ idling\r\n") == STEP_CLOSE)
         return STEP_CLOSE;
     frame_begin(&session->frame, COMMAND_MAX);
-    work_reset(session->work, session->tag);
-    session_enter(&session->session, IMAP_IDLE);
+    work_reset(imap_work_of(session), session->tag);
+    session_enter(&session->access.session, IMAP_IDLE);
     return STEP_AGAIN;
 }
 
@@ -45,16 +45,18 @@ enum step imap_idle_step(struct session *session)
     struct bytes input = conn_input(conn);
     size_t end = bytes_find_bytes(input, BYTES("\r\n"), 0);
 
-    if (conn_output_room(conn) < REPLY_MAX)
+    if (conn_output_room(conn) < ACCESS_REPLY_MAX)
         return STEP_WAIT;
     if (end == input.len) {
         if (input.len > DONE_LINE_MAX)
             return imap_leave(imap, "[CLIENTBUG] DONE was expected");
         if (conn->eof)
             return STEP_CLOSE;
-        if (notify_has_news(imap->work))
+        struct imap_work *work = imap_work_of(imap);
+
+        if (notify_has_news(work))
             return notify_tell(imap, idle_again, true);
-        if (work_is_selected(imap->work) && atomic_load(&imap->work->has_news))
+        if (work_is_selected(work) && atomic_load(&work->has_news))
             return tell_news(imap);
         return STEP_WAIT;
     }

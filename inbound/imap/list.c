@@ -241,8 +241,8 @@ static int put_status(struct imap_work *work, struct bytes name, unsigned items)
     if (error < 0)
         return error;
     work_put(work, BYTES("* STATUS "));
-    if (!mailbox_name_put(&work->out, name, work_tells_utf8(work)))
-        work->is_bye = true;
+    if (!mailbox_name_put(&work->access.out, name, work_tells_utf8(work)))
+        work->access.is_last = true;
     work_put(work, BYTES(" ("));
     put_items(work, &status, items);
     work_put(work, BYTES(")\r\n"));
@@ -337,8 +337,8 @@ static void put_entry(struct imap_work *work, const struct listing *list,
             put_attribute(work, &is_first, special_use_name(entry->use));
     }
     work_put(work, BYTES(") \"/\" "));
-    if (!mailbox_name_put(&work->out, entry->name, work_tells_utf8(work)))
-        work->is_bye = true;
+    if (!mailbox_name_put(&work->access.out, entry->name, work_tells_utf8(work)))
+        work->access.is_last = true;
     if (has_childinfo)
         work_put(work, list->selects_subscribed ? BYTES(" (\"CHILDINFO\" (\"SUBSCRIBED\"))")
                                                 : BYTES(" (\"CHILDINFO\" (\"SPECIAL-USE\"))"));

@@ -205,8 +205,8 @@ enum work_step imap_run_quotaroot(struct imap_work *work)
         return work_fail(work, error);
     mailbox_close(&mailbox);
     work_put(work, BYTES("* QUOTAROOT "));
-    if (!mailbox_name_put(&work->out, named->name, work_tells_utf8(work)))
-        work->is_bye = true;
+    if (!mailbox_name_put(&work->access.out, named->name, work_tells_utf8(work)))
+        work->access.is_last = true;
     work_put(work, BYTES(" \"\"\r\n"));
     return answer(work, tell_quota(work), "OK GETQUOTAROOT done");
 }

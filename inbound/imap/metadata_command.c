@@ -50,19 +50,19 @@ static void put_entry(struct telling *t, struct bytes name, struct bytes value)
 
     if (!t->has_begun) {
         work_put(work, BYTES("* METADATA "));
-        if (!mailbox_name_put(&work->out, t->request->mailbox, work_tells_utf8(work)))
-            work->is_bye = true;
+        if (!mailbox_name_put(&work->access.out, t->request->mailbox, work_tells_utf8(work)))
+            work->access.is_last = true;
     }
     work_put(work, t->has_begun ? BYTES(" ") : BYTES(" ("));
     t->has_begun = true;
-    if (!imap_put_astring(&work->out, name))
-        work->is_bye = true;
+    if (!imap_put_astring(&work->access.out, name))
+        work->access.is_last = true;
     work_put(work, BYTES(" "));
     if (value.ptr != NULL && bytes_find(value, '\0', 0) < value.len) {
         work_printf(work, "~{%zu}\r\n", value.len);
         work_put(work, value);
-    } else if (!imap_put_nstring(&work->out, value)) {
-        work->is_bye = true;
+    } else if (!imap_put_nstring(&work->access.out, value)) {
+        work->access.is_last = true;
     }
 }
 
@@ -85,7 +85,8 @@ static bool tell_computed(struct telling *t, struct bytes asked, enum special_us
     if (t->request->mailbox.len > 0)
         return use != SPECIAL_NONE &&
                tell(t, asked, bytes_of(special), bytes_of(special_use_name(use)));
-    return arena_printf(&t->work->arena, &mail_to, "mailto:postmaster@%s", t->work->domain) &&
+    return arena_printf(&t->work->arena, &mail_to, "mailto:postmaster@%s",
+                        t->work->access.domain) &&
            tell(t, asked, bytes_of(admin), mail_to);
 }
 

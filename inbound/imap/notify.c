@@ -206,7 +206,8 @@ static enum work_step run_news(struct imap_work *work)
         overflow(notify);
     else if (error < 0)
         log_limited(LOG_LEVEL_ERROR, "account=%s@%s what=\"NOTIFY cannot look at mailboxes: %s\"",
-                    LOG_STRING(work->local), LOG_STRING(work->domain), strerrordesc_np(-error));
+                    LOG_STRING(work->access.local), LOG_STRING(work->access.domain),
+                    strerrordesc_np(-error));
     notify_tell_boxes(notify);
     return WORK_DONE;
 }
@@ -214,7 +215,7 @@ static enum work_step run_news(struct imap_work *work)
 enum step notify_tell(struct imap_session *session, enum step (*then)(struct imap_session *session),
                       bool is_idle)
 {
-    struct imap_work *work = session->work;
+    struct imap_work *work = imap_work_of(session);
     bool waits = work->notify->program.is_delayed && !is_idle;
 
     work_reset(work, session->tag);

@@ -57,8 +57,8 @@ static void put_status(const struct notify_box *box, const struct mailbox_status
     struct imap_work *work = box->work;
 
     work_put(work, BYTES("* STATUS "));
-    if (!mailbox_name_put(&work->out, box->name, work_tells_utf8(work)))
-        work->is_bye = true;
+    if (!mailbox_name_put(&work->access.out, box->name, work_tells_utf8(work)))
+        work->access.is_last = true;
     work_put(work, BYTES(" ("));
     if (has_messages)
         work_printf(work, "MESSAGES %u UIDNEXT %u ", status->exists, status->uidnext);

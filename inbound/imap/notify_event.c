@@ -16,8 +16,8 @@ static const struct mailbox_entry *entry_of(const struct notify_look *look, stru
 
 static void put_name(struct imap_work *work, struct bytes name)
 {
-    if (!mailbox_name_put(&work->out, name, work_tells_utf8(work)))
-        work->is_bye = true;
+    if (!mailbox_name_put(&work->access.out, name, work_tells_utf8(work)))
+        work->access.is_last = true;
 }
 
 /* Attributes are as they are now, which may be after later events. */
@@ -50,8 +50,8 @@ static void put_metadata(struct imap_work *work, struct bytes mailbox, struct by
     work_put(work, BYTES("* METADATA "));
     put_name(work, mailbox);
     work_put(work, BYTES(" "));
-    if (!imap_put_astring(&work->out, entry))
-        work->is_bye = true;
+    if (!imap_put_astring(&work->access.out, entry))
+        work->access.is_last = true;
     work_put(work, BYTES("\r\n"));
 }
 

@@ -104,7 +104,7 @@ static void tell_search(struct imap_work *work, const struct search *search)
 
 static void tell_esearch(struct imap_work *work, const struct search *search)
 {
-    struct sequence_writer writer = {.out = &work->out};
+    struct sequence_writer writer = {.out = &work->access.out};
     const unsigned returns = search->program.returns;
 
     work_printf(work, "* ESEARCH (TAG \"%s\")%s", work->tag, work->is_uid ? " UID" : "");
@@ -121,7 +121,7 @@ static void tell_esearch(struct imap_work *work, const struct search *search)
         for (size_t i = 0; i < search->count; i++)
             sequence_writer_add(&writer, search->found[i]);
         if (!sequence_writer_end(&writer))
-            work->is_bye = true;
+            work->access.is_last = true;
     }
     if (search->program.has_modseq && search->count > 0)
         work_printf(work, " MODSEQ %" PRIu64, search->modseq);

@@ -188,7 +188,7 @@ static bool matches_text(struct searched *searched, const struct search_key *key
     struct mime_search *search = mime_search_begin(mime, key->kind == SEARCH_TEXT, key->of_search);
 
     while (search != NULL && result == MIME_SEARCH_MORE &&
-           !atomic_load_explicit(&searched->work->is_abandoned, memory_order_relaxed))
+           !atomic_load_explicit(&searched->work->access.is_abandoned, memory_order_relaxed))
         result = mime_search_step(search, STEP_BYTES);
     if (search != NULL)
         mime_search_end(&search);

@@ -6,7 +6,7 @@
 
 #include "inbound/mailbox/mailbox_change.h"
 
-enum { READ_MAX = 512, RANGES_MAX = 256 };
+enum { READ_MAX = 512 };
 
 struct select {
     struct bytes name;
@@ -116,7 +116,7 @@ static void tell_flags(struct imap_work *work)
         return;
     }
     view_put_flags(work, view->mailbox, flags);
-    buf_truncate(&work->out, buf_len(&work->out) - 1); /* its ")" */
+    buf_truncate(&work->access.out, buf_len(&work->access.out) - 1); /* its ")" */
     work_printf(work, "%s)] Flags that stay\r\n",
                 view->keyword_count < MAILBOX_KEYWORDS_MAX ? " \\*" : "");
 }
@@ -141,40 +141,13 @@ static void tell_mailbox(struct imap_work *work, const struct select *select,
     work_put(work, BYTES(")] It stays\r\n"));
     if (work->is_rev2) { /* RFC 9051 section 6.3.2 */
         work_put(work, BYTES("* LIST () \"/\" "));
-        if (!mailbox_name_put(&work->out, select->name, work_tells_utf8(work)))
-            work->is_bye = true;
+        if (!mailbox_name_put(&work->access.out, select->name, work_tells_utf8(work)))
+            work->access.is_last = true;
         work_put(work, BYTES("\r\n"));
     }
 }
 
-/* What went and changed since the client was here (RFC 7162 section 3.2.5.1). */
-static void tell_vanished(struct imap_work *work, const struct select *select)
-{
-    struct sequence_writer writer = {.out = &work->out};
-    struct uid_range ranges[RANGES_MAX];
-    size_t begin = buf_len(&work->out);
-    uint32_t uid = 1;
-    bool is_any = false;
-
-    work_put(work, BYTES("* VANISHED (EARLIER) "));
-    while (uid != 0) {
-        size_t count =
-            mailbox_vanished(work->view.mailbox, select->modseq, uid, ranges, RANGES_MAX, &uid);
-
-        for (size_t i = 0; i < count; i++)
-            is_any |= sequence_writer_add_common(&writer, &select->known, ranges[i].first,
-                                                 ranges[i].last);
-    }
-    bool fits = sequence_writer_end(&writer);
-
-    if (!fits)
-        work->is_bye = true;
-    else if (is_any)
-        work_put(work, BYTES("\r\n"));
-    else
-        buf_truncate(&work->out, begin);
-}
-
+/* What changed since the client was here (RFC 7162 section 3.2.5.1). */
 static void tell_changed(struct imap_work *work, const struct select *select)
 {
     struct mailbox_message messages[READ_MAX];
@@ -222,7 +195,7 @@ enum work_step imap_run_select(struct imap_work *work)
         select->known = (struct sequence_set){.count = 1, .ranges = &every};
     sequence_set_resolve(&select->known, UINT32_MAX);
     if (select->has_qresync && select->uidvalidity == status.uidvalidity) {
-        tell_vanished(work, select);
+        view_put_vanished(work, select->modseq, &select->known);
         tell_changed(work, select);
     }
     return work_answer(work, "OK [READ-%s] It is selected",

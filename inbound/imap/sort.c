@@ -338,12 +338,13 @@ static enum work_step end(struct imap_work *work, struct sort *sort)
 {
     if (sort->is_thread) {
         work_put(work, sort->count > 0 ? BYTES("* THREAD ") : BYTES("* THREAD"));
-        bool fits = sort->by_subject
-                        ? mime_thread_ordered_subject(sort->threaded, sort->count, &work->out)
-                        : mime_thread_references(sort->threaded, sort->count, &work->out);
+        bool fits =
+            sort->by_subject
+                ? mime_thread_ordered_subject(sort->threaded, sort->count, &work->access.out)
+                : mime_thread_references(sort->threaded, sort->count, &work->access.out);
 
         if (!fits)
-            work->is_bye = true;
+            work->access.is_last = true;
     } else {
         if (sort->count > 1)
             qsort_r(sort->rows, sort->count, sizeof(*sort->rows), compare, sort);

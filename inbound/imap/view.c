@@ -151,7 +151,7 @@ static void leave_range(struct leaving *leaving, const struct uid_range *range)
 
 static void sync_vanished(struct imap_work *work, uint64_t modseq)
 {
-    struct leaving leaving = {.work = work, .writer.out = &work->out};
+    struct leaving leaving = {.work = work, .writer.out = &work->access.out};
     struct view *view = &work->view;
     struct uid_range ranges[RANGES_MAX];
     uint32_t uid = 1;
@@ -301,6 +301,29 @@ uint32_t view_next(const struct view *view, const struct sequence_set *set, bool
         number = (uint32_t)view_number_from(view, next) - 1;
     }
     return 0;
+}
+
+void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct sequence_set *among)
+{
+    struct sequence_writer writer = {.out = &work->access.out};
+    struct uid_range ranges[RANGES_MAX];
+    size_t begin = buf_len(&work->access.out);
+    uint32_t uid = 1;
+    bool is_any = false;
+
+    work_put(work, BYTES("* VANISHED (EARLIER) "));
+    while (uid != 0) {
+        size_t count = mailbox_vanished(work->view.mailbox, modseq, uid, ranges, RANGES_MAX, &uid);
+
+        for (size_t i = 0; i < count; i++)
+            is_any |= sequence_writer_add_common(&writer, among, ranges[i].first, ranges[i].last);
+    }
+    if (!sequence_writer_end(&writer))
+        work->access.is_last = true;
+    else if (is_any)
+        work_put(work, BYTES("\r\n"));
+    else
+        buf_truncate(&work->access.out, begin);
 }
 
 /* --- flags ------------------------------------------------------------------------------------ */

@@ -49,6 +49,8 @@ void view_note_own(struct view *view, uint64_t modseq);
 
 /* Tells what changed. 0; -ENOENT: the mailbox is gone. */
 must_use int view_sync(struct imap_work *work, bool tells_expunges);
+/* "* VANISHED (EARLIER) ...": what went since, of these UIDs; nothing where nothing did. */
+void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct sequence_set *among);
 
 /* A set of a command as numbers of the view: resolved, "$" taken from what is saved. False: BAD, a
  * number is not in the view (RFC 9051 section 9, seq-number); of UIDs any will do. */

@@ -1,17 +1,10 @@
-/* work.c - slices of commands on the pool, and what an engine does between them. */
+/* work.c - the stages of a command on the pool, and news of the selected mailbox. */
 #include "inbound/imap/notify.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "directory/directory_name.h"
-
-static void work_slice(struct chore *chore);
-static void slice_ended(struct letter *letter, struct engine *engine);
 static void news_opened(struct letter *letter, struct engine *engine);
 static void mailbox_changed(struct mailbox_watch *watch);
 
@@ -21,10 +14,10 @@ int work_open_account(struct imap_work *work)
 {
     if (work->account != NULL)
         return 0;
-    if (work->imap->setup.accounts == NULL)
+    if (work->access.owner->setup.accounts == NULL)
         return -EIO;
-    return mail_account_open(work->imap->setup.accounts, bytes_of(work->domain),
-                             bytes_of(work->local), work->quota, &work->account);
+    return mail_account_open(work->access.owner->setup.accounts, bytes_of(work->access.domain),
+                             bytes_of(work->access.local), work->access.quota, &work->account);
 }
 
 static void run_command(struct imap_work *work)
@@ -41,7 +34,7 @@ static void sync_command(struct imap_work *work)
     int error = 0;
 
     work->stage = STAGE_ANSWER;
-    if (work->sync == SYNC_NOTHING || !work_is_selected(work) || work->is_bye)
+    if (work->sync == SYNC_NOTHING || !work_is_selected(work) || work->access.is_last)
         return;
     error = view_sync(work, work->sync == SYNC_ALL);
     if (error == -ENOENT) {
@@ -71,9 +64,30 @@ static void answer_command(struct imap_work *work)
     work_put(work, BYTES("\r\n"));
 }
 
-/* The last chore: nobody is told anything any more. */
-static void close_all(struct imap_work *work)
+bool work_run(struct access_work *access)
 {
+    struct imap_work *work = imap_work_from(access);
+
+    switch (work->stage) {
+    case STAGE_RUN:
+        run_command(work);
+        break;
+    case STAGE_SYNC:
+        sync_command(work);
+        break;
+    case STAGE_ANSWER:
+        answer_command(work);
+        break;
+    case STAGE_OVER:
+        break;
+    }
+    return work->stage == STAGE_OVER;
+}
+
+void work_close(struct access_work *access)
+{
+    struct imap_work *work = imap_work_from(access);
+
     if (work->ended != NULL)
         work->ended(work);
     work->ended = NULL;
@@ -89,116 +103,46 @@ static void close_all(struct imap_work *work)
         mail_account_close(&work->account);
 }
 
-static void work_slice(struct chore *chore)
-{
-    struct imap_work *work = container_of(chore, struct imap_work, chore);
-
-    if (work->is_ending) {
-        close_all(work);
-        return;
-    }
-    work->slice_end_ms = clock_monotonic_ms() + WORK_SLICE_MS;
-    do {
-        switch (work->stage) {
-        case STAGE_RUN:
-            run_command(work);
-            break;
-        case STAGE_SYNC:
-            sync_command(work);
-            break;
-        case STAGE_ANSWER:
-            answer_command(work);
-            break;
-        case STAGE_OVER:
-            break;
-        }
-    } while (work->stage != STAGE_OVER && !work_is_full(work));
-}
-
 /* --- on the engine ---------------------------------------------------------------------------- */
 
-static void ask_pool(struct imap_work *work)
+void work_init(struct access_work *access)
 {
-    check(!work->is_running);
-    work->is_running = true;
-    bool is_taken = blocking_run(work->imap->setup.pool, &work->chore);
-    check(is_taken); /* one chore a work, and the pool has room for all of them */
-}
+    struct imap_work *work = imap_work_from(access);
 
-struct imap_work *work_create(struct imap_session *session, struct bytes address, uint64_t quota)
-{
-    struct imap_work *work = calloc(1, sizeof(*work));
-    struct bytes domain = directory_address_domain(address);
-
-    if (work == NULL)
-        return NULL;
-    work->imap = imap_of(session);
-    work->session = session;
-    work->domain = strndup((const char *)domain.ptr, domain.len);
-    work->local = strndup((const char *)address.ptr, address.len - domain.len - 1);
-    check(work->domain != NULL && work->local != NULL);
-    work->quota = quota;
-    work->message_size_max = imap_settings_of(session)->message_size_max;
-    work->chore.engine = work->imap->setup.engine;
-    work->chore.work = work_slice;
-    work->chore.letter.open = slice_ended;
+    work->message_size_max = access_settings_of(access->session)->message_size_max;
     work->news.open = news_opened;
     work->watch.changed = mailbox_changed;
     work->stage = STAGE_OVER;
     arena_init(&work->arena, WORK_ARENA_MAX);
-    buf_init(&work->out, WORK_OUT_MAX);
-    work->imap->work_count++;
-    return work;
 }
 
-static void work_free(struct imap_work *work)
+void work_free(struct access_work *access)
 {
-    struct imap *imap = work->imap;
+    struct imap_work *work = imap_work_from(access);
 
     free(work->saved.uids);
-    free(work->domain);
-    free(work->local);
     arena_free(&work->arena);
-    buf_free(&work->out);
-    free(work);
-    imap->work_count--;
-    service_look_if_stopped(&imap->service);
 }
 
-/* Its last chore was done; a letter of the watch may still be on its way. */
-static void end_if_over(struct imap_work *work)
+/* A letter of the watch may still be on its way. */
+bool work_is_held(const struct access_work *access)
 {
-    if (work->is_ending && !work->is_running && !atomic_load(&work->is_news_posted))
-        work_free(work);
-}
+    const struct imap_work *work = container_of(access, struct imap_work, access);
 
-void work_abandon(struct imap_work **work)
-{
-    struct imap_work *left = *work;
-
-    *work = NULL;
-    left->session = NULL;
-    atomic_store(&left->is_abandoned, true);
-    if (left->is_running)
-        return;
-    left->is_ending = true;
-    ask_pool(left);
+    return atomic_load(&work->is_news_posted);
 }
 
 size_t work_memory(const struct imap_work *work)
 {
-    if (work->is_running)
-        return 0;
-    return sizeof(*work) + work->out.capacity + work->arena.held +
-           work->view.capacity * sizeof(*work->view.uids) + notify_memory(work);
+    return work->arena.held + work->view.capacity * sizeof(*work->view.uids) + notify_memory(work);
 }
 
 void work_reset(struct imap_work *work, const char *tag)
 {
-    check(!work->is_running);
+    check(!work->access.is_running);
     arena_free(&work->arena);
     arena_init(&work->arena, WORK_ARENA_MAX);
-    check(buf_len(&work->out) == 0);
+    check(buf_len(&work->access.out) == 0);
     work->state = NULL;
     work->ended = NULL;
     work->is_uid = false;
@@ -214,71 +158,7 @@ enum step work_begin(struct imap_work *work, enum work_step (*run)(struct imap_w
     work->run = run;
     work->sync = sync;
     work->stage = STAGE_RUN;
-    session_enter(&work->session->session, IMAP_WORK);
-    ask_pool(work);
-    return STEP_AGAIN;
-}
-
-static void slice_ended(struct letter *letter, struct engine *engine)
-{
-    struct imap_work *work = container_of(letter, struct imap_work, chore.letter);
-
-    (void)engine;
-    work->is_running = false;
-    if (work->session != NULL) {
-        session_run(&work->session->session);
-        return;
-    }
-    if (work->is_ending) {
-        end_if_over(work);
-        return;
-    }
-    work->is_ending = true;
-    ask_pool(work);
-}
-
-/* Pieces, so that the connection never has to take more than its cap. */
-static bool send_out(struct imap_work *work)
-{
-    struct conn *conn = &work->session->session.conn;
-    struct bytes out = buf_bytes(&work->out);
-    struct bytes piece = bytes_slice(out, 0, conn_output_room(conn));
-
-    if (piece.len > 0) {
-        if (!conn_write(conn, piece))
-            return false;
-        buf_consume(&work->out, piece.len);
-        session_arm(&work->session->session);
-    }
-    if (buf_len(&work->out) > 0)
-        return false;
-    buf_free(&work->out);
-    return true;
-}
-
-/* A command that runs on for a client that is gone would run for nobody. */
-static bool is_deserted(const struct imap_work *work)
-{
-    return work->session->session.conn.eof && work->stage != STAGE_OVER;
-}
-
-enum step imap_work_step(struct session *session)
-{
-    struct imap_session *imap = imap_session_of(session);
-    struct imap_work *work = imap->work;
-
-    if (work->is_running || !send_out(work))
-        return STEP_WAIT;
-    if (work->is_bye || is_deserted(work))
-        return STEP_CLOSE;
-    if (work->stage != STAGE_OVER) {
-        if (conn_output_len(&session->conn) <= OUTPUT_MAX / 4)
-            ask_pool(work);
-        return STEP_WAIT;
-    }
-    if (imap->worked != NULL)
-        return imap->worked(imap);
-    return imap_next_command(imap);
+    return access_work_begin(&work->access);
 }
 
 /* --- news of the selected mailbox ------------------------------------------------------------- */
@@ -296,14 +176,14 @@ void work_post_news(struct imap_work *work)
 {
     atomic_store(&work->has_notices, true);
     if (!atomic_exchange(&work->is_news_posted, true))
-        engine_post(work->imap->setup.engine, &work->news);
+        engine_post(work->access.owner->setup.engine, &work->news);
 }
 
 static bool may_be_told(const struct imap_work *work)
 {
-    unsigned state = work->session->session.state;
+    unsigned state = work->access.session->session.state;
 
-    return state == IMAP_IDLE || (state == IMAP_COMMAND && work->notify != NULL);
+    return state == IMAP_IDLE || (state == ACCESS_COMMAND && work->notify != NULL);
 }
 
 static void news_opened(struct letter *letter, struct engine *engine)
@@ -312,8 +192,8 @@ static void news_opened(struct letter *letter, struct engine *engine)
 
     (void)engine;
     atomic_store(&work->is_news_posted, false);
-    if (work->session != NULL && may_be_told(work))
-        session_run(&work->session->session);
+    if (work->access.session != NULL && may_be_told(work))
+        session_run(&work->access.session->session);
     else
-        end_if_over(work);
+        access_work_look_if_over(&work->access);
 }

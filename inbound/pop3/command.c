@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "inbound/access/login.h"
+#include "inbound/access/tls.h"
 #include "inbound/pop3/work.h"
-#include "io/tls.h"
 
 enum { ANYONE = 1, STRANGER = 2, READER = 4 };
 
@@ -19,7 +20,8 @@ struct command {
 
 static enum step handle_capa(struct pop3_session *session, struct bytes argument)
 {
-    bool is_stranger = session->work == NULL, may_log_in = pop3_may_log_in(session);
+    bool is_stranger = session->access.work == NULL,
+         may_log_in = access_may_log_in(&session->access);
 
     if (argument.len > 0)
         return pop3_bad(session, "Syntax is CAPA");
@@ -27,13 +29,11 @@ static enum step handle_capa(struct pop3_session *session, struct bytes argument
                     "+OK Capabilities follow\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
                     "PIPELINING\r\nEXPIRE NEVER\r\n%s%s%s%sIMPLEMENTATION ringpost\r\n.\r\n",
                     may_log_in ? "USER\r\n" : "", may_log_in ? "SASL PLAIN SCRAM-SHA-256" : "",
-                    !may_log_in              ? ""
-                    : pop3_is_bound(session) ? " SCRAM-SHA-256-PLUS\r\n"
-                                             : "\r\n",
-                    is_stranger && session->listener->tls == POP3_TLS_STLS &&
-                            !conn_is_under_tls(&session->session.conn)
-                        ? "STLS\r\n"
-                        : "");
+                    !may_log_in ? ""
+                    : access_offers(&session->access, SASL_SCRAM_SHA_256_PLUS)
+                        ? " SCRAM-SHA-256-PLUS\r\n"
+                        : "\r\n",
+                    is_stranger && access_offers_starttls(&session->access) ? "STLS\r\n" : "");
 }
 
 static enum step handle_noop(struct pop3_session *session, struct bytes argument)
@@ -43,7 +43,7 @@ static enum step handle_noop(struct pop3_session *session, struct bytes argument
 
 static enum step handle_stat(struct pop3_session *session, struct bytes argument)
 {
-    const struct maildrop *maildrop = &session->work->maildrop;
+    const struct maildrop *maildrop = &pop3_work_of(session)->maildrop;
 
     if (argument.len > 0)
         return pop3_bad(session, "Syntax is STAT");
@@ -55,7 +55,7 @@ static enum step handle_rset(struct pop3_session *session, struct bytes argument
 {
     if (argument.len > 0)
         return pop3_bad(session, "Syntax is RSET");
-    maildrop_reset(&session->work->maildrop);
+    maildrop_reset(&pop3_work_of(session)->maildrop);
     return pop3_say(session, "+OK\r\n");
 }
 
@@ -70,7 +70,7 @@ static struct maildrop_message *find(struct pop3_session *session, struct bytes 
         *step_out = pop3_bad(session, "The number of a message is missing");
         return NULL;
     }
-    message = maildrop_find(&session->work->maildrop, value);
+    message = maildrop_find(&pop3_work_of(session)->maildrop, value);
     if (message == NULL)
         *step_out = pop3_say(session, "-ERR There is no such message\r\n");
     return message;
@@ -83,7 +83,7 @@ static enum step handle_dele(struct pop3_session *session, struct bytes argument
 
     if (message == NULL)
         return step;
-    maildrop_delete(&session->work->maildrop, message);
+    maildrop_delete(&pop3_work_of(session)->maildrop, message);
     return pop3_say(session, "+OK It goes at QUIT\r\n");
 }
 
@@ -126,12 +126,12 @@ static bool run_uidl(struct pop3_work *work)
 
 static enum step begin_list(struct pop3_session *session, bool (*run)(struct pop3_work *work))
 {
-    session->work->maildrop.next = 0;
+    pop3_work_of(session)->maildrop.next = 0;
     if (pop3_say(session, "+OK %zu messages\r\n",
-                 session->work->maildrop.count - session->work->maildrop.deleted_count) ==
-        STEP_CLOSE)
+                 pop3_work_of(session)->maildrop.count -
+                     pop3_work_of(session)->maildrop.deleted_count) == STEP_CLOSE)
         return STEP_CLOSE;
-    return pop3_work_begin(session->work, run);
+    return pop3_work_begin(pop3_work_of(session), run);
 }
 
 static enum step handle_list(struct pop3_session *session, struct bytes argument)
@@ -159,7 +159,7 @@ static enum step handle_uidl(struct pop3_session *session, struct bytes argument
     if (message == NULL)
         return step;
     return pop3_say(session, "+OK %.*s %u.%u\r\n", BYTES_ARG(argument),
-                    session->work->maildrop.uidvalidity, message->uid);
+                    pop3_work_of(session)->maildrop.uidvalidity, message->uid);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
@@ -173,11 +173,11 @@ static void tell_failure(struct pop3_work *work, int error)
 
 static bool run_send(struct pop3_work *work)
 {
-    int more = maildrop_send(&work->maildrop, &work->out);
+    int more = maildrop_send(&work->maildrop, &work->access.out);
 
     if (more < 0) { /* half of it was sent: nothing but the end can be said */
         tell_failure(work, more);
-        work->is_last = true;
+        work->access.is_last = true;
         return true;
     }
     if (more == 0)
@@ -213,11 +213,11 @@ static bool run_retr(struct pop3_work *work)
 static enum step begin_message(struct pop3_session *session, const struct maildrop_message *message,
                                uint64_t lines)
 {
-    struct maildrop *maildrop = &session->work->maildrop;
+    struct maildrop *maildrop = &pop3_work_of(session)->maildrop;
 
     maildrop->next = (size_t)(message - maildrop->messages);
     maildrop->lines_left = lines;
-    return pop3_work_begin(session->work, run_retr);
+    return pop3_work_begin(pop3_work_of(session), run_retr);
 }
 
 static enum step handle_retr(struct pop3_session *session, struct bytes argument)
@@ -260,7 +260,7 @@ static bool run_quit(struct pop3_work *work)
         pop3_work_put(work, BYTES("+OK Bye\r\n"));
     }
     metric_add(METRIC_POP3_DELETED, more < 0 ? 0 : work->maildrop.deleted_count);
-    work->is_last = true;
+    work->access.is_last = true;
     return true;
 }
 
@@ -268,13 +268,18 @@ static enum step handle_quit(struct pop3_session *session, struct bytes argument
 {
     if (argument.len > 0)
         return pop3_bad(session, "Syntax is QUIT");
-    if (session->work == NULL) {
+    if (session->access.work == NULL) {
         (void)pop3_say(session, "+OK Bye\r\n");
         return STEP_CLOSE;
     }
-    session->work->maildrop.next = 0;
-    session->work->is_updating = true;
-    return pop3_work_begin(session->work, run_quit);
+    pop3_work_of(session)->maildrop.next = 0;
+    pop3_work_of(session)->access.is_update = true;
+    return pop3_work_begin(pop3_work_of(session), run_quit);
+}
+
+static enum step handle_stls(struct pop3_session *session, struct bytes argument)
+{
+    return access_handle_starttls(&session->access, argument);
 }
 
 /* --- the table -------------------------------------------------------------------------------- */
@@ -282,7 +287,7 @@ static enum step handle_quit(struct pop3_session *session, struct bytes argument
 static const struct command commands[] = {
     {"CAPA", ANYONE, handle_capa},        {"QUIT", ANYONE, handle_quit},
     {"USER", STRANGER, pop3_handle_user}, {"PASS", STRANGER, pop3_handle_pass},
-    {"AUTH", STRANGER, pop3_handle_auth}, {"STLS", STRANGER, pop3_handle_stls},
+    {"AUTH", STRANGER, pop3_handle_auth}, {"STLS", STRANGER, handle_stls},
     {"STAT", READER, handle_stat},        {"LIST", READER, handle_list},
     {"UIDL", READER, handle_uidl},        {"RETR", READER, handle_retr},
     {"TOP", READER, handle_top},          {"DELE", READER, handle_dele},
@@ -294,15 +299,16 @@ enum step pop3_run_command(struct pop3_session *session, struct bytes line)
     size_t space = bytes_find(line, ' ', 0);
     struct bytes name = bytes_slice(line, 0, space);
     struct bytes argument = bytes_slice(line, space + 1, line.len);
-    unsigned who = session->work == NULL ? ANYONE | STRANGER : ANYONE | READER;
+    unsigned who = session->access.work == NULL ? ANYONE | STRANGER : ANYONE | READER;
 
     metric_inc(METRIC_POP3_COMMANDS);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         if (!bytes_equal_nocase(name, bytes_of(commands[i].name)))
             continue;
         if ((commands[i].allowed & who) == 0)
-            return pop3_bad(session, session->work == NULL ? "Log in first"
-                                                           : "Somebody has logged in already");
+            return pop3_bad(session, session->access.work == NULL
+                                         ? "Log in first"
+                                         : "Somebody has logged in already");
         return commands[i].handle(session, argument);
     }
     return pop3_bad(session, "Unknown command");

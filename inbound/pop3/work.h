@@ -1,59 +1,47 @@
 /*
  * work.h - what a session has from its login on: the maildrop, and the command that reads or
- * changes it, done on the pool in slices.
- *
- *   engine: command --> pop3_work_begin() --> pool: run ... run --> engine: next command
- *
- * run() is called until it is over; after each slice the engine sends what stands in `out`, and
- * asks for the next when most of that has drained. While a slice runs all of this is the pool's but
- * for session and is_abandoned; else the engine's. A work outlives its session: a last chore closes
- * what it has open.
- *
- * Private to the folder.
+ * changes it (inbound/access/work.h). Private to the folder.
  */
 #pragma once
 
-#include <stdatomic.h>
-
+#include "inbound/access/work.h"
 #include "inbound/pop3/maildrop.h"
 #include "inbound/pop3/session.h"
 
-enum {
-    WORK_OUT_MAX = 1 << 20,
-    WORK_SLICE_BYTES = 256 << 10,
-    WORK_SLICE_MS = 20,
-};
-
 struct pop3_work {
-    struct chore chore;
-    struct pop3 *pop3;
-    struct pop3_session *session; /* NULL: it is gone */
-    _Atomic bool is_abandoned;
-    bool is_running, is_ending;
+    struct access_work access;
     struct maildrop maildrop;
-
-    /* The command. */
-    bool (*run)(struct pop3_work *work); /* true: it is over */
-    bool is_over;
-    bool is_last;     /* the session ends when `out` is sent */
-    bool is_updating; /* QUIT: goes on to its end, whatever becomes of the session */
-    struct buf out;
-    int64_t slice_end_ms; /* monotonic */
+    bool (*run)(struct pop3_work *work); /* of the command; true: it is over */
 };
 
-/* Of who logged in; NULL: no memory. */
-struct pop3_work *pop3_work_create(struct pop3_session *session, struct bytes address,
-                                   uint64_t quota);
-/* The session ends: nothing more is said. The work frees itself, later. */
-void pop3_work_abandon(struct pop3_work **work);
-size_t pop3_work_memory(const struct pop3_work *work);
-/* On the engine: run() is called on the pool; the session waits in POP3_WORK. */
+static inline struct pop3_work *pop3_work_from(struct access_work *access)
+{
+    return container_of(access, struct pop3_work, access);
+}
+/* Of who logged in. */
+static inline struct pop3_work *pop3_work_of(const struct pop3_session *session)
+{
+    return pop3_work_from(session->access.work);
+}
+
+/* The kind's (inbound/access/session.h). */
+void pop3_work_init(struct access_work *access);
+bool pop3_work_run(struct access_work *access);
+void pop3_work_close(struct access_work *access);
+void pop3_work_free(struct access_work *access);
+
+/* On the engine: run() is called on the pool; the session waits in ACCESS_WORK. */
 enum step pop3_work_begin(struct pop3_work *work, bool (*run)(struct pop3_work *work));
-enum step pop3_work_step(struct session *session);
+/* The first: the maildrop is opened, and the login answered. */
+enum step pop3_work_open(struct pop3_work *work);
 
 /* On the pool. */
-bool pop3_work_is_full(const struct pop3_work *work); /* enough for this slice? */
-/* What finds no room in `out` ends the session: it is out of bounds. */
-void pop3_work_put(struct pop3_work *work, struct bytes b);
-void pop3_work_printf(struct pop3_work *work, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static inline bool pop3_work_is_full(const struct pop3_work *work)
+{
+    return access_work_is_full(&work->access);
+}
+static inline void pop3_work_put(struct pop3_work *work, struct bytes b)
+{
+    access_put(&work->access, b);
+}
+#define pop3_work_printf(work, ...) access_printf(&(work)->access, __VA_ARGS__)

@@ -21,7 +21,7 @@ SENTENCE_NAMES = {
     "relay/publisher_files.c": {"what"}, "queue/journal.c": {"what"},
     "relay/smtpd/server_reply.c": {"enhanced", "text", "verdict->enhanced", "verdict->text"},
     "relay/smtpd/smtp_server.c": {"enhanced", "refusal->verb", "refusal->what"},
-    "inbound/imap/imap.c": {"words[answer]"}, "inbound/pop3/pop3.c": {"words[answer]"},
+    "inbound/access/access.c": {"text"},
 }
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
@@ -34,14 +34,12 @@ WORD_NAMES = {
     "relay/smtpd/server_tls.c": {"name", "facts.version", "facts.cipher"},
     "relay/smtpd/smtp_server.c": {"rule"}, "inbound/receive/arrival.c": {"name"},
     "relay/submission/repeated.c": {"name", "of_session"}, "relay/submission/scan.c": {"name"},
-    "inbound/imap/login.c": {"name", "BYTES_ARG(id)", "why", "mechanism",
-                             "session->session.peer"},
-    "inbound/imap/tls.c": {"name", "session->session.peer",
-                           "session_state_name(&session->session)"},
-    "inbound/pop3/login.c": {"name", "BYTES_ARG(login_credential_name(credential))", "why",
-                             "mechanism", "session->session.peer"},
-    "inbound/pop3/tls.c": {"name", "session->session.peer",
-                           "session_state_name(&session->session)"},
+    "inbound/access/access.c": {"kind->name"},
+    "inbound/access/login.c": {"name", "BYTES_ARG(login_credential_name(credential))", "why",
+                               "mechanism", "session->session.peer",
+                               "access_kind_of(session)->name"},
+    "inbound/access/tls.c": {"name", "session->session.peer", "access_kind_of(session)->name",
+                             "session_state_name(&session->session)"},
     "relay/submission/login.c": {"name", "BYTES_ARG(id)", "why",
                                  "sasl_mechanism_name(login->mechanism)"},
     "relay/smtpd/server_reply.c": {

@@ -1,0 +1,185 @@
+/* work.c - slices of commands on the pool, and what an engine does between them. */
+#include "inbound/access/work.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "directory/directory_name.h"
+
+static void work_slice(struct chore *chore);
+static void slice_ended(struct letter *letter, struct engine *engine);
+
+/* --- on the pool ------------------------------------------------------------------------------ */
+
+bool access_work_is_full(const struct access_work *work)
+{
+    return buf_len(&work->out) >= ACCESS_SLICE_BYTES ||
+           clock_monotonic_ms() >= work->slice_end_ms ||
+           atomic_load_explicit(&work->is_abandoned, memory_order_relaxed);
+}
+
+void access_put(struct access_work *work, struct bytes b)
+{
+    if (!buf_append(&work->out, b))
+        work->is_last = true;
+}
+
+void access_printf(struct access_work *work, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (!buf_vprintf(&work->out, format, args))
+        work->is_last = true;
+    va_end(args);
+}
+
+static void work_slice(struct chore *chore)
+{
+    struct access_work *work = container_of(chore, struct access_work, chore);
+    const struct access_kind *kind = work->owner->kind;
+
+    if (work->is_ending) { /* the last chore: nobody is told anything any more */
+        kind->work_close(work);
+        return;
+    }
+    work->slice_end_ms = clock_monotonic_ms() + ACCESS_SLICE_MS;
+    do {
+        work->is_over = kind->work_run(work);
+    } while (!work->is_over && !access_work_is_full(work));
+}
+
+/* --- on the engine ---------------------------------------------------------------------------- */
+
+static void ask_pool(struct access_work *work)
+{
+    check(!work->is_running);
+    work->is_running = true;
+    bool is_taken = blocking_run(work->owner->setup.pool, &work->chore);
+    check(is_taken); /* one chore a work, and the pool has room for all of them */
+}
+
+struct access_work *access_work_create(struct access_session *session, struct bytes address,
+                                       uint64_t quota)
+{
+    struct access *access = access_of(session);
+    struct access_work *work = calloc(1, access->kind->work_size);
+    struct bytes domain = directory_address_domain(address);
+
+    if (work == NULL)
+        return NULL;
+    work->owner = access;
+    work->session = session;
+    work->domain = strndup((const char *)domain.ptr, domain.len);
+    work->local = strndup((const char *)address.ptr, address.len - domain.len - 1);
+    check(work->domain != NULL && work->local != NULL);
+    work->quota = quota;
+    work->chore.engine = access->setup.engine;
+    work->chore.work = work_slice;
+    work->chore.letter.open = slice_ended;
+    work->is_over = true;
+    buf_init(&work->out, access->kind->out_max);
+    access->kind->work_init(work);
+    access->work_count++;
+    return work;
+}
+
+static void work_free(struct access_work *work)
+{
+    struct access *access = work->owner;
+
+    access->kind->work_free(work);
+    free(work->domain);
+    free(work->local);
+    buf_free(&work->out);
+    free(work);
+    access->work_count--;
+    service_look_if_stopped(&access->service);
+}
+
+void access_work_look_if_over(struct access_work *work)
+{
+    const struct access_kind *kind = work->owner->kind;
+
+    if (work->is_ending && !work->is_running &&
+        (kind->work_is_held == NULL || !kind->work_is_held(work)))
+        work_free(work);
+}
+
+/* Without a session: an update is done to its end, then what is open is closed. */
+static void go_on_alone(struct access_work *work)
+{
+    work->is_ending = !work->is_update || work->is_over;
+    ask_pool(work);
+}
+
+void access_work_abandon(struct access_work **work)
+{
+    struct access_work *left = *work;
+
+    *work = NULL;
+    left->session = NULL;
+    atomic_store(&left->is_abandoned, true);
+    if (!left->is_running)
+        go_on_alone(left);
+}
+
+enum step access_work_begin(struct access_work *work)
+{
+    work->is_over = false;
+    session_enter(&work->session->session, ACCESS_WORK);
+    ask_pool(work);
+    return STEP_AGAIN;
+}
+
+static void slice_ended(struct letter *letter, struct engine *engine)
+{
+    struct access_work *work = container_of(letter, struct access_work, chore.letter);
+
+    (void)engine;
+    work->is_running = false;
+    if (work->session != NULL)
+        session_run(&work->session->session);
+    else if (work->is_ending)
+        access_work_look_if_over(work);
+    else
+        go_on_alone(work);
+}
+
+/* Pieces, so that the connection never has to take more than its cap. */
+static bool send_out(struct access_work *work)
+{
+    struct conn *conn = &work->session->session.conn;
+    struct bytes piece = bytes_slice(buf_bytes(&work->out), 0, conn_output_room(conn));
+
+    if (piece.len > 0) {
+        if (!conn_write(conn, piece))
+            return false;
+        buf_consume(&work->out, piece.len);
+        session_arm(&work->session->session);
+    }
+    if (buf_len(&work->out) > 0)
+        return false;
+    buf_free(&work->out);
+    return true;
+}
+
+enum step access_work_step(struct session *session)
+{
+    struct access_session *access = access_session_of(session);
+    const struct access_kind *kind = access_kind_of(access);
+    struct access_work *work = access->work;
+
+    if (work->is_running || !send_out(work))
+        return STEP_WAIT;
+    if (work->is_last)
+        return STEP_CLOSE;
+    if (work->is_over)
+        return kind->worked != NULL ? kind->worked(access) : kind->next_command(access);
+    if (session->conn.eof && !work->is_update) /* it would run on for nobody */
+        return STEP_CLOSE;
+    if (conn_output_len(&session->conn) <= ACCESS_OUTPUT_MAX / 4)
+        ask_pool(work);
+    return STEP_WAIT;
+}

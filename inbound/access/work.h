@@ -1,0 +1,62 @@
+/*
+ * work.h - what a session has from its login on, and the command that touches mailboxes, done on
+ * the pool in slices.
+ *
+ *   engine: access_work_begin() --> pool: work_run() ... work_run() --> engine: worked()
+ *
+ * The kind's work_run() is called until it says that it is over or the slice is full; after each
+ * slice the engine sends what stands in `out`, and asks for the next when most of that has drained.
+ *
+ * While a slice runs all of this is the pool's but for session and is_abandoned; else the engine's.
+ * A work outlives its session: a last chore closes what it has open.
+ *
+ * A protocol embeds it as the first member of its own.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "inbound/access/session.h"
+#include "io/blocking.h"
+
+enum {
+    ACCESS_SLICE_BYTES = 256 << 10,
+    ACCESS_SLICE_MS = 20,
+};
+
+struct access_work {
+    struct chore chore;
+    struct access *owner;
+    struct access_session *session; /* NULL: it is gone */
+    _Atomic bool is_abandoned;
+    bool is_running, is_ending;
+
+    /* Whose. */
+    char *domain, *local;
+    uint64_t quota;
+
+    /* The command. */
+    bool is_over;
+    bool is_last;   /* the session ends when `out` is sent */
+    bool is_update; /* goes on to its end, whatever becomes of the session */
+    struct buf out;
+    int64_t slice_end_ms; /* monotonic */
+};
+
+/* Of who logged in; NULL: no memory. */
+struct access_work *access_work_create(struct access_session *session, struct bytes address,
+                                       uint64_t quota);
+/* The session ends: nothing more is said. The work frees itself, later. */
+void access_work_abandon(struct access_work **work);
+/* A reason of the kind's work_is_held() went. */
+void access_work_look_if_over(struct access_work *work);
+/* On the engine: work_run() is called on the pool; the session waits in ACCESS_WORK. */
+enum step access_work_begin(struct access_work *work);
+enum step access_work_step(struct session *session);
+
+/* On the pool. */
+bool access_work_is_full(const struct access_work *work); /* enough for this slice? */
+/* What finds no room in `out` ends the session: it is out of bounds. */
+void access_put(struct access_work *work, struct bytes b);
+void access_printf(struct access_work *work, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
