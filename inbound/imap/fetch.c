@@ -185,6 +185,15 @@ static int put_fields(struct imap_work *work, const struct fetch_item *item, str
     return fits ? 0 : -ENOMEM;
 }
 
+/* Are all fields that it names among those that need no look into the message? */
+static bool is_kept(const struct mime_section *section)
+{
+    for (size_t i = 0; i < section->name_count; i++)
+        if (!source_keeps_field(section->names[i]))
+            return false;
+    return section->kind == MIME_SECTION_FIELDS;
+}
+
 /* Where a section lies in the message; *is_there_out false: NIL. */
 static int find_section(struct source *source, const struct mime_section *section,
                         struct bytes *slice_out, uint64_t *from_out, uint64_t *len_out,
@@ -201,7 +210,7 @@ static int find_section(struct source *source, const struct mime_section *sectio
     if (error < 0 || (section->depth == 0 && section->kind == MIME_SECTION_WHOLE))
         return error;
     if (section->depth == 0) {
-        error = source_header(source, &header);
+        error = is_kept(section) ? source_fields(source, &header) : source_header(source, &header);
         if (error < 0)
             return error;
         *slice_out = header;

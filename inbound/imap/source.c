@@ -11,7 +11,7 @@
 #include "inbound/mime/mime_line.h"
 #include "inbound/mime/mime_structure.h"
 
-enum { HEAD_LEN = 32 << 10, TEXT_MAX = 64 << 20, CACHE_VERSION = 1 };
+enum { HEAD_LEN = 32 << 10, TEXT_MAX = 64 << 20, CACHE_VERSION = 2 };
 
 static const char *const kept[] = {"From", "To",         "Cc",          "Bcc",       "Subject",
                                    "Date", "Message-ID", "In-Reply-To", "References"};
@@ -280,15 +280,16 @@ bool source_keeps_field(struct bytes name)
     return false;
 }
 
-/* Ends with an empty line, so that it is never empty. */
+/* As HEADER.FIELDS tells them: with the empty line where the header has one. */
 static bool write_fields(struct bytes header, struct buf *out)
 {
+    bool is_ended = ends_header(header);
     struct mime_field field;
 
     while (mime_field_next(&header, &field))
         if (source_keeps_field(field.name) && !buf_append(out, field.raw))
             return false;
-    return buf_append(out, BYTES("\r\n"));
+    return !is_ended || buf_append(out, BYTES("\r\n"));
 }
 
 static bool write_blob(struct bytes header, struct bytes structure, struct buf *blob)

@@ -1,6 +1,7 @@
 /* mailbox_cache.c - what was computed of messages, in a file that may be lost. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,21 @@ enum {
     RECORD_HEAD = 16,
     SIZE_FINE = 16 << 20, /* bytes; above, so many a message: more is mostly of expunged ones */
     A_MESSAGE_MAX = 8 << 10,
+    LOOK_LEN = 2 << 10,   /* a record, most often */
+    AHEAD_LEN = 32 << 10, /* where records are asked for in the order in which they lie */
 };
+
+/* What a thread of the pool read last. Bytes of a record do not change while the serial does not,
+ * but may have been read before they were written. */
+struct ahead {
+    uint64_t serial;
+    uint64_t offset, len;
+    uint64_t next; /* behind the record that was asked for last */
+    uint8_t bytes[AHEAD_LEN];
+};
+
+static _Thread_local struct ahead ahead;
+static _Atomic uint64_t serials;
 
 static const char cache_name[] = "ringpost.cache";
 
@@ -31,6 +46,7 @@ static void begin_file(struct mailbox *mailbox)
     uint8_t header[HEADER_LEN];
 
     make_header(mailbox, header);
+    mailbox->cache_serial = atomic_fetch_add(&serials, 1) + 1;
     mailbox->cache_size = HEADER_LEN;
     if (mail_file_truncate(mailbox->cache_fd, 0) < 0 ||
         mail_file_write_at(mailbox->cache_fd, bytes_range(header, sizeof(header)), 0) < 0)
@@ -43,6 +59,7 @@ void mailbox_cache_open(struct mailbox *mailbox)
     struct stat status;
 
     mailbox->cache_size = 0;
+    mailbox->cache_serial = atomic_fetch_add(&serials, 1) + 1;
     mailbox->cache_fd = mail_file_open(mailbox->folder_fd, cache_name, O_RDWR);
     if (mailbox->cache_fd < 0 || mail_file_stat(mailbox->folder_fd, cache_name, &status) < 0)
         return;
@@ -66,27 +83,66 @@ static uint32_t checksum_of(uint32_t uid, struct bytes blob)
     return (uint32_t)(bytes_hash(blob) ^ (uint64_t)uid * 0x9e3779b97f4a7c15U);
 }
 
-bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct buf *out)
+/* So many bytes of the file, from memory where they are there. NULL: it has not so many. */
+static const uint8_t *look(int fd, uint64_t serial, uint64_t offset, uint64_t len)
 {
+    if (len > AHEAD_LEN)
+        return NULL;
+    if (ahead.serial != serial || offset < ahead.offset ||
+        offset + len > ahead.offset + ahead.len) {
+        bool is_next = ahead.serial == serial && offset == ahead.next;
+        ssize_t got =
+            mail_file_read_at(fd, ahead.bytes,
+                              is_next ? (uint64_t)AHEAD_LEN : MAX(len, (uint64_t)LOOK_LEN), offset);
+
+        ahead.serial = serial;
+        ahead.offset = offset;
+        ahead.len = got < 0 ? 0 : (uint64_t)got;
+    }
+    return offset + len <= ahead.offset + ahead.len ? ahead.bytes + (offset - ahead.offset) : NULL;
+}
+
+static bool get(int fd, uint64_t serial, uint32_t uid, uint64_t offset, struct buf *out)
+{
+    const uint8_t *at = look(fd, serial, offset, RECORD_HEAD);
     struct record record;
 
-    pthread_mutex_lock(&mailbox->mutex);
-    const struct message *message = messages_find(&mailbox->state.table, uid);
-    uint64_t offset = message == NULL ? 0 : (uint64_t)message->cache * 8;
-    int fd = mailbox->cache_fd;
-
-    pthread_mutex_unlock(&mailbox->mutex);
-    if (offset == 0 || fd < 0 ||
-        mail_file_read_at(fd, &record, sizeof(record), offset) != RECORD_HEAD ||
-        record.uid != uid || record.len > MAILBOX_CACHE_MAX)
+    if (at == NULL)
         return false;
-    uint8_t *at = buf_reserve(out, record.len);
+    memcpy(&record, at, sizeof(record));
+    if (record.uid != uid || record.len > MAILBOX_CACHE_MAX)
+        return false;
+    ahead.next = (offset + RECORD_HEAD + record.len + 7) / 8 * 8;
+    uint8_t *into = buf_reserve(out, record.len);
 
-    if (at == NULL || mail_file_read_at(fd, at, record.len, offset + RECORD_HEAD) != record.len ||
-        checksum_of(uid, bytes_range(at, record.len)) != record.checksum)
+    if (into == NULL)
+        return false;
+    at = look(fd, serial, offset + RECORD_HEAD, record.len);
+    if (at != NULL)
+        memcpy(into, at, record.len);
+    else if (mail_file_read_at(fd, into, record.len, offset + RECORD_HEAD) != record.len)
+        return false;
+    if (checksum_of(uid, bytes_range(into, record.len)) != record.checksum)
         return false;
     buf_extend(out, record.len);
     return true;
+}
+
+bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct buf *out)
+{
+    pthread_mutex_lock(&mailbox->mutex);
+    const struct message *message = messages_find(&mailbox->state.table, uid);
+    uint64_t offset = message == NULL ? 0 : (uint64_t)message->cache * 8;
+    uint64_t serial = mailbox->cache_serial;
+    int fd = mailbox->cache_fd;
+
+    pthread_mutex_unlock(&mailbox->mutex);
+    if (offset == 0 || fd < 0)
+        return false;
+    if (get(fd, serial, uid, offset, out))
+        return true;
+    ahead.serial = 0; /* it may have been read before it was written */
+    return get(fd, serial, uid, offset, out);
 }
 
 /* Locked; where so many bytes go. 0: nowhere. */

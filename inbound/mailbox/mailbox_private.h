@@ -97,7 +97,8 @@ struct mailbox {
     struct news *news; /* NEWS_MAX, or NULL */
     struct mailbox_watch *watches;
 
-    uint64_t cache_size; /* 0: there is no file */
+    uint64_t cache_size;   /* 0: there is no file */
+    uint64_t cache_serial; /* of what it has held since it was opened or emptied */
 };
 
 /* --- mailbox_commit.c (locked) ---------------------------------------------------------------- */

@@ -639,6 +639,22 @@ def test_mbsync_takes_all(mail, tmp_path):
     assert raw.ask("SEARCH SEEN")[0].count(b" ") == 2
 
 
+def test_fields_that_are_kept_are_those_of_the_message(mail):
+    raw = mail.raw()
+    folded = b"Subject: one\r\n two\r\nX: y\r\nDATE: today\r\nSubject: three\r\n"
+    raw.append(folded + b"\r\nbody\r\n")
+    raw.append(folded)  # no empty line
+    raw.append(b"\r\nbody\r\n")  # no field
+    raw.ask("SELECT INBOX")
+    for _ in range(2):  # the second time they are read from what was kept
+        kept = raw.ask("FETCH 1:3 BODY.PEEK[HEADER.FIELDS (subject DATE)]")[:-1]
+        for number, line in enumerate(kept, 1):
+            whole = raw.ask(f"FETCH {number} BODY.PEEK[HEADER.FIELDS (subject DATE X-None)]")[0]
+            assert line.replace(b"DATE)]", b"DATE X-None)]") == whole
+        assert kept[0].endswith(b"Subject: one\r\n two\r\nDATE: today\r\nSubject: three\r\n\r\n)")
+        assert kept[1].endswith(b"Subject: three\r\n)")
+
+
 def test_curl_fetches(mail):
     mail.raw().append()
     done = subprocess.run(["curl", "-s", f"imap://127.0.0.1:{mail.port}/INBOX;UID=1", "-u",

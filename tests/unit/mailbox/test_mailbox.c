@@ -408,6 +408,52 @@ TEST(cache_gives_back_what_was_put)
     room_free(&room);
 }
 
+/* Long and short ones, in the order in which they lie and in others, while more are put. */
+TEST(cache_reads_ahead_of_what_is_asked_for)
+{
+    static char blob[48 << 10];
+    enum { COUNT = 60 };
+    struct room room = {0};
+    struct buf out;
+
+    room_make(&room);
+    buf_init(&out, sizeof(blob));
+    for (uint32_t uid = 1; uid <= COUNT; uid++)
+        room_append(&room, room.inbox, text, 0);
+    for (uint32_t put = 1; put <= COUNT; put++) {
+        memset(blob, 'A' + (int)put % 26, sizeof(blob));
+        mailbox_cache_put(room.inbox, put,
+                          bytes_range(blob, put % 9 == 0 ? sizeof(blob) : 300 + put * 17));
+        for (uint32_t uid = put > 3 ? put - 3 : 1; uid <= put; uid++) {
+            buf_clear(&out);
+            assert_true(mailbox_cache_get(room.inbox, uid, &out));
+        }
+    }
+    for (uint32_t asked = 1; asked <= 3 * COUNT; asked++) {
+        uint32_t uid = asked <= COUNT ? asked : asked * 37 % COUNT + 1;
+
+        buf_clear(&out);
+        assert_true(mailbox_cache_get(room.inbox, uid, &out));
+        assert_int_equal(buf_len(&out), uid % 9 == 0 ? sizeof(blob) : 300 + uid * 17);
+        for (size_t i = 0; i < buf_len(&out); i++)
+            assert_int_equal(buf_bytes(&out).ptr[i], 'A' + (int)uid % 26);
+    }
+    /* Another mailbox's file, with the same UIDs at the same places. */
+    struct mailbox *other;
+
+    assert_int_equal(mail_account_create(room.account, BYTES("Other"), 0), 0);
+    assert_int_equal(mailbox_open(room.account, BYTES("Other"), &other), 0);
+    room_append(&room, other, text, 0);
+    mailbox_cache_put(room.inbox, 1, BYTES("ours"));
+    mailbox_cache_put(other, 1, BYTES("theirs"));
+    buf_clear(&out);
+    assert_true(mailbox_cache_get(other, 1, &out));
+    assert_true(bytes_equal(buf_bytes(&out), BYTES("theirs")));
+    mailbox_close(&other);
+    buf_free(&out);
+    room_free(&room);
+}
+
 static void count_call(struct mailbox_watch *watch);
 static _Atomic unsigned calls;
 
