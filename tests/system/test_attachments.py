@@ -41,7 +41,7 @@ def test_attachments_by_name_type_and_size(stage):
         for nested in (False, True):
             code, text = place.send(carrying(("ok.txt", b"x", plain), part, nested=nested))
             assert (code, text) == (550, f"5.7.1 The attachment {name} is not taken here")
-    event = place.relay.events(kind="rejected")[-1]
+    event = place.relay.wait_events(2 * len(refused), kind="rejected")[-1]
     assert event["rule"] == "inbound.attachments"
     check = {c["check"]: c for c in event["checks"]}["attachment"]
     assert (check["result"], check["weight"]) == ("application/x-ms*", "refuse")

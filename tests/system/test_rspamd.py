@@ -277,8 +277,9 @@ def test_what_users_submit_is_scanned(stage):
     head, body = scanner.asked[-1]
     assert "User: bob@acme.example" in head and "Rcpt: <x@far.example>" in head
     assert body == inbound.message("bob@acme.example")
-    event = place.relay.events(kind="rejected")[-1]
-    assert event["rule"] == "inbound.rspamd" and event["tenant"] == "acme"
+    [event] = parts.wait_for(lambda: [e for e in place.relay.events(kind="rejected")
+                                      if e["rule"] == "inbound.rspamd"], "the event")
+    assert event["tenant"] == "acme"
     # What an application submits is its tenant's, and is not.
     count = len(scanner.asked)
     assert submit(secret())[0] == 250 and len(scanner.asked) == count

@@ -3,6 +3,7 @@
 import json
 
 import inbound
+import parts
 import pytest
 from test_rspamd import Scanner, says
 
@@ -21,7 +22,6 @@ def rules(place):
 
 def settled(place, send, code):
     """The directory's change is live within a second."""
-    import parts
     return parts.wait_for(lambda: (got := send())[0] == code and got, f"a reply {code}")
 
 
@@ -34,7 +34,8 @@ def test_who_is_blocked_is_refused_at_rcpt(stage):
         assert rules(place) == {reason: "block"}
         code, text = settled(place, lambda: place.send(inbound.message()), 550)
         assert text == f"5.7.1 Mail from {reason} is not taken here"
-        event = place.relay.events(kind="rejected")[-1]
+        event = parts.wait_for(lambda: [e for e in place.relay.events(kind="rejected")
+                                        if e["reply"]["text"] == text[6:]], "the event")[0]
         assert event["rule"] == "tenant.block" and event["recipient"] == "bob@acme.example"
         place.relay.cli("tenant", "unlist", "acme", value)
         settled(place, lambda: place.send(inbound.message()), 250)
@@ -51,7 +52,7 @@ def test_an_author_is_blocked_after_the_data(stage):
 
     code, text = settled(place, lambda: place.send(content), 550)
     assert text == "5.7.1 Mail from *.plain.example is not taken here"
-    event = place.relay.events(kind="rejected")[-1]
+    [event] = place.relay.wait_events(1, kind="rejected")[:1]
     assert {c["check"]: c for c in event["checks"]}["sender"] == {
         "check": "sender", "result": "block", "weight": "refuse", "detail": "*.plain.example"}
     # Another tenant's rule is nobody else's.
