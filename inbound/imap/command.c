@@ -7,6 +7,7 @@
 #include "inbound/access/login.h"
 #include "inbound/access/tls.h"
 #include "inbound/imap/append.h"
+#include "inbound/imap/compress.h"
 #include "inbound/imap/idle.h"
 
 enum { IN_STRANGER = 1, IN_AUTHENTICATED = 2, IN_SELECTED = 4 };
@@ -40,6 +41,7 @@ static const struct imap_command {
     {"ENABLE", IN_AUTHENTICATED, handle_enable, NULL, NULL, SYNC_NOTHING, false},
     {"NAMESPACE", IN_ACCOUNT, handle_namespace, NULL, NULL, SYNC_NOTHING, false},
     {"IDLE", IN_ACCOUNT, imap_handle_idle, NULL, NULL, SYNC_NOTHING, false},
+    {"COMPRESS", IN_ACCOUNT, imap_handle_compress, NULL, NULL, SYNC_NOTHING, false},
     {"CHECK", IN_SELECTED, handle_noop, NULL, NULL, SYNC_NOTHING, false},
     {"SELECT", IN_ACCOUNT, NULL, imap_parse_select, imap_run_select, SYNC_NOTHING, false},
     {"EXAMINE", IN_ACCOUNT, NULL, imap_parse_examine, imap_run_select, SYNC_NOTHING, false},

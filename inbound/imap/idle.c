@@ -2,6 +2,8 @@
 #include "inbound/imap/idle.h"
 
 #include "inbound/imap/notify.h"
+#include "inbound/imap/work.h"
+#include "io/deflate.h"
 
 enum { DONE_LINE_MAX = 64 };
 
@@ -58,6 +60,8 @@ enum step imap_idle_step(struct session *session)
             return notify_tell(imap, idle_again, true);
         if (work_is_selected(work) && atomic_load(&work->has_news))
             return tell_news(imap);
+        if (conn_output_len(conn) == 0)
+            deflate_rest(conn); /* it may be for hours */
         return STEP_WAIT;
     }
     bool is_done = bytes_equal_nocase(bytes_slice(input, 0, end), BYTES("DONE"));

@@ -43,7 +43,7 @@ static void put_capability(const struct imap_session *session, struct buf *out)
             fits &&
             buf_printf(
                 out,
-                " IDLE NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ESEARCH SEARCHRES"
+                " IDLE COMPRESS=DEFLATE NAMESPACE UNSELECT CHILDREN UIDPLUS MOVE ESEARCH SEARCHRES"
                 " WITHIN CONDSTORE QRESYNC LIST-EXTENDED LIST-STATUS SPECIAL-USE"
                 " CREATE-SPECIAL-USE STATUS=SIZE BINARY MULTIAPPEND OBJECTID"
                 " SORT SORT=DISPLAY THREAD=ORDEREDSUBJECT METADATA UTF8=ACCEPT NOTIFY"

@@ -332,6 +332,8 @@ METRIC_COUNTER(IMAP_BAD, "ringpost_imap_bad_total", "Of these, those that were a
 METRIC_COUNTER(IMAP_APPENDED, "ringpost_imap_appended_total", "Messages that APPEND filed")
 METRIC_COUNTER(IMAP_EXPUNGED, "ringpost_imap_expunged_total",
                "Messages that EXPUNGE, UID EXPUNGE and CLOSE removed")
+METRIC_COUNTER(IMAP_COMPRESSED, "ringpost_imap_compressed_total",
+               "IMAP sessions that COMPRESS began to compress")
 METRIC_COUNTER(IMAP_TIMEOUTS, "ringpost_imap_timeouts_total",
                "IMAP sessions that ended because their client said nothing for too long")
 METRIC_COUNTER(IMAP_SHED, "ringpost_imap_shed_total",

@@ -141,6 +141,11 @@ void conn_parcel_discard(struct conn_parcel *parcel);
  * something behind what asked for it: who goes on then takes an attacker's plain text for the
  * peer's (RFC 3207 section 4.2). On true the layer is the connection's. */
 must_use bool conn_secure(struct conn *conn, struct conn_layer *layer);
+/* Puts a layer that has no handshake above what there is, on an OPEN connection. What was written
+ * goes out without it, all that is written later through it. False where unread input came without
+ * it, a handshake is not over, or what was written cannot be sealed, which closes the connection.
+ * On true the layer is the connection's. */
+must_use bool conn_stack(struct conn *conn, struct conn_layer *layer);
 
 struct bytes conn_input(const struct conn *conn); /* valid until consumed or the next wake */
 void conn_consume(struct conn *conn, size_t len);

@@ -45,11 +45,13 @@ static int open_layer(struct conn *conn, struct bytes raw)
 {
     struct conn_layer *layer = conn->layer;
     bool was_secured = layer->is_secured;
+
+    layer->input_max = conn->input_max;
     int error = layer->ops->open(layer, raw, &conn->input);
 
     if (layer->is_secured && !was_secured)
         conn->pending |= PENDING_SECURED;
-    if (layer->is_ended)
+    if (layer->is_ended || (layer->has_eof_behind && !layer->is_holding))
         conn->eof = true;
     /* Its answer is sent, or what it owes is done, when the turn ends. */
     if (layer->owes_turn || buf_len(&layer->wire) > 0)
@@ -102,17 +104,39 @@ static void receive_failed(struct conn *conn, int error, bool by_layer)
         conn_fail(conn, error);
 }
 
+/* The receive goes on when half of the room is free, and nothing that was received waits. */
+static void resume_receive(struct conn *conn)
+{
+    if (!conn->receive_stopped || buf_len(&conn->input) >= conn->input_max / 2)
+        return;
+    if (conn->layer != NULL && conn->layer->is_holding) {
+        engine_at_turn_end(conn->engine, &conn->turn_end);
+        return;
+    }
+    conn->receive_stopped = false;
+    conn_start_receive(conn);
+}
+
+static bool has_more_in_layer(const struct conn *conn)
+{
+    const struct conn_layer *layer = conn->layer;
+
+    return layer != NULL && (layer->owes_turn || (layer->is_holding && !conn->paused &&
+                                                  buf_len(&conn->input) < conn->input_max / 2));
+}
+
 void conn_go_on_layered(struct conn *conn)
 {
     size_t before = buf_len(&conn->input);
     bool had_eof = conn->eof;
 
-    if (conn->layer == NULL || !conn->layer->owes_turn || conn->state != CONN_OPEN || conn->eof)
+    if (!has_more_in_layer(conn) || conn->state != CONN_OPEN || conn->eof)
         return;
     conn->layer->owes_turn = false;
     int error = open_layer(conn, BYTES_NONE);
 
     conn_count_memory(conn);
+    resume_receive(conn);
     if (error != 0)
         conn_fail_layer(conn, error);
     else
@@ -138,7 +162,9 @@ void conn_receive_done(struct op *op, int result, uint32_t flags)
         engine_at_turn_end(conn->engine, &conn->turn_end);
         return;
     }
-    if (result == 0)
+    if (result == 0 && conn->layer != NULL && conn->layer->is_holding)
+        conn->layer->has_eof_behind = true;
+    else if (result == 0)
         conn->eof = true;
     else if (error == 0 && result < 0 && result != -ENOBUFS && result != -ECANCELED)
         error = result;
@@ -184,10 +210,7 @@ void conn_consume(struct conn *conn, size_t len)
     if (buf_len(&conn->input) == 0)
         buf_free(&conn->input); /* who waits for a command holds nothing */
     conn_count_memory(conn);
-    if (conn->receive_stopped && buf_len(&conn->input) < conn->input_max / 2) {
-        conn->receive_stopped = false;
-        conn_start_receive(conn);
-    }
+    resume_receive(conn);
 }
 
 void conn_pause(struct conn *conn)
@@ -201,6 +224,6 @@ void conn_resume(struct conn *conn)
 {
     conn->paused = false;
     conn_start_receive(conn);
-    if (conn->pending != 0)
+    if (conn->pending != 0 || has_more_in_layer(conn))
         engine_at_turn_end(conn->engine, &conn->turn_end);
 }

@@ -12,6 +12,9 @@
  * layer has to say by itself (handshake, alerts, keys) stands in `wire` and goes out before
  * anything that is sealed after it.
  *
+ * Layers stand on each other (conn_stack()). conn.c knows the uppermost; each drives the one below
+ * it, passes on what that has in `wire`, and frees it.
+ *
  * Thread: the engine's that has the connection; a layer moves along with it.
  */
 #pragma once
@@ -41,10 +44,16 @@ struct conn_layer_ops {
 
 struct conn_layer {
     const struct conn_layer_ops *ops;
-    struct engine *engine; /* that has the connection now; set by conn.c */
-    struct buf wire;       /* the layer appends, conn.c takes; its memory is the layer's to count */
-    bool is_secured;       /* the handshake is over */
-    bool is_ended;         /* the peer writes no more; what follows is dropped */
-    bool owes_turn;        /* more to do than this turn has time for: open() again, in the next */
+    struct conn_layer *below; /* NULL: what stands in `wire` is what is sent */
+    struct engine *engine;    /* that has the connection now; set by conn.c */
+    size_t input_max;         /* the connection's; set by conn.c */
+    struct buf wire; /* the layer appends, conn.c takes; its memory is the layer's to count */
+    bool is_secured; /* the handshake is over */
+    bool is_ended;   /* the peer writes no more; what follows is dropped */
+    bool owes_turn;  /* more to do than this turn has time for: open() again, in the next */
+    /* `input` had input_max bytes before all was said: open() again when it has room. Only for
+     * whoever can keep back what was sent; it never fills `input` above that. */
+    bool is_holding;
     bool has_begun, has_said_end; /* conn.c's */
+    bool has_eof_behind;          /* conn.c's: the peer's end came while the layer held something */
 };

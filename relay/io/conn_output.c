@@ -155,6 +155,45 @@ bool conn_secure(struct conn *conn, struct conn_layer *layer)
     return true;
 }
 
+/* What was written already is what the layer sends first. False: that is more than it takes. */
+static bool seal_without(struct conn *conn, struct conn_layer *layer)
+{
+    struct conn_layer *below = conn->layer;
+    struct buf *written = &conn->filling;
+
+    if (below != NULL) {
+        if (buf_len(written) > 0 && below->ops->seal(below, buf_bytes(written)) != 0)
+            return false;
+        written = &below->wire;
+    }
+    return buf_append(&layer->wire, buf_bytes(written));
+}
+
+bool conn_stack(struct conn *conn, struct conn_layer *layer)
+{
+    check(layer->is_secured);
+    if (!conn_is_open(conn) || conn->state != CONN_OPEN || is_securing(conn) ||
+        buf_len(&conn->input) > 0)
+        return false;
+    layer->engine = conn->engine;
+    layer->has_begun = true;
+    if (!seal_without(conn, layer)) {
+        conn_close(conn); /* half of it may be sealed: nothing can follow */
+        return false;
+    }
+    buf_clear(&conn->filling);
+    if (conn->layer != NULL)
+        buf_free(&conn->layer->wire);
+    else
+        conn->input.len_max += CONN_LAYER_RECORD_MAX;
+    layer->below = conn->layer;
+    conn->layer = layer;
+    conn->own_end = conn->taken + buf_len(&conn->sending) + buf_len(&layer->wire);
+    conn_count_memory(conn);
+    engine_at_turn_end(conn->engine, &conn->turn_end);
+    return true;
+}
+
 size_t conn_output_len(const struct conn *conn)
 {
     size_t wire = conn->layer != NULL ? buf_len(&conn->layer->wire) : 0;

@@ -36,6 +36,7 @@ struct tls_facts {
     const char *cipher;       /* as the IANA calls it: "TLS_AES_256_GCM_SHA384" */
     struct bytes server_name; /* that the client asked for; empty: none */
     bool is_resumed;
+    bool is_compressed; /* by TLS itself (RFC 3749) */
 };
 /* False: it is not under TLS. */
 must_use bool conn_tls_facts(const struct conn *conn, struct tls_facts *out);

@@ -8,9 +8,11 @@ enum { EXPORTER_LEN = 32 };
 
 struct tls *tls_under(const struct conn *conn)
 {
-    if (conn->layer == NULL || conn->layer->ops != &tls_layer_ops)
-        return NULL;
-    return container_of(conn->layer, struct tls, layer);
+    struct conn_layer *layer = conn->layer;
+
+    while (layer != NULL && layer->ops != &tls_layer_ops)
+        layer = layer->below;
+    return layer != NULL ? container_of(layer, struct tls, layer) : NULL;
 }
 
 bool conn_is_under_tls(const struct conn *conn)
@@ -33,6 +35,7 @@ bool conn_tls_facts(const struct conn *conn, struct tls_facts *out)
         .cipher = cipher != NULL ? cipher : "unknown",
         .server_name = name != NULL ? bytes_of(name) : BYTES_NONE,
         .is_resumed = SSL_session_reused(ssl),
+        .is_compressed = SSL_get_current_compression(ssl) != NULL,
     };
     return true;
 }
