@@ -9,6 +9,12 @@ static const struct config_key section_keys[] = {
      .min = 1,
      .says = "How long a client that has logged in may say nothing, also in IDLE; the protocol "
              "wants 30m at least."},
+    {.name = "progress",
+     .kind = CONFIG_SECONDS,
+     .at = AT(imap.progress_s),
+     .standard = "10s",
+     .max = 3600,
+     .says = "How often a command that takes long says how far it is; 0s: as often as it can."},
     {.name = "threads",
      .kind = CONFIG_COUNT,
      .at = AT(imap_threads),

@@ -31,6 +31,7 @@ struct access_settings {
     uint64_t memory_max;              /* of the process: serve/pressure.h; 0: no limit */
     unsigned errors_max;              /* commands that are none, of a session */
     unsigned idle_timeout_s;          /* of who logged in */
+    unsigned progress_s;              /* of IMAP: between two words on how far a command is */
     unsigned failures_max;            /* logins of a session */
     struct login_guard_rule guard;
 };

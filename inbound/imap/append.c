@@ -1,4 +1,4 @@
-/* append.c - messages on their way in. */
+/* append.c - messages on their way in, of APPEND and REPLACE. */
 #include "inbound/imap/append.h"
 
 #include <errno.h>
@@ -33,6 +33,7 @@ struct append {
     struct buf piece;   /* on its way to the pool */
     size_t count;
     struct append_message *messages;
+    struct replaced replaced;
 };
 
 /* --- what is announced ------------------------------------------------------------------------ */
@@ -43,6 +44,7 @@ struct announced {
     bool has_date;
     int64_t date_s;
     bool is_utf8;
+    struct replaced replaced;
 };
 
 /* "UTF8 (~{10}" (RFC 6855 section 4); without it RFC 9755 is content. */
@@ -83,8 +85,11 @@ static bool take_append(struct imap_work *work, struct arena *arena, struct byte
 {
     struct bytes tag, mailbox;
 
+    announced->replaced = (struct replaced){0};
     return imap_take_tag(&text, &tag) && imap_take_space(&text) &&
-           imap_take_word(&text, "APPEND") && imap_take_space(&text) &&
+           ((work_is_selected(work) && imap_take_replace(&text, &announced->replaced) &&
+             (announced->replaced.is_uid || !work->is_uidonly)) ||
+            (imap_take_word(&text, "APPEND") && imap_take_space(&text))) &&
            imap_take_astring(arena, &text, &mailbox) &&
            mailbox_name_read(arena, mailbox, work_tells_utf8(work), &announced->name) &&
            take_announced(&text, announced);
@@ -156,13 +161,15 @@ static enum work_step run_open(struct imap_work *work)
         error = mailbox_open(work->account, append->name, &append->mailbox);
     if (error < 0)
         return refuse(work, error);
+    if (append->replaced.is_one && imap_find_replaced(work, &append->replaced) == WORK_DONE)
+        return put_off(work, WORK_DONE);
     uint64_t size = append->literal.size;
 
     if (size == 0)
         return put_off(work, work_answer(work, "NO [CANNOT] A message has to have bytes"));
     for (size_t i = 0; i + 1 < append->count; i++)
         size += append->messages[i].upload.file_size;
-    error = mail_account_has_room(work->account, size);
+    error = mail_account_has_room(work->account, size, append->replaced.size);
     if (error == 0) {
         struct mailbox_upload begun;
 
@@ -240,12 +247,20 @@ static enum work_step run_finish(struct imap_work *work)
         uploads[i] = append->messages[i].upload;
         error = imap_flags_of(append->mailbox, &append->messages[i].flags, &uploads[i].flags);
     }
-    if (error == 0)
+    if (append->replaced.is_one)
+        work->own_events = NOTIFY_EXPUNGE;
+    if (error == 0 && append->replaced.is_one)
+        error = mailbox_replace(work->view.mailbox, append->replaced.uid, append->mailbox, uploads);
+    else if (error == 0)
         error = mailbox_append(append->mailbox, uploads, append->count);
     for (size_t i = 0; i < append->count; i++)
         append->messages[i].upload = uploads[i];
     if (error < 0) {
+        bool is_gone = error == -ENOENT && append->replaced.is_one;
+
         append_end(work);
+        if (is_gone)
+            return work_answer(work, "NO [NONEXISTENT] The message or the mailbox is gone");
         return work_fail(work, error);
     }
     mailbox_status(append->mailbox, &status);
@@ -262,8 +277,16 @@ static enum work_step run_finish(struct imap_work *work)
     check(fits);
     buf_free(&uids);
     metric_add(METRIC_IMAP_APPENDED, (int64_t)append->count);
+    bool replaces = append->replaced.is_one;
+
     append_end(work);
-    return work_answer(work, "OK APPEND done");
+    if (!replaces)
+        return work_answer(work, "OK APPEND done");
+    work_put(work, BYTES("* OK ")); /* RFC 8508 section 4.3: before the old one goes */
+    work_put(work, work->answer_code);
+    work_put(work, BYTES("The new message is there\r\n"));
+    work->answer_code = BYTES_NONE;
+    return work_answer(work, "OK REPLACE done");
 }
 
 /* --- on the engine ---------------------------------------------------------------------------- */
@@ -364,7 +387,7 @@ enum step imap_begin_upload(struct imap_session *session)
     if (session->is_uploading) {
         struct append *append = work->append;
 
-        if ((append->is_utf8 && !imap_take_byte(&text, ')')) ||
+        if (append->replaced.is_one || (append->is_utf8 && !imap_take_byte(&text, ')')) ||
             !take_announced(&text, &announced)) {
             (void)imap_bad(session, "Behind a message stands another, or nothing");
             return imap_leave(session, "[CLIENTBUG] The end of the command is not known");
@@ -380,6 +403,7 @@ enum step imap_begin_upload(struct imap_session *session)
         bool is_one = take_append(work, &work->arena, text, &announced) &&
                       arena_copy(&work->arena, announced.name, &work->append->name);
         check(is_one); /* imap_expects_message() */
+        work->append->replaced = announced.replaced;
         session->is_uploading = true;
     }
     struct append *append = work->append;

@@ -13,7 +13,22 @@
 
 #include "inbound/imap/work.h"
 
+/* What REPLACE names before its mailbox; replace.c. */
+struct replaced {
+    bool is_one;     /* else it is an APPEND */
+    uint32_t number; /* as it came; UINT32_MAX: "*" */
+    bool is_uid;
+    uint32_t uid;  /* 0: there is none */
+    uint64_t size; /* of its file; what goes makes room */
+};
+/* "[UID ]REPLACE n" and a space. */
+must_use bool imap_take_replace(struct bytes *text, struct replaced *replaced_out);
+/* On the pool: finds the message. WORK_DONE: an answer says why it cannot be. */
+enum work_step imap_find_replaced(struct imap_work *work, struct replaced *replaced);
+
 /* An APPEND that has no message: BAD. */
 enum step imap_handle_append(struct imap_session *session, struct bytes arguments);
+/* REPLACE that has none (RFC 8508): BAD. */
+enum step imap_handle_replace(struct imap_session *session, struct bytes arguments);
 /* The line behind a message, which is to be empty. */
 enum step imap_end_of_append(struct imap_session *session, struct bytes line);

@@ -62,6 +62,7 @@ static const struct imap_command {
     {"NOTIFY", IN_ACCOUNT, NULL, imap_parse_notify, imap_run_notify, SYNC_ALL, false},
     {"APPEND", IN_ACCOUNT, imap_handle_append, NULL, NULL, SYNC_NOTHING, false},
     {"CLOSE", IN_SELECTED, NULL, parse_nothing, imap_run_close, SYNC_NOTHING, false},
+    {"REPLACE", IN_SELECTED, imap_handle_replace, NULL, NULL, SYNC_NOTHING, true},
     {"UNSELECT", IN_SELECTED, NULL, parse_nothing, imap_run_unselect, SYNC_NOTHING, false},
     {"EXPUNGE", IN_SELECTED, NULL, imap_parse_expunge, imap_run_expunge, SYNC_ALL, true},
     {"SEARCH", IN_SELECTED, NULL, imap_parse_search, imap_run_search, SYNC_FLAGS, true},
@@ -108,6 +109,14 @@ static const char *why_out_of_order(const struct imap_session *session,
                                                 : "Select a mailbox first";
 }
 
+/* RFC 9586 section 3.2: each command that has a form by UID but EXPUNGE, which names no number. */
+static bool needs_uid(const struct imap_session *session, const struct imap_command *command,
+                      bool is_uid)
+{
+    return session->access.work != NULL && imap_work_of(session)->is_uidonly &&
+           command->has_uid_form && !is_uid && command->run != imap_run_expunge;
+}
+
 static enum step begin_work(struct imap_session *session, const struct imap_command *command,
                             struct bytes arguments, bool is_uid)
 {
@@ -147,6 +156,8 @@ enum step imap_run_command(struct imap_session *session)
         return bad(session, "There is no such command");
     const char *why = why_out_of_order(session, command);
 
+    if (why == NULL && needs_uid(session, command, is_uid))
+        why = "[UIDREQUIRED] Messages have no numbers under UIDONLY";
     if (why != NULL)
         return bad(session, why);
     if (session->access.work != NULL && !access_login_still_good(&session->access))
@@ -268,7 +279,7 @@ static enum step handle_id(struct imap_session *session, struct bytes arguments)
 static enum step handle_enable(struct imap_session *session, struct bytes arguments)
 {
     struct imap_work *work = imap_work_of(session);
-    bool rev2 = false, utf8 = false, condstore = false, qresync = false;
+    bool rev2 = false, utf8 = false, condstore = false, qresync = false, uidonly = false;
     struct bytes name;
 
     if (arguments.len == 0)
@@ -280,14 +291,16 @@ static enum step handle_enable(struct imap_session *session, struct bytes argume
         utf8 |= bytes_equal_nocase(name, BYTES("UTF8=ACCEPT")) && !work->is_utf8;
         condstore |= bytes_equal_nocase(name, BYTES("CONDSTORE")) && !work->has_condstore;
         qresync |= bytes_equal_nocase(name, BYTES("QRESYNC")) && !work->has_qresync;
+        uidonly |= bytes_equal_nocase(name, BYTES("UIDONLY")) && !work->is_uidonly;
     }
     work->is_rev2 |= rev2;
     work->is_utf8 |= utf8;
     work->has_condstore |= condstore || qresync; /* RFC 7162 section 3.2.3 */
     work->has_qresync |= qresync;
-    if (imap_say(session, "* ENABLED%s%s%s%s\r\n", rev2 ? " IMAP4rev2" : "",
+    work->is_uidonly |= uidonly;
+    if (imap_say(session, "* ENABLED%s%s%s%s%s\r\n", rev2 ? " IMAP4rev2" : "",
                  utf8 ? " UTF8=ACCEPT" : "", condstore ? " CONDSTORE" : "",
-                 qresync ? " QRESYNC" : "") == STEP_CLOSE)
+                 qresync ? " QRESYNC" : "", uidonly ? " UIDONLY" : "") == STEP_CLOSE)
         return STEP_CLOSE;
     return imap_answer(session, "OK ENABLE done");
 }

@@ -9,12 +9,11 @@
  * has read that. */
 enum step imap_handle_compress(struct imap_session *session, struct bytes arguments)
 {
-    struct conn *conn = &session->session.conn;
+    struct conn *conn = &session->access.session.conn;
     struct tls_facts tls;
     struct conn_layer *layer;
 
-    if (!imap_take_space(&arguments) || !imap_take_word(&arguments, "DEFLATE") ||
-        arguments.len > 0)
+    if (!imap_take_space(&arguments) || !imap_take_word(&arguments, "DEFLATE") || arguments.len > 0)
         return imap_bad(session, "Syntax is COMPRESS DEFLATE");
     if (conn_is_deflated(conn))
         return imap_bad(session, "COMPRESS is active already");
@@ -22,7 +21,7 @@ enum step imap_handle_compress(struct imap_session *session, struct bytes argume
         return imap_bad(session, "Text stands behind COMPRESS");
     if (conn_tls_facts(conn, &tls) && tls.is_compressed)
         return imap_answer(session, "NO [COMPRESSIONACTIVE] TLS compresses");
-    layer = pressure_is_high(&session->session.service->pressure) ? NULL : deflate_layer();
+    layer = pressure_is_high(&session->access.session.service->pressure) ? NULL : deflate_layer();
     if (layer == NULL)
         return imap_answer(session, "NO [UNAVAILABLE] Out of memory");
     if (imap_answer(session, "OK DEFLATE active") == STEP_CLOSE || !conn_stack(conn, layer)) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "inbound/imap/notify.h"
+#include "inbound/imap/progress.h"
 #include "inbound/mailbox/mailbox_change.h"
 
 enum { SLICE_MAX = MAILBOX_CHANGE_MAX, TEXT_MAX = 1 << 20 };
@@ -147,6 +148,7 @@ static enum work_step run(struct imap_work *work, bool moves)
             copy->has_copied = true;
         }
     } while (!work_is_full(work));
+    imap_progress(work, copy->number, work->view.count);
     return WORK_MORE;
 }
 
@@ -191,5 +193,6 @@ enum work_step imap_run_expunge(struct imap_work *work)
             return work_fail(work, error);
         metric_add(METRIC_IMAP_EXPUNGED, (int64_t)expunged);
     } while (!work_is_full(work));
+    imap_progress(work, copy->number, work->view.count);
     return WORK_MORE;
 }

@@ -14,6 +14,7 @@
 
 #include "inbound/imap/fetch_program.h"
 #include "inbound/imap/notify.h"
+#include "inbound/imap/progress.h"
 #include "inbound/imap/source.h"
 #include "inbound/mailbox/mailbox_change.h"
 #include "inbound/mime/mime_binary.h"
@@ -57,7 +58,7 @@ bool imap_parse_fetch(struct imap_work *work, struct bytes arguments)
     if (fetch->program.has_vanished && (!work->is_uid || !work->has_qresync))
         return false;
     return view_resolve(work, &fetch->set, work->is_uid) &&
-           (!work->is_uid || fetch_program_add(&fetch->program, FETCH_UID)) &&
+           (!work->is_uid || work->is_uidonly || fetch_program_add(&fetch->program, FETCH_UID)) &&
            (!fetch->program.wants_modseq || fetch_program_add(&fetch->program, FETCH_MODSEQ));
 }
 
@@ -457,7 +458,7 @@ static bool begin_message(struct imap_work *work, struct fetch *fetch)
     fetch->in_message = true;
     fetch->has_items = false;
     fetch->item = 0;
-    work_printf(work, "* %u FETCH (", fetch->number);
+    view_put_fetch(work, fetch->number, message.uid);
     return true;
 }
 
@@ -521,5 +522,7 @@ enum work_step imap_run_fetch(struct imap_work *work)
     set_seen(work, fetch);
     if (fetch->in_message && !fetch->source.is_converted)
         source_unload(&fetch->source);
+    if (!fetch->in_message)
+        imap_progress(work, fetch->number, work->view.count);
     return work->access.is_last ? WORK_DONE : WORK_MORE;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "inbound/imap/command.h"
+#include "inbound/imap/progress.h"
 
 struct search {
     struct search_program program;
@@ -158,6 +159,8 @@ static enum work_step begin(struct imap_work *work, struct search *search)
         return WORK_MORE;
     case SEARCH_BAD:
         return work_answer(work, "BAD A number or a text of the search cannot be");
+    case SEARCH_UIDREQUIRED:
+        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
     case SEARCH_CHARSET:
         break;
     }
@@ -191,8 +194,10 @@ enum work_step imap_run_search(struct imap_work *work)
         search->number++;
         if (!look_at(work, search))
             return work_fail(work, -ENOMEM);
-        if (work_is_full(work))
+        if (work_is_full(work)) {
+            imap_progress(work, search->number, work->view.count);
             return WORK_MORE;
+        }
     }
     return end(work, search);
 }

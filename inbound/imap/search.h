@@ -10,8 +10,9 @@ struct imap_work;
 
 enum search_ready {
     SEARCH_READY,
-    SEARCH_BAD,     /* a text is not of the charset, or a number is not in the view */
-    SEARCH_CHARSET, /* NO [BADCHARSET] */
+    SEARCH_BAD,         /* a text is not of the charset, or a number is not in the view */
+    SEARCH_UIDREQUIRED, /* BAD: numbers of messages under UIDONLY (RFC 9586) */
+    SEARCH_CHARSET,     /* NO [BADCHARSET] */
 };
 /* On the pool: resolves sets, reads texts. search_free() is to follow, whatever comes out. */
 enum search_ready search_prepare(struct imap_work *work, struct search_program *program);

@@ -121,6 +121,8 @@ static enum search_ready prepare(struct imap_work *work, struct search_key *key,
 {
     enum search_ready ready = SEARCH_READY;
 
+    if (key->kind == SEARCH_NUMBERS && work->is_uidonly && !key->set.is_saved)
+        return SEARCH_UIDREQUIRED;
     if (key->kind == SEARCH_NUMBERS || key->kind == SEARCH_UIDS)
         return view_resolve(work, &key->set, key->kind == SEARCH_UIDS) ? SEARCH_READY : SEARCH_BAD;
     if (key->kind == SEARCH_FLAG)

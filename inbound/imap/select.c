@@ -14,6 +14,7 @@ struct select {
     uint32_t uidvalidity; /* of QRESYNC */
     uint64_t modseq;
     bool has_known;
+    bool has_match;            /* numbers and their UIDs */
     struct sequence_set known; /* UIDs */
 };
 
@@ -35,7 +36,8 @@ static bool take_qresync(struct imap_work *work, struct bytes *input, struct sel
         select->has_known = true;
         *input = rest;
     }
-    if (imap_take_space(input) &&
+    select->has_match = imap_take_space(input);
+    if (select->has_match &&
         (!imap_take_byte(input, '(') || !sequence_set_take(&work->arena, input, false, &ignored) ||
          !imap_take_space(input) || !sequence_set_take(&work->arena, input, false, &ignored) ||
          !imap_take_byte(input, ')')))
@@ -125,7 +127,8 @@ static void tell_mailbox(struct imap_work *work, const struct select *select,
                          const struct mailbox_status *status)
 {
     const struct view *view = &work->view;
-    uint32_t unseen = !work->is_rev2 && status->unseen > 0 ? first_unseen(view) : 0;
+    bool tells_unseen = !work->is_rev2 && !work->is_uidonly;
+    uint32_t unseen = tells_unseen && status->unseen > 0 ? first_unseen(view) : 0;
 
     tell_flags(work);
     work_printf(work, "* %zu EXISTS\r\n", view->count);
@@ -173,6 +176,8 @@ enum work_step imap_run_select(struct imap_work *work)
     struct mailbox_status status;
     struct mailbox *mailbox;
 
+    if (select->has_match && work->is_uidonly)
+        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
     if (work_is_selected(work)) {
         imap_deselect(work);
         work_put(work, BYTES("* OK [CLOSED] The mailbox before is closed\r\n"));

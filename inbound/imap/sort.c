@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "inbound/imap/command.h"
+#include "inbound/imap/progress.h"
 #include "inbound/mime/mime_date.h"
 #include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_sort.h"
@@ -380,6 +381,8 @@ static enum work_step begin(struct imap_work *work, struct sort *sort)
         return WORK_MORE;
     case SEARCH_BAD:
         return work_answer(work, "BAD A number or a text of the search cannot be");
+    case SEARCH_UIDREQUIRED:
+        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
     case SEARCH_CHARSET:
         break;
     }
@@ -396,8 +399,10 @@ enum work_step imap_run_sort(struct imap_work *work)
         sort->number++;
         if (!look_at(work, sort))
             return work_answer(work, "NO [LIMIT] These are too many messages");
-        if (work_is_full(work))
+        if (work_is_full(work)) {
+            imap_progress(work, sort->number, work->view.count);
             return WORK_MORE;
+        }
     }
     return end(work, sort);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "inbound/imap/progress.h"
 #include "inbound/mailbox/mailbox_change.h"
 
 enum { SLICE_MAX = 500, TEXT_MAX = 1 << 20 };
@@ -134,8 +135,7 @@ static void tell_message(struct imap_work *work, struct store *store, uint32_t n
         view_put_change(work, number, &message, work->is_uid || work->has_qresync,
                         work->has_condstore);
     else if (work->has_condstore) /* RFC 7162 section 3.1.3: the modseq is told all the same */
-        work_printf(work, "* %u FETCH (UID %u MODSEQ (%" PRIu64 "))\r\n", number, uid,
-                    message.modseq);
+        view_put_modseq(work, number, &message);
 }
 
 static enum work_step end(struct imap_work *work, struct store *store)
@@ -186,5 +186,6 @@ enum work_step imap_run_store(struct imap_work *work)
         for (size_t i = 0; i < count; i++)
             tell_message(work, store, numbers[i], uids[i]);
     } while (!work_is_full(work));
+    imap_progress(work, store->number, work->view.count);
     return WORK_MORE;
 }

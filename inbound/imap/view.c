@@ -111,8 +111,8 @@ static bool is_own(const struct view *view, uint64_t modseq)
 
 /* --- sync ------------------------------------------------------------------------------------- */
 
-/* What went, out of the view. Told by UID where QRESYNC is enabled, else by number, each counted
- * without those before it (RFC 9051 section 7.5.1). */
+/* What went, out of the view. Told by UID where QRESYNC or UIDONLY is enabled, else by
+ * number, each counted without those before it (RFC 9051 section 7.5.1). */
 struct leaving {
     struct imap_work *work;
     struct sequence_writer writer;
@@ -125,7 +125,7 @@ static void leave(struct leaving *leaving, uint32_t uid)
 {
     struct imap_work *work = leaving->work;
 
-    if (!work->has_qresync) {
+    if (!work->has_qresync && !work->is_uidonly) {
         work_printf(work, "* %zu EXPUNGE\r\n", leaving->kept + 1);
         return;
     }
@@ -171,11 +171,27 @@ static void sync_vanished(struct imap_work *work, uint64_t modseq)
     view->vanished_modseq = modseq;
 }
 
+void view_put_fetch(struct imap_work *work, uint32_t number, uint32_t uid)
+{
+    if (work->is_uidonly)
+        work_printf(work, "* %u UIDFETCH (", uid);
+    else
+        work_printf(work, "* %u FETCH (", number);
+}
+
+void view_put_modseq(struct imap_work *work, uint32_t number, const struct mailbox_message *message)
+{
+    view_put_fetch(work, number, message->uid);
+    if (!work->is_uidonly)
+        work_printf(work, "UID %u ", message->uid);
+    work_printf(work, "MODSEQ (%" PRIu64 "))\r\n", message->modseq);
+}
+
 void view_put_change(struct imap_work *work, uint32_t number, const struct mailbox_message *message,
                      bool has_uid, bool has_modseq)
 {
-    work_printf(work, "* %u FETCH (", number);
-    if (has_uid)
+    view_put_fetch(work, number, message->uid);
+    if (has_uid && !work->is_uidonly)
         work_printf(work, "UID %u ", message->uid);
     if (has_modseq)
         work_printf(work, "MODSEQ (%" PRIu64 ") ", message->modseq);

@@ -63,6 +63,11 @@ uint32_t view_next(const struct view *view, const struct sequence_set *set, bool
 void view_put_flags(struct imap_work *work, struct mailbox *mailbox, uint64_t flags);
 /* "* FLAGS (...)": what the mailbox has by name; where new keywords came, before they are used. */
 void view_put_keywords(struct imap_work *work, bool is_forced);
+/* "* n FETCH (", under UIDONLY "* uid UIDFETCH (" (RFC 9586). */
+void view_put_fetch(struct imap_work *work, uint32_t number, uint32_t uid);
+/* "* n FETCH (UID u MODSEQ (m))" */
+void view_put_modseq(struct imap_work *work, uint32_t number,
+                     const struct mailbox_message *message);
 /* The whole of "* n FETCH (FLAGS ... UID ... MODSEQ ...)", as the session has it. */
 void view_put_change(struct imap_work *work, uint32_t number, const struct mailbox_message *message,
                      bool has_uid, bool has_modseq);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 static void news_opened(struct letter *letter, struct engine *engine);
 static void mailbox_changed(struct mailbox_watch *watch);
 
@@ -110,6 +112,7 @@ void work_init(struct access_work *access)
     struct imap_work *work = imap_work_from(access);
 
     work->message_size_max = access_settings_of(access->session)->message_size_max;
+    work->progress_interval_ms = (int64_t)access_settings_of(access->session)->progress_s * 1000;
     work->news.open = news_opened;
     work->watch.changed = mailbox_changed;
     work->stage = STAGE_OVER;
@@ -158,6 +161,7 @@ enum step work_begin(struct imap_work *work, enum work_step (*run)(struct imap_w
     work->run = run;
     work->sync = sync;
     work->stage = STAGE_RUN;
+    work->progress_ms = clock_monotonic_ms();
     return access_work_begin(&work->access);
 }
 

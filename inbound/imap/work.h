@@ -42,10 +42,11 @@ struct notify;
 struct imap_work {
     struct access_work access;
     uint64_t message_size_max;
+    int64_t progress_interval_ms;
     struct mail_account *account; /* NULL: not opened yet */
 
     /* What ENABLE and others switched on. */
-    bool is_rev2, is_utf8, has_condstore, has_qresync;
+    bool is_rev2, is_utf8, has_condstore, has_qresync, is_uidonly;
 
     /* The command. */
     enum work_step (*run)(struct imap_work *work);
@@ -55,7 +56,8 @@ struct imap_work {
     void *state;                           /* the command's, in the arena */
     void (*ended)(struct imap_work *work); /* on the pool: gives up what state has; may be NULL */
     struct arena arena;
-    bool has_answer; /* else nothing tagged is said */
+    int64_t progress_ms; /* monotonic: progress was told last, or the command began */
+    bool has_answer;     /* else nothing tagged is said */
     char tag[IMAP_TAG_MAX + 1];
     char answer[WORK_ANSWER_MAX];
     struct bytes answer_code; /* of the arena: what does not fit there; "[...] " */

@@ -59,8 +59,16 @@ struct special_uses;
 /* account_list.c: what the file says. */
 must_use int account_read_uses(struct mail_account *account, struct special_uses *uses_out);
 
-/* account_quota.c: room for what comes, taken at once; 0, -EDQUOT, -EFBIG. */
+/* account_quota.c: room for what comes, taken at once; 0, -EDQUOT, -EFBIG. `freed` goes when it has
+ * come. */
 must_use int account_reserve(struct mail_account *account, uint64_t bytes, uint64_t largest,
-                             uint64_t messages);
+                             uint64_t messages, uint64_t freed);
 void account_forget_usage(struct mail_account *account);
 void account_give_back(struct mail_account *account, uint64_t bytes, uint64_t messages);
+
+/* mailbox_append.c: as mailbox_append(), where `freed` bytes of the account go afterwards. */
+must_use int mailbox_append_for(struct mailbox *mailbox, struct mailbox_upload *uploads,
+                                size_t count, uint64_t freed);
+/* mailbox_expunge.c: one message, whatever its flags are. Fine where it is gone. After an error
+ * *is_gone_out says whether its file is. */
+must_use int mailbox_remove(struct mailbox *mailbox, uint32_t uid, bool *is_gone_out);

@@ -28,7 +28,7 @@ static int check_room(struct mail_account *account, uint64_t bytes, uint64_t lar
 
     if (error < 0)
         return error;
-    return usage.bytes + bytes > account->quota ? -EDQUOT : 0;
+    return bytes > 0 && usage.bytes + bytes > account->quota ? -EDQUOT : 0;
 }
 
 static void add(struct mail_account *account, int64_t bytes, int64_t messages)
@@ -45,10 +45,10 @@ static void add(struct mail_account *account, int64_t bytes, int64_t messages)
 }
 
 int account_reserve(struct mail_account *account, uint64_t bytes, uint64_t largest,
-                    uint64_t messages)
+                    uint64_t messages, uint64_t freed)
 {
     pthread_mutex_lock(&account->quota_mutex);
-    int error = check_room(account, bytes, largest);
+    int error = check_room(account, bytes - MIN(bytes, freed), largest);
 
     if (error == 0 && messages > 0)
         add(account, (int64_t)bytes, (int64_t)messages);
@@ -65,9 +65,9 @@ void account_give_back(struct mail_account *account, uint64_t bytes, uint64_t me
     pthread_mutex_unlock(&account->quota_mutex);
 }
 
-int mail_account_has_room(struct mail_account *account, uint64_t size)
+int mail_account_has_room(struct mail_account *account, uint64_t size, uint64_t freed)
 {
-    return account_reserve(account, size, size, 0);
+    return account_reserve(account, size, size, 0, freed);
 }
 
 int mail_account_usage(struct mail_account *account, struct account_usage *usage_out)

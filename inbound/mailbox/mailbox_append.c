@@ -158,7 +158,8 @@ static int append_all(struct mailbox *mailbox, struct mailbox_upload *uploads, s
     return error;
 }
 
-int mailbox_append(struct mailbox *mailbox, struct mailbox_upload *uploads, size_t count)
+int mailbox_append_for(struct mailbox *mailbox, struct mailbox_upload *uploads, size_t count,
+                       uint64_t freed)
 {
     uint64_t sum = 0, largest = 0;
     int error;
@@ -170,7 +171,7 @@ int mailbox_append(struct mailbox *mailbox, struct mailbox_upload *uploads, size
     }
     error = make_durable(mailbox->account, uploads, count);
     if (error == 0)
-        error = account_reserve(mailbox->account, sum, largest, count);
+        error = account_reserve(mailbox->account, sum, largest, count, freed);
     if (error < 0)
         return error;
     struct bases *bases = calloc(1, sizeof(*bases));
@@ -185,4 +186,9 @@ int mailbox_append(struct mailbox *mailbox, struct mailbox_upload *uploads, size
     if (error < 0)
         account_give_back(mailbox->account, sum, count);
     return error;
+}
+
+int mailbox_append(struct mailbox *mailbox, struct mailbox_upload *uploads, size_t count)
+{
+    return mailbox_append_for(mailbox, uploads, count, 0);
 }

@@ -47,10 +47,16 @@ must_use int mailbox_upload_begin(struct mail_account *account, struct mailbox_u
 must_use int mailbox_upload_write(struct mailbox_upload *upload, struct bytes b);
 /* Drops what was not appended; fine after an append. */
 void mailbox_upload_end(struct mail_account *account, struct mailbox_upload *upload);
-/* Whether so many bytes have room now; 0, -EDQUOT or -EFBIG. For who knows a literal's size. */
-must_use int mail_account_has_room(struct mail_account *account, uint64_t size);
+/* Whether so many bytes have room now; 0, -EDQUOT or -EFBIG. For who knows a literal's size.
+ * `freed` is what goes when it has come. */
+must_use int mail_account_has_room(struct mail_account *account, uint64_t size, uint64_t freed);
 /* All or, unless the program dies meanwhile, none (RFC 3502). */
 must_use int mailbox_append(struct mailbox *mailbox, struct mailbox_upload *uploads, size_t count);
+/* A message in place of one that goes (RFC 8508), in `to` of the same account. The old one is there
+ * until the new one is durable; after an error at least one of them is. -ENOENT: the old one is
+ * gone. */
+must_use int mailbox_replace(struct mailbox *from, uint32_t uid, struct mailbox *to,
+                             struct mailbox_upload *upload);
 
 struct uid_pair {
     uint32_t from, to;

@@ -260,7 +260,7 @@ int mailbox_copy(struct mailbox *from, struct mailbox *to, const uint32_t *uids,
     struct copying c = {.from = from, .to = to, .moves = moves, .pairs = pairs_out};
     uint64_t largest = 0, found = 0;
     uint64_t reserved = moves ? 0 : size_of_all(from, uids, count, &largest, &found);
-    int error = moves ? 0 : account_reserve(to->account, reserved, largest, found);
+    int error = moves ? 0 : account_reserve(to->account, reserved, largest, found, 0);
 
     check(from->account == to->account);
     *pair_count_out = 0;

@@ -7,7 +7,8 @@
 
 struct expunging {
     struct mailbox *mailbox;
-    size_t count; /* that went */
+    bool takes_any; /* also without \Deleted */
+    size_t count;   /* that went */
     uint64_t bytes;
     int error; /* of the first file that does not go */
 };
@@ -51,16 +52,15 @@ static uint64_t expunge_slice(struct expunging *e, const uint32_t *uids, size_t 
         struct message *message =
             uids[i] < mailbox->visible ? messages_find(&mailbox->state.table, uids[i]) : NULL;
 
-        if (message != NULL && (message->flags & MAIL_DELETED) != 0)
+        if (message != NULL && (e->takes_any || (message->flags & MAIL_DELETED) != 0))
             expunge_one(e, message);
     }
     return mailbox->is_in_frame ? mailbox_frame_end(mailbox) : 0;
 }
 
-int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, size_t count,
-                    size_t *expunged_out)
+static int expunge(struct expunging *e, const uint32_t *uids, size_t count)
 {
-    struct expunging e = {.mailbox = mailbox};
+    struct mailbox *mailbox = e->mailbox;
     uint64_t ticket = 0;
     int error = 0;
 
@@ -72,9 +72,9 @@ int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, size_t count,
         }
         error = mailbox_ready(mailbox);
         if (error == 0)
-            ticket = MAX(ticket, expunge_slice(&e, uids + at, MIN(count - at, (size_t)SLICE)));
+            ticket = MAX(ticket, expunge_slice(e, uids + at, MIN(count - at, (size_t)SLICE)));
         if (error == 0)
-            error = e.error;
+            error = e->error;
     }
     if (ticket != 0) {
         int result = mailbox_commit(mailbox, ticket);
@@ -83,9 +83,27 @@ int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, size_t count,
     }
     messages_tidy(&mailbox->state.table);
     pthread_mutex_unlock(&mailbox->mutex);
-    if (e.count > 0)
-        account_give_back(mailbox->account, e.bytes, e.count);
+    if (e->count > 0)
+        account_give_back(mailbox->account, e->bytes, e->count);
+    return error;
+}
+
+int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, size_t count,
+                    size_t *expunged_out)
+{
+    struct expunging e = {.mailbox = mailbox};
+    int error = expunge(&e, uids, count);
+
     *expunged_out = e.count;
+    return error;
+}
+
+int mailbox_remove(struct mailbox *mailbox, uint32_t uid, bool *is_gone_out)
+{
+    struct expunging e = {.mailbox = mailbox, .takes_any = true};
+    int error = expunge(&e, &uid, 1);
+
+    *is_gone_out = error == 0 || e.count > 0;
     return error;
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "inbound/imap/append.h"
 #include "inbound/imap/fetch_program.h"
 #include "inbound/imap/frame.h"
 #include "inbound/imap/mailbox_name.h"
@@ -14,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { COMMAND_MAX = 4096 };
+enum { TEXT_MAX = 4096 };
 
 static void look_at_names(struct arena *arena, struct bytes text)
 {
@@ -65,12 +66,22 @@ static void look_at(struct bytes text)
     struct search_program program;
     struct fetch_program fetch;
     struct imap_flag_list flags;
+    struct replaced replaced;
     struct sequence_set set;
     struct bytes tag, verb, rest = text, string;
     struct arena arena;
     int64_t seconds;
 
     arena_init(&arena, 1 << 20);
+    if (imap_take_tag(&rest, &tag) && imap_take_space(&rest)) {
+        struct bytes input = rest;
+
+        if (imap_take_replace(&input, &replaced))
+            check(replaced.is_one && replaced.number > 0 && input.len < rest.len);
+        else
+            check(input.len == rest.len);
+    }
+    rest = text;
     if (imap_take_tag(&rest, &tag) && imap_take_space(&rest) && imap_take_atom(&rest, &verb)) {
         struct bytes input = rest;
 
@@ -109,7 +120,7 @@ static size_t read(struct bytes input, size_t piece_len, struct buf *out)
     struct frame frame;
     size_t count = 0;
 
-    frame_init(&frame, COMMAND_MAX);
+    frame_init(&frame, TEXT_MAX);
     while (input.len > 0) {
         struct bytes piece = bytes_slice(input, 0, piece_len), rest = piece;
         enum frame_step step;
@@ -122,7 +133,7 @@ static size_t read(struct bytes input, size_t piece_len, struct buf *out)
                 count++;
                 check(buf_printf(out, "%zu ", text.len) && buf_append(out, text));
                 look_at(text);
-                frame_begin(&frame, COMMAND_MAX);
+                frame_begin(&frame, TEXT_MAX);
             } else if (step == FRAME_LITERAL && !frame_accept(&frame)) {
                 check(frame.literal.size > buf_room(&frame.text));
                 step = FRAME_TOO_LONG;

@@ -373,8 +373,76 @@ TEST(quota_is_kept_and_given_back)
     assert_int_equal(mailbox_expunge_all(room.inbox, &count), 0);
     assert_int_equal(mail_account_usage(room.account, &usage), 0);
     assert_int_equal(usage.bytes, 0);
-    assert_int_equal(mail_account_has_room(room.account, 100), 0);
-    assert_int_equal(mail_account_has_room(room.account, 101), -EFBIG);
+    assert_int_equal(mail_account_has_room(room.account, 100, 0), 0);
+    assert_int_equal(mail_account_has_room(room.account, 101, 0), -EFBIG);
+    room_free(&room);
+}
+
+static int try_replace(struct room *room, struct mailbox *from, uint32_t uid, struct mailbox *to,
+                       const char *content, uint32_t *uid_out)
+{
+    struct mailbox_upload upload;
+
+    assert_int_equal(mailbox_upload_begin(room->account, &upload), 0);
+    assert_int_equal(mailbox_upload_write(&upload, bytes_of(content)), 0);
+    upload.flags = MAIL_DRAFT;
+    int error = mailbox_replace(from, uid, to, &upload);
+
+    *uid_out = upload.uid;
+    mailbox_upload_end(room->account, &upload);
+    return error;
+}
+
+TEST(replacement_needs_no_more_room_than_it_adds)
+{
+    struct room room = {.quota = 100};
+    struct account_usage usage;
+    struct mailbox_message message;
+    char large[128];
+    uint32_t uid;
+
+    room_make(&room);
+    memset(large, 'x', sizeof(large));
+    large[90] = '\0';
+    assert_int_equal(room_append(&room, room.inbox, large, MAIL_SEEN), 1);
+    large[90] = 'x';
+    large[95] = '\0';
+    assert_int_equal(mail_account_has_room(room.account, 95, 0), -EDQUOT);
+    assert_int_equal(mail_account_has_room(room.account, 95, 90), 0);
+    assert_int_equal(try_replace(&room, room.inbox, 1, room.inbox, large, &uid), 0);
+    assert_int_equal(uid, 2);
+    assert_false(mailbox_find(room.inbox, 1, &message));
+    assert_true(mailbox_find(room.inbox, 2, &message));
+    assert_int_equal(message.flags, MAIL_DRAFT); /* nothing is inherited */
+    assert_int_equal(mail_account_usage(room.account, &usage), 0);
+    assert_int_equal(usage.bytes, 95);
+    assert_int_equal(usage.messages, 1);
+    large[95] = 'x';
+    large[101] = '\0';
+    assert_int_equal(try_replace(&room, room.inbox, 2, room.inbox, large, &uid), -EFBIG);
+    assert_int_equal(try_replace(&room, room.inbox, 1, room.inbox, "x\r\n", &uid), -ENOENT);
+    assert_true(mailbox_find(room.inbox, 2, &message));
+    assert_int_equal(room_status(room.inbox).exists, 1);
+    assert_int_equal(room_count(&room, "tmp", NULL), 0);
+    assert_int_equal(room_count(&room, "cur", NULL), 1);
+    room_free(&room);
+}
+
+/* Others took the file away, which nobody has noticed yet: the new one is there all the same. */
+TEST(replacement_of_a_file_that_went_is_filed)
+{
+    struct room room = {0};
+    char name[512], path[768];
+    uint32_t uid;
+
+    room_make(&room);
+    assert_int_equal(room_append(&room, room.inbox, "one\r\n", 0), 1);
+    assert_int_equal(room_count(&room, "cur", name), 1);
+    snprintf(path, sizeof(path), "cur/%s", name);
+    room_rename(&room, path, "tmp/away");
+    assert_int_equal(try_replace(&room, room.inbox, 1, room.inbox, "two\r\n", &uid), 0);
+    assert_int_equal(mailbox_look(room.inbox), 0);
+    assert_int_equal(room_status(room.inbox).exists, 1);
     room_free(&room);
 }
 

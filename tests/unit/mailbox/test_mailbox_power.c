@@ -28,6 +28,9 @@ struct world {
     uint32_t *owner[BOXES]; /* of each UID: the message that ever had it plus one; 0: nobody */
     uint32_t validity[BOXES];
     uint64_t modseq[BOXES]; /* the highest that was seen */
+    /* A replacement that was not answered. */
+    bool is_replacing;
+    unsigned replaced, replaced_in, replacement, replacement_in;
 };
 
 /* Where filed. */
@@ -174,6 +177,13 @@ static void check_world(struct world *world)
             if (!seen[box][i])
                 known->uid[box] = 0;
         }
+    }
+    /* One or the other is there, whatever became of it; a replacement that was answered is told by
+     * the model of both. */
+    if (world->is_replacing) {
+        assert_true(seen[world->replaced_in][world->replaced] ||
+                    seen[world->replacement_in][world->replacement]);
+        world->is_replacing = false;
     }
     for (unsigned box = 0; box < BOXES; box++)
         free(seen[box]);
@@ -334,6 +344,43 @@ static int do_copy(struct world *world, unsigned box, unsigned number, bool move
     return 0;
 }
 
+static int do_replace(struct world *world, unsigned box, unsigned old)
+{
+    struct known *known = &world->messages[old], *made = &world->messages[world->count];
+    struct mailbox_upload upload;
+    unsigned to = (unsigned)random_below(BOXES), number = world->count++;
+    char text[32];
+
+    check(number < MESSAGES_MAX);
+    snprintf(text, sizeof(text), "%u\r\n", number);
+    made->is_open[to] = true;
+    int error = mailbox_upload_begin(world->account, &upload);
+
+    if (error < 0)
+        return error;
+    error = mailbox_upload_write(&upload, bytes_of(text));
+    if (error == 0) {
+        known->is_open[box] = true;
+        world->is_replacing = true;
+        world->replaced = old;
+        world->replaced_in = box;
+        world->replacement = number;
+        world->replacement_in = to;
+        error = mailbox_replace(world->boxes[box], known->uid[box], world->boxes[to], &upload);
+    }
+    if (error == 0) {
+        world->is_replacing = false;
+        known->is_there[box] = known->is_open[box] = false;
+        known->uid[box] = 0;
+        *made = (struct known){0};
+        made->is_there[to] = true;
+        made->uid[to] = upload.uid;
+        world->owner[to][upload.uid] = number + 1;
+    }
+    mailbox_upload_end(world->account, &upload);
+    return error;
+}
+
 /* Others drop a file: it has no UID until somebody looks. */
 static int do_drop(struct world *world, unsigned box)
 {
@@ -401,8 +448,10 @@ static int step(struct world *world)
         return 0;
     if (what < 70)
         return do_store(world, box, number, how, flags);
-    if (what < 80)
+    if (what < 77)
         return do_expunge(world, box, number);
+    if (what < 82)
+        return do_replace(world, box, number);
     return do_copy(world, box, number, what < 90);
 }
 
