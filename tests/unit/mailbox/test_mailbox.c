@@ -2,6 +2,7 @@
 #include "tests/unit/mailbox/mailbox_room.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "inbound/mailbox/index_state.h"
@@ -443,6 +444,30 @@ TEST(replacement_of_a_file_that_went_is_filed)
     assert_int_equal(try_replace(&room, room.inbox, 1, room.inbox, "two\r\n", &uid), 0);
     assert_int_equal(mailbox_look(room.inbox), 0);
     assert_int_equal(room_status(room.inbox).exists, 1);
+    room_free(&room);
+}
+
+/* It cannot go: then the new one does, and is not there twice when the client tries again. */
+TEST(replacement_of_what_does_not_go_is_undone)
+{
+    struct room room = {0};
+    struct mailbox *archive;
+    char name[512], path[768], whole[768];
+    uint32_t uid;
+
+    room_make(&room);
+    assert_int_equal(mail_account_create(room.account, BYTES("Archive"), SPECIAL_NONE), 0);
+    assert_int_equal(mailbox_open(room.account, BYTES("Archive"), &archive), 0);
+    assert_int_equal(room_append(&room, room.inbox, "one\r\n", 0), 1);
+    assert_int_equal(room_count(&room, "cur", name), 1);
+    snprintf(path, sizeof(path), "cur/%s", name);
+    room_rename(&room, path, "tmp/away");
+    room_path(&room, path, whole);
+    assert_int_equal(mkdir(whole, 0700), 0); /* which unlink() does not take */
+    assert_true(try_replace(&room, room.inbox, 1, archive, "two\r\n", &uid) < 0);
+    assert_int_equal(room_status(archive).exists, 0);
+    assert_int_equal(rmdir(whole), 0);
+    mailbox_close(&archive);
     room_free(&room);
 }
 
