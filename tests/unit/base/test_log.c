@@ -114,7 +114,7 @@ TEST(control_becomes_a_space_wherever_it_stands)
 {
     log_setup(LOG_TO_STDERR, LOG_LEVEL_INFO);
     for (int at = 0; at < 19; at++) {
-        char expected[32];
+        char expected[64];
 
         capture_begin();
         log_info("%.*s%s%.*s", at, "xxxxxxxxxxxxxxxxxxxx", at % 2 == 0 ? "\x7f" : "\n", 19 - at,
@@ -170,7 +170,7 @@ TEST(log_text_escapes_wherever_it_stands)
 {
     for (size_t at = 0; at < 20; at++) {
         char text[] = "xxxxxxxxxxxxxxxxxxxx";
-        char expected[32];
+        char expected[64];
 
         text[at] = '"';
         snprintf(expected, sizeof(expected), "\"%.*s\\\"%.*s\"", (int)at, "xxxxxxxxxxxxxxxxxxxx",
