@@ -17,9 +17,9 @@ enum {
     BATCH_LARGEST = 6,
     ROUNDS = 2, /* of each call, by the program and by the machine */
     CONTENT_MAX = 4096,
-    /* A life makes and drops threads, which costs ThreadSanitizer some 25 ms: it sees the same
-     * races in fewer lives, and the other builds cut at every call. */
-    CALLS_APART = HAVE_TSAN ? 7 : 1,
+    /* A life makes and drops threads, which costs the sanitizers up to 25 ms: they see the same in
+     * fewer lives, and the other builds cut at every call. */
+    CALLS_APART = HAVE_TSAN ? 7 : HAVE_ASAN ? 3 : 1,
 };
 
 struct letter_box {
