@@ -42,6 +42,11 @@ enum {
  */
 struct store *store_open(const char *state_dir, unsigned patience_ms, enum store_result *result_out,
                          char why_out[static STORE_WHY_MAX]);
+/* The same, but it makes none: for whoever runs on while a file may have been taken away, and would
+ * leave an empty one in its place. */
+struct store *store_open_existing(const char *state_dir, unsigned patience_ms,
+                                  enum store_result *result_out,
+                                  char why_out[static STORE_WHY_MAX]);
 /* Another file than that of a state directory: for backups. It must exist. */
 struct store *store_open_file(const char *path, enum store_result *result_out,
                               char why_out[static STORE_WHY_MAX]);

@@ -22,6 +22,26 @@ static int64_t number(struct store *store, const char *sql)
     return value;
 }
 
+TEST(store_that_is_not_there_is_not_made_by_who_wants_one_that_is)
+{
+    char path[STORE_ROOM_FILE_MAX], why[STORE_WHY_MAX] = "";
+    enum store_result result = STORE_OK;
+    struct store_room room;
+
+    store_room_make(&room);
+    store_room_file(&room, "directory.db", path);
+    assert_null(store_open_existing(room.path, 0, &result, why));
+    assert_int_equal(result, STORE_BROKEN);
+    assert_true(why[0] != '\0');
+    assert_int_equal(access(path, F_OK), -1);
+    struct store *store = store_room_open(&room);
+    store_close(&store);
+    store = store_open_existing(room.path, 0, &result, why);
+    assert_non_null(store);
+    store_close(&store);
+    store_room_drop(&room);
+}
+
 TEST(store_made_new_is_its_owners_alone_and_whole)
 {
     struct store_room room;
