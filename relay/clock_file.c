@@ -46,11 +46,10 @@ static bool parse(const char *line, struct moment *out)
 /* The wall clock has gone on since as the monotonic one has. */
 static bool is_steady(const struct clock_file *file, const struct moment *then, struct clocks now)
 {
-    int64_t passed_ms = now.now_ms - then->now_ms;
-
-    if (file->boot[0] == '\0' || strcmp(file->boot, then->boot) != 0 || passed_ms < 0 ||
-        then->steady_ms > then->now_ms || then->now_ms < 0)
+    if (file->boot[0] == '\0' || strcmp(file->boot, then->boot) != 0 || then->now_ms < 0 ||
+        then->now_ms > now.now_ms || then->steady_ms < 0 || then->steady_ms > then->now_ms)
         return false;
+    int64_t passed_ms = now.now_ms - then->now_ms;
     int64_t offset_ms, step_ms, bound_ms = CLOCK_STEP_MS + passed_ms / DRIFT_PER;
 
     return !__builtin_sub_overflow(then->wall_ms, then->now_ms, &offset_ms) &&
