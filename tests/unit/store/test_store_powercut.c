@@ -19,7 +19,9 @@ enum {
     CONTENT_MAX = 4096,
     /* A life makes and drops threads, which costs the sanitizers up to 25 ms: they see the same in
      * fewer lives, and the other builds cut at every call. */
-    CALLS_APART = HAVE_TSAN ? 7 : HAVE_ASAN ? 3 : 1,
+    CALLS_APART = HAVE_TSAN   ? 7
+                  : HAVE_ASAN ? 3
+                              : 1,
 };
 
 struct letter_box {
