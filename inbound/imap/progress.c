@@ -5,13 +5,15 @@
 
 #include "base/clock.h"
 
-/* RFC 9585 section 4: below the goal, for what reaches it is over; numbers of 32 bits. A tag has
- * nothing that a quoted string cannot hold. */
+/* RFC 9585 section 4: below the goal, which is reached with the tagged response (the last message
+ * was looked at, its command has still to answer); numbers of 32 bits. A tag has nothing that a
+ * quoted string cannot hold. */
 bool imap_put_progress(struct buf *out, const char *tag, uint64_t done, uint64_t goal)
 {
     done = MIN(done, (uint64_t)UINT32_MAX);
-    if (goal == 0 || goal > UINT32_MAX || done >= goal)
+    if (goal == 0 || goal > UINT32_MAX)
         return buf_printf(out, "INPROGRESS (\"%s\" %" PRIu64 " NIL)", tag, done);
+    done = MIN(done, goal - 1);
     return buf_printf(out, "INPROGRESS (\"%s\" %" PRIu64 " %" PRIu64 ")", tag, done, goal);
 }
 

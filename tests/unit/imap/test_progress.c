@@ -10,7 +10,7 @@ static const struct {
     {454, 1000, "INPROGRESS (\"A001\" 454 1000)"},
     {0, 1, "INPROGRESS (\"A001\" 0 1)"},
     {15, 0, "INPROGRESS (\"A001\" 15 NIL)"},
-    {1000, 1000, "INPROGRESS (\"A001\" 1000 NIL)"}, /* a goal that is reached is no goal */
+    {1000, 1000, "INPROGRESS (\"A001\" 999 1000)"}, /* the answer is still to come */
     {1, UINT64_MAX, "INPROGRESS (\"A001\" 1 NIL)"},
     {UINT64_MAX, 0, "INPROGRESS (\"A001\" 4294967295 NIL)"},
 };
