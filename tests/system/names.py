@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pwd
-import random
 import socket
 import threading
 
@@ -16,7 +15,7 @@ def loopback_block():
 
     Mail by MX goes to port 25, so receivers need that port on loopback addresses of their own."""
     for _ in range(200):
-        block = f"127.{random.randrange(16, 250)}"
+        block = f"127.{parts.claim('block', range(16, 250))}"
         with socket.socket() as probe:
             try:
                 probe.bind((f"{block}.0.1", 25))

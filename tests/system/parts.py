@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import smtplib
@@ -35,19 +36,53 @@ def is_sanitized():
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
-def free_ports(count):
-    """Ports nobody has now. They are bound at once and let go together, so they differ."""
-    with contextlib.ExitStack() as stack:
-        ports = []
-        for _ in range(count):
-            s = stack.enter_context(socket.socket())
-            s.bind(("127.0.0.1", 0))
-            ports.append(s.getsockname()[1])
-        return ports
+#: What this process has claimed; the kernel gives it back when the process ends.
+_claims = []
+
+
+def claim(kind, numbers):
+    """A number of `numbers` that no other test on this machine has, until this process ends.
+
+    The claim is an abstract socket: its names belong to the network namespace, as ports do."""
+    for number in random.sample(numbers, len(numbers)):
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0ringpost-test-{kind}-{number}")
+        except OSError:
+            held.close()
+            continue
+        _claims.append(held)
+        return number
+    raise AssertionError(f"other tests have each {kind} of {len(numbers)}")
+
+
+#: Below those that the kernel gives to outgoing connections: one of them would be on the port by
+#: the time that its server starts. In blocks, so that a test claims once.
+_PORTS_END = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+_PORTS = range(max(1024, _PORTS_END - 12800), _PORTS_END - 63, 64)
+_ports = iter(())
+
+
+def is_free(port):
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def free_port():
-    return free_ports(1)[0]
+    """A port that nobody has now and no other test gets."""
+    global _ports
+    while True:
+        for port in _ports:
+            if is_free(port):
+                return port
+        first = claim("ports", _PORTS)
+        _ports = iter(range(first, first + 64))
+
+
+def free_ports(count):
+    return [free_port() for _ in range(count)]
 
 
 def wait_for(condition, what, patience=PATIENCE, pause=0.05):
