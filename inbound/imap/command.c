@@ -160,11 +160,13 @@ enum step imap_run_command(struct imap_session *session)
         why = "[UIDREQUIRED] Messages have no numbers under UIDONLY";
     if (why != NULL)
         return bad(session, why);
-    if (session->access.work != NULL && !access_login_still_good(&session->access))
-        return imap_leave(session, "[EXPIRED] Your login is not good any more");
+    enum step step;
+
+    if (session->access.work != NULL && !imap_may_go_on(session, &step))
+        return step;
     if (command->handle == NULL)
         return begin_work(session, command, rest, is_uid);
-    enum step step = command->handle(session, rest);
+    step = command->handle(session, rest);
 
     /* Its state is the next command's, but where it entered one of its own. */
     if (step == STEP_AGAIN && session->access.session.state == ACCESS_COMMAND)

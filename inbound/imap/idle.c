@@ -55,11 +55,14 @@ enum step imap_idle_step(struct session *session)
         if (conn->eof)
             return STEP_CLOSE;
         struct imap_work *work = imap_work_of(imap);
+        bool has_notice = notify_has_news(work);
+        enum step step;
 
-        if (notify_has_news(work))
-            return notify_tell(imap, idle_again, true);
-        if (work_is_selected(work) && atomic_load(&work->has_news))
-            return tell_news(imap);
+        if (has_notice || (work_is_selected(work) && atomic_load(&work->has_news))) {
+            if (!imap_may_go_on(imap, &step))
+                return step;
+            return has_notice ? notify_tell(imap, idle_again, true) : tell_news(imap);
+        }
         if (conn_output_len(conn) == 0)
             deflate_rest(conn); /* it may be for hours */
         return STEP_WAIT;

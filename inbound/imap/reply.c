@@ -12,6 +12,14 @@ enum step imap_answer(struct imap_session *session, const char *status_and_text)
     return imap_say(session, "%s %s\r\n", session->tag, status_and_text);
 }
 
+bool imap_may_go_on(struct imap_session *session, enum step *step_out)
+{
+    if (access_login_still_good(&session->access))
+        return true;
+    *step_out = imap_leave(session, "[EXPIRED] Your login is not good any more");
+    return false;
+}
+
 enum step imap_bad(struct imap_session *session, const char *text)
 {
     const char *tag = session->tag[0] != '\0' ? session->tag : "*";

@@ -81,6 +81,7 @@ static enum step command_step(struct session *session)
     struct conn *conn = &session->conn;
     struct bytes input = conn_input(conn), rest = input;
     enum frame_step step;
+    enum step left;
 
     if (conn_output_room(conn) < 2 * ACCESS_REPLY_MAX)
         return STEP_WAIT;
@@ -88,7 +89,7 @@ static enum step command_step(struct session *session)
         return STEP_CLOSE;
     if (input.len == 0 && frame_is_empty(&imap->frame) && !imap->is_uploading &&
         notify_has_news(imap_work_of(imap)))
-        return notify_tell(imap, imap_next_command, false);
+        return imap_may_go_on(imap, &left) ? notify_tell(imap, imap_next_command, false) : left;
     if (input.len == 0)
         return STEP_WAIT;
     step = frame_feed(&imap->frame, &rest);

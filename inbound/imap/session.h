@@ -58,6 +58,8 @@ static inline enum step imap_leave(struct imap_session *session, const char *tex
 {
     return access_leave(&session->access, text);
 }
+/* May the client do more, or be told more? Else it was told BYE, and *step_out is what to do. */
+bool imap_may_go_on(struct imap_session *session, enum step *step_out);
 /* One more command that is none; the last is told BYE. */
 enum step imap_bad(struct imap_session *session, const char *text);
 /* "CAPABILITY ..." of this moment, in `room`. */

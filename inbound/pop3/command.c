@@ -309,6 +309,8 @@ enum step pop3_run_command(struct pop3_session *session, struct bytes line)
             return pop3_bad(session, session->access.work == NULL
                                          ? "Log in first"
                                          : "Somebody has logged in already");
+        if (session->access.work != NULL && !access_login_still_good(&session->access))
+            return pop3_leave(session, "[AUTH] Your login is not good any more");
         return commands[i].handle(session, argument);
     }
     return pop3_bad(session, "Unknown command");

@@ -139,6 +139,29 @@ def test_login_and_its_refusals(mail):
     assert mail.secret not in mail.relay.log.read_text(errors="replace")
 
 
+def test_a_revoked_login_is_over_in_its_sessions(mail):
+    """At the next command, and before IDLE or NOTIFY tell more."""
+    asks, idles, notified = mail.raw(), mail.raw(), mail.raw()
+    assert notified.ask("NOTIFY SET (SELECTED (MessageNew (BODY[]) MessageExpunge))")[-1].startswith(
+        b"OK")
+    for raw in asks, idles, notified:
+        raw.ask("SELECT INBOX")
+    idles.send("i IDLE\r\n")
+    assert idles.line() == b"+ idling\r\n"
+    old = mail.secret
+    made = mail.cli("credential", "add", "shop", "--account", mail.user, "--scope", "mail", "--json")
+    mail.secret = json.loads(made.stdout)["secret"]
+    mail.cli("credential", "revoke", old)
+    parts.wait_for(mail.can_log_in, "the new credential")
+    asks.send("a NOOP\r\n")
+    while (line := asks.line()).startswith(b"a OK"):  # it is live within a second
+        asks.send("a NOOP\r\n")
+    assert line.startswith(b"* BYE [EXPIRED]") and asks.is_closed()
+    mail.raw().append()
+    for raw in idles, notified:
+        assert raw.line().startswith(b"* BYE [EXPIRED]") and raw.is_closed()
+
+
 def test_a_credential_without_the_scope_is_refused(mail):
     made = json.loads(mail.cli("credential", "add", "shop", "--account", mail.user, "--scope",
                                "submit", "--json").stdout)

@@ -124,6 +124,19 @@ def pop3(stage):
     return Pop3(stage)
 
 
+def test_a_revoked_login_is_over_and_deletes_nothing(pop3):
+    pop3.file()
+    raw = pop3.raw()
+    assert raw.ask("DELE 1").startswith(b"+OK")
+    pop3.cli("credential", "revoke", pop3.secret)
+    while (line := raw.ask("NOOP")).startswith(b"+OK"):
+        pass  # it is live within a second
+    assert line.startswith(b"-ERR [AUTH]") and raw.is_closed()
+    assert len(pop3.files()) == 1
+    raw = Raw(pop3.port)
+    assert not raw.log_in(pop3.user, pop3.secret)
+
+
 def test_messages_are_listed_and_read(pop3):
     for number in range(3):
         pop3.file(MESSAGE.replace(b"one", b"number %d" % number))
