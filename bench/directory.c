@@ -115,7 +115,7 @@ static void run(const char *directory, long tenants, long credentials)
     const struct snapshot *snapshot;
     enum store_result result;
     char why[STORE_WHY_MAX] = "";
-    struct store *store = store_open(directory, STORE_PATIENCE_MS, &result, why);
+    struct store *store = store_open(directory, STORE_MAKE, STORE_PATIENCE_MS, &result, why);
 
     if (store == NULL) {
         fprintf(stderr, "%s\n", why);

@@ -65,14 +65,14 @@ static void add(void *context, struct bytes tenant, unsigned mode)
     memcpy(rule->tenant, tenant.ptr, tenant.len);
 }
 
-static bool load_rules(const char *state_dir, bool may_make_it)
+static bool load_rules(const char *state_dir, enum store_absent absent)
 {
     char why[STORE_WHY_MAX] = "";
     struct rules rules = {0};
     enum store_result result;
 
-    struct store *store =
-        (may_make_it ? store_open : store_open_existing)(state_dir, PATIENCE_MS, &result, why);
+    struct store *store = store_open(state_dir, absent, PATIENCE_MS, &result, why);
+
     if (store != NULL) {
         result = tenant_privacy_list(store, add, &rules);
         store_close(&store);
@@ -90,7 +90,7 @@ bool privacy_rows_load(const char *state_dir, bool is_first)
 
     if (error == 0)
         privacy_set_key(&key);
-    if (error == 0 && load_rules(state_dir, is_first))
+    if (error == 0 && load_rules(state_dir, is_first ? STORE_MAKE : STORE_REFUSE))
         return true;
     if (is_first)
         privacy_set_rules(NULL, 0, error == 0 ? PRIVACY_HASH : PRIVACY_CUT);

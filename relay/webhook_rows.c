@@ -204,7 +204,7 @@ struct webhook_rows *webhook_rows_load(const char *state_dir, const struct sinks
     rows->state_dir = copy(&rows->memory, bytes_of(state_dir));
     for (size_t i = 0; i < base->count; i++)
         rows->sinks[rows->sink_count++] = base->sinks[i];
-    struct store *store = store_open_existing(state_dir, PATIENCE_MS, &result, store_why_text);
+    struct store *store = store_open(state_dir, STORE_REFUSE, PATIENCE_MS, &result, store_why_text);
     if (store != NULL) {
         result = tenant_webhook_list(store, BYTES_NONE, visit, rows);
         if (result != STORE_OK)

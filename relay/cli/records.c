@@ -80,7 +80,7 @@ int records_open(const struct cli *cli, struct records *out)
         return EXIT_CONFIG;
     if (!make_state_dir(cli, out->state_dir))
         return EXIT_FAILED;
-    out->store = store_open(out->state_dir, STORE_PATIENCE_MS, &result, why);
+    out->store = store_open(out->state_dir, STORE_MAKE, STORE_PATIENCE_MS, &result, why);
     return out->store == NULL ? records_fail(result, why) : EXIT_GOOD;
 }
 

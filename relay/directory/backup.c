@@ -190,7 +190,7 @@ static enum store_result replace(const char *state_dir, const char *copy_path,
 {
     enum store_result result;
     struct store from;
-    struct store *live = store_open(state_dir, STORE_PATIENCE_MS, &result, why_out);
+    struct store *live = store_open(state_dir, STORE_MAKE, STORE_PATIENCE_MS, &result, why_out);
     char live_path[STORE_PATH_MAX];
 
     if (live != NULL) {

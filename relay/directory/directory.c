@@ -110,9 +110,9 @@ static bool open_store(struct directory *directory)
         close_store(directory);
         return false;
     }
-    directory->store = (directory->mark.generation[0] != '\0'
-                            ? store_open_existing
-                            : store_open)(directory->state_dir, PATIENCE_MS, &result, why);
+    directory->store = store_open(directory->state_dir,
+                                  directory->mark.generation[0] != '\0' ? STORE_REFUSE : STORE_MAKE,
+                                  PATIENCE_MS, &result, why);
     if (directory->store == NULL) {
         set_bad(directory, why);
         close_store(directory);

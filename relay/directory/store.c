@@ -112,8 +112,8 @@ static struct store *store_new(void)
     return store;
 }
 
-static struct store *open_in(const char *state_dir, bool makes_it, unsigned patience_ms,
-                             enum store_result *result_out, char why_out[static STORE_WHY_MAX])
+struct store *store_open(const char *state_dir, enum store_absent absent, unsigned patience_ms,
+                         enum store_result *result_out, char why_out[static STORE_WHY_MAX])
 {
     struct store *store = store_new();
     int len = snprintf(store->path, sizeof(store->path), "%s/directory.db", state_dir);
@@ -121,21 +121,9 @@ static struct store *open_in(const char *state_dir, bool makes_it, unsigned pati
 
     if (len >= (int)sizeof(store->path))
         result = store_say(store, STORE_INVALID, "state_dir: %s", strerror(ENAMETOOLONG));
-    else if (makes_it)
+    else if (absent == STORE_MAKE)
         result = make_file(store, state_dir);
     return open_at(store, result, patience_ms, result_out, why_out);
-}
-
-struct store *store_open(const char *state_dir, unsigned patience_ms, enum store_result *result_out,
-                         char why_out[static STORE_WHY_MAX])
-{
-    return open_in(state_dir, true, patience_ms, result_out, why_out);
-}
-
-struct store *store_open_existing(const char *state_dir, unsigned patience_ms,
-                                  enum store_result *result_out, char why_out[static STORE_WHY_MAX])
-{
-    return open_in(state_dir, false, patience_ms, result_out, why_out);
 }
 
 struct store *store_open_file(const char *path, enum store_result *result_out,

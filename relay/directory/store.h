@@ -35,18 +35,20 @@ enum {
     STORE_WHO_MAX = 128,
 };
 
+/* Where there is no database. Whoever runs on while the file may have been taken away makes none:
+ * it would leave an empty one in its place. */
+enum store_absent {
+    STORE_MAKE,
+    STORE_REFUSE,
+};
+
 /*
- * Opens the database, brings its schema up to date, makes both where there is none, with the owner
- * of `state_dir` where we are root. `patience_ms`: how long to wait for another writer. NULL:
+ * Opens the database and brings its schema up to date; one that is made gets the owner of
+ * `state_dir` where we are root. `patience_ms`: how long to wait for another writer. NULL:
  * *result_out and `why_out` say what is wrong.
  */
-struct store *store_open(const char *state_dir, unsigned patience_ms, enum store_result *result_out,
-                         char why_out[static STORE_WHY_MAX]);
-/* The same, but it makes none: for whoever runs on while a file may have been taken away, and would
- * leave an empty one in its place. */
-struct store *store_open_existing(const char *state_dir, unsigned patience_ms,
-                                  enum store_result *result_out,
-                                  char why_out[static STORE_WHY_MAX]);
+struct store *store_open(const char *state_dir, enum store_absent absent, unsigned patience_ms,
+                         enum store_result *result_out, char why_out[static STORE_WHY_MAX]);
 /* Another file than that of a state directory: for backups. It must exist. */
 struct store *store_open_file(const char *path, enum store_result *result_out,
                               char why_out[static STORE_WHY_MAX]);

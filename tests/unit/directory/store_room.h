@@ -40,7 +40,7 @@ static inline struct store *store_room_open(const struct store_room *room)
 {
     enum store_result result;
     char why[STORE_WHY_MAX] = "";
-    struct store *store = store_open(room->path, STORE_PATIENCE_MS, &result, why);
+    struct store *store = store_open(room->path, STORE_MAKE, STORE_PATIENCE_MS, &result, why);
 
     if (store == NULL)
         fail_msg("store: %s", why);

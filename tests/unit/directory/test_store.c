@@ -30,13 +30,13 @@ TEST(store_that_is_not_there_is_not_made_by_who_wants_one_that_is)
 
     store_room_make(&room);
     store_room_file(&room, "directory.db", path);
-    assert_null(store_open_existing(room.path, 0, &result, why));
+    assert_null(store_open(room.path, STORE_REFUSE, 0, &result, why));
     assert_int_equal(result, STORE_BROKEN);
     assert_true(why[0] != '\0');
     assert_int_equal(access(path, F_OK), -1);
     struct store *store = store_room_open(&room);
     store_close(&store);
-    store = store_open_existing(room.path, 0, &result, why);
+    store = store_open(room.path, STORE_REFUSE, 0, &result, why);
     assert_non_null(store);
     store_close(&store);
     store_room_drop(&room);
@@ -100,7 +100,7 @@ TEST(store_of_a_newer_version_is_refused_and_left_alone)
     struct store *store = store_room_open(&room);
     assert_int_equal(store_run(store, "PRAGMA user_version = 99"), STORE_OK);
     store_close(&store);
-    assert_null(store_open(room.path, 100, &result, why));
+    assert_null(store_open(room.path, STORE_MAKE, 100, &result, why));
     assert_int_equal(result, STORE_NEWER);
     assert_non_null(strstr(why, "newer ringpost"));
     store_room_file(&room, "directory.db", path);
@@ -130,7 +130,7 @@ TEST(store_damaged_says_so)
     store_room_make(&room);
     store_room_file(&room, "directory.db", path);
     scribble(path, 0, 4096);
-    assert_null(store_open(room.path, 100, &result, why));
+    assert_null(store_open(room.path, STORE_MAKE, 100, &result, why));
     assert_int_equal(result, STORE_BROKEN);
     assert_non_null(strstr(why, "restore"));
     store_room_drop(&room);
@@ -144,7 +144,7 @@ TEST(store_locked_by_another_is_busy_and_then_free)
 
     store_room_make(&room);
     struct store *first = store_room_open(&room);
-    struct store *second = store_open(room.path, 50, &result, why);
+    struct store *second = store_open(room.path, STORE_MAKE, 50, &result, why);
     assert_non_null(second);
     assert_int_equal(edit_begin(first), STORE_OK);
     assert_int_equal(tenant_add(second, BYTES("late")), STORE_BUSY);
@@ -191,7 +191,7 @@ TEST(store_written_by_several_processes_loses_nothing)
             continue;
         enum store_result result;
         char why[STORE_WHY_MAX], name[16];
-        struct store *store = store_open(room.path, 20000, &result, why);
+        struct store *store = store_open(room.path, STORE_MAKE, 20000, &result, why);
         bool is_good = store != NULL;
         for (int k = 0; is_good && k < NAMES_EACH; k++) {
             int len = snprintf(name, sizeof(name), "t%d-%d", i, k);
