@@ -45,6 +45,15 @@ static struct attempt_times measure(const struct smtp_client *c)
     return times;
 }
 
+/* In front, so the last one first: their next transaction begins with the first of them, and takes
+ * along those behind it. */
+static void requeue_surplus(struct transaction *t)
+{
+    for (uint32_t i = t->count; i-- > 0;)
+        if (judgement_for(t, i) == NULL)
+            carrier_requeue(&t->client->carrier, t->recipients[i].pending);
+}
+
 static void settle(struct smtp_client *c)
 {
     struct transaction *t = c->transaction;
@@ -71,15 +80,14 @@ static void settle(struct smtp_client *c)
     for (uint32_t i = 0; i < t->count; i++) {
         const struct judgement *judgement = judgement_for(t, i);
 
-        if (judgement == NULL) { /* RECIPIENT_AGAIN */
-            carrier_requeue(&c->carrier, t->recipients[i].pending);
+        if (judgement == NULL) /* RECIPIENT_AGAIN */
             continue;
-        }
         if (settlement == NULL)
             settlement =
                 settlement_begin(c->carrier.outcomes, t->shard, t->message, &facts, t->count);
         settlement_add(settlement, t->recipients[i].pending, judgement);
     }
+    requeue_surplus(t);
     if (settlement != NULL)
         settlement_commit(&settlement);
     carrier_done(&c->carrier, t->count);
