@@ -150,3 +150,33 @@ bool tail_is_sent(struct bytes tail, uint32_t recipient)
 
     return value.len == 4 && get_u32(value.ptr) == recipient;
 }
+
+bool tail_add_shown(struct arena *arena, struct bytes *tail, uint32_t recipient, uint32_t of)
+{
+    uint8_t value[8];
+
+    put_u32(value, recipient);
+    put_u32(value + 4, of);
+    return tail_add(arena, tail, TAIL_SHOWN, (struct bytes){value, sizeof(value)});
+}
+
+bool tail_is_shown(struct bytes tail, uint32_t recipient, uint32_t *of_out)
+{
+    struct bytes value;
+    uint32_t tag;
+
+    while (tail_next(&tail, &tag, &value)) {
+        if (tag != TAIL_SHOWN || value.len != 8 || get_u32(value.ptr) != recipient)
+            continue;
+        *of_out = get_u32(value.ptr + 4);
+        return true;
+    }
+    return false;
+}
+
+bool tail_is_copy(struct bytes tail, uint32_t recipient)
+{
+    uint32_t of;
+
+    return tail_is_sent(tail, recipient) || tail_is_shown(tail, recipient, &of);
+}

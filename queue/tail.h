@@ -20,6 +20,8 @@ enum tail_tag {
     TAIL_CLAIM = 18,     /* by which its tenant knows it: intake/claims.h */
     TAIL_TLS = 19,       /* what its sender asks of TLS: u8 enum mail_tls */
     TAIL_SENT = 20,      /* which recipient is the sender's own Sent: u32 its number */
+    TAIL_SHOWN = 21,     /* one that is an account which is shown what another's report is: u32 its
+                        number, u32 the other's */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
@@ -49,6 +51,12 @@ unsigned tail_tls(struct bytes tail, unsigned known_max);
 must_use bool tail_add_sent(struct arena *arena, struct bytes *tail, uint32_t recipient);
 /* Is that recipient the sender's own Sent? */
 bool tail_is_sent(struct bytes tail, uint32_t recipient);
+must_use bool tail_add_shown(struct arena *arena, struct bytes *tail, uint32_t recipient,
+                             uint32_t of);
+/* False, with nothing set: it is a recipient like others. */
+bool tail_is_shown(struct bytes tail, uint32_t recipient, uint32_t *of_out);
+/* One of both: nobody wrote it into the envelope. */
+bool tail_is_copy(struct bytes tail, uint32_t recipient);
 
 /* Appends an entry; *tail moves within the arena. False without memory or beyond TAIL_LEN_MAX. */
 must_use bool tail_add(struct arena *arena, struct bytes *tail, uint32_t tag, struct bytes value);

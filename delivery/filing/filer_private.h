@@ -41,6 +41,7 @@ struct filed_recipient {
     uint32_t forward_count;
     struct forward *forward; /* under way */
     struct message *answer;  /* to its sender, with its end; NULL: none */
+    bool is_shown;           /* an account that is shown what came back: filing_shown.c */
     bool may_answer;         /* it means one account, and no other */
     struct bytes alias;      /* itself, where it means that by an alias; in the filer's arena */
     bool is_unsorted;        /* a script was not asked: who knows where else it goes */
@@ -104,9 +105,20 @@ static inline void filer_run_later(struct filer *filer)
 /* passage.c: the header of the message, read once; `whole` is set. */
 const struct passage *filer_passage(struct filer *filer);
 void passage_free(struct passage *passage);
-/* filing_copy.c: asks the directory and the store for each recipient of the message, whose content
+/* filing_begin.c: asks the directory and the store for each recipient of the message, whose content
  * is in memory. What needs no store is judged at once. */
 void filer_begin_copies(struct filer *filer, struct bytes content);
+/* filing_copy.c: a copy for each of whom the recipient means. False: some account is slow, and the
+ * recipient is to wait for it elsewhere. */
+must_use bool filer_ask_copies(struct filer *filer, struct filed_recipient *r,
+                               const struct recipient_found *found);
+/* Out of its hands without an attempt, until then; or until who is busy may be less so. */
+void filer_give_back(struct filer *filer, struct filed_recipient *r, int64_t after_ms);
+void filer_give_back_busy(struct filer *filer, struct filed_recipient *r);
+void filer_no_memory(struct filer *filer, struct filed_recipient *r);
+/* Where else it goes, once all of its copies are answered: scripts of accounts may add addresses.
+ */
+void filer_forward_where_known(struct filer *filer, struct filed_recipient *r);
 /* Of several judgements of a recipient the worst counts. `text` is copied. */
 void filer_judge(struct filer *filer, struct filed_recipient *recipient, enum judgement_kind kind,
                  uint16_t subject, uint16_t detail, const char *class, const char *rule,
@@ -115,6 +127,15 @@ void filer_judge(struct filer *filer, struct filed_recipient *recipient, enum ju
 must_use bool filer_ask_return(struct filer *filer, struct filed_recipient *r,
                                const struct recipient_found *found, struct bytes tenant,
                                struct bytes content);
+/* filing_shown.c: has a report that came to recipient `of` read and filed for an account that is
+ * shown it. False: not now. */
+must_use bool filer_show(struct filer *filer, struct filed_recipient *r, uint32_t of,
+                         const struct snapshot *snapshot, struct arena *arena,
+                         struct bytes content);
+/* filing_copy.c: files it in that folder of the account's, or gives the recipient back. `address`
+ * stays. */
+void filer_file_shown(struct filer *filer, struct filed_recipient *r, struct bytes address,
+                      uint64_t quota, const char *folder);
 /* filing_sort.c: has the account's script asked on the store's thread. */
 void filing_copy_sort(struct filing_copy *copy);
 /* Judges a copy that its script did away with; false: it did not. */

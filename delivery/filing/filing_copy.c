@@ -1,9 +1,8 @@
-/* filing_copy.c - whom a recipient means, the copies for them, and what the store says of each. */
+/* filing_copy.c - copies for whom a recipient means, and what the store says of each. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "auth/srs/srs.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/random.h"
@@ -13,8 +12,8 @@
 #include "queue/tail.h"
 
 enum {
-    BUSY_MS = 2000, /* until a slow account is asked again, up to twice that */
-    NOT_OURS_MS = 1500,
+    BUSY_MS = 2000,             /* until a slow account is asked again, up to twice that */
+    SHOWN_MESSAGES_MAX = 10000, /* of what came back, in a folder */
 };
 
 /* --- judgements ------------------------------------------------------------------------------- */
@@ -35,7 +34,11 @@ static void judge_answer(struct filer *filer, const struct filing_copy *copy)
         filer_judge(filer, r, JUDGEMENT_DEFERRED, 2, 2, "mailbox-full", "store-quota", filing->why);
         return;
     case FILING_TOO_LARGE:
-        filer_judge(filer, r, JUDGEMENT_BOUNCED, 2, 2, "mailbox-full", "store-quota", filing->why);
+        if (r->is_shown) /* nobody asked for the copy, and what it tells is an event */
+            filer_judge(filer, r, JUDGEMENT_FILED, 1, 5, "report", "shown", filing->why);
+        else
+            filer_judge(filer, r, JUDGEMENT_BOUNCED, 2, 2, "mailbox-full", "store-quota",
+                        filing->why);
         return;
     case FILING_NO_SPACE:
         filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 1, "system", "store-full", filing->why);
@@ -120,7 +123,7 @@ void filer_settle(struct filer *filer)
 }
 
 /* Out of its hands without an attempt, until then. */
-static void give_back(struct filer *filer, struct filed_recipient *r, int64_t after_ms)
+void filer_give_back(struct filer *filer, struct filed_recipient *r, int64_t after_ms)
 {
     pending_release(r->pending);
     shard_postpone(filer->shard, r->pending, engine_now_ms(filer->carrier.engine) + after_ms);
@@ -130,10 +133,15 @@ static void give_back(struct filer *filer, struct filed_recipient *r, int64_t af
     carrier_done(&filer->carrier, 1);
 }
 
+void filer_give_back_busy(struct filer *filer, struct filed_recipient *r)
+{
+    filer_give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
+}
+
 /* --- copies ----------------------------------------------------------------------------------- */
 
 /* Once all of its copies are answered: the scripts of accounts may add addresses. */
-static void forward_where_known(struct filer *filer, struct filed_recipient *r)
+void filer_forward_where_known(struct filer *filer, struct filed_recipient *r)
 {
     if (!r->is_settled && !r->is_unsorted && r->forward_count > 0 && r->answered == r->copies &&
         !filer->is_aborted)
@@ -152,7 +160,7 @@ static void on_answer(struct letter *letter, struct engine *engine)
     copy->recipient->answered++;
     judge_answer(filer, copy);
     filing_copy_sorted(copy);
-    forward_where_known(filer, copy->recipient);
+    filer_forward_where_known(filer, copy->recipient);
     filer_run_later(filer);
 }
 
@@ -185,40 +193,55 @@ static bool set_target(struct filer *filer, struct filing_copy *copy, const char
     return true;
 }
 
-/* The account, or a role's mailbox, by its address. */
-static bool make_copy(struct filer *filer, struct filed_recipient *r,
-                      const struct recipient_target *target, struct bytes content,
-                      struct filing_copy **copy_out)
+/* For the account or a role's mailbox, by its address, which stays. NULL: no memory. */
+static struct filing_copy *new_copy(struct filer *filer, struct filed_recipient *r,
+                                    struct bytes address, uint64_t quota)
 {
     const struct message *message = filer->message;
     struct filing_copy *copy = arena_alloc(&filer->arena, sizeof(*copy));
-    struct bytes address, head;
+    struct bytes head;
 
-    if (copy == NULL || !arena_copy(&filer->arena, target->address, &address) ||
+    if (copy == NULL ||
         !arena_printf(&filer->arena, &head, "Return-Path: <%.*s>\r\nDelivered-To: %.*s\r\n",
                       BYTES_ARG(message->reverse_path), BYTES_ARG(address)))
-        return false;
+        return NULL;
     size_t at = address.len;
 
     while (at > 0 && address.ptr[at - 1] != '@')
         at--;
     check(at > 1);
-    copy->filer = filer;
-    copy->recipient = r;
+    *copy = (struct filing_copy){.filer = filer, .recipient = r};
     copy->filing = (struct filing){
         .answer.open = on_answer,
         .engine = filer->carrier.engine,
         .domain = bytes_slice(address, at, address.len),
         .local = bytes_slice(address, 0, at - 1),
-        .quota = target->account != NULL ? target->account->quota : 0,
+        .quota = quota,
         .time_s = message->accepted_ms / 1000,
         .message = pending_stub(r->pending)->id.value,
         .recipient = r->number,
         .may_be_filed = r->pending->attempts > 0 || (r->pending->flags & PENDING_UNTRIED) != 0,
         .head = head,
         .prefix = message->prefix,
-        .content = content,
+        .content = filer->whole,
     };
+    copy->from = message->reverse_path;
+    copy->to = message->recipients[r->number].address;
+    return copy;
+}
+
+static bool make_copy(struct filer *filer, struct filed_recipient *r,
+                      const struct recipient_target *target, struct filing_copy **copy_out)
+{
+    const struct message *message = filer->message;
+    uint64_t quota = target->account != NULL ? target->account->quota : 0;
+    struct bytes address;
+    struct filing_copy *copy = arena_copy(&filer->arena, target->address, &address)
+                                   ? new_copy(filer, r, address, quota)
+                                   : NULL;
+
+    if (copy == NULL)
+        return false;
     bool is_sent = tail_is_sent(message->tail, r->number);
 
     if (is_sent) { /* it was not delivered: read, and no mail of the account's to be sorted */
@@ -228,23 +251,21 @@ static bool make_copy(struct filer *filer, struct filed_recipient *r,
     if (is_sent ? !set_target(filer, copy, "Sent", "S")
                 : is_spam(message) && !set_target(filer, copy, "Junk", ""))
         return false;
-    copy->from = message->reverse_path;
-    copy->to = message->recipients[r->number].address;
     if (target->account != NULL && !is_sent && filer->filers->setup.scripts != NULL)
         filing_copy_sort(copy);
     *copy_out = copy;
     return true;
 }
 
-static void no_memory(struct filer *filer, struct filed_recipient *r)
+void filer_no_memory(struct filer *filer, struct filed_recipient *r)
 {
     filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 0, "system", "no-memory",
                 "memory ran dry while it was filed");
 }
 
 /* False: some account is slow, and the recipient is to wait for it elsewhere. */
-static bool ask(struct filer *filer, struct filed_recipient *r, const struct recipient_found *found,
-                struct bytes content)
+bool filer_ask_copies(struct filer *filer, struct filed_recipient *r,
+                      const struct recipient_found *found)
 {
     for (size_t i = 0; i < found->target_count; i++) {
         const struct recipient_target *target = &found->targets[i];
@@ -256,11 +277,11 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
                                           .rule = "alias"};
 
             if (!filer_forward(filer, r, &to))
-                no_memory(filer, r);
+                filer_no_memory(filer, r);
             continue;
         }
-        if (!make_copy(filer, r, target, content, &copy)) {
-            no_memory(filer, r);
+        if (!make_copy(filer, r, target, &copy)) {
+            filer_no_memory(filer, r);
             return true;
         }
         if (!mail_store_file(filer->filers->setup.store, &copy->filing)) {
@@ -277,116 +298,21 @@ static bool ask(struct filer *filer, struct filed_recipient *r, const struct rec
     return true;
 }
 
-/* An address that stands for several is a list, which answers nobody (RFC 3834 section 2). Where
- * else the mail goes does not count: who keeps an archive is one account still. */
-static void set_may_answer(struct filer *filer, struct filed_recipient *r,
-                           const struct recipient_found *found)
+void filer_file_shown(struct filer *filer, struct filed_recipient *r, struct bytes address,
+                      uint64_t quota, const char *folder)
 {
-    size_t accounts = 0;
+    static const struct mail_bounds bounds = {.messages_max = SHOWN_MESSAGES_MAX};
+    struct filing_copy *copy = new_copy(filer, r, address, quota);
 
-    for (size_t i = 0; i < found->target_count; i++)
-        accounts += found->targets[i].account != NULL || found->targets[i].is_role;
-    r->may_answer = accounts == 1;
-    if (r->may_answer && found->is_alias && !arena_copy(&filer->arena, found->address, &r->alias))
-        r->alias = BYTES_NONE;
-}
-
-/* Whose domain it is: whoever sent what comes there. */
-static struct bytes tenant_of(const struct snapshot *snapshot, struct bytes address)
-{
-    const struct directory_domain *domain =
-        snapshot_domain(snapshot, directory_address_domain(address));
-    const struct directory_tenant *tenant =
-        domain != NULL ? snapshot_tenant_of(snapshot, domain->tenant) : NULL;
-
-    return tenant != NULL ? tenant->name : BYTES_NONE;
-}
-
-/* Mail that comes back to a sender that we rewrote goes on to whom it was. It was in time when it
- * was accepted, however long it waited since. */
-static void send_back(struct filer *filer, struct filed_recipient *r, struct arena *arena,
-                      struct bytes address)
-{
-    const struct srs_keys *keys = filer->filers->setup.srs;
-    struct forward_to to = {.rule = "srs"};
-    enum srs_result result = SRS_FORGED;
-    struct buf sender;
-
-    buf_init(&sender, SRS_ADDRESS_MAX);
-    if (keys != NULL)
-        result = srs_reverse(keys, address, filer->message->accepted_ms, &sender);
-    to.address = buf_bytes(&sender);
-    r->target_count = 1;
-    if (keys == NULL)
-        filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "forward-key",
-                    "the key that senders are rewritten with cannot be read");
-    else if (result != SRS_OK)
-        filer_judge(filer, r, JUDGEMENT_BOUNCED, 7, 1, "relaying", "srs",
-                    "that is not an address that we made, or it is too old");
-    else if (!directory_address(arena, address, false, &to.by) || !filer_forward(filer, r, &to))
-        no_memory(filer, r);
-    buf_free(&sender);
-}
-
-static void begin(struct filer *filer, struct filed_recipient *r, struct bytes content,
-                  struct arena *arena, const struct snapshot *snapshot)
-{
-    const struct recipient *recipient = &filer->message->recipients[r->number];
-    struct recipient_found found;
-
-    arena_clear(arena);
-    if (srs_is_claimed(recipient->address) &&
-        recipient_domain_is_hosted(snapshot, recipient->domain)) {
-        send_back(filer, r, arena, recipient->address);
+    if (copy == NULL || !set_target(filer, copy, folder, "")) {
+        filer_no_memory(filer, r);
         return;
     }
-    recipient_look_up(snapshot, &filer->filers->rules, recipient->address, arena, &found);
-    switch (found.kind) {
-    case RECIPIENT_FOREIGN: /* just now: the line will know in a moment */
-        give_back(filer, r, NOT_OURS_MS);
+    copy->filing.bounds = &bounds;
+    if (!mail_store_file(filer->filers->setup.store, &copy->filing)) {
+        filer_give_back_busy(filer, r);
         return;
-    case RECIPIENT_UNKNOWN:
-        filer_judge(filer, r, JUDGEMENT_BOUNCED, 1, 1, "invalid-recipient", "directory-unknown",
-                    "there is nobody of that name here");
-        return;
-    case RECIPIENT_ROUTED:
-        filer_judge(filer, r, JUDGEMENT_BOUNCED, 7, 1, "relaying", "directory-routed",
-                    "we do not relay for that address");
-        return;
-    case RECIPIENT_DISABLED:
-    case RECIPIENT_SUSPENDED:
-        filer_judge(filer, r, JUDGEMENT_DEFERRED, 2, 1, "inactive-mailbox", "directory-disabled",
-                    "the mailbox is disabled");
-        return;
-    case RECIPIENT_BROKEN:
-        filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 5, "system", "directory-alias",
-                    "its alias leads to nobody, to itself or to too many");
-        return;
-    case RECIPIENT_RETURN:
-        if (!filer_ask_return(filer, r, &found, tenant_of(snapshot, found.address), content))
-            give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
-        return;
-    case RECIPIENT_KNOWN:
-        break;
     }
-    r->target_count = (uint32_t)found.target_count;
-    set_may_answer(filer, r, &found);
-    if (!ask(filer, r, &found, content))
-        give_back(filer, r, BUSY_MS + (int64_t)random_below(BUSY_MS));
-}
-
-void filer_begin_copies(struct filer *filer, struct bytes content)
-{
-    struct snapshot_reader *reader = filer->filers->setup.reader;
-    const struct snapshot *snapshot = snapshot_begin(reader);
-    struct arena arena;
-
-    filer->whole = content;
-    arena_init(&arena, RECIPIENT_ARENA_MAX);
-    for (uint32_t i = 0; i < filer->count; i++)
-        begin(filer, &filer->recipients[i], content, &arena, snapshot);
-    arena_free(&arena);
-    snapshot_end(reader);
-    for (uint32_t i = 0; i < filer->count; i++)
-        forward_where_known(filer, &filer->recipients[i]);
+    r->copies++;
+    filer->outstanding++;
 }

@@ -226,6 +226,7 @@ static bool tell_fields(struct arrival *arrival)
 
     for (size_t i = 0; fits && i < intake_recipient_count(arrival->intake); i++)
         fits =
+            intake_recipient_is_copy(arrival->intake, i) ||
             buf_printf(out, "Rcpt: <%.*s>\r\n", BYTES_ARG(intake_recipient_at(arrival->intake, i)));
     return fits;
 }

@@ -29,6 +29,8 @@ struct arrival {
     struct verdict refusal; /* found while it arrived; code 0: none */
     struct decision decision;
     enum arrival_state state;
+    bool has_return; /* a recipient is a return path of ours: the first's number */
+    uint32_t return_number;
     bool is_verified, is_scanned; /* both: it can be decided */
     /* rspamd, where it is asked: a copy of the content, what it is told beside it, its answer. */
     bool has_scan, is_scannable;

@@ -136,12 +136,19 @@ static struct verdict add(struct arrival *arrival, const struct smtp_rcpt *rcpt,
                           const struct recipient_found *found)
 {
     struct smtp_rcpt whole = *rcpt;
+    uint32_t number = (uint32_t)intake_recipient_count(arrival->intake);
 
     if (whole.forward_path.domain.len == 0) {
         bool is_address = smtp_parse_address(found->address, &whole.forward_path);
         check(is_address);
     }
-    return intake_add_recipient(arrival->intake, &whole);
+    struct verdict verdict = intake_add_recipient(arrival->intake, &whole);
+
+    if (verdict.code == 0 && found->kind == RECIPIENT_RETURN && !arrival->has_return) {
+        arrival->has_return = true;
+        arrival->return_number = number;
+    }
+    return verdict;
 }
 
 static bool hosted_domain(struct arena *arena, const struct snapshot *snapshot, struct bytes domain,

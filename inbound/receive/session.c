@@ -9,6 +9,7 @@
 #include "inbound/receive/door.h"
 #include "inbound/receive/proxy_header.h"
 #include "inbound/receive/recipient.h"
+#include "inbound/receive/shown.h"
 
 enum { DOOR_LATE_MS = 180 * 1000 };
 
@@ -147,11 +148,11 @@ static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp
     return recipient_judge(server->transaction.of_service, rcpt);
 }
 
-static struct verdict on_content_begin(void *context,
-                                       struct smtp_server *server __attribute__((unused)))
+static struct verdict on_content_begin(void *context, struct smtp_server *server)
 {
-    return pressure_is_high(&receive_of(context)->service.pressure) ? intake_out_of_memory()
-                                                                    : VERDICT_OK;
+    return pressure_is_high(&receive_of(context)->service.pressure)
+               ? intake_out_of_memory()
+               : shown_add(server->transaction.of_service);
 }
 
 static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)

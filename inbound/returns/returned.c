@@ -187,7 +187,9 @@ static void judge(struct returned *r, const struct report *report,
         r->kind = RETURNED_UNTIED;
         return;
     }
-    (void)!sent_find(settings->events, (struct message_id){r->back.message}, &r->arena, &sent);
+    sent = (struct sent){0};
+    if (!r->only_kind)
+        (void)!sent_find(settings->events, (struct message_id){r->back.message}, &r->arena, &sent);
     if (is_complaint ? !add_complaint(r, &sent, &report->complaint)
                      : !add_bounces(r, &sent, &report->bounce))
         r->count = 0; /* the arena is full, which no report of a sane size does */

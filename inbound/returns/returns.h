@@ -47,6 +47,7 @@ struct returned {
     struct bytes content;
     struct bytes domain; /* it came to, normalised */
     struct bytes tenant; /* whose domain that is */
+    bool only_kind;      /* nothing else of the answer is asked for */
     bool is_signed;      /* `back` is what it came to; else it has to be in the report */
     struct return_path back;
     /* the answer */

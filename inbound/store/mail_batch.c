@@ -12,6 +12,7 @@
 #include "inbound/store/special_folder.h"
 
 enum {
+    BOUNDED_STEP = 64,
     SYNC_EACH_MAX = 3, /* files: more are cheaper in one sync of the file system */
     FLAGS_ROOM = sizeof((struct filing_target){0}.flags) + 3, /* ":2," and the flags */
 };
@@ -466,6 +467,29 @@ static void count_filed(struct filing *filing)
             account->is_in_doubt = true;
 }
 
+/* At the first one and then at times, so that a folder holds a few more. That it fails is no
+ * failure of the filing. */
+static void keep_bounds(struct filing *filing)
+{
+    struct mail_account *account = filing->account;
+    struct maildir_usage removed;
+
+    if (filing->bounds == NULL || filing->target_count != 1 || account->bounded++ % BOUNDED_STEP)
+        return;
+    int error =
+        mail_bounds_keep(&account->maildir, filing->targets[0].folder, filing->bounds, &removed);
+
+    if (error < 0)
+        log_limited(LOG_LEVEL_WARN,
+                    "account=%s folder=%s what=\"its old messages cannot be removed: %s\"",
+                    LOG_TEXT(account->node.key), LOG_STRING(filing->targets[0].folder),
+                    strerrordesc_np(-error));
+    if (removed.messages > 0 && filing->quota != 0 &&
+        maildir_size_add(&account->maildir, -(int64_t)removed.bytes, -(int64_t)removed.messages) <
+            0)
+        account->is_in_doubt = true;
+}
+
 static void tell(const struct mail_store *store, const struct filing *filing)
 {
     const struct mail_store_settings *settings = &store->settings;
@@ -494,6 +518,7 @@ static void finish(const struct mail_store *store, struct folders *folders, stru
     }
     filing->account->is_durable |= syncs_all;
     count_filed(filing);
+    keep_bounds(filing);
     tell(store, filing);
     end(filing, FILING_DONE);
 }

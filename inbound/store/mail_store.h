@@ -20,7 +20,7 @@
 #pragma once
 
 #include "base/list.h"
-#include "inbound/store/maildir.h"
+#include "inbound/store/mail_bounds.h"
 #include "io/engine.h"
 
 struct blocking_pool;
@@ -63,6 +63,7 @@ struct filing {
     struct filing_target *targets;
     const char *use; /* "Sent": the only target is the account's folder for it; NULL: as it is */
     bool is_dropped;
+    const struct mail_bounds *bounds; /* of its target, which is the only one; NULL: none */
     /* the answer */
     enum filing_result result;
     bool was_filed; /* FILING_DONE: by an earlier try */

@@ -25,6 +25,7 @@ struct mail_account {
     bool is_slow;       /* its last batch took long */
     bool is_durable;    /* its directories are on disk, whoever made them */
     bool is_in_doubt;   /* its counters are to be counted anew */
+    uint8_t bounded;    /* messages filed in bounded folders */
     uint64_t count_for; /* what it holds is asked for, under this quota; 0: nobody asks */
     char domain[MAIL_NAME_MAX + 1], local[MAIL_NAME_MAX + 1];
     /* of the batch that it is in */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "directory/account_shows.h"
 #include "directory/accounts.h"
 #include "directory/directory_name.h"
 #include "inbound/store/maildir.h"
@@ -17,9 +18,10 @@
 /* What add and set take. */
 struct account_options {
     const char *address;
-    bool has_quota, has_sent;
+    bool has_quota, has_sent, has_shows;
     uint64_t quota;
     bool files_sent;
+    unsigned shows;
 };
 
 static bool read_quota(struct cli *cli, const char *text, struct account_options *options)
@@ -43,15 +45,25 @@ static bool read_sent(struct cli *cli, const char *text, struct account_options 
     return false;
 }
 
-/* An address, --quota and --sent. */
+static bool read_shows(struct cli *cli, const char *text, struct account_options *options)
+{
+    options->has_shows = text != NULL;
+    if (text == NULL || account_shows_parse(bytes_of(text), &options->shows))
+        return true;
+    cli_misuse(cli, "--shows %s: expected some of bounces,complaints,reports, or none", text);
+    return false;
+}
+
+/* An address, --quota, --sent and --shows. */
 static bool take_options(struct cli *cli, struct account_options *options)
 {
     struct cli_walk walk = {.next = 2};
-    const char *quota = NULL, *sent = NULL;
+    const char *quota = NULL, *sent = NULL, *shows = NULL;
 
     *options = (struct account_options){0};
     while (cli_option(cli, &walk)) {
-        if (cli_value(cli, &walk, "--quota", &quota) || cli_value(cli, &walk, "--sent", &sent))
+        if (cli_value(cli, &walk, "--quota", &quota) || cli_value(cli, &walk, "--sent", &sent) ||
+            cli_value(cli, &walk, "--shows", &shows))
             continue;
         if (walk.word == NULL || options->address != NULL) {
             cli_misuse(cli, "%s does not take %s", cli->argv[1],
@@ -66,7 +78,8 @@ static bool take_options(struct cli *cli, struct account_options *options)
         cli_misuse(cli, "%s needs an address, local@domain", cli->argv[1]);
         return false;
     }
-    return read_quota(cli, quota, options) && read_sent(cli, sent, options);
+    return read_quota(cli, quota, options) && read_sent(cli, sent, options) &&
+           read_shows(cli, shows, options);
 }
 
 static int account_add_run(struct cli *cli)
@@ -84,19 +97,33 @@ static int account_add_run(struct cli *cli)
 
     if (result == STORE_OK && options.files_sent)
         result = account_set_sent(records.store, address, true);
+    if (result == STORE_OK && options.shows != 0)
+        result = account_set_shows(records.store, address, options.shows);
     return records_close(cli, &records, result, "account %s added", options.address);
+}
+
+static bool went_well(enum store_result result)
+{
+    return result == STORE_OK || result == STORE_SAME;
+}
+
+/* One of both that changed is a change. */
+static enum store_result both(enum store_result before, enum store_result result)
+{
+    return result == STORE_SAME ? before : result;
 }
 
 static int account_set_run(struct cli *cli)
 {
     struct account_options options;
     struct records records;
-    enum store_result result = STORE_OK, sent = STORE_SAME;
+    enum store_result result = STORE_SAME;
 
     if (!take_options(cli, &options))
         return EXIT_USAGE;
-    if (!options.has_quota && !options.has_sent)
-        return cli_misuse(cli, "set needs --quota SIZE, --quota none or --sent yes|no");
+    if (!options.has_quota && !options.has_sent && !options.has_shows)
+        return cli_misuse(cli, "set needs --quota SIZE, --quota none, --sent yes|no or --shows "
+                               "WHAT");
     int code = records_open(cli, &records);
     if (code != EXIT_GOOD)
         return code;
@@ -104,12 +131,10 @@ static int account_set_run(struct cli *cli)
 
     if (options.has_quota)
         result = account_set_quota(records.store, address, options.quota);
-    if (options.has_sent && (result == STORE_OK || result == STORE_SAME)) {
-        sent = account_set_sent(records.store, address, options.files_sent);
-        /* One of both that changed is a change. */
-        if (sent != STORE_SAME || !options.has_quota)
-            result = sent;
-    }
+    if (options.has_sent && went_well(result))
+        result = both(result, account_set_sent(records.store, address, options.files_sent));
+    if (options.has_shows && went_well(result))
+        result = both(result, account_set_shows(records.store, address, options.shows));
     return records_close(cli, &records, result, "account %s set", options.address);
 }
 
@@ -164,11 +189,21 @@ static void print_usage(const struct account_print *print, struct bytes address,
                         error < 0 ? json_null() : json_integer((json_int_t)usage.messages));
 }
 
+static json_t *shows_json(unsigned shows)
+{
+    json_t *list = json_array();
+
+    for (unsigned bit = 1; bit <= SHOWS_ALL; bit <<= 1)
+        if ((shows & bit) != 0)
+            json_array_append_new(list, json_string(account_shows_name(bit)));
+    return list;
+}
+
 static void print_account(void *context, const struct account_row *row)
 {
     const struct account_print *print = context;
     const struct cli *cli = print->cli;
-    char day[16];
+    char day[16], shows[SHOWS_TEXT_MAX];
 
     if (cli->json) {
         json_t *object = json_object();
@@ -179,6 +214,7 @@ static void print_account(void *context, const struct account_row *row)
         json_object_set_new(object, "quota",
                             row->quota == 0 ? json_null() : json_integer((json_int_t)row->quota));
         json_object_set_new(object, "sent", json_boolean(row->files_sent));
+        json_object_set_new(object, "shows", shows_json(row->shows));
         json_object_set_new(object, "credentials", json_integer(row->credentials));
         records_put_time(object, "created", row->created_s);
         if (print->counts_mail)
@@ -194,6 +230,8 @@ static void print_account(void *context, const struct account_row *row)
         printf(" %.1f MiB", (double)row->quota / 1048576);
     if (row->files_sent)
         printf(" sent");
+    if (row->shows != 0)
+        printf(" shows %.*s", BYTES_ARG(account_shows_format(row->shows, shows)));
     printf(" %lld credentials  since %s\n", (long long)row->credentials,
            records_day(row->created_s, "-", day));
     if (print->counts_mail)
@@ -269,10 +307,11 @@ const struct cli_command cli_account = {
     "account",
     "hosted users: add, list, show, set, sieve, import, disable, enable, remove",
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
-    "  add     local@domain [--quota SIZE] [--sent yes]  the domain must be a hosted one\n"
+    "  add     local@domain [--quota SIZE] [--sent yes] [--shows WHAT]\n"
+    "          the domain must be a hosted one\n"
     "  list\n"
     "  show    local@domain                   and what its mail takes\n"
-    "  set     local@domain [--quota SIZE|none] [--sent yes|no]\n"
+    "  set     local@domain [--quota SIZE|none] [--sent yes|no] [--shows WHAT|none]\n"
     "  sieve   local@domain FILE|--show|--remove  its script, which sorts its mail\n"
     "  import  local@domain SOURCE [--dry-run] [--folder FROM=TO]...\n"
     "          mail that lies elsewhere: a Maildir, an mbox or a directory of them, or\n"
@@ -282,7 +321,8 @@ const struct cli_command cli_account = {
     "  enable  local@domain\n"
     "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
     "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n"
-    "--sent yes: what the account submits is filed in its Sent too.\n",
+    "--sent yes: what the account submits is filed in its Sent too.\n"
+    "--shows: folders of its tenant's, some of bounces,complaints,reports.\n",
     run_account,
 };
 

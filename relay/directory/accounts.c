@@ -2,6 +2,7 @@
 #include "directory/accounts.h"
 
 #include "base/clock.h"
+#include "directory/account_shows.h"
 #include "directory/directory_name.h"
 #include "directory/store_private.h"
 #include "directory/suggest.h"
@@ -176,6 +177,49 @@ enum store_result account_set_sent(struct store *store, struct bytes address, bo
                "account set sent");
 }
 
+static enum store_result check_showing(struct store *store, int64_t tenant)
+{
+    struct query query;
+    int64_t count = 0;
+
+    query_begin(&query, store, "SELECT count(*) FROM accounts WHERE shows > 0 AND tenant = ?");
+    query_int(&query, tenant);
+    if (query_row(&query))
+        count = query_column(&query);
+    enum store_result result = query_end(&query);
+    if (result == STORE_OK && count > SHOWING_ACCOUNTS_MAX)
+        result = store_say(store, STORE_CLASH, "%d accounts of the tenant show its mail already",
+                           SHOWING_ACCOUNTS_MAX);
+    return result;
+}
+
+enum store_result account_set_shows(struct store *store, struct bytes address, unsigned shows)
+{
+    char text[SHOWS_TEXT_MAX];
+    struct arena arena;
+    struct query query;
+    int64_t id, tenant;
+    enum store_result result = begin(store, &arena, &address, false);
+
+    if (result != STORE_OK)
+        return result;
+    result = store_find_account(store, address, &id, &tenant);
+    if (result == STORE_OK) {
+        query_begin(&query, store, "UPDATE accounts SET shows = ?1 WHERE id = ?2 AND shows <> ?1");
+        query_int(&query, shows);
+        query_int(&query, id);
+        result = query_run(&query);
+    }
+    if (result == STORE_OK && edit_changed(store) == 0)
+        result = store_say(store, STORE_SAME, "account %.*s is so already", BYTES_ARG(address));
+    if (result == STORE_OK)
+        result = check_showing(store, tenant);
+    if (result == STORE_OK)
+        result = edit_audit(store, "account set shows", address, "%.*s",
+                            BYTES_ARG(account_shows_format(shows, text)));
+    return end(store, &arena, result);
+}
+
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled)
 {
     return set(store, address, "UPDATE accounts SET disabled = ?1 WHERE id = ?2 AND disabled <> ?1",
@@ -233,7 +277,7 @@ enum store_result account_list(struct store *store, struct bytes address,
             return result;
     }
     query_begin(&query, store,
-                "SELECT a.disabled, a.quota, a.files_sent, a.created,"
+                "SELECT a.disabled, a.quota, a.files_sent, a.shows, a.created,"
                 " (SELECT count(*) FROM credentials WHERE account = a.id), a.address, t.name"
                 " FROM accounts a JOIN tenants t ON t.id = a.tenant WHERE ?1 = 0 OR a.id = ?1"
                 " ORDER BY a.domain, a.address");
@@ -244,6 +288,7 @@ enum store_result account_list(struct store *store, struct bytes address,
         row.is_disabled = query_column(&query) != 0;
         row.quota = (uint64_t)query_column(&query);
         row.files_sent = query_column(&query) != 0;
+        row.shows = (unsigned)query_column(&query);
         row.created_s = query_column(&query);
         row.credentials = query_column(&query);
         row.address = query_column_text(&query);

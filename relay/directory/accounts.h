@@ -16,6 +16,7 @@ struct account_row {
     struct bytes address, tenant;
     bool is_disabled;
     bool files_sent; /* what it submits is filed in its Sent too */
+    unsigned shows;  /* bits of enum account_shows */
     uint64_t quota;  /* bytes; 0: no limit */
     int64_t created_s, credentials;
 };
@@ -29,6 +30,9 @@ struct alias_row {
 enum store_result account_add(struct store *store, struct bytes address, uint64_t quota);
 enum store_result account_set_quota(struct store *store, struct bytes address, uint64_t quota);
 enum store_result account_set_sent(struct store *store, struct bytes address, bool files_sent);
+/* Which folders of its tenant's it has (account_shows.h). STORE_CLASH: as many as may have some do
+ * (SHOWING_ACCOUNTS_MAX). */
+enum store_result account_set_shows(struct store *store, struct bytes address, unsigned shows);
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled);
 /* Its credentials go too; its mail stays where it is. */
 enum store_result account_remove(struct store *store, struct bytes address);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "directory/account_shows.h"
 #include "directory/sender_rules.h"
 #include "directory/store_private.h"
 #include "directory/tenant_limit.h"
@@ -51,17 +52,22 @@ static bool beside_is_of(struct beside *beside, int64_t of)
 static enum store_result load_tenants(struct store *store, struct snapshot_builder *builder,
                                       uint32_t id)
 {
+    uint32_t ids[SHOWING_ACCOUNTS_MAX];
     struct query query;
-    struct beside limits;
+    struct beside limits, showing;
     bool any = false;
 
     begin(&query, store,
           ALL_OR_ONE("SELECT id, disabled, null_sender, name FROM tenants", "id", "id"), id);
     begin(&limits.query, store,
           ALL_OR_ONE("SELECT tenant, name, value FROM limits", "tenant, name", "tenant"), id);
+    begin(&showing.query, store,
+          "SELECT tenant, id FROM accounts WHERE shows > 0 ORDER BY tenant, id",
+          "SELECT tenant, id FROM accounts WHERE shows > 0 AND tenant = ? ORDER BY tenant, id", id);
     beside_next(&limits);
+    beside_next(&showing);
     while (query_row(&query)) {
-        struct directory_tenant row = {.id = (uint32_t)query_column(&query)};
+        struct directory_tenant row = {.id = (uint32_t)query_column(&query), .showing = ids};
 
         row.is_disabled = query_column(&query) != 0;
         row.allows_null_sender = query_column(&query) != 0;
@@ -73,13 +79,19 @@ static enum store_result load_tenants(struct store *store, struct snapshot_build
             if (tenant_limit_find(query_column_text(&limits.query), &limit))
                 row.limits[limit] = (uint64_t)query_column(&limits.query);
         }
+        for (; beside_is_of(&showing, row.id); beside_next(&showing))
+            if (row.showing_count < SHOWING_ACCOUNTS_MAX)
+                ids[row.showing_count++] = (uint32_t)query_column(&showing.query);
         snapshot_put_tenant(builder, &row);
         any = true;
     }
     if (id != 0 && !any)
         snapshot_drop(builder, SNAPSHOT_TENANTS, id);
     enum store_result result = query_end(&limits.query);
-    return query_end(&query) != STORE_OK ? query.result : result;
+    enum store_result accounts = query_end(&showing.query);
+    if (query_end(&query) != STORE_OK)
+        return query.result;
+    return result != STORE_OK ? result : accounts;
 }
 
 /* As they are written: "192.0.2.0/24,2001:db8::/32". What the commands wrote is well-formed; a part
@@ -208,7 +220,7 @@ static enum store_result load_accounts(struct store *store, struct snapshot_buil
     bool any = false;
 
     begin(&query, store,
-          ALL_OR_ONE("SELECT id, tenant, domain, disabled, quota, files_sent, address,"
+          ALL_OR_ONE("SELECT id, tenant, domain, disabled, quota, files_sent, shows, address,"
                      " (SELECT max(id) FROM credentials WHERE account = accounts.id)"
                      " FROM accounts",
                      "id", "id"),
@@ -221,6 +233,7 @@ static enum store_result load_accounts(struct store *store, struct snapshot_buil
         row.is_disabled = query_column(&query) != 0;
         row.quota = (uint64_t)query_column(&query);
         row.files_sent = query_column(&query) != 0;
+        row.shows = (uint8_t)query_column(&query);
         row.address = query_column_text(&query);
         row.credential = (uint32_t)query_column(&query);
         snapshot_put_account(builder, &row);

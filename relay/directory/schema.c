@@ -109,7 +109,20 @@ static const char version_5[] =
     " UNIQUE (tenant, value)) STRICT;" /**/
     CHANGED("sender_rules", "5", "id");
 
-static const char *const versions[] = {version_1, version_2, version_3, version_4, version_5};
+/* Which folders of its tenant's an account has (account_shows.h). Tenants know these accounts. */
+static const char version_6[] =
+    "ALTER TABLE accounts"
+    " ADD COLUMN shows INTEGER NOT NULL DEFAULT 0 CHECK (shows BETWEEN 0 AND 15);"
+    "CREATE INDEX accounts_showing ON accounts(tenant, id) WHERE shows > 0;"
+    "CREATE TRIGGER accounts_showing_inserted AFTER INSERT ON accounts WHEN new.shows > 0"
+    " BEGIN INSERT INTO changes(kind, id) VALUES (0, new.tenant); END;"
+    "CREATE TRIGGER accounts_showing_updated AFTER UPDATE OF shows ON accounts"
+    " BEGIN INSERT INTO changes(kind, id) VALUES (0, new.tenant); END;"
+    "CREATE TRIGGER accounts_showing_deleted AFTER DELETE ON accounts WHEN old.shows > 0"
+    " BEGIN INSERT INTO changes(kind, id) VALUES (0, old.tenant); END;";
+
+static const char *const versions[] = {version_1, version_2, version_3,
+                                       version_4, version_5, version_6};
 
 const char *schema_sql(unsigned version)
 {

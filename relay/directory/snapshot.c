@@ -288,6 +288,7 @@ void snapshot_put_tenant(struct snapshot_builder *builder, const struct director
 
     check(row->id != 0 && row->name.len > 0);
     kept.name = keep(builder, row->name);
+    kept.showing = keep_array(builder, row->showing, row->showing_count * sizeof(*row->showing));
     put(builder, SNAPSHOT_TENANTS, &kept);
 }
 

@@ -41,6 +41,9 @@ struct directory_tenant {
     uint32_t id;
     bool is_disabled;
     bool allows_null_sender; /* MAIL FROM:<> */
+    uint8_t
+        showing_count; /* accounts that show what is the tenant's (account_shows.h): their ids */
+    const uint32_t *showing;
     struct bytes name;
     uint64_t limits[LIMIT_COUNT];
 };
@@ -99,6 +102,7 @@ struct directory_account {
     uint32_t credential; /* the newest that is of it; 0: none */
     bool is_disabled;
     bool files_sent; /* what it submits is filed in its Sent too */
+    uint8_t shows;   /* which folders of its tenant's it has: bits of enum account_shows */
     uint64_t quota;  /* bytes; 0: no limit */
     struct bytes address;
 };

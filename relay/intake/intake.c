@@ -204,13 +204,11 @@ struct verdict intake_add_recipient(struct intake *intake, const struct smtp_rcp
     return VERDICT_OK;
 }
 
-struct verdict intake_add_sent(struct intake *intake, struct bytes address)
+/* A recipient that nobody named: an account of ours, of which no DSN tells. */
+static struct verdict add_copy(struct intake *intake, struct bytes address)
 {
-    struct message *message = intake->message;
     size_t at = address.len;
 
-    if (tail_find(message->tail, TAIL_SENT).ptr != NULL)
-        return VERDICT_OK;
     while (at > 0 && address.ptr[at - 1] != '@')
         at--;
     check(at > 1);
@@ -220,13 +218,41 @@ struct verdict intake_add_sent(struct intake *intake, struct bytes address)
                          .domain = bytes_slice(address, at, address.len)},
         .notify = SMTP_NOTIFY_NEVER,
     };
-    struct verdict verdict = intake_add_recipient(intake, &rcpt);
+    return intake_add_recipient(intake, &rcpt);
+}
+
+struct verdict intake_add_sent(struct intake *intake, struct bytes address)
+{
+    struct message *message = intake->message;
+
+    if (tail_find(message->tail, TAIL_SENT).ptr != NULL)
+        return VERDICT_OK;
+    struct verdict verdict = add_copy(intake, address);
 
     if (verdict.code == 0 &&
         !tail_add_sent(&message->arena, &message->tail, (uint32_t)message->recipient_count - 1))
         verdict = intake_verdict(-ENOMEM);
     intake_count_memory(intake);
     return verdict;
+}
+
+struct verdict intake_add_shown(struct intake *intake, struct bytes address, uint32_t of)
+{
+    struct message *message = intake->message;
+
+    check(of < message->recipient_count);
+    struct verdict verdict = add_copy(intake, address);
+
+    if (verdict.code == 0 && !tail_add_shown(&message->arena, &message->tail,
+                                             (uint32_t)message->recipient_count - 1, of))
+        verdict = intake_verdict(-ENOMEM);
+    intake_count_memory(intake);
+    return verdict;
+}
+
+bool intake_has_shown(const struct intake *intake)
+{
+    return tail_find(intake->message->tail, TAIL_SHOWN).ptr != NULL;
 }
 
 struct bytes intake_reverse_path(const struct intake *intake)
@@ -238,15 +264,23 @@ struct bytes intake_recipient(const struct intake *intake)
 {
     const struct message *message = intake->message;
 
-    bool is_one = message->recipient_count == 1 ||
-                  (message->recipient_count == 2 && tail_is_sent(message->tail, 1));
-
-    return is_one ? message->recipients[0].address : BYTES_NONE;
+    if (message->recipient_count == 0)
+        return BYTES_NONE;
+    /* Copies stand behind the others. */
+    for (size_t i = 1; i < message->recipient_count; i++)
+        if (!tail_is_copy(message->tail, (uint32_t)i))
+            return BYTES_NONE;
+    return message->recipients[0].address;
 }
 
 size_t intake_recipient_count(const struct intake *intake)
 {
     return intake->message->recipient_count;
+}
+
+bool intake_recipient_is_copy(const struct intake *intake, size_t number)
+{
+    return tail_is_copy(intake->message->tail, (uint32_t)number);
 }
 
 struct bytes intake_recipient_at(const struct intake *intake, size_t number)
@@ -372,7 +406,7 @@ void intake_claim_envelope(const struct intake *intake, struct claim *claim)
 
     claim_add_address(claim, message->reverse_path, true);
     for (size_t i = 0; i < message->recipient_count; i++)
-        if (!tail_is_sent(message->tail, (uint32_t)i)) /* no word of the submitter's */
+        if (!tail_is_copy(message->tail, (uint32_t)i)) /* no word of the submitter's */
             claim_add_address(claim, message->recipients[i].address, false);
 }
 

@@ -112,6 +112,10 @@ must_use struct verdict intake_add_recipient(struct intake *intake, const struct
 /* Its sender's own account, as a recipient more: the message is filed in its Sent, and nobody is
  * told of it by DSN (TAIL_SENT). Once; a second time nothing is done. */
 must_use struct verdict intake_add_sent(struct intake *intake, struct bytes address);
+/* An account, as a recipient more, that is shown what the report is which came to recipient `of`
+ * (TAIL_SHOWN); nobody is told of it by DSN. */
+must_use struct verdict intake_add_shown(struct intake *intake, struct bytes address, uint32_t of);
+bool intake_has_shown(const struct intake *intake);
 /* Whose mail it is, as long as nobody's. False: no memory. */
 must_use bool intake_set_tenant(struct intake *intake, struct bytes tenant);
 struct bytes intake_tenant(const struct intake *intake);
@@ -120,9 +124,10 @@ must_use bool intake_add_tail(struct intake *intake, uint32_t tag, struct bytes 
 /* Bytes that ending it gives back: 0 while it is being committed. Counted in base/budget.h. */
 size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);
-/* The only recipient but the sender's Sent; empty when there are more or none. */
+/* The only recipient but copies for accounts; empty when there are more or none. */
 struct bytes intake_recipient(const struct intake *intake);
 size_t intake_recipient_count(const struct intake *intake);
+bool intake_recipient_is_copy(const struct intake *intake, size_t number);    /* nobody named it */
 struct bytes intake_recipient_at(const struct intake *intake, size_t number); /* as given */
 size_t intake_room(const struct intake *intake);
 void intake_content(struct intake *intake, struct bytes run); /* at most intake_room() bytes */

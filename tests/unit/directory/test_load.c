@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include "base/random.h"
+#include "directory/account_shows.h"
 #include "directory/accounts.h"
 #include "directory/credentials.h"
 #include "directory/snapshot_build.h"
@@ -25,6 +26,9 @@ static void same_tenant(const struct directory_tenant *a, const struct directory
     assert_int_equal(a->is_disabled, b->is_disabled);
     assert_int_equal(a->allows_null_sender, b->allows_null_sender);
     assert_memory_equal(a->limits, b->limits, sizeof(a->limits));
+    assert_int_equal(a->showing_count, b->showing_count);
+    for (unsigned i = 0; i < a->showing_count; i++)
+        assert_int_equal(a->showing[i], b->showing[i]);
 }
 
 static void same_credential(const struct directory_credential *a,
@@ -70,6 +74,7 @@ static void same_account(const struct directory_account *a, const struct directo
     assert_int_equal(a->credential, b->credential);
     assert_int_equal(a->is_disabled, b->is_disabled);
     assert_int_equal(a->quota, b->quota);
+    assert_int_equal(a->shows, b->shows);
 }
 
 static void same_alias(const struct directory_alias *a, const struct directory_alias *b)
@@ -206,7 +211,7 @@ static void change(struct store *store)
     struct tenant_setting setting = {.limit = (enum tenant_limit)random_below(LIMIT_COUNT),
                                      .value = random_below(3)};
 
-    switch (random_below(13)) {
+    switch (random_below(14)) {
     case 0:
     case 1:
         (void)!tenant_add(store, tenant);
@@ -240,6 +245,9 @@ static void change(struct store *store)
                        "DELETE FROM credentials WHERE id = (SELECT max(id) FROM credentials"
                        " WHERE ? <> '')",
                        tenant);
+        return;
+    case 12:
+        (void)!account_set_shows(store, address, (unsigned)random_below(SHOWS_ALL + 1));
         return;
     default:
         if (random_below(2) == 0)

@@ -54,7 +54,7 @@ TEST(store_made_new_is_its_owners_alone_and_whole)
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     assert_int_equal(number(store, "PRAGMA foreign_keys"), 1);
-    assert_int_equal(number(store, "PRAGMA user_version"), 5);
+    assert_int_equal(number(store, "PRAGMA user_version"), 6);
     assert_int_equal(number(store, "SELECT count(*) FROM generation"), 1);
     store_close(&store);
     store_room_drop(&room);

@@ -21,6 +21,28 @@ TEST(sent_is_one_recipient)
     arena_free(&arena);
 }
 
+TEST(shown_are_as_many_as_were_added)
+{
+    struct bytes tail = BYTES_NONE;
+    struct arena arena;
+    uint32_t of = 99;
+
+    arena_init(&arena, 4096);
+    assert_false(tail_is_shown(tail, 0, &of));
+    assert_true(tail_add_shown(&arena, &tail, 2, 0));
+    assert_true(tail_add_shown(&arena, &tail, 3, 1));
+    assert_true(tail_is_shown(tail, 2, &of) && of == 0);
+    assert_true(tail_is_shown(tail, 3, &of) && of == 1);
+    assert_false(tail_is_shown(tail, 1, &of));
+    assert_true(tail_is_copy(tail, 3) && !tail_is_copy(tail, 1));
+    assert_true(tail_add_sent(&arena, &tail, 1));
+    assert_true(tail_is_copy(tail, 1));
+    tail = BYTES_NONE;
+    assert_true(tail_add(&arena, &tail, TAIL_SHOWN, BYTES("abcdefg"))); /* too short */
+    assert_false(tail_is_shown(tail, 0x64636261, &of));
+    arena_free(&arena);
+}
+
 TEST(tail_gives_back_what_was_added_in_order)
 {
     struct arena arena;
