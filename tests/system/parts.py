@@ -58,7 +58,8 @@ def claim(kind, numbers):
 
 #: Below those that the kernel gives to outgoing connections: one of them would be on the port by
 #: the time that its server starts. In blocks, so that a test claims once.
-_PORTS_END = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+_PORTS_END = int((pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+                  or [32768])[0])  # user-mode-linux tells nothing
 _PORTS = range(max(1024, _PORTS_END - 12800), _PORTS_END - 63, 64)
 _ports = iter(())
 
