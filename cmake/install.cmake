@@ -25,10 +25,11 @@ install(FILES packaging/sysusers.conf DESTINATION lib/sysusers.d RENAME ringpost
 install(FILES ${configured}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME ringpost.conf)
 install(FILES docs/man/ringpost.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES docs/man/ringpost.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
-install(FILES README.md CHANGELOG.md docs/spool.md docs/events.md docs/metrics.md
+install(FILES README.md CHANGELOG.md docs/spool.md docs/events.md docs/metrics.md docs/webmail.md
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(FILES ${configured}/ringpost.yaml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(DIRECTORY packaging/roundcube DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME ringpost)

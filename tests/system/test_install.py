@@ -34,7 +34,10 @@ def test_everything_is_there_and_names_the_same_paths(installed):
     for name in ("sbin/ringpost", "lib/systemd/system/ringpost.service",
                  "lib/systemd/system/ringpost.socket", "lib/sysusers.d/ringpost.conf", "lib/tmpfiles.d/ringpost.conf",
                  "share/man/man8/ringpost.8", "share/man/man5/ringpost.yaml.5",
-                 "share/doc/ringpost/examples/ringpost.yaml", "share/doc/ringpost/copyright"):
+                 "share/doc/ringpost/examples/ringpost.yaml", "share/doc/ringpost/copyright",
+                 "share/doc/ringpost/webmail.md",
+                 *(f"share/doc/ringpost/examples/roundcube/{name}"
+                   for name in ("ringpost.inc.php", "php-fpm.conf", "nginx.conf"))):
         assert (tree / name).is_file(), name
     for key, command in (("ExecStart", "serve"), ("ExecReload", "reload")):
         assert unit_lines(tree, key) == [f"{prefix}/sbin/ringpost -c {CONFIG} {command}"]
