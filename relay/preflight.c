@@ -16,6 +16,7 @@
 #include "relay/ports.h"
 #include "relay/privilege.h"
 #include "relay/state_dir.h"
+#include "relay/suspension_file.h"
 
 enum { PATH_LEN_MAX = 4096 };
 
@@ -78,9 +79,56 @@ static void try_parts(struct preflight *p, const char *state_dir)
     char path[PATH_LEN_MAX];
     struct stat status;
 
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-        if (state_dir_file(state_dir, parts[i], path, sizeof(path)) && stat(path, &status) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (!state_dir_file(state_dir, parts[i], path, sizeof(path)))
+            continue;
+        if (stat(path, &status) == 0)
             try_directory(p, path, &status);
+        else if (errno != ENOENT || lstat(path, &status) == 0) /* a link to what is not there */
+            fail(p, "state_dir: %s: %s", path, strerror(ENOENT));
+    }
+}
+
+/* What a start opens. A first one as another user may have left it behind. */
+static void try_files(struct preflight *p, const char *state_dir)
+{
+    static const struct {
+        const char *name;
+        int mode;
+    } files[] = {{"lock", R_OK | W_OK},  {"node", R_OK},      {"suspensions.json", R_OK},
+                 {"clock", R_OK | W_OK}, {"login.key", R_OK}, {"directory.db", R_OK | W_OK}};
+    char path[PATH_LEN_MAX];
+    struct stat status;
+
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        if (!state_dir_file(state_dir, files[i].name, path, sizeof(path)) ||
+            stat(path, &status) < 0)
+            continue;
+        if (!S_ISREG(status.st_mode))
+            fail(p, "state_dir: %s is no file", path);
+        else if (euidaccess(path, files[i].mode) < 0)
+            fail(
+                p,
+                "state_dir: %s belongs to user %u and is not to be had by user %u, who would serve",
+                path, (unsigned)status.st_uid, (unsigned)geteuid());
+    }
+}
+
+/* Who comes first in a start and refuses what it cannot read. */
+static void try_contents(struct preflight *p, const char *state_dir)
+{
+    char why[STATE_DIR_WHY_MAX] = "";
+
+    if (state_dir_try_node(state_dir, why) < 0) {
+        fail(p, "state_dir: %s", why);
+        return;
+    }
+    struct suspension_file *suspensions =
+        suspension_file_load(state_dir, clocks_read(), why, sizeof(why));
+    if (suspensions == NULL)
+        fail(p, "state_dir: %s", why);
+    else
+        suspension_file_free(&suspensions);
 }
 
 static void try_state_dir(struct preflight *p, const struct privilege *privilege)
@@ -92,6 +140,10 @@ static void try_state_dir(struct preflight *p, const struct privilege *privilege
         try_directory(p, path, &status);
         if (p->is_good)
             try_parts(p, path);
+        if (p->is_good)
+            try_files(p, path);
+        if (p->is_good)
+            try_contents(p, path);
     } else if (errno == ENOENT) {
         try_parent(p, path, privilege);
     } else {
@@ -110,6 +162,12 @@ static void try_socket(struct preflight *p)
              "state_dir: %s is too long: its control.sock would have a path of more than %zu "
              "bytes",
              p->config->state_dir, sizeof(address.sun_path) - 1);
+        return;
+    }
+    struct stat status;
+    if (lstat(address.sun_path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        fail(p, "state_dir: %s is a directory, where the control socket would be",
+             address.sun_path);
         return;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -123,16 +123,15 @@ static int make_node(const char *path, uint16_t *node_out, char *why_out)
     return 0;
 }
 
-static int read_node(struct state_dir *state_dir, char *why_out)
+/* -ENOENT without a sentence: it was not made yet. */
+static int read_node(const char *path, uint16_t *node_out, char *why_out)
 {
-    char path[4096], text[8] = "";
+    char text[8] = "";
     char *end;
 
-    if (!state_dir_file(state_dir->path, "node", path, sizeof(path)))
-        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path, strerror(ENAMETOOLONG));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
-        return make_node(path, &state_dir->node, why_out);
+        return -ENOENT;
     if (fd < 0)
         return refuse(why_out, -errno, "%s cannot be read: %s", path, strerror(errno));
     ssize_t len = read(fd, text, sizeof(text) - 1);
@@ -143,8 +142,29 @@ static int read_node(struct state_dir *state_dir, char *why_out)
                       "%s does not hold four hex digits (%s); restore it from a backup, since ids "
                       "and event ids lean on it",
                       path, strerror(EINVAL));
-    state_dir->node = (uint16_t)node;
+    *node_out = (uint16_t)node;
     return 0;
+}
+
+static int open_node(struct state_dir *state_dir, char *why_out)
+{
+    char path[4096];
+
+    if (!state_dir_file(state_dir->path, "node", path, sizeof(path)))
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", state_dir->path, strerror(ENAMETOOLONG));
+    int error = read_node(path, &state_dir->node, why_out);
+    return error == -ENOENT ? make_node(path, &state_dir->node, why_out) : error;
+}
+
+int state_dir_try_node(const char *path, char why_out[static STATE_DIR_WHY_MAX])
+{
+    char node_path[4096];
+    uint16_t node;
+
+    if (!state_dir_file(path, "node", node_path, sizeof(node_path)))
+        return refuse(why_out, -ENAMETOOLONG, "%s: %s", path, strerror(ENAMETOOLONG));
+    int error = read_node(node_path, &node, why_out);
+    return error == -ENOENT ? 0 : error;
 }
 
 int state_dir_open(const char *path, struct state_dir *out, char why_out[static STATE_DIR_WHY_MAX])
@@ -164,7 +184,7 @@ int state_dir_open(const char *path, struct state_dir *out, char why_out[static 
         if ((error = make_directory(part, why_out)) < 0)
             goto fail;
     }
-    if ((error = read_node(out, why_out)) < 0)
+    if ((error = open_node(out, why_out)) < 0)
         goto fail;
     event_set_node(out->node);
     return 0;

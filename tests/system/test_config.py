@@ -321,6 +321,21 @@ def test_check_tries_what_serve_will(stage):
     (relay.state_dir / "spool").mkdir(mode=0o750)
     checked(relay, "spool can be read by others")
     shutil.rmtree(relay.state_dir)
+    for name, text, why in (("node", "zz", "four hex digits"),
+                            ("suspensions.json", "{broken", "suspensions.json is damaged"),
+                            ("lock", None, "lock is no file"),
+                            ("control.sock", None, "control.sock is a directory")):
+        relay.state_dir.mkdir(mode=0o700)
+        if text:
+            (relay.state_dir / name).write_text(text)
+        else:
+            (relay.state_dir / name).mkdir()
+        checked(relay, why)
+        shutil.rmtree(relay.state_dir)
+    relay.state_dir.mkdir(mode=0o700)
+    (relay.state_dir / "events").symlink_to(relay.directory / "not-mounted")
+    checked(relay, "events: No such file")
+    shutil.rmtree(relay.state_dir)
     relay.state_dir.write_text("a file")
     checked(relay, "is no directory")
     relay.state_dir.unlink()

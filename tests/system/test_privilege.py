@@ -91,6 +91,18 @@ def test_a_state_directory_of_another_user_is_refused(open_stage):
 
 
 @needs_root
+def test_what_a_start_by_root_left_behind_is_refused_by_check_too(open_stage):
+    relay = open_stage.unstarted_ringpost(user="nobody")
+    relay.state_dir.mkdir(mode=0o700)
+    os.chown(relay.state_dir, pwd.getpwnam("nobody").pw_uid, -1)
+    relay.cli("check")
+    (relay.state_dir / "lock").touch(mode=0o600)
+    check = relay.cli("check", check=False)
+    assert check.returncode == 78 and "lock belongs to user 0" in check.stderr
+    assert relay.cli("serve", check=False).returncode == 78
+
+
+@needs_root
 def test_a_configuration_that_the_user_cannot_read_is_told_at_the_start(open_stage):
     relay = open_stage.unstarted_ringpost(user="nobody")
     relay.config_file.chmod(0o600)
