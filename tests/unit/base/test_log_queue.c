@@ -93,6 +93,36 @@ TEST(lines_missing_are_told_behind_those_that_came_before_them)
     free(sink.text);
 }
 
+/* A thread that floods the log with facts must not take the room of what an operator has to see;
+ * and what is missing is counted once, however often the writer looks. */
+TEST(warnings_have_room_where_facts_are_dropped)
+{
+    char line[1001];
+    struct log_entry warning = {0, LOG_LEVEL_WARN, 7, "warning"};
+
+    memset(line, 'x', 1000);
+    line[1000] = '\0';
+    begin(true);
+    assert_true(push("first"));
+    while (sem_wait(&sink.is_held) != 0)
+        ;
+    while (push(line))
+        ;
+    assert_true(log_queue_push(&warning));
+    sem_post(&sink.go);
+    assert_true(log_queue_flush(PATIENCE_MS)); /* the writer has told of it */
+    assert_true(push("next"));
+    assert_true(log_queue_flush(PATIENCE_MS)); /* and looked again */
+    const char *text = end();
+    const char *told = strstr(text, "dropped=1 ");
+
+    assert_non_null(strstr(text, "\nwarning\n"));
+    assert_non_null(told);
+    assert_null(strstr(told + 1, "dropped="));
+    assert_non_null(strstr(told, "\nnext\n"));
+    free(sink.text);
+}
+
 static void *push_one(void *argument)
 {
     assert_true(push(argument));
