@@ -2,7 +2,6 @@
 go-msgauth, which is written in Go."""
 
 import base64
-import http.client
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import subprocess
 import dkim
 import parts
 import pytest
+import rspamd
 
 DOMAIN = "example.org"
 FORMS = ["relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"]
@@ -197,53 +197,13 @@ def test_go_passes_all(keys, corpus, tmp_path):
     assert all(verifier.results(changed)[0]), "else the above shows nothing"
 
 
-class Rspamd(parts.Process):
-    """rspamd with nothing but its check of DKIM, asking one name server."""
-
-    def __init__(self, directory, dns_port):
-        super().__init__(directory, "rspamd")
-        self.port = parts.free_port()
-        self.dns_port = dns_port
-
-    def start(self):
-        config = self.directory / "rspamd.conf"
-        config.write_text(f"""
-            options {{
-                filters = "dkim";
-                url_tld = "/usr/share/rspamd/effective_tld_names.dat";
-                tempdir = "{self.directory}";
-                control_socket = "{self.directory}/control.sock mode=0600";
-                dns {{ nameserver = ["127.0.0.1:{self.dns_port}"]; timeout = 10s; }}
-                task_timeout = 60s;
-            }}
-            logging {{ type = "console"; level = "error"; }}
-            worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; task_timeout = 60s; }}
-            dkim {{ check_local = true; check_authed = true; }}
-            """)
-        root = ["-i"] if os.geteuid() == 0 else []
-        self.spawn([parts.need("rspamd"), "-f", *root, "-c", config])
-        self.wait_port(self.port)
-        return self
-
-    def stop(self):
-        self.end()
-
-    def passed(self, message):
-        """The selectors of the signatures that passed."""
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        link.request("POST", "/checkv2", message)
-        symbols = json.load(link.getresponse())["symbols"]
-        link.close()
-        return sorted(option.split(":s=")[1]
-                      for option in symbols.get("R_DKIM_ALLOW", {}).get("options", []))
-
-
 def test_rspamd_passes_all(stage, keys, corpus):
-    rspamd = stage.add(Rspamd(stage.directory / "rspamd", stage.nsd({DOMAIN: keys.zone()}).port))
+    names = stage.nsd({DOMAIN: keys.zone()})
+    verifier = stage.add(rspamd.DkimVerifier(stage.directory / "rspamd", names.port))
     for (name, form), message in corpus.items():
         if (name, form) not in RSPAMD_CANNOT:
-            assert rspamd.passed(message) == ["e", "r"], (name, form)
-    assert rspamd.passed(corpus["plain", FORMS[0]].replace(b"Hello", b"Hallo")) == []
+            assert verifier.passed(message) == ["e", "r"], (name, form)
+    assert verifier.passed(corpus["plain", FORMS[0]].replace(b"Hello", b"Hallo")) == []
 
 
 def complaint(*arguments):

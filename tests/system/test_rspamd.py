@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import smtplib
 import socket
 import threading
@@ -10,38 +9,9 @@ import time
 
 import inbound
 import parts
+import rspamd
 
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
-
-
-class Rspamd(parts.Process):
-    """rspamd with its test patterns alone."""
-
-    def __init__(self, directory):
-        super().__init__(directory, "rspamd")
-        self.port = parts.free_port()
-
-    def start(self):
-        config = self.directory / "rspamd.conf"
-        config.write_text(f"""
-            options {{
-                filters = ""; enable_test_patterns = true;
-                url_tld = "/usr/share/rspamd/effective_tld_names.dat";
-                tempdir = "{self.directory}";
-                control_socket = "{self.directory}/control.sock mode=0600";
-                dns {{ nameserver = ["127.0.0.1:9"]; }}
-            }}
-            logging {{ type = "console"; level = "error"; }}
-            actions {{ reject = 15; add_header = 6; greylist = 4; }}
-            worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; }}
-            """)
-        root = ["-i"] if os.geteuid() == 0 else []
-        self.spawn([parts.need("rspamd"), "-f", *root, "-c", config])
-        self.wait_port(self.port)
-        return self
-
-    def stop(self):
-        self.end()
 
 
 class Scanner:
@@ -109,7 +79,7 @@ def check_of(place, message_id):
 
 
 def test_rspamd_itself(stage):
-    place = place_with(stage, stage.add(Rspamd(stage.directory / "rspamd")))
+    place = place_with(stage, stage.add(rspamd.TestPatterns(stage.directory / "rspamd")))
     code, text = place.send(inbound.message())
     assert code == 250, text
     assert check_of(place, text.split()[-1])["result"] in ("no action", "greylist", "add header")
@@ -295,8 +265,8 @@ def test_what_users_submit_is_scanned(stage):
 
 
 def test_rspamd_itself_looks_at_what_users_submit(stage):
-    rspamd = stage.add(Rspamd(stage.directory / "rspamd"))
-    place, secret, submit = user_of(stage, f'rspamd: "http://127.0.0.1:{rspamd.port}"')
+    scanner = stage.add(rspamd.TestPatterns(stage.directory / "rspamd"))
+    place, secret, submit = user_of(stage, f'rspamd: "http://127.0.0.1:{scanner.port}"')
     bob = secret("--account", "bob@acme.example")
     assert submit(bob)[0] == 250
     assert submit(bob, body=GTUBE) == (550, "5.7.1 This message is refused as spam")

@@ -12,9 +12,10 @@ import time
 import dkim
 import parts
 import pytest
+import rspamd
 from rawsmtp import Raw
 from receiver import EXTENSIONS
-from test_dkim import (DKIMPY_CANNOT, OPENDKIM_CANNOT, RSPAMD_CANNOT, Rspamd, shapes, text_record)
+from test_dkim import DKIMPY_CANNOT, OPENDKIM_CANNOT, RSPAMD_CANNOT, shapes, text_record
 
 DOMAIN = "example.org"  # whose messages shapes() are
 FORM = "relaxed/relaxed"
@@ -182,7 +183,8 @@ def test_opendkim_and_rspamd_pass_what_was_delivered(stage, shop, tmp_path):
     config = tmp_path / "opendkim.conf"
     config.write_text(f"Mode v\nTestPublicKeys {tmp_path / 'keys'}\nSyslog no\nSoftwareHeader no\n")
     zone = "\n".join(f"{name}. TXT {text_record(value)}" for name, value in records.items())
-    rspamd = stage.add(Rspamd(stage.directory / "rspamd", stage.nsd({DOMAIN: zone}).port))
+    verifier = stage.add(rspamd.DkimVerifier(stage.directory / "rspamd",
+                                             stage.nsd({DOMAIN: zone}).port))
     looked = 0
     for number, (name, message) in enumerate(shapes().items()):
         way = "data.example" if number % 2 else "bdat.example"
@@ -191,7 +193,7 @@ def test_opendkim_and_rspamd_pass_what_was_delivered(stage, shop, tmp_path):
         content = shop.take(way)
         looked += 1
         if (name, FORM) not in RSPAMD_CANNOT:
-            assert rspamd.passed(content) == sorted(shop.selectors()), name
+            assert verifier.passed(content) == sorted(shop.selectors()), name
         if (name, FORM) in OPENDKIM_CANNOT:
             continue
         file = tmp_path / f"{number}.eml"
