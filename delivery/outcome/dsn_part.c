@@ -179,7 +179,8 @@ bool dsn_put_envelope_id(const struct message *message, const struct dsn_part *p
     return ok;
 }
 
-/* RFC 3461 section 6.3: the type as given and the address decoded. */
+/* RFC 3461 section 6.3: the type as given and the address decoded; one that needs it is of type
+ * utf-8 (RFC 6533 section 3), whatever was given. */
 static bool put_original_recipient(struct bytes orcpt, const struct dsn_part *part, struct buf *out)
 {
     struct bytes type;
@@ -189,9 +190,11 @@ static bool put_original_recipient(struct bytes orcpt, const struct dsn_part *pa
     if (orcpt.len == 0 || !bytes_take_until(&orcpt, ';', &type))
         return true;
     arena_init(&arena, 2048);
-    bool ok = !smtp_xtext_decode(&arena, orcpt, &address) ||
-              (buf_printf(out, "Original-Recipient: %.*s;", BYTES_ARG(type)) &&
-               put_text(address, part, out) && buf_printf(out, "\r\n"));
+    bool is_decoded = smtp_xtext_decode(&arena, orcpt, &address);
+    if (is_decoded && bytes_has_8bit(address))
+        type = BYTES("utf-8");
+    bool ok = !is_decoded || (buf_printf(out, "Original-Recipient: %.*s;", BYTES_ARG(type)) &&
+                              put_text(address, part, out) && buf_printf(out, "\r\n"));
 
     arena_free(&arena);
     return ok;

@@ -306,6 +306,21 @@ static bool parse_notify(struct smtp_rcpt *rcpt, struct bytes value, struct smtp
     return true;
 }
 
+/* Postfix writes an address in UTF-8 as "rfc822;" and xtext of its bytes, where RFC 6533 section 3
+ * wants "utf-8;": it is text all the same. */
+static bool orcpt_is_printable(struct bytes address)
+{
+    struct arena arena;
+    struct bytes text;
+
+    if (xtext_is_printable(address))
+        return true;
+    arena_init(&arena, ORCPT_MAX);
+    bool is_printable = smtp_xtext_decode(&arena, address, &text) && utf8_is_printable(text);
+    arena_free(&arena);
+    return is_printable;
+}
+
 /* addr-type is an RFC 822 atom; those that are registered are letters, digits and hyphens. */
 static bool parse_orcpt(struct smtp_rcpt *rcpt, struct bytes value, struct smtp_refusal *why_out)
 {
@@ -319,7 +334,7 @@ static bool parse_orcpt(struct smtp_rcpt *rcpt, struct bytes value, struct smtp_
     /* RFC 6533 section 3: utf-8 addresses come as UTF-8 or with \x{...}, not as xtext. What
      * value_is_valid let through is printable. */
     bool is_utf8 = bytes_equal_nocase(type, BYTES("utf-8"));
-    if (!is_utf8 && !xtext_is_printable(address))
+    if (!is_utf8 && !orcpt_is_printable(address))
         return refuse(why_out, 501, "5.5.4", "the address of ORCPT is not xtext");
     rcpt->orcpt = value;
     return true;

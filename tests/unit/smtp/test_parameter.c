@@ -125,6 +125,7 @@ static const struct {
     {BYTES("TO:<a@b> NOTIFY=DELAY ORCPT=rfc822;a+2Bb@c.example"), 0, "", SMTP_NOTIFY_DELAY},
     {BYTES("TO:<a@b> ORCPT=utf-8;\xc3\xb6@b"), 0, "", 0}, /* RFC 6533 section 3 */
     {BYTES("TO:<a@b> ORCPT=utf-8;\\x{F6}@b"), 0, "", 0},
+    {BYTES("TO:<\xc3\xb6@b> ORCPT=rfc822;+C3+B6@b"), 0, "", 0}, /* as Postfix says it */
     {BYTES("TO:<a@b> ORCPT=rfc822;" HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED), 501, "5.5.4", 0},
 
     {BYTES("TO:<>"), 501, "5.1.3", 0},
@@ -146,6 +147,8 @@ static const struct {
     {BYTES("TO:<a@b> ORCPT=rfc822;a+0"), 501, "5.5.4", 0},
     {BYTES("TO:<a@b> ORCPT=rfc822;a+0D+0ABcc:+20x"), 501, "5.5.4", 0},
     {BYTES("TO:<a@b> ORCPT=rfc822;a+80b"), 501, "5.5.4", 0},
+    {BYTES("TO:<a@b> ORCPT=rfc822;+C3+B6+0D+0ABcc:+20x"), 501, "5.5.4", 0},
+    {BYTES("TO:<a@b> ORCPT=rfc822;+C2+85@b"), 501, "5.5.4", 0}, /* a control of C1 */
     {BYTES("TO:<a@b> ORCPT=rfc822;\xc3\xb6@b"), 501, "5.5.4", 0},
     {BYTES("TO:<a@b> SIZE=1"), 555, "5.5.4", 0},
 };

@@ -397,8 +397,8 @@ TEST(dsn_of_utf8_mail_uses_rfc_6533)
 {
     struct message original = make_original("Subject: h\xc3\xa9llo\r\n\r\nHello.\r\n");
     struct recipient international[] = {
-        {.address = BYTES("b\xc3\xb6rk@rcpt.example")},
-        {.address = BYTES("c@rcpt.example")},
+        {.address = BYTES("b\xc3\xb6rk@rcpt.example"), .orcpt = BYTES("rfc822;b+C3+B6rk@x")},
+        {.address = BYTES("c@rcpt.example"), .orcpt = BYTES("rfc822;c@x")},
     };
     struct part whole;
     struct part parts[PARTS_MAX];
@@ -413,7 +413,9 @@ TEST(dsn_of_utf8_mail_uses_rfc_6533)
     assert_true(bytes_equal(field(parts[1].header, "Content-Type:"),
                             BYTES("message/global-delivery-status")));
     assert_true(has_line(parts[1].body, "Final-Recipient: utf-8;b\xc3\xb6rk@rcpt.example"));
+    assert_true(has_line(parts[1].body, "Original-Recipient: utf-8;b\xc3\xb6rk@x"));
     assert_true(has_line(parts[1].body, "Final-Recipient: rfc822;c@rcpt.example"));
+    assert_true(has_line(parts[1].body, "Original-Recipient: rfc822;c@x"));
     assert_true(bytes_equal(field(parts[2].header, "Content-Type:"), BYTES("message/global")));
     message_release(&dsn);
 }
