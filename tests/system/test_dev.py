@@ -13,7 +13,10 @@ FAKES = {
     "sudo": 'exec "$@"',
     "apt-get": 'echo "$@" >>"$FAKES/apt-get.log"\n'
                'case $1 in install) "$DEV_POLICY"; echo $? >"$FAKES/policy.said";'
-               ' touch "$FAKES/installing"; sleep "${APT_SECONDS:-0}"; exit "${APT_STATUS:-0}" ;; esac',
+               ' touch "$FAKES/installing"; sleep "${APT_SECONDS:-0}"; exit "${APT_STATUS:-0}" ;;'
+               ' download) [ "${APT_OLD:-0}" = 0 ] || [ -e "$FAKES/updated" ] || exit 100;'
+               ' touch "$2.deb"; exit "${APT_STATUS:-0}" ;; update) touch "$FAKES/updated" ;; esac',
+    "dpkg": 'echo "$2" >"$3/program"; chmod 4755 "$3/program"',  # dpkg -x FILE DIRECTORY
     "cmake": "exit 0",
     "ctest": 'mkdir -p "$2/Testing/Temporary"\n'
              '[ -n "$RINGPOST_TEST_SUDO" ] && cp "$FAKES/log" "$2/Testing/Temporary/LastTest.log"\n'
@@ -39,6 +42,7 @@ def dev(tmp_path):
         installing = fakes / "installing"
         log = fakes / "apt-get.log"
         tests_log = fakes / "log"
+        peers = tmp_path / "build" / "peers"
 
         def start(self, *command, **more):
             return subprocess.Popen([tmp_path / "dev", *(command or ("packages", "alpha", "beta"))],
@@ -113,3 +117,30 @@ def test_nothing_is_told_where_all_was_run(dev):
     child = dev.start("test", "-R", "system/a")
     output, _ = child.communicate(timeout=parts.PATIENCE)
     assert child.returncode == 0 and "not run" not in output
+
+
+def run(dev, *command, **more):
+    child = dev.start(*command, **more)
+    output, _ = child.communicate(timeout=parts.PATIENCE)
+    return child.returncode, output
+
+
+@pytest.mark.parametrize("old", ["0", "1"])
+def test_peers_are_fetched_once_and_have_no_rights(dev, old):
+    """Also where the lists of packages have to be read again."""
+    status, output = run(dev, "peers", APT_OLD=old)
+    assert status == 0 and output.count("fetching ") == 2, output
+    assert sorted(path.name for path in dev.peers.iterdir()) == ["exim4-daemon-light", "opensmtpd"]
+    for path in dev.peers.iterdir():
+        assert (path / "program").read_text().endswith(f"/{path.name}.deb\n")
+        assert (path / "program").stat().st_mode & 0o7777 == 0o755
+    before = dev.log.read_text()
+    assert run(dev, "peers") == (0, "")
+    assert dev.log.read_text() == before
+
+
+def test_a_peer_that_cannot_be_fetched_is_told_and_tried_again(dev):
+    status, output = run(dev, "peers", APT_STATUS="100")
+    assert status == 1 and "apt-get could not download exim4-daemon-light" in output
+    status, output = run(dev, "peers")
+    assert status == 0 and output.count("fetching ") == 2, output
