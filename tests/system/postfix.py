@@ -72,6 +72,7 @@ verify    unix  - - n -     1 verify
 tlsmgr    unix  - - n 1000? 1 tlsmgr
 flush     unix  n - n 1000? 0 flush
 proxymap  unix  - - n -     - proxymap
+showq     unix  n - n -     - showq
 smtp      unix  - - n -     - smtp
 relay     unix  - - n -     - smtp
 error     unix  - - n -     - error
