@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -59,4 +60,16 @@ int login_key_open(const char *state_dir, const char *name, uint8_t key_out[stat
         return -EIO;
     error = write_key(fresh, key_out);
     return error < 0 ? error : state_dir_rename(fresh, path);
+}
+
+int login_key_look(const char *state_dir, const char *name)
+{
+    uint8_t key[LOGIN_KEY_LEN];
+    char path[PATH_MAX];
+
+    if (!state_dir_file(state_dir, name, path, sizeof(path)))
+        return -ENAMETOOLONG;
+    int error = read_key(path, key);
+    explicit_bzero(key, sizeof(key));
+    return error == -ENOENT ? 0 : error;
 }

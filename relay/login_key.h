@@ -18,3 +18,5 @@ enum { LOGIN_KEY_LEN = 32 };
 /* Reads state_dir/NAME, or makes it (0600). 0 or -errno; -EBADMSG: it is there and no key. */
 must_use int login_key_open(const char *state_dir, const char *name,
                             uint8_t key_out[static LOGIN_KEY_LEN]);
+/* Whether it would open: 0, also where it has to be made, or -errno. Makes nothing. */
+must_use int login_key_look(const char *state_dir, const char *name);

@@ -11,8 +11,10 @@
 
 #include "directory/tenants.h"
 #include "io/listener.h"
+#include "queue/spool_fit.h"
 #include "relay/certificates.h"
 #include "relay/listeners.h"
+#include "relay/login_key.h"
 #include "relay/ports.h"
 #include "relay/privilege.h"
 #include "relay/state_dir.h"
@@ -95,8 +97,9 @@ static void try_files(struct preflight *p, const char *state_dir)
     static const struct {
         const char *name;
         int mode;
-    } files[] = {{"lock", R_OK | W_OK},  {"node", R_OK},      {"suspensions.json", R_OK},
-                 {"clock", R_OK | W_OK}, {"login.key", R_OK}, {"directory.db", R_OK | W_OK}};
+    } files[] = {{"lock", R_OK | W_OK},        {"node", R_OK},      {"suspensions.json", R_OK},
+                 {"clock", R_OK | W_OK},       {"login.key", R_OK}, {"return.key", R_OK},
+                 {"directory.db", R_OK | W_OK}};
     char path[PATH_LEN_MAX];
     struct stat status;
 
@@ -114,12 +117,36 @@ static void try_files(struct preflight *p, const char *state_dir)
     }
 }
 
-/* Who comes first in a start and refuses what it cannot read. */
+static void try_keys(struct preflight *p, const char *state_dir)
+{
+    static const char *const names[] = {"login.key", "return.key"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        int error = login_key_look(state_dir, names[i]);
+
+        if (error < 0)
+            fail(p, "state_dir: %s/%s: %s", state_dir, names[i],
+                 error == -EBADMSG ? "it is no key; without it a new one is made"
+                                   : strerror(-error));
+    }
+}
+
+static void try_spool(struct preflight *p, const char *state_dir, int node)
+{
+    char path[PATH_LEN_MAX], why[SPOOL_FIT_WHY_MAX] = "its path is too long";
+
+    if (!state_dir_file(state_dir, "spool", path, sizeof(path)) || spool_fit(path, node, why) < 0)
+        fail(p, "state_dir: %s", why);
+}
+
+/* What a start reads, and refuses where it is not ours. */
 static void try_contents(struct preflight *p, const char *state_dir)
 {
     char why[STATE_DIR_WHY_MAX] = "";
+    uint16_t node = 0;
 
-    if (state_dir_try_node(state_dir, why) < 0) {
+    int error = state_dir_look_at_node(state_dir, &node, why);
+    if (error < 0 && error != -ENOENT) {
         fail(p, "state_dir: %s", why);
         return;
     }
@@ -129,6 +156,8 @@ static void try_contents(struct preflight *p, const char *state_dir)
         fail(p, "state_dir: %s", why);
     else
         suspension_file_free(&suspensions);
+    try_keys(p, state_dir);
+    try_spool(p, state_dir, error == 0 ? node : SPOOL_FIT_NO_NODE);
 }
 
 static void try_state_dir(struct preflight *p, const struct privilege *privilege)

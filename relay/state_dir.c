@@ -156,15 +156,14 @@ static int open_node(struct state_dir *state_dir, char *why_out)
     return error == -ENOENT ? make_node(path, &state_dir->node, why_out) : error;
 }
 
-int state_dir_try_node(const char *path, char why_out[static STATE_DIR_WHY_MAX])
+int state_dir_look_at_node(const char *path, uint16_t *node_out,
+                           char why_out[static STATE_DIR_WHY_MAX])
 {
     char node_path[4096];
-    uint16_t node;
 
     if (!state_dir_file(path, "node", node_path, sizeof(node_path)))
         return refuse(why_out, -ENAMETOOLONG, "%s: %s", path, strerror(ENAMETOOLONG));
-    int error = read_node(node_path, &node, why_out);
-    return error == -ENOENT ? 0 : error;
+    return read_node(node_path, node_out, why_out);
 }
 
 int state_dir_open(const char *path, struct state_dir *out, char why_out[static STATE_DIR_WHY_MAX])

@@ -28,9 +28,10 @@ struct state_dir {
 must_use int state_dir_open(const char *path, struct state_dir *out,
                             char why_out[static STATE_DIR_WHY_MAX]);
 void state_dir_close(struct state_dir *state_dir);
-/* Whether state_dir_open() would take the node of a directory that may be served meanwhile: 0, also
- * where it has none yet, or -errno with a sentence. Makes nothing. */
-must_use int state_dir_try_node(const char *path, char why_out[static STATE_DIR_WHY_MAX]);
+/* The node of a directory that may be served meanwhile; makes nothing. 0, -ENOENT where it has none
+ * yet, or -errno with the sentence of state_dir_open(). */
+must_use int state_dir_look_at_node(const char *path, uint16_t *node_out,
+                                    char why_out[static STATE_DIR_WHY_MAX]);
 /* "path/name" into out; false if it does not fit. */
 must_use bool state_dir_file(const char *path, const char *name, char *out, size_t out_size);
 /* Gives a synced file its name for good: after 0 a power cut finds it there, whole. After -errno it

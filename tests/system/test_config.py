@@ -323,6 +323,8 @@ def test_check_tries_what_serve_will(stage):
     shutil.rmtree(relay.state_dir)
     for name, text, why in (("node", "zz", "four hex digits"),
                             ("suspensions.json", "{broken", "suspensions.json is damaged"),
+                            ("login.key", "short", "it is no key"),
+                            ("return.key", "short", "it is no key"),
                             ("lock", None, "lock is no file"),
                             ("control.sock", None, "control.sock is a directory")):
         relay.state_dir.mkdir(mode=0o700)
@@ -348,6 +350,22 @@ def test_check_tries_what_serve_will(stage):
         relay.config_file.write_text(
             re.sub("metrics: .*", f'metrics: {{listen: "127.0.0.1:{port}"}}', good))
         checked(relay, f"127.0.0.1:{port}", "another program has this port")
+
+
+def test_check_looks_whose_spool_it_is(stage):
+    relay = stage.ringpost(engines="1")
+    relay.stop()
+    node = (relay.state_dir / "node").read_text()
+    relay.cli("check")
+    (relay.state_dir / "node").write_text(f"{int(node, 16) ^ 1:04x}\n")
+    checked(relay, "belongs to another node")
+    (relay.state_dir / "node").unlink()  # serve makes one, which is another
+    assert "belongs to another node" in relay.cli("check", check=False).stderr
+    assert not (relay.state_dir / "node").exists()
+    (relay.state_dir / "node").write_text(node)
+    relay.cli("check")
+    (relay.state_dir / "spool" / "07").write_text("no shard")
+    checked(relay, "spool/07: Not a directory")
 
 
 def test_check_beside_the_daemon_finds_its_ports_taken_by_it(stage):
