@@ -31,6 +31,7 @@
 #include "relay/privacy_rows.h"
 #include "relay/program_sinks.h"
 #include "relay/program_stop.h"
+#include "relay/queue_folder.h"
 #include "relay/reporter.h"
 #include "relay/stop_guard.h"
 #include "relay/tenant_book.h"
@@ -501,6 +502,7 @@ static void free_all(struct program *program, int64_t files_ms)
     blocking_pool_stop(&program->shared.segment_pool);
     blocking_pool_stop(&program->shared.key_pool);
     blocking_pool_stop(&program->shared.mail_pool);
+    queue_folders_free(&program->queue_folders);
     mail_store_close(&program->shared.store);
     returns_stop(&program->shared.returns);
     if (program->shared.mail_accounts != NULL)
@@ -551,6 +553,12 @@ static int start(struct program *program, const struct config *config)
     if (code != EXIT_GOOD)
         return code;
     program->shared.suspensions = program->suspensions;
+    program->queue_folders = queue_folders_start(program, config->mail_directory);
+    if (program->queue_folders == NULL) {
+        log_error("what=\"no thread for folders of the queue: %s\"", strerror(errno));
+        return EXIT_OS;
+    }
+    program->shared.mirrors = queue_folders_mirrors(program->queue_folders);
     int error = start_workers(program, config);
     if (error < 0) {
         program_drop_workers(program);
@@ -636,6 +644,8 @@ int program_run(struct config *config)
         metrics_http_stop(&metrics);
     if (program->reporter != NULL) /* it calls the first worker */
         reporter_ask_stop(program->reporter);
+    if (program->queue_folders != NULL) /* it visits all of them */
+        queue_folders_stop(program->queue_folders);
     if (program->worker_count > 0 && program->workers[0].start_error == 0 &&
         !program_has_stopped(program))
         program_drain(program, &signals, &times);

@@ -39,6 +39,7 @@ struct program {
     struct event_bounds bounds; /* between the publisher and the sinks */
     struct sinks *sinks;
     struct reporter *reporter;
+    struct queue_folders *queue_folders;
     uint64_t sinks_writes; /* of the directory, when its webhooks were read */
     bool sinks_are_unread; /* they could not be */
     struct suspension_file *suspensions;

@@ -326,6 +326,7 @@ static struct access *create_access(struct worker *worker, const struct config *
         .reader = worker->reader,
         .pool = worker->shared->mail_pool,
         .accounts = worker->shared->mail_accounts,
+        .mirrors = worker->shared->mirrors,
         .login_key = worker->shared->login_key,
         .load = &worker->shared->loads[worker->index].sessions,
     };

@@ -58,6 +58,7 @@ struct shared {
     struct blocking_pool *segment_pool, *key_pool;
     struct blocking_pool *mail_pool;     /* commands that touch mailboxes */
     struct mail_accounts *mail_accounts; /* NULL: they cannot be read now */
+    const struct access_mirrors *mirrors;
     struct mail_store *store;
     struct egress_table *store_egresses; /* of the site that it is */
     struct tls_tickets *tickets;         /* the keys of all engines' contexts */

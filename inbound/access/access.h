@@ -45,13 +45,25 @@ struct access_listener {
 
 enum { ACCESS_LOGIN_KEY_LEN = 32 };
 
+/* The folder Queue of an account (relay/queue_folder.h), which shows mail of its tenant. On the
+ * pool. */
+struct access_mirrors {
+    void *context;
+    /* Has it brought up to date, and waits a moment for that. */
+    void (*refresh)(void *context, const char *domain, const char *local, const char *tenant);
+    /* From now on somebody looks at it, or does not any more. */
+    void (*keep)(void *context, const char *domain, const char *local, const char *tenant,
+                 bool is_kept);
+};
+
 struct access_setup {
     struct engine *engine;
-    struct snapshot_reader *reader; /* of the engine */
-    struct blocking_pool *pool;     /* takes a chore of every session at once */
-    struct mail_accounts *accounts; /* NULL: they cannot be read now */
-    const uint8_t *login_key;       /* what SCRAM makes up unknown users from; copied */
-    _Atomic int *load;              /* where the listener looks for the number of sessions */
+    struct snapshot_reader *reader;       /* of the engine */
+    struct blocking_pool *pool;           /* takes a chore of every session at once */
+    struct mail_accounts *accounts;       /* NULL: they cannot be read now */
+    const struct access_mirrors *mirrors; /* NULL: there are none */
+    const uint8_t *login_key;             /* what SCRAM makes up unknown users from; copied */
+    _Atomic int *load;                    /* where the listener looks for the number of sessions */
 };
 
 struct access;

@@ -7,6 +7,7 @@
 
 #include "base/base64.h"
 #include "base/log.h"
+#include "directory/account_shows.h"
 #include "directory/credential_secret.h"
 #include "directory/login_rule.h"
 #include "inbound/access/work.h"
@@ -102,6 +103,18 @@ static const char *obstacle(const struct snapshot *snapshot, const struct access
     return credential->account == 0 ? "account" : login_obstacle(snapshot, credential, &place);
 }
 
+/* Whose mail its folder Queue shows; empty: it has none. */
+static struct bytes queue_tenant(const struct snapshot *snapshot,
+                                 const struct access_session *session,
+                                 const struct directory_account *account)
+{
+    const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, account->tenant);
+    bool is_shown = (account->shows & SHOWS_QUEUE) != 0 && tenant != NULL &&
+                    access_of(session)->setup.mirrors != NULL;
+
+    return is_shown ? tenant->name : BYTES_NONE;
+}
+
 /* Makes what a session has from its login on; false: it may not log in (any more). */
 static bool adopt(const struct snapshot *snapshot, struct access_session *session,
                   uint32_t credential_id)
@@ -123,7 +136,8 @@ static bool adopt(const struct snapshot *snapshot, struct access_session *sessio
     const struct directory_account *account = snapshot_account_of(snapshot, credential->account);
 
     session->credential = credential->id;
-    session->work = access_work_create(session, account->address, account->quota);
+    session->work = access_work_create(session, account->address, account->quota,
+                                       queue_tenant(snapshot, session, account));
     return session->work != NULL;
 }
 

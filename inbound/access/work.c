@@ -61,7 +61,7 @@ static void ask_pool(struct access_work *work)
 }
 
 struct access_work *access_work_create(struct access_session *session, struct bytes address,
-                                       uint64_t quota)
+                                       uint64_t quota, struct bytes tenant)
 {
     struct access *access = access_of(session);
     struct access_work *work = calloc(1, access->kind->work_size);
@@ -74,6 +74,10 @@ struct access_work *access_work_create(struct access_session *session, struct by
     work->domain = strndup((const char *)domain.ptr, domain.len);
     work->local = strndup((const char *)address.ptr, address.len - domain.len - 1);
     check(work->domain != NULL && work->local != NULL);
+    if (tenant.len > 0) {
+        work->tenant = strndup((const char *)tenant.ptr, tenant.len);
+        check(work->tenant != NULL);
+    }
     work->quota = quota;
     work->chore.engine = access->setup.engine;
     work->chore.work = work_slice;
@@ -92,6 +96,7 @@ static void work_free(struct access_work *work)
     access->kind->work_free(work);
     free(work->domain);
     free(work->local);
+    free(work->tenant);
     buf_free(&work->out);
     free(work);
     access->work_count--;

@@ -34,6 +34,7 @@ struct access_work {
     /* Whose. */
     char *domain, *local;
     uint64_t quota;
+    char *tenant; /* whose mail its folder Queue shows; NULL: it has none */
 
     /* The command. */
     bool is_over;
@@ -45,7 +46,7 @@ struct access_work {
 
 /* Of who logged in; NULL: no memory. */
 struct access_work *access_work_create(struct access_session *session, struct bytes address,
-                                       uint64_t quota);
+                                       uint64_t quota, struct bytes tenant);
 /* The session ends: nothing more is said. The work frees itself, later. */
 void access_work_abandon(struct access_work **work);
 /* A reason of the kind's work_is_held() went. */

@@ -35,6 +35,7 @@ enum work_step work_fail(struct imap_work *work, int error)
         {EEXIST, "NO [ALREADYEXISTS] There is a mailbox of that name"},
         {EINVAL, "NO [CANNOT] That cannot be a mailbox, or not this one"},
         {EMFILE, "NO [LIMIT] There are too many mailboxes"},
+        {EROFS, "NO [NOPERM] That mailbox can only be read"},
         {EDQUOT, "NO [OVERQUOTA] The mailbox is full"},
         {EFBIG, "NO [TOOBIG] The message is larger than all the room there is"},
         {ENOSPC, "NO [UNAVAILABLE] The disk is full, try again later"},

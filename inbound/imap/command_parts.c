@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "inbound/imap/notify.h"
+#include "inbound/imap/queue.h"
 
 bool imap_take_mailbox(struct imap_work *work, struct bytes *input, struct bytes *name_out)
 {
@@ -56,6 +57,7 @@ void imap_deselect(struct imap_work *work)
     if (work->is_watching)
         mailbox_unwatch(work->view.mailbox, &work->watch);
     work->is_watching = false;
+    queue_let_go(work);
     view_close(&work->view);
     notify_forget_selected(work);
     work->saved.count = 0;

@@ -122,7 +122,7 @@ static enum work_step run(struct imap_work *work, bool moves)
     size_t pair_count;
 
     if (moves && work->view.is_read_only)
-        return work_answer(work, "NO [READ-ONLY] The mailbox was selected by EXAMINE");
+        return work_answer(work, "NO [READ-ONLY] The mailbox is selected to be read only");
     if (!copy->has_begun) {
         int error = begin(work, copy);
 
@@ -179,7 +179,7 @@ enum work_step imap_run_expunge(struct imap_work *work)
 
     work->own_events = NOTIFY_EXPUNGE;
     if (work->view.is_read_only)
-        return work_answer(work, "NO [READ-ONLY] The mailbox was selected by EXAMINE");
+        return work_answer(work, "NO [READ-ONLY] The mailbox is selected to be read only");
     if (copy->is_all)
         return expunge_all(work);
     do {

@@ -1,6 +1,7 @@
 /* list.c - LIST, LSUB and STATUS; LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE
  * (RFC 6154). */
 #include "inbound/imap/command.h"
+#include "inbound/imap/queue.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -231,6 +232,8 @@ static int put_status(struct imap_work *work, struct bytes name, unsigned items)
 {
     struct mailbox_status status;
     struct mailbox *mailbox;
+
+    queue_refresh(work, name);
     int error = mailbox_open(work->account, name, &mailbox);
 
     if (error < 0)

@@ -29,7 +29,7 @@ enum work_step imap_find_replaced(struct imap_work *work, struct replaced *repla
     struct mailbox_message message;
 
     if (view->is_read_only)
-        return work_answer(work, "NO [READ-ONLY] The mailbox was selected by EXAMINE");
+        return work_answer(work, "NO [READ-ONLY] The mailbox is selected to be read only");
     if (replaced->number == UINT32_MAX)
         replaced->uid = view_last_uid(view);
     else if (replaced->is_uid)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "inbound/imap/queue.h"
 #include "inbound/mailbox/mailbox_change.h"
 
 enum { READ_MAX = 512 };
@@ -182,10 +183,15 @@ enum work_step imap_run_select(struct imap_work *work)
         imap_deselect(work);
         work_put(work, BYTES("* OK [CLOSED] The mailbox before is closed\r\n"));
     }
+    queue_refresh(work, select->name);
     int error = mailbox_open(work->account, select->name, &mailbox);
 
     if (error < 0)
         return work_fail(work, error);
+    if (mailbox_is_mirror(mailbox)) {
+        select->is_read_only = true;
+        queue_keep(work, select->name);
+    }
     mailbox_watch(mailbox, &work->watch);
     work->is_watching = true;
     error = view_open(&work->view, mailbox, select->is_read_only);

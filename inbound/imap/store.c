@@ -161,7 +161,7 @@ enum work_step imap_run_store(struct imap_work *work)
     uint32_t uids[SLICE_MAX], numbers[SLICE_MAX], failed[SLICE_MAX];
 
     if (work->view.is_read_only)
-        return work_answer(work, "NO [READ-ONLY] The mailbox was selected by EXAMINE");
+        return work_answer(work, "NO [READ-ONLY] The mailbox is selected to be read only");
     if (!store->has_begun) {
         int error = begin(work, store);
 

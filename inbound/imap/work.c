@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "inbound/imap/queue.h"
 
 static void news_opened(struct letter *letter, struct engine *engine);
 static void mailbox_changed(struct mailbox_watch *watch);
@@ -18,8 +19,16 @@ int work_open_account(struct imap_work *work)
         return 0;
     if (work->access.owner->setup.accounts == NULL)
         return -EIO;
-    return mail_account_open(work->access.owner->setup.accounts, bytes_of(work->access.domain),
-                             bytes_of(work->access.local), work->access.quota, &work->account);
+    int error = mail_account_open(work->access.owner->setup.accounts, bytes_of(work->access.domain),
+                                  bytes_of(work->access.local), work->access.quota, &work->account);
+
+    if (error < 0)
+        return error;
+    if (work->access.tenant != NULL)
+        queue_refresh(work, QUEUE_NAME);
+    else /* it was shown before */
+        (void)!mail_account_drop_mirror(work->account, QUEUE_NAME);
+    return 0;
 }
 
 static void run_command(struct imap_work *work)
@@ -100,6 +109,7 @@ void work_close(struct access_work *access)
     if (work->is_watching)
         mailbox_unwatch(work->view.mailbox, &work->watch);
     work->is_watching = false;
+    queue_let_go(work);
     view_close(&work->view);
     if (work->account != NULL)
         mail_account_close(&work->account);

@@ -68,6 +68,7 @@ struct imap_work {
     struct append *append;                          /* append.c */
     struct mailbox_watch watch;                     /* while a mailbox is selected */
     bool is_watching;
+    bool keeps_queue;                             /* the selected one is Queue: queue.h */
     struct letter news;                           /* the watch's, to the engine */
     _Atomic bool is_news_posted;                  /* and not opened yet */
     _Atomic bool has_news;                        /* since the last sync */

@@ -8,6 +8,7 @@
 #include "inbound/mailbox/account_private.h"
 #include "inbound/mailbox/annotation.h"
 #include "inbound/mailbox/file_read.h"
+#include "inbound/mailbox/mirror.h"
 #include "inbound/mailbox/small_file.h"
 #include "inbound/mailbox/special_use.h"
 #include "inbound/mailbox/subscriptions.h"
@@ -204,7 +205,7 @@ static int delete_folder(struct mail_account *account, const char *folder)
     return move_use(account, folder, NULL);
 }
 
-int mail_account_delete(struct mail_account *account, struct bytes name)
+static int delete (struct mail_account *account, struct bytes name)
 {
     char folder[MAIL_FOLDER_MAX + 1];
     struct mailbox *unused = NULL;
@@ -224,6 +225,16 @@ int mail_account_delete(struct mail_account *account, struct bytes name)
     (void)!mail_file_list(account->maildir.fd, remove_if_gone, account);
     account_forget_usage(account);
     return 0;
+}
+
+int mail_account_delete(struct mail_account *account, struct bytes name)
+{
+    return mail_account_is_mirror(account, name) ? -EROFS : delete (account, name);
+}
+
+int mail_account_drop_mirror(struct mail_account *account, struct bytes name)
+{
+    return mail_account_is_mirror(account, name) ? delete (account, name) : 0;
 }
 
 /* --- rename ----------------------------------------------------------------------------------- */
@@ -372,6 +383,8 @@ int mail_account_rename(struct mail_account *account, struct bytes from, struct 
         return -EINVAL;
     if (other[0] == '\0')
         return -EEXIST;
+    if (mail_account_is_mirror(account, from))
+        return -EROFS;
     if (folder[0] == '\0')
         return move_inbox(account, to, other);
     size_t len = strlen(folder);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "inbound/mailbox/account_private.h"
+#include "inbound/mailbox/mirror.h"
 #include "inbound/mailbox/uidlist.h"
 #include "inbound/store/mail_file.h"
 
@@ -190,5 +191,7 @@ int mailbox_append_for(struct mailbox *mailbox, struct mailbox_upload *uploads, 
 
 int mailbox_append(struct mailbox *mailbox, struct mailbox_upload *uploads, size_t count)
 {
+    if (mailbox_is_mirror(mailbox))
+        return -EROFS;
     return mailbox_append_for(mailbox, uploads, count, 0);
 }

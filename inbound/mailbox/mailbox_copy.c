@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "inbound/mailbox/account_private.h"
+#include "inbound/mailbox/mirror.h"
 #include "inbound/store/mail_file.h"
 
 struct copying {
@@ -257,13 +258,15 @@ static uint64_t size_of_all(struct mailbox *mailbox, const uint32_t *uids, size_
 int mailbox_copy(struct mailbox *from, struct mailbox *to, const uint32_t *uids, size_t count,
                  bool moves, struct uid_pair *pairs_out, size_t *pair_count_out)
 {
+    *pair_count_out = 0;
+    if (mailbox_is_mirror(to) || (moves && mailbox_is_mirror(from)))
+        return -EROFS;
     struct copying c = {.from = from, .to = to, .moves = moves, .pairs = pairs_out};
     uint64_t largest = 0, found = 0;
     uint64_t reserved = moves ? 0 : size_of_all(from, uids, count, &largest, &found);
     int error = moves ? 0 : account_reserve(to->account, reserved, largest, found, 0);
 
     check(from->account == to->account);
-    *pair_count_out = 0;
     if (error < 0)
         return error;
     error = copy_all(&c, uids, count);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "inbound/mailbox/account_private.h"
+#include "inbound/mailbox/mirror.h"
 #include "inbound/store/mail_file.h"
 
 struct expunging {
@@ -92,7 +93,7 @@ int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, size_t count,
                     size_t *expunged_out)
 {
     struct expunging e = {.mailbox = mailbox};
-    int error = expunge(&e, uids, count);
+    int error = mailbox_is_mirror(mailbox) ? -EROFS : expunge(&e, uids, count);
 
     *expunged_out = e.count;
     return error;

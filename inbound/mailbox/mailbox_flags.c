@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "inbound/mailbox/mailbox_private.h"
+#include "inbound/mailbox/mirror.h"
 
 static uint64_t flags_after(const struct mailbox_flags_change *change, uint64_t before,
                             uint64_t known)
@@ -87,6 +88,8 @@ static int store_locked(struct mailbox *mailbox, const uint32_t *uids, size_t co
 int mailbox_store_flags(struct mailbox *mailbox, const uint32_t *uids, size_t count,
                         struct mailbox_flags_change *change)
 {
+    if (mailbox_is_mirror(mailbox))
+        return -EROFS;
     pthread_mutex_lock(&mailbox->mutex);
     int error = store_locked(mailbox, uids, count, change);
 

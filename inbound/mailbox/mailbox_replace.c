@@ -3,6 +3,7 @@
 
 #include "inbound/mailbox/account_private.h"
 #include "inbound/mailbox/mailbox_change.h"
+#include "inbound/mailbox/mirror.h"
 
 static int size_of(struct mailbox *mailbox, uint32_t uid, uint64_t *size_out)
 {
@@ -29,7 +30,8 @@ int mailbox_replace(struct mailbox *from, uint32_t uid, struct mailbox *to,
 {
     uint64_t size = 0;
     bool is_gone;
-    int error = size_of(from, uid, &size);
+    int error =
+        mailbox_is_mirror(from) || mailbox_is_mirror(to) ? -EROFS : size_of(from, uid, &size);
 
     check(from->account == to->account);
     if (error == 0)

@@ -118,6 +118,13 @@ int maildir_open_folder(const struct maildir *maildir, const char *folder, const
     return result;
 }
 
+bool maildir_is_mirror(int folder_fd)
+{
+    struct stat status;
+
+    return folder_fd >= 0 && mail_file_stat(folder_fd, MAILDIR_MIRROR, &status) == 0;
+}
+
 /* --- what lies in it -------------------------------------------------------------------------- */
 
 struct count {
@@ -181,7 +188,8 @@ static bool visit_folder(void *context, const char *name)
         walk->error = fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? 0 : fd;
         return walk->error == 0;
     }
-    walk->error = count_folder(fd, walk->count);
+    if (!maildir_is_mirror(fd))
+        walk->error = count_folder(fd, walk->count);
     mail_file_close(fd);
     return walk->error == 0;
 }

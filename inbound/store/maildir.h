@@ -33,6 +33,11 @@ void maildir_close(struct maildir *maildir);
 must_use int maildir_open_folder(const struct maildir *maildir, const char *folder,
                                  const char *part);
 
+/* A folder with this file in it is somebody else's copy (inbound/mailbox/mirror.h), which counts
+ * for no quota. */
+#define MAILDIR_MIRROR "ringpost.mirror"
+must_use bool maildir_is_mirror(int folder_fd); /* false where it is below 0 */
+
 struct maildir_usage {
     uint64_t bytes, messages;
 };

@@ -50,7 +50,7 @@ static bool read_shows(struct cli *cli, const char *text, struct account_options
     options->has_shows = text != NULL;
     if (text == NULL || account_shows_parse(bytes_of(text), &options->shows))
         return true;
-    cli_misuse(cli, "--shows %s: expected some of bounces,complaints,reports, or none", text);
+    cli_misuse(cli, "--shows %s: expected some of bounces,complaints,reports,queue, or none", text);
     return false;
 }
 
@@ -322,7 +322,7 @@ const struct cli_command cli_account = {
     "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
     "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n"
     "--sent yes: what the account submits is filed in its Sent too.\n"
-    "--shows: folders of its tenant's, some of bounces,complaints,reports.\n",
+    "--shows: folders of its tenant's, some of bounces,complaints,reports,queue.\n",
     run_account,
 };
 

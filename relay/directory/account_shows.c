@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char *const names[] = {"bounces", "complaints", "reports"};
+static const char *const names[] = {"bounces", "complaints", "reports", "queue"};
 
 static unsigned bit_of(struct bytes word)
 {

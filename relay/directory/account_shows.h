@@ -1,7 +1,7 @@
 /*
  * account_shows.h - which folders of its tenant's an account has: a set, and how it is written.
  *
- *   "bounces,complaints"   "none"
+ *   "bounces,complaints,queue"   "none"
  *
  * Pure. Thread: any.
  */
@@ -14,7 +14,8 @@ enum account_shows {
     SHOWS_BOUNCES = 1,
     SHOWS_COMPLAINTS = 2,
     SHOWS_REPORTS = 4,
-    SHOWS_ALL = 7,
+    SHOWS_QUEUE = 8,
+    SHOWS_ALL = 15,
     /* Of a tenant with privacy: the others name whom its mail was for. */
     SHOWS_PRIVATE = SHOWS_REPORTS,
     SHOWS_RETURNED = SHOWS_BOUNCES | SHOWS_COMPLAINTS | SHOWS_REPORTS

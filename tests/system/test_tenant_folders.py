@@ -1,5 +1,6 @@
-"""What an account is shown of its tenant's: bounces, complaints and reports as folders."""
+"""What an account is shown of its tenant's: bounces, complaints, reports and the queue as folders."""
 
+import email
 import imaplib
 import json
 import signal
@@ -7,6 +8,7 @@ import signal
 import parts
 import pytest
 import test_returns
+from test_imap import Raw
 from test_returns import BOUNCES, aggregate, arf, dsn, packed_report
 
 ANNA, OTTO = "anna@shop.example", "otto@other.example"
@@ -16,8 +18,8 @@ AT_COMPLAINTS, AT_REPORTS = f"complaints@{BOUNCES}", f"reports@{BOUNCES}"
 class Place(test_returns.Place):
     """A relay whose tenants shop and other have an account each."""
 
-    def __init__(self, stage, *, shows=None, quota=None, **settings):
-        self.receiver = stage.receiver()
+    def __init__(self, stage, *, shows=None, quota=None, act=None, **settings):
+        self.receiver = stage.receiver(act)
         self.port, self.submission, self.imap = parts.free_ports(3)
         self.relay = stage.unstarted_ringpost(
             routes=f'[{{match: "*", to: ["127.0.0.1:{self.receiver.port}"]}}]',
@@ -121,10 +123,10 @@ def test_it_is_the_accounts_own_word_and_live(stage):
     assert show["shows"] == []
     _, path = place.send()
     assert len(place.take_all(dsn("x@y.example"), path, 0)) == 1
-    place.cli("account", "set", ANNA, "--shows", "reports,bounces")
+    place.cli("account", "set", ANNA, "--shows", "queue,bounces")
     show = json.loads(place.cli("account", "show", ANNA, "--json").stdout)
-    assert show["shows"] == ["bounces", "reports"]
-    assert "shows bounces,reports" in place.cli("account", "show", ANNA).stdout
+    assert show["shows"] == ["bounces", "queue"]
+    assert "shows bounces,queue" in place.cli("account", "show", ANNA).stdout
     parts.wait_for(lambda: is_filed(place), "the setting", pause=0.3)
     place.cli("account", "set", ANNA, "--shows", "none")
     parts.wait_for(lambda: not is_filed(place), "the setting", pause=0.3)
@@ -216,3 +218,150 @@ def filed_count(place):
     event = place.take(dsn("x@y.example"), path)
     place.relay.wait_empty()
     return len(place.relay.events(id=event["id"], kind="filed"))
+
+
+class Busy:
+    """A receiver that takes nothing while it is busy."""
+
+    def __init__(self):
+        self.is_busy = True
+
+    def __call__(self, session, where, line):
+        return "450 4.2.0 come back later" if self.is_busy and where == "rcpt" else None
+
+
+def queue_place(stage, **kwargs):
+    busy = Busy()
+    kwargs.setdefault("retry", "{first: 1h, max: 1h}")
+    return Place(stage, shows="queue", act=busy, **kwargs), busy
+
+
+def wait_deferred(place, note, **kwargs):
+    id = place.relay.submit("x@y.example", sender="app@shop.example",
+                            headers=f"X-Note: {note}\r\n", **kwargs)
+    place.relay.wait_events(1, id=id, kind="deferred")
+    return id
+
+
+def uids(client):
+    client.noop()
+    return client.uid("search", None, "ALL")[1][0].split()
+
+
+def test_queue_shows_what_waits_until_it_is_gone(stage):
+    place, busy = queue_place(stage)
+    id = wait_deferred(place, "waits", body="a word")
+    assert place.mailboxes() == ["INBOX", "Queue"]
+    client = place.client()
+    assert client.select("Queue", readonly=True) == ("OK", [b"1"])
+    [uid] = uids(client)
+    text = client.uid("fetch", uid, "(FLAGS BODY.PEEK[])")[1][0][1]
+    mail = email.message_from_bytes(text)
+    assert mail["X-Queue-Id"] == id and mail["X-Note"] == "waits" and "a word" in text.decode()
+    told = mail["X-Queue-Recipient"]
+    for word in "x@y.example", "state=scheduled", "attempts=1", "next=":
+        assert word in told, told
+    assert mail["X-Queue-Expires"] > mail["X-Queue-Accepted"] and mail["X-Queue-Seen"]
+    for criterion in ('HEADER', 'X-Note', 'waits'), ('HEADER', 'X-Queue-Id', id), ('BODY', '"a word"'):
+        assert client.uid("search", None, *criterion)[1] == [uid], criterion
+    # A new one comes while it is selected; the UID of the other stays.
+    second = wait_deferred(place, "second")
+    parts.wait_for(lambda: len(uids(client)) == 2 and is_tried(place, client, second), "the second")
+    assert uids(client)[0] == uid
+    # The other tenant's account sees nothing of it, nor has it INBOX mail.
+    assert place.texts("Queue", OTTO) == [] and place.texts("INBOX") == []
+    # One that was tried again is shown anew, with its new state.
+    place.relay.cli("queue", "retry", "--id", id)
+    place.relay.wait_events(2, id=id, kind="deferred")
+    parts.wait_for(lambda: uid not in uids(client) and len(uids(client)) == 2, "another state")
+    newest = client.uid("fetch", uids(client)[-1], "(BODY.PEEK[])")[1][0][1]
+    assert b"attempts=2" in newest and f"X-Queue-Id: {id}".encode() in newest
+    # Once they are delivered they are gone.
+    busy.is_busy = False
+    for each in id, second:
+        place.relay.cli("queue", "retry", "--id", each)
+        place.relay.wait_events(1, id=each, kind="delivered")
+    parts.wait_for(lambda: uids(client) == [], "an empty folder")
+    place.adds_up()
+
+
+def is_tried(place, client, id):
+    """Is the message shown as it is after its first attempt?"""
+    numbers = client.search(None, "HEADER", "X-Queue-Id", id)[1][0].split()
+    return numbers and b"attempts=1" in client.fetch(numbers[-1], "(BODY.PEEK[HEADER])")[1][0][1]
+
+
+def test_queue_can_only_be_read(stage):
+    place, _ = queue_place(stage)
+    wait_deferred(place, "waits")
+    client = place.client()
+    raw = Raw(place.imap)
+    raw.ask(f"LOGIN {ANNA} {place.secrets[ANNA]}")
+    assert raw.ask("SELECT Queue")[-1].startswith(b"OK [READ-ONLY]")
+    client.append("INBOX", None, None, b"Subject: x\r\n\r\n")
+    client.select("Queue", readonly=True)
+    for command in (("store", "1", "+FLAGS", r"(\Deleted)"), ("expunge",), ("uid", "expunge", "1:*"),
+                    ("uid", "move", "1:*", "INBOX")):
+        status, text = getattr(client, command[0])(*command[1:])
+        assert status == "NO" and b"READ-ONLY" in text[0], (command, text)
+    assert client.copy("1", "INBOX")[0] == "OK", "a copy can be kept"
+    for act in (lambda: client.append("Queue", None, None, b"Subject: x\r\n\r\n"),
+                lambda: client.delete("Queue"), lambda: client.rename("Queue", "Other"),
+                lambda: client.select("INBOX") and client.copy("1", "Queue"),
+                lambda: client.uid("move", "1:*", "Queue")):
+        status, text = act()
+        assert status == "NO" and b"NOPERM" in text[0], text
+    assert client.create("Queue")[0] == "NO"
+    for command in "FETCH 1 BODY[]", "CLOSE":
+        assert raw.ask(command)[-1].startswith(b"OK"), command
+    assert len(place.texts("Queue")) == 1 and place.mailboxes() == ["INBOX", "Queue"]
+
+
+def test_queue_of_another_run_and_of_an_account_that_does_not_show_it_any_more(stage):
+    place, _ = queue_place(stage, quota="40KiB")
+    wait_deferred(place, "waits", body="x" * 50000)
+    [text] = place.texts("Queue")
+    assert len(text) > 40 << 10, "it does not count for the quota"
+    client = place.client()
+    assert client.append("INBOX", None, None, b"Subject: x\r\n\r\n")[0] == "OK"
+    validity = client.status("Queue", "(UIDVALIDITY)")
+    place.relay.stop(signal.SIGKILL)
+    place.relay.start()
+    parts.wait_for(lambda: place.texts("Queue"), "the queue")
+    assert place.client().status("Queue", "(UIDVALIDITY)") == validity
+    # A tenant with privacy has an empty one.
+    place.cli("tenant", "set", "shop", "privacy=hash")
+    parts.wait_for(lambda: place.texts("Queue") == [], "privacy", pause=0.3)
+    place.cli("account", "set", ANNA, "--shows", "none")
+    parts.wait_for(lambda: place.mailboxes() == ["INBOX"], "the setting", pause=0.3)
+
+
+def test_a_folder_of_that_name_with_mail_stays_the_accounts_own(stage):
+    place, _ = queue_place(stage)
+    place.cli("account", "set", OTTO, "--shows", "none")
+    parts.wait_for(lambda: place.mailboxes(OTTO) == ["INBOX"], "the setting", pause=0.3)
+    client = place.client(OTTO)
+    client.create("Queue")
+    client.append("Queue", None, None, b"Subject: mine\r\n\r\n")
+    place.cli("account", "set", OTTO, "--shows", "queue")
+    parts.wait_for(lambda: place.client(OTTO).select("Queue") and "a folder of that name" in
+                   place.relay.tail(400), "the warning", pause=0.3)
+    [text] = place.texts("Queue", OTTO)
+    assert b"Subject: mine" in text
+    client = place.client(OTTO)
+    assert client.select("Queue") == ("OK", [b"1"]) and not client.is_readonly
+
+
+def test_mail_for_accounts_is_nobody_elses_to_see(stage):
+    place, _ = queue_place(stage)
+    place.cli("account", "add", "full@shop.example", "--quota", "1KiB")
+    parts.wait_for(lambda: place.back(b"Subject: private\r\n\r\n", "full@shop.example",
+                                      sender="bob@y.example")[0] in (250, 552), "the account")
+    place.cli("account", "set", "full@shop.example", "--quota", "none")
+    place.cli("account", "disable", "full@shop.example")
+    place.relay.submit("full@shop.example", sender="app@shop.example",
+                       headers="X-Note: private\r\n")
+    id = wait_deferred(place, "open")
+    [text] = place.texts("Queue")
+    assert f"X-Queue-Id: {id}".encode() in text
+

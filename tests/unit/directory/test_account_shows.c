@@ -15,8 +15,8 @@ static const struct {
 } sets[] = {
     {"none", true, 0, NULL},
     {"bounces", true, SHOWS_BOUNCES, NULL},
-    {"reports,bounces", true, SHOWS_BOUNCES | SHOWS_REPORTS, "bounces,reports"},
-    {"bounces,complaints,reports", true, SHOWS_ALL, NULL},
+    {"queue,bounces", true, SHOWS_BOUNCES | SHOWS_QUEUE, "bounces,queue"},
+    {"bounces,complaints,reports,queue", true, SHOWS_ALL, NULL},
     {"", false, 0, NULL},
     {",", false, 0, NULL},
     {"bounces,", false, 0, NULL},
