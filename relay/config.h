@@ -121,7 +121,9 @@ struct config {
     struct config_listener *listeners;
     struct config_tls tls;
     size_t auth_plaintext_count;
-    struct network *auth_plaintext;        /* may log in without TLS */
+    struct network *auth_plaintext; /* may log in without TLS */
+    size_t auth_shared_count;
+    struct network *auth_shared;           /* are many users each */
     struct submission_settings submission; /* tls: each engine has its own */
     struct receive_settings inbound;       /* the same */
     struct access_settings imap;           /* the same */

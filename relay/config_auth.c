@@ -11,6 +11,13 @@ static const struct config_key section_keys[] = {
      .count_at = AT(auth_plaintext_count),
      .item = &network,
      .says = "Networks whose clients may log in without TLS; others must begin TLS first."},
+    {.name = "shared",
+     .kind = CONFIG_LIST,
+     .at = AT(auth_shared),
+     .count_at = AT(auth_shared_count),
+     .item = &network,
+     .says = "Networks whose clients are many users each, as a webmail is: failed logins are "
+             "counted by user there, and block that user from there."},
     {.name = "failures_per_session",
      .kind = CONFIG_COUNT,
      .at = AT(submission.login.failures_max),

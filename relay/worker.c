@@ -251,12 +251,16 @@ static void set_listeners(struct worker *worker, const struct config *config)
         worker->access_listeners[slot].tls = access_tls_of(from->tls);
         worker->access_listeners[slot].plaintext = config->auth_plaintext;
         worker->access_listeners[slot].plaintext_count = config->auth_plaintext_count;
+        worker->access_listeners[slot].shared = config->auth_shared;
+        worker->access_listeners[slot].shared_count = config->auth_shared_count;
         worker->listeners[slot].tls = from->tls;
         worker->listeners[slot].trust = from->trust;
         worker->listeners[slot].trust_count = from->trust_count;
         worker->listeners[slot].tenant = from->tenant;
         worker->listeners[slot].plaintext = config->auth_plaintext;
         worker->listeners[slot].plaintext_count = config->auth_plaintext_count;
+        worker->listeners[slot].shared = config->auth_shared;
+        worker->listeners[slot].shared_count = config->auth_shared_count;
     }
 }
 

@@ -41,6 +41,8 @@ struct access_listener {
     enum access_tls tls;
     const struct network *plaintext; /* clients that may log in without TLS */
     size_t plaintext_count;
+    const struct network *shared; /* clients that are many users: a webmail */
+    size_t shared_count;
 };
 
 enum { ACCESS_LOGIN_KEY_LEN = 32 };

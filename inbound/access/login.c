@@ -27,12 +27,24 @@ bool access_may_log_in(const struct access_session *session)
     return session->may_log_in_plain || conn_is_under_tls(&session->session.conn);
 }
 
-bool access_is_blocked(const struct access_session *session)
+static bool is_blocked(const struct access_session *session, const struct admission_key *counted)
 {
-    if (!login_guard_blocks(&session->session.client, engine_now_ms(session->session.conn.engine)))
+    if (!login_guard_blocks(counted, engine_now_ms(session->session.conn.engine)))
         return false;
     metric_inc(METRIC_LOGINS_BLOCKED);
     return true;
+}
+
+bool access_is_blocked(const struct access_session *session)
+{
+    return !session->is_shared && is_blocked(session, &session->session.client);
+}
+
+/* Of whom failed logins are counted. */
+static struct admission_key counted_of(const struct access_session *session, struct bytes user)
+{
+    return session->is_shared ? login_guard_user(&session->session.client, user)
+                              : session->session.client;
 }
 
 enum step access_say_blocked(struct access_session *session)
@@ -64,11 +76,12 @@ void access_forget_login(struct access_session *session)
 static enum step refuse(struct access_session *session, const char *mechanism, struct bytes user)
 {
     const struct access_settings *settings = access_settings_of(session);
+    struct admission_key counted = counted_of(session, user);
     char name[SESSION_NAME_MAX];
     bool begins_block;
     int64_t delay_ms =
-        login_guard_failed(&session->session.client, &settings->guard,
-                           engine_now_ms(session->session.conn.engine), &begins_block);
+        login_guard_failed(&counted, &settings->guard, engine_now_ms(session->session.conn.engine),
+                           &begins_block);
 
     session->login_failures++;
     metric_inc(METRIC_LOGINS_WRONG);
@@ -148,6 +161,7 @@ static enum step succeed(struct access_session *session, const char *mechanism, 
     struct snapshot_reader *reader = access_of(session)->setup.reader;
     struct engine *engine = session->session.conn.engine;
     const struct snapshot *snapshot = snapshot_begin(reader);
+    struct admission_key counted = counted_of(session, user);
     char name[SESSION_NAME_MAX];
     bool is_good = adopt(snapshot, session, credential_id);
 
@@ -157,7 +171,7 @@ static enum step succeed(struct access_session *session, const char *mechanism, 
     snapshot_end(reader);
     if (!is_good)
         return refuse(session, mechanism, user);
-    login_guard_passed(&session->session.client, engine_now_ms(engine));
+    login_guard_passed(&counted, engine_now_ms(engine));
     metric_inc(METRIC_LOGINS_RIGHT);
     session_name(&session->session, name);
     log_info("session=%s client=%s service=%s login=%s user=%s account=%s@%s", name,
@@ -205,6 +219,12 @@ static enum step decide(struct access_session *session, const char *mechanism, s
     if (user.len > 0)
         memcpy(room, user.ptr, user.len);
     user = bytes_range(room, user.len);
+    struct admission_key counted = counted_of(session, user);
+
+    if (session->is_shared && is_blocked(session, &counted)) {
+        access_forget_login(session);
+        return access_say_blocked(session);
+    }
     return is_right ? succeed(session, mechanism, user, credential)
                     : refuse(session, mechanism, user);
 }

@@ -16,7 +16,8 @@ enum { ACCESS_AUTH_LINE_MAX = 12288 };
 
 /* May it log in now, without TLS or with it? */
 bool access_may_log_in(const struct access_session *session);
-/* Too many failed from its network; counted. It is told by access_say_blocked(). */
+/* Too many failed from its network; counted. It is told by access_say_blocked(). Users of a shared
+ * network are blocked one by one, once their names are told. */
 bool access_is_blocked(const struct access_session *session);
 enum step access_say_blocked(struct access_session *session);
 bool access_offers(const struct access_session *session, enum sasl_mechanism mechanism);

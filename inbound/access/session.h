@@ -55,6 +55,7 @@ struct access_session {
     uint32_t credential;        /* its id; 0: nobody logged in */
     unsigned login_failures, errors;
     bool may_log_in_plain;
+    bool is_shared;       /* the client is many users: failed logins are counted by their names */
     bool is_last_failure; /* DELAY: the end follows */
     int64_t delay_ms;
 };

@@ -12,7 +12,9 @@ enum {
     WAYS = 4,
     STRIPES = 64,
     DELAY_MS_FIRST = 250,
-    DOUBLINGS = 5, /* up to LOGIN_GUARD_DELAY_MS_MAX */
+    USER_MAX = 512,   /* of a name: an address has no more */
+    USER_MARK = 0xff, /* no /64 of IPv6 ends like this, nor an IPv4 address */
+    DOUBLINGS = 5,    /* up to LOGIN_GUARD_DELAY_MS_MAX */
 };
 
 _Static_assert(DELAY_MS_FIRST << DOUBLINGS == LOGIN_GUARD_DELAY_MS_MAX, "as the header says");
@@ -47,6 +49,24 @@ static uint64_t hash_of(const struct admission_key *network)
 
     check(error == 0);
     return hash != 0 ? hash : 1;
+}
+
+struct admission_key login_guard_user(const struct admission_key *network, struct bytes user)
+{
+    uint8_t text[sizeof(network->bytes) + USER_MAX];
+    struct admission_key made = {0};
+    size_t len = MIN(user.len, (size_t)USER_MAX);
+
+    memcpy(text, network->bytes, sizeof(network->bytes));
+    for (size_t i = 0; i < len; i++)
+        text[sizeof(network->bytes) + i] = byte_lower(user.ptr[i]);
+    int error = pthread_once(&once, init);
+    uint64_t hash = siphash(&key, bytes_range(text, sizeof(network->bytes) + len));
+
+    check(error == 0);
+    memcpy(made.bytes, &hash, sizeof(hash));
+    memset(made.bytes + sizeof(hash), USER_MARK, sizeof(made.bytes) - sizeof(hash));
+    return made;
 }
 
 static pthread_mutex_t *lock_of(uint64_t hash)

@@ -7,6 +7,9 @@
  * the last one they are forgotten, and half of them by each login that is right. failures_max of
  * them block the network for block_ms.
  *
+ * Of a network that many users share, such as a webmail's, each user is counted by himself: who
+ * guesses there keeps nobody else out.
+ *
  * The table is bounded: 16,384 networks. Where a new one finds no room it takes that of the one
  * that failed longest ago, one that is blocked last; which ones share room nobody outside can know.
  *
@@ -14,6 +17,7 @@
  */
 #pragma once
 
+#include "base/bytes.h"
 #include "serve/admission.h"
 
 enum { LOGIN_GUARD_FORGET_MS = 10 * 60 * 1000, LOGIN_GUARD_DELAY_MS_MAX = 8000 };
@@ -22,6 +26,9 @@ struct login_guard_rule {
     unsigned failures_max; /* 0: never blocked */
     int64_t block_ms;
 };
+
+/* Who is counted instead of a network that is shared: its user, whatever the case of his name. */
+struct admission_key login_guard_user(const struct admission_key *network, struct bytes user);
 
 /* Times are monotonic. */
 bool login_guard_blocks(const struct admission_key *network, int64_t now_ms);

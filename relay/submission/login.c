@@ -53,22 +53,36 @@ unsigned login_mechanisms(void *context, const struct smtp_server *server, struc
     return mechanisms;
 }
 
+/* Of whom failed logins are counted. */
+static struct admission_key counted_of(const struct smtp_server *server, struct bytes user)
+{
+    return session_of(server)->is_shared ? login_guard_user(&server->session.client, user)
+                                         : server->session.client;
+}
+
+static struct verdict block(const struct smtp_server *server, const struct admission_key *counted)
+{
+    if (!login_guard_blocks(counted, engine_now_ms(server->session.conn.engine)))
+        return VERDICT_OK;
+    metric_inc(METRIC_LOGINS_BLOCKED);
+    return verdict_refuse(421, "4.7.0", "Too many failed logins from your network, try again later",
+                          "auth.failures_per_network");
+}
+
 struct verdict login_begin(void *context, struct smtp_server *server,
                            struct sasl_settings *settings_out)
 {
     static _Thread_local uint8_t exporter[TLS_BINDING_MAX], end_point[TLS_BINDING_MAX];
     static _Thread_local char nonce[2 * NONCE_BYTES];
     const struct submission *submission = submission_of(context);
-    int64_t now_ms = engine_now_ms(server->session.conn.engine);
     uint8_t random[NONCE_BYTES];
+    struct verdict verdict = VERDICT_OK;
     struct buf text;
 
-    if (login_guard_blocks(&server->session.client, now_ms)) {
-        metric_inc(METRIC_LOGINS_BLOCKED);
-        return verdict_refuse(421, "4.7.0",
-                              "Too many failed logins from your network, try again later",
-                              "auth.failures_per_network");
-    }
+    if (!session_of(server)->is_shared) /* else who it is must be told first */
+        verdict = block(server, &server->session.client);
+    if (verdict.code != 0)
+        return verdict;
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return verdict_refuse(454, "4.7.0", "No random bits for a login, try again later",
                               "random");
@@ -147,10 +161,15 @@ struct verdict login_asked(void *context, struct smtp_server *server,
                            const struct smtp_login *login)
 {
     const struct submission *submission = submission_of(context);
-    const struct snapshot *snapshot = snapshot_begin(submission->reader);
+    struct admission_key counted = counted_of(server, login->user);
+    struct verdict verdict = block(server, &counted);
     bool goes_on = true;
 
     session_of(server)->credential = 0;
+    if (verdict.code != 0)
+        return verdict;
+    const struct snapshot *snapshot = snapshot_begin(submission->reader);
+
     if (login->secret.ptr != NULL)
         goes_on = is_right(snapshot, server, login);
     else
@@ -186,6 +205,7 @@ struct verdict login_done(void *context, struct smtp_server *server, const struc
     struct engine *engine = server->session.conn.engine;
     const struct snapshot *snapshot = snapshot_begin(submission->reader);
     bool is_good = adopt(snapshot, session);
+    struct admission_key counted = counted_of(server, login->user);
     char name[SESSION_NAME_MAX];
 
     if (is_good)
@@ -194,7 +214,7 @@ struct verdict login_done(void *context, struct smtp_server *server, const struc
     snapshot_end(submission->reader);
     if (!is_good) /* by SCRAM: it has shown that it knows the secret */
         return verdict_refuse(535, "5.7.8", "Authentication failed", "login");
-    login_guard_passed(&server->session.client, engine_now_ms(engine));
+    login_guard_passed(&counted, engine_now_ms(engine));
     metric_inc(METRIC_LOGINS_RIGHT);
     session_name(&server->session, name);
     log_info("session=%s client=%s login=%s user=%s tenant=%s", name, server->session.peer,
@@ -212,12 +232,13 @@ struct verdict login_failed(void *context, struct smtp_server *server,
     const struct settings_generation *generation = context;
     const struct login_settings *settings = &generation->settings.login;
     struct submission_session *session = session_of(server);
+    struct admission_key counted = counted_of(server, login->user);
     char name[SESSION_NAME_MAX];
     bool begins_block;
     uint64_t token; /* nobody answers: it is said when the delay is over */
     int64_t delay_ms =
-        login_guard_failed(&server->session.client, &settings->guard,
-                           engine_now_ms(server->session.conn.engine), &begins_block);
+        login_guard_failed(&counted, &settings->guard, engine_now_ms(server->session.conn.engine),
+                           &begins_block);
 
     session->credential = 0;
     session->login_failures++;

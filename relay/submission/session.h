@@ -39,6 +39,7 @@ struct submission_session {
     uint64_t content; /* the token of its content's question */
     bool is_trusted;
     bool may_log_in_plain;   /* without TLS */
+    bool is_shared;          /* the client is many users: failures are counted by their names */
     uint8_t class;           /* enum mail_class: of its mail */
     unsigned login_failures; /* how many */
     uint32_t credential;     /* that it logged in with: its row in the directory; 0: none */

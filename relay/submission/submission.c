@@ -142,6 +142,7 @@ void submission_accept(struct submission *submission, int fd,
     session->listener = listener;
     session->is_trusted = is_among(listener->trust, listener->trust_count, &client);
     session->may_log_in_plain = is_among(listener->plaintext, listener->plaintext_count, &client);
+    session->is_shared = is_among(listener->shared, listener->shared_count, &client);
     if (session->is_trusted && listener->tenant != NULL)
         snprintf(session->tenant, sizeof(session->tenant), "%s", listener->tenant);
     session->server.is_stranger = !session->is_trusted;

@@ -79,6 +79,8 @@ struct submission_listener {
     const char *tenant;              /* whose mail it is that they hand in; NULL: nobody's */
     const struct network *plaintext; /* clients that may log in without TLS */
     size_t plaintext_count;
+    const struct network *shared; /* clients that are many users: a webmail */
+    size_t shared_count;
 };
 
 struct submission;

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import parts
+import test_imap as imap_bytes
 from rawsmtp import Raw
 
 TO = "to@example.com"
@@ -149,6 +150,42 @@ def test_failures_are_slow_then_over_then_blocked(relay):
     assert relay.metrics()["ringpost_login_blocks_total"] == 1
     rejected = relay.events(kind="rejected")
     assert any(event["rule"] == "login" for event in rejected), rejected
+
+
+def test_who_guesses_by_a_webmail_locks_out_one_user(stage):
+    """By IMAP, as a webmail does; the name is blocked for submission from there as well."""
+    port, imap_port = parts.free_ports(2)
+    relay = stage.ringpost(
+        listeners=f'[{{address: "127.0.0.1:{port}", service: submission}}, '
+                  f'{{address: "127.0.0.1:{imap_port}", service: imap}}]',
+        auth='{plaintext: ["127.0.0.0/8"], failures_per_network: 4, shared: ["127.0.0.1"]}')
+    relay.port = port
+    relay.cli("tenant", "add", "shop")
+    relay.cli("domain", "add", "shop", "b.example", "--active", "--hosted")
+    secrets = {}
+    for user in "anna@b.example", "bob@b.example":
+        relay.cli("account", "add", user)
+        secrets[user] = json.loads(relay.cli(
+            "credential", "add", "shop", "--account", user, "--scope", "mail,submit",
+            "--json").stdout)["secret"]
+
+    def imap(user, secret, wait=True):
+        raw = imap_bytes.Raw(imap_port)
+        raw.send(f"a LOGIN {user} {secret}\r\n")
+        return raw.until(b"a ")[-1].decode() if wait else raw
+
+    for user, secret in secrets.items():
+        parts.wait_for(lambda: imap(user, secret).startswith("OK"), user)
+    guesses = [imap(user, "guess", wait=False)
+               for user in ("bob@b.example", "BOB@b.example") * 2]
+    for raw in guesses:
+        assert raw.until(b"a ")[-1].startswith(b"NO [AUTHENTICATIONFAILED]")
+    bob, anna = secrets["bob@b.example"], secrets["anna@b.example"]
+    assert relay.metrics()["ringpost_login_blocks_total"] == 1
+    assert not imap("bob@b.example", bob).startswith("OK")
+    assert login(relay, "bob@b.example", bob)[0] == 421
+    assert imap("anna@b.example", anna).startswith("OK")
+    assert login(relay, "anna@b.example", anna)[0] == 235
 
 
 def test_nobody_sends_as_another(relay):

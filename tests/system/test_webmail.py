@@ -39,6 +39,7 @@ class Webmail:
             listeners=f'[{{address: "127.0.0.1:{self.imap_port}", service: imap, tls: implicit}}, '
                       f'{{address: "127.0.0.1:{self.smtp_port}", service: submission, '
                       f'tls: implicit}}]',
+            auth='{shared: ["127.0.0.1"]}',
             tls=f'{{certificate: "{chain}", key: "{key}"}}')
         cli = self.relay.cli
         cli("tenant", "add", "shop")

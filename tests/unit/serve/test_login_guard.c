@@ -86,6 +86,39 @@ TEST(block_ends_also_where_it_lasts_longer_than_failures)
     assert_false(login_guard_blocks(&key, longer.block_ms));
 }
 
+TEST(users_of_a_shared_network_are_counted_one_by_one)
+{
+    struct admission_key webmail = network("192.0.2.1"), other = network("192.0.2.2");
+    struct admission_key anna = login_guard_user(&webmail, BYTES("anna@b.example"));
+    struct admission_key named_so = login_guard_user(&webmail, BYTES("ANNA@B.example"));
+    struct admission_key bob = login_guard_user(&webmail, BYTES("bob@b.example"));
+    struct admission_key elsewhere = login_guard_user(&other, BYTES("anna@b.example"));
+
+    login_guard_forget_all();
+    for (unsigned i = 1; i <= rule.failures_max; i++)
+        failed_login(i % 2 == 0 ? &anna : &named_so, 1000);
+    assert_true(login_guard_blocks(&anna, 1000));
+    assert_true(login_guard_blocks(&named_so, 1000));
+    assert_false(login_guard_blocks(&bob, 1000));
+    assert_false(login_guard_blocks(&elsewhere, 1000));
+    assert_false(login_guard_blocks(&webmail, 1000));
+}
+
+TEST(names_of_any_length_have_a_count)
+{
+    struct admission_key webmail = network("2001:db8::1");
+    char name[2000];
+
+    memset(name, 'a', sizeof(name));
+    struct admission_key none = login_guard_user(&webmail, BYTES_NONE);
+    struct admission_key longest = login_guard_user(&webmail, bytes_range(name, 512));
+    struct admission_key longer = login_guard_user(&webmail, bytes_range(name, sizeof(name)));
+
+    assert_memory_equal(&longest, &longer, sizeof(longest)); /* what follows does not count */
+    assert_memory_not_equal(&none, &longest, sizeof(none));
+    assert_memory_not_equal(&none, &webmail, sizeof(none));
+}
+
 TEST(rule_of_none_never_blocks)
 {
     struct login_guard_rule never = {.failures_max = 0};
