@@ -19,7 +19,7 @@
 #include "event/json_text.h"
 #include "relay/program.h"
 
-enum { CLIENT_WAIT_S = 30 };
+enum { CLIENT_WAIT_S = 30, BIND_AGAIN_MS = 1000 };
 
 struct client_slot {
     struct control_client client;
@@ -29,7 +29,7 @@ struct client_slot {
 
 struct control {
     struct program *program;
-    int fd;
+    int fd;      /* -1: the disk had no room for the socket */
     int wake[2]; /* a pipe that ends the accept loop */
     char path[108];
     pthread_t thread;
@@ -131,18 +131,48 @@ static void serve_client(struct control *control, int fd)
     }
 }
 
+static int bind_socket(struct control *control)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    memcpy(address.sun_path, control->path, sizeof(address.sun_path));
+    unlink(control->path); /* left by a crash: the lock says nobody else serves here */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+        chmod(control->path, 0600) == 0 && listen(fd, CONTROL_CLIENTS_MAX) == 0) {
+        control->fd = fd;
+        return 0;
+    }
+    int error = -errno;
+
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+static void bind_again(struct control *control)
+{
+    if (bind_socket(control) == 0)
+        log_info("control=%s what=\"the disk has room for it now\"", LOG_STRING(control->path));
+}
+
 static void *control_main(void *argument)
 {
     struct control *control = argument;
-    struct pollfd polls[2] = {{.fd = control->fd, .events = POLLIN},
-                              {.fd = control->wake[0], .events = POLLIN}};
+    struct pollfd polls[2] = {{.events = POLLIN}, {.fd = control->wake[0], .events = POLLIN}};
 
     pthread_setname_np(pthread_self(), "control");
     for (;;) {
-        if (poll(polls, 2, -1) < 0 && errno != EINTR)
+        polls[0].fd = control->fd;
+        if (poll(polls, 2, control->fd < 0 ? BIND_AGAIN_MS : -1) < 0 && errno != EINTR)
             break;
         if (polls[1].revents != 0)
             break;
+        if (control->fd < 0) {
+            bind_again(control);
+            continue;
+        }
         int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
             serve_client(control, fd);
@@ -152,24 +182,25 @@ static void *control_main(void *argument)
     return NULL;
 }
 
-static int bind_socket(struct control *control, const char *state_dir)
+/* A full disk is no reason to leave mail undelivered, which makes room. */
+static bool open_socket(struct control *control, const char *state_dir)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
     if (!state_dir_file(state_dir, "control.sock", control->path, sizeof(control->path))) {
         log_error("state_dir=%s what=\"the path is too long for a unix socket (107 bytes)\"",
                   LOG_STRING(state_dir));
-        return -ENAMETOOLONG;
+        return false;
     }
-    memcpy(address.sun_path, control->path, sizeof(address.sun_path));
-    unlink(control->path); /* left by a crash: the lock says nobody else serves here */
-    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (control->fd < 0 || bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(control->path, 0600) < 0 || listen(control->fd, CONTROL_CLIENTS_MAX) < 0) {
-        log_error("control=%s what=\"%s\"", LOG_STRING(control->path), strerror(errno));
-        return -errno;
+    int error = bind_socket(control);
+
+    if (error == 0)
+        return true;
+    if (error == -ENOSPC || error == -EDQUOT) {
+        log_warn("control=%s what=\"%s: no command is answered until there is room\"",
+                 LOG_STRING(control->path), strerror(-error));
+        return true;
     }
-    return 0;
+    log_error("control=%s what=\"%s\"", LOG_STRING(control->path), strerror(-error));
+    return false;
 }
 
 static int begin_thread(struct control *control)
@@ -209,13 +240,10 @@ struct control *control_start(struct program *program)
 
     check(control != NULL);
     control->program = program;
-    if (bind_socket(control, program->state_dir.path) < 0)
-        goto fail;
-    if (begin_thread(control) < 0)
-        goto fail;
-    return control;
-fail:
-    if (control->fd > 0)
+    control->fd = -1;
+    if (open_socket(control, program->state_dir.path) && begin_thread(control) == 0)
+        return control;
+    if (control->fd >= 0)
         close(control->fd);
     free(control);
     return NULL;
@@ -234,8 +262,10 @@ void control_stop(struct control **control)
     struct control *c = *control;
 
     end_threads(c);
-    close(c->fd);
-    unlink(c->path);
+    if (c->fd >= 0) {
+        close(c->fd);
+        unlink(c->path);
+    }
     free(c);
     *control = NULL;
 }

@@ -22,7 +22,8 @@ enum { CONTROL_CLIENTS_MAX = 16, CONTROL_REQUEST_MAX = 65536 };
 struct control;
 struct program;
 
-/* NULL when the socket cannot be had; that is logged. */
+/* NULL when the socket cannot be had; that is logged. Where the disk has no room for it, it is made
+ * as soon as there is. */
 struct control *control_start(struct program *program);
 /* Once the program is_stopping: cuts clients off at their next line and waits for them, so that
  * none calls a worker any more. The socket stays; who comes from now on can ask for the status. */

@@ -1,5 +1,6 @@
 """A Dovecot that serves IMAP with TLS, to whom anybody logs in with the password `secret`."""
 
+import grp
 import imaplib
 import os
 import pathlib
@@ -31,7 +32,7 @@ class Dovecot(parts.Process):
         own = "" if os.getuid() == 0 else (
             f"default_internal_user = {self.user.pw_name}\n"
             f"default_login_user = {self.user.pw_name}\n"
-            f"default_internal_group = {self.user.pw_gid}\n")
+            f"default_internal_group = {grp.getgrgid(self.user.pw_gid).gr_name}\n")
         (self.place / "conf").write_text(f"""
 protocols = imap
 listen = 127.0.0.1
