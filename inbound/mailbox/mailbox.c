@@ -12,6 +12,8 @@ enum { LOOKED_AT_MAX = 4096 };
 
 int mailbox_look(struct mailbox *mailbox)
 {
+    /* What was done before is taken in, also what the thread of notice.h has not read yet. */
+    notice_drain(mailbox->account->accounts->notice);
     return mailbox_scan(mailbox);
 }
 

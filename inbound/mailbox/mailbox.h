@@ -59,8 +59,8 @@ must_use int mailbox_open(struct mail_account *account, struct bytes name,
                           struct mailbox **mailbox_out);
 void mailbox_close(struct mailbox **mailbox);
 
-/* Takes in what others did to the directory: files that came get UIDs, flags in names. Quick where
- * nothing happened. */
+/* Takes in what others did to the directory before the call: files that came get UIDs, flags in
+ * names. Quick where nothing happened. */
 must_use int mailbox_look(struct mailbox *mailbox);
 void mailbox_status(struct mailbox *mailbox, struct mailbox_status *out);
 /* Up to `max` messages with UIDs from `uid_from` on whose modseq is above `since` (0: all), by UID.

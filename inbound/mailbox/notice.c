@@ -142,6 +142,8 @@ void notice_drain(struct notice *notice)
     _Alignas(struct inotify_event) char buffer[16 << 10];
     ssize_t len;
 
+    if (notice == NULL)
+        return;
     pthread_mutex_lock(&notice->reading);
     while ((len = read(notice->fd, buffer, sizeof(buffer))) > 0) {
         for (ssize_t at = 0; at < len;) {

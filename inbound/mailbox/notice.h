@@ -17,7 +17,7 @@ void notice_stop(struct notice **notice);
 void notice_add(struct notice *notice, struct mailbox *mailbox);
 /* Once it has returned, the thread does not use the mailbox. Its lock is not held. */
 void notice_remove(struct notice *notice, struct mailbox *mailbox);
-/* What happened until now is told when it returns. No mailbox's lock is held. */
+/* What happened until now is told when it returns; `notice` may be NULL. No lock is held. */
 void notice_drain(struct notice *notice);
 /* A file may have come or gone; `name` NULL: whatever. Locked; tells watchers. */
 void mailbox_news(struct mailbox *mailbox, bool is_in_new, const char *name);
