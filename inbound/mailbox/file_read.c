@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "inbound/store/mail_file.h"
+
+enum { FRESH_MS = 20 /* more than a tick of the kernel, which is how fine these times are */ };
 
 int file_read(int directory, const char *name, struct buf *out)
 {
@@ -34,6 +37,13 @@ uint64_t directory_stamp(int directory, const char *name)
     if (mail_file_stat(directory, name, &status) < 0)
         return 0;
     return (uint64_t)status.st_mtim.tv_sec * 1000000000U + (uint64_t)status.st_mtim.tv_nsec;
+}
+
+uint64_t stamp_settled(uint64_t stamp)
+{
+    uint64_t now_ns = (uint64_t)clock_wall_us() * 1000;
+
+    return stamp + (uint64_t)FRESH_MS * 1000000 < now_ns ? stamp : 0;
 }
 
 uint64_t file_stamp(int directory, const char *name)

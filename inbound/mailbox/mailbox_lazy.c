@@ -13,8 +13,6 @@
 #include "inbound/mailbox/uidlist.h"
 #include "inbound/store/mail_file.h"
 
-enum { FRESH_MS = 20 /* a directory changed later may have the same time: the kernel's tick */ };
-
 static uint32_t wanted_letters(const struct mailbox *mailbox, const struct message *message)
 {
     return keyword_letters(&mailbox->state.keywords, message->flags, message->letters);
@@ -199,14 +197,6 @@ static int write_uidlist(struct mailbox *mailbox)
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
-/* 0: it may change and look the same. */
-static uint64_t settled(uint64_t stamp)
-{
-    uint64_t now_ns = (uint64_t)clock_wall_us() * 1000;
-
-    return stamp + (uint64_t)FRESH_MS * 1000000 < now_ns ? stamp : 0;
-}
-
 struct times {
     uint64_t new, cur;
 };
@@ -228,7 +218,7 @@ static struct times settled_times(struct mailbox *mailbox)
     }
     if (!is_known || mailbox->news_all || mailbox->news_count > 0)
         return (struct times){0, 0};
-    return (struct times){settled(times.new), settled(times.cur)};
+    return (struct times){stamp_settled(times.new), stamp_settled(times.cur)};
 }
 
 static int finish(struct mailbox *mailbox)

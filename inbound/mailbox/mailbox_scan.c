@@ -489,8 +489,8 @@ static int look_at_all(struct mailbox *mailbox)
         table->of[i].bits &= ~(uint32_t)MESSAGE_IS_LISTED;
     mailbox->news_all = false;
     mailbox->news_count = 0;
-    uint64_t new_stamp = directory_stamp(mailbox->folder_fd, "new");
-    uint64_t cur_stamp = directory_stamp(mailbox->folder_fd, "cur");
+    uint64_t new_stamp = stamp_settled(directory_stamp(mailbox->folder_fd, "new"));
+    uint64_t cur_stamp = stamp_settled(directory_stamp(mailbox->folder_fd, "cur"));
 
     buf_init(&listing.names, SIZE_MAX / 2);
     pthread_mutex_unlock(&mailbox->mutex);

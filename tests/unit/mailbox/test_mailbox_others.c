@@ -2,6 +2,10 @@
 #include "tests/unit/mailbox/mailbox_room.h"
 
 #include <sys/stat.h>
+#include <time.h>
+
+#include "inbound/mailbox/account_private.h"
+#include "inbound/mailbox/notice.h"
 
 static const char text[] = "Subject: x\r\n\r\nhello\r\n";
 
@@ -40,6 +44,14 @@ TEST(files_that_others_drop_get_uids_in_the_order_of_their_names)
     room_free(&room);
 }
 
+static void drop(struct room *room, unsigned number)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "new/1780000000.M%uP1.other", number);
+    room_drop(room, name, text);
+}
+
 /* No matter what the thread that reads inotify has come to. */
 TEST(look_takes_in_what_came_just_before_it)
 {
@@ -47,10 +59,24 @@ TEST(look_takes_in_what_came_just_before_it)
 
     room_make(&room);
     for (unsigned i = 1; i <= 200; i++) {
-        char name[64];
+        drop(&room, i);
+        look(&room);
+        assert_int_equal(room_status(room.inbox).exists, i);
+    }
+    room_free(&room);
+}
 
-        snprintf(name, sizeof(name), "new/1780000000.M%uP1.other", i);
-        room_drop(&room, name, text);
+/* Within a tick of the kernel's clock the directory's time stays as it is. */
+TEST(look_without_inotify_takes_in_what_came_in_the_same_tick)
+{
+    struct room room = {0};
+    struct timespec tick[2] = {{.tv_sec = time(NULL) + 60}, {.tv_sec = time(NULL) + 60}};
+
+    room_make(&room);
+    notice_remove(room.inbox->account->accounts->notice, room.inbox);
+    for (unsigned i = 1; i <= 3; i++) {
+        drop(&room, i);
+        assert_int_equal(futimens(room.inbox->new_fd, tick), 0);
         look(&room);
         assert_int_equal(room_status(room.inbox).exists, i);
     }
