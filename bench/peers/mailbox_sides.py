@@ -24,6 +24,8 @@ def greets(port):
 
 
 class Side:
+    has_pop3 = True
+
     def __init__(self, folder, args):
         self.folder = pathlib.Path(folder)
         self.args = args
@@ -41,7 +43,7 @@ class Side:
     def is_up(self):
         if self.process.poll() is not None:
             raise Problem(f"{self.name} ended by itself:\n{self.tail()}")
-        return greets(self.imap) and greets(self.pop3)
+        return greets(self.imap) and (not self.has_pop3 or greets(self.pop3))
 
     def tail(self):
         return self.log.read_text(errors="replace")[-3000:]
@@ -66,10 +68,13 @@ class Side:
             self.process.wait()
             self.process = None
 
-    def restart(self):
-        """What it had in memory is gone; what it wrote is not."""
-        self.stop()
-        self.start()
+    def forget_index(self):
+        """While it is stopped. What is to be forgotten must be there: else the next is not cold."""
+        files = [path for path in self.index_files() if path.is_file()]
+        if not any("index" in path.name for path in files):
+            raise Problem(f"{self.name} has no index to forget")
+        for path in files:
+            path.unlink()
 
 
 class RingpostMail(Side):
@@ -106,11 +111,11 @@ class RingpostMail(Side):
     def start(self):
         self.begin(self.program, "-c", self.config, "serve")
 
-    def forget_index(self):
-        for path in self.maildir.rglob("ringpost-*"):
-            path.unlink()
-        for name in ("dovecot-uidlist", "dovecot-keywords"):
-            (self.maildir / name).unlink(missing_ok=True)
+    def index_files(self):
+        """With Dovecot's lists, which it keeps as well."""
+        yield from self.maildir.rglob("ringpost.index")
+        yield from self.maildir.rglob("ringpost.cache")
+        yield from self.maildir.rglob("dovecot-*")
 
 
 CONFIG = """\
@@ -119,7 +124,7 @@ state_dir = {place}/state
 log_path = {place}/log
 ssl = no
 disable_plaintext_auth = no
-protocols = imap pop3
+protocols = {protocols}
 listen = 127.0.0.1
 first_valid_uid = 1
 first_valid_gid = 1
@@ -170,16 +175,16 @@ class DovecotMail(Side):
     name = "dovecot"
 
     def prepare(self):
-        for program in ("/usr/lib/dovecot/imap", "/usr/lib/dovecot/pop3"):
-            if not os.path.exists(program):
-                raise Problem("Dovecot is not installed (apt-get install dovecot-imapd dovecot-pop3d)")
+        if not os.path.exists("/usr/lib/dovecot/imap"):
+            raise Problem("Dovecot is not installed (apt-get install dovecot-imapd dovecot-pop3d)")
+        self.has_pop3 = os.path.exists("/usr/lib/dovecot/pop3")
         self.folder.mkdir()
         self.user, self.secret = ADDRESS, "secret"
         self.maildir = self.folder / "mail"
         self.owner = pwd.getpwnam(MAIL_USER)
         (self.folder / "conf").write_text(CONFIG.format(
-            place=self.folder, imap=self.imap, pop3=self.pop3, uid=self.owner.pw_uid,
-            gid=self.owner.pw_gid))
+            place=self.folder, protocols="imap pop3" if self.has_pop3 else "imap", imap=self.imap,
+            pop3=self.pop3, uid=self.owner.pw_uid, gid=self.owner.pw_gid))
         (self.folder / "state").mkdir()
 
     def own(self):
@@ -191,7 +196,5 @@ class DovecotMail(Side):
         self.begin(shutil.which("dovecot", path=os.environ["PATH"] + ":/usr/sbin"), "-F", "-c",
                    self.folder / "conf")
 
-    def forget_index(self):
-        for path in self.maildir.rglob("dovecot*"):
-            if path.is_file():
-                path.unlink()
+    def index_files(self):
+        yield from self.maildir.rglob("dovecot*")
