@@ -109,20 +109,21 @@ static bool admit_domain(struct domains_seen *domains, const struct destination 
 }
 
 /* Everything of this message that waits for this site, whatever the domain unless the peer takes
- * only so many. It stays in line. */
+ * only so many: from the first on, then what is in front of it, whose turn comes later. It stays in
+ * line. */
 static void gather(struct site *site, struct pending *first, struct pull *pull)
 {
     struct stub *stub = pending_stub(first);
     uint32_t number = pending_number(first);
-    uint32_t end = MIN((uint32_t)stub->recipient_count, number + GATHER_MAX);
+    uint32_t left = MIN((uint32_t)stub->recipient_count, (uint32_t)GATHER_MAX);
 
     struct domains_seen domains = {.count_max =
                                        (size_t)MIN(pull->domains_max, (uint64_t)DOMAINS_MAX)};
 
     pull->stub = stub;
     pull->count = 0;
-    for (; number < end && pull->count < pull->recipients_max; number++) {
-        struct pending *pending = &stub->pendings[number];
+    for (; left > 0 && pull->count < pull->recipients_max; left--, number++) {
+        struct pending *pending = &stub->pendings[number % stub->recipient_count];
 
         if (pending->state != PENDING_READY || (pending->flags & PENDING_AT_DESTINATION) == 0)
             continue;
