@@ -171,8 +171,10 @@ struct config {
     unsigned stop_timeout_s; /* in-flight attempts at a graceful stop */
 };
 
-/* Of so many open files, those that are not for sessions and connections. */
-uint64_t config_descriptors_other(uint64_t limit);
+/* Does the hard limit of open files do for all sessions and connections there may be? If not, the
+ * limit and what would do are in the two. */
+bool config_descriptors_suffice(const struct config *config, uint64_t *limit_out,
+                                uint64_t *wanted_out);
 
 /* The rows of all keys (config_key.h). */
 const struct config_key *config_keys(void);

@@ -129,9 +129,26 @@ static const struct config_key limits_keys[] = {
     {.kind = CONFIG_END},
 };
 
-uint64_t config_descriptors_other(uint64_t limit)
+/* Of so many open files, those that are not for sessions and connections. */
+static uint64_t other_descriptors(uint64_t limit)
 {
     return MIN(limit / 4, UINT64_C(1000));
+}
+
+bool config_descriptors_suffice(const struct config *config, uint64_t *limit_out,
+                                uint64_t *wanted_out)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return true; /* not known */
+    uint64_t wanted = (uint64_t)config->sessions_max + config->delivery.connections_max +
+                      other_descriptors(limit.rlim_max);
+    if (limit.rlim_max >= wanted)
+        return true;
+    *limit_out = limit.rlim_max;
+    *wanted_out = wanted;
+    return false;
 }
 
 /* A session and a connection have a descriptor each: where the hard limit gives few, the defaults
@@ -144,7 +161,7 @@ static void prepare(struct config *config)
     check(config->delivery.connections_max == DELIVERY_CONNECTIONS_DEFAULT);
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
-    uint64_t room = limit.rlim_max - config_descriptors_other(limit.rlim_max);
+    uint64_t room = limit.rlim_max - other_descriptors(limit.rlim_max);
 
     if (room >= SESSIONS_DEFAULT + DELIVERY_CONNECTIONS_DEFAULT)
         return;

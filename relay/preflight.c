@@ -401,11 +401,27 @@ static void warn_of_dane(const struct config *config, preflight_tell *warning, v
     }
 }
 
+static void warn_of_descriptors(const struct config *config, preflight_tell *warning, void *context)
+{
+    char text[512];
+    uint64_t limit, wanted;
+
+    if (config_descriptors_suffice(config, &limit, &wanted))
+        return;
+    snprintf(
+        text, sizeof(text),
+        "limits.sessions: with delivery.connections up to %llu files may be open, and the hard "
+        "limit is %llu: raise it (LimitNOFILE, ulimit -Hn), or lower them",
+        (unsigned long long)wanted, (unsigned long long)limit);
+    warning(context, text);
+}
+
 void preflight_warn(const struct config *config, preflight_tell *warning, void *context)
 {
     char text[512];
 
     warn_of_hostname(config, warning, context);
+    warn_of_descriptors(config, warning, context);
     warn_of_tenants(config, warning, context);
     warn_of_dane(config, warning, context);
     for (size_t i = 0; i < config->listener_count; i++) {

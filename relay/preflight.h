@@ -23,5 +23,6 @@ must_use bool preflight_try(const struct config *config, preflight_tell *error, 
 must_use bool preflight_sources(const struct config *config, preflight_tell *error, void *context);
 
 /* Tells what is legal and dangerous: networks so wide that strangers are trusted, a hostname that
- * peers do not take, metrics for everybody, serving as root; and what certificates_warn() tells. */
+ * peers do not take, fewer open files than the limits allow for, metrics for everybody, serving as
+ * root; and what certificates_warn() tells. */
 void preflight_warn(const struct config *config, preflight_tell *warning, void *context);

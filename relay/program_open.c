@@ -12,21 +12,17 @@
 #include "relay/privilege.h"
 #include "relay/program.h"
 
-/* One descriptor a session and a connection: take what the hard limit gives. */
+/* One descriptor a session and a connection: take what the hard limit gives.
+ * Whether that is enough, preflight_warn() has told. */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted = config->sessions_max + config->delivery.connections_max;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
-    wanted += config_descriptors_other(limit.rlim_max);
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
-        log_warn("open_files=%llu wanted=%llu what=\"fewer descriptors than limits.sessions and "
-                 "delivery.connections allow: raise LimitNOFILE or lower them\"",
-                 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
-    else if (config->is_short_of_descriptors)
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (config->is_short_of_descriptors)
         log_info(
             "open_files=%llu sessions=%u connections=%u what=\"defaults of limits.sessions and "
             "delivery.connections follow the limit of open files\"",

@@ -6,6 +6,7 @@ import email.policy
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import struct
@@ -432,12 +433,16 @@ def test_default_limits_follow_the_limit_of_open_files(stage):
     relay.prefix = ["prlimit", "--nofile=3000:3000"]
     relay.start()
     log = relay.tail()
-    assert "wanted=" not in log
+    assert "may be open" not in log
     assert "open_files=3000 sessions=1800 connections=450" in log
     relay.stop()
+    short = "up to 6200 files may be open, and the hard limit is 3000"
+    few = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))}
+    assert short not in relay.cli("check", **few).stderr
     relay.write_config(limits="{sessions: 5000}")
+    assert short in relay.cli("check", **few).stderr and short not in relay.cli("check").stderr
     relay.start()
-    relay.wait_log("open_files=3000 wanted=6200")
+    relay.wait_log(short)
 
 
 @pytest.fixture
