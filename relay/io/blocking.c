@@ -1,4 +1,10 @@
-/* blocking.c - a list of chores, and threads that take them from its front. */
+/*
+ * blocking.c - a list of chores, and threads that take them from its front.
+ *
+ * Idle threads lie on a stack: the one that went idle last is woken, whose memory is still in the
+ * caches, and under a light load the others are never touched. One that is woken may find that a
+ * thread that was busy took the chore; then it lies down again.
+ */
 #include "io/blocking.h"
 
 #include <errno.h>
@@ -9,16 +15,24 @@
 
 #include "base/clock.h"
 
+struct worker {
+    struct blocking_pool *pool;
+    pthread_t thread;
+    pthread_cond_t wanted;
+    struct worker *idle_next; /* below it on the stack */
+    bool is_idle;
+};
+
 struct blocking_pool {
     struct blocking_settings settings; /* its name is that of status */
     pthread_mutex_t mutex;             /* of all below */
-    pthread_cond_t wanted;
-    struct letter *first; /* chores, linked by their letters */
+    struct letter *first;              /* chores, linked by their letters */
     struct letter **last;
+    struct worker *idle; /* the one that went idle last */
     struct blocking_status status;
     bool is_stopping;
     unsigned thread_count;
-    pthread_t threads[];
+    struct worker workers[];
 };
 
 /* With the mutex. */
@@ -37,14 +51,36 @@ static struct chore *take_first(struct blocking_pool *pool)
     return chore;
 }
 
+/* With the mutex; given back until the worker is woken. */
+static void lie_idle(struct blocking_pool *pool, struct worker *worker)
+{
+    worker->is_idle = true;
+    worker->idle_next = pool->idle;
+    pool->idle = worker;
+    while (worker->is_idle)
+        pthread_cond_wait(&worker->wanted, &pool->mutex);
+}
+
+/* With the mutex: off the stack, to be signalled. NULL: all are busy, or on their way. */
+static struct worker *take_idle(struct blocking_pool *pool)
+{
+    struct worker *worker = pool->idle;
+
+    if (worker == NULL)
+        return NULL;
+    pool->idle = worker->idle_next;
+    worker->is_idle = false;
+    return worker;
+}
+
 /* Waits for a chore; NULL when there is none and never will be. */
-static struct chore *next_chore(struct blocking_pool *pool)
+static struct chore *next_chore(struct blocking_pool *pool, struct worker *worker)
 {
     struct chore *chore = NULL;
 
     pthread_mutex_lock(&pool->mutex);
     while (pool->first == NULL && !pool->is_stopping)
-        pthread_cond_wait(&pool->wanted, &pool->mutex);
+        lie_idle(pool, worker);
     if (pool->first != NULL)
         chore = take_first(pool);
     pthread_mutex_unlock(&pool->mutex);
@@ -53,10 +89,11 @@ static struct chore *next_chore(struct blocking_pool *pool)
 
 static void *run(void *argument)
 {
-    struct blocking_pool *pool = argument;
+    struct worker *worker = argument;
+    struct blocking_pool *pool = worker->pool;
     struct chore *chore;
 
-    while ((chore = next_chore(pool)) != NULL) {
+    while ((chore = next_chore(pool, worker)) != NULL) {
         struct engine *engine = chore->engine;
 
         chore->work(chore);
@@ -78,21 +115,26 @@ static void *run(void *argument)
 static int start_thread(struct blocking_pool *pool)
 {
     unsigned number = pool->thread_count;
+    struct worker *worker = &pool->workers[number];
     char name[BLOCKING_NAME_MAX + 4]; /* what the kernel keeps of it, with the NUL */
     sigset_t all, before;
 
+    worker->pool = pool;
+    pthread_cond_init(&worker->wanted, NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&pool->threads[number], NULL, run, pool);
+    int error = pthread_create(&worker->thread, NULL, run, worker);
 
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0)
+    if (error != 0) {
+        pthread_cond_destroy(&worker->wanted);
         return error;
+    }
     if (pool->settings.threads == 1)
         snprintf(name, sizeof(name), "%s", pool->status.name);
     else
         snprintf(name, sizeof(name), "%s-%u", pool->status.name, number % 100);
-    (void)pthread_setname_np(pool->threads[number], name);
+    (void)pthread_setname_np(worker->thread, name);
     pool->thread_count++;
     return 0;
 }
@@ -100,7 +142,7 @@ static int start_thread(struct blocking_pool *pool)
 struct blocking_pool *blocking_pool_start(const struct blocking_settings *settings)
 {
     struct blocking_pool *pool =
-        calloc(1, sizeof(*pool) + settings->threads * sizeof(pool->threads[0]));
+        calloc(1, sizeof(*pool) + settings->threads * sizeof(pool->workers[0]));
 
     check(pool != NULL);
     check(settings->threads > 0);
@@ -111,7 +153,6 @@ struct blocking_pool *blocking_pool_start(const struct blocking_settings *settin
     pool->settings.name = pool->status.name;
     pool->last = &pool->first;
     pthread_mutex_init(&pool->mutex, NULL);
-    pthread_cond_init(&pool->wanted, NULL);
     while (pool->thread_count < settings->threads) {
         int error = start_thread(pool);
 
@@ -127,17 +168,20 @@ struct blocking_pool *blocking_pool_start(const struct blocking_settings *settin
 void blocking_pool_stop(struct blocking_pool **pool)
 {
     struct blocking_pool *p = *pool;
+    struct worker *worker;
 
     if (p == NULL)
         return;
     pthread_mutex_lock(&p->mutex);
     p->is_stopping = true;
-    pthread_cond_broadcast(&p->wanted);
+    while ((worker = take_idle(p)) != NULL)
+        pthread_cond_signal(&worker->wanted);
     pthread_mutex_unlock(&p->mutex);
     for (unsigned i = 0; i < p->thread_count; i++)
-        pthread_join(p->threads[i], NULL);
+        pthread_join(p->workers[i].thread, NULL);
     check(p->first == NULL);
-    pthread_cond_destroy(&p->wanted);
+    for (unsigned i = 0; i < p->thread_count; i++)
+        pthread_cond_destroy(&p->workers[i].wanted);
     pthread_mutex_destroy(&p->mutex);
     free(p);
     *pool = NULL;
@@ -150,6 +194,7 @@ bool blocking_run(struct blocking_pool *pool, struct chore *chore)
     pthread_mutex_lock(&pool->mutex);
     check(!pool->is_stopping);
     bool has_room = pool->status.waiting < pool->settings.waiting_max;
+    struct worker *worker = NULL;
 
     if (has_room) {
         chore->asked_us = clock_monotonic_us();
@@ -157,11 +202,13 @@ bool blocking_run(struct blocking_pool *pool, struct chore *chore)
         *pool->last = &chore->letter;
         pool->last = &chore->letter.next;
         pool->status.waiting++;
-        pthread_cond_signal(&pool->wanted);
+        worker = take_idle(pool);
     } else {
         pool->status.refused++;
     }
     pthread_mutex_unlock(&pool->mutex);
+    if (worker != NULL) /* without the mutex, which is the first thing that it takes */
+        pthread_cond_signal(&worker->wanted);
     return has_room;
 }
 

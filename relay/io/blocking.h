@@ -3,7 +3,8 @@
  *
  * A pool has one purpose (segments of the spool; accounts' mail; the directory), with threads and a
  * bound of its own: a slow disk under one delays no other. Chores begin in the order in which they
- * were asked for; with one thread they are done in it.
+ * were asked for; with one thread they are done in it. Of idle threads the last to become so is
+ * woken.
  *
  * blocking_run() may be called from any thread; work() runs on one of the pool's, then
  * letter.open() on the engine that asked (or, with engine NULL, on the pool's thread).

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "io/blocking.h"
 #include "support/unit.h"
@@ -110,6 +111,23 @@ static void work_held(struct chore *chore)
 static void answer_nothing(struct letter *letter, struct engine *engine)
 {
     (void)letter, (void)engine;
+}
+
+struct whose {
+    struct chore chore;
+    pthread_t thread;
+    bool is_answered;
+};
+
+static void note_thread(struct chore *chore)
+{
+    container_of(chore, struct whose, chore)->thread = pthread_self();
+}
+
+static void note_answer(struct letter *letter, struct engine *engine)
+{
+    (void)engine;
+    container_of(letter, struct whose, chore.letter)->is_answered = true;
 }
 
 struct gate {
@@ -240,6 +258,44 @@ TEST(status_tells_the_longest_wait_while_it_lasts_and_after)
     assert_true(status.wait_us_max >= WAIT_US);
     assert_int_equal(status.running + status.waiting, 0);
     blocking_pool_stop(&pool);
+}
+
+/* One chore at a time: the same thread does them all, the others stay asleep. */
+TEST(thread_that_went_idle_last_is_woken)
+{
+    enum { ROUNDS = 50, THREADS = 4 };
+    struct blocking_pool *pool =
+        blocking_pool_start(&(struct blocking_settings){"last", THREADS, 8});
+    struct engine *engine = engine_create(&(struct engine_settings){.buffer_count = 4});
+    struct blocking_status status;
+    struct gate gate;
+    unsigned same = 0;
+    pthread_t before = pthread_self();
+
+    gate_init(&gate, false);
+    for (unsigned i = 0; i < THREADS; i++) /* all of them are up */
+        assert_true(blocking_run(pool, &gate.held[i].chore));
+    wait_for(&gate.begun, THREADS);
+    let_go(&gate, THREADS);
+    do {
+        blocking_pool_status(pool, &status);
+    } while (status.done < THREADS);
+    usleep(50000); /* and idle */
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct whose whose = {
+            .chore = {.engine = engine, .letter.open = note_answer, .work = note_thread},
+        };
+
+        assert_true(blocking_run(pool, &whose.chore));
+        while (!whose.is_answered)
+            engine_turn(engine, -1);
+        usleep(1000); /* it lies down */
+        same += pthread_equal(whose.thread, before) != 0;
+        before = whose.thread;
+    }
+    assert_true(same >= ROUNDS - 10); /* but where a busy machine kept it up */
+    blocking_pool_stop(&pool);
+    engine_destroy(&engine);
 }
 
 TEST(stop_of_no_pool_does_nothing)
