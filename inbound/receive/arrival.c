@@ -195,10 +195,21 @@ static void take_body(struct arrival *arrival, struct bytes run)
     pass_on(arrival, run);
 }
 
+struct verdict arrival_too_large(void)
+{
+    return verdict_refuse(552, "5.2.2", "The message is larger than the whole mailbox may be",
+                          "quota");
+}
+
 void arrival_content(struct arrival *arrival, struct bytes run)
 {
     if (arrival->refusal.code != 0)
         return;
+    arrival->content_size += run.len;
+    if (arrival->content_size > arrival->holds_max) {
+        arrival->refusal = arrival_too_large();
+        return;
+    }
     if (arrival->state == ARRIVAL_HEADER) {
         bool is_whole = mail_header_feed(&arrival->header, &run);
 

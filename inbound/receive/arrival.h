@@ -26,6 +26,8 @@ struct arrival {
     struct verification *verification;
     struct mail_header header;
     uint64_t size;          /* as announced; 0: it was not */
+    uint64_t holds_max;     /* the largest mailbox that it is for, were it empty */
+    uint64_t content_size;  /* that has come */
     struct verdict refusal; /* found while it arrived; code 0: none */
     struct decision decision;
     enum arrival_state state;
@@ -59,6 +61,9 @@ void arrival_content(struct arrival *arrival, struct bytes run); /* at most arri
 must_use struct verdict arrival_end(struct arrival *arrival, bool has_8bit);
 /* A rule of its tenant's about who sends it; copied. */
 void arrival_keep_rule(struct arrival *arrival, const struct directory_rule *rule);
+/* No mailbox that it is for holds it, were it empty: at RCPT by what was announced, at the end of
+ * the content by what came. */
+struct verdict arrival_too_large(void);
 /* What ending it gives back. */
 size_t arrival_memory(const struct arrival *arrival);
 void arrival_let_go(struct arrival **arrival);

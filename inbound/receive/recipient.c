@@ -75,8 +75,22 @@ static struct verdict judge_room(const struct arrival *arrival, const struct rec
     }
     if (fits_later)
         return verdict_refuse(452, "4.2.2", "The mailbox is full, try again later", "quota");
-    return verdict_refuse(552, "5.2.2", "The message is larger than the whole mailbox may be",
-                          "quota");
+    return arrival_too_large();
+}
+
+/* What the largest of its mailboxes holds, were it empty. */
+static uint64_t holds_max(const struct recipient_found *found)
+{
+    uint64_t max = 0;
+
+    for (size_t i = 0; i < found->target_count; i++) {
+        const struct directory_account *account = found->targets[i].account;
+
+        if (account == NULL || account->quota == 0)
+            return UINT64_MAX;
+        max = MAX(max, account->quota);
+    }
+    return found->kind == RECIPIENT_KNOWN ? max : UINT64_MAX;
 }
 
 /* RFC 6647 section 5: 4xx to RCPT. */
@@ -144,6 +158,8 @@ static struct verdict add(struct arrival *arrival, const struct smtp_rcpt *rcpt,
     }
     struct verdict verdict = intake_add_recipient(arrival->intake, &whole);
 
+    if (verdict.code == 0)
+        arrival->holds_max = MAX(arrival->holds_max, holds_max(found));
     if (verdict.code == 0 && found->kind == RECIPIENT_RETURN && !arrival->has_return) {
         arrival->has_return = true;
         arrival->return_number = number;
@@ -184,7 +200,11 @@ static struct verdict judge_returned(struct arrival *arrival, const struct smtp_
     if (tenant == NULL || tenant->is_disabled)
         return words[RECIPIENT_SUSPENDED];
     struct verdict verdict = judge_tenant(arrival, snapshot, domain);
-    return verdict.code == 0 ? intake_add_recipient(arrival->intake, rcpt) : verdict;
+    if (verdict.code == 0)
+        verdict = intake_add_recipient(arrival->intake, rcpt);
+    if (verdict.code == 0)
+        arrival->holds_max = UINT64_MAX;
+    return verdict;
 }
 
 static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcpt,

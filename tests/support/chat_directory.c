@@ -36,12 +36,16 @@ static const struct directory_account accounts[] = {
      .is_disabled = true,
      .address = BYTES("off@hosted.example")},
     {.id = 5, .tenant = 3, .domain = 11, .address = BYTES("eve@second.example")},
+    {.id = 6, .tenant = 1, .domain = 10, .quota = 1000, .address = BYTES("little@hosted.example")},
+    {.id = 7, .tenant = 1, .domain = 10, .quota = 2000, .address = BYTES("less@hosted.example")},
 };
 
 static void put_hosted(struct snapshot_builder *builder)
 {
     static const struct bytes nobody[] = {BYTES("gone@hosted.example")};
     static const struct bytes some[] = {BYTES("full@hosted.example"), BYTES("bob@hosted.example")};
+    static const struct bytes littles[] = {BYTES("little@hosted.example"),
+                                           BYTES("less@hosted.example")};
 
     snapshot_put_tenant(builder, &(struct directory_tenant){.id = 3, .name = BYTES("second")});
     for (size_t i = 0; i < ARRAY_LEN(hosted); i++)
@@ -60,6 +64,13 @@ static void put_hosted(struct snapshot_builder *builder)
                                                           .target_count = 2,
                                                           .targets = some,
                                                           .address = BYTES("some@hosted.example")});
+    snapshot_put_alias(builder,
+                       &(struct directory_alias){.id = 3,
+                                                 .tenant = 1,
+                                                 .domain = 10,
+                                                 .target_count = 2,
+                                                 .targets = littles,
+                                                 .address = BYTES("littles@hosted.example")});
 }
 
 static void publish(struct chat_directory *directory)
