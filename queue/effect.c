@@ -221,7 +221,8 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_inc(METRIC_SPOOL_MESSAGES_ACCEPTED);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->recipient_count);
-    series_add(stub->pendings[0].flow->tenant->counts, RECIPIENTS_ACCEPTED, stub->recipient_count);
+    series_add_two(stub->pendings[0].flow->tenant->counts, RECIPIENTS_ACCEPTED,
+                   stub->recipient_count, RECIPIENTS_WAITING, stub->recipient_count);
     if (stub_not_before_ms(stub, engine_now_ms(shard->engine)) > engine_now_ms(shard->engine)) {
         for (uint32_t i = 0; i < stub->recipient_count; i++)
             shard_schedule(shard, &stub->pendings[i], 0);
@@ -290,6 +291,19 @@ static void finish_pending(struct shard *shard, struct pending *pending)
     shard_flow_leave(shard, pending);
 }
 
+/* Filed is delivered here. */
+static void count_end(const struct pending *pending, uint8_t kind)
+{
+    static const uint8_t values[EVENT_KIND_COUNT] = {
+        [EVENT_DELIVERED] = 1 + RECIPIENTS_DELIVERED, [EVENT_FILED] = 1 + RECIPIENTS_DELIVERED,
+        [EVENT_BOUNCED] = 1 + RECIPIENTS_BOUNCED,     [EVENT_EXPIRED] = 1 + RECIPIENTS_EXPIRED,
+        [EVENT_CANCELLED] = 1 + RECIPIENTS_CANCELLED,
+    };
+
+    check(values[kind] != 0); /* a final kind that comes to be written is counted as one of these */
+    series_add_two(pending->flow->tenant->counts, values[kind] - 1U, 1, RECIPIENTS_WAITING, -1);
+}
+
 static void apply_effect(struct shard *shard, const struct effect *effect)
 {
     struct pending *pending = effect->pending;
@@ -313,9 +327,11 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
     shard->committing--;
     if (effect->entry.kind != EVENT_DEFERRED) {
         shard->sums.ended[effect->entry.kind]++;
+        count_end(pending, effect->entry.kind);
         finish_pending(shard, pending);
         /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
     } else {
+        series_add(pending->flow->tenant->counts, RECIPIENTS_DEFERRED, 1);
         pending_set_attempts(pending, effect->entry.attempts);
         pending->flags &= (uint8_t)~PENDING_UNTRIED;
         pending->state = PENDING_SCHEDULED;

@@ -238,7 +238,6 @@ void flow_up(struct flow *flow)
     check(domain->pending_count < UINT32_MAX);
     flow->pending_count++;
     domain->pending_count++;
-    series_add(flow->tenant->counts, RECIPIENTS_WAITING, 1);
 }
 
 void flow_down(struct flows *flows, struct flow **flow, struct domain **idle_out)
@@ -251,7 +250,6 @@ void flow_down(struct flows *flows, struct flow **flow, struct domain **idle_out
     check(domain->pending_count > 0);
     left->pending_count--;
     domain->pending_count--;
-    series_add(left->tenant->counts, RECIPIENTS_WAITING, -1);
     flow_forget(flows, &left);
     *idle_out = domain->pending_count == 0 ? domain : NULL;
 }

@@ -249,6 +249,16 @@ static int64_t recover_due_ms(const struct recovering *r, const struct pending *
     return MIN(due_ms, now_ms + hooks->delay_max_ms(hooks->context, pending_domain(pending)));
 }
 
+static void count_recovered(const struct stub *stub)
+{
+    uint32_t i = 0;
+
+    while (stub->pendings[i].state == PENDING_FINAL) /* at least one is not */
+        i++;
+    series_add_two(stub->pendings[i].flow->tenant->counts, RECIPIENTS_RECOVERED, stub->live_count,
+                   RECIPIENTS_WAITING, stub->live_count);
+}
+
 static void schedule_stub(void *context, struct stub *stub)
 {
     struct recovering *r = context;
@@ -259,6 +269,7 @@ static void schedule_stub(void *context, struct stub *stub)
     shard->messages++;
     shard->recipients += stub->live_count;
     shard->sums.recovered += stub->live_count;
+    count_recovered(stub);
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->live_count);
     r->result->messages++;

@@ -114,7 +114,7 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
     return s;
 }
 
-/* By site, where that is said of them, and by tenant. */
+/* By site, where that is said of them, and by class; of tenants the spool counts. */
 static void count_by_name(struct settlement *s, const struct settled *r)
 {
     static const uint8_t values[EVENT_KIND_COUNT] = {
@@ -130,7 +130,6 @@ static void count_by_name(struct settlement *s, const struct settled *r)
         series_add(s->facts.counts != NULL ? s->facts.counts : s->outcomes->nowhere, value, 1);
     if (value < RECIPIENTS_OF_CLASSES)
         class_counts_add(&s->outcomes->classes, r->judgement.class, value);
-    series_add(r->pending->flow->tenant->counts, value, 1);
 }
 
 static void count_tls(const struct attempt_tls *tls)

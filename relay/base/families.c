@@ -31,6 +31,8 @@ static const struct family_value of_tenants[] = {
                              "Recipients of a tenant accepted, those of notifications included"},
     [RECIPIENTS_THROTTLED] = {"ringpost_tenant_throttled", EXPOSITION_GAUGE,
                               "Recipients of a tenant that wait for its rates"},
+    [RECIPIENTS_RECOVERED] = {"ringpost_tenant_recovered_total", EXPOSITION_COUNTER,
+                              "Recipients of a tenant that were unfinished at the start"},
 };
 
 static const struct family_value of_sources[] = {

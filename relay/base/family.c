@@ -1,6 +1,7 @@
 /* family.c - which names are told, and what is counted under each. */
 #include "base/family.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,22 @@ static bool is_counter(const struct family *family, size_t value)
 static int64_t value_of(const struct series *series, size_t value)
 {
     return __atomic_load_n(&series->values[value], __ATOMIC_RELAXED);
+}
+
+/* All values as they were at one moment. Its thread is between the two of series_add_two() for some
+ * instructions only, unless the machine runs another one then. */
+static void read_series(const struct series *series, int64_t *values)
+{
+    unsigned turns;
+
+    for (;;) {
+        turns = __atomic_load_n(&series->turns, __ATOMIC_ACQUIRE);
+        for (size_t i = 0; i < series->family->value_count; i++)
+            values[i] = __atomic_load_n(&series->values[i], __ATOMIC_ACQUIRE);
+        if (turns % 2 == 0 && __atomic_load_n(&series->turns, __ATOMIC_RELAXED) == turns)
+            return;
+        sched_yield();
+    }
 }
 
 static uint8_t *name_at(struct series *series)
@@ -77,7 +94,7 @@ struct series *series_begin(struct family *family, struct bytes name)
     series->family = family;
     series->references = 1;
     series->can_be_named = has_name;
-    series->name_len = (uint16_t)name_len;
+    series->name_len = (uint8_t)name_len;
     if (name_len > 0)
         memcpy(name_at(series), name.ptr, name_len);
     pthread_mutex_lock(&family->lock);
@@ -260,10 +277,12 @@ static void give_name(struct family *family, struct series *series, int64_t now_
 static void join_series(struct family_name *name, struct series *series)
 {
     const struct family *family = series->family;
+    int64_t values[FAMILY_VALUES_MAX];
 
+    read_series(series, values);
     for (size_t i = 0; i < family->value_count && series->told > 0; i++)
         if (is_counter(family, i))
-            name->before[i] += value_of(series, i);
+            name->before[i] += values[i];
     list_remove(&series->node);
     list_push_back(&name->series, &series->node);
     series->named = name;
@@ -345,8 +364,11 @@ static void choose_names(struct family *family, int64_t now_ms)
 
 static void add_series(int64_t *sums, const struct series *series)
 {
+    int64_t values[FAMILY_VALUES_MAX];
+
+    read_series(series, values);
     for (size_t i = 0; i < series->family->value_count; i++)
-        sums[i] += value_of(series, i);
+        sums[i] += values[i];
 }
 
 /* `other` and the names' sums. */

@@ -32,7 +32,7 @@
 #include "base/map.h"
 
 enum {
-    FAMILY_VALUES_MAX = 8,
+    FAMILY_VALUES_MAX = 9,
     FAMILY_NAMES_DEFAULT = 50,
     FAMILY_NAMES_MAX = 1000,
     FAMILY_NAME_MAX = 255, /* bytes */
@@ -78,7 +78,8 @@ struct series {
     struct family_name *named; /* NULL: none */
     int64_t told;              /* what was counted when the family was told last */
     uint32_t references;
-    uint16_t name_len; /* the name stands behind the values */
+    uint16_t turns;   /* odd while two values change at once */
+    uint8_t name_len; /* the name stands behind the values */
     bool can_be_named;
     int64_t values[];
 };
@@ -99,6 +100,19 @@ static inline void series_add(struct series *series, size_t value, int64_t amoun
 
     /* Only this thread writes here, so load and store will do where others need a locked add. */
     __atomic_store_n(at, __atomic_load_n(at, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
+}
+
+/* Two values that are a sum with others: who tells the family sees both changes or neither. The
+ * values are stored with release, so whoever sees one of them sees that `turns` was odd. */
+static inline void series_add_two(struct series *series, size_t a, int64_t of_a, size_t b,
+                                  int64_t of_b)
+{
+    unsigned turns = series->turns;
+
+    __atomic_store_n(&series->turns, (uint16_t)(turns + 1), __ATOMIC_RELAXED);
+    __atomic_store_n(&series->values[a], series->values[a] + of_a, __ATOMIC_RELEASE);
+    __atomic_store_n(&series->values[b], series->values[b] + of_b, __ATOMIC_RELEASE);
+    __atomic_store_n(&series->turns, (uint16_t)(turns + 2), __ATOMIC_RELEASE);
 }
 
 /* 1 to FAMILY_NAMES_MAX; any thread. Names beyond a smaller number keep their places until they

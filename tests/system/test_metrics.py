@@ -1,9 +1,12 @@
 """GET /metrics: names, types, units and histograms as Prometheus wants them."""
 
+import contextlib
 import pathlib
 import re
 import shutil
+import smtplib
 import subprocess
+import threading
 import urllib.request
 
 import parts
@@ -210,6 +213,69 @@ def test_counts_by_site_source_and_tenant(stage):
     assert sum(by_label(relay, "ringpost_site_waiting").values()) == 0
     parts.wait_for(lambda: sum(by_label(relay, "ringpost_source_connections").values()) == 0,
                    "idle connections to end")
+
+
+def tenant_sums(relay):
+    """{tenant: (what came, what ended, what waits)}, of one reading."""
+    text = fetch(relay)
+
+    def of(name):
+        return {tenant: float(number) for tenant, number in re.findall(
+            r'^ringpost_tenant_%s\{tenant="(.*)"\} (\S+)$' % name, text, re.MULTILINE)}
+    came, recovered, waiting = of("accepted_total"), of("recovered_total"), of("waiting")
+    ends = [of(f"{end}_total") for end in ("delivered", "bounced", "expired", "cancelled")]
+    return {tenant: (came[tenant] + recovered[tenant], sum(end[tenant] for end in ends),
+                     waiting[tenant]) for tenant in came}
+
+
+def test_sum_of_each_tenant_is_exact_at_any_instant_and_after_a_kill(stage):
+    sink = stage.sink()
+    port, other, nobody = parts.free_ports(3)
+    relay = stage.unstarted_ringpost(
+        listeners=f'[{{address: "127.0.0.1:{port}", trust: ["127.0.0.0/8"], tenant: shop}}, '
+                  f'{{address: "127.0.0.1:{other}", trust: ["127.0.0.0/8"], tenant: news}}]',
+        routes=f'[{{match: dead.example, to: ["127.0.0.1:{nobody}"]}}, '
+               f'{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+        retry="{first: 1h, max: 1h, max_age: 2h}")
+    for tenant in ("shop", "news"):
+        relay.cli("tenant", "add", tenant)
+    relay.start()
+    stop = threading.Event()
+
+    def send(port, dead):
+        while not stop.is_set():
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                with smtplib.SMTP("127.0.0.1", port, timeout=parts.PATIENCE) as smtp:
+                    while not stop.is_set():
+                        smtp.sendmail("a@client.example",
+                                      ["a@x.example", "b@x.example"] + dead, "Subject: x\r\n\r\n")
+    threads = [threading.Thread(target=send, args=args)
+               for args in ((port, ["c@dead.example"]), (other, ["c@dead.example", "d@dead.example"]))]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):  # each kill in the middle of it
+            for _ in range(100):
+                for tenant, (came, ended, waits) in tenant_sums(relay).items():
+                    assert came == ended + waits, (tenant, came, ended, waits)
+            parts.wait_for(lambda: all(tenant_sums(relay).get(tenant, (0, 0, 0))[1] > 20
+                                       for tenant in ("shop", "news")), "mail of both")
+            relay.kill()
+            relay.start()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    parts.wait_for(lambda: relay.status()["queue"]["ready"] == 0, "what can be delivered to be so")
+    waited = {tenant: waits for tenant, (_, _, waits) in tenant_sums(relay).items()}
+    assert waited["shop"] > 20 and waited["news"] > 20
+    relay.kill()
+    relay.start()
+    assert tenant_sums(relay) == {tenant: (waits, 0, waits) for tenant, waits in waited.items()}
+    relay.cli("queue", "cancel", "--domain", "dead.example")
+    relay.wait_empty()
+    assert tenant_sums(relay) == {tenant: (waits, waits, 0) for tenant, waits in waited.items()}
+    relay.cli("events", "audit")
 
 
 def test_more_sites_than_names_are_one_other(stage):

@@ -423,6 +423,40 @@ TEST(family_of_several_threads)
     reset();
 }
 
+static void *count_two(void *context)
+{
+    struct series *series = series_begin(&family, BYTES("two"));
+
+    (void)context;
+    while (__atomic_load_n(&is_counting, __ATOMIC_RELAXED))
+        series_add_two(series, COUNTS, 1, NOW, 1);
+    return series;
+}
+
+TEST(family_tells_two_that_change_at_once_at_once)
+{
+    pthread_t threads[3];
+
+    reset();
+    family_limit(&family, 1);
+    is_counting = true;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_two, NULL), 0);
+    for (int i = 0; i < 2000; i++) {
+        tell(i);
+        if (count_of("two") >= 0)
+            assert_int_equal(count_of("two"), value_told("x_now", "two"));
+    }
+    __atomic_store_n(&is_counting, false, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        void *series;
+
+        assert_int_equal(pthread_join(threads[i], &series), 0);
+        series_put((struct series **)&series);
+    }
+    reset();
+}
+
 /* What is held costs its series; what is gone costs nothing, whatever the number of names. */
 TEST(family_memory_of_100000_names)
 {
