@@ -234,21 +234,14 @@ bool tag_base64(struct bytes value, struct buf *out)
     return is_good;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (byte_is_digit(c))
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* One character off the front; false where there is none of this grammar. */
 static bool take_quoted(struct bytes *value, struct buf *out)
 {
     size_t len = 1;
 
     if (value->ptr[0] == '=') {
-        int high = value->len < 3 ? -1 : hex_digit(value->ptr[1]);
-        int low = value->len < 3 ? -1 : hex_digit(value->ptr[2]);
+        int high = value->len < 3 ? -1 : byte_hex_upper_value(value->ptr[1]);
+        int low = value->len < 3 ? -1 : byte_hex_upper_value(value->ptr[2]);
 
         *value = skip(*value, MIN(value->len, (size_t)3));
         return high >= 0 && low >= 0 && buf_append_byte(out, (uint8_t)(high << 4 | low));

@@ -27,12 +27,10 @@ static bool read_id(struct bytes hex, uint8_t id[static IMPORT_ID])
     if (hex.len != IMPORT_ID * 2)
         return false;
     for (size_t i = 0; i < hex.len; i++) {
-        uint8_t c = hex.ptr[i];
+        int digit = byte_hex_value(hex.ptr[i]);
 
-        if (!byte_is_digit(c) && !(c >= 'a' && c <= 'f'))
+        if (digit < 0)
             return false;
-        uint8_t digit = byte_is_digit(c) ? (uint8_t)(c - '0') : (uint8_t)(c - 'a' + 10);
-
         id[i / 2] = (uint8_t)(i % 2 == 0 ? digit << 4 : id[i / 2] | digit);
     }
     return true;

@@ -14,14 +14,6 @@ static bool refuse(char why[static IMPORT_WHY_MAX], const char *text)
     return false;
 }
 
-static int digit_of(uint8_t c)
-{
-    if (byte_is_digit(c))
-        return c - '0';
-    c = byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "anna%40b.example" */
 static bool unescape(struct bytes text, char *out, size_t size)
 {
@@ -31,8 +23,8 @@ static bool unescape(struct bytes text, char *out, size_t size)
         uint8_t c = text.ptr[i];
 
         if (c == '%') {
-            int high = i + 2 < text.len ? digit_of(text.ptr[i + 1]) : -1;
-            int low = i + 2 < text.len ? digit_of(text.ptr[i + 2]) : -1;
+            int high = i + 2 < text.len ? byte_hex_value(text.ptr[i + 1]) : -1;
+            int low = i + 2 < text.len ? byte_hex_value(text.ptr[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return false;

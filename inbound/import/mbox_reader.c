@@ -147,10 +147,7 @@ static void take_mozilla(struct mbox_reader *reader, struct bytes value)
 
     if (value.len != 4)
         return;
-    uint8_t c = byte_lower(value.ptr[3]);
-    unsigned digit = byte_is_digit(c)         ? c - (unsigned)'0'
-                     : (c >= 'a' && c <= 'f') ? c - (unsigned)'a' + 10
-                                              : 0;
+    unsigned digit = (unsigned)MAX(byte_hex_value(value.ptr[3]), 0);
 
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if ((digit >> i & 1) != 0)

@@ -25,14 +25,11 @@ static bool take_hex(struct bytes *text, size_t digits, uint64_t *value_out)
     if (text->len < digits)
         return false;
     for (size_t i = 0; i < digits; i++) {
-        uint8_t c = byte_lower(text->ptr[i]);
+        int digit = byte_hex_value(text->ptr[i]);
 
-        if (byte_is_digit(c))
-            value = value << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            value = value << 4 | (uint64_t)(c - 'a' + 10);
-        else
+        if (digit < 0)
             return false;
+        value = value << 4 | (uint64_t)digit;
     }
     *text = bytes_slice(*text, digits, text->len);
     *value_out = value;

@@ -46,14 +46,6 @@ static size_t read_base64(struct mime_binary *binary, uint8_t *out, size_t size)
     return len;
 }
 
-static int hex_value(uint8_t c)
-{
-    if (byte_is_digit(c))
-        return c - '0';
-    c = byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Spaces at `at` that a line end follows, or the text's end: how many. */
 static size_t trailing_blank(struct bytes text, size_t at)
 {
@@ -79,8 +71,8 @@ static size_t read_escape(struct bytes text, size_t at, uint8_t *out, size_t *le
         return end + 1 - at;
     if (end == text.len)
         return end - at;
-    high = hex_value(text.ptr[at + 1]);
-    low = at + 2 < text.len ? hex_value(text.ptr[at + 2]) : -1;
+    high = byte_hex_value(text.ptr[at + 1]);
+    low = at + 2 < text.len ? byte_hex_value(text.ptr[at + 2]) : -1;
     if (high < 0 || low < 0) {
         out[(*len)++] = '=';
         return 1;

@@ -118,21 +118,14 @@ static void take_name(struct attachments *a, struct bytes name)
 
 /* --- names in fields -------------------------------------------------------------------------- */
 
-static int hex_of(uint8_t c)
-{
-    return byte_is_digit(c)                               ? c - '0'
-           : byte_lower(c) >= 'a' && byte_lower(c) <= 'f' ? byte_lower(c) - 'a' + 10
-                                                          : -1;
-}
-
 /* "%41": whether the section says that it is so or not. */
 static bool put_percent(struct bytes value, struct buf *out)
 {
     bool fits = true;
 
     for (size_t i = 0; i < value.len && fits; i++) {
-        int high = value.ptr[i] == '%' && i + 2 < value.len ? hex_of(value.ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex_of(value.ptr[i + 2]) : -1;
+        int high = value.ptr[i] == '%' && i + 2 < value.len ? byte_hex_value(value.ptr[i + 1]) : -1;
+        int low = high >= 0 ? byte_hex_value(value.ptr[i + 2]) : -1;
 
         if (low < 0) {
             fits = buf_append_byte(out, value.ptr[i]);

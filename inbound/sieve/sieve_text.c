@@ -115,13 +115,6 @@ bool sieve_text_matches(const struct sieve_comparison *comparison, struct bytes 
 
 /* --- encoded characters ----------------------------------------------------------------------- */
 
-static int hex_digit(uint8_t byte)
-{
-    uint8_t lower = byte_lower(byte);
-
-    return byte_is_digit(byte) ? byte - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static void skip_blanks(struct bytes *text)
 {
     while (text->len > 0 && (text->ptr[0] == ' ' || text->ptr[0] == '\t' || text->ptr[0] == '\r' ||
@@ -135,9 +128,9 @@ static bool take_hex(struct bytes *text, size_t digits_max, uint32_t *value_out)
     uint32_t value = 0;
     size_t len = 0;
 
-    while (len < text->len && hex_digit(text->ptr[len]) >= 0) {
+    while (len < text->len && byte_hex_value(text->ptr[len]) >= 0) {
         value = value > UINT32_MAX >> 5 ? UINT32_MAX >> 4
-                                        : value << 4 | (uint32_t)hex_digit(text->ptr[len]);
+                                        : value << 4 | (uint32_t)byte_hex_value(text->ptr[len]);
         len++;
     }
     if (len == 0 || len > digits_max)

@@ -34,17 +34,6 @@ bool mail_name_encode(struct bytes text, char out[static MAIL_NAME_MAX + 1])
     return len > 0;
 }
 
-static bool take_digit(uint8_t c, uint8_t *value_out)
-{
-    if (byte_is_digit(c))
-        *value_out = (uint8_t)(c - '0');
-    else if (c >= 'A' && c <= 'F')
-        *value_out = (uint8_t)(c - 'A' + 10);
-    else
-        return false;
-    return true;
-}
-
 bool mail_name_decode(struct bytes name, uint8_t out[static MAIL_NAME_MAX], size_t *len_out)
 {
     size_t len = 0, i = 0;
@@ -52,15 +41,17 @@ bool mail_name_decode(struct bytes name, uint8_t out[static MAIL_NAME_MAX], size
     if (name.len == 0 || name.len > MAIL_NAME_MAX)
         return false;
     while (i < name.len) {
-        uint8_t high, low, c = name.ptr[i];
+        uint8_t c = name.ptr[i];
 
         if (c != '%') {
             if (!is_plain(c, len == 0))
                 return false;
             i++;
         } else {
-            if (i + 2 >= name.len || !take_digit(name.ptr[i + 1], &high) ||
-                !take_digit(name.ptr[i + 2], &low))
+            int high = i + 2 < name.len ? byte_hex_upper_value(name.ptr[i + 1]) : -1;
+            int low = high < 0 ? -1 : byte_hex_upper_value(name.ptr[i + 2]);
+
+            if (low < 0)
                 return false;
             c = (uint8_t)(high << 4 | low);
             if (is_plain(c, len == 0)) /* there is one name for each text */

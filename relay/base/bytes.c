@@ -211,6 +211,16 @@ bool byte_is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
+int byte_hex_upper_value(uint8_t c)
+{
+    return byte_is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int byte_hex_value(uint8_t c)
+{
+    return byte_hex_upper_value(c >= 'a' && c <= 'f' ? (uint8_t)(c - 'a' + 'A') : c);
+}
+
 bool byte_is_alnum(uint8_t c)
 {
     return byte_is_alpha(c) || byte_is_digit(c);

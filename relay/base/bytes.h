@@ -58,3 +58,6 @@ uint8_t byte_lower(uint8_t c);
 bool byte_is_alpha(uint8_t c);
 bool byte_is_digit(uint8_t c);
 bool byte_is_alnum(uint8_t c);
+/* 0 to 15, or -1: no hexadecimal digit; of either case, or with 'A' to 'F' alone. */
+int byte_hex_value(uint8_t c);
+int byte_hex_upper_value(uint8_t c);

@@ -245,11 +245,6 @@ static struct bytes veil_text(const struct veil *veil, struct bytes text, struct
     return bytes_range(out.ptr, out.len);
 }
 
-static int hex_value(uint8_t c)
-{
-    return byte_is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* "rfc822;" and an address in xtext (RFC 3461 section 4.2). */
 static struct bytes veil_orcpt(const struct veil *veil, struct bytes orcpt, char *out, size_t size)
 {
@@ -262,9 +257,9 @@ static struct bytes veil_orcpt(const struct veil *veil, struct bytes orcpt, char
     for (size_t at = type.len; at < orcpt.len && len < sizeof(decoded); at++) {
         uint8_t c = orcpt.ptr[at];
 
-        if (c == '+' && at + 2 < orcpt.len && hex_value(orcpt.ptr[at + 1]) >= 0 &&
-            hex_value(orcpt.ptr[at + 2]) >= 0) {
-            c = (uint8_t)(hex_value(orcpt.ptr[at + 1]) * 16 + hex_value(orcpt.ptr[at + 2]));
+        if (c == '+' && at + 2 < orcpt.len && byte_hex_upper_value(orcpt.ptr[at + 1]) >= 0 &&
+            byte_hex_upper_value(orcpt.ptr[at + 2]) >= 0) {
+            c = (uint8_t)(byte_hex_upper_value(orcpt.ptr[at + 1]) * 16 + byte_hex_upper_value(orcpt.ptr[at + 2]));
             at += 2;
         }
         decoded[len++] = (char)c;

@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-static int hex_of(uint8_t c)
-{
-    if (byte_is_digit(c))
-        return c - '0';
-    c = byte_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Per cent signs undone (RFC 6068 section 2). False: not an address that mail can be sent to. */
 static bool decode_address(struct bytes text, struct report_uri *out)
 {
@@ -20,8 +12,8 @@ static bool decode_address(struct bytes text, struct report_uri *out)
         int c = text.ptr[i];
 
         if (c == '%') {
-            int high = i + 2 < text.len ? hex_of(text.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex_of(text.ptr[i + 2]) : -1;
+            int high = i + 2 < text.len ? byte_hex_value(text.ptr[i + 1]) : -1;
+            int low = high >= 0 ? byte_hex_value(text.ptr[i + 2]) : -1;
 
             if (low < 0)
                 return false;

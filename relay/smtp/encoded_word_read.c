@@ -81,13 +81,6 @@ static bool put_text(enum charset charset, struct bytes text, struct buf *out)
     return true;
 }
 
-static int hex_digit(uint8_t byte)
-{
-    uint8_t lower = byte_lower(byte);
-
-    return byte_is_digit(byte) ? byte - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* "Q" of RFC 2047 section 4.2. */
 static bool read_q(struct bytes text, struct buf *out)
 {
@@ -95,10 +88,10 @@ static bool read_q(struct bytes text, struct buf *out)
         uint8_t byte = text.ptr[i];
 
         if (byte == '=') {
-            if (text.len - i < 3 || hex_digit(text.ptr[i + 1]) < 0 ||
-                hex_digit(text.ptr[i + 2]) < 0)
+            if (text.len - i < 3 || byte_hex_value(text.ptr[i + 1]) < 0 ||
+                byte_hex_value(text.ptr[i + 2]) < 0)
                 return false;
-            byte = (uint8_t)(hex_digit(text.ptr[i + 1]) << 4 | hex_digit(text.ptr[i + 2]));
+            byte = (uint8_t)(byte_hex_value(text.ptr[i + 1]) << 4 | byte_hex_value(text.ptr[i + 2]));
             i += 2;
         } else if (byte == '_') {
             byte = ' ';

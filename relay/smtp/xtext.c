@@ -7,22 +7,14 @@ static bool is_xchar(uint8_t c)
     return c >= 33 && c <= 126 && c != '+' && c != '=';
 }
 
-/* Upper case only: RFC 3461 section 4 says so of hexchar. */
-static int hex_value(uint8_t c)
-{
-    if (byte_is_digit(c))
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Length of the xchar or hexchar at `at`, 0 when it is neither. */
+/* Length of the xchar or hexchar at `at`, 0 when it is neither. RFC 3461 section 4: upper case. */
 static size_t xtext_unit(struct bytes xtext, size_t at)
 {
     if (is_xchar(xtext.ptr[at]))
         return 1;
     if (xtext.ptr[at] != '+' || xtext.len - at < 3)
         return 0;
-    return hex_value(xtext.ptr[at + 1]) >= 0 && hex_value(xtext.ptr[at + 2]) >= 0 ? 3 : 0;
+    return byte_hex_upper_value(xtext.ptr[at + 1]) >= 0 && byte_hex_upper_value(xtext.ptr[at + 2]) >= 0 ? 3 : 0;
 }
 
 bool smtp_xtext_is_valid(struct bytes xtext)
@@ -51,7 +43,7 @@ bool smtp_xtext_decode(struct arena *arena, struct bytes xtext, struct bytes *ou
         check(unit != 0);
         text[len] = xtext.ptr[at];
         if (unit == 3)
-            text[len] = (uint8_t)(hex_value(xtext.ptr[at + 1]) * 16 + hex_value(xtext.ptr[at + 2]));
+            text[len] = (uint8_t)(byte_hex_upper_value(xtext.ptr[at + 1]) * 16 + byte_hex_upper_value(xtext.ptr[at + 2]));
         at += unit;
     }
     *out = (struct bytes){text, len};
