@@ -66,14 +66,6 @@ static void turn_away(struct access *access, int fd, const struct address *clien
     service_turn_away(&access->service, fd, bytes_range(line, is_plain ? (size_t)len : 0));
 }
 
-static bool is_among(const struct network *networks, size_t count, const struct address *client)
-{
-    for (size_t i = 0; i < count; i++)
-        if (network_contains(&networks[i], client))
-            return true;
-    return false;
-}
-
 void access_accept(struct access *access, int fd, const struct access_listener *listener)
 {
     struct address client = {0};
@@ -90,8 +82,8 @@ void access_accept(struct access *access, int fd, const struct access_listener *
     struct access_session *session = access_session_of(admitted);
 
     session->listener = listener;
-    session->may_log_in_plain = is_among(listener->plaintext, listener->plaintext_count, &client);
-    session->is_shared = is_among(listener->shared, listener->shared_count, &client);
+    session->may_log_in_plain = networks_contain(listener->plaintext, listener->plaintext_count, &client);
+    session->is_shared = networks_contain(listener->shared, listener->shared_count, &client);
     access_session_start(session, fd);
 }
 

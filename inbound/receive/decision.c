@@ -85,10 +85,7 @@ static struct bytes name_for_reply(struct bytes name)
 
 static bool is_forwarder(const struct decision_rules *rules, const struct address *client)
 {
-    for (size_t i = 0; i < rules->forwarder_count; i++)
-        if (network_contains(&rules->forwarders[i], client))
-            return true;
-    return false;
+    return networks_contain(rules->forwarders, rules->forwarder_count, client);
 }
 
 /* RFC 7372 section 3.2: 5.7.23. Before DMARC passes by a signature it says little. */

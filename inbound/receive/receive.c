@@ -92,10 +92,7 @@ static bool is_proxy(const struct receive *receive, const struct address *client
 {
     const struct receive_settings *settings = receive_newest(receive);
 
-    for (size_t i = 0; i < settings->proxy_count; i++)
-        if (network_contains(&settings->proxies[i], client))
-            return true;
-    return false;
+    return networks_contain(settings->proxies, settings->proxy_count, client);
 }
 
 void receive_accept(struct receive *receive, int fd, const struct receive_listener *listener)

@@ -69,14 +69,13 @@ const char *login_obstacle(const struct snapshot *snapshot,
 {
     const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, credential->tenant);
     const struct directory_account *account = snapshot_account_of(snapshot, credential->account);
-    bool is_near = credential->network_count == 0;
+    bool is_near = credential->network_count == 0 ||
+                   networks_contain(credential->networks, credential->network_count, place->client);
 
     if ((credential->scopes & place->scope) == 0)
         return "scope";
     if (credential->expires_s != 0 && place->wall_s >= credential->expires_s)
         return "expired";
-    for (size_t i = 0; i < credential->network_count && !is_near; i++)
-        is_near = network_contains(&credential->networks[i], place->client);
     if (!is_near)
         return "networks";
     if (tenant == NULL || tenant->is_disabled)

@@ -227,3 +227,11 @@ bool network_contains(const struct network *network, const struct address *addre
     check(network->prefix_len <= 128);
     return address_bits(address, bits) && prefix_equal(network->bytes, bits, network->prefix_len);
 }
+
+bool networks_contain(const struct network *networks, size_t count, const struct address *address)
+{
+    for (size_t i = 0; i < count; i++)
+        if (network_contains(&networks[i], address))
+            return true;
+    return false;
+}

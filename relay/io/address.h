@@ -51,3 +51,5 @@ struct network {
  * line does not mean what it says. */
 must_use bool network_parse(struct bytes text, struct network *out);
 bool network_contains(const struct network *network, const struct address *address);
+/* One of them. */
+bool networks_contain(const struct network *networks, size_t count, const struct address *address);

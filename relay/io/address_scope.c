@@ -73,9 +73,8 @@ static bool v6_is_forbidden(const uint8_t *bytes)
 bool address_is_forbidden(const struct address *address, const struct network *allowed,
                           size_t allowed_count)
 {
-    for (size_t i = 0; i < allowed_count; i++)
-        if (network_contains(&allowed[i], address))
-            return false;
+    if (networks_contain(allowed, allowed_count, address))
+        return false;
     switch (address->any.sa_family) {
     case AF_INET:
         return v4_is_forbidden((const uint8_t *)&address->v4.sin_addr);

@@ -109,14 +109,6 @@ void submission_set_login_key(struct submission *submission, const uint8_t key[s
     memcpy(submission->login_key, key, sizeof(submission->login_key));
 }
 
-static bool is_among(const struct network *networks, size_t count, const struct address *client)
-{
-    for (size_t i = 0; i < count; i++)
-        if (network_contains(&networks[i], client))
-            return true;
-    return false;
-}
-
 static struct settings_generation *newest(struct submission *submission)
 {
     return container_of(submission->service.generation, struct settings_generation, generation);
@@ -140,9 +132,9 @@ void submission_accept(struct submission *submission, int fd,
     struct submission_session *session =
         container_of(admitted, struct submission_session, server.session);
     session->listener = listener;
-    session->is_trusted = is_among(listener->trust, listener->trust_count, &client);
-    session->may_log_in_plain = is_among(listener->plaintext, listener->plaintext_count, &client);
-    session->is_shared = is_among(listener->shared, listener->shared_count, &client);
+    session->is_trusted = networks_contain(listener->trust, listener->trust_count, &client);
+    session->may_log_in_plain = networks_contain(listener->plaintext, listener->plaintext_count, &client);
+    session->is_shared = networks_contain(listener->shared, listener->shared_count, &client);
     if (session->is_trusted && listener->tenant != NULL)
         snprintf(session->tenant, sizeof(session->tenant), "%s", listener->tenant);
     session->server.is_stranger = !session->is_trusted;

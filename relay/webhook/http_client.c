@@ -90,10 +90,8 @@ bool http_url_is_good(const char *url, char why[static HTTP_TEXT_MAX])
 bool http_address_is_good(const struct http_rules *rules, bool is_encrypted,
                           const struct address *address)
 {
-    for (size_t i = 0; i < rules->allow_count; i++)
-        if (network_contains(&rules->allow[i], address))
-            return true;
-    return is_encrypted && !address_is_forbidden(address, NULL, 0);
+    return networks_contain(rules->allow, rules->allow_count, address) ||
+           (is_encrypted && !address_is_forbidden(address, NULL, 0));
 }
 
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *peer)
