@@ -8,13 +8,11 @@
 
 #include "queue/disk.h"
 
-enum { SHARDS_MAX = 256 };
-
 struct walking {
     const char *spool;
     const struct spool_walk *walk;
-    bool has_shard[SHARDS_MAX];
-    int locks[SHARDS_MAX]; /* -1: none */
+    bool has_shard[MESSAGE_ID_SHARDS_MAX];
+    int locks[MESSAGE_ID_SHARDS_MAX]; /* -1: none */
     uint32_t *sequences;
     size_t count, capacity;
 };
@@ -26,7 +24,7 @@ static int on_shard_name(void *context, const char *name)
     struct walking *w = context;
     char shard_name[8];
 
-    for (unsigned shard = 0; shard < SHARDS_MAX; shard++) {
+    for (unsigned shard = 0; shard < MESSAGE_ID_SHARDS_MAX; shard++) {
         (void)snprintf(shard_name, sizeof(shard_name), "%02x", shard);
         w->has_shard[shard] = w->has_shard[shard] || strcmp(name, shard_name) == 0;
     }
@@ -171,16 +169,16 @@ int spool_walk(const char *spool, const struct spool_walk *walk)
 {
     struct walking w = {.spool = spool, .walk = walk};
 
-    for (unsigned shard = 0; shard < SHARDS_MAX; shard++)
+    for (unsigned shard = 0; shard < MESSAGE_ID_SHARDS_MAX; shard++)
         w.locks[shard] = -1;
     int error = disk_list(spool, on_shard_name, &w);
-    for (unsigned shard = 0; error == 0 && shard < SHARDS_MAX; shard++)
+    for (unsigned shard = 0; error == 0 && shard < MESSAGE_ID_SHARDS_MAX; shard++)
         if (w.has_shard[shard])
             error = lock_shard(&w, shard);
-    for (unsigned shard = 0; error == 0 && shard < SHARDS_MAX; shard++)
+    for (unsigned shard = 0; error == 0 && shard < MESSAGE_ID_SHARDS_MAX; shard++)
         if (w.has_shard[shard])
             error = walk_shard(&w, shard);
-    for (unsigned shard = 0; shard < SHARDS_MAX; shard++)
+    for (unsigned shard = 0; shard < MESSAGE_ID_SHARDS_MAX; shard++)
         if (w.locks[shard] >= 0)
             disk_close(w.locks[shard]);
     free(w.sequences);

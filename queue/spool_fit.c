@@ -11,8 +11,6 @@
 
 #include "queue/record.h"
 
-enum { SHARDS_MAX = 256 };
-
 __attribute__((format(printf, 3, 4))) static int refuse(char *why_out, int error,
                                                         const char *format, ...)
 {
@@ -72,7 +70,7 @@ int spool_fit(const char *spool, int node, char why_out[static SPOOL_FIT_WHY_MAX
 {
     int error = 0;
 
-    for (unsigned shard = 0; shard < SHARDS_MAX && error == 0; shard++)
+    for (unsigned shard = 0; shard < MESSAGE_ID_SHARDS_MAX && error == 0; shard++)
         error = fit_shard(spool, shard, node, why_out);
     return error;
 }

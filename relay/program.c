@@ -52,7 +52,7 @@ static unsigned count_shards(const char *spool, unsigned at_least)
         char *end;
         unsigned long index = strtoul(entry->d_name, &end, 16);
 
-        if (end == entry->d_name + 2 && *end == '\0' && index < WORKER_SHARDS_MAX)
+        if (end == entry->d_name + 2 && *end == '\0' && index < MESSAGE_ID_SHARDS_MAX)
             count = MAX(count, (unsigned)index + 1);
     }
     closedir(directory);

@@ -152,7 +152,7 @@ static struct publisher *publisher_make(const struct publisher_settings *setting
     size_t hand_over_max = settings->hand_over_max == 0 ? HAND_OVER_MAX : settings->hand_over_max;
 
     check(p != NULL);
-    check(settings->shard_count > 0 && settings->shard_count <= EVENT_SHARDS_MAX);
+    check(settings->shard_count > 0 && settings->shard_count <= MESSAGE_ID_SHARDS_MAX);
     p->spool_directory = strdup(settings->spool_directory);
     p->file_directory = strdup(settings->file.directory);
     check(p->spool_directory != NULL && p->file_directory != NULL);

@@ -31,7 +31,7 @@ struct publisher_follower {
 
 struct publisher_settings {
     const char *spool_directory; /* copied */
-    unsigned shard_count;        /* shards 00 .. shard_count-1, at most EVENT_SHARDS_MAX */
+    unsigned shard_count;        /* shards 00 .. shard_count-1, at most MESSAGE_ID_SHARDS_MAX */
     size_t hand_over_max;        /* bytes waiting a shard; 0: 16 MiB */
     struct space *space;         /* events_are_full is the publisher's to say; NULL: nobody asks */
     const struct publisher_follower *follower; /* copied; NULL: nobody */

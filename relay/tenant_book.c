@@ -17,7 +17,7 @@
 #include "relay/publisher.h"
 #include "relay/tenant_book_frame.h"
 
-enum { SHARDS_MAX = 256, PATH_SIZE = 4096, GROWN_BYTES = 4 * 1024 * 1024 };
+enum { PATH_SIZE = 4096, GROWN_BYTES = 4 * 1024 * 1024 };
 
 /* Behind the last event that is in the book. */
 struct place {
@@ -33,9 +33,9 @@ struct tenant_book {
     size_t keys_told; /* to the metric */
     bool is_changed;
     unsigned shard_count, waits_for; /* shards that were not told to their goal yet */
-    struct place places[SHARDS_MAX];
-    _Atomic uint64_t goals[SHARDS_MAX]; /* what is before it is from before the start */
-    bool is_told[SHARDS_MAX];           /* up to there */
+    struct place places[MESSAGE_ID_SHARDS_MAX];
+    _Atomic uint64_t goals[MESSAGE_ID_SHARDS_MAX]; /* what is before it is from before the start */
+    bool is_told[MESSAGE_ID_SHARDS_MAX];           /* up to there */
 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -180,7 +180,7 @@ static bool put_places(struct tenant_book *book)
 {
     bool fits = true;
 
-    for (unsigned i = 0; i < SHARDS_MAX; i++)
+    for (unsigned i = 0; i < MESSAGE_ID_SHARDS_MAX; i++)
         if (book->places[i].position != 0)
             fits &=
                 frame_put_position(&book->frame, i, book->places[i].position, book->places[i].part);
@@ -325,8 +325,9 @@ static void note(struct tenant_book *book, const struct event *event, enum allow
 
 void tenant_book_event(struct tenant_book *book, const struct event *event)
 {
-    struct place *place = &book->places[event->shard % SHARDS_MAX];
-    bool is_late = event->position < atomic_load(&book->goals[event->shard % SHARDS_MAX]);
+    struct place *place = &book->places[event->shard % MESSAGE_ID_SHARDS_MAX];
+    bool is_late =
+        event->position < atomic_load(&book->goals[event->shard % MESSAGE_ID_SHARDS_MAX]);
 
     if (!is_new(place, event))
         return;
@@ -342,7 +343,7 @@ void tenant_book_event(struct tenant_book *book, const struct event *event)
 
 void tenant_book_attach(struct tenant_book *book, unsigned shard, uint64_t position)
 {
-    check(shard < SHARDS_MAX);
+    check(shard < MESSAGE_ID_SHARDS_MAX);
     atomic_store(&book->goals[shard], position);
 }
 
@@ -376,12 +377,12 @@ struct tenant_book *tenant_book_open(const char *state_dir, unsigned shard_count
     struct tenant_book *book = calloc(1, sizeof(*book));
 
     check(book != NULL);
-    check(shard_count > 0 && shard_count <= SHARDS_MAX);
+    check(shard_count > 0 && shard_count <= MESSAGE_ID_SHARDS_MAX);
     book->fd = -1;
     book->shard_count = book->waits_for = shard_count;
     buf_init(&book->frame, FRAME_MAX);
     frame_begin(book);
-    for (unsigned i = 0; i < SHARDS_MAX; i++)
+    for (unsigned i = 0; i < MESSAGE_ID_SHARDS_MAX; i++)
         atomic_init(&book->goals[i], UINT64_MAX);
     allowances_are_known(false);
     int error = set_paths(book, state_dir) ? read_file(book) : -ENAMETOOLONG;

@@ -28,7 +28,7 @@
 #include "relay/tenant_watch.h"
 #include "signing/signer.h"
 
-enum { WORKER_SHARDS_MAX = 256, WORKER_WHY_MAX = 512 };
+enum { WORKER_WHY_MAX = 512 };
 
 struct worker;
 
@@ -101,8 +101,8 @@ struct worker {
     struct access_listener access_listeners[LISTENERS_MAX]; /* by the same */
     enum config_service services[LISTENERS_MAX];            /* whose a slot's clients are */
     unsigned shard_count;
-    struct shard *shards[WORKER_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
-    struct passed passed[WORKER_SHARDS_MAX];
+    struct shard *shards[MESSAGE_ID_SHARDS_MAX]; /* [0] is its own; the rest are adopted */
+    struct passed passed[MESSAGE_ID_SHARDS_MAX];
     struct queue_age age;
     struct tenant_watch tenants;
     sem_t started;

@@ -18,7 +18,6 @@
 #include "delivery/outcome/place.h"
 
 enum {
-    SHARDS_MAX = 256,  /* a message id has one byte for it */
     DRIVE_MAX = 10000, /* recipients handled in one drive of one site or destination */
     FAIL_MAX = 1000,   /* recipients that one failed try of a site is an attempt for */
     DESTINATIONS_MAX = 2000000,
@@ -49,7 +48,7 @@ struct delivery {
     void (*settings_unused)(void *context, const struct delivery_settings *settings);
     void *context;
     unsigned generation; /* of the settings */
-    struct shard *shards[SHARDS_MAX];
+    struct shard *shards[MESSAGE_ID_SHARDS_MAX];
 
     struct outcomes *outcomes;
     struct carrier_kind carriers;

@@ -82,7 +82,8 @@ void access_accept(struct access *access, int fd, const struct access_listener *
     struct access_session *session = access_session_of(admitted);
 
     session->listener = listener;
-    session->may_log_in_plain = networks_contain(listener->plaintext, listener->plaintext_count, &client);
+    session->may_log_in_plain =
+        networks_contain(listener->plaintext, listener->plaintext_count, &client);
     session->is_shared = networks_contain(listener->shared, listener->shared_count, &client);
     access_session_start(session, fd);
 }

@@ -112,7 +112,7 @@ static int read_journals(struct audit *a)
 {
     int error = 0;
 
-    for (unsigned shard = 0; shard < EVENT_SHARDS_MAX && error == 0; shard++) {
+    for (unsigned shard = 0; shard < MESSAGE_ID_SHARDS_MAX && error == 0; shard++) {
         struct journal_reader *reader;
 
         error = journal_open(a->config->spool.directory, shard, a->until.journals.positions[shard],
@@ -161,7 +161,7 @@ static void take_journals(struct audit *a, const json_t *done)
     {
         json_int_t shard = json_integer_value(json_object_get(journal, "shard"));
 
-        if (shard >= 0 && shard < EVENT_SHARDS_MAX)
+        if (shard >= 0 && shard < MESSAGE_ID_SHARDS_MAX)
             a->journals.positions[shard] =
                 (uint64_t)json_integer_value(json_object_get(journal, "position"));
     }
@@ -169,7 +169,7 @@ static void take_journals(struct audit *a, const json_t *done)
 
 static bool is_told(const struct audit *a)
 {
-    for (size_t shard = 0; shard < EVENT_SHARDS_MAX; shard++)
+    for (size_t shard = 0; shard < MESSAGE_ID_SHARDS_MAX; shard++)
         if (a->until.journals.positions[shard] < a->journals.positions[shard])
             return false;
     return true;

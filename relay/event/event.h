@@ -51,6 +51,7 @@ struct message_id {
     uint64_t value; /* shard << 56 | serial; serial = microseconds since 2020-01-01, made unique */
 };
 enum { MESSAGE_ID_TEXT_LEN = 20, MESSAGE_ID_TEXT_MAX = 24 };
+enum { MESSAGE_ID_SHARDS_MAX = 256 }; /* the shards of a spool: an id has a byte for them */
 #define MESSAGE_ID_SERIAL_MAX ((1ULL << 52) - 1) /* 13 hex digits: until the year 2162 */
 /* The node's own 16 bits, set once at start from state_dir/node. */
 void event_set_node(uint16_t node);

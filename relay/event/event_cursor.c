@@ -38,7 +38,7 @@ static bool parse_shard(struct bytes line, struct event_cursors *cursors)
     if (!take_number(&line, &shard) || !take_number(&line, &segment) ||
         !take_number(&line, &offset) || line.len > 0)
         return false;
-    if (shard >= EVENT_SHARDS_MAX || segment > UINT32_MAX || offset > UINT32_MAX)
+    if (shard >= MESSAGE_ID_SHARDS_MAX || segment > UINT32_MAX || offset > UINT32_MAX)
         return false;
     cursors->positions[shard] = segment << 32 | offset;
     return true;
@@ -111,7 +111,7 @@ static bool print(const struct event_cursor *cursor, struct buf *out)
                            (unsigned long long)cursor->number, (unsigned long long)cursor->len,
                            (long long)cursor->opened_ms, (unsigned long long)cursor->events);
 
-    for (unsigned shard = 0; fits && shard < EVENT_SHARDS_MAX; shard++) {
+    for (unsigned shard = 0; fits && shard < MESSAGE_ID_SHARDS_MAX; shard++) {
         uint64_t position = cursor->cursors.positions[shard];
 
         if (position != 0)

@@ -270,7 +270,7 @@ int event_file_append(struct event_file *file, struct bytes line)
 
 void event_file_mark(struct event_file *file, unsigned shard, uint64_t position)
 {
-    check(shard < EVENT_SHARDS_MAX);
+    check(shard < MESSAGE_ID_SHARDS_MAX);
     file->marked.cursors.positions[shard] = position;
     file->marked.len = total_len(file);
     file->marked.events = file->events;

@@ -18,9 +18,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "event/event.h"
 #include "event/event_bounds.h"
-
-enum { EVENT_SHARDS_MAX = 256 };
 
 struct event_file_settings {
     const char *directory;    /* exists; copied */
@@ -34,7 +33,7 @@ struct event_file_settings {
 
 /* By shard number: the journal position before which every event is in the files; 0: none is. */
 struct event_cursors {
-    uint64_t positions[EVENT_SHARDS_MAX];
+    uint64_t positions[MESSAGE_ID_SHARDS_MAX];
 };
 
 struct event_file;

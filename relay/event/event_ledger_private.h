@@ -37,7 +37,7 @@ struct ledger {
     struct map tallies;
     struct map tenants;
     struct map suspects;
-    uint64_t first_accepted[EVENT_SHARDS_MAX]; /* by shard: the lowest id; 0: none */
+    uint64_t first_accepted[MESSAGE_ID_SHARDS_MAX]; /* by shard: the lowest id; 0: none */
     struct ledger_totals totals;
 };
 

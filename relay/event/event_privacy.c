@@ -257,9 +257,11 @@ static struct bytes veil_orcpt(const struct veil *veil, struct bytes orcpt, char
     for (size_t at = type.len; at < orcpt.len && len < sizeof(decoded); at++) {
         uint8_t c = orcpt.ptr[at];
 
-        if (c == '+' && at + 2 < orcpt.len && byte_hex_upper_value(orcpt.ptr[at + 1]) >= 0 &&
-            byte_hex_upper_value(orcpt.ptr[at + 2]) >= 0) {
-            c = (uint8_t)(byte_hex_upper_value(orcpt.ptr[at + 1]) * 16 + byte_hex_upper_value(orcpt.ptr[at + 2]));
+        int high = c == '+' && at + 2 < orcpt.len ? byte_hex_upper_value(orcpt.ptr[at + 1]) : -1;
+        int low = high < 0 ? -1 : byte_hex_upper_value(orcpt.ptr[at + 2]);
+
+        if (low >= 0) {
+            c = (uint8_t)(high << 4 | low);
             at += 2;
         }
         decoded[len++] = (char)c;

@@ -88,10 +88,12 @@ static bool read_q(struct bytes text, struct buf *out)
         uint8_t byte = text.ptr[i];
 
         if (byte == '=') {
-            if (text.len - i < 3 || byte_hex_value(text.ptr[i + 1]) < 0 ||
-                byte_hex_value(text.ptr[i + 2]) < 0)
+            int high = text.len - i < 3 ? -1 : byte_hex_value(text.ptr[i + 1]);
+            int low = high < 0 ? -1 : byte_hex_value(text.ptr[i + 2]);
+
+            if (low < 0)
                 return false;
-            byte = (uint8_t)(byte_hex_value(text.ptr[i + 1]) << 4 | byte_hex_value(text.ptr[i + 2]));
+            byte = (uint8_t)(high << 4 | low);
             i += 2;
         } else if (byte == '_') {
             byte = ' ';

@@ -7,14 +7,21 @@ static bool is_xchar(uint8_t c)
     return c >= 33 && c <= 126 && c != '+' && c != '=';
 }
 
-/* Length of the xchar or hexchar at `at`, 0 when it is neither. RFC 3461 section 4: upper case. */
+/* Two digits of a hexchar, upper case as RFC 3461 section 4 says, or -1. */
+static int hexchar_value(struct bytes xtext, size_t at)
+{
+    int high = xtext.len - at < 3 ? -1 : byte_hex_upper_value(xtext.ptr[at + 1]);
+    int low = high < 0 ? -1 : byte_hex_upper_value(xtext.ptr[at + 2]);
+
+    return low < 0 ? -1 : high << 4 | low;
+}
+
+/* Length of the xchar or hexchar at `at`, 0 when it is neither. */
 static size_t xtext_unit(struct bytes xtext, size_t at)
 {
     if (is_xchar(xtext.ptr[at]))
         return 1;
-    if (xtext.ptr[at] != '+' || xtext.len - at < 3)
-        return 0;
-    return byte_hex_upper_value(xtext.ptr[at + 1]) >= 0 && byte_hex_upper_value(xtext.ptr[at + 2]) >= 0 ? 3 : 0;
+    return xtext.ptr[at] == '+' && hexchar_value(xtext, at) >= 0 ? 3 : 0;
 }
 
 bool smtp_xtext_is_valid(struct bytes xtext)
@@ -43,7 +50,7 @@ bool smtp_xtext_decode(struct arena *arena, struct bytes xtext, struct bytes *ou
         check(unit != 0);
         text[len] = xtext.ptr[at];
         if (unit == 3)
-            text[len] = (uint8_t)(byte_hex_upper_value(xtext.ptr[at + 1]) * 16 + byte_hex_upper_value(xtext.ptr[at + 2]));
+            text[len] = (uint8_t)hexchar_value(xtext, at);
         at += unit;
     }
     *out = (struct bytes){text, len};

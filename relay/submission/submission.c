@@ -133,7 +133,8 @@ void submission_accept(struct submission *submission, int fd,
         container_of(admitted, struct submission_session, server.session);
     session->listener = listener;
     session->is_trusted = networks_contain(listener->trust, listener->trust_count, &client);
-    session->may_log_in_plain = networks_contain(listener->plaintext, listener->plaintext_count, &client);
+    session->may_log_in_plain =
+        networks_contain(listener->plaintext, listener->plaintext_count, &client);
     session->is_shared = networks_contain(listener->shared, listener->shared_count, &client);
     if (session->is_trusted && listener->tenant != NULL)
         snprintf(session->tenant, sizeof(session->tenant), "%s", listener->tenant);

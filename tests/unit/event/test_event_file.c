@@ -122,7 +122,7 @@ TEST(event_file_starts_empty_without_cursors)
     uint64_t bytes;
 
     fixture_make(&f);
-    for (size_t i = 0; i < EVENT_SHARDS_MAX; i++)
+    for (size_t i = 0; i < MESSAGE_ID_SHARDS_MAX; i++)
         assert_int_equal(f.cursors.positions[i], 0);
     assert_false(event_file_has_uncommitted(f.file, &bytes));
     assert_int_equal(count_lines(f.directory), 0);
