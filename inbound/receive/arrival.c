@@ -231,13 +231,13 @@ static bool tell_fields(struct arrival *arrival)
     const struct smtp_server *server = &arrival->session->server;
     struct bytes from = intake_reverse_path(arrival->intake);
     struct buf *out = &arrival->told;
+    size_t count = intake_recipient_count(arrival->intake);
     bool fits = buf_printf(out, "IP: %s\r\nHelo: %s\r\nFrom: <%.*s>\r\nMTA-Name: %s\r\n",
                            server->session.peer, server->ehlo, BYTES_ARG(from),
                            generation_of(arrival)->hostname);
 
-    for (size_t i = 0; fits && i < intake_recipient_count(arrival->intake); i++)
+    for (size_t i = 0; fits && i < count; i++)
         fits =
-            intake_recipient_is_copy(arrival->intake, i) ||
             buf_printf(out, "Rcpt: <%.*s>\r\n", BYTES_ARG(intake_recipient_at(arrival->intake, i)));
     return fits;
 }

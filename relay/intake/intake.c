@@ -262,25 +262,18 @@ struct bytes intake_reverse_path(const struct intake *intake)
 
 struct bytes intake_recipient(const struct intake *intake)
 {
-    const struct message *message = intake->message;
-
-    if (message->recipient_count == 0)
-        return BYTES_NONE;
-    /* Copies stand behind the others. */
-    for (size_t i = 1; i < message->recipient_count; i++)
-        if (!tail_is_copy(message->tail, (uint32_t)i))
-            return BYTES_NONE;
-    return message->recipients[0].address;
+    return intake_recipient_count(intake) == 1 ? intake->message->recipients[0].address
+                                               : BYTES_NONE;
 }
 
 size_t intake_recipient_count(const struct intake *intake)
 {
-    return intake->message->recipient_count;
-}
+    const struct message *message = intake->message;
+    size_t count = message->recipient_count;
 
-bool intake_recipient_is_copy(const struct intake *intake, size_t number)
-{
-    return tail_is_copy(intake->message->tail, (uint32_t)number);
+    while (count > 0 && tail_is_copy(message->tail, (uint32_t)count - 1))
+        count--;
+    return count;
 }
 
 struct bytes intake_recipient_at(const struct intake *intake, size_t number)
@@ -405,9 +398,8 @@ void intake_claim_envelope(const struct intake *intake, struct claim *claim)
     const struct message *message = intake->message;
 
     claim_add_address(claim, message->reverse_path, true);
-    for (size_t i = 0; i < message->recipient_count; i++)
-        if (!tail_is_copy(message->tail, (uint32_t)i)) /* no word of the submitter's */
-            claim_add_address(claim, message->recipients[i].address, false);
+    for (size_t i = 0, count = intake_recipient_count(intake); i < count; i++)
+        claim_add_address(claim, message->recipients[i].address, false);
 }
 
 bool intake_hold_claim(struct intake *intake, const struct claim *claim)

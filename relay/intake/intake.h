@@ -126,8 +126,8 @@ size_t intake_memory(const struct intake *intake);
 struct bytes intake_reverse_path(const struct intake *intake);
 /* The only recipient but copies for accounts; empty when there are more or none. */
 struct bytes intake_recipient(const struct intake *intake);
+/* Of those that were named; copies for accounts stand behind them. */
 size_t intake_recipient_count(const struct intake *intake);
-bool intake_recipient_is_copy(const struct intake *intake, size_t number);    /* nobody named it */
 struct bytes intake_recipient_at(const struct intake *intake, size_t number); /* as given */
 size_t intake_room(const struct intake *intake);
 void intake_content(struct intake *intake, struct bytes run); /* at most intake_room() bytes */

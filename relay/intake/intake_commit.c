@@ -184,6 +184,7 @@ static void commit_done(struct commit *done, int result)
     message_id_format(message->id, id);
     if (result == 0) {
         const struct intake_home *home = intake->home;
+        size_t count = intake_recipient_count(intake);
         char shown[PRIVACY_ADDRESS_MAX];
 
         intake->admission.kind = ADMISSION_NONE; /* it is used */
@@ -194,13 +195,12 @@ static void commit_done(struct commit *done, int result)
         metric_inc(home->messages);
         metric_observe_us(HISTOGRAM_ACCEPT,
                           (engine_now_ms(home->engine) - intake->opened_ms) * 1000);
-        metric_add(home->recipients, (int64_t)message->recipient_count);
+        metric_add(home->recipients, (int64_t)count);
         metric_add(home->bytes, (int64_t)message->content.size);
         log_info("id=%s session=%u.%" PRIu64 " from=%s to_count=%zu size=%llu client=%.*s ms=%lld",
                  id, engine_index(intake->home->engine), intake->client.session,
-                 LOG_TEXT(privacy_address(message->tenant, message->reverse_path, shown)),
-                 message->recipient_count, (unsigned long long)message->content.size,
-                 BYTES_ARG(message->client_ip),
+                 LOG_TEXT(privacy_address(message->tenant, message->reverse_path, shown)), count,
+                 (unsigned long long)message->content.size, BYTES_ARG(message->client_ip),
                  (long long)(engine_now_ms(intake->home->engine) - intake->opened_ms));
     }
     if (intake->answer.context == NULL)

@@ -140,13 +140,14 @@ static bool tell_fields(struct scan *scan, const struct intake *intake)
 {
     const struct smtp_server *server = &scan->session->server;
     struct buf *out = &scan->told;
+    size_t count = intake_recipient_count(intake);
     bool fits =
         tell_user(scan) &&
         buf_printf(out, "IP: %s\r\nHelo: %s\r\nFrom: <%.*s>\r\nMTA-Name: %s\r\n",
                    server->session.peer, server->ehlo, BYTES_ARG(intake_reverse_path(intake)),
                    settings_of(scan->submission)->hostname);
 
-    for (size_t i = 0; fits && i < intake_recipient_count(intake); i++)
+    for (size_t i = 0; fits && i < count; i++)
         fits = buf_printf(out, "Rcpt: <%.*s>\r\n", BYTES_ARG(intake_recipient_at(intake, i)));
     return fits;
 }
