@@ -65,6 +65,7 @@ static bool tell_recipients(struct telling *t, const struct record *record, stru
         event->seq = first + number;
         event->recipient = recipient.address;
         event->orcpt = recipient.orcpt;
+        event->is_copy = tail_is_copy(accept.tail, number);
         tell(t, record, event->seq + between, event);
     }
     return true;

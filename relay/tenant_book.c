@@ -293,6 +293,13 @@ static bool is_new(const struct place *place, const struct event *event)
            (event->position == place->position && event->part >= place->part);
 }
 
+/* What was counted when it was accepted (submission/allowed.h): neither what comes for a tenant nor
+ * what is made here for it. */
+static bool is_submitted(const struct event *event)
+{
+    return !event->is_copy && bytes_equal(event->service, BYTES("submission"));
+}
+
 /* A first attempt; what comes again was counted then. */
 static bool is_first_attempt(const struct event *event)
 {
@@ -334,7 +341,7 @@ void tenant_book_event(struct tenant_book *book, const struct event *event)
     *place = (struct place){event->position, event->part + 1};
     if (event->kind == EVENT_ACCEPTED) {
         note_claim(book, event, is_late);
-        if (!bytes_equal(event->service, BYTES("dsn")))
+        if (is_submitted(event))
             note(book, event, ALLOWANCE_ACCEPTED_DAY, is_late);
     } else if (is_first_attempt(event)) {
         note(book, event, ALLOWANCE_SENT_HOUR, is_late);

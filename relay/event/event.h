@@ -96,6 +96,7 @@ struct event {
     struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
     struct bytes metadata;               /* JSON object text; empty: null */
     struct bytes claim; /* of an accepted one, as intake/claims.h encodes it; in memory only */
+    bool is_copy;       /* of an accepted one: its recipient was not named; in memory only */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
     struct bytes session;                         /* ... in which session, as in the log */
     /* accepted: "signed", or why not; d= and "selector,selector" of the signatures */

@@ -9,6 +9,7 @@ import time
 
 import inbound
 import parts
+import pytest
 import rspamd
 
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n"
@@ -207,12 +208,13 @@ def test_clients_that_go_while_it_is_asked(stage):
 
 def user_of(stage, more="", **settings):
     """A relay whose user bob submits: how, and what came of it."""
-    submission = parts.free_port()
+    submission, port = parts.free_ports(2)
     place = inbound.Inbound(stage, inbound=more, settings={"listeners": (
-        f'[{{address: "127.0.0.1:{submission}", service: submission}}]'),
+        f'[{{address: "127.0.0.1:{submission}", service: submission}}, '
+        f'{{address: "127.0.0.1:{port}", service: inbound}}]'),
         "auth": '{plaintext: ["127.0.0.0/8"]}', **settings})
 
-    place.submission = submission
+    place.submission, place.port = submission, port
 
     def secret(*options):
         made = json.loads(place.relay.cli("credential", "add", "acme", "--scope", "submit", *options,
@@ -262,6 +264,33 @@ def test_what_users_submit_is_scanned(stage):
     place.relay.cli("reload")
     assert submit(bob)[0] == 250 and len(scanner.asked) == count
     assert place.relay.metrics()["ringpost_submission_scanned_total"] == 6
+
+
+def test_only_whom_a_user_named_is_told_and_counted(stage):
+    """A copy for the user's own Sent is a recipient that nobody wrote; nor is mail that comes one
+    that the tenant sends, whatever is counted again at a start."""
+    scanner = stage.add(Scanner(lambda head, body: says("no action")))
+    place, secret, submit = user_of(stage, f'rspamd: "http://127.0.0.1:{scanner.port}"',
+                                    limits="{account_recipients_per_hour: 4}")
+    bob = secret("--account", "bob@acme.example")
+    place.relay.cli("account", "set", "bob@acme.example", "--sent", "yes")
+    place.relay.cli("tenant", "set", "acme", "quota_per_day=3")
+    parts.wait_for(lambda: json.loads(place.relay.cli("account", "show", "bob@acme.example",
+                                                      "--json").stdout)["sent"], "the setting")
+    parts.wait_for(lambda: submit(bob)[0] == 250, "a login")
+    place.relay.wait_events(2, kind="accepted")
+    head, body = scanner.asked[-1]
+    assert [line for line in head if line.startswith("Rcpt:")] == ["Rcpt: <x@far.example>"]
+    assert place.relay.metrics()["ringpost_submission_recipients_total"] == 1
+    place.relay.wait_log(" to_count=1 ")
+    for _ in range(3):
+        assert place.send(inbound.message())[0] == 250
+    place.relay.wait_events(5, kind="accepted")
+    place.relay.stop()
+    place.relay.start()
+    assert submit(bob, to=("x@far.example", "y@far.example"))[0] == 250
+    with pytest.raises(smtplib.SMTPResponseException):  # MAIL is refused: three in a day
+        submit(bob)
 
 
 def test_rspamd_itself_looks_at_what_users_submit(stage):

@@ -30,11 +30,9 @@ static struct tenant_book *begin(void)
     return tenant_book_open(state_dir, 1, why, sizeof(why));
 }
 
-static void accepted(struct tenant_book *book, uint64_t position, uint32_t part,
-                     const struct claim *claim)
+static struct event acceptance(uint64_t position, uint32_t part)
 {
-    uint8_t encoded[CLAIM_LEN];
-    struct event event = {.kind = EVENT_ACCEPTED,
+    return (struct event){.kind = EVENT_ACCEPTED,
                           .shard = 0,
                           .position = position,
                           .part = part,
@@ -43,6 +41,13 @@ static void accepted(struct tenant_book *book, uint64_t position, uint32_t part,
                           .service = BYTES("submission"),
                           .time_ms = clock_wall_ms(),
                           .accepted_ms = clock_wall_ms()};
+}
+
+static void accepted(struct tenant_book *book, uint64_t position, uint32_t part,
+                     const struct claim *claim)
+{
+    uint8_t encoded[CLAIM_LEN];
+    struct event event = acceptance(position, part);
 
     if (claim != NULL) {
         claim_encode(claim, encoded);
@@ -168,6 +173,32 @@ TEST(a_record_that_was_told_in_part_goes_on_behind_it)
     tenant_book_close(&book);
     book = begin();
     assert_int_equal(used(ALLOWANCE_ACCEPTED_DAY), before + 2);
+    tenant_book_close(&book);
+}
+
+/* As when they were accepted. */
+TEST(only_whom_a_submission_named_counts)
+{
+    static const struct bytes others[] = {BYTES("inbound"),  BYTES("dsn"),    BYTES("forward"),
+                                          BYTES("vacation"), BYTES("report"), BYTES("")};
+    struct tenant_book *book = begin();
+
+    tenant_book_attach(book, 0, 0);
+    (void)allowance_get(1, BYTES("shop"), clock_monotonic_ms());
+    uint32_t before = used(ALLOWANCE_ACCEPTED_DAY);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        struct event event = acceptance(620 + i, 0);
+
+        event.service = others[i];
+        tenant_book_event(book, &event);
+    }
+    struct event copy = acceptance(630, 1);
+    copy.is_copy = true;
+    accepted(book, 630, 0, NULL);
+    tenant_book_event(book, &copy);
+    tenant_book_close(&book);
+    book = begin();
+    assert_int_equal(used(ALLOWANCE_ACCEPTED_DAY), before + 1);
     tenant_book_close(&book);
 }
 
