@@ -15,7 +15,7 @@ static void slice_ended(struct letter *letter, struct engine *engine);
 bool access_work_is_full(const struct access_work *work)
 {
     return buf_len(&work->out) >= ACCESS_SLICE_BYTES ||
-           clock_monotonic_ms() >= work->slice_end_ms ||
+           clock_monotonic_coarse_ms() >= work->slice_end_ms ||
            atomic_load_explicit(&work->is_abandoned, memory_order_relaxed);
 }
 
@@ -44,7 +44,7 @@ static void work_slice(struct chore *chore)
         kind->work_close(work);
         return;
     }
-    work->slice_end_ms = clock_monotonic_ms() + ACCESS_SLICE_MS;
+    work->slice_end_ms = clock_monotonic_coarse_ms() + ACCESS_SLICE_MS;
     do {
         work->is_over = kind->work_run(work);
     } while (!work->is_over && !access_work_is_full(work));

@@ -41,7 +41,7 @@ struct access_work {
     bool is_last;   /* the session ends when `out` is sent */
     bool is_update; /* goes on to its end, whatever becomes of the session */
     struct buf out;
-    int64_t slice_end_ms; /* monotonic */
+    int64_t slice_end_ms; /* monotonic, coarse */
 };
 
 /* Of who logged in; NULL: no memory. */

@@ -15,6 +15,7 @@
 #include "inbound/imap/fetch_program.h"
 #include "inbound/imap/notify.h"
 #include "inbound/imap/progress.h"
+#include "inbound/imap/reader.h"
 #include "inbound/imap/source.h"
 #include "inbound/mailbox/mailbox_change.h"
 #include "inbound/mime/mime_binary.h"
@@ -83,12 +84,17 @@ bool imap_begin_fetch(struct imap_work *work, const struct fetch_program *progra
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-static void put_date(struct imap_work *work, const char *name, int64_t seconds)
+static void put_date(struct imap_work *work, struct bytes name, int64_t seconds)
 {
-    char text[IMAP_DATE_MAX];
+    work_put(work, name);
+    if (!imap_put_date_time(&work->access.out, seconds))
+        work->access.is_last = true;
+}
 
-    imap_format_date_time(seconds, text);
-    work_printf(work, "%s %s", name, text);
+static void put_named(struct imap_work *work, struct bytes name, uint64_t number)
+{
+    work_put(work, name);
+    work_put_number(work, number);
 }
 
 static int put_size(struct imap_work *work, struct source *source)
@@ -97,7 +103,7 @@ static int put_size(struct imap_work *work, struct source *source)
     int error = source_size(source, &size);
 
     if (error == 0)
-        work_printf(work, "RFC822.SIZE %" PRIu64, size);
+        put_named(work, BYTES("RFC822.SIZE "), size);
     return error;
 }
 
@@ -166,6 +172,13 @@ static void clip(const struct fetch_item *item, uint64_t *from, uint64_t *len)
     *len = MIN(*len - skipped, (uint64_t)item->len);
 }
 
+/* "{123}\r\n" */
+static void put_literal(struct imap_work *work, uint64_t len)
+{
+    put_named(work, BYTES("{"), len);
+    work_put(work, BYTES("}\r\n"));
+}
+
 /* What is made and not part of the message. */
 static int put_fields(struct imap_work *work, const struct fetch_item *item, struct bytes header)
 {
@@ -179,7 +192,7 @@ static int put_fields(struct imap_work *work, const struct fetch_item *item, str
         len = buf_len(&text);
         clip(item, &from, &len);
         put_label(work, item);
-        work_printf(work, "{%" PRIu64 "}\r\n", len);
+        put_literal(work, len);
         work_put(work, bytes_slice(buf_bytes(&text), (size_t)from, (size_t)len));
     }
     buf_free(&text);
@@ -250,7 +263,7 @@ static int begin_section(struct imap_work *work, struct fetch *fetch, const stru
         return 0;
     }
     clip(item, &from, &len);
-    work_printf(work, "{%" PRIu64 "}\r\n", len);
+    put_literal(work, len);
     fetch->stream_offset = from;
     fetch->stream_left = len;
     return 0;
@@ -324,7 +337,9 @@ static int put_binary(struct imap_work *work, struct fetch *fetch, const struct 
         work_put(work, BYTES("NIL"));
         return 0;
     }
-    work_printf(work, "%s{%" PRIu64 "}\r\n", has_nul ? "~" : "", len);
+    if (has_nul)
+        work_put(work, BYTES("~"));
+    put_literal(work, len);
     put_decoded(work, part, from, len);
     return 0;
 }
@@ -348,7 +363,7 @@ static int put_binary_size(struct imap_work *work, struct fetch *fetch,
     else if (part != NULL)
         size = mime_binary_size(part, &has_nul);
     work_put(work, item->label);
-    work_printf(work, " %" PRIu64, size);
+    put_named(work, BYTES(" "), size);
     return 0;
 }
 
@@ -363,16 +378,17 @@ static int put_item(struct imap_work *work, struct fetch *fetch, const struct fe
         view_put_flags(work, work->view.mailbox, message->flags);
         return 0;
     case FETCH_UID:
-        work_printf(work, "UID %u", message->uid);
+        put_named(work, BYTES("UID "), message->uid);
         return 0;
     case FETCH_INTERNALDATE:
-        put_date(work, "INTERNALDATE", message->internal_s);
+        put_date(work, BYTES("INTERNALDATE "), message->internal_s);
         return 0;
     case FETCH_SAVEDATE:
-        put_date(work, "SAVEDATE", message->saved_s);
+        put_date(work, BYTES("SAVEDATE "), message->saved_s);
         return 0;
     case FETCH_MODSEQ:
-        work_printf(work, "MODSEQ (%" PRIu64 ")", message->modseq);
+        put_named(work, BYTES("MODSEQ ("), message->modseq);
+        work_put(work, BYTES(")"));
         return 0;
     case FETCH_EMAILID:
         work_printf(work, "EMAILID (E%016" PRIx64 ")", message->email_id);
@@ -438,27 +454,29 @@ static void set_seen(struct imap_work *work, struct fetch *fetch)
 }
 
 /* False: there is none any more. */
-static bool begin_message(struct imap_work *work, struct fetch *fetch)
+static bool begin_message(struct imap_work *work, struct fetch *fetch, struct reader *reader)
 {
     const struct view *view = &work->view;
-    struct mailbox_message message;
 
     fetch->number = view_next(view, &fetch->set, work->is_uid, fetch->number);
     if (fetch->number == 0)
         return false;
-    if (!mailbox_find(view->mailbox, view->uids[fetch->number - 1], &message)) {
+    unsigned reads = reader->reads;
+    const struct mailbox_message *message = reader_find(reader, view->uids[fetch->number - 1]);
+
+    if (reader->reads != reads && fetch_program_has(&fetch->program, FETCH_FLAGS))
+        view_put_keywords(work, false);
+    if (message == NULL) {
         fetch->has_gone = true;
         return true;
     }
-    if (fetch->program.has_since && message.modseq <= fetch->program.since)
+    if (fetch->program.has_since && message->modseq <= fetch->program.since)
         return true;
-    if (fetch_program_has(&fetch->program, FETCH_FLAGS))
-        view_put_keywords(work, false);
-    source_begin(&fetch->source, view->mailbox, &message);
+    source_begin(&fetch->source, view->mailbox, message);
     fetch->in_message = true;
     fetch->has_items = false;
     fetch->item = 0;
-    view_put_fetch(work, fetch->number, message.uid);
+    view_put_fetch(work, fetch->number, message->uid);
     return true;
 }
 
@@ -476,6 +494,7 @@ static void fetch_ended(struct imap_work *work)
 
     if (fetch->in_message)
         source_end(&fetch->source);
+    source_free(&fetch->source);
     fetch->in_message = false;
 }
 
@@ -491,10 +510,22 @@ static enum work_step end_fetch(struct imap_work *work, struct fetch *fetch)
     return work_answer(work, "OK FETCH done");
 }
 
+/* The clock is asked once a message, and once a piece of it. */
+static bool may_go_on(const struct imap_work *work, const struct fetch *fetch)
+{
+    bool is_inside = fetch->in_message && fetch->stream_left == 0;
+
+    if (work->access.is_last)
+        return false;
+    return is_inside ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES : !work_is_full(work);
+}
+
 enum work_step imap_run_fetch(struct imap_work *work)
 {
     struct fetch *fetch = work->state;
+    struct reader reader;
 
+    reader_begin(&reader, work->view.mailbox);
     if (!fetch->has_begun) {
         fetch->has_begun = true;
         work->ended = fetch_ended;
@@ -504,9 +535,9 @@ enum work_step imap_run_fetch(struct imap_work *work)
         if (fetch->program.has_vanished) /* RFC 7162 section 3.2.6 */
             view_put_vanished(work, fetch->program.since, &fetch->set);
     }
-    while (!work_is_full(work) && !work->access.is_last) {
+    while (may_go_on(work, fetch)) {
         if (!fetch->in_message) {
-            if (!begin_message(work, fetch))
+            if (!begin_message(work, fetch, &reader))
                 return end_fetch(work, fetch);
             continue;
         }

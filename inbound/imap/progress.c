@@ -19,7 +19,7 @@ bool imap_put_progress(struct buf *out, const char *tag, uint64_t done, uint64_t
 
 void imap_progress(struct imap_work *work, uint64_t done, uint64_t goal)
 {
-    int64_t now_ms = clock_monotonic_ms();
+    int64_t now_ms = clock_monotonic_coarse_ms();
 
     if (now_ms - work->progress_ms < work->progress_interval_ms)
         return;

@@ -331,19 +331,6 @@ bool imap_take_date_time(struct bytes *input, int64_t *seconds_out)
     return true;
 }
 
-void imap_format_date_time(int64_t seconds, char out[static IMAP_DATE_MAX])
-{
-    static const int64_t last = INT64_C(253402300799); /* of the year 9999 */
-    time_t time = (time_t)MIN(MAX(seconds, (int64_t)0), last);
-    struct tm tm;
-
-    gmtime_r(&time, &tm);
-    snprintf(out, IMAP_DATE_MAX, "\"%02u-%s-%04u %02u:%02u:%02u +0000\"",
-             (unsigned)tm.tm_mday % 32u, months[(unsigned)tm.tm_mon % 12u],
-             ((unsigned)tm.tm_year + 1900u) % 10000u, (unsigned)tm.tm_hour % 24u,
-             (unsigned)tm.tm_min % 60u, (unsigned)tm.tm_sec % 61u);
-}
-
 /* --- flags ------------------------------------------------------------------------------------ */
 
 bool imap_take_flag(struct bytes *input, struct bytes *flag_out)

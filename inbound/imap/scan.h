@@ -59,6 +59,3 @@ bool imap_is_atom_char(uint8_t c);
 must_use bool imap_put_string(struct buf *out, struct bytes text);
 must_use bool imap_put_nstring(struct buf *out, struct bytes text); /* ptr NULL: NIL */
 must_use bool imap_put_astring(struct buf *out, struct bytes text);
-enum { IMAP_DATE_MAX = 32 };
-/* "\"01-Feb-2020 02:03:04 +0000\"" */
-void imap_format_date_time(int64_t seconds, char out[static IMAP_DATE_MAX]);

@@ -8,12 +8,14 @@
 #include "base/clock.h"
 #include "inbound/imap/command.h"
 #include "inbound/imap/progress.h"
+#include "inbound/imap/reader.h"
 
 struct search {
     struct search_program program;
     bool has_begun;
     uint32_t number; /* looked at last */
     struct searched searched;
+    struct source source;
     size_t count, capacity;
     uint32_t *found;      /* as they are told: numbers or UIDs */
     uint32_t *found_uids; /* as they are saved */
@@ -35,6 +37,7 @@ static void search_ended(struct imap_work *work)
     struct search *search = work->state;
 
     search_free(&search->program);
+    source_free(&search->source);
     free(search->found);
     free(search->found_uids);
 }
@@ -96,8 +99,10 @@ static void save(struct imap_work *work, struct search *search)
 static void tell_search(struct imap_work *work, const struct search *search)
 {
     work_put(work, BYTES("* SEARCH"));
-    for (size_t i = 0; i < search->count; i++)
-        work_printf(work, " %u", search->found[i]);
+    for (size_t i = 0; i < search->count; i++) {
+        work_put(work, BYTES(" "));
+        work_put_number(work, search->found[i]);
+    }
     if (search->program.has_modseq && search->count > 0)
         work_printf(work, " (MODSEQ %" PRIu64 ")", search->modseq);
     work_put(work, BYTES("\r\n"));
@@ -167,32 +172,35 @@ static enum work_step begin(struct imap_work *work, struct search *search)
     return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
 }
 
-static bool look_at(struct imap_work *work, struct search *search)
+static bool look_at(struct imap_work *work, struct search *search, struct reader *reader)
 {
-    struct mailbox_message message;
-    struct source source;
+    const struct mailbox_message *message =
+        reader_find(reader, work->view.uids[search->number - 1]);
+    struct source *source = &search->source;
     bool is_good = true;
 
-    if (!mailbox_find(work->view.mailbox, work->view.uids[search->number - 1], &message))
+    if (message == NULL)
         return true;
-    source_begin(&source, work->view.mailbox, &message);
-    search->searched.source = &source;
+    source_begin(source, work->view.mailbox, message);
+    search->searched.source = source;
     search->searched.number = search->number;
     if (search_matches(&search->searched, search->program.root))
-        is_good = note(work, search, &message);
-    source_end(&source);
+        is_good = note(work, search, message);
+    source_end(source);
     return is_good;
 }
 
 enum work_step imap_run_search(struct imap_work *work)
 {
     struct search *search = work->state;
+    struct reader reader;
 
+    reader_begin(&reader, work->view.mailbox);
     if (!search->has_begun && begin(work, search) == WORK_DONE)
         return WORK_DONE;
     while (search->number < work->view.count) {
         search->number++;
-        if (!look_at(work, search))
+        if (!look_at(work, search, &reader))
             return work_fail(work, -ENOMEM);
         if (work_is_full(work)) {
             imap_progress(work, search->number, work->view.count);

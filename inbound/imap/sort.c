@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "inbound/imap/command.h"
 #include "inbound/imap/progress.h"
+#include "inbound/imap/reader.h"
 #include "inbound/mime/mime_date.h"
 #include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_sort.h"
@@ -54,6 +55,7 @@ struct sort {
     bool has_begun;
     uint32_t number;
     struct searched searched;
+    struct source source;
     struct arena memory; /* of keys and texts */
     size_t count, capacity;
     struct row *rows;
@@ -302,20 +304,20 @@ static bool note(struct imap_work *work, struct sort *sort, struct source *sourc
     return make_keys(sort, source, fields, row);
 }
 
-static bool look_at(struct imap_work *work, struct sort *sort)
+static bool look_at(struct imap_work *work, struct sort *sort, struct reader *reader)
 {
-    struct mailbox_message message;
-    struct source source;
+    const struct mailbox_message *message = reader_find(reader, work->view.uids[sort->number - 1]);
+    struct source *source = &sort->source;
     bool is_good = true;
 
-    if (!mailbox_find(work->view.mailbox, work->view.uids[sort->number - 1], &message))
+    if (message == NULL)
         return true;
-    source_begin(&source, work->view.mailbox, &message);
-    sort->searched.source = &source;
+    source_begin(source, work->view.mailbox, message);
+    sort->searched.source = source;
     sort->searched.number = sort->number;
     if (search_matches(&sort->searched, sort->program.root))
-        is_good = note(work, sort, &source);
-    source_end(&source);
+        is_good = note(work, sort, source);
+    source_end(source);
     return is_good;
 }
 
@@ -350,8 +352,10 @@ static enum work_step end(struct imap_work *work, struct sort *sort)
         if (sort->count > 1)
             qsort_r(sort->rows, sort->count, sizeof(*sort->rows), compare, sort);
         work_put(work, BYTES("* SORT"));
-        for (size_t i = 0; i < sort->count; i++)
-            work_printf(work, " %u", sort->rows[i].told);
+        for (size_t i = 0; i < sort->count; i++) {
+            work_put(work, BYTES(" "));
+            work_put_number(work, sort->rows[i].told);
+        }
     }
     work_put(work, BYTES("\r\n"));
     if (sort->searched.has_failed)
@@ -364,6 +368,7 @@ static void sort_ended(struct imap_work *work)
     struct sort *sort = work->state;
 
     search_free(&sort->program);
+    source_free(&sort->source);
     arena_free(&sort->memory);
     free(sort->rows);
     free(sort->threaded);
@@ -392,12 +397,14 @@ static enum work_step begin(struct imap_work *work, struct sort *sort)
 enum work_step imap_run_sort(struct imap_work *work)
 {
     struct sort *sort = work->state;
+    struct reader reader;
 
+    reader_begin(&reader, work->view.mailbox);
     if (!sort->has_begun && begin(work, sort) == WORK_DONE)
         return WORK_DONE;
     while (sort->number < work->view.count) {
         sort->number++;
-        if (!look_at(work, sort))
+        if (!look_at(work, sort, &reader))
             return work_answer(work, "NO [LIMIT] These are too many messages");
         if (work_is_full(work)) {
             imap_progress(work, sort->number, work->view.count);

@@ -19,8 +19,12 @@ static const char *const kept[] = {"From", "To",         "Cc",          "Bcc",  
 void source_begin(struct source *source, struct mailbox *mailbox,
                   const struct mailbox_message *message)
 {
-    *source = (struct source){.mailbox = mailbox, .message = *message, .fd = -1};
-    buf_init(&source->cache, MAILBOX_CACHE_MAX + TEXT_MAX);
+    source->mailbox = mailbox;
+    source->message = *message;
+    source->fd = -1;
+    source->has_size = source->is_converted = source->has_cache = false;
+    if (source->cache.ptr == NULL)
+        buf_init(&source->cache, MAILBOX_CACHE_MAX + TEXT_MAX);
 }
 
 void source_unload(struct source *source)
@@ -36,12 +40,18 @@ void source_unload(struct source *source)
 void source_end(struct source *source)
 {
     source_unload(source);
-    buf_free(&source->cache);
+    if (source->cache.capacity > MAILBOX_CACHE_MAX)
+        buf_free(&source->cache);
+    buf_clear(&source->cache);
     source->has_cache = false;
-    source->fields = source->envelope = source->structure = BYTES_NONE;
     if (source->fd >= 0)
         close(source->fd);
     source->fd = -1;
+}
+
+void source_free(struct source *source)
+{
+    buf_free(&source->cache);
 }
 
 /* --- bytes ------------------------------------------------------------------------------------ */
@@ -266,10 +276,9 @@ static void look_up(struct source *source)
     if (source->has_cache)
         return;
     source->has_cache = true;
-    if (mailbox_cache_get(source->mailbox, source->message.uid, &source->cache))
-        read_blob(source);
-    else
+    if (!mailbox_cache_get(source->mailbox, source->message.uid, &source->cache))
         buf_clear(&source->cache);
+    read_blob(source);
 }
 
 bool source_keeps_field(struct bytes name)

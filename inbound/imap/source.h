@@ -31,10 +31,13 @@ struct source {
     struct bytes fields, envelope, structure; /* of the cache; ptr NULL: not there */
 };
 
+/* One that is zero, or that another message ended in. */
 void source_begin(struct source *source, struct mailbox *mailbox,
                   const struct mailbox_message *message);
-/* Gives everything up. */
+/* Gives up everything of the message. */
 void source_end(struct source *source);
+/* And what the next would have used. */
+void source_free(struct source *source);
 /* Gives up what takes much memory and can be had again. */
 void source_unload(struct source *source);
 

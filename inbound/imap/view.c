@@ -12,11 +12,13 @@ enum { READ_MAX = 512, RANGES_MAX = 256 };
 
 static const struct {
     uint64_t flag;
-    const char *name;
+    struct bytes name; /* and a space */
 } system_flags[] = {
-    {MAIL_ANSWERED, "\\Answered"}, {MAIL_FLAGGED, "\\Flagged"}, {MAIL_DELETED, "\\Deleted"},
-    {MAIL_SEEN, "\\Seen"},         {MAIL_DRAFT, "\\Draft"},
+    {MAIL_ANSWERED, BYTES("\\Answered ")}, {MAIL_FLAGGED, BYTES("\\Flagged ")},
+    {MAIL_DELETED, BYTES("\\Deleted ")},   {MAIL_SEEN, BYTES("\\Seen ")},
+    {MAIL_DRAFT, BYTES("\\Draft ")},
 };
+#define SYSTEM_FLAGS (MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT)
 
 /* --- the numbers ------------------------------------------------------------------------------ */
 
@@ -173,10 +175,9 @@ static void sync_vanished(struct imap_work *work, uint64_t modseq)
 
 void view_put_fetch(struct imap_work *work, uint32_t number, uint32_t uid)
 {
-    if (work->is_uidonly)
-        work_printf(work, "* %u UIDFETCH (", uid);
-    else
-        work_printf(work, "* %u FETCH (", number);
+    work_put(work, BYTES("* "));
+    work_put_number(work, work->is_uidonly ? uid : number);
+    work_put(work, work->is_uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH ("));
 }
 
 void view_put_modseq(struct imap_work *work, uint32_t number, const struct mailbox_message *message)
@@ -347,19 +348,22 @@ void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct seq
 void view_put_flags(struct imap_work *work, struct mailbox *mailbox, uint64_t flags)
 {
     char name[MAILBOX_KEYWORD_LEN_MAX + 1];
-    const char *space = "";
+    bool has_space = false;
 
     work_put(work, BYTES("FLAGS ("));
     for (size_t i = 0; i < ARRAY_LEN(system_flags); i++)
         if ((flags & system_flags[i].flag) != 0) {
-            work_printf(work, "%s%s", space, system_flags[i].name);
-            space = " ";
+            work_put(work, system_flags[i].name);
+            has_space = true;
         }
-    for (unsigned i = 0; i < MAILBOX_KEYWORDS_MAX; i++)
+    for (unsigned i = 0; (flags & ~SYSTEM_FLAGS) != 0 && i < MAILBOX_KEYWORDS_MAX; i++)
         if ((flags & MAIL_KEYWORD(i)) != 0 && mailbox_keyword_name(mailbox, i, name)) {
-            work_printf(work, "%s%s", space, name);
-            space = " ";
+            work_put(work, bytes_of(name));
+            work_put(work, BYTES(" "));
+            has_space = true;
         }
+    if (has_space && !work->access.is_last)
+        buf_truncate(&work->access.out, buf_len(&work->access.out) - 1);
     work_put(work, BYTES(")"));
 }
 
@@ -367,7 +371,7 @@ void view_put_keywords(struct imap_work *work, bool is_forced)
 {
     struct view *view = &work->view;
     struct mailbox_status status;
-    uint64_t flags = MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT;
+    uint64_t flags = SYSTEM_FLAGS;
 
     mailbox_status(view->mailbox, &status);
     if (!is_forced && status.keyword_count == view->keyword_count)

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "inbound/access/work.h"
+#include "inbound/imap/put.h"
 #include "inbound/imap/session.h"
 #include "inbound/imap/view.h"
 
@@ -121,6 +122,11 @@ static inline bool work_is_full(const struct imap_work *work)
 static inline void work_put(struct imap_work *work, struct bytes b)
 {
     access_put(&work->access, b);
+}
+static inline void work_put_number(struct imap_work *work, uint64_t number)
+{
+    if (!imap_put_number(&work->access.out, number))
+        work->access.is_last = true;
 }
 #define work_printf(work, ...) access_printf(&(work)->access, __VA_ARGS__)
 /* Opens the account where it is not: 0 or -errno. */

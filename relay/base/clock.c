@@ -1,6 +1,7 @@
 /* clock.c - reading the clocks, writing and reading dates. */
 #include "base/clock.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "base/text_format.h"
@@ -31,6 +32,11 @@ int64_t clock_monotonic_ms(void)
 int64_t clock_monotonic_us(void)
 {
     return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_monotonic_coarse_ms(void)
+{
+    return read_us(CLOCK_MONOTONIC_COARSE) / 1000;
 }
 
 int64_t clock_wall_ms(void)
@@ -117,10 +123,11 @@ static struct date date_of(int64_t wall_ms)
     return date;
 }
 
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 size_t clock_format_rfc5322(int64_t wall_ms, char out[static CLOCK_TEXT_MAX])
 {
     static const char weekdays[] = "SunMonTueWedThuFriSat";
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct date date = date_of(wall_ms);
     size_t len = text_put(out, CLOCK_TEXT_MAX, "%.*s, %d %.*s %04u %02u:%02u:%02u +0000", 3,
                           weekdays + 3 * date.weekday, date.day, 3, months + 3 * (date.month - 1),
@@ -141,6 +148,28 @@ size_t clock_format_rfc3339(int64_t wall_ms, char out[static CLOCK_TEXT_MAX])
 
     check(len > 0 && len < CLOCK_TEXT_MAX);
     return len;
+}
+
+static void put_two(char *at, int number)
+{
+    at[0] = (char)('0' + number / 10);
+    at[1] = (char)('0' + number % 10);
+}
+
+size_t clock_format_rfc9051(int64_t wall_s, char out[static CLOCK_TEXT_MAX])
+{
+    static const char shape[] = "00-Jan-0000 00:00:00 +0000";
+    struct date date = date_of(MIN(MAX(wall_s, wall_ms_min / 1000), wall_ms_max / 1000) * 1000);
+
+    memcpy(out, shape, sizeof(shape));
+    put_two(out, date.day);
+    memcpy(out + 3, months + 3 * (date.month - 1), 3);
+    put_two(out + 7, date.year / 100);
+    put_two(out + 9, date.year % 100);
+    put_two(out + 12, date.hour);
+    put_two(out + 15, date.minute);
+    put_two(out + 18, date.second);
+    return sizeof(shape) - 1;
 }
 
 /* Takes exactly `digits` digits whose value lies in min..max. */

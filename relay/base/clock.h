@@ -11,6 +11,8 @@
 
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
+/* As of the kernel's last tick, some milliseconds ago: for who asks very often. */
+int64_t clock_monotonic_coarse_ms(void);
 int64_t clock_wall_ms(void);
 int64_t clock_wall_us(void);
 
@@ -49,5 +51,7 @@ enum { CLOCK_TEXT_MAX = 40 };
 size_t clock_format_rfc5322(int64_t wall_ms, char out[static CLOCK_TEXT_MAX]);
 /* "2026-11-24T03:10:00.123Z" (RFC 3339), NUL-terminated; its length. */
 size_t clock_format_rfc3339(int64_t wall_ms, char out[static CLOCK_TEXT_MAX]);
+/* "24-Nov-2026 03:10:00 +0000" (date-time, RFC 9051 section 9, without its quotes); its length. */
+size_t clock_format_rfc9051(int64_t wall_s, char out[static CLOCK_TEXT_MAX]);
 /* RFC 3339 (with Z or an offset, fraction optional) to wall milliseconds. */
 bool clock_parse_rfc3339(struct bytes text, int64_t *wall_ms_out);

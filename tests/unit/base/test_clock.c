@@ -21,6 +21,16 @@ TEST(monotonic_never_goes_back)
     assert_true(before / 1000 - clock_monotonic_ms() <= 1);
 }
 
+TEST(coarse_is_monotonic_some_ms_ago)
+{
+    for (int i = 0; i < 1000; i++) {
+        int64_t coarse = clock_monotonic_coarse_ms(), now = clock_monotonic_ms();
+
+        assert_true(coarse <= now);
+        assert_true(coarse >= now - 1000); /* a busy machine may stop us in between */
+    }
+}
+
 TEST(wall_agrees_with_time)
 {
     assert_true(llabs((long long)(clock_wall_ms() / 1000 - (int64_t)time(NULL))) <= 2);

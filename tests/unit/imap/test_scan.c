@@ -178,18 +178,6 @@ TEST(take_date_time_knows_zones)
     }
 }
 
-TEST(format_date_time_gives_what_is_read)
-{
-    char text[IMAP_DATE_MAX];
-    int64_t seconds;
-
-    imap_format_date_time(1580518984, text);
-    assert_string_equal(text, "\"01-Feb-2020 01:03:04 +0000\"");
-    struct bytes input = bytes_of(text);
-    assert_true(imap_take_date_time(&input, &seconds));
-    assert_true(seconds == 1580518984);
-}
-
 static const struct {
     const char *input;
     int count; /* -1: refused */

@@ -1,0 +1,24 @@
+/*
+ * reader.h - what the index says of messages that are asked for in the order of their UIDs: read
+ * some at a time where they follow each other, one where they do not.
+ *
+ * What it gives is as old as the last read, so it is kept for a slice and no longer. On the pool.
+ * Private to the folder.
+ */
+#pragma once
+
+#include "inbound/mailbox/mailbox.h"
+
+enum { READER_MAX = 64 };
+
+struct reader {
+    struct mailbox *mailbox;
+    unsigned reads; /* so far: another number, and what follows was read later */
+    size_t at, count;
+    size_t ahead; /* to be read next time */
+    struct mailbox_message messages[READER_MAX];
+};
+
+void reader_begin(struct reader *reader, struct mailbox *mailbox);
+/* UIDs ascend. NULL: it is gone. Lives until the next. */
+const struct mailbox_message *reader_find(struct reader *reader, uint32_t uid);
