@@ -1,10 +1,11 @@
 /* sign.c - the field's text, folded while it is written, and the hash over it. */
 #include "auth/dkim/sign.h"
 
+#include <stdlib.h>
+
 #include <openssl/evp.h>
 
 #include "auth/dkim/folder.h"
-#include "auth/dkim/signed_fields.h"
 #include "base/base64.h"
 
 enum {
@@ -56,31 +57,70 @@ void dkim_signer_init(struct dkim_signer *signer, const struct dkim_signer_optio
     signer->want = body_hashes_want(hashes, options->body_form, BODY_HASH_WHOLE);
 }
 
-/* The row of a field; -1: it is not signed. */
-static int find_name(struct bytes name)
+/* Which fields are signed: the row of each in signed_names, and how many a row has. */
+struct choice {
+    uint8_t *rows; /* of each field; ARRAY_LEN(signed_names): none */
+    size_t counts[ARRAY_LEN(signed_names)];
+};
+
+static uint8_t find_name(struct bytes name)
 {
+    uint8_t row = 0;
+
+    while (row < ARRAY_LEN(signed_names) &&
+           (signed_names[row].len != name.len ||
+            !bytes_equal_nocase(bytes_range(signed_names[row].text, name.len), name)))
+        row++;
+    return row;
+}
+
+static void choose(struct choice *choice, const struct mail_header *header)
+{
+    *choice = (struct choice){.rows = malloc(MAX(header->count, (size_t)1))};
+    check(choice->rows != NULL);
+    for (size_t i = 0; i < header->count; i++) {
+        choice->rows[i] = find_name(header->fields[i].name);
+        if (choice->rows[i] < ARRAY_LEN(signed_names))
+            choice->counts[choice->rows[i]]++;
+    }
+}
+
+/* The value of h=; false: no room. */
+static bool write_names(const struct choice *choice, struct buf *names)
+{
+    bool fits = true;
+
     for (size_t i = 0; i < ARRAY_LEN(signed_names); i++)
-        if (signed_names[i].len == name.len &&
-            bytes_equal_nocase(bytes_range(signed_names[i].text, name.len), name))
-            return (int)i;
-    return -1;
+        for (size_t n = 0; n < choice->counts[i] + signed_names[i].more; n++)
+            fits = fits && (buf_len(names) == 0 || buf_append(names, BYTES(":"))) &&
+                   buf_append(names, bytes_range(signed_names[i].text, signed_names[i].len));
+    return fits;
+}
+
+/* What h= names, in its order; fields of one name from the bottom up (RFC 6376 section 5.4.2). */
+static void put_fields(const struct choice *choice, const struct mail_header *header,
+                       enum canonical_form form, struct canonical_sink sink)
+{
+    for (uint8_t row = 0; row < ARRAY_LEN(signed_names); row++) {
+        size_t left = choice->counts[row];
+
+        for (size_t i = header->count; i > 0 && left > 0; i--) {
+            if (choice->rows[i - 1] != row)
+                continue;
+            canonical_field_put(form, &header->fields[i - 1], BYTES_NONE, true, sink);
+            left--;
+        }
+    }
 }
 
 bool dkim_signed_names(const struct mail_header *header, struct buf *names)
 {
-    size_t counts[ARRAY_LEN(signed_names)] = {0};
-    bool fits = true;
+    struct choice choice;
 
-    for (size_t i = 0; i < header->count; i++) {
-        int row = find_name(header->fields[i].name);
+    choose(&choice, header);
+    bool fits = write_names(&choice, names);
 
-        if (row >= 0)
-            counts[row]++;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(signed_names); i++)
-        for (size_t n = 0; n < counts[i] + signed_names[i].more; n++)
-            fits = fits && (buf_len(names) == 0 || buf_append(names, BYTES(":"))) &&
-                   buf_append(names, bytes_range(signed_names[i].text, signed_names[i].len));
+    free(choice.rows);
     return fits;
 }
 
@@ -195,9 +235,9 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
                             const struct dkim_identity *identities, size_t count, int64_t wall_ms,
                             struct buf *out)
 {
-    struct field_index *index = field_index_new(header);
     EVP_MD_CTX *signed_fields = EVP_MD_CTX_new(), *state = EVP_MD_CTX_new();
     const char *reason = NULL;
+    struct choice choice;
     struct buf names;
 
     check(signed_fields != NULL && state != NULL);
@@ -205,18 +245,19 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
     buf_init(&names, buf_room(out));
     (void)!buf_reserve(&names, MIN((size_t)NAMES_USUAL, buf_room(&names)));
     (void)!buf_reserve(out, MIN(count * FIELD_USUAL, buf_room(out)));
-    if (dkim_signed_names(header, &names))
-        signed_fields_put(index, buf_bytes(&names), NULL, signer->options.header_form,
-                          (struct canonical_sink){dkim_hash_update, signed_fields});
+    choose(&choice, header);
+    if (write_names(&choice, &names))
+        put_fields(&choice, header, signer->options.header_form,
+                   (struct canonical_sink){dkim_hash_update, signed_fields});
     else
         reason = "no room for the signature";
     for (size_t i = 0; i < count && reason == NULL; i++)
         reason =
             sign_one(signer, &identities[i], buf_bytes(&names), signed_fields, state, wall_ms, out);
+    free(choice.rows);
     buf_free(&names);
     EVP_MD_CTX_free(signed_fields);
     EVP_MD_CTX_free(state);
-    field_index_free(&index);
     return reason;
 }
 
