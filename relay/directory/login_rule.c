@@ -26,6 +26,11 @@ static const struct directory_account *account_of(const struct snapshot *snapsho
     return account;
 }
 
+bool login_is_apikey(struct bytes user)
+{
+    return bytes_equal_nocase(user, BYTES("apikey"));
+}
+
 const struct directory_credential *login_of_user(const struct snapshot *snapshot, struct bytes user)
 {
     uint8_t id[CREDENTIAL_ID_LEN];
@@ -43,8 +48,7 @@ const struct directory_credential *login_of_user(const struct snapshot *snapshot
 static bool is_user(const struct snapshot *snapshot, struct bytes user,
                     const struct directory_credential *credential)
 {
-    if (bytes_equal_nocase(user, BYTES("apikey")) ||
-        bytes_equal_nocase(user, login_credential_name(credential)))
+    if (login_is_apikey(user) || bytes_equal_nocase(user, login_credential_name(credential)))
         return true;
     const struct directory_account *account = account_of(snapshot, user);
     return account != NULL && account->id == credential->account;

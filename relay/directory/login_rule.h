@@ -10,6 +10,8 @@
 
 #include "directory/snapshot.h"
 
+/* The name that says nobody: the secret has to. */
+bool login_is_apikey(struct bytes user);
 /* Whom the user's name alone says; NULL: nobody. */
 const struct directory_credential *login_of_user(const struct snapshot *snapshot,
                                                  struct bytes user);

@@ -168,6 +168,12 @@ struct verdict login_asked(void *context, struct smtp_server *server,
     session_of(server)->credential = 0;
     if (verdict.code != 0)
         return verdict;
+    /* No wrong secret, so it counts as no failure; and clients try their next mechanism at 504. */
+    if (login->secret.ptr == NULL && login_is_apikey(login->user))
+        return verdict_refuse(504, "5.5.4",
+                              "\"apikey\" goes with PLAIN and LOGIN; with SCRAM the user is the"
+                              " credential's id",
+                              "not-offered");
     const struct snapshot *snapshot = snapshot_begin(submission->reader);
 
     if (login->secret.ptr != NULL)
