@@ -36,6 +36,7 @@ static void search_ended(struct imap_work *work)
 {
     struct search *search = work->state;
 
+    kept_close(&search->searched.kept);
     search_free(&search->program);
     source_free(&search->source);
     free(search->found);
@@ -161,6 +162,8 @@ static enum work_step begin(struct imap_work *work, struct search *search)
         imap_enable_condstore(work);
     switch (search_prepare(work, &search->program)) {
     case SEARCH_READY:
+        if (search_asks_kept(search->program.root))
+            search->searched.kept = kept_open(work->view.mailbox);
         return WORK_MORE;
     case SEARCH_BAD:
         return work_answer(work, "BAD A number or a text of the search cannot be");
@@ -190,22 +193,38 @@ static bool look_at(struct imap_work *work, struct search *search, struct reader
     return is_good;
 }
 
-enum work_step imap_run_search(struct imap_work *work)
+/* Until all were looked at or the slice is full. False: no memory. */
+static bool look_at_some(struct imap_work *work, struct search *search)
 {
-    struct search *search = work->state;
     struct reader reader;
 
     reader_begin(&reader, work->view.mailbox);
-    if (!search->has_begun && begin(work, search) == WORK_DONE)
-        return WORK_DONE;
-    while (search->number < work->view.count) {
+    do {
+        if (search->number == work->view.count)
+            return true;
         search->number++;
         if (!look_at(work, search, &reader))
-            return work_fail(work, -ENOMEM);
-        if (work_is_full(work)) {
-            imap_progress(work, search->number, work->view.count);
-            return WORK_MORE;
-        }
-    }
-    return end(work, search);
+            return false;
+    } while (!work_is_full(work));
+    return true;
+}
+
+enum work_step imap_run_search(struct imap_work *work)
+{
+    struct search *search = work->state;
+
+    if (!search->has_begun && begin(work, search) == WORK_DONE)
+        return WORK_DONE;
+    if (search->searched.kept != NULL)
+        kept_lock(search->searched.kept);
+    bool is_good = look_at_some(work, search);
+
+    if (search->searched.kept != NULL)
+        kept_unlock(search->searched.kept);
+    if (!is_good)
+        return work_fail(work, -ENOMEM);
+    if (search->number == work->view.count)
+        return end(work, search);
+    imap_progress(work, search->number, work->view.count);
+    return WORK_MORE;
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "inbound/imap/kept.h"
 #include "inbound/imap/search_program.h"
 #include "inbound/imap/source.h"
 
@@ -23,6 +24,12 @@ struct searched {
     uint32_t number; /* in the view */
     struct source *source;
     int64_t now_s;
-    bool has_failed; /* the message could not be read */
+    bool has_failed;       /* the message could not be read */
+    struct kept *kept;     /* locked; NULL: nothing is kept */
+    uint32_t row, row_uid; /* of the message that was looked up last */
 };
+/* Of the message that is looked at; KEPT_NO_ROW. */
+uint32_t searched_row(struct searched *searched);
+/* Would it look into what is kept? */
+bool search_asks_kept(const struct search_key *key);
 bool search_matches(struct searched *searched, const struct search_key *key);

@@ -63,6 +63,16 @@ static unsigned cost_of(const struct search_key *key)
     return 0;
 }
 
+bool search_asks_kept(const struct search_key *key)
+{
+    if (key->kind == SEARCH_HEADER && source_keeps_field(key->name))
+        return true;
+    for (const struct search_key *child = key->first; child != NULL; child = child->next)
+        if (search_asks_kept(child))
+            return true;
+    return false;
+}
+
 /* By insertion: keys are few. */
 static void sort_children(struct search_key *key)
 {
@@ -127,6 +137,8 @@ static enum search_ready prepare(struct imap_work *work, struct search_key *key,
         return view_resolve(work, &key->set, key->kind == SEARCH_UIDS) ? SEARCH_READY : SEARCH_BAD;
     if (key->kind == SEARCH_FLAG)
         find_flag(work, key);
+    if (key->kind == SEARCH_HEADER)
+        key->number = source_kept_field(key->name);
     if (has_needle(key))
         return make_needle(key, charset);
     for (struct search_key *child = key->first; child != NULL && ready == SEARCH_READY;
@@ -164,11 +176,67 @@ void search_free(struct search_program *program)
 
 /* --- a message -------------------------------------------------------------------------------- */
 
+uint32_t searched_row(struct searched *searched)
+{
+    uint32_t uid = searched->source->message.uid;
+
+    if (searched->row_uid != uid)
+        searched->row = kept_row(searched->kept, uid, searched->row + 1);
+    searched->row_uid = uid;
+    return searched->row;
+}
+
+/* Each value of the field with a byte behind it that no text has, so that nothing is found over
+ * two of them, and a field without a text is one. */
+static bool fold_values(struct bytes fields, struct bytes name, struct buf *out)
+{
+    struct mime_field field;
+
+    while (mime_field_next(&fields, &field))
+        if (bytes_equal_nocase(field.name, name) &&
+            (!mime_search_fold(field.value, out) || !buf_append_byte(out, 0xff)))
+            return false;
+    return true;
+}
+
+static bool keep_text(struct searched *searched, unsigned column, uint32_t row, struct bytes name)
+{
+    struct bytes fields;
+    struct buf text;
+
+    if (source_fields(searched->source, &fields) < 0)
+        return false;
+    buf_init(&text, KEPT_TEXT_MAX);
+    bool is_good =
+        fold_values(fields, name, &text) && kept_put(searched->kept, column, row, buf_bytes(&text));
+
+    buf_free(&text);
+    return is_good;
+}
+
+/* False: it is not kept and cannot be. */
+static bool find_text(struct searched *searched, const struct search_key *key,
+                      struct bytes *text_out)
+{
+    unsigned field = (unsigned)key->number;
+
+    if (searched->kept == NULL || field == SOURCE_FIELDS)
+        return false;
+    uint32_t row = searched_row(searched);
+
+    return row != KEPT_NO_ROW && (kept_find(searched->kept, KEPT_KEYS + field, row, text_out) ||
+                                  (keep_text(searched, KEPT_KEYS + field, row, key->name) &&
+                                   kept_find(searched->kept, KEPT_KEYS + field, row, text_out)));
+}
+
 static bool matches_header(struct searched *searched, const struct search_key *key)
 {
-    struct bytes header;
-    int error = source_keeps_field(key->name) ? source_fields(searched->source, &header)
-                                              : source_header(searched->source, &header);
+    struct bytes header, text;
+
+    if (find_text(searched, key, &text)) /* an empty needle asks for the field alone */
+        return text.len > 0 && mime_needle_is_in(key->of_search, text);
+    int error = key->number < SOURCE_FIELDS ? source_fields(searched->source, &header)
+                                            : source_header(searched->source, &header);
 
     if (error < 0) {
         searched->has_failed |= error != -ENOENT;
@@ -177,7 +245,7 @@ static bool matches_header(struct searched *searched, const struct search_key *k
     return mime_search_field(header, key->name, key->of_search);
 }
 
-static bool matches_text(struct searched *searched, const struct search_key *key)
+static bool looks_into_text(struct searched *searched, const struct search_key *key)
 {
     const struct mime_message *mime;
     enum mime_search_result result = MIME_SEARCH_MORE;
@@ -195,6 +263,18 @@ static bool matches_text(struct searched *searched, const struct search_key *key
     if (search != NULL)
         mime_search_end(&search);
     return result == MIME_SEARCH_FOUND;
+}
+
+/* It takes long: others may have what is kept meanwhile. */
+static bool matches_text(struct searched *searched, const struct search_key *key)
+{
+    if (searched->kept != NULL)
+        kept_unlock(searched->kept);
+    bool is_found = looks_into_text(searched, key);
+
+    if (searched->kept != NULL)
+        kept_lock(searched->kept);
+    return is_found;
 }
 
 /* The day that the header says, of its own zone (RFC 9051 section 6.4.4). */

@@ -44,7 +44,7 @@ struct search_key {
     enum search_kind kind;
     struct sequence_set set;
     struct bytes name, text;
-    int64_t number;
+    int64_t number;  /* of SEARCH_HEADER, while it runs: source_kept_field() */
     void *of_search; /* what whoever runs it keeps for it */
     struct search_key *first, *next;
 };

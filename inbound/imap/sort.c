@@ -1,7 +1,8 @@
 /*
  * sort.c - SORT and THREAD (RFC 5256, RFC 5957): what is found, by what the kept fields say.
  *
- * The keys of all that is found are in memory until the answer: at most KEYS_MAX of them, then NO
+ * What SORT compares is kept of the mailbox and shared (kept.h): of all that is found it has two
+ * numbers. The keys of a THREAD are in memory until the answer. Past the bounds of either, NO
  * [LIMIT].
  */
 #include "inbound/imap/search.h"
@@ -14,6 +15,7 @@
 #include "inbound/imap/command.h"
 #include "inbound/imap/progress.h"
 #include "inbound/imap/reader.h"
+#include "inbound/imap/sort_order.h"
 #include "inbound/mime/mime_date.h"
 #include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_sort.h"
@@ -41,11 +43,6 @@ struct criterion {
     bool is_reverse;
 };
 
-struct row {
-    uint32_t told; /* a number or a UID: both are in the order of the mailbox */
-    struct bytes *keys;
-};
-
 struct sort {
     struct search_program program;
     bool is_thread, by_subject;
@@ -56,9 +53,9 @@ struct sort {
     uint32_t number;
     struct searched searched;
     struct source source;
-    struct arena memory; /* of keys and texts */
+    struct arena memory; /* of texts of threads */
     size_t count, capacity;
-    struct row *rows;
+    struct sorted *sorted; /* told by numbers or UIDs: both are in the order of the mailbox */
     struct mime_threaded *threaded;
 };
 
@@ -158,11 +155,10 @@ static bool put_time(struct buf *key, int64_t seconds)
     return put_number(key, (uint64_t)seconds ^ UINT64_C(1) << 63);
 }
 
-static bool put_key(struct source *source, struct bytes fields, enum criterion_kind kind,
-                    struct buf *key)
+/* False: cut where it was too long. */
+static bool put_key(const struct mailbox_message *message, struct bytes fields, uint64_t size,
+                    enum criterion_kind kind, struct buf *key)
 {
-    const struct mailbox_message *message = &source->message;
-    uint64_t size = 0;
     bool is_reply;
 
     switch (kind) {
@@ -171,7 +167,7 @@ static bool put_key(struct source *source, struct bytes fields, enum criterion_k
     case BY_DATE:
         return put_time(key, sent_s(fields, message));
     case BY_SIZE:
-        return source_size(source, &size) == 0 && put_number(key, size);
+        return put_number(key, size);
     case BY_SUBJECT:
         return mime_sort_subject(field_of(fields, "Subject"), key, &is_reply);
     case BY_CC:
@@ -188,21 +184,40 @@ static bool put_key(struct source *source, struct bytes fields, enum criterion_k
     return mime_sort_display(field_of(fields, "To"), key);
 }
 
-static bool make_keys(struct sort *sort, struct source *source, struct bytes fields,
-                      struct row *row)
+/* 0, -ENOSPC: the bound of what is kept is reached, or why the message cannot be read. */
+static int make_key(struct sort *sort, struct source *source, enum criterion_kind kind,
+                    uint32_t row)
 {
+    struct bytes fields = BYTES_NONE;
+    uint64_t size = 0;
     struct buf key;
-    bool is_good = true;
+    int error = 0;
 
-    row->keys = arena_alloc(&sort->memory, sort->criterion_count * sizeof(*row->keys));
+    if (kind == BY_SIZE)
+        error = source_size(source, &size);
+    else if (kind != BY_ARRIVAL)
+        error = source_fields(source, &fields);
+    if (error < 0)
+        return error;
     buf_init(&key, KEY_ROOM);
-    for (size_t i = 0; i < sort->criterion_count && is_good && row->keys != NULL; i++) {
-        buf_clear(&key);
-        (void)!put_key(source, fields, sort->criteria[i].kind, &key); /* cut where it is too long */
-        is_good = arena_copy(&sort->memory, buf_bytes(&key), &row->keys[i]);
-    }
+    (void)!put_key(&source->message, fields, size, kind, &key);
+    if (!kept_put(sort->searched.kept, kind, row, buf_bytes(&key)))
+        error = -ENOSPC;
     buf_free(&key);
-    return is_good && row->keys != NULL;
+    return error;
+}
+
+static int make_keys(struct sort *sort, struct source *source, uint32_t *row_out)
+{
+    uint32_t row = searched_row(&sort->searched);
+    struct bytes key;
+    int error = row == KEPT_NO_ROW ? -ENOSPC : 0;
+
+    for (size_t i = 0; i < sort->criterion_count && error == 0; i++)
+        if (!kept_find(sort->searched.kept, sort->criteria[i].kind, row, &key))
+            error = make_key(sort, source, sort->criteria[i].kind, row);
+    *row_out = row;
+    return error;
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -265,10 +280,10 @@ static bool make_threaded(struct sort *sort, const struct mailbox_message *messa
 
 static bool grow(struct sort *sort)
 {
-    size_t size = sort->is_thread ? sizeof(*sort->threaded) : sizeof(*sort->rows);
+    size_t size = sort->is_thread ? sizeof(*sort->threaded) : sizeof(*sort->sorted);
     size_t capacity = MAX(sort->capacity * 2, (size_t)64);
     void *grown =
-        realloc(sort->is_thread ? (void *)sort->threaded : (void *)sort->rows, capacity * size);
+        realloc(sort->is_thread ? (void *)sort->threaded : (void *)sort->sorted, capacity * size);
 
     if (grown == NULL)
         return false;
@@ -276,13 +291,27 @@ static bool grow(struct sort *sort)
     if (sort->is_thread)
         sort->threaded = grown;
     else
-        sort->rows = grown;
+        sort->sorted = grown;
     return true;
 }
 
-static bool note(struct imap_work *work, struct sort *sort, struct source *source)
+/* False: these are too many. */
+static bool note_sorted(struct sort *sort, struct source *source, uint32_t told)
 {
-    uint32_t told = work->is_uid ? source->message.uid : sort->number;
+    uint32_t row;
+    int error = make_keys(sort, source, &row);
+
+    if (error == -ENOSPC)
+        return false;
+    if (error == 0)
+        sort->sorted[sort->count++] = (struct sorted){told, row};
+    sort->searched.has_failed |= error < 0 && error != -ENOENT;
+    return true;
+}
+
+static bool note_threaded(struct sort *sort, struct source *source, uint32_t told)
+{
+    struct mime_threaded *threaded = &sort->threaded[sort->count];
     struct bytes fields;
     int error = source_fields(source, &fields);
 
@@ -290,18 +319,18 @@ static bool note(struct imap_work *work, struct sort *sort, struct source *sourc
         sort->searched.has_failed |= error != -ENOENT;
         return true;
     }
+    *threaded = (struct mime_threaded){.id = told};
+    sort->count++;
+    return make_threaded(sort, &source->message, fields, threaded);
+}
+
+static bool note(struct imap_work *work, struct sort *sort, struct source *source)
+{
+    uint32_t told = work->is_uid ? source->message.uid : sort->number;
+
     if (sort->count == sort->capacity && !grow(sort))
         return false;
-    if (sort->is_thread) {
-        struct mime_threaded *threaded = &sort->threaded[sort->count++];
-
-        *threaded = (struct mime_threaded){.id = told};
-        return make_threaded(sort, &source->message, fields, threaded);
-    }
-    struct row *row = &sort->rows[sort->count++];
-
-    row->told = told;
-    return make_keys(sort, source, fields, row);
+    return sort->is_thread ? note_threaded(sort, source, told) : note_sorted(sort, source, told);
 }
 
 static bool look_at(struct imap_work *work, struct sort *sort, struct reader *reader)
@@ -323,18 +352,15 @@ static bool look_at(struct imap_work *work, struct sort *sort, struct reader *re
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b, void *context)
+/* Criteria from the last to the first. */
+static void put_in_order(struct sort *sort)
 {
-    const struct row *left = a, *right = b;
-    const struct sort *sort = context;
-
-    for (size_t i = 0; i < sort->criterion_count; i++) {
-        int order = bytes_compare(left->keys[i], right->keys[i]);
-
-        if (order != 0)
-            return sort->criteria[i].is_reverse ? -order : order;
-    }
-    return (left->told > right->told) - (left->told < right->told);
+    kept_lock(sort->searched.kept);
+    for (size_t i = sort->criterion_count; i-- > 0;)
+        sort_by_ranks(sort->sorted, sort->count,
+                      kept_ranks(sort->searched.kept, sort->criteria[i].kind),
+                      sort->criteria[i].is_reverse);
+    kept_unlock(sort->searched.kept);
 }
 
 static enum work_step end(struct imap_work *work, struct sort *sort)
@@ -349,12 +375,11 @@ static enum work_step end(struct imap_work *work, struct sort *sort)
         if (!fits)
             work->access.is_last = true;
     } else {
-        if (sort->count > 1)
-            qsort_r(sort->rows, sort->count, sizeof(*sort->rows), compare, sort);
+        put_in_order(sort);
         work_put(work, BYTES("* SORT"));
         for (size_t i = 0; i < sort->count; i++) {
             work_put(work, BYTES(" "));
-            work_put_number(work, sort->rows[i].told);
+            work_put_number(work, sort->sorted[i].told);
         }
     }
     work_put(work, BYTES("\r\n"));
@@ -367,11 +392,21 @@ static void sort_ended(struct imap_work *work)
 {
     struct sort *sort = work->state;
 
+    kept_close(&sort->searched.kept);
     search_free(&sort->program);
     source_free(&sort->source);
     arena_free(&sort->memory);
-    free(sort->rows);
+    free(sort->sorted);
     free(sort->threaded);
+}
+
+static enum work_step begin_kept(struct imap_work *work, struct sort *sort)
+{
+    if (!sort->is_thread || search_asks_kept(sort->program.root))
+        sort->searched.kept = kept_open(work->view.mailbox);
+    if (!sort->is_thread && sort->searched.kept == NULL)
+        return work_fail(work, -EIO);
+    return WORK_MORE;
 }
 
 static enum work_step begin(struct imap_work *work, struct sort *sort)
@@ -383,7 +418,7 @@ static enum work_step begin(struct imap_work *work, struct sort *sort)
     sort->searched.now_s = clock_wall_ms() / 1000;
     switch (search_prepare(work, &sort->program)) {
     case SEARCH_READY:
-        return WORK_MORE;
+        return begin_kept(work, sort);
     case SEARCH_BAD:
         return work_answer(work, "BAD A number or a text of the search cannot be");
     case SEARCH_UIDREQUIRED:
@@ -394,22 +429,38 @@ static enum work_step begin(struct imap_work *work, struct sort *sort)
     return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
 }
 
-enum work_step imap_run_sort(struct imap_work *work)
+/* Until all were looked at or the slice is full. False: these are too many. */
+static bool look_at_some(struct imap_work *work, struct sort *sort)
 {
-    struct sort *sort = work->state;
     struct reader reader;
 
     reader_begin(&reader, work->view.mailbox);
-    if (!sort->has_begun && begin(work, sort) == WORK_DONE)
-        return WORK_DONE;
-    while (sort->number < work->view.count) {
+    do {
+        if (sort->number == work->view.count)
+            return true;
         sort->number++;
         if (!look_at(work, sort, &reader))
-            return work_answer(work, "NO [LIMIT] These are too many messages");
-        if (work_is_full(work)) {
-            imap_progress(work, sort->number, work->view.count);
-            return WORK_MORE;
-        }
-    }
-    return end(work, sort);
+            return false;
+    } while (!work_is_full(work));
+    return true;
+}
+
+enum work_step imap_run_sort(struct imap_work *work)
+{
+    struct sort *sort = work->state;
+
+    if (!sort->has_begun && begin(work, sort) == WORK_DONE)
+        return WORK_DONE;
+    if (sort->searched.kept != NULL)
+        kept_lock(sort->searched.kept);
+    bool is_good = look_at_some(work, sort);
+
+    if (sort->searched.kept != NULL)
+        kept_unlock(sort->searched.kept);
+    if (!is_good)
+        return work_answer(work, "NO [LIMIT] These are too many messages");
+    if (sort->number == work->view.count)
+        return end(work, sort);
+    imap_progress(work, sort->number, work->view.count);
+    return WORK_MORE;
 }

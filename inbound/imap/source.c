@@ -13,8 +13,10 @@
 
 enum { HEAD_LEN = 32 << 10, TEXT_MAX = 64 << 20, CACHE_VERSION = 2 };
 
-static const char *const kept[] = {"From", "To",         "Cc",          "Bcc",       "Subject",
-                                   "Date", "Message-ID", "In-Reply-To", "References"};
+static const struct bytes kept[SOURCE_FIELDS] = {
+    BYTES("From"), BYTES("To"),         BYTES("Cc"),          BYTES("Bcc"),        BYTES("Subject"),
+    BYTES("Date"), BYTES("Message-ID"), BYTES("In-Reply-To"), BYTES("References"),
+};
 
 void source_begin(struct source *source, struct mailbox *mailbox,
                   const struct mailbox_message *message)
@@ -281,12 +283,13 @@ static void look_up(struct source *source)
     read_blob(source);
 }
 
-bool source_keeps_field(struct bytes name)
+unsigned source_kept_field(struct bytes name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-        if (bytes_equal_nocase(name, bytes_of(kept[i])))
-            return true;
-    return false;
+    unsigned number = 0;
+
+    while (number < SOURCE_FIELDS && !bytes_equal_nocase(name, kept[number]))
+        number++;
+    return number;
 }
 
 /* As HEADER.FIELDS tells them: with the empty line where the header has one. */

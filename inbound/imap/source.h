@@ -50,6 +50,12 @@ must_use int source_mime(struct source *source, const struct mime_message **mime
 must_use int source_copy(struct source *source, uint64_t offset, size_t len, struct buf *out);
 must_use int source_envelope(struct source *source, struct bytes *text_out);
 must_use int source_structure(struct source *source, struct bytes *text_out);
-/* Header fields that are searched and sorted by; is `name` one of them? */
-bool source_keeps_field(struct bytes name);
+/* Header fields that are searched and sorted by: the number of the one that `name` is of
+ * SOURCE_FIELDS; SOURCE_FIELDS: none of them. */
+enum { SOURCE_FIELDS = 9 };
+unsigned source_kept_field(struct bytes name);
+static inline bool source_keeps_field(struct bytes name)
+{
+    return source_kept_field(name) < SOURCE_FIELDS;
+}
 must_use int source_fields(struct source *source, struct bytes *fields_out);

@@ -227,6 +227,8 @@ void account_free_mailbox(struct mailbox *mailbox)
     struct mail_account *account = mailbox->account;
 
     mailbox_unload(mailbox);
+    if (mailbox->kept != NULL)
+        mailbox->kept->drop(mailbox->kept);
     pthread_mutex_destroy(&mailbox->scan);
     pthread_mutex_destroy(&mailbox->mutex);
     pthread_cond_destroy(&mailbox->changed);

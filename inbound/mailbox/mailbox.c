@@ -385,6 +385,17 @@ int mailbox_keyword(struct mailbox *mailbox, struct bytes name, bool makes, unsi
     return 0;
 }
 
+struct mailbox_kept *mailbox_keep(struct mailbox *mailbox, struct mailbox_kept *(*make)(void))
+{
+    pthread_mutex_lock(&mailbox->mutex);
+    if (mailbox->kept == NULL)
+        mailbox->kept = make();
+    struct mailbox_kept *kept = mailbox->kept;
+
+    pthread_mutex_unlock(&mailbox->mutex);
+    return kept;
+}
+
 /* --- watching --------------------------------------------------------------------------------- */
 
 void mailbox_watch(struct mailbox *mailbox, struct mailbox_watch *watch)

@@ -99,6 +99,15 @@ must_use bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct bu
 enum { MAILBOX_CACHE_MAX = 64 << 10 };
 void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob);
 
+/* --- what its users keep of it in memory ------------------------------------------------------ */
+
+struct mailbox_kept {
+    void (*drop)(struct mailbox_kept *kept); /* frees it */
+};
+/* One for all that have the mailbox open, made for the first who asks. It is dropped when the
+ * mailbox leaves memory: some time after the last closed it. */
+struct mailbox_kept *mailbox_keep(struct mailbox *mailbox, struct mailbox_kept *(*make)(void));
+
 /* --- watching --------------------------------------------------------------------------------- */
 
 /* `changed` is called on any thread, locks held, whenever a look may find something: it posts a

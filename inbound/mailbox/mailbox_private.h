@@ -97,8 +97,9 @@ struct mailbox {
     struct news *news; /* NEWS_MAX, or NULL */
     struct mailbox_watch *watches;
 
-    uint64_t cache_size;   /* 0: there is no file */
-    uint64_t cache_serial; /* of what it has held since it was opened or emptied */
+    struct mailbox_kept *kept; /* NULL: nobody keeps anything */
+    uint64_t cache_size;       /* 0: there is no file */
+    uint64_t cache_serial;     /* of what it has held since it was opened or emptied */
 };
 
 /* --- mailbox_commit.c (locked) ---------------------------------------------------------------- */

@@ -54,9 +54,9 @@ void mime_needle_free(struct mime_needle *needle)
     buf_free(&needle->text);
 }
 
-static bool holds(const struct buf *folded, const struct mime_needle *needle)
+bool mime_needle_is_in(const struct mime_needle *needle, struct bytes text)
 {
-    struct bytes text = buf_bytes(folded), what = buf_bytes(&needle->text);
+    struct bytes what = buf_bytes(&needle->text);
 
     return what.len == 0 ||
            (text.len >= what.len && memmem(text.ptr, text.len, what.ptr, what.len) != NULL);
@@ -65,24 +65,34 @@ static bool holds(const struct buf *folded, const struct mime_needle *needle)
 /* --- fields ----------------------------------------------------------------------------------- */
 
 /* What stands before the value, and the value decoded. */
-static bool value_holds(struct bytes before, struct bytes value, const struct mime_needle *needle)
+static bool fold(struct bytes before, struct bytes value, struct buf *out)
 {
-    struct buf text, folded;
-    bool is_found;
+    struct buf text;
 
     value = bytes_slice(value, 0, MIME_SEARCH_FIELD_MAX);
     buf_init(&text, before.len + value.len * 3 + 64);
-    buf_init(&folded, (before.len + value.len) * GROWTH_MAX + 64);
-    is_found = buf_append(&text, before) && mime_charset_decode(value, &text) &&
-               mime_charset_fold(buf_bytes(&text), &folded) && holds(&folded, needle);
-    buf_free(&folded);
+    bool is_good = buf_append(&text, before) && mime_charset_decode(value, &text) &&
+                   mime_charset_fold(buf_bytes(&text), out);
+
     buf_free(&text);
-    return is_found;
+    return is_good;
 }
 
-bool mime_search_value(struct bytes value, const struct mime_needle *needle)
+bool mime_search_fold(struct bytes value, struct buf *out)
 {
-    return value_holds(BYTES_NONE, value, needle);
+    return fold(BYTES_NONE, value, out);
+}
+
+static bool value_holds(struct bytes before, struct bytes value, const struct mime_needle *needle)
+{
+    struct buf folded;
+
+    buf_init(&folded,
+             (before.len + MIN(value.len, (size_t)MIME_SEARCH_FIELD_MAX)) * GROWTH_MAX + 64);
+    bool is_found = fold(before, value, &folded) && mime_needle_is_in(needle, buf_bytes(&folded));
+
+    buf_free(&folded);
+    return is_found;
 }
 
 bool mime_search_field(struct bytes header, struct bytes name, const struct mime_needle *needle)
@@ -90,7 +100,7 @@ bool mime_search_field(struct bytes header, struct bytes name, const struct mime
     struct mime_field field;
 
     while (mime_field_next(&header, &field))
-        if (bytes_equal_nocase(field.name, name) && mime_search_value(field.value, needle))
+        if (bytes_equal_nocase(field.name, name) && value_holds(BYTES_NONE, field.value, needle))
             return true;
     return false;
 }
@@ -199,7 +209,7 @@ static size_t look_at_body(struct mime_search *search, bool *is_found_out)
     *is_found_out =
         mime_charset_feed(search->charset, bytes_range(piece, len), len == 0, &search->text) &&
         mime_charset_fold(buf_bytes(&search->text), &search->folded) &&
-        holds(&search->folded, search->needle);
+        mime_needle_is_in(search->needle, buf_bytes(&search->folded));
     if (len == 0) {
         mime_charset_close(&search->charset);
         enter_part(search, mime_part_next(search->part));

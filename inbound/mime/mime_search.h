@@ -35,8 +35,11 @@ void mime_needle_free(struct mime_needle *needle);
 /* Whether a field of that name holds it (HEADER, FROM, SUBJECT ...). An empty needle: whether
  * there is such a field. */
 bool mime_search_field(struct bytes header, struct bytes name, const struct mime_needle *needle);
-/* Whether a value holds it, as it stands in the header: of fields that the index keeps. */
-bool mime_search_value(struct bytes value, const struct mime_needle *needle);
+/* A value as it stands in the header, as it is looked into: decoded and folded, to the end of
+ * `out`. False: it cannot be, or there is no room. */
+must_use bool mime_search_fold(struct bytes value, struct buf *out);
+/* Whether such a text holds it. */
+bool mime_needle_is_in(const struct mime_needle *needle, struct bytes folded);
 
 enum mime_search_result {
     MIME_SEARCH_MORE, /* call again */

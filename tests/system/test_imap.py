@@ -322,6 +322,60 @@ def test_sort_and_thread(mail):
     assert raw.ask("THREAD REFERENCES UTF-8 SEEN") == [b"* THREAD", b"OK THREAD done"]
 
 
+def test_sort_and_search_stay_right_while_the_mailbox_changes(mail):
+    """Texts and ranks are kept and shared: what came later and what went is asked for again and
+    again, by two sessions, of all and of few."""
+    rng = random.Random(20261129)
+    sessions = [mail.raw(), mail.raw()]
+    there = {}  # UID: subject, sender, length
+
+    def add(count):
+        for _ in range(count):
+            subject = " ".join(rng.choices(("alpha", "beta", "Gamma", "delta"), k=2))
+            row = (subject, rng.choice(("anna", "Bob", "carol")), rng.randrange(1, 9))
+            there[add.next] = row
+            add.next += 1
+            text = f"From: {row[1]}@a.example\r\nSubject: {subject}\r\n\r\n{'x' * row[2]}\r\n"
+            assert sessions[0].append(text.encode())[-1].startswith(b"OK")
+    add.next = 1
+
+    def look(raw):
+        low = rng.randrange(1, add.next)
+        few = f"{low}:{low + 3}"
+        for keys, uids in (("ALL", sorted(there)),
+                           (f"UID {few}", [uid for uid in sorted(there) if low <= uid <= low + 3])):
+            for how, key in (("SUBJECT", lambda uid: there[uid][0].lower()),
+                             ("FROM", lambda uid: there[uid][1].lower())):
+                expected = sorted(uids, key=key)
+                told = raw.ask(f"UID SORT ({how}) UTF-8 {keys}")
+                assert told[-2].split()[2:] == [b"%d" % uid for uid in expected], (how, keys)
+                expected = sorted(sorted(uids, key=lambda uid: there[uid][1].lower()), key=key,
+                                  reverse=True)
+                told = raw.ask(f"UID SORT (REVERSE {how} FROM) UTF-8 {keys}")
+                assert told[-2].split()[2:] == [b"%d" % uid for uid in expected], (how, keys)
+            for word in ("alpha", "GAMMA", "a b", "neverthere"):
+                told = raw.ask(f'UID SEARCH {keys} SUBJECT "{word}" NOT FROM bob')
+                expected = [uid for uid in uids
+                            if word.lower() in there[uid][0].lower() and there[uid][1] != "Bob"]
+                assert told[-2].split()[2:] == [b"%d" % uid for uid in expected], (word, keys)
+            assert raw.ask(f'UID SEARCH {keys} HEADER CC ""')[-2] == b"* SEARCH"
+            told = raw.ask(f'UID SEARCH {keys} HEADER SUBJECT ""')
+            assert told[-2].split()[2:] == [b"%d" % uid for uid in uids]
+
+    add(30)
+    for raw in sessions:
+        raw.ask("SELECT INBOX")
+    for _ in range(6):
+        for raw in sessions:
+            raw.ask("NOOP")
+            look(raw)
+        for uid in rng.sample(sorted(there), 5):
+            del there[uid]
+            assert sessions[1].ask(f"UID STORE {uid} +FLAGS (\\Deleted)")[-1].startswith(b"OK")
+        assert sessions[1].ask("EXPUNGE")[-1].startswith(b"OK")
+        add(rng.randrange(8))
+
+
 def test_a_login_that_is_not_good_any_more_ends(mail):
     raw = mail.raw()
     assert raw.ask("SELECT INBOX")[-1].startswith(b"OK")

@@ -1,0 +1,52 @@
+/*
+ * kept.h - texts of messages that SEARCH and SORT ask for again and again, in memory: computed once
+ * a mailbox, shared by its sessions.
+ *
+ * A table: a row a message, found by its UID; a column for each key of SORT and for each header
+ * field that is searched by, decoded and folded. What is asked for first fills it, message by
+ * message; it stays right, because messages do not change. Columns of keys have ranks, which
+ * compare as the keys do.
+ *
+ * Bounds: KEPT_MAX bytes a mailbox while a command uses it; behind it, what was used longest ago
+ * goes until all have KEPT_SHARED_MAX. A mailbox that nobody opens any more takes its own along.
+ *
+ * On the pool. Who has it open holds the lock while it asks, for a slice and no longer; rows stay
+ * the same in between. Private to the folder.
+ */
+#pragma once
+
+#include "inbound/imap/source.h"
+
+enum { KEPT_MAX = 256 << 20, KEPT_SHARED_MAX = 64 << 20 };
+enum { KEPT_TEXT_MAX = 64 << 10 /* of a field that is worth keeping */ };
+
+/* Criteria of SORT, then the fields of source_kept_field(). */
+enum { KEPT_KEYS = 9, KEPT_COLUMNS = KEPT_KEYS + SOURCE_FIELDS };
+
+#define KEPT_NO_ROW UINT32_MAX
+
+struct kept;
+
+/* NULL: it cannot be used now. */
+struct kept *kept_open(struct mailbox *mailbox);
+void kept_close(struct kept **kept); /* unlocked; clears it; NULL is fine */
+void kept_lock(struct kept *kept);
+void kept_unlock(struct kept *kept);
+
+/* --- locked ----------------------------------------------------------------------------------- */
+
+/* Of a message, made where it has none. Quick where `hint` is right: the row behind the last one.
+ * KEPT_NO_ROW: the bound is reached. */
+uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint);
+/* False: not there yet. The text lives while it is open. */
+must_use bool kept_find(const struct kept *kept, unsigned column, uint32_t row,
+                        struct bytes *text_out);
+/* Copies it. False: the bound is reached. */
+must_use bool kept_put(struct kept *kept, unsigned column, uint32_t row, struct bytes text);
+
+struct kept_ranks {
+    const uint32_t *of; /* by row, of those that have a text; equal texts have equal ranks */
+    uint32_t count;     /* all are below */
+};
+/* Lives until the lock is given back. */
+struct kept_ranks kept_ranks(struct kept *kept, unsigned column);

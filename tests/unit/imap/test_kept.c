@@ -1,0 +1,204 @@
+/* test_kept.c - rows of messages, their texts and ranks, and how much is kept. */
+#include "inbound/imap/kept.h"
+
+#include "tests/unit/mailbox/mailbox_room.h"
+
+enum { COLUMN = 2, OTHER = KEPT_COLUMNS - 1 };
+
+static void put(struct kept *kept, uint32_t uid, const char *text)
+{
+    assert_true(kept_put(kept, COLUMN, kept_row(kept, uid, KEPT_NO_ROW), bytes_of(text)));
+}
+
+static uint32_t rank(struct kept *kept, uint32_t uid)
+{
+    return kept_ranks(kept, COLUMN).of[kept_row(kept, uid, KEPT_NO_ROW)];
+}
+
+TEST(kept_texts_are_those_of_their_message_whatever_came_between)
+{
+    enum { COUNT = 1000 };
+    struct room room = {0};
+    struct bytes text;
+
+    room_make(&room);
+    struct kept *kept = kept_open(room.inbox);
+
+    assert_non_null(kept);
+    kept_lock(kept);
+    for (uint32_t i = 0; i < COUNT; i++) { /* in no order */
+        uint32_t uid = i * 7919 % COUNT + 1;
+        uint32_t row = kept_row(kept, uid, i);
+        char number[16];
+
+        assert_false(kept_find(kept, COLUMN, row, &text));
+        snprintf(number, sizeof(number), "%u", uid);
+        assert_true(kept_put(kept, COLUMN, row, bytes_of(number)));
+        if (uid % 3 == 0)
+            assert_true(kept_put(kept, OTHER, row, BYTES_NONE));
+    }
+    for (uint32_t uid = 1; uid <= COUNT; uid++) {
+        uint32_t row = kept_row(kept, uid, uid);
+        char number[16];
+
+        snprintf(number, sizeof(number), "%u", uid);
+        assert_true(kept_find(kept, COLUMN, row, &text));
+        assert_true(bytes_equal(text, bytes_of(number)));
+        assert_int_equal(kept_find(kept, OTHER, row, &text), uid % 3 == 0);
+    }
+    kept_unlock(kept);
+    kept_close(&kept);
+    assert_null(kept);
+    room_free(&room);
+}
+
+TEST(kept_ranks_compare_as_texts_do_also_when_more_come)
+{
+    struct room room = {0};
+
+    room_make(&room);
+    struct kept *kept = kept_open(room.inbox);
+
+    kept_lock(kept);
+    assert_int_equal(kept_ranks(kept, COLUMN).count, 0);
+    put(kept, 1, "m");
+    put(kept, 2, "");
+    put(kept, 3, "z");
+    put(kept, 4, "m");
+    assert_int_equal(rank(kept, 2), 0);
+    assert_int_equal(rank(kept, 1), 1);
+    assert_int_equal(rank(kept, 4), 1);
+    assert_int_equal(rank(kept, 3), 2);
+    assert_int_equal(kept_ranks(kept, COLUMN).count, 3);
+    put(kept, 5, "zz");
+    put(kept, 6, "a");
+    put(kept, 7, "z");
+    assert_int_equal(kept_ranks(kept, COLUMN).count, 5);
+    assert_int_equal(rank(kept, 2), 0);
+    assert_int_equal(rank(kept, 6), 1);
+    assert_int_equal(rank(kept, 1), 2);
+    assert_int_equal(rank(kept, 4), 2);
+    assert_int_equal(rank(kept, 3), 3);
+    assert_int_equal(rank(kept, 7), 3);
+    assert_int_equal(rank(kept, 5), 4);
+    kept_unlock(kept);
+    kept_close(&kept);
+    room_free(&room);
+}
+
+TEST(kept_is_shared_and_stays_until_the_mailbox_goes)
+{
+    struct room room = {0};
+    struct bytes text;
+
+    room_make(&room);
+    struct kept *one = kept_open(room.inbox), *two = kept_open(room.inbox);
+
+    assert_ptr_equal(one, two);
+    kept_lock(one);
+    put(one, 1, "text");
+    kept_unlock(one);
+    kept_close(&one);
+    kept_close(&two);
+    one = kept_open(room.inbox);
+    kept_lock(one);
+    assert_true(kept_find(one, COLUMN, kept_row(one, 1, 0), &text));
+    kept_unlock(one);
+    kept_close(&one);
+    kept_close(&one);
+    room_reopen(&room);
+    one = kept_open(room.inbox);
+    kept_lock(one);
+    assert_false(kept_find(one, COLUMN, kept_row(one, 1, 0), &text));
+    kept_unlock(one);
+    kept_close(&one);
+    room_free(&room);
+}
+
+TEST(kept_of_messages_that_went_is_given_up)
+{
+    struct room room = {0};
+    struct bytes text;
+
+    room_make(&room);
+    struct kept *kept = kept_open(room.inbox);
+
+    kept_lock(kept);
+    for (uint32_t uid = 1; uid <= 1025; uid++) /* of none that are there */
+        put(kept, uid, "text");
+    kept_unlock(kept);
+
+    struct kept *other = kept_open(room.inbox); /* rows stay while somebody has it open */
+
+    kept_lock(other);
+    assert_true(kept_find(other, COLUMN, kept_row(other, 7, 0), &text));
+    kept_unlock(other);
+    kept_close(&other);
+    kept_close(&kept);
+    kept = kept_open(room.inbox);
+    kept_lock(kept);
+    assert_false(kept_find(kept, COLUMN, kept_row(kept, 7, 0), &text));
+    kept_unlock(kept);
+    kept_close(&kept);
+    room_free(&room);
+}
+
+/* Texts of so many bytes in all, a row each. */
+static bool fill(struct kept *kept, size_t bytes)
+{
+    enum { PIECE = 1 << 20 };
+    static uint8_t piece[PIECE];
+    bool fits = true;
+
+    kept_lock(kept);
+    for (uint32_t uid = 1; fits && uid <= bytes / PIECE; uid++)
+        fits = kept_put(kept, COLUMN, kept_row(kept, uid, uid), bytes_range(piece, PIECE));
+    kept_unlock(kept);
+    return fits;
+}
+
+static bool keeps(struct mailbox *mailbox)
+{
+    struct kept *kept = kept_open(mailbox);
+    struct bytes text;
+
+    kept_lock(kept);
+    bool is_there = kept_find(kept, COLUMN, kept_row(kept, 1, 0), &text);
+
+    kept_unlock(kept);
+    kept_close(&kept);
+    return is_there;
+}
+
+TEST(kept_past_the_bound_of_all_goes_by_age)
+{
+    static const char *const names[] = {"A", "B", "C"};
+    struct mailbox *boxes[ARRAY_LEN(names)];
+    struct room room = {0};
+
+    room_make(&room);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(mail_account_create(room.account, bytes_of(names[i]), SPECIAL_NONE), 0);
+        assert_int_equal(mailbox_open(room.account, bytes_of(names[i]), &boxes[i]), 0);
+        struct kept *kept = kept_open(boxes[i]);
+
+        assert_true(fill(kept, KEPT_SHARED_MAX / 2 - (4 << 20)));
+        kept_close(&kept);
+    }
+    assert_false(keeps(boxes[0]));
+    assert_true(keeps(boxes[1]));
+    assert_true(keeps(boxes[2]));
+
+    struct kept *large = kept_open(boxes[0]); /* more than all may: it goes itself */
+
+    assert_true(fill(large, KEPT_SHARED_MAX + (2 << 20)));
+    kept_close(&large);
+    assert_false(keeps(boxes[0]));
+    assert_true(keeps(boxes[1]));
+    large = kept_open(boxes[0]);
+    assert_false(fill(large, KEPT_MAX + (2 << 20)));
+    kept_close(&large);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        mailbox_close(&boxes[i]);
+    room_free(&room);
+}
