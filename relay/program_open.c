@@ -30,6 +30,17 @@ static void raise_descriptor_limit(const struct config *config)
             config->delivery.connections_max);
 }
 
+/* The rings count against it (engine_create()), unless root has made them. */
+static void raise_lock_limit(void)
+{
+    struct rlimit limit, none = {RLIM_INFINITY, RLIM_INFINITY};
+
+    if (setrlimit(RLIMIT_MEMLOCK, &none) == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 static int bind_metrics(struct program *program, struct ports *ports, const struct config *config)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -143,6 +154,7 @@ int program_open(struct program *program, const struct config *config)
     struct ports ports;
 
     raise_descriptor_limit(config);
+    raise_lock_limit();
     int code = ports_inherit(&ports, log_refused, NULL) < 0 ? EXIT_CONFIG
                                                             : open_as_user(program, &ports, config);
     ports_close(&ports); /* after a failure: else none is left */

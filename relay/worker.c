@@ -464,8 +464,8 @@ static void *worker_main(void *argument)
     worker->engine = engine_create(&settings);
     if (worker->engine == NULL) {
         worker->start_error = -errno;
-        snprintf(worker->why, sizeof(worker->why), "engine %u: no ring: %s", worker->index,
-                 strerror(errno));
+        snprintf(worker->why, sizeof(worker->why), "engine %u: %s: %s", worker->index,
+                 engine_setup_why(worker->start_error), strerror(-worker->start_error));
     } else {
         worker->start_error = build(worker);
         if (worker->start_error < 0)

@@ -9,11 +9,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/sanitizer.h"
 #include "io/loop.h"
 
 enum {
     RING_ENTRIES = 4096,
+    RING_ENTRIES_MIN = 128, /* what a small limit of locked memory brings it down to */
+    RING_GONE_US = 20000,   /* the kernel gives back a closed ring's memory a moment later */
     BUFFER_COUNT = 1024,
     BUFFER_SIZE = 16384,
     BUFFER_GROUP = 0,
@@ -332,6 +335,54 @@ static int open_buffers(struct engine *engine)
     return 0;
 }
 
+static void unmap_buffers(struct engine *engine)
+{
+    if (engine->buffers != NULL) {
+        asan_unpoison(engine->buffers, buffers_size(engine));
+        munmap(engine->buffers, buffers_size(engine));
+    }
+    if (engine->buffer_ring != NULL)
+        munmap(engine->buffer_ring, buffer_ring_size(engine));
+    engine->buffers = NULL;
+    engine->buffer_ring = NULL;
+}
+
+static int open_kernel(struct engine *engine, unsigned entries)
+{
+    int error = open_ring(engine, entries);
+
+    if (error < 0)
+        return error;
+    error = open_buffers(engine);
+    if (error < 0) {
+        io_uring_queue_exit(&engine->ring);
+        engine->ring.ring_fd = -1;
+        free(engine->batch);
+        engine->batch = NULL;
+        unmap_buffers(engine);
+    }
+    return error;
+}
+
+/* The kernel counts rings against RLIMIT_MEMLOCK, for all of a user's processes together. A smaller
+ * one costs system calls under load. */
+static int open_less(struct engine *engine, unsigned index)
+{
+    unsigned entries = RING_ENTRIES;
+    int error = -ENOMEM;
+
+    while (error == -ENOMEM && entries > RING_ENTRIES_MIN) {
+        usleep(RING_GONE_US);
+        error = open_kernel(engine, entries /= 2);
+    }
+    if (error == 0)
+        log_warn(
+            "engine=%u ring_entries=%u wanted=%d what=\"little memory may be locked, the ring is "
+            "a smaller one: raise ulimit -l (LimitMEMLOCK=)\"",
+            index, entries, RING_ENTRIES);
+    return error;
+}
+
 static bool is_power_of_two(unsigned n)
 {
     return n != 0 && (n & (n - 1)) == 0;
@@ -357,9 +408,9 @@ struct engine *engine_create(const struct engine_settings *settings)
     /* now_ms is cut to whole milliseconds: without one more, timeouts fired up to one early. */
     engine->loop.clock_error_ms = 1;
     if (error == 0)
-        error = open_ring(engine, entries);
-    if (error == 0)
-        error = open_buffers(engine);
+        error = open_kernel(engine, entries);
+    if (error == -ENOMEM && settings->ring_entries == 0)
+        error = open_less(engine, settings->index);
     if (error < 0) {
         engine_destroy(&engine);
         errno = -error;
@@ -392,12 +443,7 @@ void engine_destroy(struct engine **engine)
     if (e->ring.ring_fd >= 0)
         close_ring(e);
     loop_destroy(&e->loop);
-    if (e->buffers != NULL) {
-        asan_unpoison(e->buffers, buffers_size(e));
-        munmap(e->buffers, buffers_size(e));
-    }
-    if (e->buffer_ring != NULL)
-        munmap(e->buffer_ring, buffer_ring_size(e));
+    unmap_buffers(e);
     free(e->batch);
     free(e);
     *engine = NULL;

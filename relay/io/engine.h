@@ -49,7 +49,7 @@ static inline void op_init(struct op *op, op_done *done)
 }
 
 struct engine_settings {
-    unsigned ring_entries; /* submission queue, power of two; 0: 4096 */
+    unsigned ring_entries; /* submission queue, power of two; 0: 4096, or what may be locked */
     unsigned buffer_count; /* provided receive buffers, power of two; 0: 1024 */
     unsigned buffer_size;  /* bytes of each; 0: 16384 */
     unsigned index;        /* of this engine, for logs */
@@ -58,8 +58,12 @@ struct engine_settings {
 /* Probes what the kernel offers. 0, or -errno with one sentence in *why_out that says what is
  * missing and what to do (static string). The program exits 78 on it. */
 must_use int engine_probe(const char **why_out);
+/* The same sentence for an -errno that a ring could not be had with. */
+const char *engine_setup_why(int error);
 
-/* To be called on the thread that will run it (SINGLE_ISSUER). NULL with errno on failure. */
+/* To be called on the thread that will run it (SINGLE_ISSUER). NULL with errno on failure. Where
+ * the limit of locked memory has no room for a ring of the default size, it is a smaller one, and
+ * the log says so. */
 struct engine *engine_create(const struct engine_settings *settings);
 void engine_destroy(struct engine **engine);
 /* Runs turns until engine_stop(). */

@@ -29,7 +29,7 @@ static char disabled_sysctl(void)
     return value;
 }
 
-static const char *explain_setup(int error)
+const char *engine_setup_why(int error)
 {
     switch (error) {
     case -ENOSYS:
@@ -46,7 +46,7 @@ static const char *explain_setup(int error)
         return too_old;
     case -ENOMEM:
         return "no memory for an io_uring: raise the limit of locked memory (ulimit -l, "
-               "LimitMEMLOCK=)";
+               "LimitMEMLOCK=), which counts for all programs of a user together";
     case -EMFILE:
     case -ENFILE:
         return "no file descriptor left for an io_uring: raise the limit (ulimit -n, "
@@ -86,7 +86,7 @@ int engine_probe(const char **why_out)
     int error = io_uring_queue_init_params(8, &ring, &params);
 
     if (error < 0) {
-        *why_out = explain_setup(error);
+        *why_out = engine_setup_why(error);
         return error;
     }
     if (!(params.features & IORING_FEAT_EXT_ARG) || !(params.features & IORING_FEAT_NODROP) ||

@@ -2,9 +2,12 @@
 test_full_disk.py.)"""
 
 import contextlib
+import re
 import subprocess
 
+import needs
 import parts
+import pytest
 from fulldisk import Switch, check_all_arrived, fill, submits_again
 from rawsmtp import Raw
 
@@ -118,6 +121,30 @@ def test_mail_on_its_way_in_counts_and_the_greediest_gives(stage):
 def shed(relay):
     metrics = relay.status()["metrics"]
     return metrics if metrics["ringpost_submission_shed_total"] > 0 else None
+
+
+@needs.root_mark("for a limit that is no other program's")
+@pytest.mark.parametrize("kib, ring", [(1536, r"ring_entries=\d+ wanted=4096"), (16, None)])
+def test_rings_are_as_large_as_memory_may_be_locked(stage, kib, ring):
+    switch = Switch(stage)
+    switch.is_open = True
+    relay = stage.unstarted_ringpost(engines="4", routes=switch.route)
+    relay.prefix = ["setpriv", "--bounding-set=-ipc_lock,-sys_resource",
+                    "--inh-caps=-ipc_lock,-sys_resource",
+                    "prlimit", f"--memlock={kib * 1024}:{kib * 1024}"]
+    if ring is None:
+        relay.start(wait=False)
+        assert relay.child.wait(parts.PATIENCE) in (71, 78)
+        relay.child = None
+        assert "raise the limit of locked memory (ulimit -l, LimitMEMLOCK=)" in relay.tail()
+        return
+    relay.start()
+    recipients = [f"r{number}@example.com" for number in range(40)]
+    for recipient in recipients:
+        relay.submit(recipient)
+    relay.wait_empty()
+    assert sorted(switch.receiver.taken()) == sorted(recipients)
+    assert re.search(ring + ' what="little memory may be locked', relay.log.read_text())
 
 
 def test_no_uring_is_said_in_one_line(stage):
