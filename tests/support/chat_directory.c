@@ -152,6 +152,8 @@ bool chat_directory_rule(struct chat_directory *directory, struct bytes key, str
         directory->tenant.limits[LIMIT_RECIPIENTS] = number;
     } else if (bytes_equal(key, BYTES("scopes"))) {
         credential->scopes = (uint8_t)number;
+    } else if (bytes_equal(key, BYTES("class"))) {
+        credential->class = (uint8_t)number;
     } else {
         return false;
     }
