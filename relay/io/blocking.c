@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,8 @@
 struct worker {
     struct blocking_pool *pool;
     pthread_t thread;
-    pthread_cond_t wanted;
-    struct worker *idle_next; /* below it on the stack */
-    bool is_idle;
+    sem_t wanted;             /* posted once for each time that it is taken off the stack */
+    struct worker *idle_next; /* below it */
 };
 
 struct blocking_pool {
@@ -51,17 +51,19 @@ static struct chore *take_first(struct blocking_pool *pool)
     return chore;
 }
 
-/* With the mutex; given back until the worker is woken. */
+/* With the mutex, given back until the worker is woken. A semaphore, because a condition makes
+ * every unlock behind it a call of the kernel. */
 static void lie_idle(struct blocking_pool *pool, struct worker *worker)
 {
-    worker->is_idle = true;
     worker->idle_next = pool->idle;
     pool->idle = worker;
-    while (worker->is_idle)
-        pthread_cond_wait(&worker->wanted, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+    while (sem_wait(&worker->wanted) != 0)
+        continue; /* EINTR */
+    pthread_mutex_lock(&pool->mutex);
 }
 
-/* With the mutex: off the stack, to be signalled. NULL: all are busy, or on their way. */
+/* With the mutex: off the stack, to be woken. NULL: all are busy, or on their way. */
 static struct worker *take_idle(struct blocking_pool *pool)
 {
     struct worker *worker = pool->idle;
@@ -69,7 +71,6 @@ static struct worker *take_idle(struct blocking_pool *pool)
     if (worker == NULL)
         return NULL;
     pool->idle = worker->idle_next;
-    worker->is_idle = false;
     return worker;
 }
 
@@ -120,14 +121,14 @@ static int start_thread(struct blocking_pool *pool)
     sigset_t all, before;
 
     worker->pool = pool;
-    pthread_cond_init(&worker->wanted, NULL);
+    sem_init(&worker->wanted, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&worker->thread, NULL, run, worker);
 
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0) {
-        pthread_cond_destroy(&worker->wanted);
+        sem_destroy(&worker->wanted);
         return error;
     }
     if (pool->settings.threads == 1)
@@ -175,13 +176,13 @@ void blocking_pool_stop(struct blocking_pool **pool)
     pthread_mutex_lock(&p->mutex);
     p->is_stopping = true;
     while ((worker = take_idle(p)) != NULL)
-        pthread_cond_signal(&worker->wanted);
+        sem_post(&worker->wanted);
     pthread_mutex_unlock(&p->mutex);
     for (unsigned i = 0; i < p->thread_count; i++)
         pthread_join(p->workers[i].thread, NULL);
     check(p->first == NULL);
     for (unsigned i = 0; i < p->thread_count; i++)
-        pthread_cond_destroy(&p->workers[i].wanted);
+        sem_destroy(&p->workers[i].wanted);
     pthread_mutex_destroy(&p->mutex);
     free(p);
     *pool = NULL;
@@ -208,7 +209,7 @@ bool blocking_run(struct blocking_pool *pool, struct chore *chore)
     }
     pthread_mutex_unlock(&pool->mutex);
     if (worker != NULL) /* without the mutex, which is the first thing that it takes */
-        pthread_cond_signal(&worker->wanted);
+        sem_post(&worker->wanted);
     return has_room;
 }
 
