@@ -192,8 +192,11 @@ bool conn_has_unread(const struct conn *conn)
 
     if (conn->fd < 0)
         return false;
-    return (ioctl(conn->fd, FIONREAD, &len) == 0 && len > 0) ||
-           engine_has_received(conn->engine, &conn->receive);
+    enum engine_unread unread = engine_unread(conn->engine, &conn->receive);
+
+    if (unread == ENGINE_UNREAD_ASK)
+        return ioctl(conn->fd, FIONREAD, &len) == 0 && len > 0;
+    return unread == ENGINE_UNREAD_HERE;
 }
 
 bool conn_waits_for_unread(struct conn *conn)

@@ -123,7 +123,10 @@ static struct io_uring_sqe *start(struct engine *engine, struct op *op)
     op->in_flight = true;
     op->generation++;
     engine->in_flight++;
-    return take_sqe(engine);
+    struct io_uring_sqe *sqe = take_sqe(engine);
+
+    op->place = engine->ring.sq.sqe_tail;
+    return sqe;
 }
 
 /* The preparing functions of liburing clear user_data in some releases: it comes last. */
@@ -280,8 +283,9 @@ static void doorbell_done(struct op *op, int result, uint32_t flags)
 static int open_ring(struct engine *engine, unsigned entries)
 {
     struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                 IORING_SETUP_SUBMIT_ALL,
         .cq_entries = entries * COMPLETIONS_PER_ENTRY,
     };
     int error = io_uring_queue_init_params(entries, &engine->ring, &params);
@@ -510,24 +514,50 @@ void engine_buffer_return(struct engine *engine, const struct op *op)
     return_buffer(engine, op->buffer_id);
 }
 
-bool engine_has_received(const struct engine *engine, const struct op *op)
+/* Counted as the queue's head is. What has been in flight for 2^31 others looks as if it were still
+ * in the queue, never the other way. */
+static bool was_submitted(const struct engine *engine, const struct op *op)
 {
-    uint64_t user_data = user_data_of(op);
+    return (int32_t)(*engine->ring.sq.khead - op->place) >= 0;
+}
+
+/* What wakes a receive is work for the next call into the ring (DEFER_TASKRUN), and from the
+ * wake-up on a flag says that there is some, of whatever op. */
+static bool has_work(const struct engine *engine)
+{
+    return (IO_URING_READ_ONCE(*engine->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
+}
+
+/* Of the op, and with bytes. *is_over_out is set by its last. */
+static bool brings_bytes(const struct io_uring_cqe *cqe, const struct op *op, bool *is_over_out)
+{
+    if (cqe->user_data != user_data_of(op))
+        return false;
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        *is_over_out = true;
+    return cqe->res > 0;
+}
+
+enum engine_unread engine_unread(const struct engine *engine, const struct op *op)
+{
     const struct io_uring_cqe *cqe;
+    bool is_over = false;
     unsigned head;
 
     if (!op->in_flight)
-        return false;
+        return ENGINE_UNREAD_ASK;
     for (size_t i = engine->batch_run; i < engine->batch_len; i++)
-        if (engine->batch[i].user_data == user_data && engine->batch[i].res > 0)
-            return true;
+        if (brings_bytes(&engine->batch[i], op, &is_over))
+            return ENGINE_UNREAD_HERE;
     /* Put there by a submission in the middle of the turn. */
     io_uring_for_each_cqe(&engine->ring, head, cqe)
     {
-        if (cqe->user_data == user_data && cqe->res > 0)
-            return true;
+        if (brings_bytes(cqe, op, &is_over))
+            return ENGINE_UNREAD_HERE;
     }
-    return false;
+    if (is_over || !was_submitted(engine, op) || has_work(engine))
+        return ENGINE_UNREAD_ASK;
+    return ENGINE_UNREAD_NONE;
 }
 
 void engine_send(struct engine *engine, struct op *op, int fd, struct bytes b)

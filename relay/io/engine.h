@@ -40,6 +40,7 @@ struct op {
     bool in_flight;
     uint32_t generation;  /* bumped at each start; the engine drops completions of older ones */
     uint16_t buffer_id;   /* of the completion being run, with ENGINE_BUFFER */
+    uint32_t place;       /* the real engine's: in all that was ever submitted */
     void *engine_private; /* the fake engine's */
 };
 
@@ -99,9 +100,14 @@ void engine_receive_once(struct engine *engine, struct op *op, int fd, size_t le
 /* The bytes of the completion being run (flags & ENGINE_BUFFER); valid until given back. */
 struct bytes engine_buffer(struct engine *engine, const struct op *op, int result);
 void engine_buffer_return(struct engine *engine, const struct op *op);
-/* A completion of the op with bytes is here already, and runs later in this turn or in the next.
- * What it costs is bounded by the completions that wait to be run. */
-bool engine_has_received(const struct engine *engine, const struct op *op);
+/* What has come for a receive and was not told yet. The answer costs no system call, and a walk
+ * over the completions that wait to be run. */
+enum engine_unread {
+    ENGINE_UNREAD_NONE, /* nothing */
+    ENGINE_UNREAD_HERE, /* a completion with bytes, which runs later in this turn or in the next */
+    ENGINE_UNREAD_ASK,  /* not known: the kernel has news of some op, or does not wait for this */
+};
+enum engine_unread engine_unread(const struct engine *engine, const struct op *op);
 /* May complete short. MSG_NOSIGNAL is set. */
 void engine_send(struct engine *engine, struct op *op, int fd, struct bytes b);
 void engine_write(struct engine *engine, struct op *op, int fd, struct bytes b, uint64_t offset);

@@ -78,8 +78,9 @@ static int check_opcodes(struct io_uring *ring, const char **why_out)
 int engine_probe(const char **why_out)
 {
     struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+                 IORING_SETUP_SUBMIT_ALL,
         .cq_entries = 64,
     };
     struct io_uring ring;

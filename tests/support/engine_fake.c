@@ -627,7 +627,7 @@ struct bytes engine_buffer(struct engine *engine, const struct op *op, int resul
     return (struct bytes){engine->buffers[op->buffer_id], (size_t)result};
 }
 
-bool engine_has_received(const struct engine *engine, const struct op *op)
+enum engine_unread engine_unread(const struct engine *engine, const struct op *op)
 {
     const struct list *const lists[] = {&engine->batch, &engine->completions};
 
@@ -636,10 +636,15 @@ bool engine_has_received(const struct engine *engine, const struct op *op)
             const struct completion *c = container_of(node, struct completion, node);
 
             if (c->flight->op == op && c->result > 0)
-                return true;
+                return ENGINE_UNREAD_HERE;
         }
     }
-    return false;
+    if (!op->in_flight)
+        return ENGINE_UNREAD_ASK;
+    const struct flight *flight = op->engine_private;
+    struct pollfd one = {.fd = flight->fd, .events = POLLIN};
+
+    return poll(&one, 1, 0) == 0 ? ENGINE_UNREAD_NONE : ENGINE_UNREAD_ASK;
 }
 
 void engine_buffer_return(struct engine *engine, const struct op *op)
