@@ -32,6 +32,12 @@ static inline bool eight_is_printable(uint64_t eight)
     return ((eight | (eight - EIGHT_ONES * ' ') | (eight + EIGHT_ONES)) & EIGHT_HIGHS) == 0;
 }
 
+/* Printable, and no space. */
+static inline bool eight_is_solid(uint64_t eight)
+{
+    return ((eight | (eight - EIGHT_ONES * '!') | (eight + EIGHT_ONES)) & EIGHT_HIGHS) == 0;
+}
+
 /* Printable, and as it is between quotes: no quote, no backslash. */
 static inline bool eight_is_quotable(uint64_t eight)
 {

@@ -16,7 +16,12 @@ static bool is_quotable(uint8_t c)
     return is_printable(c) && c != '"' && c != '\\';
 }
 
-/* Each byte at each place, its neighbours plain: all three questions have an exact answer. */
+static bool is_solid(uint8_t c)
+{
+    return is_printable(c) && c != ' ';
+}
+
+/* Each byte at each place, its neighbours plain: all questions have an exact answer. */
 TEST(one_odd_byte_is_seen_wherever_it_stands)
 {
     static const uint8_t plain[] = {' ', '!', '#', 'a', '[', ']', '~'};
@@ -33,6 +38,8 @@ TEST(one_odd_byte_is_seen_wherever_it_stands)
                 expect_row(c, eight_is_ascii(eight) == (c < 0x80));
                 expect_row(c, eight_is_printable(eight) == is_printable((uint8_t)c));
                 expect_row(c, eight_is_quotable(eight) == is_quotable((uint8_t)c));
+                expect_row(c,
+                           eight_is_solid(eight) == (is_solid(plain[p]) && is_solid((uint8_t)c)));
             }
 }
 
@@ -49,5 +56,7 @@ TEST(two_odd_bytes_do_not_hide_each_other)
                               (is_printable((uint8_t)c) && is_printable((uint8_t)other)));
             expect_row(c, eight_is_quotable(eight) ==
                               (is_quotable((uint8_t)c) && is_quotable((uint8_t)other)));
+            expect_row(c,
+                       eight_is_solid(eight) == (is_solid((uint8_t)c) && is_solid((uint8_t)other)));
         }
 }

@@ -1,6 +1,7 @@
 /* test_header.c - header sections, in every split and with little room. */
 #include "smtp/header.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -308,6 +309,55 @@ TEST(header_scan_cuts_long_message_id)
     assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&input)));
     buf_free(&input);
     buf_free(&out);
+}
+
+static void capture(struct header_scan *scan, struct fixture *fixture, struct bytes input,
+                    size_t step)
+{
+    struct buf out;
+
+    buf_init(&out, 4096);
+    scan_init(scan, fixture, false);
+    while (input.len > 0) {
+        struct bytes part = bytes_slice(input, 0, step);
+
+        input = bytes_slice(input, part.len, input.len);
+        assert_true(header_scan_feed(scan, &part, &out));
+    }
+    assert_true(header_scan_finish(scan, &out));
+    buf_free(&out);
+}
+
+/* Many bytes at once are taken as each of them by itself: an odd one at each place of a value,
+ * which fits or nearly does. */
+TEST(header_scan_captures_pieces_as_single_bytes)
+{
+    static const char odd[] = {' ', '\t', '\r', '\n', '\0', '\x7f', '\xc3', '~', '!'};
+    static const size_t lens[] = {1, 7, 8, 9, 17, 40, MESSAGE_ID_MAX - 1, MESSAGE_ID_MAX, 520};
+    char text[600];
+
+    for (size_t l = 0; l < ARRAY_LEN(lens); l++)
+        for (size_t o = 0; o < ARRAY_LEN(odd); o++)
+            for (size_t at = 0; at<lens[l]; at += lens[l]> 64 && at == 20 ? lens[l] - 50 : 1) {
+                struct fixture one, other;
+                struct header_scan whole, single;
+                struct header_value a = {0}, b = {0};
+                size_t len = (size_t)snprintf(text, sizeof(text), "Message-ID:");
+
+                memset(text + len, 'a', lens[l]);
+                text[len + at] = odd[o];
+                if (odd[o] == '\r' && at + 9 < lens[l])
+                    text[len + at + 9] = '\n'; /* the LF of no CR */
+                memcpy(text + len + lens[l], "\r\n", 2);
+                struct bytes input = {(const uint8_t *)text, len + lens[l] + 2};
+
+                capture(&whole, &one, input, input.len);
+                capture(&single, &other, input, 1);
+                expect_row(l, header_scan_value(&whole, MESSAGE_ID, 0, &a) ==
+                                  header_scan_value(&single, MESSAGE_ID, 0, &b));
+                expect_row(l, bytes_equal(a.text, b.text));
+                expect_row(l, a.is_cut == b.is_cut && a.is_altered == b.is_altered);
+            }
 }
 
 TEST(header_scan_passes_long_values_whole)
