@@ -22,6 +22,7 @@ struct account_options {
     uint64_t quota;
     bool files_sent;
     unsigned shows;
+    const char *sends_as; /* NULL: nothing is said of it */
 };
 
 static bool read_quota(struct cli *cli, const char *text, struct account_options *options)
@@ -54,7 +55,7 @@ static bool read_shows(struct cli *cli, const char *text, struct account_options
     return false;
 }
 
-/* An address, --quota, --sent and --shows. */
+/* An address, --quota, --sent, --shows and --sends-as. */
 static bool take_options(struct cli *cli, struct account_options *options)
 {
     struct cli_walk walk = {.next = 2};
@@ -63,7 +64,8 @@ static bool take_options(struct cli *cli, struct account_options *options)
     *options = (struct account_options){0};
     while (cli_option(cli, &walk)) {
         if (cli_value(cli, &walk, "--quota", &quota) || cli_value(cli, &walk, "--sent", &sent) ||
-            cli_value(cli, &walk, "--shows", &shows))
+            cli_value(cli, &walk, "--shows", &shows) ||
+            cli_value(cli, &walk, "--sends-as", &options->sends_as))
             continue;
         if (walk.word == NULL || options->address != NULL) {
             cli_misuse(cli, "%s does not take %s", cli->argv[1],
@@ -99,6 +101,8 @@ static int account_add_run(struct cli *cli)
         result = account_set_sent(records.store, address, true);
     if (result == STORE_OK && options.shows != 0)
         result = account_set_shows(records.store, address, options.shows);
+    if (result == STORE_OK && options.sends_as != NULL && strcmp(options.sends_as, "none") != 0)
+        result = account_set_sends_as(records.store, address, bytes_of(options.sends_as));
     return records_close(cli, &records, result, "account %s added", options.address);
 }
 
@@ -121,9 +125,9 @@ static int account_set_run(struct cli *cli)
 
     if (!take_options(cli, &options))
         return EXIT_USAGE;
-    if (!options.has_quota && !options.has_sent && !options.has_shows)
-        return cli_misuse(cli, "set needs --quota SIZE, --quota none, --sent yes|no or --shows "
-                               "WHAT");
+    if (!options.has_quota && !options.has_sent && !options.has_shows && options.sends_as == NULL)
+        return cli_misuse(cli, "set needs --quota SIZE, --quota none, --sent yes|no, --shows WHAT "
+                               "or --sends-as WHOM");
     int code = records_open(cli, &records);
     if (code != EXIT_GOOD)
         return code;
@@ -135,6 +139,9 @@ static int account_set_run(struct cli *cli)
         result = both(result, account_set_sent(records.store, address, options.files_sent));
     if (options.has_shows && went_well(result))
         result = both(result, account_set_shows(records.store, address, options.shows));
+    if (options.sends_as != NULL && went_well(result))
+        result =
+            both(result, account_set_sends_as(records.store, address, bytes_of(options.sends_as)));
     return records_close(cli, &records, result, "account %s set", options.address);
 }
 
@@ -199,6 +206,19 @@ static json_t *shows_json(unsigned shows)
     return list;
 }
 
+/* "a,b" as an array. */
+static json_t *list_json(struct bytes list)
+{
+    json_t *array = json_array();
+    struct bytes part;
+
+    while (bytes_take_until(&list, ',', &part))
+        json_array_append_new(array, json_text(part));
+    if (list.len > 0)
+        json_array_append_new(array, json_text(list));
+    return array;
+}
+
 static void print_account(void *context, const struct account_row *row)
 {
     const struct account_print *print = context;
@@ -215,6 +235,7 @@ static void print_account(void *context, const struct account_row *row)
                             row->quota == 0 ? json_null() : json_integer((json_int_t)row->quota));
         json_object_set_new(object, "sent", json_boolean(row->files_sent));
         json_object_set_new(object, "shows", shows_json(row->shows));
+        json_object_set_new(object, "sends_as", list_json(row->sends_as));
         json_object_set_new(object, "credentials", json_integer(row->credentials));
         records_put_time(object, "created", row->created_s);
         if (print->counts_mail)
@@ -232,6 +253,8 @@ static void print_account(void *context, const struct account_row *row)
         printf(" sent");
     if (row->shows != 0)
         printf(" shows %.*s", BYTES_ARG(account_shows_format(row->shows, shows)));
+    if (row->sends_as.len > 0)
+        printf(" sends as %.*s", BYTES_ARG(row->sends_as));
     printf(" %lld credentials  since %s\n", (long long)row->credentials,
            records_day(row->created_s, "-", day));
     if (print->counts_mail)
@@ -307,11 +330,12 @@ const struct cli_command cli_account = {
     "account",
     "hosted users: add, list, show, set, sieve, import, disable, enable, remove",
     "usage: ringpost [-c FILE] account SUBCOMMAND [--json]\n\n"
-    "  add     local@domain [--quota SIZE] [--sent yes] [--shows WHAT]\n"
+    "  add     local@domain [--quota SIZE] [--sent yes] [--shows WHAT] [--sends-as WHOM]\n"
     "          the domain must be a hosted one\n"
     "  list\n"
     "  show    local@domain                   and what its mail takes\n"
     "  set     local@domain [--quota SIZE|none] [--sent yes|no] [--shows WHAT|none]\n"
+    "          [--sends-as WHOM|none]\n"
     "  sieve   local@domain FILE|--show|--remove  its script, which sorts its mail\n"
     "  import  local@domain SOURCE [--dry-run] [--folder FROM=TO]...\n"
     "          mail that lies elsewhere: a Maildir, an mbox or a directory of them, or\n"
@@ -322,7 +346,9 @@ const struct cli_command cli_account = {
     "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
     "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n"
     "--sent yes: what the account submits is filed in its Sent too.\n"
-    "--shows: folders of its tenant's, some of bounces,complaints,reports,queue.\n",
+    "--shows: folders of its tenant's, some of bounces,complaints,reports,queue.\n"
+    "--sends-as: as whom it may send besides itself and its aliases: addresses, @domain for any\n"
+    "of a domain, * for any of its tenant's; with commas between.\n",
     run_account,
 };
 
@@ -358,15 +384,8 @@ static void print_alias(void *context, const struct alias_row *row)
                BYTES_ARG(row->targets));
         return;
     }
-    json_t *targets = json_array();
-    struct bytes left = row->targets, part;
-
-    while (bytes_take_until(&left, ',', &part))
-        json_array_append_new(targets, json_text(part));
-    if (left.len > 0)
-        json_array_append_new(targets, json_text(left));
     cli_print_json(json_pack("{s:o,s:o,s:o}", "alias", json_text(row->address), "tenant",
-                             json_text(row->tenant), "targets", targets));
+                             json_text(row->tenant), "targets", list_json(row->targets)));
 }
 
 static int alias_list_run(struct cli *cli)

@@ -2,12 +2,17 @@
 #include "directory/accounts.h"
 
 #include "base/clock.h"
+#include "directory/account_sends.h"
 #include "directory/account_shows.h"
 #include "directory/directory_name.h"
 #include "directory/store_private.h"
 #include "directory/suggest.h"
 
-enum { NAMES_MAX = 4096 /* of an arena for one name */, SHOWN_MAX = 256 };
+enum {
+    NAMES_MAX = 4096, /* of an arena for one name */
+    LIST_ROOM = 1 << 16,
+    SHOWN_MAX = 256
+};
 
 enum store_result store_find_account(struct store *store, struct bytes address, int64_t *id_out,
                                      int64_t *tenant_out)
@@ -220,6 +225,44 @@ enum store_result account_set_shows(struct store *store, struct bytes address, u
     return end(store, &arena, result);
 }
 
+static enum store_result change_sends_as(struct store *store, struct bytes address,
+                                         struct bytes list)
+{
+    struct query query;
+    int64_t id, tenant;
+    enum store_result result = store_find_account(store, address, &id, &tenant);
+
+    if (result != STORE_OK)
+        return result;
+    query_begin(&query, store,
+                "UPDATE accounts SET sends_as = ?1 WHERE id = ?2 AND sends_as <> ?1");
+    query_text(&query, list);
+    query_int(&query, id);
+    result = query_run(&query);
+    if (result == STORE_OK && edit_changed(store) == 0)
+        result = store_say(store, STORE_SAME, "account %.*s is so already", BYTES_ARG(address));
+    return result != STORE_OK ? result
+                              : edit_audit(store, "account set sends-as", address, "%.*s",
+                                           BYTES_ARG(list.len > 0 ? list : BYTES("none")));
+}
+
+enum store_result account_set_sends_as(struct store *store, struct bytes address, struct bytes text)
+{
+    struct arena arena, list_arena;
+    struct bytes list;
+    enum store_result result = STORE_INVALID;
+
+    arena_init(&list_arena, LIST_ROOM);
+    if (!account_sends_parse(&list_arena, text, &list))
+        result = store_say(store, STORE_INVALID,
+                           "\"%.*s\" is no list of addresses, @domains or *, nor none",
+                           (int)MIN(text.len, (size_t)SHOWN_MAX), (const char *)text.ptr);
+    else if ((result = begin(store, &arena, &address, false)) == STORE_OK)
+        result = end(store, &arena, change_sends_as(store, address, list));
+    arena_free(&list_arena);
+    return result;
+}
+
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled)
 {
     return set(store, address, "UPDATE accounts SET disabled = ?1 WHERE id = ?2 AND disabled <> ?1",
@@ -276,11 +319,12 @@ enum store_result account_list(struct store *store, struct bytes address,
         if (result != STORE_OK)
             return result;
     }
-    query_begin(&query, store,
-                "SELECT a.disabled, a.quota, a.files_sent, a.shows, a.created,"
-                " (SELECT count(*) FROM credentials WHERE account = a.id), a.address, t.name"
-                " FROM accounts a JOIN tenants t ON t.id = a.tenant WHERE ?1 = 0 OR a.id = ?1"
-                " ORDER BY a.domain, a.address");
+    query_begin(
+        &query, store,
+        "SELECT a.disabled, a.quota, a.files_sent, a.shows, a.created,"
+        " (SELECT count(*) FROM credentials WHERE account = a.id), a.address, t.name,"
+        " a.sends_as FROM accounts a JOIN tenants t ON t.id = a.tenant WHERE ?1 = 0 OR a.id = ?1"
+        " ORDER BY a.domain, a.address");
     query_int(&query, id);
     while (query_row(&query)) {
         struct account_row row;
@@ -293,6 +337,7 @@ enum store_result account_list(struct store *store, struct bytes address,
         row.credentials = query_column(&query);
         row.address = query_column_text(&query);
         row.tenant = query_column_text(&query);
+        row.sends_as = query_column_text(&query);
         visit(context, &row);
     }
     return query_end(&query);

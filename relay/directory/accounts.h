@@ -14,6 +14,7 @@ enum { ALIAS_TARGETS_MAX = 1000 };
 
 struct account_row {
     struct bytes address, tenant;
+    struct bytes sends_as; /* account_sends.h */
     bool is_disabled;
     bool files_sent; /* what it submits is filed in its Sent too */
     unsigned shows;  /* bits of enum account_shows */
@@ -33,6 +34,9 @@ enum store_result account_set_sent(struct store *store, struct bytes address, bo
 /* Which folders of its tenant's it has (account_shows.h). STORE_CLASH: as many as may have some do
  * (SHOWING_ACCOUNTS_MAX). */
 enum store_result account_set_shows(struct store *store, struct bytes address, unsigned shows);
+/* As whom it may send besides its own addresses, as account_sends_parse() takes it. */
+enum store_result account_set_sends_as(struct store *store, struct bytes address,
+                                       struct bytes text);
 enum store_result account_disable(struct store *store, struct bytes address, bool is_disabled);
 /* Its credentials go too; its mail stays where it is. */
 enum store_result account_remove(struct store *store, struct bytes address);

@@ -221,7 +221,7 @@ static enum store_result load_accounts(struct store *store, struct snapshot_buil
 
     begin(&query, store,
           ALL_OR_ONE("SELECT id, tenant, domain, disabled, quota, files_sent, shows, address,"
-                     " (SELECT max(id) FROM credentials WHERE account = accounts.id)"
+                     " sends_as, (SELECT max(id) FROM credentials WHERE account = accounts.id)"
                      " FROM accounts",
                      "id", "id"),
           id);
@@ -235,6 +235,7 @@ static enum store_result load_accounts(struct store *store, struct snapshot_buil
         row.files_sent = query_column(&query) != 0;
         row.shows = (uint8_t)query_column(&query);
         row.address = query_column_text(&query);
+        row.sends_as = query_column_text(&query);
         row.credential = (uint32_t)query_column(&query);
         snapshot_put_account(builder, &row);
         any = true;

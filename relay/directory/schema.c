@@ -121,8 +121,12 @@ static const char version_6[] =
     "CREATE TRIGGER accounts_showing_deleted AFTER DELETE ON accounts WHEN old.shows > 0"
     " BEGIN INSERT INTO changes(kind, id) VALUES (0, old.tenant); END;";
 
-static const char *const versions[] = {version_1, version_2, version_3,
-                                       version_4, version_5, version_6};
+/* As whom an account may send besides (account_sends.h). */
+static const char version_7[] =
+    "ALTER TABLE accounts ADD COLUMN sends_as TEXT NOT NULL DEFAULT '';";
+
+static const char *const versions[] = {version_1, version_2, version_3, version_4,
+                                       version_5, version_6, version_7};
 
 const char *schema_sql(unsigned version)
 {

@@ -324,6 +324,7 @@ void snapshot_put_account(struct snapshot_builder *builder, const struct directo
 
     check(row->id != 0 && row->address.len > 0);
     kept.address = keep(builder, row->address);
+    kept.sends_as = keep(builder, row->sends_as);
     put(builder, SNAPSHOT_ACCOUNTS, &kept);
 }
 

@@ -105,6 +105,7 @@ struct directory_account {
     uint8_t shows;   /* which folders of its tenant's it has: bits of enum account_shows */
     uint64_t quota;  /* bytes; 0: no limit */
     struct bytes address;
+    struct bytes sends_as; /* besides its own addresses: account_sends.h */
 };
 
 struct directory_alias {

@@ -25,6 +25,7 @@ static const struct directory_domain domains[] = {
 static const struct directory_domain hosted[] = {
     {.id = 10, .tenant = 1, .is_hosted = true, .name = BYTES("hosted.example")},
     {.id = 11, .tenant = 3, .is_hosted = true, .name = BYTES("second.example")},
+    {.id = 12, .tenant = 1, .is_active = true, .is_hosted = true, .name = BYTES("users.example")},
 };
 static const struct directory_account accounts[] = {
     {.id = 1, .tenant = 1, .domain = 10, .address = BYTES("bob@hosted.example")},
@@ -38,6 +39,17 @@ static const struct directory_account accounts[] = {
     {.id = 5, .tenant = 3, .domain = 11, .address = BYTES("eve@second.example")},
     {.id = 6, .tenant = 1, .domain = 10, .quota = 1000, .address = BYTES("little@hosted.example")},
     {.id = 7, .tenant = 1, .domain = 10, .quota = 2000, .address = BYTES("less@hosted.example")},
+    {.id = 8, .tenant = 1, .domain = 12, .address = BYTES("ann@users.example")},
+    {.id = 9,
+     .tenant = 1,
+     .domain = 12,
+     .address = BYTES("ben@users.example"),
+     .sends_as = BYTES("boss@users.example,@shop.example,x@other.example")},
+    {.id = 10,
+     .tenant = 1,
+     .domain = 12,
+     .sends_as = BYTES("*"),
+     .address = BYTES("ed@users.example")},
 };
 
 static void put_hosted(struct snapshot_builder *builder)
@@ -46,6 +58,8 @@ static void put_hosted(struct snapshot_builder *builder)
     static const struct bytes some[] = {BYTES("full@hosted.example"), BYTES("bob@hosted.example")};
     static const struct bytes littles[] = {BYTES("little@hosted.example"),
                                            BYTES("less@hosted.example")};
+    static const struct bytes both[] = {BYTES("ann@users.example"), BYTES("ben@users.example")};
+    static const struct bytes sales[] = {BYTES("team@users.example")};
 
     snapshot_put_tenant(builder, &(struct directory_tenant){.id = 3, .name = BYTES("second")});
     for (size_t i = 0; i < ARRAY_LEN(hosted); i++)
@@ -71,6 +85,18 @@ static void put_hosted(struct snapshot_builder *builder)
                                                  .target_count = 2,
                                                  .targets = littles,
                                                  .address = BYTES("littles@hosted.example")});
+    snapshot_put_alias(builder, &(struct directory_alias){.id = 4,
+                                                          .tenant = 1,
+                                                          .domain = 12,
+                                                          .target_count = 2,
+                                                          .targets = both,
+                                                          .address = BYTES("team@users.example")});
+    snapshot_put_alias(builder, &(struct directory_alias){.id = 5,
+                                                          .tenant = 1,
+                                                          .domain = 12,
+                                                          .target_count = 1,
+                                                          .targets = sales,
+                                                          .address = BYTES("sales@users.example")});
 }
 
 static void publish(struct chat_directory *directory)
@@ -150,6 +176,8 @@ bool chat_directory_rule(struct chat_directory *directory, struct bytes key, str
         directory->tenant.limits[LIMIT_MESSAGE_SIZE] = number;
     } else if (bytes_equal(key, BYTES("limit_recipients"))) {
         directory->tenant.limits[LIMIT_RECIPIENTS] = number;
+    } else if (bytes_equal(key, BYTES("account"))) {
+        credential->account = (uint32_t)number;
     } else if (bytes_equal(key, BYTES("scopes"))) {
         credential->scopes = (uint8_t)number;
     } else if (bytes_equal(key, BYTES("class"))) {

@@ -4,7 +4,8 @@
  *
  *   CONFIG login 127.0.0.0/8   there is a directory, and who comes from there may log in plainly
  *   RULE tenant_disabled 1, revoked 1, expires_s 1 (wall), scopes 2, networks 192.0.2.0/24,
- *   null_sender 1, limit_size 2000, limit_recipients 2, class 1 (enum mail_class)
+ *   null_sender 1, limit_size 2000, limit_recipients 2, class 1 (enum mail_class), account 8 (the
+ *   credential is a user's)
  */
 #pragma once
 

@@ -8,7 +8,7 @@ import parts
 import pytest
 from test_imap import Raw
 
-TEXT = "From: anna@b.example\r\nTo: bob@b.example\r\nBcc: secret@b.example\r\nSubject: %s\r\n\r\nhello\r\n"
+TEXT = "From: %s\r\nTo: bob@b.example\r\nBcc: secret@b.example\r\nSubject: %s\r\n\r\nhello\r\n"
 USERS = "anna@b.example", "bob@b.example"
 
 
@@ -39,7 +39,7 @@ class Place:
     def send(self, subject, user="anna@b.example", to=("bob@b.example",)):
         with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
             client.login(self.users[user], self.secrets[user])
-            client.sendmail(user, list(to), TEXT % subject)
+            client.sendmail(user, list(to), TEXT % (user, subject))
 
     def count(self, mailbox, user="anna@b.example"):
         answer = self.raw(user).ask(f"STATUS {mailbox} (MESSAGES UNSEEN)")
