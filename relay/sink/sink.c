@@ -93,8 +93,30 @@ void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text
     sink->problem = problem;
 }
 
+int64_t sink_failed(struct sink *sink, int64_t settle_ms)
+{
+    int64_t for_ms = sink_failing_more(&sink->cursor.failing, clocks_read(), settle_ms);
+
+    (void)sink_save_cursor(sink);
+    return for_ms;
+}
+
+bool sink_is_failing(const struct sink *sink)
+{
+    return sink->cursor.failing.began_ms != 0;
+}
+
+static void fail_no_more(struct sink *sink)
+{
+    if (sink->cursor.failing.since_ms == 0)
+        return;
+    sink->cursor.failing = (struct sink_failing){0};
+    sink->is_cursor_saved = false;
+}
+
 void sink_answered(struct sink *sink, uint64_t ticket)
 {
+    fail_no_more(sink);
     if (!window_answer(&sink->window, ticket))
         return;
     sink->answered++;
@@ -196,6 +218,7 @@ static void drop_object(struct sink *sink, void *old, bool was_begun)
     sink_go_to_cursor(sink);
     sink->begin_ms = 0;
     sink->pause_ms = PAUSE_MS_MIN;
+    fail_no_more(sink);
     sink_trouble(sink, SINK_WELL, NULL);
 }
 
@@ -208,7 +231,7 @@ static void obey(struct sink *sink, struct sink_order *order)
         break;
     case ORDER_PAUSE:
     case ORDER_RESUME:
-        sink->cursor.is_paused = order->kind == ORDER_PAUSE;
+        sink_cursor_pause(&sink->cursor, order->kind == ORDER_PAUSE);
         order->result = sink_save_cursor(sink);
         break;
     case ORDER_REPLAY:

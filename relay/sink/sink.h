@@ -68,6 +68,11 @@ struct sink_kind {
 
 /* The event was taken over by the other side for good. */
 void sink_answered(struct sink *sink, uint64_t ticket);
+/* It failed, and will be tried again: for how many ms it has without an answer, over restarts, of
+ * which the time between two runs counts once this one's failures have lasted for settle_ms. Is
+ * kept in the cursor: a durable write each time. */
+int64_t sink_failed(struct sink *sink, int64_t settle_ms);
+bool sink_is_failing(const struct sink *sink); /* in this run */
 /* Something is wrong, or SINK_WELL: told in status, metrics and log. An answer makes it well. */
 void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text);
 /* The same, and begin again at the first event without an answer, after a while or (with

@@ -59,6 +59,18 @@ static bool take_gap(struct bytes *line, struct event_gap *out)
     return out->reason != NULL;
 }
 
+static bool take_failing(struct bytes *line, struct sink_failing *out)
+{
+    uint64_t since_ms, for_ms;
+
+    if (!take_number(line, &since_ms) || !take_number(line, &for_ms) || since_ms == 0 ||
+        since_ms > INT64_MAX || for_ms > INT64_MAX / 2)
+        return false;
+    out->since_ms = (int64_t)since_ms;
+    out->for_ms = (int64_t)for_ms;
+    return true;
+}
+
 static bool parse_line(struct bytes line, struct sink_cursor *cursor)
 {
     uint64_t time_ms;
@@ -75,6 +87,8 @@ static bool parse_line(struct bytes line, struct sink_cursor *cursor)
         return take_gap(&line, &cursor->owed);
     if (bytes_take_nocase(&line, BYTES("for")))
         return take_number(&line, &cursor->owner) && line.len == 0;
+    if (bytes_take_nocase(&line, BYTES("failing")))
+        return take_failing(&line, &cursor->failing) && line.len == 0;
     if (bytes_equal(line, BYTES("paused")))
         cursor->is_paused = true;
     return true;
@@ -121,6 +135,12 @@ int sink_cursor_read(int directory_fd, const char *name, struct sink_cursor *out
     return error < 0 ? error : parse((struct bytes){text, (size_t)len}, out);
 }
 
+void sink_cursor_pause(struct sink_cursor *cursor, bool is_paused)
+{
+    cursor->is_paused = is_paused;
+    cursor->failing = (struct sink_failing){0};
+}
+
 /* --- writing ---------------------------------------------------------------------------------- */
 
 static bool print_place(struct buf *out, const char *word, struct event_place place)
@@ -145,6 +165,9 @@ static bool print(const struct sink_cursor *cursor, struct buf *out)
                                   (long long)cursor->owed.time_ms, cursor->owed.reason);
     if (cursor->owner != 0)
         fits = fits && buf_printf(out, "for %llu\n", (unsigned long long)cursor->owner);
+    if (cursor->failing.since_ms != 0)
+        fits = fits && buf_printf(out, "failing %lld %lld\n", (long long)cursor->failing.since_ms,
+                                  (long long)cursor->failing.for_ms);
     if (cursor->is_paused)
         fits = fits && buf_append(out, BYTES("paused\n"));
     return fits && buf_printf(out, "check %llu\n", (unsigned long long)bytes_hash(buf_bytes(out)));

@@ -62,7 +62,7 @@ int sinks_pause_stopped(const char *directory, const char *name, uint64_t owner,
     if (error == -ENOENT)
         error = begin(directory, owner, &cursor);
     if (error == 0) {
-        cursor.is_paused = is_paused;
+        sink_cursor_pause(&cursor, is_paused);
         error = sink_cursor_write(fd, name, &cursor);
     }
     if (error == 0)

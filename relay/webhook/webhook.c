@@ -254,7 +254,7 @@ static int64_t wait_of(const struct webhook *webhook, int64_t wait_ms, int64_t n
 static void look_if_slow(struct webhook *webhook)
 {
     if (webhook->doing != WEBHOOK_IDLE && clock_monotonic_ms() - webhook->asked_ms >= SLOW_MS &&
-        webhook->failing_ms == 0)
+        !sink_is_failing(webhook->sink))
         sink_trouble(webhook->sink, SINK_SLOW, "no answer to what was sent 10 s ago");
 }
 

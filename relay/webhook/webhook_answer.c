@@ -13,6 +13,8 @@ enum {
     WAIT_S_MAX = 3600, /* that Retry-After may ask for */
     GONE_WAIT_S = 900,
     JITTER_PERCENT = 20,
+    SETTLE_MS_MAX = 10 * 60 * 1000, /* after a start, in which machines set their clocks right */
+    SETTLE_PART = 6,                /* of retry_for, at most */
     STATUS_GONE = 410,
     STATUS_TOO_LARGE = 413,
     STATUS_UNAUTHORIZED = 401,
@@ -22,8 +24,9 @@ enum {
 static void give_up_old(struct webhook *webhook)
 {
     int64_t retry_for_ms = 1000 * (int64_t)webhook->settings.retry_for_s;
+    int64_t settle_ms = MIN(retry_for_ms / SETTLE_PART, (int64_t)SETTLE_MS_MAX);
 
-    if (clock_monotonic_ms() - webhook->failing_ms < retry_for_ms)
+    if (sink_failed(webhook->sink, settle_ms) < retry_for_ms)
         return;
     webhook_forget(webhook);
     sink_leave_out_older(webhook->sink, clock_wall_ms() - retry_for_ms, "webhooks.retry_for");
@@ -38,8 +41,6 @@ void webhook_fail(struct webhook *webhook, enum sink_problem problem, const char
     webhook->doing = WEBHOOK_IDLE;
     webhook->begin_ms = now_ms + MAX(wait_ms, 1000 * MIN(wait_s_min, (int64_t)WAIT_S_MAX));
     webhook->pause_ms = MIN(2 * webhook->pause_ms, (int64_t)PAUSE_MS_MAX);
-    if (webhook->failing_ms == 0)
-        webhook->failing_ms = now_ms;
     metric_inc(METRIC_WEBHOOK_FAILURES);
     log_debug("sink=%s problem=%s retry_ms=%lld what=%s", LOG_STRING(sink_name(webhook->sink)),
               LOG_STRING(sink_problem_name(problem)), (long long)(webhook->begin_ms - now_ms),
@@ -72,7 +73,7 @@ static void was_taken(struct webhook *webhook, unsigned status)
     webhook_batch_clear(batch);
     webhook->doing = WEBHOOK_IDLE;
     webhook->is_retried = false;
-    webhook->failing_ms = webhook->begin_ms = 0;
+    webhook->begin_ms = 0;
     webhook->pause_ms = PAUSE_MS_MIN;
 }
 

@@ -40,12 +40,11 @@ struct webhook {
     struct webhook_batch filling, sending;
     struct buf object; /* of one event */
     enum webhook_doing doing;
-    int64_t asked_ms;   /* monotonic, of the request */
-    int64_t begin_ms;   /* monotonic: no request before */
-    int64_t pause_ms;   /* of the next failure */
-    int64_t failing_ms; /* monotonic, of the first failure without an answer since; 0: none */
-    bool is_retried;    /* at once, with a new token */
-    char *token;        /* NULL: none */
+    int64_t asked_ms; /* monotonic, of the request */
+    int64_t begin_ms; /* monotonic: no request before */
+    int64_t pause_ms; /* of the next failure */
+    bool is_retried;  /* at once, with a new token */
+    char *token;      /* NULL: none */
     int64_t token_end_ms;
     struct buf form; /* asked for it with */
     /* between begin and end */

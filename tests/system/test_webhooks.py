@@ -317,6 +317,29 @@ def test_after_retry_for_events_are_given_up_and_told_as_a_gap(stage):
     assert got[1]["recipient"] == "late@b.example"
 
 
+def test_retry_for_goes_on_over_a_crash(stage):
+    bad = [True]
+    target = stage.add(hook.Hook(lambda request: 503 if bad[0] else None))
+    relay = relay_for(stage, [item(target, retry_for="60s", kinds="[delivered]")])
+    relay.submit("a@b.example")
+    wait_problem(relay, "main", "answer")
+    first = time.monotonic()
+    time.sleep(20)
+    relay.kill()
+    time.sleep(15)
+    relay.start()
+
+    def given_up():
+        return relay.metrics().get('ringpost_sink_gap_events_total{sink="main"}', 0) >= 1
+    parts.wait_for(given_up, "the event to be given up", pause=0.5)
+    assert 59 < time.monotonic() - first < 90  # from the start on it would be 95 and more
+    bad[0] = False
+    assert [event["kind"] for event in target.wait_events(1)] == ["gap"]
+    relay.kill()
+    parts.wait_for(lambda: "\nfailing " not in
+                   (relay.state_dir / "events" / "sinks" / "main").read_text(), "an end of it")
+
+
 def test_pause_resume_and_replay(stage):
     target = stage.add(hook.Hook())
     relay = relay_for(stage, [item(target)])

@@ -45,6 +45,10 @@ TEST(sink_cursor_comes_back_as_it_was_written)
                  .reason = "webhooks.retry_for"},
         .owner = 17,
         .time_ms = 1795489800123,
+        .failing = {.since_ms = 1795489712004,
+                    .for_ms = 86399000,
+                    .began_ms = 1,
+                    .is_settled = true},
         .is_paused = true,
     };
     const struct sink_cursor plain = {.at = {.number = 1}};
@@ -61,10 +65,14 @@ TEST(sink_cursor_comes_back_as_it_was_written)
     assert_true(read.owner == 17 && read.owed.from_events == 7 && read.owed.events == 12);
     assert_true(read.owed.wanted == EVENT_GAP_UNKNOWN && read.owed.time_ms == 5);
     assert_string_equal(read.owed.reason, "webhooks.retry_for");
+    assert_true(read.failing.since_ms == 1795489712004 && read.failing.for_ms == 86399000);
+    assert_true(read.failing.began_ms == 0 && !read.failing.is_settled); /* of another run */
+    sink_cursor_pause(&read, false);
+    assert_true(!read.is_paused && read.failing.since_ms == 0 && read.failing.for_ms == 0);
     assert_int_equal(sink_cursor_write(fd, "kafka", &plain), 0);
     assert_int_equal(sink_cursor_read(fd, "kafka", &read), 0);
     assert_true(!read.is_paused && read.go.number == 0 && read.at.number == 1);
-    assert_true(read.owner == 0 && read.owed.events == 0);
+    assert_true(read.owner == 0 && read.owed.events == 0 && read.failing.since_ms == 0);
     shell("test \"$(ls -A)\" = kafka");
     directory_remove(fd);
 }
