@@ -77,10 +77,11 @@ static struct message *make(const struct filing_copy *copy)
 static void tell(const struct filing_copy *copy, const char *result, const char *why)
 {
     const struct message *message = copy->filer->message;
-    char id[MESSAGE_ID_TEXT_MAX], shown[PRIVACY_ADDRESS_MAX];
+    char id[MESSAGE_ID_TEXT_MAX], shown[PRIVACY_ADDRESS_MAX], account[PRIVACY_ADDRESS_MAX];
 
     message_id_format(message->id, id);
-    log_debug("id=%s account=%s vacation=%s to=%s why=%s", id, LOG_TEXT(copy->filing.local),
+    log_debug("id=%s account=%s vacation=%s to=%s why=%s", id,
+              LOG_TEXT(privacy_address(message->tenant, copy->filing.local, account)),
               LOG_STRING(result),
               LOG_TEXT(privacy_address(message->tenant, message->reverse_path, shown)),
               LOG_STRING(why != NULL ? why : ""));

@@ -94,8 +94,7 @@ static unsigned shows_of(const struct snapshot *snapshot, const struct directory
 
     if (tenant == NULL)
         return 0;
-    return account->shows &
-           (privacy_of(tenant->name) == PRIVACY_NONE ? SHOWS_RETURNED : SHOWS_PRIVATE);
+    return account->shows & account_shows_returned(privacy_of(tenant->name) != PRIVACY_NONE);
 }
 
 bool filer_show(struct filer *filer, struct filed_recipient *r, uint32_t of,

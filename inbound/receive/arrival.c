@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/log.h"
 #include "event/event_checks.h"
+#include "event/event_privacy.h"
 #include "io/tls.h"
 #include "queue/tail.h"
 #include "smtp/mailbox.h"
@@ -308,18 +309,18 @@ static void write_checks(struct bytes checks, char out[static LOG_CHECKS_MAX])
 static void log_decision(const struct arrival *arrival, const char *id)
 {
     bool is_spam = arrival->decision.is_spam;
-    char name[SESSION_NAME_MAX], checks[LOG_CHECKS_MAX];
+    char name[SESSION_NAME_MAX], checks[LOG_CHECKS_MAX], shown[PRIVACY_ADDRESS_MAX];
+    struct bytes from = privacy_address(intake_tenant(arrival->intake),
+                                        intake_reverse_path(arrival->intake), shown);
 
     session_name(&arrival->session->server.session, name);
     write_checks(buf_bytes(&arrival->decision.checks), checks);
     if (id == NULL)
-        log_info("session=%s from=%s checks=%s spam=%d forged=%u", name,
-                 LOG_TEXT(intake_reverse_path(arrival->intake)), LOG_STRING(checks), is_spam,
-                 arrival->forged_count);
+        log_info("session=%s from=%s checks=%s spam=%d forged=%u", name, LOG_TEXT(from),
+                 LOG_STRING(checks), is_spam, arrival->forged_count);
     else
-        log_info("id=%s session=%s from=%s checks=%s spam=%d forged=%u", id, name,
-                 LOG_TEXT(intake_reverse_path(arrival->intake)), LOG_STRING(checks), is_spam,
-                 arrival->forged_count);
+        log_info("id=%s session=%s from=%s checks=%s spam=%d forged=%u", id, name, LOG_TEXT(from),
+                 LOG_STRING(checks), is_spam, arrival->forged_count);
 }
 
 static void answer(struct arrival *arrival, struct verdict verdict)
@@ -441,8 +442,8 @@ static void decide(struct arrival *arrival)
     }
     int error = add_fields(arrival);
     if (error < 0) {
-        log_error("from=%s error=%d what=\"the results of the checks cannot be written\"",
-                  LOG_TEXT(intake_reverse_path(arrival->intake)), error);
+        log_decision(arrival, NULL);
+        log_error("error=%d what=\"the results of the checks cannot be written\"", error);
         answer(arrival, intake_out_of_memory());
         return;
     }

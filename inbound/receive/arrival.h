@@ -15,6 +15,7 @@
 
 #include "auth/mail_header.h"
 #include "directory/sender_rules.h"
+#include "directory/tenants.h"
 #include "inbound/receive/session.h"
 #include "intake/intake.h"
 
@@ -31,6 +32,7 @@ struct arrival {
     struct verdict refusal; /* found while it arrived; code 0: none */
     struct decision decision;
     enum arrival_state state;
+    char asked_tenant[TENANT_NAME_MAX + 1]; /* of the last RCPT's domain; "": the message's */
     bool has_return; /* a recipient is a return path of ours: the first's number */
     uint32_t return_number;
     bool is_verified, is_scanned; /* both: it can be decided */

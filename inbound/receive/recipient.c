@@ -1,10 +1,13 @@
 /* recipient.c - what is said to each RCPT. */
 #include "inbound/receive/recipient.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/metric.h"
 #include "directory/directory_name.h"
 #include "directory/recipient_lookup.h"
+#include "event/event_privacy.h"
 #include "inbound/receive/greylist.h"
 #include "smtp/address.h"
 
@@ -207,6 +210,22 @@ static struct verdict judge_returned(struct arrival *arrival, const struct smtp_
     return verdict;
 }
 
+/* Whose address it is, if anybody's here: what is refused is told as that tenant's. */
+static void keep_asked(struct arrival *arrival, const struct smtp_rcpt *rcpt,
+                       const struct snapshot *snapshot, struct arena *arena)
+{
+    const struct directory_tenant *tenant = NULL;
+    struct bytes name;
+
+    if (snapshot_version(snapshot) != 0 &&
+        hosted_domain(arena, snapshot, rcpt->forward_path.domain, &name))
+        tenant = snapshot_tenant_of(snapshot, snapshot_domain(snapshot, name)->tenant);
+    struct bytes whose = tenant != NULL ? tenant->name : BYTES_NONE;
+
+    snprintf(arrival->asked_tenant, sizeof(arrival->asked_tenant), "%.*s", (int)whose.len,
+             whose.len > 0 ? (const char *)whose.ptr : "");
+}
+
 static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcpt,
                             const struct snapshot *snapshot, struct arena *arena)
 {
@@ -218,6 +237,7 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     };
     struct recipient_found found;
     struct bytes domain;
+    char shown[PRIVACY_ADDRESS_MAX];
 
     if (snapshot_version(snapshot) == 0)
         return verdict_refuse(451, "4.3.0", "The directory cannot be read, try again later",
@@ -229,7 +249,8 @@ static struct verdict judge(struct arrival *arrival, const struct smtp_rcpt *rcp
     if (found.kind == RECIPIENT_BROKEN)
         log_limited(LOG_LEVEL_WARN,
                     "to=%s what=\"an alias leads to nobody: its mail waits at its senders\"",
-                    LOG_TEXT(found.address));
+                    LOG_TEXT(
+                        privacy_address(bytes_of(arrival->asked_tenant), found.address, shown)));
     if (found.kind == RECIPIENT_UNKNOWN)
         return slow_down(arrival, words[found.kind]);
     struct verdict verdict = words[found.kind];
@@ -250,7 +271,9 @@ struct verdict recipient_judge(struct arrival *arrival, const struct smtp_rcpt *
     struct arena arena;
 
     arena_init(&arena, RECIPIENT_ARENA_MAX);
-    struct verdict verdict = judge(arrival, rcpt, snapshot_begin(reader), &arena);
+    const struct snapshot *snapshot = snapshot_begin(reader);
+    keep_asked(arrival, rcpt, snapshot, &arena);
+    struct verdict verdict = judge(arrival, rcpt, snapshot, &arena);
     snapshot_end(reader);
     arena_free(&arena);
     return verdict;

@@ -150,9 +150,11 @@ static struct verdict on_rcpt(void *context __attribute__((unused)), struct smtp
 
 static struct verdict on_content_begin(void *context, struct smtp_server *server)
 {
-    return pressure_is_high(&receive_of(context)->service.pressure)
-               ? intake_out_of_memory()
-               : shown_add(server->transaction.of_service);
+    struct arrival *arrival = server->transaction.of_service;
+
+    arrival->asked_tenant[0] = '\0';
+    return pressure_is_high(&receive_of(context)->service.pressure) ? intake_out_of_memory()
+                                                                    : shown_add(arrival);
 }
 
 static size_t on_content_room(void *context __attribute__((unused)), struct smtp_server *server)
@@ -185,8 +187,14 @@ static struct smtp_concerned on_concerned(void *context __attribute__((unused)),
 {
     const struct arrival *arrival = server->transaction.of_service;
 
-    return (struct smtp_concerned){intake_reverse_path(arrival->intake),
-                                   intake_recipient(arrival->intake)};
+    if (!server->transaction.is_open)
+        return (struct smtp_concerned){0};
+    return (struct smtp_concerned){
+        .from = intake_reverse_path(arrival->intake),
+        .to = intake_recipient(arrival->intake),
+        .tenant = arrival->asked_tenant[0] != '\0' ? bytes_of(arrival->asked_tenant)
+                                                   : intake_tenant(arrival->intake),
+    };
 }
 
 static const char *class_of(const struct smtp_enhanced *enhanced)
@@ -222,7 +230,7 @@ static void on_refused(void *context, struct smtp_server *server,
         .time_ms = engine_wall_ms(receive->setup.engine),
         .sender = refused->concerned.from,
         .recipient = refused->concerned.to,
-        .tenant = arrival != NULL ? intake_tenant(arrival->intake) : BYTES_NONE,
+        .tenant = refused->concerned.tenant,
         .session = bytes_of(name),
         .connected_ms = server->session.connected_ms,
         .client_ip = bytes_of(server->session.peer),

@@ -19,7 +19,7 @@ static struct verdict add_all(struct arrival *arrival, const struct snapshot *sn
 {
     struct bytes name = intake_tenant(arrival->intake);
     const struct directory_tenant *tenant = snapshot_tenant(snapshot, name);
-    unsigned kinds = privacy_of(name) == PRIVACY_NONE ? SHOWS_RETURNED : SHOWS_PRIVATE;
+    unsigned kinds = account_shows_returned(privacy_of(name) != PRIVACY_NONE);
     struct verdict verdict = VERDICT_OK;
 
     for (unsigned i = 0; tenant != NULL && i < tenant->showing_count && verdict.code == 0; i++) {

@@ -26,6 +26,12 @@ enum {
     SHOWING_ACCOUNTS_MAX = 8, /* of a tenant */
 };
 
+/* What comes back may be shown to an account of a tenant with privacy, or without. */
+static inline unsigned account_shows_returned(bool has_privacy)
+{
+    return has_privacy ? SHOWS_PRIVATE : SHOWS_RETURNED;
+}
+
 /* Words in any order, each once at most, or "none". */
 must_use bool account_shows_parse(struct bytes text, unsigned *shows_out);
 struct bytes account_shows_format(unsigned shows, char out[static SHOWS_TEXT_MAX]);

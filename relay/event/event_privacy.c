@@ -245,6 +245,14 @@ static struct bytes veil_text(const struct veil *veil, struct bytes text, struct
     return bytes_range(out.ptr, out.len);
 }
 
+struct bytes privacy_text(struct bytes tenant, struct bytes text, struct bytes recipient, char *out,
+                          size_t out_size)
+{
+    const struct veil veil = veil_of(tenant);
+
+    return veil.mode == PRIVACY_NONE ? text : veil_text(&veil, text, recipient, out, out_size);
+}
+
 /* "rfc822;" and an address in xtext (RFC 3461 section 4.2). */
 static struct bytes veil_orcpt(const struct veil *veil, struct bytes orcpt, char *out, size_t size)
 {
@@ -287,5 +295,7 @@ const struct event *privacy_event(const struct event *event, struct event *copy,
     copy->reply_text =
         veil_text(&veil, event->reply_text, event->recipient, room->reply, sizeof(room->reply));
     copy->rule = veil_text(&veil, event->rule, event->recipient, room->rule, sizeof(room->rule));
+    /* Words of its results may be somebody's local part as well: only addresses are meant. */
+    copy->checks = veil_text(&veil, event->checks, BYTES_NONE, room->checks, sizeof(room->checks));
     return copy;
 }

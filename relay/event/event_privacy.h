@@ -34,13 +34,17 @@ enum { PRIVACY_ADDRESS_MAX = 1100 };
 struct bytes privacy_address(struct bytes tenant, struct bytes address,
                              char out[static PRIVACY_ADDRESS_MAX]);
 
+/* A sentence, in which local parts before an "@" and `recipient`'s own are not shown; as above. */
+struct bytes privacy_text(struct bytes tenant, struct bytes text, struct bytes recipient, char *out,
+                          size_t out_size);
+
 /* `address` as mode hash shows it under that key, in `out`. Pure. */
 struct bytes privacy_hash(const struct siphash_key *key, struct bytes tenant, struct bytes address,
                           char out[static PRIVACY_ADDRESS_MAX]);
 
 struct privacy_room {
     char recipient[PRIVACY_ADDRESS_MAX], sender[PRIVACY_ADDRESS_MAX], orcpt[PRIVACY_ADDRESS_MAX];
-    char reply[4096], rule[512];
+    char reply[4096], rule[512], checks[4096];
 };
 /* The event as it is shown: itself, or *copy with texts in `room`. */
 const struct event *privacy_event(const struct event *event, struct event *copy,

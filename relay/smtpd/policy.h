@@ -27,8 +27,9 @@ enum { VERDICT_CODE_LATER = 1 };
 
 /* Whom something concerns; ptr NULL: not known. */
 struct smtp_concerned {
-    struct bytes from; /* the reverse-path; empty: the null path */
-    struct bytes to;   /* the recipient, of content the only one */
+    struct bytes from;   /* the reverse-path; empty: the null path */
+    struct bytes to;     /* the recipient, of content the only one */
+    struct bytes tenant; /* whose they are shown as: event/event_privacy.h */
 };
 
 /* Something of a transaction was refused, by the session (syntax, limits) or by the service. */
@@ -96,7 +97,8 @@ struct smtp_policy {
      * here, also after content_end was answered. The service forgets the transaction and does not
      * answer it any more; a commit under way completes without the session. */
     void (*reset)(void *context, struct smtp_server *server);
-    /* Whom the open transaction concerns so far: slices that live until it is reset. */
+    /* Whom the open transaction concerns so far: slices that live until it is reset. While none is
+     * open nobody, but of a tenant. */
     struct smtp_concerned (*concerned)(void *context, const struct smtp_server *server);
     /* For rejected events. Called before the transaction is reset. */
     void (*refused)(void *context, struct smtp_server *server, const struct smtp_refused *refused);

@@ -7,7 +7,10 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "event/event_privacy.h"
 #include "io/tls.h"
+
+enum { SENTENCE_MAX = 1024 };
 
 static enum metric metric_of(const struct verdict *verdict);
 static struct smtp_concerned concerned(const struct smtp_server *server);
@@ -67,14 +70,15 @@ enum step server_leave(struct smtp_server *server, const char *enhanced, const c
 static struct pairs pairs_of(struct smtp_concerned whom)
 {
     struct pairs pairs = {"", "", "", ""};
+    char shown[PRIVACY_ADDRESS_MAX];
 
     if (whom.from.ptr != NULL) {
         pairs.from_key = " from=";
-        pairs.from = LOG_TEXT(whom.from);
+        pairs.from = LOG_TEXT(privacy_address(whom.tenant, whom.from, shown));
     }
     if (whom.to.ptr != NULL) {
         pairs.to_key = " to=";
-        pairs.to = LOG_TEXT(whom.to);
+        pairs.to = LOG_TEXT(privacy_address(whom.tenant, whom.to, shown));
     }
     return pairs;
 }
@@ -83,8 +87,6 @@ static struct smtp_concerned concerned(const struct smtp_server *server)
 {
     const struct smtp_service *service = server->service;
 
-    if (!server->transaction.is_open)
-        return (struct smtp_concerned){0};
     return service->policy->concerned(service->context, server);
 }
 
@@ -97,20 +99,25 @@ static void count(struct smtp_server *server, enum smtp_verb verb, const struct 
         [SMTP_BDAT] = "BDAT",       [SMTP_AUTH] = "AUTH", [SMTP_STARTTLS] = "STARTTLS",
         [SMTP_VERB_UNKNOWN] = NULL,
     };
-    const char *said_key = said.len > 0 ? " argument=" : "";
+    const char *said_key = said.len > 0 ? " argument=" : "", *argument = "";
     struct pairs pairs = pairs_of(whom);
-    char name[SESSION_NAME_MAX];
+    char name[SESSION_NAME_MAX], shown[SENTENCE_MAX], refused[SENTENCE_MAX];
+    struct bytes text =
+        privacy_text(whom.tenant, bytes_of(verdict->text), whom.to, shown, sizeof(shown));
 
     metric_inc(metric_of(verdict));
     if (verdict->code >= 500)
         server->error_count++;
     session_name(&server->session, name);
-    log_limited(LOG_LEVEL_INFO,
-                "session=%s client=%s refused=\"%u %s %s\" at=%s rule=%s%s%s%s%s%s%s", name,
-                server->session.peer, verdict->code, verdict->enhanced, verdict->text,
+    snprintf(refused, sizeof(refused), "%u %s %.*s", verdict->code, verdict->enhanced,
+             BYTES_ARG(text));
+    if (said.len > 0)
+        argument = LOG_TEXT(privacy_text(whom.tenant, said, BYTES_NONE, shown, sizeof(shown)));
+    log_limited(LOG_LEVEL_INFO, "session=%s client=%s refused=%s at=%s rule=%s%s%s%s%s%s%s", name,
+                server->session.peer, LOG_STRING(refused),
                 names[verb] != NULL ? names[verb] : "command",
                 verdict->rule != NULL ? verdict->rule : "service", pairs.from_key, pairs.from,
-                pairs.to_key, pairs.to, said_key, said.len > 0 ? LOG_TEXT(said) : "");
+                pairs.to_key, pairs.to, said_key, argument);
 }
 
 void server_count(struct smtp_server *server, enum smtp_verb verb, const struct verdict *verdict)

@@ -330,7 +330,15 @@ static struct smtp_concerned on_concerned(void *context __attribute__((unused)),
 {
     const struct intake *intake = server->transaction.of_service;
 
-    return (struct smtp_concerned){intake_reverse_path(intake), intake_recipient(intake)};
+    const struct submission_session *session =
+        container_of(server, struct submission_session, server);
+    struct smtp_concerned whom = {.tenant = bytes_of(session->tenant)};
+
+    if (server->transaction.is_open) {
+        whom.from = intake_reverse_path(intake);
+        whom.to = intake_recipient(intake);
+    }
+    return whom;
 }
 
 /* A refusal for good is a customer's fact; what is refused for now will be tried again. */

@@ -44,7 +44,7 @@ WORD_NAMES = {
                                  "sasl_mechanism_name(login->mechanism)"},
     "relay/smtpd/server_reply.c": {
         "name", "rule", "pairs.from_key", "pairs.from", "pairs.to_key", "pairs.to", "said_key",
-        'said.len > 0 ? LOG_TEXT(said) : ""', 'names[verb] != NULL ? names[verb] : "command"',
+        "argument", 'names[verb] != NULL ? names[verb] : "command"',
         'verdict->rule != NULL ? verdict->rule : "service"'},
 }
 

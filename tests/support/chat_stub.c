@@ -331,16 +331,18 @@ static struct smtp_concerned on_concerned(void *context __attribute__((unused)),
                                           const struct smtp_server *server)
 {
     const struct stub_session *session = server->transaction.of_service;
-    struct bytes from = buf_bytes(&session->envelope);
 
+    if (!server->transaction.is_open)
+        return (struct smtp_concerned){0};
     check(session->is_in_transaction);
+    struct bytes from = buf_bytes(&session->envelope);
     from = bytes_slice(from, BYTES("from=").len, from.len);
     size_t end = bytes_find(from, ' ', 0);
     struct bytes to = bytes_slice(from, MIN(end + BYTES(" to=").len, from.len), from.len);
 
     return (struct smtp_concerned){
-        bytes_slice(from, 0, end),
-        server->transaction.recipient_count == 1 ? to : BYTES_NONE,
+        .from = bytes_slice(from, 0, end),
+        .to = server->transaction.recipient_count == 1 ? to : BYTES_NONE,
     };
 }
 

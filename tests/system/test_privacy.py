@@ -3,6 +3,7 @@
 import json
 
 import hook
+import inbound
 import parts
 
 
@@ -28,6 +29,9 @@ def test_local_parts_are_nowhere_but_in_the_mail(stage):
     for to in ("secretive@x.example", "secretive@y.example", "secretive@y.example"):
         relay.submit(to, sender="hiddenapp@shop.example")
     relay.wait_events(6)
+    with relay.smtp() as smtp:
+        smtp.ehlo("client.example")
+        assert smtp.mail("hiddenapp@shop.example", ["size=999999999999"])[0] == 552
     relay.port = other
     relay.submit("openly@y.example", sender="app@club.example")
     relay.wait_empty()
@@ -38,16 +42,16 @@ def test_local_parts_are_nowhere_but_in_the_mail(stage):
     relay.wait_empty()
     told = relay.events()
     shop = [e for e in told if e["tenant"] == "shop"]
-    at_y = {e["recipient"] for e in shop if e["recipient"].endswith("@y.example")}
+    at_y = {e["recipient"] for e in shop if (e["recipient"] or "").endswith("@y.example")}
     assert len(at_y) == 1 and len(at_y.pop().split("@")[0]) == 16
     # Who may read the key finds an address behind its hash, and no other address.
     found = relay.events(recipient="secretive@y.example")
-    assert found and found == [e for e in shop if e["recipient"].endswith("@y.example")]
+    assert found and found == [e for e in shop if (e["recipient"] or "").endswith("@y.example")]
     assert not relay.events(recipient="secretivf@y.example")
     assert relay.events(recipient="openly@y.example")
     assert relay.events(recipient="@y.example")
     said = json.dumps([e for e in told + target.events()]) + relay.log.read_text()
-    said += "".join(relay.cli("trace", e["id"]).stdout for e in shop)
+    said += "".join(relay.cli("trace", e["id"]).stdout for e in shop if e["id"])
     for secret in ("secretive", "hiddenapp"):
         assert secret not in said
     assert "openly@y.example" in said
@@ -57,3 +61,42 @@ def test_local_parts_are_nowhere_but_in_the_mail(stage):
     relay.cli("events", "audit")
     relay.stop()
     relay.cli("events", "audit")
+
+
+def test_mail_from_the_world_shows_none_either(stage):
+    """Accepted, refused at RCPT and for its checks, filed, forwarded, answered."""
+    elsewhere = stage.receiver()
+    place = inbound.Inbound(
+        stage, settings={"routes": f'[{{match: away.example, to: ["127.0.0.1:{elsewhere.port}"]}}]',
+                         "log": "{level: debug}"},
+        directory=(("alias", "add", "secretaway@acme.example", "secretfar@away.example"),
+                   ("account", "add", "secretbob@acme.example"),
+                   ("tenant", "set", "acme", "privacy=hash"),
+                   ("tenant", "block", "acme", "secretblocked@good.example"),
+                   ("tenant", "add", "open"),
+                   ("domain", "add", "open", "open.example", "--hosted", "--active"),
+                   ("account", "add", "visible@open.example")))
+    relay = place.relay
+    relay.cli("queue", "resume", "--all")
+    for to in ("secretbob@acme.example", "secretaway@acme.example"):
+        assert place.send(inbound.message(), to=to, sender="secretalice@good.example")[0] == 250
+    assert place.send(inbound.message("secretalice@strict.example"), to="secretbob@acme.example",
+                      sender="secretalice@strict.example")[0] == 550
+    assert place.send(b"", sender="secretblocked@good.example")[0] == 550
+    with place.smtp() as smtp:  # one tenant's RCPT does not show another one's
+        smtp.mail("visible@good.example")
+        assert smtp.rcpt("visible@open.example")[0] == 250
+        assert smtp.rcpt("secretnobody@acme.example")[0] == 550
+        assert smtp.rcpt("secret..nobody@acme.example")[0] // 100 == 5
+        assert smtp.rcpt("secretbob@acme.example")[0] == 452
+        assert smtp.data(inbound.message("visible@good.example"))[0] == 250
+    relay.wait_empty()
+    told = [e for e in relay.events() if e["kind"] != "changed"]  # the operator's own words
+    assert {e["kind"] for e in told} >= {"accepted", "received", "rejected", "filed", "forwarded",
+                                         "delivered"}
+    assert any(e["kind"] == "rejected" and e["tenant"] == "acme" and e["recipient"] is not None and
+               e["recipient"].endswith("@acme.example") for e in told)
+    said = "\n".join(map(json.dumps, told)) + relay.log.read_text()
+    assert not [line for line in said.splitlines() if "secret" in line]
+    assert "visible@open.example" in said
+    assert {m.to()[0] for m in elsewhere.messages} == {"secretfar@away.example"}

@@ -88,6 +88,38 @@ TEST(event_shows_no_local_part_in_any_text)
     buf_free(&cut);
 }
 
+/* Every kind, mail of the world's and reports too: what is masked is no matter of the kind. */
+TEST(event_of_no_kind_shows_a_local_part)
+{
+    const struct bytes secret = BYTES("hidden");
+    struct buf out;
+
+    buf_init(&out, EVENT_JSON_MAX);
+    for (enum privacy_mode mode = PRIVACY_HASH; mode <= PRIVACY_CUT; mode++) {
+        rule("shop", mode);
+        for (unsigned kind = 0; kind < EVENT_KIND_COUNT; kind++) {
+            struct event event = {
+                .kind = (enum event_kind)kind,
+                .tenant = BYTES("shop"),
+                .recipient = BYTES("hidden.user@x.example"),
+                .sender = BYTES("hidden.sender@other.example"),
+                .orcpt = BYTES("utf-8;hidden.user@x.example"),
+                .reply_text = BYTES("no hidden.user here, says <hidden@y.example>"),
+                .rule = BYTES("account hidden.user@x.example"),
+                .checks = BYTES("spf\tpass\t\tof hidden.sender@other.example\n"
+                                "rspamd\tno\t1\tFORGED(hidden@a.example,hidden@b.example)\n"),
+                .is_late = kind % 2 == 0,
+            };
+            buf_clear(&out);
+            assert_true(event_json(&event, &out));
+            if (bytes_find_bytes(buf_bytes(&out), secret, 0) < buf_len(&out))
+                fail_msg("%s: %.*s", event_kind_name(event.kind), BYTES_ARG(buf_bytes(&out)));
+        }
+    }
+    privacy_set_rules(NULL, 0, PRIVACY_NONE);
+    buf_free(&out);
+}
+
 TEST(longest_texts_have_room)
 {
     static uint8_t many[4096];
@@ -99,6 +131,7 @@ TEST(longest_texts_have_room)
     event.recipient = event.sender = event.orcpt = bytes_range(many, 1024);
     event.reply_text = bytes_range(many, sizeof(many));
     event.rule = bytes_range(many, 255);
+    event.checks = bytes_range(many, 3072);
     buf_init(&out, EVENT_JSON_MAX);
     rule("shop", PRIVACY_HASH);
     assert_true(event_json(&event, &out));
