@@ -277,8 +277,13 @@ static enum end judge_answer(struct sending *s, const struct http_answer *answer
     return answer->status == 429 || answer->status >= 500 ? END_LATER : END_NOT;
 }
 
+/* Whether it has had the report is only known there where a crash came before we noted it: the key
+ * is the report's id, and the same whenever it is posted. */
 static enum end post(struct sending *s, const struct report_uri *uri)
 {
+    static const char field[] = "Idempotency-Key: \"%s\"";
+    char id[REPORT_ID_MAX], key[sizeof(field) + REPORT_ID_MAX];
+    const char *const headers[] = {key, NULL};
     const struct config_reports *reports = &s->reporter->config->reports;
     const struct http_rules rules = {.ca_file = reports->ca,
                                      .timeout_s = POST_TIMEOUT_S,
@@ -286,6 +291,7 @@ static enum end post(struct sending *s, const struct report_uri *uri)
                                      .allow = reports->allow};
     const struct http_request request = {.url = uri->text,
                                          .content_type = "application/tlsrpt+gzip",
+                                         .headers = headers,
                                          .body = buf_bytes(&s->packed)};
     struct http_answer answer = {.end = HTTP_FAILED, .text = "the program stops"};
 
@@ -293,6 +299,8 @@ static enum end post(struct sending *s, const struct report_uri *uri)
         snprintf(s->why, sizeof(s->why), "%.150s", answer.text);
         return END_NOT;
     }
+    report_id(&s->author, &s->report, id);
+    snprintf(key, sizeof(key), field, id);
     struct http_client *client = http_client_open(&rules);
 
     http_client_post(client, &request);

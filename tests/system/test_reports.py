@@ -300,6 +300,32 @@ def test_tls_report_tells_successes_and_is_posted(stage, tmp_path):
     assert len(taken.requests) == 2
 
 
+def test_a_report_that_is_posted_again_has_the_key_of_the_first(stage, tmp_path):
+    """A kill between the POST and the note of it: nobody but the receiver knows that it came."""
+    root = certificates.Issued(tmp_path, "root")
+    leaf = certificates.Issued(tmp_path, "hook", root, ("localhost",))
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(root.pem())
+    kills = [lambda: place.relay.kill()]
+    taken = stage.add(hook.Hook(lambda request: kills.pop()() and 201 if kills else 201,
+                                tls=leaf.files()))
+    place = TlsPlace(stage, tls_zone(f"https://localhost:{taken.port}/v1/report"),
+                     section=f'{SECTION}, ca: {ca}, allow: ["127.0.0.0/8", "::1/128"]',
+                     tls=certificates.Issued(tmp_path, "mx", root, ("mx.y.example",)).context())
+    place.deliver("c@y.example", 1)
+    place.wait_counted("tls", "y.example", 1)
+    place.relay.cli("report", "tls", "--send", "--day", place.day)
+    parts.wait_for(lambda: not place.relay.running(), "the kill")
+    place.relay.start()
+    place.relay.cli("report", "tls", "--send", "--day", place.day)
+    parts.wait_for(lambda: place.counted("tls")["y.example"]["state"] == "sent", "sent")
+    first, second = taken.requests
+    key = f'"tls.{place.day}.y.example@{HOST}"'
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"] == key
+    ids = [json.loads(gzip.decompress(r.body))["report-id"] for r in (first, second)]
+    assert ids == [key.strip('"')] * 2
+
+
 def test_reports_come_back_as_events(stage):
     """What one ringpost sends, another takes apart: here it is the same one."""
     zones = {"shop.example": f"@ {txt('v=spf1 -all')}\n_dmarc "
