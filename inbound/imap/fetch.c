@@ -36,6 +36,9 @@ struct fetch {
     size_t item;
     struct source source;
     uint64_t stream_offset, stream_left; /* of its bytes */
+    struct buf text;                     /* that is made before its length is told */
+    const struct mime_section *kept_for; /* which is_kept was asked for */
+    bool kept;
     /* of all */
     bool has_gone, has_failed, has_unknown;
     size_t seen_count;
@@ -180,39 +183,50 @@ static void put_literal(struct imap_work *work, uint64_t len)
 }
 
 /* What is made and not part of the message. */
-static int put_fields(struct imap_work *work, const struct fetch_item *item, struct bytes header)
+static int put_fields(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item,
+                      struct bytes header)
 {
-    struct buf text;
+    struct buf *text = &fetch->text;
     uint64_t from = 0, len;
 
-    buf_init(&text, TEXT_MAX);
-    bool fits = mime_section_fields(header, &item->section, &text);
+    if (text->ptr == NULL)
+        buf_init(text, TEXT_MAX);
+    bool fits = mime_section_fields(header, &item->section, text);
 
     if (fits) {
-        len = buf_len(&text);
+        len = buf_len(text);
         clip(item, &from, &len);
         put_label(work, item);
         put_literal(work, len);
-        work_put(work, bytes_slice(buf_bytes(&text), (size_t)from, (size_t)len));
+        work_put(work, bytes_slice(buf_bytes(text), (size_t)from, (size_t)len));
     }
-    buf_free(&text);
+    if (text->capacity > PIECE)
+        buf_free(text);
+    buf_clear(text);
     return fits ? 0 : -ENOMEM;
 }
 
-/* Are all fields that it names among those that need no look into the message? */
-static bool is_kept(const struct mime_section *section)
+/* Are all fields that it names among those that need no look into the message? The same for all
+ * messages. */
+static bool is_kept(struct fetch *fetch, const struct mime_section *section)
 {
-    for (size_t i = 0; i < section->name_count; i++)
-        if (!source_keeps_field(section->names[i]))
-            return false;
-    return section->kind == MIME_SECTION_FIELDS;
+    bool kept = section->kind == MIME_SECTION_FIELDS;
+
+    if (fetch->kept_for == section)
+        return fetch->kept;
+    for (size_t i = 0; i < section->name_count && kept; i++)
+        kept = source_keeps_field(section->names[i]);
+    fetch->kept_for = section;
+    fetch->kept = kept;
+    return kept;
 }
 
 /* Where a section lies in the message; *is_there_out false: NIL. */
-static int find_section(struct source *source, const struct mime_section *section,
+static int find_section(struct fetch *fetch, const struct mime_section *section,
                         struct bytes *slice_out, uint64_t *from_out, uint64_t *len_out,
                         bool *is_there_out)
 {
+    struct source *source = &fetch->source;
     const struct mime_message *mime;
     struct bytes header, whole;
     uint64_t size;
@@ -224,7 +238,8 @@ static int find_section(struct source *source, const struct mime_section *sectio
     if (error < 0 || (section->depth == 0 && section->kind == MIME_SECTION_WHOLE))
         return error;
     if (section->depth == 0) {
-        error = is_kept(section) ? source_fields(source, &header) : source_header(source, &header);
+        error = is_kept(fetch, section) ? source_fields(source, &header)
+                                        : source_header(source, &header);
         if (error < 0)
             return error;
         *slice_out = header;
@@ -250,13 +265,13 @@ static int begin_section(struct imap_work *work, struct fetch *fetch, const stru
     struct bytes slice = BYTES_NONE;
     uint64_t from, len;
     bool is_there;
-    int error = find_section(&fetch->source, &item->section, &slice, &from, &len, &is_there);
+    int error = find_section(fetch, &item->section, &slice, &from, &len, &is_there);
 
     if (error < 0)
         return error;
     if (is_there && (item->section.kind == MIME_SECTION_FIELDS ||
                      item->section.kind == MIME_SECTION_FIELDS_NOT))
-        return put_fields(work, item, slice);
+        return put_fields(work, fetch, item, slice);
     put_label(work, item);
     if (!is_there) {
         work_put(work, BYTES("NIL"));
@@ -495,6 +510,7 @@ static void fetch_ended(struct imap_work *work)
     if (fetch->in_message)
         source_end(&fetch->source);
     source_free(&fetch->source);
+    buf_free(&fetch->text);
     fetch->in_message = false;
 }
 

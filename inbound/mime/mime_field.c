@@ -19,11 +19,6 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t';
 }
 
-static bool continues(struct bytes line)
-{
-    return line.len > 0 && is_space(line.ptr[0]);
-}
-
 static struct bytes without_line_end(struct bytes line)
 {
     if (line.len > 0 && line.ptr[line.len - 1] == '\n')
@@ -76,9 +71,8 @@ bool mime_field_next(struct bytes *section, struct mime_field *out)
             *section = bytes_slice(*section, len, section->len);
             continue;
         }
-        for (struct bytes more = line_at(*section, len); continues(more);
-             more = line_at(*section, len))
-            len += more.len;
+        while (len < section->len && is_space(section->ptr[len])) /* a line that goes on */
+            len += line_at(*section, len).len;
         out->raw = bytes_slice(*section, 0, len);
         out->name = bytes_slice(out->raw, 0, name_len);
         out->value = without_line_end(bytes_slice(out->raw, colon + 1, len));
