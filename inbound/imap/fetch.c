@@ -30,6 +30,7 @@ struct fetch {
     struct sequence_set set;
     struct fetch_program program;
     bool has_begun;
+    bool asks_index; /* and nothing else */
     uint32_t number;
     /* of the message that is being told */
     bool in_message, has_items;
@@ -526,14 +527,17 @@ static enum work_step end_fetch(struct imap_work *work, struct fetch *fetch)
     return work_answer(work, "OK FETCH done");
 }
 
-/* The clock is asked once a message, and once a piece of it. */
+/* The clock is asked once a message and once a piece of it; of what the index says alone, which
+ * takes no time, less often. */
 static bool may_go_on(const struct imap_work *work, const struct fetch *fetch)
 {
     bool is_inside = fetch->in_message && fetch->stream_left == 0;
+    bool is_quick = fetch->asks_index && fetch->number % 16 != 0;
 
     if (work->access.is_last)
         return false;
-    return is_inside ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES : !work_is_full(work);
+    return is_inside || is_quick ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES
+                                 : !work_is_full(work);
 }
 
 enum work_step imap_run_fetch(struct imap_work *work)
@@ -544,6 +548,8 @@ enum work_step imap_run_fetch(struct imap_work *work)
     reader_begin(&reader, work->view.mailbox);
     if (!fetch->has_begun) {
         fetch->has_begun = true;
+        fetch->asks_index = !fetch->program.reads_message &&
+                            !fetch_program_has(&fetch->program, FETCH_SIZE); /* it may be unknown */
         work->ended = fetch_ended;
         work->own_events = NOTIFY_FLAGS;
         if (fetch->program.wants_modseq)

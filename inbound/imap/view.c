@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,13 +13,38 @@ enum { READ_MAX = 512, RANGES_MAX = 256 };
 
 static const struct {
     uint64_t flag;
-    struct bytes name; /* and a space */
+    const char *name;
 } system_flags[] = {
-    {MAIL_ANSWERED, BYTES("\\Answered ")}, {MAIL_FLAGGED, BYTES("\\Flagged ")},
-    {MAIL_DELETED, BYTES("\\Deleted ")},   {MAIL_SEEN, BYTES("\\Seen ")},
-    {MAIL_DRAFT, BYTES("\\Draft ")},
+    {MAIL_ANSWERED, "\\Answered"}, {MAIL_FLAGGED, "\\Flagged"}, {MAIL_DELETED, "\\Deleted"},
+    {MAIL_SEEN, "\\Seen"},         {MAIL_DRAFT, "\\Draft"},
 };
 #define SYSTEM_FLAGS (MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT)
+
+/* "FLAGS (\Answered \Seen" for each set of them: a FETCH of all says it for each message. */
+static struct {
+    uint8_t len;
+    char bytes[64];
+} texts[SYSTEM_FLAGS + 1];
+static pthread_once_t texts_made = PTHREAD_ONCE_INIT;
+
+static void make_texts(void)
+{
+    for (uint64_t flags = 0; flags <= SYSTEM_FLAGS; flags++) {
+        struct buf text;
+        const char *space = "";
+
+        buf_init(&text, sizeof(texts[flags].bytes));
+        check(buf_append(&text, BYTES("FLAGS (")));
+        for (size_t i = 0; i < ARRAY_LEN(system_flags); i++)
+            if ((flags & system_flags[i].flag) != 0) {
+                check(buf_printf(&text, "%s%s", space, system_flags[i].name));
+                space = " ";
+            }
+        texts[flags].len = (uint8_t)buf_len(&text);
+        memcpy(texts[flags].bytes, buf_bytes(&text).ptr, buf_len(&text));
+        buf_free(&text);
+    }
+}
 
 /* --- the numbers ------------------------------------------------------------------------------ */
 
@@ -348,22 +374,17 @@ void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct seq
 void view_put_flags(struct imap_work *work, struct mailbox *mailbox, uint64_t flags)
 {
     char name[MAILBOX_KEYWORD_LEN_MAX + 1];
-    bool has_space = false;
+    bool has_space = (flags & SYSTEM_FLAGS) != 0;
 
-    work_put(work, BYTES("FLAGS ("));
-    for (size_t i = 0; i < ARRAY_LEN(system_flags); i++)
-        if ((flags & system_flags[i].flag) != 0) {
-            work_put(work, system_flags[i].name);
-            has_space = true;
-        }
+    pthread_once(&texts_made, make_texts);
+    work_put(work, bytes_range(texts[flags & SYSTEM_FLAGS].bytes, texts[flags & SYSTEM_FLAGS].len));
     for (unsigned i = 0; (flags & ~SYSTEM_FLAGS) != 0 && i < MAILBOX_KEYWORDS_MAX; i++)
         if ((flags & MAIL_KEYWORD(i)) != 0 && mailbox_keyword_name(mailbox, i, name)) {
+            if (has_space)
+                work_put(work, BYTES(" "));
             work_put(work, bytes_of(name));
-            work_put(work, BYTES(" "));
             has_space = true;
         }
-    if (has_space && !work->access.is_last)
-        buf_truncate(&work->access.out, buf_len(&work->access.out) - 1);
     work_put(work, BYTES(")"));
 }
 
