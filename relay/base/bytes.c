@@ -19,14 +19,6 @@ struct bytes bytes_range(const void *start, size_t len)
     return (struct bytes){start, len};
 }
 
-struct bytes bytes_slice(struct bytes b, size_t from, size_t len)
-{
-    from = MIN(from, b.len);
-    len = MIN(len, b.len - from);
-    /* NULL + 0 is undefined in C, and an empty slice often has no memory. */
-    return (struct bytes){from == 0 ? b.ptr : b.ptr + from, len};
-}
-
 struct bytes bytes_put(struct bytes b, uint8_t **at)
 {
     uint8_t *start = *at;
@@ -192,11 +184,6 @@ uint64_t bytes_hash_nocase(struct bytes b)
     for (size_t from = 0; from < b.len; from += HASH_PART)
         XXH3_64bits_update(&state, lower, lower_part(lower, b, from));
     return XXH3_64bits_digest(&state);
-}
-
-uint8_t byte_lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
 bool byte_is_alpha(uint8_t c)

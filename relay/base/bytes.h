@@ -26,7 +26,13 @@ struct bytes {
 struct bytes bytes_of(const char *string);
 struct bytes bytes_range(const void *start, size_t len);
 /* The part from `from`, at most `len` long; both are clipped to the slice. */
-struct bytes bytes_slice(struct bytes b, size_t from, size_t len);
+static inline struct bytes bytes_slice(struct bytes b, size_t from, size_t len)
+{
+    from = MIN(from, b.len);
+    len = MIN(len, b.len - from);
+    /* NULL + 0 is undefined in C, and an empty slice often has no memory. */
+    return (struct bytes){from == 0 ? b.ptr : b.ptr + from, len};
+}
 
 /* Copies to *at, where there is room, moves *at behind it and returns the copy. */
 struct bytes bytes_put(struct bytes b, uint8_t **at);
@@ -54,7 +60,10 @@ uint64_t bytes_hash(struct bytes b); /* XXH3, 64 bits */
 uint64_t bytes_hash_nocase(struct bytes b);
 
 /* ASCII only, whatever the locale says. */
-uint8_t byte_lower(uint8_t c);
+static inline uint8_t byte_lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
 bool byte_is_alpha(uint8_t c);
 bool byte_is_digit(uint8_t c);
 bool byte_is_alnum(uint8_t c);
