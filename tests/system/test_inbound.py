@@ -220,7 +220,7 @@ def test_commands_that_strangers_may_not_say(place):
         assert smtp.docmd("AUTH PLAIN")[0] == 502
     with socket.create_connection(("127.0.0.1", place.port), 10) as s:
         s.sendall(b"EHLO x\r\nMAIL FROM:<a@good.example>\r\n")
-        assert b"554 5.5.0" in s.recv(4096)
+        assert b"554 5.5.0" in s.makefile("rb").read()  # behind a greeting, or in its place
 
 
 def test_tenant_that_is_disabled_has_its_mail_wait(stage):
