@@ -55,21 +55,21 @@ struct queue_folders {
 struct shown_file {
     struct queue_show_name name;
     bool is_wanted;
-    const char *part;
+    int part_fd; /* new/ or cur/ of the sync */
     char file[QUEUE_SHOW_NAME_MAX + 16];
 };
 
 struct shown_files {
     struct shown_file *of;
     size_t count, room;
-    const char *part;
+    int part_fd;     /* that is listed */
     bool has_others; /* files that are none of ours */
 };
 
 static bool add_file(void *context, const char *file)
 {
     struct shown_files *files = context;
-    struct shown_file shown = {.part = files->part};
+    struct shown_file shown = {.part_fd = files->part_fd};
 
     if (file[0] == '.')
         return true;
@@ -98,23 +98,29 @@ static int by_id(const void *a, const void *b)
 struct sync {
     struct queue_folders *folders;
     struct maildir maildir;
-    int cur_fd;
+    int new_fd, cur_fd; /* -1: not open */
     struct shown_files files;
     struct queue_reading reading;
     struct buf out;
 };
 
-static int list_part(struct sync *sync, const char *part)
+static int list_part(struct sync *sync, const char *part, int *fd_out)
 {
-    int fd = maildir_open_folder(&sync->maildir, folder_name, part);
+    int fd = *fd_out = maildir_open_folder(&sync->maildir, folder_name, part);
 
     if (fd < 0)
         return fd;
-    sync->files.part = part;
-    int error = mail_file_list(fd, add_file, &sync->files);
+    sync->files.part_fd = fd;
+    return mail_file_list(fd, add_file, &sync->files);
+}
 
-    mail_file_close(fd);
-    return error;
+static void close_folder(struct sync *sync)
+{
+    if (sync->new_fd >= 0)
+        mail_file_close(sync->new_fd);
+    if (sync->cur_fd >= 0)
+        mail_file_close(sync->cur_fd);
+    maildir_close(&sync->maildir);
 }
 
 /* The account's own folder of that name stays its own as long as it holds something. */
@@ -152,15 +158,13 @@ static int open_folder(struct sync *sync, const struct queue_folder *folder)
 
     if (error < 0)
         return error;
-    error = list_part(sync, "new");
+    error = list_part(sync, "new", &sync->new_fd);
     if (error == 0)
-        error = list_part(sync, "cur");
+        error = list_part(sync, "cur", &sync->cur_fd);
     if (error == 0)
         error = claim(sync);
-    if (error == 0)
-        error = sync->cur_fd = maildir_open_folder(&sync->maildir, folder_name, "cur");
     if (error < 0) {
-        maildir_close(&sync->maildir);
+        close_folder(sync);
         return error;
     }
     if (sync->files.count > 0)
@@ -263,14 +267,8 @@ static void remove_unwanted(struct sync *sync)
     for (size_t i = 0; i < sync->files.count; i++) {
         const struct shown_file *shown = &sync->files.of[i];
 
-        if (shown->is_wanted)
-            continue;
-        int fd = maildir_open_folder(&sync->maildir, folder_name, shown->part);
-
-        if (fd < 0)
-            return;
-        (void)!mail_file_unlink(fd, shown->file); /* gone is as good */
-        mail_file_close(fd);
+        if (!shown->is_wanted)
+            (void)!mail_file_unlink(shown->part_fd, shown->file); /* gone is as good */
     }
 }
 
@@ -303,7 +301,7 @@ static int sync_files(struct sync *sync, const struct queue_snapshot *snapshot)
 static int sync_folder(struct queue_folders *folders, const struct queue_folder *folder)
 {
     const struct program *program = folders->program;
-    struct sync sync = {.folders = folders, .cur_fd = -1};
+    struct sync sync = {.folders = folders, .new_fd = -1, .cur_fd = -1};
     struct queue_snapshot snapshot = {0};
     int error = 0;
 
@@ -324,8 +322,7 @@ static int sync_folder(struct queue_folders *folders, const struct queue_folder 
     error = open_folder(&sync, folder);
     if (error == 0) {
         error = sync_files(&sync, &snapshot);
-        mail_file_close(sync.cur_fd);
-        maildir_close(&sync.maildir);
+        close_folder(&sync);
     }
     free(sync.files.of);
     buf_free(&sync.reading.lines);
@@ -385,6 +382,20 @@ static void wait_until(struct queue_folders *folders, pthread_cond_t *cond, int6
     pthread_cond_timedwait(cond, &folders->mutex, &until);
 }
 
+/* Until somebody asks, or until a folder that is looked at is due. */
+static void rest(struct queue_folders *folders)
+{
+    int64_t due_ms = INT64_MAX;
+
+    for (size_t i = 0; i < FOLDERS_MAX; i++)
+        if (folders->of[i].domain[0] != '\0' && folders->of[i].keepers > 0)
+            due_ms = MIN(due_ms, folders->of[i].again_ms);
+    if (due_ms == INT64_MAX)
+        pthread_cond_wait(&folders->asked, &folders->mutex);
+    else
+        wait_until(folders, &folders->asked, due_ms);
+}
+
 static void *run(void *context)
 {
     struct queue_folders *folders = context;
@@ -396,7 +407,7 @@ static void *run(void *context)
         if (folder != NULL)
             serve(folders, folder);
         else
-            wait_until(folders, &folders->asked, clock_monotonic_ms() + AGAIN_MS / 2);
+            rest(folders);
     }
     pthread_mutex_unlock(&folders->mutex);
     return NULL;
@@ -460,10 +471,12 @@ static void keep(void *context, const char *domain, const char *local, const cha
     pthread_mutex_lock(&folders->mutex);
     struct queue_folder *folder = need_folder(folders, domain, local, tenant);
 
-    if (folder != NULL && is_kept)
+    if (folder != NULL && is_kept) {
         folder->keepers++;
-    else if (folder != NULL && folder->keepers > 0) /* none, where there was no place for it */
+        pthread_cond_signal(&folders->asked);
+    } else if (folder != NULL && folder->keepers > 0) { /* none, where there was no place for it */
         folder->keepers--;
+    }
     pthread_mutex_unlock(&folders->mutex);
 }
 

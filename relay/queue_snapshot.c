@@ -16,24 +16,15 @@ enum {
     ROOM = 2 * QUEUE_SNAPSHOT_MAX,
 };
 
-static void wait_for(sem_t *done)
-{
-    while (sem_wait(done) < 0)
-        check(errno == EINTR);
-}
-
 /* --- which ------------------------------------------------------------------------------------ */
 
 struct survey {
-    struct letter letter;
-    struct worker *worker;
     const struct snapshot *directory; /* within a slice */
     struct bytes tenant;
     unsigned shard;
     uint64_t cursor;
     bool is_over;
     struct queue_snapshot *out;
-    sem_t done;
 };
 
 static bool waits(const struct survey *s, const struct pending *pending)
@@ -82,44 +73,37 @@ static void visit(void *context, struct shard *shard, struct stub *stub)
     out->all++;
 }
 
-static void open_slice(struct letter *letter, struct engine *engine)
+static void take_slice(struct worker *worker, void *context)
 {
-    struct survey *s = container_of(letter, struct survey, letter);
+    struct survey *s = context;
     int64_t until_us = clock_monotonic_us() + SLICE_US;
-    bool more = s->shard < s->worker->shard_count;
+    bool more = s->shard < worker->shard_count;
 
-    (void)engine;
-    s->directory = snapshot_begin(s->worker->reader);
+    s->directory = snapshot_begin(worker->reader);
     while (more && clock_monotonic_us() < until_us)
-        more = shard_walk(s->worker->shards[s->shard], &s->cursor, VISIT_BUCKETS, visit, s);
-    snapshot_end(s->worker->reader);
+        more = shard_walk(worker->shards[s->shard], &s->cursor, VISIT_BUCKETS, visit, s);
+    snapshot_end(worker->reader);
     if (!more) {
         s->shard++;
         s->cursor = 0;
     }
-    s->is_over = s->shard >= s->worker->shard_count;
-    sem_post(&s->done);
+    s->is_over = s->shard >= worker->shard_count;
 }
 
 bool queue_snapshot_take(struct worker *workers, unsigned count, struct bytes tenant,
                          const _Atomic bool *stops, struct queue_snapshot *out)
 {
-    struct survey s = {.letter.open = open_slice, .tenant = tenant, .out = out};
+    struct survey s = {.tenant = tenant, .out = out};
 
     *out = (struct queue_snapshot){.of = malloc(ROOM * sizeof(*out->of))};
     check(out->of != NULL);
-    sem_init(&s.done, 0, 0);
     for (unsigned i = 0; i < count && !atomic_load(stops); i++) {
-        s.worker = &workers[i];
         s.shard = 0;
         s.cursor = 0;
         s.is_over = false;
-        while (!s.is_over && !atomic_load(stops)) {
-            engine_post(s.worker->engine, &s.letter);
-            wait_for(&s.done);
-        }
+        while (!s.is_over && !atomic_load(stops))
+            worker_call(&workers[i], take_slice, &s);
     }
-    sem_destroy(&s.done);
     keep_newest(out);
     return !atomic_load(stops);
 }
@@ -261,7 +245,8 @@ bool queue_snapshot_read(struct worker *workers, unsigned count, uint64_t id,
         return false;
     sem_init(&v.done, 0, 0);
     engine_post(v.worker->engine, &v.letter);
-    wait_for(&v.done);
+    while (sem_wait(&v.done) < 0)
+        check(errno == EINTR);
     sem_destroy(&v.done);
     return v.is_good && out->recipient_count > 0;
 }
