@@ -219,7 +219,8 @@ static enum step handle_noop(struct imap_session *session, struct bytes argument
 
     if (arguments.len > 0)
         return imap_bad(session, "NOOP and CHECK have no arguments");
-    if (level_of(session) != IN_SELECTED || !atomic_load(&work->has_news))
+    if (level_of(session) != IN_SELECTED ||
+        (mailbox_is_quiet(work->view.mailbox) && !atomic_load(&work->has_news)))
         return imap_answer(session, "OK Done");
     work_reset(work, session->tag);
     return work_begin(work, run_noop, SYNC_ALL);

@@ -17,6 +17,12 @@ int mailbox_look(struct mailbox *mailbox)
     return mailbox_scan(mailbox);
 }
 
+bool mailbox_is_quiet(const struct mailbox *mailbox)
+{
+    return mailbox->watch_new >= 0 && mailbox->watch_cur >= 0 &&
+           notice_is_drained(mailbox->account->accounts->notice);
+}
+
 void mailbox_status(struct mailbox *mailbox, struct mailbox_status *out)
 {
     pthread_mutex_lock(&mailbox->mutex);

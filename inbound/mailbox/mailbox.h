@@ -62,6 +62,8 @@ void mailbox_close(struct mailbox **mailbox);
 /* Takes in what others did to the directory before the call: files that came get UIDs, flags in
  * names. Quick where nothing happened. */
 must_use int mailbox_look(struct mailbox *mailbox);
+/* Watches were told of all that others did before the call: no need to look. Blocks nobody. */
+bool mailbox_is_quiet(const struct mailbox *mailbox);
 void mailbox_status(struct mailbox *mailbox, struct mailbox_status *out);
 /* Up to `max` messages with UIDs from `uid_from` on whose modseq is above `since` (0: all), by UID.
  * *uid_next_out: where to go on, 0 when there is nothing behind. A slice holds the lock for at most

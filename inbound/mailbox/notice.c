@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -22,6 +24,7 @@ struct watched {
 
 struct notice {
     int fd, wake_fd;
+    _Atomic bool is_draining;
     pthread_t thread;
     pthread_mutex_t reading; /* taken before it, until what was read is told */
     /* Of what is below, and the last of all locks: mailboxes are added while theirs are held. */
@@ -145,6 +148,7 @@ void notice_drain(struct notice *notice)
     if (notice == NULL)
         return;
     pthread_mutex_lock(&notice->reading);
+    atomic_store(&notice->is_draining, true);
     while ((len = read(notice->fd, buffer, sizeof(buffer))) > 0) {
         for (ssize_t at = 0; at < len;) {
             const struct inotify_event *event = (const void *)(buffer + at);
@@ -153,7 +157,17 @@ void notice_drain(struct notice *notice)
             at += (ssize_t)(sizeof(*event) + event->len);
         }
     }
+    atomic_store(&notice->is_draining, false);
     pthread_mutex_unlock(&notice->reading);
+}
+
+bool notice_is_drained(struct notice *notice)
+{
+    int unread = 0;
+
+    /* In this order: what was read is being told. */
+    return notice != NULL && ioctl(notice->fd, FIONREAD, &unread) == 0 && unread == 0 &&
+           !atomic_load(&notice->is_draining);
 }
 
 static void *run(void *context)

@@ -19,5 +19,7 @@ void notice_add(struct notice *notice, struct mailbox *mailbox);
 void notice_remove(struct notice *notice, struct mailbox *mailbox);
 /* What happened until now is told when it returns; `notice` may be NULL. No lock is held. */
 void notice_drain(struct notice *notice);
+/* What happened until now was told: nothing to drain. Blocks nobody; false for NULL. */
+bool notice_is_drained(struct notice *notice);
 /* A file may have come or gone; `name` NULL: whatever. Locked; tells watchers. */
 void mailbox_news(struct mailbox *mailbox, bool is_in_new, const char *name);

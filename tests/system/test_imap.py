@@ -243,6 +243,15 @@ def test_lines_that_end_in_lf_alone_are_served_as_they_should_be(mail):
                          + b" BODY[TEXT]<199990> {10}\r\n" + b"y" * 10 + b")"), answer
 
 
+def test_noop_tells_what_others_dropped_just_before(mail):
+    raw = mail.raw()
+    raw.ask("SELECT INBOX")
+    new = mail.relay.state_dir / "mail/b.example/anna/new"
+    for number in range(1, 101):
+        (new / f"1780000000.M{number}P1.other").write_bytes(b"Subject: y\r\n\r\nx\r\n")
+        assert b"* %d EXISTS" % number in raw.ask("NOOP"), number
+
+
 def test_store_copy_move_expunge(mail):
     raw = mail.raw()
     for _ in range(4):

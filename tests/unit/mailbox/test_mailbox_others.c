@@ -52,6 +52,15 @@ static void drop(struct room *room, unsigned number)
     room_drop(room, name, text);
 }
 
+static bool has_been_told(const struct room *room)
+{
+    pthread_mutex_lock(&room->inbox->mutex);
+    bool has_news = room->inbox->news_all || room->inbox->news_count > 0;
+
+    pthread_mutex_unlock(&room->inbox->mutex);
+    return has_news;
+}
+
 /* No matter what the thread that reads inotify has come to. */
 TEST(look_takes_in_what_came_just_before_it)
 {
@@ -60,7 +69,9 @@ TEST(look_takes_in_what_came_just_before_it)
     room_make(&room);
     for (unsigned i = 1; i <= 200; i++) {
         drop(&room, i);
+        assert_true(!mailbox_is_quiet(room.inbox) || has_been_told(&room));
         look(&room);
+        assert_true(mailbox_is_quiet(room.inbox));
         assert_int_equal(room_status(room.inbox).exists, i);
     }
     room_free(&room);
@@ -74,6 +85,7 @@ TEST(look_without_inotify_takes_in_what_came_in_the_same_tick)
 
     room_make(&room);
     notice_remove(room.inbox->account->accounts->notice, room.inbox);
+    assert_false(mailbox_is_quiet(room.inbox));
     for (unsigned i = 1; i <= 3; i++) {
         drop(&room, i);
         assert_int_equal(futimens(room.inbox->new_fd, tick), 0);
