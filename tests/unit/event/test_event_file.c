@@ -76,6 +76,39 @@ static void rotate_at(struct fixture *f, struct clocks clocks)
         event_file_rotate_if_due(f->file, clocks);
 }
 
+/* In the place of libc's: what a power cut might lose. */
+static ino_t synced_file;
+static bool names_are_synced = true;
+static unsigned rash_count; /* names given or taken before what they need was durable */
+
+int fsync(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) == 0) {
+        names_are_synced |= S_ISDIR(status.st_mode);
+        synced_file = S_ISREG(status.st_mode) ? status.st_ino : synced_file;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+    struct stat status;
+
+    if (bytes_ends_nocase(bytes_of(from), BYTES(".zst.tmp")) &&
+        (fstatat(from_fd, from, &status, 0) < 0 || status.st_ino != synced_file))
+        rash_count++;
+    names_are_synced = false;
+    return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
+
+int unlinkat(int directory_fd, const char *name, int flags)
+{
+    rash_count += bytes_ends_nocase(bytes_of(name), BYTES(".jsonl")) && !names_are_synced;
+    return (int)syscall(SYS_unlinkat, directory_fd, name, flags);
+}
+
 /* Rotates some time later and goes on until everything closed is compressed. */
 static void rotate(struct fixture *f, int64_t later_ms)
 {
@@ -284,6 +317,22 @@ static void close_one(struct fixture *f, unsigned number)
     rotate(f, 0);
 }
 
+TEST(event_file_goes_once_what_it_was_compressed_into_is_durable)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    event_file_close(&f.file);
+    f.settings.rotate_size = 1;
+    fixture_open(&f);
+    rash_count = 0;
+    close_one(&f, 0);
+    assert_int_equal(count_files(f.directory, ".zst"), 1);
+    assert_int_equal(count_files(f.directory, ".jsonl"), 0);
+    assert_int_equal(rash_count, 0);
+    fixture_remove(&f);
+}
+
 TEST(event_file_retention_removes_the_oldest_beyond_the_bytes)
 {
     struct fixture f;
@@ -404,6 +453,31 @@ TEST(event_file_rotates_by_age_whatever_is_done_to_the_clock)
     rotate_at(&f, stepped(3500000, 4LL * DAY_MS));
     assert_int_equal(count_files(f.directory, ""), 0);
     rotate_at(&f, stepped(3700000, -4LL * DAY_MS));
+    assert_int_equal(count_files(f.directory, ".zst"), 1);
+    fixture_remove(&f);
+}
+
+/* Its beginning lies ahead then. */
+TEST(event_file_rotates_by_age_though_the_clock_was_set_back_over_a_restart)
+{
+    struct fixture f;
+    struct event_cursor cursor;
+
+    fixture_make(&f);
+    append(&f, 0);
+    event_file_mark(f.file, 0, 1);
+    commit(&f);
+    event_file_close(&f.file);
+    int directory = open(f.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(directory >= 0);
+    assert_int_equal(event_cursor_read(directory, &cursor), 0);
+    cursor.opened_ms += 4LL * DAY_MS;
+    assert_int_equal(event_cursor_write(directory, &cursor), 0);
+    close(directory);
+    fixture_open(&f);
+    rotate(&f, 3500000);
+    assert_int_equal(count_files(f.directory, ""), 0);
+    rotate(&f, 3700000);
     assert_int_equal(count_files(f.directory, ".zst"), 1);
     fixture_remove(&f);
 }

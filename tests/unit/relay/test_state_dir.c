@@ -22,13 +22,15 @@ static char why[STATE_DIR_WHY_MAX];
 /* In the place of libc's: which directories were synced, and with what in them. */
 static unsigned directory_syncs;
 static char expected_name[64]; /* a directory counts that has it */
+static ino_t synced_file;      /* the last one that was synced itself */
 
 int fsync(int fd)
 {
     struct stat status;
 
-    if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode) &&
-        faccessat(fd, expected_name, F_OK, 0) == 0)
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        synced_file = status.st_ino;
+    else if (S_ISDIR(status.st_mode) && faccessat(fd, expected_name, F_OK, 0) == 0)
         directory_syncs++;
     return (int)syscall(SYS_fsync, fd);
 }
@@ -37,6 +39,17 @@ static void expect_sync_with(const char *name)
 {
     snprintf(expected_name, sizeof(expected_name), "%s", name);
     directory_syncs = 0;
+    synced_file = 0;
+}
+
+static void assert_file_is_synced(const char *name)
+{
+    char path[128];
+    struct stat status;
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(synced_file, status.st_ino);
 }
 
 static void make_directory(void)
@@ -96,7 +109,7 @@ TEST(state_dir_served_by_another_is_refused_with_its_pid)
     remove_directory();
 }
 
-TEST(state_dir_names_are_synced_with_their_directory)
+TEST(state_dir_files_are_synced_and_their_names_with_their_directory)
 {
     struct state_dir state_dir;
     char inner[96];
@@ -114,10 +127,12 @@ TEST(state_dir_names_are_synced_with_their_directory)
     expect_sync_with("node");
     assert_int_equal(state_dir_open(directory, &state_dir, why), 0);
     assert_true(directory_syncs > 0);
+    assert_file_is_synced("node");
     struct suspension_file *suspensions = suspension_file_load(directory, boot, why, sizeof(why));
     expect_sync_with("suspensions.json");
     assert_int_equal(suspension_file_save(suspensions, boot), 0);
     assert_true(directory_syncs > 0);
+    assert_file_is_synced("suspensions.json");
     suspension_file_free(&suspensions);
     state_dir_close(&state_dir);
     remove_directory();
