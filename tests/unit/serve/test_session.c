@@ -384,6 +384,22 @@ TEST(pressure_ends_the_greediest_alone)
     teardown(&f);
 }
 
+TEST(pressure_ends_no_more_than_it_takes)
+{
+    struct fixture f;
+    enum { EXCESS = 2 * RELIEF_MEMORY_MIN };
+
+    setup(&f);
+    turns(&f, 2);
+    f.sessions[0]->held = f.sessions[1]->held = 10 * RELIEF_MEMORY_MIN;
+    configure_second(&f, (uint64_t)budget_used());
+    budget_add(EXCESS);
+    turns(&f, 5);
+    assert_int_equal(f.toy.ended_count, 1); /* it holds more than that */
+    budget_add(-EXCESS);
+    teardown(&f);
+}
+
 /* Nobody takes what it would be told: its memory is given back at once. */
 TEST(shed_session_that_does_not_read_is_closed_at_once)
 {

@@ -224,6 +224,28 @@ TEST(egress_that_is_turned_away_waits_for_all_engines_until_it_may_probe)
     engine_destroy(&engine);
 }
 
+TEST(egress_that_never_lets_one_more_in_is_asked_once_a_minute)
+{
+    struct egress *egress = learning_egress(20);
+    struct egress_waiter waiter = {.woken = NULL};
+    int64_t now_ms = 1000, wait_ms = 0;
+
+    list_node_init(&waiter.node);
+    open_some(egress, &waiter, 1);
+    egress_let_in(egress, now_ms);
+    for (unsigned i = 0; i < 10; i++) {
+        open_some(egress, &waiter, 1);
+        assert_true(egress_turned_away(egress, &waiter, true, now_ms));
+        egress_connect_end(egress);
+        wait_ms = egress_probe(egress, now_ms) - now_ms;
+        now_ms += wait_ms;
+        (void)egress_probe(egress, now_ms);
+    }
+    assert_int_equal(wait_ms, 60000);
+    egress_left(egress, now_ms);
+    end_learning(egress, 1);
+}
+
 TEST(egress_that_lets_one_more_in_is_asked_for_the_next_at_once)
 {
     struct egress *egress = learning_egress(4);
