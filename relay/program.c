@@ -587,6 +587,15 @@ static unsigned stop_timeout(struct program *program)
     return timeout_s;
 }
 
+/* A service manager must not kill what may go on for longer than its own TimeoutStopSec. */
+static void tell_manager(const struct stop_times *times)
+{
+    enum { MARGIN_MS = 1000 };
+    int64_t left_ms = times->end_ms - clock_monotonic_ms() + MARGIN_MS;
+
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)left_ms * 1000);
+}
+
 int program_run(struct config *config)
 {
     struct program *program = calloc(1, sizeof(*program));
@@ -630,9 +639,10 @@ int program_run(struct config *config)
         stop_timeout_s = stop_timeout(program);
         log_info("what=\"stopping: no new sessions; attempts in flight have %u s\"",
                  stop_timeout_s);
-        sd_notify(0, "STOPPING=1");
     }
     const struct stop_times times = stop_times_of(stop_timeout_s);
+    if (code == EXIT_GOOD)
+        tell_manager(&times);
     struct stop_guard *guard = stop_guard_start(times.end_ms, EXIT_OS);
     atomic_store(&program->stop_until_ms, times.attempts_ms);
     atomic_store(&program->is_stopping, true);

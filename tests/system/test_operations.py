@@ -299,6 +299,21 @@ def test_rules_of_sites_are_taken_as_the_manual_writes_them(stage):
     relay.cli("check")
 
 
+def test_a_stop_asks_its_manager_for_the_time_that_it_may_take(stage):
+    """More than systemd's TimeoutStopSec: else attempts in flight would be killed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(stage.directory / "notify"))
+        manager.settimeout(parts.PATIENCE)
+        relay = stage.unstarted_ringpost(stop_timeout="20m")
+        relay.env = {**relay.env, "NOTIFY_SOCKET": manager.getsockname()}
+        relay.start()
+        assert manager.recv(4096) == b"READY=1"
+        assert relay.end() == 0
+        state, time = manager.recv(4096).decode().split("\n")
+        assert state == "STOPPING=1"
+        assert re.fullmatch(r"EXTEND_TIMEOUT_USEC=12\d{8}", time)
+
+
 def test_status_answers_while_a_stop_drains(stage):
     silent = threading.Event()
     receiver = stage.receiver(lambda session, where, line:
