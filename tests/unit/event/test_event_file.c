@@ -705,6 +705,23 @@ static struct stat status_of(const struct fixture *f, const char *name)
     return status;
 }
 
+static blkcnt_t blocks_of_closed(const char *directory)
+{
+    DIR *list = opendir(directory);
+    struct dirent *entry;
+    struct stat status;
+    blkcnt_t blocks = 0;
+
+    assert_non_null(list);
+    while ((entry = readdir(list)) != NULL)
+        if (bytes_starts_nocase(bytes_of(entry->d_name), BYTES("events-")) &&
+            bytes_ends_nocase(bytes_of(entry->d_name), BYTES(".jsonl")) &&
+            fstatat(dirfd(list), entry->d_name, &status, 0) == 0)
+            blocks += status.st_blocks;
+    closedir(list);
+    return blocks;
+}
+
 TEST(event_file_has_blocks_before_it_needs_them)
 {
     struct fixture f;
@@ -723,6 +740,9 @@ TEST(event_file_has_blocks_before_it_needs_them)
     event_file_close(&f.file);
     f.settings.rotate_size = 1;
     fixture_open(&f);
+    assert_true(event_file_rotate_if_due(f.file, later(0))); /* closed, not compressed yet */
+    assert_int_equal(count_files(f.directory, ".jsonl"), 1);
+    assert_true(blocks_of_closed(f.directory) * 512 < EVENT_ROOM_MIN / 4);
     while (event_file_rotate_if_due(f.file, later(0)))
         ;
     assert_true(event_file_has_room(f.file));
