@@ -240,6 +240,16 @@ static void obey(struct sink *sink, struct sink_order *order)
     }
 }
 
+/* Who fails may do so from an earlier run on. */
+static int64_t problem_since_ms(const struct sink *sink)
+{
+    int64_t failing_ms = sink->cursor.failing.since_ms;
+
+    if (sink->problem == SINK_WELL)
+        return 0;
+    return failing_ms != 0 ? MIN(failing_ms, sink->problem_wall_ms) : sink->problem_wall_ms;
+}
+
 static void tell_status(struct sink *sink)
 {
     const struct window_entry *oldest = window_oldest(&sink->window);
@@ -254,7 +264,7 @@ static void tell_status(struct sink *sink)
     status->is_paused = sink->cursor.is_paused;
     status->problem = sink->problem;
     memcpy(status->text, sink->text, sizeof(status->text));
-    status->since_ms = sink->problem == SINK_WELL ? 0 : sink->problem_wall_ms;
+    status->since_ms = problem_since_ms(sink);
     status->at = sink->cursor.at;
     status->oldest_ms = time_ms;
     status->in_flight = sink->window.next - sink->window.first;

@@ -99,7 +99,7 @@ struct sink_status {
     bool is_paused;
     enum sink_problem problem;
     char text[SINK_TEXT_MAX]; /* of the problem */
-    int64_t since_ms;         /* wall, of the problem */
+    int64_t since_ms;         /* wall, of the problem, over restarts where it failed; or 0 */
     uint64_t behind_events;   /* committed in the files and not answered */
     int64_t behind_ms;        /* age of the oldest of them */
     uint64_t in_flight;

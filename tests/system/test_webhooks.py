@@ -1,6 +1,7 @@
 """Webhooks told by a real relay to real HTTP servers, which are slow, gone, wrong, or fine."""
 
 import base64
+import datetime
 import json
 import pathlib
 import socket
@@ -338,6 +339,21 @@ def test_retry_for_goes_on_over_a_crash(stage):
     relay.kill()
     parts.wait_for(lambda: "\nfailing " not in
                    (relay.state_dir / "events" / "sinks" / "main").read_text(), "an end of it")
+
+
+def test_problem_is_told_since_before_a_crash(stage):
+    target = stage.add(hook.Hook(lambda request: 503))
+    relay = relay_for(stage, [item(target)])
+    relay.submit("a@b.example")
+    first = wait_problem(relay, "main", "answer")["since"]
+    relay.kill()
+    time.sleep(0.1)
+    killed = datetime.datetime.utcnow()
+    relay.start()
+    again = wait_problem(relay, "main", "answer")["since"]
+    assert first <= again < killed.isoformat(timespec="milliseconds")
+    after = (datetime.datetime.utcnow() - killed).total_seconds()
+    assert relay.metrics()['ringpost_sink_problem_seconds{sink="main"}'] > after
 
 
 def test_pause_resume_and_replay(stage):

@@ -24,6 +24,7 @@ static struct toy_world {
     size_t fail_at;    /* restart when so many were told; 0: never */
     bool answers_backwards;
     bool is_choosy;
+    bool is_away; /* fails without an answer */
     unsigned begun;
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -106,9 +107,14 @@ static void toy_work(void *object, int64_t wait_ms)
     struct toy *toy = object;
 
     pthread_mutex_lock(&world.lock);
-    size_t max = world.answer_max;
+    size_t max = world.is_away ? 0 : world.answer_max;
+    bool is_away = world.is_away;
     bool backwards = world.answers_backwards;
     pthread_mutex_unlock(&world.lock);
+    if (is_away && toy->waiting_count > 0) {
+        sink_trouble(toy->sink, SINK_UNREACHABLE, "the toy's other side is away");
+        (void)sink_failed(toy->sink, 0);
+    }
     size_t before = toy->waiting_count;
     while (toy->waiting_count > 0 && toy->answered < max) {
         size_t at = backwards ? toy->waiting_count - 1 : 0;
@@ -190,6 +196,7 @@ static void fixture_make(struct fixture *f)
     world.fail_at = 0;
     world.answers_backwards = false;
     world.is_choosy = false;
+    world.is_away = false;
     world.begun = 0;
     *f = (struct fixture){.directory = "/tmp/ringpost-sinks-XXXXXX"};
     assert_non_null(mkdtemp(f->directory));
@@ -386,6 +393,42 @@ TEST(sink_that_pauses_keeps_its_place_over_restarts)
     assert_int_equal(told(), 1);
     assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
     WAIT_FOR(told() == 6);
+    fixture_remove(&f);
+}
+
+static void set_away(bool is_away)
+{
+    pthread_mutex_lock(&world.lock);
+    world.is_away = is_away;
+    pthread_mutex_unlock(&world.lock);
+}
+
+TEST(problem_that_began_before_a_restart_is_told_since_then)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    set_away(true);
+    add(&f, 1);
+    WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
+    int64_t first_ms = status(&f).since_ms;
+    stop(&f);
+    usleep(20 * 1000);
+    int64_t restart_ms = clock_wall_ms();
+    start(&f);
+    WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
+    struct sink_status again = status(&f);
+    assert_in_range(again.since_ms, first_ms, restart_ms - 20);
+    set_away(false);
+    WAIT_FOR(status(&f).problem == SINK_WELL);
+    assert_int_equal(status(&f).since_ms, 0);
+
+    /* An answer ended it: the next is another one. */
+    set_away(true);
+    add(&f, 1);
+    WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
+    assert_true(status(&f).since_ms >= restart_ms);
     fixture_remove(&f);
 }
 
