@@ -5,11 +5,15 @@
  * and refuses it for now. When all of it is used, the sessions that hold most: their buffers and
  * what the service holds for them go, and they are told so. Sessions with less than
  * RELIEF_MEMORY_MIN are never ended for it, nor those that held() says nothing is gained from.
- * Each engine looks at its own sessions, once a turn.
+ * Each engine looks at its own sessions of each service, after a turn, and ends none of them while
+ * somebody else's holds more than twice as much: from the last sixteenth on all tell each other
+ * what their greediest holds. An engine that sleeps tells it when it wakes up, within a second.
  *
  * Thread: the engine's.
  */
 #pragma once
+
+#include <stdatomic.h>
 
 #include "io/engine.h"
 
@@ -29,7 +33,10 @@ struct pressure {
     const struct list *sessions; /* of session.node */
     uint64_t memory_max;         /* of the process; 0: no limit */
     struct turn_hook hook;
-    int64_t rest_ms; /* not looked at before */
+    int64_t rest_ms;     /* not looked at before */
+    bool was_high;       /* at the last turn */
+    _Atomic size_t most; /* what the greediest of them holds, for the others; 0 below the mark */
+    struct pressure *next;
 };
 
 /* Looks at the end of each turn from now on; pressure_leave() before it is freed. */

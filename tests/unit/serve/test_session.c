@@ -359,6 +359,14 @@ TEST(sessions_keep_the_settings_they_began_under)
     assert_int_equal(f.toy.generations[1].unused_count, 1);
 }
 
+/* Two looks, which pressure takes: what each service's greediest hold, then who is to go. */
+static void look_twice(struct fixture *f)
+{
+    turns(f, 5);
+    fake_advance_ms(f->engine, 20);
+    turns(f, 5);
+}
+
 TEST(pressure_ends_the_greediest_alone)
 {
     struct fixture f;
@@ -376,11 +384,50 @@ TEST(pressure_ends_the_greediest_alone)
     budget_add(EXCESS);
     assert_true(pressure_is_high(&f.toy.service.pressure));
     budget_add(EXCESS);
-    turns(&f, 5);
+    look_twice(&f);
     assert_int_equal(f.toy.ended_count, 1);
     assert_string_equal(f.output[0], "M");
     assert_int_equal(f.output_len[1], 0);
     budget_add(-2 * EXCESS);
+    teardown(&f);
+}
+
+/* Those of the other one hold little, whatever is gained by each. */
+TEST(pressure_ends_the_greediest_of_all_services)
+{
+    struct fixture f, other = {0};
+    struct service_limits limits = {.sessions_max = 10};
+    struct address nobody = {0};
+    int fds[2];
+
+    setup(&f);
+    other = (struct fixture){.engine = f.engine};
+    toy_init(&other.toy, f.engine, &other.load, &limits);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    struct toy_session *greedy = toy_accept(&other.toy, fds[1], &nobody);
+    turns(&f, 2);
+    f.sessions[0]->held = f.sessions[1]->held = 3 * RELIEF_MEMORY_MIN;
+    greedy->held = 100 * RELIEF_MEMORY_MIN;
+    uint64_t used = (uint64_t)budget_used();
+    configure_second(&f, used);
+    configure_second(&other, used);
+    budget_add(100 * RELIEF_MEMORY_MIN);
+    look_twice(&f);
+    assert_int_equal(f.toy.ended_count, 0);
+    assert_int_equal(other.toy.ended_count, 1);
+    budget_add(-100 * RELIEF_MEMORY_MIN);
+    /* What it held is nobody's any more. */
+    turns(&f, 5);
+    f.toy.service.pressure.memory_max = (uint64_t)budget_used();
+    budget_add(RELIEF_MEMORY_MIN);
+    fake_advance_ms(f.engine, 20);
+    look_twice(&f);
+    assert_int_equal(f.toy.ended_count, 1);
+    budget_add(-RELIEF_MEMORY_MIN);
+    service_abort(&other.toy.service);
+    close(fds[0]);
+    turns(&f, 20);
+    service_end(&other.toy.service);
     teardown(&f);
 }
 
@@ -394,7 +441,7 @@ TEST(pressure_ends_no_more_than_it_takes)
     f.sessions[0]->held = f.sessions[1]->held = 10 * RELIEF_MEMORY_MIN;
     configure_second(&f, (uint64_t)budget_used());
     budget_add(EXCESS);
-    turns(&f, 5);
+    look_twice(&f);
     assert_int_equal(f.toy.ended_count, 1); /* it holds more than that */
     budget_add(-EXCESS);
     teardown(&f);
