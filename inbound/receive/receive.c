@@ -11,7 +11,9 @@
 #include "io/tls_context.h"
 
 enum {
-    NOTES_PER_SECOND = 50, /* rejected events of an engine: strangers cause them */
+    /* Rejected events of an engine: strangers cause them. */
+    NOTES_PER_SECOND = 50,
+    NOTES_OF_NOBODY_PER_MINUTE = 20, /* that concern no tenant, as in submission */
     ADDRESS_ROOM = 4096,
 };
 
@@ -62,6 +64,8 @@ struct receive *receive_create(const struct receive_setup *setup,
                                          .gone = intake_gone};
     receive->rspamd = rspamd_create(setup->engine, &settings->rspamd, scanner_gone, receive);
     receive->notes = (struct note_budget){.count_max = NOTES_PER_SECOND, .window_ms = 1000};
+    receive->notes_of_nobody =
+        (struct note_budget){.count_max = NOTES_OF_NOBODY_PER_MINUTE, .window_ms = 60 * 1000};
     receive_configure(receive, settings);
     return receive;
 }

@@ -205,6 +205,16 @@ static const char *class_of(const struct smtp_enhanced *enhanced)
     return enhanced->subject < ARRAY_LEN(subjects) ? subjects[enhanced->subject] : "other";
 }
 
+/* Customers' events must not be pushed out by what concerns none of them. */
+static bool may_note(struct receive *receive, const struct smtp_refused *refused)
+{
+    int64_t now_ms = engine_now_ms(receive->setup.engine);
+
+    if (refused->concerned.tenant.len == 0 && !note_budget_take(&receive->notes_of_nobody, now_ms))
+        return false;
+    return note_budget_take(&receive->notes, now_ms);
+}
+
 /* A refusal for good is a fact of the domain's; what is refused for now comes again. */
 static void on_refused(void *context, struct smtp_server *server,
                        const struct smtp_refused *refused)
@@ -218,7 +228,7 @@ static void on_refused(void *context, struct smtp_server *server,
 
     if (verdict->code < 500)
         return;
-    if (!note_budget_take(&receive->notes, engine_now_ms(receive->setup.engine))) {
+    if (!may_note(receive, refused)) {
         metric_inc(METRIC_INBOUND_REJECTED_UNTOLD);
         return;
     }

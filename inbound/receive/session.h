@@ -46,7 +46,7 @@ struct receive {
     struct slab arrivals, intakes;
     struct header_table fields;
     struct intake_home home;
-    struct note_budget notes;
+    struct note_budget notes, notes_of_nobody;
     struct rspamd *rspamd;
 };
 
