@@ -17,8 +17,9 @@ enum {
 static int tell_error(const struct cli *cli, const char *path, const struct sieve_error *error)
 {
     if (cli->json)
-        cli_print_json(json_pack("{s:s,s:b,s:i,s:o}", "file", path, "valid", 0, "line",
-                                 (int)error->line, "error", json_text(bytes_of(error->what))));
+        cli_print_json(json_pack("{s:o,s:b,s:i,s:o}", "file", json_text_of(path), "valid", 0,
+                                 "line", (int)error->line, "error",
+                                 json_text(bytes_of(error->what))));
     else if (error->line == 0)
         fprintf(stderr, "%s: %s\n", path, error->what);
     else
@@ -48,7 +49,8 @@ static int check_one(const struct cli *cli, const char *path)
     int code = cli_read_script(cli, path, &text, &script);
 
     if (code == EXIT_GOOD && cli->json)
-        cli_print_json(json_pack("{s:s,s:b,s:n,s:n}", "file", path, "valid", 1, "line", "error"));
+        cli_print_json(json_pack("{s:o,s:b,s:n,s:n}", "file", json_text_of(path), "valid", 1,
+                                 "line", "error"));
     else if (code == EXIT_GOOD)
         printf("%s: ok\n", path);
     sieve_free(&script);

@@ -262,6 +262,14 @@ def test_check_names_file_and_line(tmp_path):
     ringpost("sieve", "check", tmp_path / "none", check=1)
 
 
+def test_check_names_a_file_whose_name_is_no_utf_8(tmp_path):
+    for script, code in (("keep;\n", 0), ("kep;\n", 1)):
+        path = tmp_path / os.fsdecode(b"x\xff\xc3")
+        path.write_text(script)
+        done = ringpost("sieve", "check", "--json", path, check=code)
+        assert json.loads(done.stdout)["file"].startswith(str(tmp_path))
+
+
 def test_scripts_of_accounts_come_and_go(hosted, tmp_path):  # noqa: F811
     h = hosted("anna@b.example")
     good, bad = tmp_path / "good.sieve", tmp_path / "bad.sieve"
