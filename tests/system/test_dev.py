@@ -10,7 +10,7 @@ import pytest
 
 FAKES = {
     "dpkg-query": "exit 1",  # nothing is installed
-    "sudo": 'exec "$@"',
+    "sudo": '[ "$1" != -n ] || shift; exec "$@"',
     "apt-get": 'echo "$@" >>"$FAKES/apt-get.log"\n'
                'case $1 in install) "$DEV_POLICY"; echo $? >"$FAKES/policy.said";'
                ' touch "$FAKES/installing"; sleep "${APT_SECONDS:-0}"; exit "${APT_STATUS:-0}" ;;'
