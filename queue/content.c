@@ -336,7 +336,7 @@ static void finish_loads(struct read *read, int result, struct message *message)
     }
     /* Nobody took it: the shard holds it for recipients that are not at work. */
     if (stub != NULL && message != NULL && stub_message(stub) == message &&
-        message->held_count == 0 && stub_index_find(&shard->index, read->id) == stub)
+        message->keeper_count == 0 && stub_index_find(&shard->index, read->id) == stub)
         shard_drop_resident(shard, stub);
 }
 

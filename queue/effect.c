@@ -112,26 +112,26 @@ void shard_detach_stub(struct shard *shard, struct stub *stub)
 
 /* --- residency ------------------------------------------------------------------------------- */
 
-void pending_hold(struct pending *pending)
+void pending_keep_message(struct pending *pending)
 {
     struct message *message = stub_message(pending_stub(pending));
 
-    if (message == NULL || (pending->flags & (PENDING_HOLDS | PENDING_LETS_GO)) != 0)
+    if (message == NULL || (pending->flags & (PENDING_KEEPS | PENDING_LETS_GO)) != 0)
         return;
-    pending->flags |= PENDING_HOLDS;
-    message->held_count++;
+    pending->flags |= PENDING_KEEPS;
+    message->keeper_count++;
 }
 
-void pending_unhold(struct shard *shard, struct pending *pending)
+void pending_drop_message(struct shard *shard, struct pending *pending)
 {
     struct message *message = stub_message(pending_stub(pending));
 
-    if ((pending->flags & PENDING_HOLDS) == 0)
+    if ((pending->flags & PENDING_KEEPS) == 0)
         return;
-    pending->flags &= (uint8_t)~PENDING_HOLDS;
+    pending->flags &= (uint8_t)~PENDING_KEEPS;
     check(message != NULL);
-    check(message->held_count > 0);
-    if (--message->held_count == 0)
+    check(message->keeper_count > 0);
+    if (--message->keeper_count == 0)
         shard_drop_resident(shard, pending_stub(pending));
 }
 
@@ -139,7 +139,7 @@ void shard_let_go(struct shard *shard, struct pending *pending)
 {
     check(pending->state == PENDING_READY);
     pending->flags |= PENDING_LETS_GO;
-    pending_unhold(shard, pending);
+    pending_drop_message(shard, pending);
 }
 
 /* It saves a read: the last quarter of what mail may take is for new mail. */
@@ -158,13 +158,13 @@ void shard_make_resident(struct shard *shard, struct stub *stub, struct message 
     if (stub->is_resident || !has_room_for_resident(shard, message->counted_bytes))
         return;
     stub_set_message(stub, message_keep(message));
-    message->held_count = 0;
+    message->keeper_count = 0;
     for (uint32_t i = 0; i < stub->recipient_count; i++) {
         struct pending *pending = &stub->pendings[i];
 
-        pending->flags &= (uint8_t)~PENDING_HOLDS;
+        pending->flags &= (uint8_t)~PENDING_KEEPS;
         if (pending->state == PENDING_READY || pending->state == PENDING_COMMITTING)
-            pending_hold(pending);
+            pending_keep_message(pending);
     }
     shard->resident_bytes += message->counted_bytes;
     shard->resident_messages++;
@@ -229,7 +229,7 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     } else {
         shard_make_resident(shard, stub, message);
         for (uint32_t i = 0; i < stub->recipient_count; i++) {
-            pending_hold(&stub->pendings[i]);
+            pending_keep_message(&stub->pendings[i]);
             schedule_add_new(shard->schedule, &stub->pendings[i]);
         }
     }
@@ -287,7 +287,7 @@ static void finish_pending(struct shard *shard, struct pending *pending)
     pending_stub(pending)->live_count--;
     shard->recipients--;
     metric_dec(METRIC_SPOOL_RECIPIENTS);
-    pending_unhold(shard, pending);
+    pending_drop_message(shard, pending);
     shard_flow_leave(shard, pending);
 }
 
@@ -337,7 +337,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         pending->state = PENDING_SCHEDULED;
         pending->flags &= (uint8_t)~PENDING_LETS_GO;
         shard_schedule(shard, pending, effect->due_ms);
-        pending_unhold(shard, pending);
+        pending_drop_message(shard, pending);
     }
 }
 

@@ -103,7 +103,7 @@ struct message {
     struct content content;
     /* the shard's */
     struct record_lengths lengths; /* while resident: its stub has the pointer in their place */
-    uint32_t held_count;           /* recipients of a resident message that are not scheduled */
+    uint32_t keeper_count;         /* recipients of a resident message that are not scheduled */
     struct segment *pinned; /* the oldest that it may be read from: not reclaimed before its end */
     struct list_node arriving; /* linked while its content is written and it is not accepted */
     void *read_buffer;         /* a loaded message's bytes */

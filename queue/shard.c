@@ -43,7 +43,7 @@ static void become_ready(struct shard *shard, struct pending *pending)
 {
     pending->state = PENDING_READY;
     shard->ready++;
-    pending_hold(pending);
+    pending_keep_message(pending);
 }
 
 static void arm_due(struct shard *shard)
@@ -112,7 +112,7 @@ void shard_postpone(struct shard *shard, struct pending *pending, int64_t due_ms
     list_node_init(&pending->link);
     shard_schedule(shard, pending, due_ms);
     if (due_ms - engine_now_ms(shard->engine) > RESIDENT_WAIT_MS)
-        pending_unhold(shard, pending);
+        pending_drop_message(shard, pending);
     engine_turn_again(shard->engine);
 }
 

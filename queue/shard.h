@@ -239,7 +239,7 @@ struct shard_status {
     uint64_t messages, recipients, scheduled, ready, committing;
     uint64_t segments, bytes_used, bytes_live, spare_segments;
     uint64_t resident_bytes, resident_messages;
-    uint64_t overdue;   /* broken invariant: unfinished, neither scheduled nor held; must stay 0 */
+    uint64_t overdue;   /* broken invariant: unfinished and in none of these states; must stay 0 */
     bool is_full;       /* accepting is refused for want of space */
     bool is_recovering; /* the numbers still grow */
 };

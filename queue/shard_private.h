@@ -233,8 +233,8 @@ void shard_note_damage(struct shard *shard, const struct event *event, struct da
 
 /* effect.c */
 /* A pending at work keeps its message in memory, if it is there. */
-void pending_hold(struct pending *pending);
-void pending_unhold(struct shard *shard, struct pending *pending);
+void pending_keep_message(struct pending *pending);
+void pending_drop_message(struct shard *shard, struct pending *pending);
 /* NULL: no memory. With a not-before that is set next. */
 struct stub *stub_new(uint32_t recipient_count, bool has_not_before);
 void stub_free(struct shard *shard, struct stub *stub);

@@ -33,7 +33,7 @@ enum {
     PENDING_UNTRIED = 0x08, /* found at the start and not tried since: see stub_accepted_ms() */
     PENDING_LETS_GO = 0x04, /* the shard's: READY, but not soon; its message need not stay */
     PENDING_WAITS = 0x02,   /* of a stub's first: its not-before stands behind all pendings */
-    PENDING_HOLDS = 0x80,   /* the shard's: counted in held_count of the resident message */
+    PENDING_KEEPS = 0x80,   /* the shard's: counted in keeper_count of the resident message */
 };
 
 enum { ATTEMPTS_MAX = 0x7fff /* that are counted */ };

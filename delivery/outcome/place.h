@@ -20,7 +20,7 @@ enum {
 };
 
 _Static_assert((PENDING_PLACES & (PENDING_FLAGS_STORED | PENDING_WAITS | PENDING_LETS_GO |
-                                  PENDING_UNTRIED | PENDING_HOLDS)) == 0,
+                                  PENDING_UNTRIED | PENDING_KEEPS)) == 0,
                "the shard has the other bits");
 
 /* Into an attempt, a clearing or a gathering, and out of it. */
