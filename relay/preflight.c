@@ -2,6 +2,7 @@
 #include "relay/preflight.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "directory/tenants.h"
+#include "event/event_cursor.h"
 #include "io/listener.h"
 #include "queue/spool_fit.h"
 #include "relay/certificates.h"
@@ -97,9 +99,11 @@ static void try_files(struct preflight *p, const char *state_dir)
     static const struct {
         const char *name;
         int mode;
-    } files[] = {{"lock", R_OK | W_OK},        {"node", R_OK},      {"suspensions.json", R_OK},
-                 {"clock", R_OK | W_OK},       {"login.key", R_OK}, {"return.key", R_OK},
-                 {"directory.db", R_OK | W_OK}};
+    } files[] = {{"lock", R_OK | W_OK},         {"node", R_OK},
+                 {"suspensions.json", R_OK},    {"clock", R_OK | W_OK},
+                 {"login.key", R_OK},           {"return.key", R_OK},
+                 {"directory.db", R_OK | W_OK}, {"events/current.jsonl", R_OK | W_OK},
+                 {"events/cursor", R_OK}};
     char path[PATH_LEN_MAX];
     struct stat status;
 
@@ -139,6 +143,21 @@ static void try_spool(struct preflight *p, const char *state_dir, int node)
         fail(p, "state_dir: %s", why);
 }
 
+static void try_events(struct preflight *p, const char *state_dir)
+{
+    char path[PATH_LEN_MAX];
+    struct event_cursor cursor;
+    int fd = -1;
+
+    if (state_dir_file(state_dir, "events", path, sizeof(path)))
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (event_cursor_read(fd, &cursor) == -ENOTSUP)
+        fail(p, "state_dir: %s: a newer version of ringpost has written the event files", path);
+    close(fd);
+}
+
 /* What a start reads, and refuses where it is not ours. */
 static void try_contents(struct preflight *p, const char *state_dir)
 {
@@ -158,6 +177,7 @@ static void try_contents(struct preflight *p, const char *state_dir)
         suspension_file_free(&suspensions);
     try_keys(p, state_dir);
     try_spool(p, state_dir, error == 0 ? node : SPOOL_FIT_NO_NODE);
+    try_events(p, state_dir);
 }
 
 static void try_state_dir(struct preflight *p, const struct privilege *privilege)

@@ -367,6 +367,16 @@ def test_check_looks_whose_spool_it_is(stage):
     relay.cli("check")
     (relay.state_dir / "spool" / "07").write_text("no shard")
     checked(relay, "spool/07: Not a directory")
+    (relay.state_dir / "spool" / "07").unlink()
+    cursor = relay.state_dir / "events" / "cursor"
+    text = cursor.read_text()
+    cursor.write_text(text.replace("ringpost-events 1", "ringpost-events 9"))
+    checked(relay, "a newer version")
+    cursor.write_text(text)
+    current = relay.state_dir / "events" / "current.jsonl"
+    current.unlink()
+    current.mkdir()
+    checked(relay, "current.jsonl is no file")
 
 
 def test_check_beside_the_daemon_finds_its_ports_taken_by_it(stage):
