@@ -108,6 +108,7 @@ static void tell_accept(struct telling *t, const struct record *record)
         .tags = accept.tags,
         .metadata = tail_find(accept.tail, TAIL_METADATA),
         .claim = tail_find(accept.tail, TAIL_CLAIM),
+        .account = tail_account(accept.tail),
         .client_ip = accept.client_ip,
         .client_ehlo = accept.client_ehlo,
         .service = accept.service,

@@ -136,6 +136,21 @@ unsigned tail_tls(struct bytes tail, unsigned known_max)
     return value.len == 1 && value.ptr[0] <= known_max ? value.ptr[0] : 0;
 }
 
+bool tail_add_account(struct arena *arena, struct bytes *tail, uint32_t account)
+{
+    uint8_t value[4];
+
+    put_u32(value, account);
+    return tail_add(arena, tail, TAIL_ACCOUNT, (struct bytes){value, sizeof(value)});
+}
+
+uint32_t tail_account(struct bytes tail)
+{
+    struct bytes value = tail_find(tail, TAIL_ACCOUNT);
+
+    return value.len == 4 ? get_u32(value.ptr) : 0;
+}
+
 bool tail_add_sent(struct arena *arena, struct bytes *tail, uint32_t recipient)
 {
     uint8_t value[4];

@@ -22,6 +22,7 @@ enum tail_tag {
     TAIL_SENT = 20,      /* which recipient is the sender's own Sent: u32 its number */
     TAIL_SHOWN = 21,     /* one that is an account which is shown what another's report is: u32 its
                         number, u32 the other's */
+    TAIL_ACCOUNT = 22,   /* whose rates it counts to, of a user who submitted it: u32 account */
 };
 
 /* The value of TAIL_SESSION: TAIL_SESSION_MAX bytes hold every one. */
@@ -44,6 +45,10 @@ must_use bool tail_add_throttled(struct arena *arena, struct bytes *tail, int64_
 bool tail_throttled(struct bytes tail, int64_t *until_ms_out, struct bytes *rule_out);
 
 enum { TAIL_RULE_MAX = 128 };
+
+/* The value of TAIL_ACCOUNT; 0: there is none. */
+must_use bool tail_add_account(struct arena *arena, struct bytes *tail, uint32_t account);
+uint32_t tail_account(struct bytes tail);
 
 /* The value of TAIL_TLS; 0: there is none, or one that is not known here. */
 unsigned tail_tls(struct bytes tail, unsigned known_max);

@@ -16,6 +16,7 @@
 #include "intake/claims.h"
 #include "relay/publisher.h"
 #include "relay/tenant_book_frame.h"
+#include "submission/account_rate.h"
 
 enum { PATH_SIZE = 4096, GROWN_BYTES = 4 * 1024 * 1024 };
 
@@ -60,6 +61,16 @@ static void read_claim(void *context, const struct claim *claim, uint64_t id, in
     claims_restore(claim, id, since_s);
 }
 
+static void read_rate(void *context, const struct account_rate_noted *noted, int64_t began_s)
+{
+    struct account_rate_noted known = *noted;
+    int64_t now_ms = clock_monotonic_ms();
+
+    (void)context;
+    known.began_ms = now_ms - 1000 * (allowance_clock_s(now_ms) - began_s);
+    account_rate_remember(&known, now_ms);
+}
+
 /* 0 with nothing where there is none. */
 static int map_file(const char *path, struct bytes *out)
 {
@@ -91,7 +102,7 @@ static void unmap_file(struct bytes file)
 /* What is torn or damaged is left behind with the file that is written anew. */
 static int read_file(struct tenant_book *book)
 {
-    const struct book_visitor visitor = {book, read_position, read_counts, read_claim};
+    const struct book_visitor visitor = {book, read_position, read_counts, read_claim, read_rate};
     struct bytes file;
     size_t good;
     int error = map_file(book->path, &file);
@@ -176,6 +187,24 @@ static void fresh_claim(void *context, const struct claim *claim, uint64_t id, i
     check(frame_put_claim(&fresh->book->frame, claim, id, since_s));
 }
 
+static int64_t clock_s_of(int64_t at_ms)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    return allowance_clock_s(now_ms) - (now_ms - at_ms) / 1000;
+}
+
+static void fresh_rate(void *context, const struct account_rate_noted *noted)
+{
+    struct fresh *fresh = context;
+    int64_t began_s = clock_s_of(noted->began_ms);
+
+    if (frame_put_rate(&fresh->book->frame, noted, began_s))
+        return;
+    fresh_put(fresh);
+    check(frame_put_rate(&fresh->book->frame, noted, began_s));
+}
+
 static bool put_places(struct tenant_book *book)
 {
     bool fits = true;
@@ -212,6 +241,7 @@ static int write_fresh(struct tenant_book *book)
     check(put_places(book));
     allowances_visit(false, fresh_counts, &fresh);
     claims_visit(fresh_claim, &fresh);
+    account_rates_visit(false, clock_monotonic_ms(), fresh_rate, &fresh);
     fresh_put(&fresh);
     if (fresh.error == 0 && fdatasync(fresh.fd) < 0)
         fresh.error = -errno;
@@ -242,9 +272,20 @@ static void add_counts(void *context, struct bytes name,
     }
 }
 
+static void add_rate(void *context, const struct account_rate_noted *noted)
+{
+    struct tenant_book *book = context;
+
+    if (!frame_put_rate(&book->frame, noted, clock_s_of(noted->began_ms)) && book->fd >= 0) {
+        close(book->fd);
+        book->fd = -1;
+    }
+}
+
 static int append(struct tenant_book *book)
 {
     allowances_visit(true, add_counts, book);
+    account_rates_visit(true, clock_monotonic_ms(), add_rate, book);
     if (book->fd < 0 || !put_places(book))
         return write_fresh(book);
     size_t len = buf_len(&book->frame);
@@ -330,6 +371,19 @@ static void note(struct tenant_book *book, const struct event *event, enum allow
         book->is_changed = true;
 }
 
+/* By the clock of the start, as claims have it; one to come is of now. */
+static void note_rate(struct tenant_book *book, const struct event *event, bool is_late)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t age_s = allowance_clock_s(now_ms) - event->accepted_ms / 1000;
+
+    if (event->account == 0)
+        return;
+    account_rate_note(event->account, event->part == 0, 1, is_late,
+                      is_late ? now_ms - 1000 * MAX(age_s, (int64_t)0) : now_ms, now_ms);
+    book->is_changed = true;
+}
+
 void tenant_book_event(struct tenant_book *book, const struct event *event)
 {
     struct place *place = &book->places[event->shard % MESSAGE_ID_SHARDS_MAX];
@@ -341,8 +395,10 @@ void tenant_book_event(struct tenant_book *book, const struct event *event)
     *place = (struct place){event->position, event->part + 1};
     if (event->kind == EVENT_ACCEPTED) {
         note_claim(book, event, is_late);
-        if (is_submitted(event))
+        if (is_submitted(event)) {
             note(book, event, ALLOWANCE_ACCEPTED_DAY, is_late);
+            note_rate(book, event, is_late);
+        }
     } else if (is_first_attempt(event)) {
         note(book, event, ALLOWANCE_SENT_HOUR, is_late);
     }
@@ -480,11 +536,19 @@ static void pass_claim(void *context, const struct claim *claim, uint64_t id, in
     (void)since_s;
 }
 
+static void pass_rate(void *context, const struct account_rate_noted *noted, int64_t began_s)
+{
+    (void)context;
+    (void)noted;
+    (void)began_s;
+}
+
 bool tenant_book_read(const char *state_dir, struct bytes tenant,
                       uint64_t counts_out[static ALLOWANCE_COUNTS])
 {
     struct search search = {.tenant = tenant, .counts = counts_out};
-    const struct book_visitor visitor = {&search, pass_position, search_counts, pass_claim};
+    const struct book_visitor visitor = {&search, pass_position, search_counts, pass_claim,
+                                         pass_rate};
     char path[PATH_SIZE];
     struct bytes file;
     size_t good;

@@ -1,6 +1,6 @@
 /*
- * tenant_book.h - what is remembered of submissions over restarts: how much tenants sent, and by
- * which keys messages are known.
+ * tenant_book.h - what is remembered of submissions over restarts: how much tenants and users sent,
+ * and by which keys messages are known.
  *
  *   publisher: each event --> tenant_book_event() --> in memory --> tenant_book_commit() --> file
  *

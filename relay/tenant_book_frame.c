@@ -9,9 +9,11 @@ enum {
     ENTRY_POSITION = 1,
     ENTRY_COUNTS = 2,
     ENTRY_CLAIM = 3,
+    ENTRY_RATE = 4,
     POSITION_LEN = 14,
     COUNTS_LEN = 8 * ALLOWANCE_COUNTS,
     CLAIM_ENTRY_LEN = 1 + CLAIM_LEN + 12,
+    RATE_LEN = 25,
 };
 
 struct bytes book_magic(void)
@@ -59,6 +61,19 @@ bool frame_put_claim(struct buf *out, const struct claim *claim, uint64_t id, in
     return buf_append(out, bytes_range(entry, sizeof(entry)));
 }
 
+bool frame_put_rate(struct buf *out, const struct account_rate_noted *noted, int64_t began_s)
+{
+    uint8_t entry[RATE_LEN] = {ENTRY_RATE};
+
+    put_u32(entry + 1, noted->account);
+    put_u32(entry + 5, (uint32_t)MAX(began_s, (int64_t)0));
+    put_u32(entry + 9, noted->messages);
+    put_u32(entry + 13, noted->recipients);
+    put_u32(entry + 17, noted->messages_before);
+    put_u32(entry + 21, noted->recipients_before);
+    return buf_append(out, bytes_range(entry, sizeof(entry)));
+}
+
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static bool visit_position(struct bytes *rest, const struct book_visitor *visitor)
@@ -100,6 +115,24 @@ static bool visit_claim(struct bytes *rest, const struct book_visitor *visitor)
     return true;
 }
 
+static bool visit_rate(struct bytes *rest, const struct book_visitor *visitor)
+{
+    const uint8_t *at;
+
+    if (!take_bytes(rest, RATE_LEN, &at) || get_u32(at + 1) == 0)
+        return false;
+    const struct account_rate_noted noted = {
+        .account = get_u32(at + 1),
+        .messages = get_u32(at + 9),
+        .recipients = get_u32(at + 13),
+        .messages_before = get_u32(at + 17),
+        .recipients_before = get_u32(at + 21),
+    };
+
+    visitor->rate(visitor->context, &noted, get_u32(at + 5));
+    return true;
+}
+
 /* What its checksum holds for was written so: nonsense in it is a bug of the writer, and ends it.
  * */
 static bool visit_entries(struct bytes rest, const struct book_visitor *visitor)
@@ -116,6 +149,9 @@ static bool visit_entries(struct bytes rest, const struct book_visitor *visitor)
             break;
         case ENTRY_CLAIM:
             is_good = visit_claim(&rest, visitor);
+            break;
+        case ENTRY_RATE:
+            is_good = visit_rate(&rest, visitor);
             break;
         }
         if (!is_good)

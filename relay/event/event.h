@@ -95,6 +95,7 @@ struct event {
     struct bytes message_header_id;      /* RFC 5322 Message-ID */
     struct bytes tenant, campaign, tags; /* tags: JSON array text; empty: null */
     struct bytes metadata;               /* JSON object text; empty: null */
+    uint32_t account;   /* of an accepted one: whose rates it counts to, or 0; in memory only */
     struct bytes claim; /* of an accepted one, as intake/claims.h encodes it; in memory only */
     bool is_copy;       /* of an accepted one: its recipient was not named; in memory only */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */

@@ -145,6 +145,14 @@ struct bytes intake_tenant(const struct intake *intake)
     return intake->message->tenant;
 }
 
+bool intake_count_to(struct intake *intake, uint32_t account)
+{
+    struct message *message = intake->message;
+
+    check(!intake->is_whole);
+    return tail_add_account(&message->arena, &message->tail, account);
+}
+
 bool intake_add_tail(struct intake *intake, uint32_t tag, struct bytes value)
 {
     struct message *message = intake->message;

@@ -120,6 +120,8 @@ bool intake_has_shown(const struct intake *intake);
 must_use bool intake_set_tenant(struct intake *intake, struct bytes tenant);
 struct bytes intake_tenant(const struct intake *intake);
 /* What it carries besides (queue/tail.h). Before the commit. False: no memory, or too much. */
+/* The rates of that account: TAIL_ACCOUNT. */
+must_use bool intake_count_to(struct intake *intake, uint32_t account);
 must_use bool intake_add_tail(struct intake *intake, uint32_t tag, struct bytes value);
 /* Bytes that ending it gives back: 0 while it is being committed. Counted in base/budget.h. */
 size_t intake_memory(const struct intake *intake);

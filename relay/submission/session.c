@@ -198,16 +198,17 @@ static void on_again(struct timeout *timeout)
 
 /* What one user may hand in. */
 static struct verdict take_rate(const struct submission *submission,
-                                const struct submission_session *session)
+                                const struct submission_session *session, struct intake *intake)
 {
-    const struct submission_settings *settings =
+    const struct account_rate *rate =
         &container_of(submission->service.generation, struct settings_generation, generation)
-             ->settings;
+             ->settings.account_rate;
 
-    if (session->account == 0)
+    if (session->account == 0 || (rate->messages_max == 0 && rate->recipients_max == 0))
         return VERDICT_OK;
-    switch (account_rate_take(session->account, &settings->account_rate,
-                              session->server.transaction.recipient_count,
+    if (!intake_count_to(intake, session->account))
+        return intake_out_of_memory();
+    switch (account_rate_take(session->account, rate, session->server.transaction.recipient_count,
                               engine_now_ms(submission->service.engine))) {
     case ACCOUNT_RATE_OK:
         return VERDICT_OK;
@@ -254,7 +255,7 @@ static struct verdict on_content_end(void *context, struct smtp_server *server,
     if (verdict.code == 0)
         verdict = labels_take(generation->submission, session, intake);
     if (verdict.code == 0)
-        verdict = take_rate(generation->submission, session);
+        verdict = take_rate(generation->submission, session, intake);
     if (verdict.code == 0 && session->scan == NULL)
         verdict = ask(generation->submission, session, intake);
     if (verdict.code != 0 && verdict.code != VERDICT_CODE_LATER)

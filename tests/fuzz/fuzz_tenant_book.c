@@ -33,10 +33,17 @@ static void on_claim(void *context, const struct claim *claim, uint64_t id, int6
     (void)!frame_put_claim(&again, claim, id, since_s);
 }
 
+static void on_rate(void *context, const struct account_rate_noted *noted, int64_t began_s)
+{
+    (void)context;
+    check(noted->account != 0 && began_s >= 0);
+    (void)!frame_put_rate(&again, noted, began_s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 {
     static const uint8_t header[FRAME_HEADER_LEN];
-    const struct book_visitor visitor = {NULL, on_position, on_counts, on_claim};
+    const struct book_visitor visitor = {NULL, on_position, on_counts, on_claim, on_rate};
     struct bytes rest = {input, len};
     struct buf file;
     size_t good;

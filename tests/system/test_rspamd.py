@@ -337,3 +337,16 @@ def test_users_have_rates(stage):
     assert of_carol()[0] == 250
     assert submit(secret())[0] == 250
     assert place.relay.metrics()["ringpost_submission_over_account_rate_total"] == 4
+
+
+def test_rates_of_users_stay_over_restarts_and_crashes(stage):
+    place, secret, submit = user_of(stage, limits="{account_messages_per_hour: 3}")
+    bob = secret("--account", "bob@acme.example")
+    assert submit(bob)[0] == 250
+    place.relay.stop()
+    place.relay.start()
+    assert submit(bob)[0] == submit(bob)[0] == 250
+    place.relay.kill()
+    place.relay.start()
+    time.sleep(1)  # what is in no book yet is told from the spool
+    assert submit(bob)[0] == 451

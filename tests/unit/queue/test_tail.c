@@ -21,6 +21,21 @@ TEST(sent_is_one_recipient)
     arena_free(&arena);
 }
 
+TEST(account_is_the_one_that_was_added)
+{
+    struct bytes tail = BYTES_NONE;
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    assert_int_equal(tail_account(tail), 0);
+    assert_true(tail_add_account(&arena, &tail, 70000));
+    assert_int_equal(tail_account(tail), 70000);
+    tail = BYTES_NONE;
+    assert_true(tail_add(&arena, &tail, TAIL_ACCOUNT, BYTES("abc")));
+    assert_int_equal(tail_account(tail), 0);
+    arena_free(&arena);
+}
+
 TEST(shown_are_as_many_as_were_added)
 {
     struct bytes tail = BYTES_NONE;

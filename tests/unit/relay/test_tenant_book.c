@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "intake/claims.h"
+#include "submission/account_rate.h"
 #include "support/unit.h"
 
 static const uint8_t secret[CLAIM_SECRET_LEN] = "a secret of thirty-two bytes....";
@@ -24,6 +25,7 @@ static struct tenant_book *begin(void)
         snprintf(path, sizeof(path), "%s/tenants.book", state_dir);
     }
     allowances_forget();
+    account_rates_clear();
     claims_end();
     claims_begin(secret, 1000);
     allowances_begin(clock_monotonic_ms(), clock_wall_ms());
@@ -199,6 +201,58 @@ TEST(only_whom_a_submission_named_counts)
     tenant_book_close(&book);
     book = begin();
     assert_int_equal(used(ALLOWANCE_ACCEPTED_DAY), before + 1);
+    tenant_book_close(&book);
+}
+
+static void submitted(struct tenant_book *book, uint64_t position, uint32_t part, bool is_copy)
+{
+    struct event event = acceptance(position, part);
+
+    event.account = 7;
+    event.is_copy = is_copy;
+    tenant_book_event(book, &event);
+}
+
+/* How many messages the account has sent in this hour, and to how many recipients. */
+static void expect_sent(uint32_t messages, uint32_t recipients)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    const struct account_rate whole = {messages, recipients}, more = {messages + 1, recipients + 1};
+
+    assert_int_equal(account_rate_take(7, &(struct account_rate){messages, 0}, 1, now_ms),
+                     ACCOUNT_RATE_MESSAGES);
+    assert_int_equal(account_rate_take(7, &(struct account_rate){0, recipients}, 1, now_ms),
+                     ACCOUNT_RATE_RECIPIENTS);
+    assert_int_not_equal(account_rate_take(7, &whole, 1, now_ms), ACCOUNT_RATE_OK);
+    assert_int_equal(account_rate_take(7, &more, 1, now_ms), ACCOUNT_RATE_OK);
+}
+
+TEST(what_an_account_sent_is_counted_once_whatever_happens)
+{
+    struct tenant_book *book = begin();
+
+    tenant_book_attach(book, 0, 0);
+    submitted(book, 640, 0, false);
+    submitted(book, 640, 1, false);
+    submitted(book, 640, 2, true); /* nobody named it */
+    tenant_book_commit(book);
+    submitted(book, 641, 0, false);
+    crash(&book);
+
+    book = begin();
+    tenant_book_attach(book, 0, 650);
+    submitted(book, 640, 0, false);
+    submitted(book, 640, 1, false);
+    submitted(book, 640, 2, true);
+    submitted(book, 641, 0, false);
+    tenant_book_told(book, 0, 650);
+    expect_sent(2, 3);
+    submitted(book, 651, 0, false); /* was counted when it was taken */
+    tenant_book_close(&book);
+    book = begin(); /* which writes it anew */
+    crash(&book);
+    book = begin();
+    expect_sent(3, 4);
     tenant_book_close(&book);
 }
 
