@@ -6,7 +6,7 @@ include(CheckPIESupported)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 check_pie_supported(LANGUAGES C)
 
-add_compile_options(-fstack-protector-strong -Wformat -Werror=format-security)
+add_compile_options(-fstack-protector-strong -Wformat -Wformat-security)
 # Checked buffers need an optimising build. Some compilers define a lower level by themselves.
 add_compile_options($<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE>
                     $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)

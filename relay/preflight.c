@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "directory/store.h"
 #include "directory/tenants.h"
 #include "event/event_cursor.h"
 #include "io/listener.h"
@@ -380,8 +381,14 @@ static void warn_of_hostname(const struct config *config, preflight_tell *warnin
 
 static void warn_of_tenants(const struct config *config, preflight_tell *warning, void *context)
 {
-    char text[512];
+    char text[512], why[STORE_WHY_MAX];
+    enum store_result result = store_try(config->state_dir, why);
 
+    if (result == STORE_NEWER || result == STORE_BROKEN) {
+        snprintf(text, sizeof(text),
+                 "state_dir: %.380s; a start serves without tenants, domains and accounts", why);
+        warning(context, text);
+    }
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
 

@@ -133,7 +133,7 @@ const char *schema_sql(unsigned version)
     return version >= 1 && version <= ARRAY_LEN(versions) ? versions[version - 1] : NULL;
 }
 
-static enum store_result read_version(struct store *store, int64_t *version_out)
+enum store_result schema_version(struct store *store, int64_t *version_out)
 {
     struct query query;
     int64_t version = 0;
@@ -159,7 +159,7 @@ static enum store_result migrate(struct store *store)
     int64_t version;
 
     /* Asked again: another process may have done it while we waited to write. */
-    if ((result = read_version(store, &version)) != STORE_OK)
+    if ((result = schema_version(store, &version)) != STORE_OK)
         return result;
     for (; version < (int64_t)ARRAY_LEN(versions); version++)
         if ((result = store_run(store, versions[version])) != STORE_OK)
@@ -171,7 +171,7 @@ static enum store_result migrate(struct store *store)
 enum store_result schema_migrate(struct store *store)
 {
     int64_t version;
-    enum store_result result = read_version(store, &version);
+    enum store_result result = schema_version(store, &version);
 
     if (result != STORE_OK || version == (int64_t)ARRAY_LEN(versions))
         return result;

@@ -139,6 +139,37 @@ struct store *store_open_file(const char *path, enum store_result *result_out,
     return open_at(store, result, STORE_PATIENCE_MS, result_out, why_out);
 }
 
+enum store_result store_open_to_look(struct store *store, const char *state_dir)
+{
+    char log[sizeof(store->path) + 8];
+
+    *store = (struct store){0};
+    if (snprintf(store->path, sizeof(store->path), "%s/directory.db", state_dir) >=
+        (int)sizeof(store->path))
+        return store_say(store, STORE_INVALID, "state_dir: %s", strerror(ENAMETOOLONG));
+    snprintf(log, sizeof(log), "%s-wal", store->path);
+    /* Who may only read cannot remove the log of changes that it makes where there is none. */
+    int flags = access(log, F_OK) == 0 ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    int code = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+
+    return code == SQLITE_OK ? STORE_OK : store_fail(store, code);
+}
+
+enum store_result store_try(const char *state_dir, char why_out[static STORE_WHY_MAX])
+{
+    struct store store;
+    enum store_result result = store_open_to_look(&store, state_dir);
+    int64_t version;
+
+    if (result == STORE_OK)
+        result = schema_version(&store, &version);
+    else if (access(store.path, F_OK) < 0)
+        result = STORE_OK;
+    sqlite3_close(store.db);
+    memcpy(why_out, store.why, STORE_WHY_MAX);
+    return result;
+}
+
 void store_close(struct store **store)
 {
     struct store *closed = *store;

@@ -53,6 +53,9 @@ struct store *store_open(const char *state_dir, enum store_absent absent, unsign
 struct store *store_open_file(const char *path, enum store_result *result_out,
                               char why_out[static STORE_WHY_MAX]);
 void store_close(struct store **store);
+/* STORE_OK: a start would open what is there, or there is none. Else why_out says what is wrong.
+ * Changes nothing. */
+enum store_result store_try(const char *state_dir, char why_out[static STORE_WHY_MAX]);
 /* Of the last function that returned something other than STORE_OK. */
 const char *store_why(const struct store *store);
 /* Who makes the changes, for the audit: "1000/alice". Without it: who runs this process. */

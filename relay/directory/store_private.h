@@ -56,6 +56,9 @@ enum store_result store_say(struct store *store, enum store_result result, const
     __attribute__((format(printf, 3, 4)));
 /* What SQLite says of its last call. */
 enum store_result store_fail(struct store *store, int code);
+/* Without schema and set-up, for who changes nothing and leaves nothing behind; it is the caller's
+ * to close by sqlite3_close(), also when this fails. */
+enum store_result store_open_to_look(struct store *store, const char *state_dir);
 enum store_result store_run(struct store *store, const char *sql);
 
 enum store_result edit_begin(struct store *store);
@@ -69,6 +72,8 @@ int64_t edit_new_id(const struct store *store);
 
 /* schema.c: the tables, brought to the newest version within a transaction of its own. */
 enum store_result schema_migrate(struct store *store);
+/* STORE_NEWER: it is none that we know. */
+enum store_result schema_version(struct store *store, int64_t *version_out);
 /* schema.c: what the SQL of version `version` is, for tests; NULL: there is no such version. */
 const char *schema_sql(unsigned version);
 

@@ -207,15 +207,11 @@ enum store_result tenant_remove(struct store *store, struct bytes name, bool wit
 
 bool tenant_is_known(const char *state_dir, struct bytes name)
 {
-    struct store store = {0};
+    struct store store;
     struct query query;
     bool is_known = false;
 
-    if (snprintf(store.path, sizeof(store.path), "%s/directory.db", state_dir) >=
-        (int)sizeof(store.path))
-        return false;
-    if (sqlite3_open_v2(store.path, &store.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) ==
-        SQLITE_OK) {
+    if (store_open_to_look(&store, state_dir) == STORE_OK) {
         query_begin(&query, &store, "SELECT 1 FROM tenants WHERE name = ?");
         query_text(&query, name);
         is_known = query_row(&query);

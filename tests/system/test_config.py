@@ -1,5 +1,6 @@
 """The configuration: reloaded again and again, refused with reasons, checked before it is used."""
 
+import contextlib
 import ctypes
 import email
 import email.policy
@@ -9,6 +10,7 @@ import re
 import resource
 import shutil
 import socket
+import sqlite3
 import struct
 import threading
 
@@ -413,6 +415,26 @@ def test_check_warns_of_what_is_legal_and_dangerous(stage):
         warned = relay.cli("check").stderr
         assert ("trusts the whole internet" in warned) == is_warned, wide
         assert "hostname: relay has no domain" in warned
+
+
+@pytest.mark.parametrize("wrong, told", [
+    (lambda file: file.write_bytes(b"no database"), "directory.db"),
+    (lambda file: raise_schema(file), "written by a newer ringpost (schema 99"),
+])
+def test_check_warns_of_a_directory_that_a_start_cannot_read(stage, wrong, told):
+    relay = stage.unstarted_ringpost()
+    relay.cli("tenant", "add", "shop")
+    before = sorted(file.name for file in relay.state_dir.iterdir())
+    assert "without tenants" not in relay.cli("check").stderr
+    assert sorted(file.name for file in relay.state_dir.iterdir()) == before
+    wrong(relay.state_dir / "directory.db")
+    done = relay.cli("check")
+    assert told in done.stderr and "a start serves without tenants" in done.stderr, done.stderr
+
+
+def raise_schema(file):
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA user_version = 99")
 
 
 def test_init_says_what_is_left_to_be_set(stage):
