@@ -275,9 +275,8 @@ def test_only_whom_a_user_named_is_told_and_counted(stage):
     bob = secret("--account", "bob@acme.example")
     place.relay.cli("account", "set", "bob@acme.example", "--sent", "yes")
     place.relay.cli("tenant", "set", "acme", "quota_per_day=3")
-    parts.wait_for(lambda: json.loads(place.relay.cli("account", "show", "bob@acme.example",
-                                                      "--json").stdout)["sent"], "the setting")
-    parts.wait_for(lambda: submit(bob)[0] == 250, "a login")
+    time.sleep(1.5)  # until the engines know
+    assert submit(bob)[0] == 250
     place.relay.wait_events(2, kind="accepted")
     head, body = scanner.asked[-1]
     assert [line for line in head if line.startswith("Rcpt:")] == ["Rcpt: <x@far.example>"]
