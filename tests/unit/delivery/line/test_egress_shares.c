@@ -136,6 +136,29 @@ TEST(share_is_raised_when_better_mail_comes)
     teardown(&egress);
 }
 
+/* Of the same class, as tenants take turns at a site: its share is for who is next now. */
+TEST(share_is_raised_for_a_tenant_that_comes_anew)
+{
+    const struct egress_mail many = {.rank = RANK_NORMAL, .tenant = {.name = BYTES("many")}};
+    const struct egress_mail small = {.rank = RANK_NORMAL,
+                                      .is_fresh = true,
+                                      .tenant = {.name = BYTES("small")}};
+    struct egress *egress = setup(1);
+    struct egress_share *one = NULL, *other = NULL;
+
+    assert_int_equal(egress_share_take(egress, &one, &many, 1000), 0);
+    assert_int_equal(egress_share_take(egress, &one, &many, 1000), 1000);
+    assert_int_equal(egress_share_take(egress, &other, &many, 1000), 2000);
+    egress_share_raise(egress, other, &many, 1000);
+    assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000);
+    egress_share_raise(egress, other, &small, 1000);
+    assert_int_equal(egress_share_at_ms(egress, other, 1000), 2000);
+    assert_int_equal(egress_share_at_ms(egress, one, 1000), 3000);
+    egress_share_drop(egress, &one);
+    egress_share_drop(egress, &other);
+    teardown(&egress);
+}
+
 TEST(share_of_another_rate_or_too_late_is_void)
 {
     struct egress *egress = setup(1);
