@@ -110,3 +110,45 @@ TEST(domains_keep_their_turns_when_settings_change)
         expect_tried(&world, i);
     end(&world);
 }
+
+static void submit_to(struct world *world, const char *to)
+{
+    struct world_message message = {.from = "", .to = to, .content = "x"};
+
+    (void)world_submit(world, &message);
+    turns(world, 100);
+}
+
+/* What is known of a domain stays known over settings that do not concern it. */
+TEST(domain_is_looked_up_again_only_by_other_rules_for_that)
+{
+    struct engine_settings settings = {0};
+    struct world world;
+
+    world_init(&world, engine_create(&settings), NULL);
+    world.port = 1; /* nobody listens there */
+    world_start(&world);
+    world.lookups_wait = true;
+    submit_to(&world, "a@one.example");
+    assert_int_equal(lookups(&world), 1);
+    world_answer_lookups(&world);
+    turns(&world, 100);
+    assert_int_equal(lookups(&world), 0);
+    world.lookups_wait = true;
+
+    struct delivery_settings limits = world.settings;
+    limits.connections_max++;
+    limits.notice_wait_s++;
+    delivery_configure(world.delivery, &limits);
+    submit_to(&world, "b@one.example");
+    assert_int_equal(lookups(&world), 0);
+
+    struct delivery_settings rules = limits;
+    rules.mx.use_ipv6 = !rules.mx.use_ipv6;
+    delivery_configure(world.delivery, &rules);
+    submit_to(&world, "c@one.example");
+    assert_int_equal(lookups(&world), 1);
+    world_answer_lookups(&world);
+    turns(&world, 100);
+    end(&world);
+}
