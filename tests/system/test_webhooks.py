@@ -336,7 +336,6 @@ def test_retry_for_goes_on_over_a_crash(stage):
     assert 59 < time.monotonic() - first < 90  # from the start on it would be 95 and more
     bad[0] = False
     assert [event["kind"] for event in target.wait_events(1)] == ["gap"]
-    relay.kill()
     parts.wait_for(lambda: "\nfailing " not in
                    (relay.state_dir / "events" / "sinks" / "main").read_text(), "an end of it")
 
