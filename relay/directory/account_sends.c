@@ -4,15 +4,22 @@
 #include "base/buf.h"
 #include "directory/directory_name.h"
 
+static bool take_item(struct bytes *list, struct bytes *item_out)
+{
+    if (list->len == 0)
+        return false;
+    *item_out = bytes_slice(*list, 0, bytes_find(*list, ',', 0));
+    *list = bytes_slice(*list, MIN(item_out->len + 1, list->len), list->len);
+    return true;
+}
+
 static bool has_item(struct bytes list, struct bytes wanted)
 {
-    while (list.len > 0) {
-        struct bytes item = bytes_slice(list, 0, bytes_find(list, ',', 0));
+    struct bytes item;
 
+    while (take_item(&list, &item))
         if (bytes_equal(item, wanted))
             return true;
-        list = bytes_slice(list, MIN(item.len + 1, list.len), list.len);
-    }
     return false;
 }
 
@@ -70,17 +77,11 @@ bool account_sends_has(struct bytes list, struct bytes address)
 {
     struct bytes domain = directory_address_domain(address);
     struct bytes any = bytes_slice(address, address.len - domain.len - 1, address.len);
+    struct bytes item;
 
-    if (list.len == 0)
-        return false;
-    if (has_item(list, BYTES("*")) || has_item(list, address) || has_item(list, any))
-        return true;
-    while (list.len > 0) {
-        struct bytes item = bytes_slice(list, 0, bytes_find(list, ',', 0));
-
-        if (is_with_detail(item, address))
+    while (take_item(&list, &item))
+        if (bytes_equal(item, BYTES("*")) || bytes_equal(item, address) || bytes_equal(item, any) ||
+            is_with_detail(item, address))
             return true;
-        list = bytes_slice(list, MIN(item.len + 1, list.len), list.len);
-    }
     return false;
 }
