@@ -160,19 +160,13 @@ static enum work_step begin(struct imap_work *work, struct search *search)
         work->saved.count = 0; /* RFC 9051 section 6.4.4.1: also where it fails */
     if (search->program.has_modseq)
         imap_enable_condstore(work);
-    switch (search_prepare(work, &search->program)) {
-    case SEARCH_READY:
-        if (search_asks_kept(search->program.root))
-            search->searched.kept = kept_open(work->view.mailbox);
-        return WORK_MORE;
-    case SEARCH_BAD:
-        return work_answer(work, "BAD A number or a text of the search cannot be");
-    case SEARCH_UIDREQUIRED:
-        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
-    case SEARCH_CHARSET:
-        break;
-    }
-    return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
+    enum search_ready ready = search_prepare(work, &search->program);
+
+    if (ready != SEARCH_READY)
+        return search_refuse(work, ready);
+    if (search_asks_kept(search->program.root))
+        search->searched.kept = kept_open(work->view.mailbox);
+    return WORK_MORE;
 }
 
 static bool look_at(struct imap_work *work, struct search *search, struct reader *reader)

@@ -17,6 +17,8 @@ enum search_ready {
 };
 /* On the pool: resolves sets, reads texts. search_free() is to follow, whatever comes out. */
 enum search_ready search_prepare(struct imap_work *work, struct search_program *program);
+/* The answer to a search that is not ready. */
+enum work_step search_refuse(struct imap_work *work, enum search_ready why);
 void search_free(struct search_program *program);
 
 struct searched {

@@ -168,6 +168,21 @@ static void free_keys(struct search_key *key)
         free_keys(child);
 }
 
+enum work_step search_refuse(struct imap_work *work, enum search_ready why)
+{
+    switch (why) {
+    case SEARCH_BAD:
+        return work_answer(work, "BAD A number or a text of the search cannot be");
+    case SEARCH_UIDREQUIRED:
+        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
+    case SEARCH_READY:
+    case SEARCH_CHARSET:
+        break;
+    }
+    check(why == SEARCH_CHARSET);
+    return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
+}
+
 void search_free(struct search_program *program)
 {
     if (program->root != NULL)

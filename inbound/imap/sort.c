@@ -416,17 +416,9 @@ static enum work_step begin(struct imap_work *work, struct sort *sort)
     work->ended = sort_ended;
     sort->searched.work = work;
     sort->searched.now_s = clock_wall_ms() / 1000;
-    switch (search_prepare(work, &sort->program)) {
-    case SEARCH_READY:
-        return begin_kept(work, sort);
-    case SEARCH_BAD:
-        return work_answer(work, "BAD A number or a text of the search cannot be");
-    case SEARCH_UIDREQUIRED:
-        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
-    case SEARCH_CHARSET:
-        break;
-    }
-    return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
+    enum search_ready ready = search_prepare(work, &sort->program);
+
+    return ready == SEARCH_READY ? begin_kept(work, sort) : search_refuse(work, ready);
 }
 
 /* Until all were looked at or the slice is full. False: these are too many. */
