@@ -52,6 +52,14 @@ class Scene:
             refusal, len(ids))
         self.ids += ids
 
+    def wait_put_off(self):
+        """Each was tried once: no outcome is still to come that takes room of its own."""
+        def none_is_under_way():
+            status = self.relay.status()
+            return (status["delivery"]["waiting"] == status["delivery"]["in_attempt"] == 0
+                    and status["queue"]["committing"] == 0)
+        parts.wait_for(none_is_under_way, "the first attempts to end")
+
     def accept_until_refused(self, size):
         """Until it stays refused: spare segments that are given back may make room once more."""
         more = True
@@ -149,6 +157,7 @@ def test_a_disk_that_others_fill(stage, kind):
 def test_event_files_on_a_disk_of_their_own_that_is_full(stage):
     scene = Scene(stage, 96, events_mib=16, engines="1")
     scene.accept(1000, 3000)
+    scene.wait_put_off()  # or their events use up the room that is kept for deliveries
     others = take_all(scene.events)
     scene.wait_low()
     scene.refuses()
