@@ -155,7 +155,7 @@ def test_a_disk_that_others_fill(stage, kind):
 
 
 def test_event_files_on_a_disk_of_their_own_that_is_full(stage):
-    scene = Scene(stage, 96, events_mib=16, engines="1")
+    scene = Scene(stage, 96, events_mib=20, engines="1")
     scene.accept(1000, 3000)
     scene.wait_put_off()  # or their events use up the room that is kept for deliveries
     others = take_all(scene.events)
