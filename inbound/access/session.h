@@ -102,8 +102,12 @@ struct access_kind {
     void (*ended)(struct access_session *session);
 
     /* The work's: work.h. */
-    void (*work_init)(struct access_work *work);  /* its part, zeroed, of who logged in */
-    bool (*work_run)(struct access_work *work);   /* on the pool; true: it is over */
+    void (*work_init)(struct access_work *work); /* its part, zeroed, of who logged in */
+    bool (*work_run)(struct access_work *work);  /* a slice (work.h); true: it is over */
+    /* On the engine: what the command needs is to be had without waiting, and is the caller's until
+     * work_leave(). NULL: it never is. */
+    bool (*work_enter)(struct access_work *work);
+    void (*work_leave)(struct access_work *work);
     void (*work_close)(struct access_work *work); /* on the pool, the last chore */
     /* It must not be freed yet: access_work_look_if_over() follows. NULL: it always may. */
     bool (*work_is_held)(const struct access_work *work);

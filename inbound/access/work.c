@@ -6,15 +6,16 @@
 
 #include "base/clock.h"
 #include "directory/directory_name.h"
+#include "io/turn_budget.h"
 
 static void work_slice(struct chore *chore);
 static void slice_ended(struct letter *letter, struct engine *engine);
 
-/* --- on the pool ------------------------------------------------------------------------------ */
+/* --- a slice ---------------------------------------------------------------------------------- */
 
 bool access_work_is_full(const struct access_work *work)
 {
-    return buf_len(&work->out) >= ACCESS_SLICE_BYTES ||
+    return buf_len(&work->out) >= ACCESS_SLICE_BYTES || work->wants_pool ||
            clock_monotonic_coarse_ms() >= work->slice_end_ms ||
            atomic_load_explicit(&work->is_abandoned, memory_order_relaxed);
 }
@@ -35,19 +36,22 @@ void access_printf(struct access_work *work, const char *format, ...)
     va_end(args);
 }
 
+static void run_slice(struct access_work *work, int64_t slice_ms)
+{
+    work->slice_end_ms = clock_monotonic_coarse_ms() + slice_ms;
+    do {
+        work->is_over = work->owner->kind->work_run(work);
+    } while (!work->is_over && !access_work_is_full(work));
+}
+
 static void work_slice(struct chore *chore)
 {
     struct access_work *work = container_of(chore, struct access_work, chore);
-    const struct access_kind *kind = work->owner->kind;
 
-    if (work->is_ending) { /* the last chore: nobody is told anything any more */
-        kind->work_close(work);
-        return;
-    }
-    work->slice_end_ms = clock_monotonic_coarse_ms() + ACCESS_SLICE_MS;
-    do {
-        work->is_over = kind->work_run(work);
-    } while (!work->is_over && !access_work_is_full(work));
+    if (work->is_ending) /* the last chore: nobody is told anything any more */
+        work->owner->kind->work_close(work);
+    else
+        run_slice(work, ACCESS_SLICE_MS);
 }
 
 /* --- on the engine ---------------------------------------------------------------------------- */
@@ -58,6 +62,37 @@ static void ask_pool(struct access_work *work)
     work->is_running = true;
     bool is_taken = blocking_run(work->owner->setup.pool, &work->chore);
     check(is_taken); /* one chore a work, and the pool has room for all of them */
+}
+
+/* A slice on the engine, to the next tick of the coarse clock. False: the pool is to go on. */
+static bool run_here(struct access_work *work)
+{
+    const struct access_kind *kind = work->owner->kind;
+    struct engine *engine = work->owner->setup.engine;
+
+    if (kind->work_enter == NULL || work->engine_slices == ACCESS_ENGINE_SLICES ||
+        !turn_budget_try(engine))
+        return false;
+    bool is_entered = kind->work_enter(work);
+
+    if (is_entered) {
+        work->engine_slices++;
+        work->is_on_engine = true;
+        run_slice(work, 1);
+        work->is_on_engine = false;
+        kind->work_leave(work);
+    }
+    turn_budget_end(engine);
+    return is_entered && !work->wants_pool;
+}
+
+static void go_on(struct access_work *work)
+{
+    if (run_here(work))
+        return;
+    work->wants_pool = false;
+    work->engine_slices = ACCESS_ENGINE_SLICES; /* nor the rest of the command */
+    ask_pool(work);
 }
 
 struct access_work *access_work_create(struct access_session *session, struct bytes address,
@@ -133,8 +168,9 @@ void access_work_abandon(struct access_work **work)
 enum step access_work_begin(struct access_work *work)
 {
     work->is_over = false;
+    work->engine_slices = 0;
     session_enter(&work->session->session, ACCESS_WORK);
-    ask_pool(work);
+    go_on(work);
     return STEP_AGAIN;
 }
 
@@ -184,7 +220,8 @@ enum step access_work_step(struct session *session)
         return kind->worked != NULL ? kind->worked(access) : kind->next_command(access);
     if (session->conn.eof && !work->is_update) /* it would run on for nobody */
         return STEP_CLOSE;
-    if (conn_output_len(&session->conn) <= ACCESS_OUTPUT_MAX / 4)
-        ask_pool(work);
-    return STEP_WAIT;
+    if (conn_output_len(&session->conn) > ACCESS_OUTPUT_MAX / 4)
+        return STEP_WAIT;
+    go_on(work);
+    return work->is_running ? STEP_WAIT : STEP_AGAIN;
 }

@@ -1,11 +1,16 @@
 /*
- * work.h - what a session has from its login on, and the command that touches mailboxes, done on
- * the pool in slices.
+ * work.h - what a session has from its login on, and the command that touches mailboxes, done in
+ * slices on the pool.
  *
  *   engine: access_work_begin() --> pool: work_run() ... work_run() --> engine: worked()
  *
  * The kind's work_run() is called until it says that it is over or the slice is full; after each
  * slice the engine sends what stands in `out`, and asks for the next when most of that has drained.
+ *
+ * The way to the pool and back costs more than most commands do. So the first slices of one that
+ * the kind can do without waiting (work_enter()) run on the engine, while the turn has time for it
+ * (io/turn_budget.h). What finds there that it would wait says so by `wants_pool` and returns: it
+ * goes on on the pool, as does what is long.
  *
  * While a slice runs all of this is the pool's but for session and is_abandoned; else the engine's.
  * A work outlives its session: a last chore closes what it has open.
@@ -22,6 +27,7 @@
 enum {
     ACCESS_SLICE_BYTES = 256 << 10,
     ACCESS_SLICE_MS = 20,
+    ACCESS_ENGINE_SLICES = 4, /* of a command */
 };
 
 struct access_work {
@@ -42,6 +48,9 @@ struct access_work {
     bool is_update; /* goes on to its end, whatever becomes of the session */
     struct buf out;
     int64_t slice_end_ms; /* monotonic, coarse */
+    bool is_on_engine;    /* this slice: it must not wait */
+    bool wants_pool;      /* it would have to */
+    unsigned engine_slices;
 };
 
 /* Of who logged in; NULL: no memory. */
@@ -51,11 +60,11 @@ struct access_work *access_work_create(struct access_session *session, struct by
 void access_work_abandon(struct access_work **work);
 /* A reason of the kind's work_is_held() went. */
 void access_work_look_if_over(struct access_work *work);
-/* On the engine: work_run() is called on the pool; the session waits in ACCESS_WORK. */
+/* On the engine: work_run() is called here or on the pool; the session waits in ACCESS_WORK. */
 enum step access_work_begin(struct access_work *work);
 enum step access_work_step(struct session *session);
 
-/* On the pool. */
+/* In a slice. */
 bool access_work_is_full(const struct access_work *work); /* enough for this slice? */
 /* What finds no room in `out` ends the session: it is out of bounds. */
 void access_put(struct access_work *work, struct bytes b);

@@ -223,6 +223,7 @@ static enum step handle_noop(struct imap_session *session, struct bytes argument
         (mailbox_is_quiet(work->view.mailbox) && !atomic_load(&work->has_news)))
         return imap_answer(session, "OK Done");
     work_reset(work, session->tag);
+    work->is_quick = true;
     return work_begin(work, run_noop, SYNC_ALL);
 }
 

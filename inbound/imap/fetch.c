@@ -59,6 +59,7 @@ bool imap_parse_fetch(struct imap_work *work, struct bytes arguments)
         return false;
     fetch->source.fd = -1;
     work->state = fetch;
+    work->is_quick = true;
     /* RFC 7162 section 3.2.6 */
     if (fetch->program.has_vanished && (!work->is_uid || !work->has_qresync))
         return false;
@@ -289,8 +290,13 @@ static int begin_section(struct imap_work *work, struct fetch *fetch, const stru
 static void put_piece(struct imap_work *work, struct fetch *fetch)
 {
     size_t len = (size_t)MIN(fetch->stream_left, (uint64_t)PIECE);
+    int error = source_copy(&fetch->source, fetch->stream_offset, len, &work->access.out);
 
-    if (source_copy(&fetch->source, fetch->stream_offset, len, &work->access.out) < 0) {
+    if (error == -EAGAIN && work_is_on_engine(work)) {
+        work_want_pool(work);
+        return;
+    }
+    if (error < 0) {
         work->access.is_last = true;
         len = (size_t)fetch->stream_left;
     }
@@ -447,6 +453,11 @@ static void tell_item(struct imap_work *work, struct fetch *fetch)
         return;
     }
     buf_truncate(&work->access.out, before);
+    if (error == -EAGAIN && work_is_on_engine(work)) {
+        fetch->item--;
+        work_want_pool(work);
+        return;
+    }
     fetch->has_gone |= error == -ENOENT;
     fetch->has_failed |= error != -ENOENT;
 }
@@ -459,14 +470,21 @@ static void note_seen(struct imap_work *work, struct fetch *fetch)
         fetch->seen[fetch->seen_count++] = message->uid;
 }
 
-static void set_seen(struct imap_work *work, struct fetch *fetch)
+/* False: on the engine that cannot be. */
+static bool set_seen(struct imap_work *work, struct fetch *fetch)
 {
     struct mailbox_flags_change change = {.how = STORE_ADD, .flags = MAIL_SEEN};
 
-    if (fetch->seen_count > 0 &&
-        mailbox_store_flags(work->view.mailbox, fetch->seen, fetch->seen_count, &change) < 0)
+    if (fetch->seen_count == 0)
+        return true;
+    if (work_is_on_engine(work)) {
+        work_want_pool(work);
+        return false;
+    }
+    if (mailbox_store_flags(work->view.mailbox, fetch->seen, fetch->seen_count, &change) < 0)
         fetch->has_failed = true;
     fetch->seen_count = 0;
+    return true;
 }
 
 /* False: there is none any more. */
@@ -474,9 +492,11 @@ static bool begin_message(struct imap_work *work, struct fetch *fetch, struct re
 {
     const struct view *view = &work->view;
 
-    fetch->number = view_next(view, &fetch->set, work->is_uid, fetch->number);
-    if (fetch->number == 0)
+    uint32_t next = view_next(view, &fetch->set, work->is_uid, fetch->number);
+
+    if (next == 0)
         return false;
+    fetch->number = next;
     unsigned reads = reader->reads;
     const struct mailbox_message *message = reader_find(reader, view->uids[fetch->number - 1]);
 
@@ -517,7 +537,8 @@ static void fetch_ended(struct imap_work *work)
 
 static enum work_step end_fetch(struct imap_work *work, struct fetch *fetch)
 {
-    set_seen(work, fetch);
+    if (!set_seen(work, fetch))
+        return WORK_MORE;
     if (fetch->has_failed)
         return work_answer(work, "NO [UNAVAILABLE] Some of it cannot be read now");
     if (fetch->has_unknown)
@@ -534,7 +555,7 @@ static bool may_go_on(const struct imap_work *work, const struct fetch *fetch)
     bool is_inside = fetch->in_message && fetch->stream_left == 0;
     bool is_quick = fetch->asks_index && fetch->number % 16 != 0;
 
-    if (work->access.is_last)
+    if (work->access.is_last || work->access.wants_pool)
         return false;
     return is_inside || is_quick ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES
                                  : !work_is_full(work);
@@ -546,6 +567,7 @@ enum work_step imap_run_fetch(struct imap_work *work)
     struct reader reader;
 
     reader_begin(&reader, work->view.mailbox);
+    fetch->source.is_quick = work_is_on_engine(work);
     if (!fetch->has_begun) {
         fetch->has_begun = true;
         fetch->asks_index = !fetch->program.reads_message &&
@@ -570,9 +592,9 @@ enum work_step imap_run_fetch(struct imap_work *work)
         else
             end_message(work, fetch);
         if (fetch->seen_count == SEEN_MAX)
-            set_seen(work, fetch);
+            (void)set_seen(work, fetch);
     }
-    set_seen(work, fetch);
+    (void)set_seen(work, fetch);
     if (fetch->in_message && !fetch->source.is_converted)
         source_unload(&fetch->source);
     if (!fetch->in_message)

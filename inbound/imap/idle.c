@@ -23,9 +23,12 @@ static enum step idle_again(struct imap_session *session)
 
 static enum step tell_news(struct imap_session *session)
 {
-    work_reset(imap_work_of(session), session->tag);
+    struct imap_work *work = imap_work_of(session);
+
+    work_reset(work, session->tag);
+    work->is_quick = true;
     session->worked = idle_again;
-    return work_begin(imap_work_of(session), run_nothing, SYNC_ALL);
+    return work_begin(work, run_nothing, SYNC_ALL);
 }
 
 enum step imap_handle_idle(struct imap_session *session, struct bytes arguments)

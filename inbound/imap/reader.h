@@ -2,7 +2,7 @@
  * reader.h - what the index says of messages that are asked for in the order of their UIDs: read
  * some at a time where they follow each other, one where they do not.
  *
- * What it gives is as old as the last read, so it is kept for a slice and no longer. On the pool.
+ * What it gives is as old as the last read, so it is kept for a slice and no longer.
  * Private to the folder.
  */
 #pragma once

@@ -10,6 +10,7 @@
 #include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_line.h"
 #include "inbound/mime/mime_structure.h"
+#include "inbound/store/mail_file.h"
 
 enum { HEAD_LEN = 32 << 10, TEXT_MAX = 64 << 20, CACHE_VERSION = 2 };
 
@@ -60,27 +61,21 @@ void source_free(struct source *source)
 
 static int open_file(struct source *source)
 {
-    if (source->fd < 0)
+    if (source->fd < 0 && source->is_quick)
+        source->fd = mailbox_open_message_held(source->mailbox, source->message.uid);
+    else if (source->fd < 0)
         source->fd = mailbox_open_message(source->mailbox, source->message.uid);
     return MIN(source->fd, 0);
 }
 
-static int read_at(int fd, uint8_t *into, size_t len, uint64_t offset)
+static int read_at(const struct source *source, uint8_t *into, size_t len, uint64_t offset)
 {
-    while (len > 0) {
-        ssize_t got = pread(fd, into, len, (off_t)offset);
+    int64_t got = source->is_quick ? mail_file_read_cached(source->fd, into, len, offset)
+                                   : mail_file_read_at(source->fd, into, len, offset);
 
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0) /* it is shorter than the index says */
-            return -EIO;
-        into += got;
-        len -= (size_t)got;
-        offset += (uint64_t)got;
-    }
-    return 0;
+    if (got < 0 || (uint64_t)got == len)
+        return (int)MIN(got, (int64_t)0);
+    return source->is_quick ? -EAGAIN : -EIO; /* it is shorter than the index says */
 }
 
 int source_size(struct source *source, uint64_t *size_out)
@@ -88,12 +83,14 @@ int source_size(struct source *source, uint64_t *size_out)
     uint64_t size = source->message.size;
 
     if (!source->has_size) {
-        int error = size == MAILBOX_SIZE_UNKNOWN
-                        ? mailbox_message_size(source->mailbox, source->message.uid, &size)
-                        : 0;
+        if (size == MAILBOX_SIZE_UNKNOWN) {
+            int error = source->is_quick
+                            ? -EAGAIN
+                            : mailbox_message_size(source->mailbox, source->message.uid, &size);
 
-        if (error < 0)
-            return error;
+            if (error < 0)
+                return error;
+        }
         source->size = size;
         source->is_converted = size != source->message.file_size;
         source->has_size = true;
@@ -105,7 +102,7 @@ int source_size(struct source *source, uint64_t *size_out)
 /* The first `len` bytes of the file. */
 static int load(struct source *source, size_t len)
 {
-    int error = open_file(source);
+    int error = source->is_quick && len > SOURCE_QUICK_MAX ? -EAGAIN : open_file(source);
 
     if (error < 0 || (source->memory != NULL && source->memory_len >= len))
         return error;
@@ -114,7 +111,7 @@ static int load(struct source *source, size_t len)
 
     if (memory == NULL)
         return -ENOMEM;
-    error = read_at(source->fd, memory, len, 0);
+    error = read_at(source, memory, len, 0);
     if (error < 0) {
         free(memory);
         return error;
@@ -229,7 +226,7 @@ int source_copy(struct source *source, uint64_t offset, size_t len, struct buf *
 
     if (into == NULL)
         return -ENOMEM;
-    error = read_at(source->fd, into, len, offset);
+    error = read_at(source, into, len, offset);
     if (error == 0)
         buf_extend(out, len);
     return error;
@@ -278,7 +275,12 @@ static void look_up(struct source *source)
     if (source->has_cache)
         return;
     source->has_cache = true;
-    if (!mailbox_cache_get(source->mailbox, source->message.uid, &source->cache))
+    bool is_there =
+        source->is_quick
+            ? mailbox_cache_get_held(source->mailbox, source->message.uid, &source->cache)
+            : mailbox_cache_get(source->mailbox, source->message.uid, &source->cache);
+
+    if (!is_there)
         buf_clear(&source->cache);
     read_blob(source);
 }
@@ -328,6 +330,10 @@ static int make(struct source *source, bool with_structure)
     struct buf blob, structure;
     int error = 0;
 
+    if (source->is_quick) { /* it may be there all the same */
+        source->has_cache = false;
+        return -EAGAIN;
+    }
     buf_init(&blob, 4 * (size_t)TEXT_MAX);
     buf_init(&structure, TEXT_MAX);
     if (with_structure) {

@@ -5,7 +5,8 @@
  * What mime made of a message once is kept in the mailbox's cache: the fields that searches ask
  * for, ENVELOPE and BODYSTRUCTURE.
  *
- * On the pool. Private to the folder.
+ * In slices (work.h): on the engine what is not in memory is -EAGAIN, and can be asked for again on
+ * the pool. Private to the folder.
  */
 #pragma once
 
@@ -13,12 +14,16 @@
 #include "inbound/mailbox/mailbox.h"
 #include "inbound/mime/mime_message.h"
 
-enum { SOURCE_SIZE_MAX = 1 << 30 /* of a message that is taken into memory */ };
+enum {
+    SOURCE_SIZE_MAX = 1 << 30,   /* of a message that is taken into memory */
+    SOURCE_QUICK_MAX = 64 << 10, /* likewise, on the engine */
+};
 
 struct source {
     struct mailbox *mailbox;
     struct mailbox_message message;
-    int fd; /* -1: not opened */
+    int fd;        /* -1: not opened */
+    bool is_quick; /* the slice is the engine's, which holds the mailbox: the user's to set */
     bool has_size;
     bool is_converted; /* not the file's bytes */
     uint64_t size;     /* as served */

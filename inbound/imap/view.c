@@ -271,13 +271,15 @@ int view_sync(struct imap_work *work, bool tells_expunges)
     struct mailbox_status status;
 
     atomic_store(&work->has_news, false);
-    int error = mailbox_look(view->mailbox);
+    int error = work_is_on_engine(work) ? 0 : mailbox_look(view->mailbox); /* held: it has looked */
 
     if (error < 0)
         return error;
     mailbox_status(view->mailbox, &status);
     if (status.is_gone)
         return -ENOENT;
+    if (work_is_on_engine(work) && view->modseq < status.recent_floor)
+        return -EAGAIN;
     unsigned events = notify_selected_events(work);
 
     if (events == 0) /* NOTIFY did not ask for any: the view stays as it is */

@@ -4,7 +4,7 @@
  * A sync compares it with the mailbox and tells the difference: EXPUNGE or VANISHED, EXISTS, FETCH
  * of flags that others changed. What the session changed itself it was told by its command.
  *
- * On the pool (work.h). Private to the folder.
+ * In slices (work.h). Private to the folder.
  */
 #pragma once
 
@@ -47,7 +47,7 @@ static inline uint32_t view_last_uid(const struct view *view)
 /* A change by the session itself, of which it is told otherwise. */
 void view_note_own(struct view *view, uint64_t modseq);
 
-/* Tells what changed. 0; -ENOENT: the mailbox is gone. */
+/* Tells what changed. 0; -ENOENT: the mailbox is gone; -EAGAIN: not on the engine, it is much. */
 must_use int view_sync(struct imap_work *work, bool tells_expunges);
 /* "* VANISHED (EARLIER) ...": what went since, of these UIDs; nothing where nothing did. */
 void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct sequence_set *among);

@@ -1,4 +1,4 @@
-/* work.c - the stages of a command on the pool, and news of the selected mailbox. */
+/* work.c - the stages of a command, and news of the selected mailbox. */
 #include "inbound/imap/notify.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 static void news_opened(struct letter *letter, struct engine *engine);
 static void mailbox_changed(struct mailbox_watch *watch);
 
-/* --- on the pool ------------------------------------------------------------------------------ */
+/* --- slices ----------------------------------------------------------------------------------- */
 
 int work_open_account(struct imap_work *work)
 {
@@ -48,7 +48,10 @@ static void sync_command(struct imap_work *work)
     if (work->sync == SYNC_NOTHING || !work_is_selected(work) || work->access.is_last)
         return;
     error = view_sync(work, work->sync == SYNC_ALL);
-    if (error == -ENOENT) {
+    if (error == -EAGAIN) {
+        work->stage = STAGE_SYNC;
+        work_want_pool(work);
+    } else if (error == -ENOENT) {
         work->has_answer = false;
         (void)work_bye(work, "[UNAVAILABLE] The selected mailbox was deleted");
     } else if (error < 0 && work->has_answer) { /* else nobody asked */
@@ -95,6 +98,20 @@ bool work_run(struct access_work *access)
     return work->stage == STAGE_OVER;
 }
 
+bool work_enter(struct access_work *access)
+{
+    struct imap_work *work = imap_work_from(access);
+
+    return work->is_quick && work->account != NULL && work_is_selected(work) &&
+           mailbox_hold(work->view.mailbox);
+}
+
+void work_leave(struct access_work *access)
+{
+    mailbox_let_go(imap_work_from(access)->view.mailbox);
+}
+
+/* On the pool. */
 void work_close(struct access_work *access)
 {
     struct imap_work *work = imap_work_from(access);
@@ -159,6 +176,7 @@ void work_reset(struct imap_work *work, const char *tag)
     work->state = NULL;
     work->ended = NULL;
     work->is_uid = false;
+    work->is_quick = false;
     work->own_events = 0;
     work->has_answer = false;
     work->answer_code = BYTES_NONE;

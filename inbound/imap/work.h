@@ -2,11 +2,13 @@
  * work.h - what a session has from its login on, and the command that touches mailboxes
  * (inbound/access/work.h).
  *
- * A command is read on the engine, into the work's arena, and done on the pool in slices: run() is
- * called until it does not say WORK_MORE. At the end, where the command allows it, the session is
- * told what changed (view.h), then the tagged answer.
+ * A command is read on the engine, into the work's arena, and done in slices: run() is called until
+ * it does not say WORK_MORE. Slices are the pool's, but the first of a quick command may be the
+ * engine's, which holds the selected mailbox meanwhile (mailbox_hold()) and waits for nothing: what
+ * would says work_want_pool() and WORK_MORE, and is called again. At the end, where the command
+ * allows it, the session is told what changed (view.h), then the tagged answer.
  *
- *   engine: parse --> work_begin() --> pool: run ... run, sync, answer --> engine: next command
+ *   engine: parse --> work_begin() --> slices: run ... run, sync, answer --> engine: next command
  *
  * Private to the folder.
  */
@@ -54,6 +56,7 @@ struct imap_work {
     enum work_stage stage;
     enum work_sync sync;
     bool is_uid;                           /* UID FETCH and the like */
+    bool is_quick;                         /* the engine may run it while it holds the mailbox */
     void *state;                           /* the command's, in the arena */
     void (*ended)(struct imap_work *work); /* on the pool: gives up what state has; may be NULL */
     struct arena arena;
@@ -94,19 +97,21 @@ static inline struct imap_work *imap_work_of(const struct imap_session *session)
 /* The kind's (inbound/access/session.h). */
 void work_init(struct access_work *access);
 bool work_run(struct access_work *access);
+bool work_enter(struct access_work *access);
+void work_leave(struct access_work *access);
 void work_close(struct access_work *access);
 bool work_is_held(const struct access_work *access);
 void work_free(struct access_work *access);
 /* What it has beside itself. */
 size_t work_memory(const struct imap_work *work);
 
-/* On the engine: a command begins, its arena is empty. */
+/* On the engine: a command begins, its arena is empty, and it is not quick. */
 void work_reset(struct imap_work *work, const char *tag);
-/* run() is called on the pool; the session waits in ACCESS_WORK. */
+/* run() is called; the session waits in ACCESS_WORK. */
 enum step work_begin(struct imap_work *work, enum work_step (*run)(struct imap_work *work),
                      enum work_sync sync);
 
-/* On the pool; answer.c. */
+/* In a slice; answer.c. */
 /* "OK [CODE] text" */
 enum work_step work_answer(struct imap_work *work, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -115,6 +120,17 @@ void work_post_news(struct imap_work *work);
 /* What an error of the store means to a client. */
 enum work_step work_fail(struct imap_work *work, int error);
 enum work_step work_bye(struct imap_work *work, const char *text);
+/* The slice is the engine's: nothing may wait. */
+static inline bool work_is_on_engine(const struct imap_work *work)
+{
+    return work->access.is_on_engine;
+}
+/* It would: the slice is over, the pool's goes on where this stood. */
+static inline void work_want_pool(struct imap_work *work)
+{
+    check(work->access.is_on_engine);
+    work->access.wants_pool = true;
+}
 static inline bool work_is_full(const struct imap_work *work)
 {
     return access_work_is_full(&work->access);

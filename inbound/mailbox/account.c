@@ -207,6 +207,7 @@ void mail_account_close(struct mail_account **account)
 static struct mailbox *make_mailbox(struct mail_account *account, const char *folder)
 {
     struct mailbox *mailbox = calloc(1, sizeof(*mailbox));
+    pthread_mutexattr_t attributes;
 
     check(mailbox != NULL);
     mailbox->account = account;
@@ -216,7 +217,10 @@ static struct mailbox *make_mailbox(struct mail_account *account, const char *fo
     mailbox->watch_new = mailbox->watch_cur = -1;
     buf_init(&mailbox->pending, SIZE_MAX / 2);
     pthread_mutex_init(&mailbox->scan, NULL);
-    pthread_mutex_init(&mailbox->mutex, NULL);
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE); /* mailbox_hold() */
+    pthread_mutex_init(&mailbox->mutex, &attributes);
+    pthread_mutexattr_destroy(&attributes);
     pthread_cond_init(&mailbox->changed, NULL);
     hold_account(account);
     return mailbox;

@@ -12,8 +12,9 @@
  * UIDs ascend in the order of arrival, are never used again, and uidvalidity changes only when an
  * index and dovecot-uidlist were both lost (RFC 9051 section 2.3.1.1). Modseqs are RFC 7162's.
  *
- * Functions block, any thread but an engine's; they lock for themselves. Errors are -errno:
- * -ENOENT no such message (any more) or the mailbox was deleted, -EIO and others: the disk.
+ * Functions block, any thread but an engine's; they lock for themselves. An engine may call some of
+ * them while it holds the mailbox (mailbox_hold()). Errors are -errno: -ENOENT no such message (any
+ * more) or the mailbox was deleted, -EIO and others: the disk.
  */
 #pragma once
 
@@ -50,8 +51,9 @@ struct mailbox_status {
     uint64_t deleted_size; /* of those with \Deleted */
     uint8_t id[16];        /* MAILBOXID: stays over renames */
     unsigned keyword_count;
-    bool is_gone;        /* deleted */
-    bool is_unavailable; /* the disk failed: what is told of messages says nothing */
+    uint64_t recent_floor; /* what changed above this modseq are few messages, and quickly read */
+    bool is_gone;          /* deleted */
+    bool is_unavailable;   /* the disk failed: what is told of messages says nothing */
 };
 
 /* Shared; the mailbox stays the same one over renames. */
@@ -100,6 +102,20 @@ must_use bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct bu
 /* At most MAILBOX_CACHE_MAX bytes, else nothing is kept. That it can be lost is no harm. */
 enum { MAILBOX_CACHE_MAX = 64 << 10 };
 void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob);
+
+/* --- for who must not wait -------------------------------------------------------------------- */
+
+/* True: nobody else uses the mailbox until mailbox_let_go(), and all that others did in the
+ * directory before the call was taken in: no need to look. False, at once: somebody uses it just
+ * now, or there is something to take in. Meanwhile these block no more: mailbox_status(),
+ * mailbox_read(), mailbox_find(), mailbox_vanished(), mailbox_keyword_name(), mailbox_keyword()
+ * that makes none, mailbox_keep(), and the two below. Not for long: everybody else waits. */
+must_use bool mailbox_hold(struct mailbox *mailbox);
+void mailbox_let_go(struct mailbox *mailbox);
+/* As mailbox_open_message(); -EAGAIN where a disk, or others' renames, may have to be looked at. */
+must_use int mailbox_open_message_held(struct mailbox *mailbox, uint32_t uid);
+/* As mailbox_cache_get(); false also where a disk may have to be asked. */
+must_use bool mailbox_cache_get_held(struct mailbox *mailbox, uint32_t uid, struct buf *out);
 
 /* --- what its users keep of it in memory ------------------------------------------------------ */
 

@@ -19,7 +19,7 @@ enum {
     AHEAD_LEN = 32 << 10, /* where records are asked for in the order in which they lie */
 };
 
-/* What a thread of the pool read last. Bytes of a record do not change while the serial does not,
+/* What a thread read last. Bytes of a record do not change while the serial does not,
  * but may have been read before they were written. */
 struct ahead {
     uint64_t serial;
@@ -83,17 +83,18 @@ static uint32_t checksum_of(uint32_t uid, struct bytes blob)
     return (uint32_t)(bytes_hash(blob) ^ (uint64_t)uid * 0x9e3779b97f4a7c15U);
 }
 
+typedef int64_t read_call(int fd, void *into, size_t len, uint64_t offset);
+
 /* So many bytes of the file, from memory where they are there. NULL: it has not so many. */
-static const uint8_t *look(int fd, uint64_t serial, uint64_t offset, uint64_t len)
+static const uint8_t *look(read_call *call, int fd, uint64_t serial, uint64_t offset, uint64_t len)
 {
     if (len > AHEAD_LEN)
         return NULL;
     if (ahead.serial != serial || offset < ahead.offset ||
         offset + len > ahead.offset + ahead.len) {
         bool is_next = ahead.serial == serial && offset == ahead.next;
-        ssize_t got =
-            mail_file_read_at(fd, ahead.bytes,
-                              is_next ? (uint64_t)AHEAD_LEN : MAX(len, (uint64_t)LOOK_LEN), offset);
+        int64_t got = call(fd, ahead.bytes,
+                           is_next ? (uint64_t)AHEAD_LEN : MAX(len, (uint64_t)LOOK_LEN), offset);
 
         ahead.serial = serial;
         ahead.offset = offset;
@@ -102,9 +103,10 @@ static const uint8_t *look(int fd, uint64_t serial, uint64_t offset, uint64_t le
     return offset + len <= ahead.offset + ahead.len ? ahead.bytes + (offset - ahead.offset) : NULL;
 }
 
-static bool get(int fd, uint64_t serial, uint32_t uid, uint64_t offset, struct buf *out)
+static bool get(read_call *call, int fd, uint64_t serial, uint32_t uid, uint64_t offset,
+                struct buf *out)
 {
-    const uint8_t *at = look(fd, serial, offset, RECORD_HEAD);
+    const uint8_t *at = look(call, fd, serial, offset, RECORD_HEAD);
     struct record record;
 
     if (at == NULL)
@@ -117,10 +119,10 @@ static bool get(int fd, uint64_t serial, uint32_t uid, uint64_t offset, struct b
 
     if (into == NULL)
         return false;
-    at = look(fd, serial, offset + RECORD_HEAD, record.len);
+    at = look(call, fd, serial, offset + RECORD_HEAD, record.len);
     if (at != NULL)
         memcpy(into, at, record.len);
-    else if (mail_file_read_at(fd, into, record.len, offset + RECORD_HEAD) != record.len)
+    else if (call(fd, into, record.len, offset + RECORD_HEAD) != record.len)
         return false;
     if (checksum_of(uid, bytes_range(into, record.len)) != record.checksum)
         return false;
@@ -139,10 +141,23 @@ bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct buf *out)
     pthread_mutex_unlock(&mailbox->mutex);
     if (offset == 0 || fd < 0)
         return false;
-    if (get(fd, serial, uid, offset, out))
+    if (get(mail_file_read_at, fd, serial, uid, offset, out))
         return true;
     ahead.serial = 0; /* it may have been read before it was written */
-    return get(fd, serial, uid, offset, out);
+    return get(mail_file_read_at, fd, serial, uid, offset, out);
+}
+
+bool mailbox_cache_get_held(struct mailbox *mailbox, uint32_t uid, struct buf *out)
+{
+    const struct message *message = messages_find(&mailbox->state.table, uid);
+    uint64_t offset = message == NULL ? 0 : (uint64_t)message->cache * 8;
+
+    if (offset == 0 || mailbox->cache_fd < 0)
+        return false;
+    if (get(mail_file_read_cached, mailbox->cache_fd, mailbox->cache_serial, uid, offset, out))
+        return true;
+    ahead.serial = 0; /* likewise */
+    return false;
 }
 
 /* Locked; where so many bytes go. 0: nowhere. */

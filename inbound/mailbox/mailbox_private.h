@@ -58,8 +58,8 @@ struct mailbox {
     int64_t idle_since_ms;            /* likewise; while refs is 0 */
     char folder[MAIL_FOLDER_MAX + 1]; /* likewise */
 
-    pthread_mutex_t scan; /* taken before `mutex`: who lists or renames lazily */
-    pthread_mutex_t mutex;
+    pthread_mutex_t scan;   /* taken before `mutex`: who lists or renames lazily */
+    pthread_mutex_t mutex;  /* recursive, for mailbox_hold() alone */
     pthread_cond_t changed; /* a waiter is over, or nobody syncs any more */
     bool is_loaded, is_gone, is_broken;
     int folder_fd, new_fd, cur_fd, index_fd, cache_fd; /* -1: not open */

@@ -2,9 +2,9 @@
  * mail_file.h - every file operation of the store.
  *
  * Narrow on purpose: tests replace this file at link time by one in which any call fails, or by a
- * disk that forgets what was not synced. All of them block, so they run on the store's pool or in
- * tools. No name is followed through a link but that of the root. Results are 0 (or what is said)
- * or -errno.
+ * disk that forgets what was not synced. All of them block but where that is said, so they run on
+ * the store's pool or in tools. No name is followed through a link but that of the root. Results
+ * are 0 (or what is said) or -errno.
  */
 #pragma once
 
@@ -31,6 +31,10 @@ must_use int mail_file_write(int fd, struct iovec *pieces, size_t count);
 must_use int mail_file_write_at(int fd, struct bytes b, uint64_t offset);
 /* Up to `len` bytes; their number, less only at the end of the file. */
 must_use int64_t mail_file_read_at(int fd, void *into, size_t len, uint64_t offset);
+/* For who must not wait for a disk: what the kernel has in memory, the file to be read only, and of
+ * its bytes as many as there are at once. Whatever they cannot is -EAGAIN. */
+must_use int mail_file_open_cached(int directory, const char *name);
+must_use int64_t mail_file_read_cached(int fd, void *into, size_t len, uint64_t offset);
 must_use int mail_file_truncate(int fd, uint64_t size);
 /* When it was changed last, in seconds of wall time. */
 must_use int mail_file_set_time(int fd, int64_t time_s);

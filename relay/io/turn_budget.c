@@ -22,6 +22,16 @@ bool turn_budget_begin(struct engine *engine, bool has_waited)
     return true;
 }
 
+bool turn_budget_try(struct engine *engine)
+{
+    struct turn_spent *spent = spent_of(engine);
+
+    if (spent->us >= TURN_BUDGET_US || spent->has_line || spent->was_refused)
+        return false;
+    spent->began_us = clock_monotonic_us();
+    return true;
+}
+
 void turn_budget_end(struct engine *engine)
 {
     struct turn_spent *spent = spent_of(engine);

@@ -19,4 +19,6 @@ enum { TURN_BUDGET_US = 4000 };
 /* May a piece of work be done now? `has_waited`: it was told no before. What is done until
  * turn_budget_end() counts. */
 must_use bool turn_budget_begin(struct engine *engine, bool has_waited);
+/* The same for who does it elsewhere if not now: nobody waits, so nobody is counted as waiting. */
+must_use bool turn_budget_try(struct engine *engine);
 void turn_budget_end(struct engine *engine);

@@ -3,6 +3,7 @@
 import base64
 import imaplib
 import json
+import os
 import random
 import socket
 import ssl
@@ -241,6 +242,32 @@ def test_lines_that_end_in_lf_alone_are_served_as_they_should_be(mail):
     answer = raw.ask("FETCH 3 (BODY.PEEK[HEADER] BODY.PEEK[TEXT]<199990.99>)")
     assert answer[0] == (b"* 3 FETCH (BODY[HEADER] {16}\r\n" + head
                          + b" BODY[TEXT]<199990> {10}\r\n" + b"y" * 10 + b")"), answer
+
+
+def test_answers_are_the_same_where_files_have_to_be_read_from_the_disk(mail):
+    raw = mail.raw()
+    for size in (10, 30000, 300000):
+        raw.append(b"Subject: of %d\r\n\r\n" % size + b"x" * (size - 2) + b"\r\n")
+        raw.append(b"Subject: of %d\n\n" % size + b"y" * (size - 1) + b"\n")
+    raw.ask("SELECT INBOX")
+    commands = ("FETCH 1:* (UID RFC822.SIZE BODY.PEEK[] FLAGS)", "FETCH 1:* (ENVELOPE BODYSTRUCTURE)",
+                "FETCH 1:* BODY.PEEK[TEXT]<20000.100000>", "FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]",
+                "SEARCH SUBJECT 30000", "SORT (SUBJECT) UTF-8 ALL")
+    first = [raw.ask(command) for command in commands]
+    for forgets in (False, True, True):
+        if forgets:
+            forget_files(mail.relay.state_dir / "mail/b.example/anna")
+        again = [raw.ask(command) for command in commands]
+        assert [lines[:-1] for lines in again] == [lines[:-1] for lines in first]
+
+
+def forget_files(maildir):
+    """Out of the kernel's memory, where the file system can."""
+    for path in (*maildir.glob("cur/*"), *maildir.glob("new/*"), maildir / "ringpost.cache"):
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
 
 
 def test_noop_tells_what_others_dropped_just_before(mail):

@@ -71,3 +71,24 @@ TEST(who_comes_anew_does_not_overtake_who_waits)
     turn_budget_end(engine);
     engine_destroy(&engine);
 }
+
+TEST(who_has_another_way_takes_nobodys_place_and_waits_for_nobody)
+{
+    struct engine *engine = start();
+
+    assert_true(turn_budget_try(engine));
+    work(engine);
+    assert_false(turn_budget_try(engine));
+    assert_true(!turn_budget_begin(engine, false)); /* now somebody waits */
+    engine_turn(engine, 0);
+    assert_false(turn_budget_try(engine));
+    assert_true(turn_budget_begin(engine, true));
+    turn_budget_end(engine);
+    engine_turn(engine, 0);
+    assert_true(turn_budget_try(engine));
+    work(engine);
+    engine_turn(engine, 0); /* whoever tried in vain did not wait */
+    assert_true(turn_budget_begin(engine, false));
+    turn_budget_end(engine);
+    engine_destroy(&engine);
+}

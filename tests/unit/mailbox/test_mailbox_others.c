@@ -78,6 +78,47 @@ TEST(look_takes_in_what_came_just_before_it)
 }
 
 /* Within a tick of the kernel's clock the directory's time stays as it is. */
+/* Once what we did ourselves was read. */
+static void hold(struct room *room)
+{
+    while (!mailbox_hold(room->inbox))
+        look(room);
+}
+
+TEST(mailbox_is_held_where_there_is_nothing_to_wait_for)
+{
+    struct room room = {0};
+    struct mailbox_message message;
+    struct buf blob;
+    uint32_t next;
+
+    room_make(&room);
+    buf_init(&blob, 1024);
+    room_append(&room, room.inbox, text, 0);
+    mailbox_cache_put(room.inbox, 1, BYTES("envelope"));
+    look(&room);
+    hold(&room);
+    assert_int_equal(room_status(room.inbox).exists, 1); /* these lock for themselves */
+    assert_int_equal(mailbox_read(room.inbox, 1, 0, &message, 1, &next), 1);
+    assert_int_equal(mailbox_open_message_held(room.inbox, 2), -ENOENT);
+    int fd = mailbox_open_message_held(room.inbox, 1);
+    assert_true(fd >= 0 || fd == -EAGAIN);
+    if (fd >= 0)
+        close(fd);
+    if (mailbox_cache_get_held(room.inbox, 1, &blob)) /* as the file system can */
+        assert_true(bytes_equal(buf_bytes(&blob), BYTES("envelope")));
+    assert_false(mailbox_cache_get_held(room.inbox, 2, &blob));
+    mailbox_let_go(room.inbox);
+    drop(&room, 1);
+    assert_false(mailbox_hold(room.inbox)); /* told or not, there is something to take in */
+    look(&room);
+    hold(&room);
+    assert_int_equal(room_status(room.inbox).exists, 2);
+    mailbox_let_go(room.inbox);
+    buf_free(&blob);
+    room_free(&room);
+}
+
 TEST(look_without_inotify_takes_in_what_came_in_the_same_tick)
 {
     struct room room = {0};

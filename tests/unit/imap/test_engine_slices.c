@@ -1,0 +1,180 @@
+/* modules: imap pop3 */
+/* test_engine_slices.c - which commands are answered without the pool, and what makes them go there
+ * all the same: the answer is the same. */
+#include "tests/unit/access/access_room.h"
+
+#include "inbound/mailbox/mailbox_private.h"
+
+enum { COUNT = 40, TRIES = 50 };
+static const char message_text[] = "From: a@b.example\r\nSubject: x\r\n\r\nhello\r\n";
+
+struct slices {
+    struct access_room room;
+    struct mail_account *account;
+    struct mailbox *inbox;
+    struct client client;
+};
+
+static uint64_t chores(struct slices *slices)
+{
+    struct blocking_status status;
+
+    blocking_pool_status(slices->room.pool, &status);
+    return status.done;
+}
+
+/* Says it; the lines of the answer are counted, the last is the given one. How many chores. */
+static uint64_t ask(struct slices *slices, const char *command, unsigned lines, const char *last)
+{
+    uint64_t before = chores(slices);
+
+    client_say(&slices->client, command);
+    for (unsigned i = 0; i < lines; i++)
+        client_hears(&slices->client, "* ");
+    client_hears(&slices->client, last);
+    return chores(slices) - before;
+}
+
+/* Without the pool, at least once: a machine that is busy may take the time of a turn away. */
+static void ask_here(struct slices *slices, const char *command, unsigned lines, const char *last)
+{
+    unsigned tries = 0;
+
+    while (ask(slices, command, lines, last) > 0)
+        assert_true(++tries < TRIES);
+}
+
+static void begin(struct slices *slices)
+{
+    struct room mail;
+
+    access_room_make(&slices->room, &speeches[0]);
+    mail = slices->room.mail;
+    assert_int_equal(mail_account_open(mail.accounts, BYTES("hosted.example"), BYTES("bob"), 0,
+                                       &slices->account),
+                     0);
+    mail.account = slices->account;
+    assert_int_equal(mailbox_open(slices->account, BYTES("INBOX"), &slices->inbox), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        room_append(&mail, slices->inbox, message_text, 0);
+    assert_int_equal(mailbox_look(slices->inbox), 0); /* it is known what came */
+    client_greeted(&slices->client, &slices->room, "127.0.0.1");
+    client_logs_in(&slices->client);
+    assert_true(ask(slices, "a SELECT INBOX\r\n", 9, "a OK [READ-WRITE]") > 0);
+}
+
+static void end(struct slices *slices)
+{
+    client_go(&slices->client);
+    mailbox_close(&slices->inbox);
+    mail_account_close(&slices->account);
+    access_room_free(&slices->room);
+}
+
+TEST(what_memory_answers_does_not_go_to_the_pool)
+{
+    struct slices slices;
+
+    begin(&slices);
+    ask_here(&slices, "a NOOP\r\n", 0, "a OK Done\r\n");
+    ask_here(&slices, "a FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n", COUNT,
+             "a OK FETCH done\r\n");
+    ask_here(&slices, "a UID FETCH 7 FLAGS\r\n", 1, "a OK FETCH done\r\n");
+    end(&slices);
+}
+
+TEST(what_reads_all_messages_or_changes_them_goes_to_the_pool)
+{
+    struct slices slices;
+
+    begin(&slices);
+    assert_true(ask(&slices, "a SEARCH BODY hello\r\n", 1, "a OK SEARCH done\r\n") > 0);
+    assert_true(ask(&slices, "a SEARCH HEADER X-None \"\"\r\n", 1, "a OK SEARCH done\r\n") > 0);
+    assert_true(ask(&slices, "a STORE 1 +FLAGS (\\Seen)\r\n", 1, "a OK") > 0);
+    end(&slices);
+}
+
+/* Each message once, and its flag behind it. */
+TEST(fetch_that_sets_seen_is_told_once_and_ends_on_the_pool)
+{
+    struct slices slices;
+
+    begin(&slices);
+    client_say(&slices.client, "a FETCH 1:2 BODY[TEXT]\r\n");
+    for (unsigned i = 0; i < 2; i++) {
+        client_hears(&slices.client,
+                     i == 0 ? "* 1 FETCH (BODY[TEXT] {7}\r\n" : "* 2 FETCH (BODY[TEXT] {7}\r\n");
+        client_hears(&slices.client, "hello\r\n)\r\n");
+    }
+    client_hears(&slices.client, "* 1 FETCH (FLAGS (\\Seen))\r\n");
+    client_hears(&slices.client, "* 2 FETCH (FLAGS (\\Seen))\r\n");
+    client_hears(&slices.client, "a OK FETCH done\r\n");
+    assert_int_equal(room_flags(slices.inbox, 2), MAIL_SEEN);
+    assert_int_equal(room_flags(slices.inbox, 3), 0);
+    end(&slices);
+}
+
+struct holder {
+    struct mailbox *mailbox;
+    _Atomic bool has_it, lets_go;
+};
+
+static void *hold(void *context)
+{
+    struct holder *holder = context;
+
+    pthread_mutex_lock(&holder->mailbox->mutex);
+    atomic_store(&holder->has_it, true);
+    while (!atomic_load(&holder->lets_go))
+        sched_yield();
+    pthread_mutex_unlock(&holder->mailbox->mutex);
+    return NULL;
+}
+
+TEST(who_has_the_mailbox_holds_up_its_sessions_and_no_engine)
+{
+    struct slices slices;
+    pthread_t thread;
+
+    begin(&slices);
+    struct holder holder = {.mailbox = slices.inbox};
+    struct client other;
+    uint64_t before = chores(&slices);
+
+    client_greeted(&other, &slices.room, "127.0.0.2");
+    assert_int_equal(pthread_create(&thread, NULL, hold, &holder), 0);
+    while (!atomic_load(&holder.has_it))
+        sched_yield();
+    client_say(&slices.client, "a FETCH 1 FLAGS\r\n");
+    client_hears_nothing(&slices.client);
+    client_say(&other, "b NOOP\r\n"); /* the same engine's */
+    client_hears(&other, "b OK Done\r\n");
+    atomic_store(&holder.lets_go, true);
+    pthread_join(thread, NULL);
+    client_hears(&slices.client, "* 1 FETCH (FLAGS ())\r\n");
+    client_hears(&slices.client, "a OK FETCH done\r\n");
+    assert_int_equal(chores(&slices) - before, 1);
+    client_go(&other);
+    end(&slices);
+}
+
+/* What came just before a command is told by it, on the pool. */
+TEST(file_that_others_dropped_is_taken_in_before_the_answer)
+{
+    struct slices slices;
+    char path[256];
+
+    begin(&slices);
+    snprintf(path, sizeof(path), "%s/hosted.example/bob/new/1780000000.M1P1.other",
+             slices.room.mail.path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(message_text, file);
+    fclose(file);
+    client_say(&slices.client, "a UID FETCH 1 FLAGS\r\n");
+    client_hears(&slices.client, "* 1 FETCH (FLAGS () UID 1)\r\n");
+    client_hears(&slices.client, "* 41 EXISTS\r\n");
+    client_hears(&slices.client, "* 0 RECENT\r\n");
+    client_hears(&slices.client, "a OK FETCH done\r\n");
+    end(&slices);
+}
