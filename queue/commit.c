@@ -41,19 +41,30 @@ static int admit_message(const struct shard *shard, const struct message *messag
     return 0;
 }
 
+static size_t commit_message_count(const struct commit *commit)
+{
+    check(commit->message != NULL || commit->more_count == 0);
+    return commit->message != NULL ? 1 + commit->more_count : 0;
+}
+
+static struct message *commit_message(const struct commit *commit, size_t number)
+{
+    return number == 0 ? commit->message : commit->more[number - 1];
+}
+
 static int admit(const struct shard *shard, const struct commit *commit)
 {
-    const struct message *messages[] = {commit->message, commit->second};
     uint64_t memory = 0;
 
     if (shard->is_closing || shard->is_broken_off)
         return -ESHUTDOWN;
-    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-        int error = messages[i] == NULL ? 0 : admit_message(shard, messages[i]);
+    for (size_t i = 0; i < commit_message_count(commit); i++) {
+        const struct message *message = commit_message(commit, i);
+        int error = admit_message(shard, message);
 
         if (error < 0)
             return error;
-        memory += messages[i] == NULL ? 0 : message_memory(messages[i]);
+        memory += message_memory(message);
     }
     if (commit->outcome_count > 0 || commit->message == NULL)
         return 0;
@@ -100,7 +111,8 @@ static void stage_message(struct shard *shard, struct batch_writer *writer, stru
     }
     batch_add_message(writer, message, stub->next_seq, NULL);
     list_remove(&message->arriving); /* from here on its pieces stand where the record says */
-    struct accepting *accepting = &writer->batch->accepting[writer->batch->accepting_count - 1];
+    struct accepting *accepting =
+        staging_accepting(writer->staging, writer->batch, writer->batch->accepting_count - 1);
     accepting->message = message_keep(message);
     accepting->stub = stub;
 }
@@ -217,13 +229,13 @@ static void unstage(struct shard *shard, struct batch_writer *writer)
     batch->effect_count = 0;
     batch->commit = NULL;
     staging->len = batch->start;
-    shard_drop_batch(shard, batch, -EMSGSIZE);
+    shard_drop_batch(shard, staging, batch, -EMSGSIZE);
+    staging->accepting_count = batch->accepting_from;
     staging->batch_count--;
 }
 
 void shard_commit(struct shard *shard, struct commit *commit)
 {
-    struct message *messages[] = {commit->message, commit->second};
     int error = admit(shard, commit);
 
     list_node_init(&commit->node);
@@ -238,9 +250,8 @@ void shard_commit(struct shard *shard, struct commit *commit)
     writer.batch->commit = commit;
     for (size_t i = 0; i < commit->outcome_count; i++)
         stage_outcome(shard, &writer, &commit->outcomes[i]);
-    for (size_t i = 0; i < ARRAY_LEN(messages); i++)
-        if (messages[i] != NULL)
-            stage_message(shard, &writer, messages[i]);
+    for (size_t i = 0; i < commit_message_count(commit); i++)
+        stage_message(shard, &writer, commit_message(commit, i));
     batch_end(&writer);
     if (!shard_batch_fits(shard, writer.batch->len, writer.batch->index_len)) {
         unstage(shard, &writer);

@@ -248,8 +248,9 @@ static void stage_copy(struct shard *shard, struct message *message)
     fill_states(shard, stub, states);
     struct batch_writer writer = batch_begin(&shard->filling, BATCH_MOVE);
     batch_add_message(&writer, message, stub->next_seq, states);
-    writer.batch->accepting[0].message = message_keep(message);
-    writer.batch->accepting[0].stub = stub;
+    struct accepting *accepting = staging_accepting(writer.staging, writer.batch, 0);
+    accepting->message = message_keep(message);
+    accepting->stub = stub;
     batch_end(&writer);
     if (states != on_stack)
         free(states);

@@ -341,7 +341,8 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
     }
 }
 
-void shard_apply_batch(struct shard *shard, const struct batch *batch, const struct effect *effects)
+void shard_apply_batch(struct shard *shard, const struct staging *staging,
+                       const struct batch *batch, const struct effect *effects)
 {
     for (uint32_t i = 0; i < batch->effect_count; i++) {
         struct stub *stub = pending_stub(effects[i].pending);
@@ -350,11 +351,13 @@ void shard_apply_batch(struct shard *shard, const struct batch *batch, const str
         if (stub->live_count == 0 && stub->staged == 0)
             finish_stub(shard, stub);
     }
-    for (unsigned i = 0; i < batch->accepting_count; i++) {
+    for (size_t i = 0; i < batch->accepting_count; i++) {
+        const struct accepting *accepting = staging_accepting(staging, batch, i);
+
         if (batch->kind == BATCH_MOVE)
-            apply_move(shard, &batch->accepting[i]);
+            apply_move(shard, accepting);
         else
-            apply_accept(shard, &batch->accepting[i]);
+            apply_accept(shard, accepting);
     }
     if (batch->damage != NULL)
         damage_told(shard, batch->damage, true);
@@ -379,10 +382,11 @@ void shard_forget_marks(struct shard *shard, const struct batch *batch,
     }
 }
 
-void shard_drop_batch(struct shard *shard, struct batch *batch, int error)
+void shard_drop_batch(struct shard *shard, const struct staging *staging, struct batch *batch,
+                      int error)
 {
-    for (unsigned i = 0; i < batch->accepting_count; i++) {
-        struct accepting *accepting = &batch->accepting[i];
+    for (size_t i = 0; i < batch->accepting_count; i++) {
+        struct accepting *accepting = staging_accepting(staging, batch, i);
 
         if (batch->kind != BATCH_MOVE)
             stub_free(shard, accepting->stub);

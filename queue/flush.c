@@ -79,6 +79,7 @@ static void staging_clear(struct staging *staging)
     staging->len = 0;
     staging->batch_count = 0;
     staging->waiting_count = 0;
+    staging->accepting_count = 0;
     staging->effect_count = 0;
 }
 
@@ -86,6 +87,7 @@ void staging_free(struct staging *staging)
 {
     free(staging->data);
     free(staging->batches);
+    free(staging->accepting);
     free(staging->effects);
     *staging = (struct staging){0};
 }
@@ -96,8 +98,23 @@ static struct batch *staging_add_batch(struct staging *staging)
         staging->batches =
             grow_array(staging->batches, &staging->batch_capacity, sizeof(struct batch));
     struct batch *batch = &staging->batches[staging->batch_count++];
-    *batch = (struct batch){0};
+    *batch = (struct batch){.accepting_from = (uint32_t)staging->accepting_count};
     return batch;
+}
+
+static struct accepting *staging_add_accepting(struct staging *staging)
+{
+    if (staging->accepting_count == staging->accepting_capacity)
+        staging->accepting =
+            grow_array(staging->accepting, &staging->accepting_capacity, sizeof(struct accepting));
+    return &staging->accepting[staging->accepting_count++];
+}
+
+struct accepting *staging_accepting(const struct staging *staging, const struct batch *batch,
+                                    size_t number)
+{
+    check(number < batch->accepting_count);
+    return &staging->accepting[batch->accepting_from + number];
 }
 
 struct effect *staging_add_effect(struct staging *staging)
@@ -123,10 +140,15 @@ static void staging_take(struct staging *to, const struct staging *from, const s
 
     *copy = *batch;
     copy->start = (uint32_t)to->len;
+    copy->accepting_from = (uint32_t)to->accepting_count;
     memcpy(to->data + to->len, from->data + batch->start, batch->len);
     to->len += batch->len;
-    for (unsigned i = 0; i < copy->accepting_count; i++)
-        copy->accepting[i].at = copy->accepting[i].at - batch->start + copy->start;
+    for (size_t i = 0; i < batch->accepting_count; i++) {
+        struct accepting *accepting = staging_add_accepting(to);
+
+        *accepting = *staging_accepting(from, batch, i);
+        accepting->at = accepting->at - batch->start + copy->start;
+    }
     for (uint32_t i = 0; i < batch->effect_count; i++)
         *staging_add_effect(to) = effects[i];
 }
@@ -180,8 +202,11 @@ void batch_add_message(struct batch_writer *writer, struct message *message, uin
 {
     const struct content *content = &message->content;
     struct batch *batch = writer->batch;
-    struct accepting *accepting = &batch->accepting[batch->accepting_count++];
+    struct accepting *accepting = staging_add_accepting(writer->staging);
     uint32_t inline_len = (uint32_t)inline_content_len(message);
+
+    *accepting = (struct accepting){0};
+    batch->accepting_count++;
 
     for (size_t from = 0; inline_len > 0 && from < content->memory.len;) {
         struct bytes chunk = bytes_slice(content->memory, from, CONTENT_CHUNK_MAX);
@@ -431,7 +456,7 @@ static void succeed(struct shard *shard)
     if (shard->is_cutting)
         shard->cut_count = 0;
     for (size_t i = 0; i < flight->batch_count; i++) {
-        shard_apply_batch(shard, &flight->batches[i], effects_at(flight, applied));
+        shard_apply_batch(shard, flight, &flight->batches[i], effects_at(flight, applied));
         applied += flight->batches[i].effect_count;
     }
     segment->data_end += (uint32_t)shard->flush_len;
@@ -454,12 +479,14 @@ static bool must_stand(const struct batch *batch)
 }
 
 /* Content that a failed segment took with it. */
-static bool has_lost_content(const struct shard *shard, const struct batch *batch)
+static bool has_lost_content(const struct shard *shard, const struct staging *staging,
+                             const struct batch *batch)
 {
-    for (unsigned i = 0; i < batch->accepting_count; i++) {
-        const struct message *message = batch->accepting[i].message;
+    for (size_t i = 0; i < batch->accepting_count; i++) {
+        const struct accepting *accepting = staging_accepting(staging, batch, i);
+        const struct message *message = accepting->message;
 
-        if (message == NULL || batch->accepting[i].first_segment == 0)
+        if (message == NULL || accepting->first_segment == 0)
             continue;
         for (size_t e = 0; e < message->content.extent_count; e++)
             if (!shard_extent_stands(shard, &message->content.extents[e]))
@@ -470,44 +497,52 @@ static bool has_lost_content(const struct shard *shard, const struct batch *batc
 
 /* Keeps the batches of both stagings that `keep` wants, in order; drops the others. */
 static void restage(struct shard *shard, struct staging *old, struct staging *into,
-                    bool (*keep)(const struct shard *shard, const struct batch *batch), int error)
+                    bool (*keep)(const struct shard *shard, const struct staging *staging,
+                                 const struct batch *batch),
+                    int error)
 {
     size_t taken = 0;
 
     for (size_t i = 0; i < old->batch_count; i++) {
         struct batch *batch = &old->batches[i];
 
-        if (keep(shard, batch)) {
+        if (keep(shard, old, batch)) {
             staging_take(into, old, batch, effects_at(old, taken));
         } else {
             /* With the content that its message had already written a mark is lost as well. */
             shard_forget_marks(shard, batch, effects_at(old, taken));
-            shard_drop_batch(shard, batch, error);
+            shard_drop_batch(shard, old, batch, error);
         }
         taken += batch->effect_count;
     }
 }
 
-static bool keep_after_failure(const struct shard *shard, const struct batch *batch)
+static bool keep_after_failure(const struct shard *shard, const struct staging *staging,
+                               const struct batch *batch)
 {
-    return must_stand(batch) && !has_lost_content(shard, batch);
+    return must_stand(batch) && !has_lost_content(shard, staging, batch);
 }
 
-static bool keep_with_content(const struct shard *shard, const struct batch *batch)
+static bool keep_with_content(const struct shard *shard, const struct staging *staging,
+                              const struct batch *batch)
 {
-    return !has_lost_content(shard, batch);
+    return !has_lost_content(shard, staging, batch);
 }
 
-static bool keep_without_space(const struct shard *shard, const struct batch *batch)
+static bool keep_without_space(const struct shard *shard, const struct staging *staging,
+                               const struct batch *batch)
 {
     (void)shard;
+    (void)staging;
     return must_stand(batch) || batch->kind == BATCH_MOVE ||
            (batch->write != NULL && batch->write->is_copy);
 }
 
-static bool keep_none(const struct shard *shard, const struct batch *batch)
+static bool keep_none(const struct shard *shard, const struct staging *staging,
+                      const struct batch *batch)
 {
     (void)shard;
+    (void)staging;
     (void)batch;
     return false;
 }
@@ -542,7 +577,7 @@ void flush_drop_accepts(struct shard *shard, int error)
 
     /* Asked each turn while there is no space, with as many outcomes waiting as there may be. */
     while (filling->waiting_count < filling->batch_count &&
-           keep_without_space(shard, &filling->batches[filling->waiting_count]))
+           keep_without_space(shard, filling, &filling->batches[filling->waiting_count]))
         filling->waiting_count++;
     if (filling->waiting_count == filling->batch_count)
         return;

@@ -141,8 +141,9 @@ static inline bool outcome_is_mark(enum event_kind kind)
  */
 struct commit {
     struct list_node node;
-    struct message *message;  /* to accept; referenced by the shard on success */
-    struct message *second;   /* a second one (delay notice beside a bounce); usually NULL */
+    struct message *message; /* to accept; referenced by the shard on success */
+    struct message **more;   /* ... others, behind it: a notice beside a bounce, answers */
+    size_t more_count;
     struct outcome *outcomes; /* copied before shard_commit() returns */
     size_t outcome_count;
     /* Called once, later: 0 or -errno (-ENOSPC 452 4.3.1, -EIO 451 4.3.0, -ENOMEM 452, -ESHUTDOWN

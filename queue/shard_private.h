@@ -63,9 +63,8 @@ struct batch {
     struct commit *commit;
     struct content_write *write;
     struct damage *damage; /* that the note tells of; its copy is made once that stands */
-    struct accepting accepting[2];
-    unsigned accepting_count;
-    uint32_t effect_count; /* the next ones of the staging */
+    uint32_t accepting_from, accepting_count; /* of the staging's */
+    uint32_t effect_count;                    /* the next ones of the staging */
 };
 
 /* What an outcome will change once it is durable. */
@@ -81,6 +80,8 @@ struct staging {
     struct batch *batches;
     size_t batch_count, batch_capacity;
     size_t waiting_count; /* the first ones: they stay when there is no space */
+    struct accepting *accepting;
+    size_t accepting_count, accepting_capacity;
     struct effect *effects;
     size_t effect_count, effect_capacity;
 };
@@ -247,10 +248,11 @@ uint64_t stub_bytes(const struct stub *stub);
 /* Its bytes stand there from now on, or no longer. */
 void shard_attach_stub(struct shard *shard, struct stub *stub);
 void shard_detach_stub(struct shard *shard, struct stub *stub);
-void shard_apply_batch(struct shard *shard, const struct batch *batch,
-                       const struct effect *effects);
+void shard_apply_batch(struct shard *shard, const struct staging *staging,
+                       const struct batch *batch, const struct effect *effects);
 /* A batch that will not be: its message is not accepted. */
-void shard_drop_batch(struct shard *shard, struct batch *batch, int error);
+void shard_drop_batch(struct shard *shard, const struct staging *staging, struct batch *batch,
+                      int error);
 /* Before it is dropped: marks among its outcomes can be asked for again. */
 void shard_forget_marks(struct shard *shard, const struct batch *batch,
                         const struct effect *effects);
@@ -259,6 +261,9 @@ void shard_drop_resident(struct shard *shard, struct stub *stub);
 
 /* flush.c */
 struct batch_writer batch_begin(struct staging *staging, enum batch_kind kind);
+/* One of those that the batch accepts or moves; until the staging takes another. */
+struct accepting *staging_accepting(const struct staging *staging, const struct batch *batch,
+                                    size_t number);
 /* Room for a record's payload, zeroed behind it. */
 uint8_t *batch_add(struct batch_writer *writer, enum record_type type, unsigned flags, size_t len);
 void batch_end(struct batch_writer *writer);

@@ -90,7 +90,7 @@ static void settle_answered(struct filer *filer, struct filed_recipient *r)
         settlement_begin(filer->carrier.outcomes, filer->shard, filer->message, &facts, 1);
 
     settle_one(filer, settlement, r);
-    settlement_answer(settlement, r->answer);
+    settlement_answer(settlement, &r->answer, 1);
     r->answer = NULL;
     settlement_commit(&settlement);
 }

@@ -111,7 +111,7 @@ void gathering_take(struct settlement *s)
     const struct attempt_facts *facts = NULL;
     size_t kept = 0;
 
-    if (outcomes->is_stopping || !has_failure(s))
+    if (outcomes->is_stopping || s->answer_count > 0 || !has_failure(s))
         return;
     if (g == NULL && (outcomes->settings.notice_wait_s == 0 || !has_more_ready(stub, s->count)))
         return;

@@ -25,42 +25,28 @@ static void on_signed(void *context, const struct signing_result *result)
 {
     struct settlement *s = context;
 
-    put(s->signing_of, result);
+    put(s->made[s->signed_count++], result);
     signing_free(&s->signing);
     sign_next(s);
 }
 
-/* The one behind `last`, NULL: the first. NULL: there is none any more. */
-static struct message *next_of(const struct settlement *s, const struct message *last)
-{
-    struct message *const all[] = {s->failure, s->notice, s->answer};
-    size_t i = 0;
-
-    while (last != NULL && all[i++] != last)
-        ;
-    while (i < ARRAY_LEN(all) && all[i] == NULL)
-        i++;
-    return i < ARRAY_LEN(all) ? all[i] : NULL;
-}
-
 static void sign_next(struct settlement *s)
 {
-    struct message *notice = next_of(s, s->signing_of);
+    bool has_more = s->signed_count < s->made_count;
 
-    s->signing_of = notice;
-    if (notice != NULL)
+    if (has_more)
         s->signing = signing_begin(s->outcomes->signer, BYTES_NONE);
-    if (notice == NULL || s->signing == NULL) {
+    if (!has_more || s->signing == NULL) {
         s->signed_all(s);
         return;
     }
-    signing_content(s->signing, notice->content.memory);
+    signing_content(s->signing, s->made[s->signed_count]->content.memory);
     signing_finish(s->signing, BYTES_NONE, on_signed, s);
 }
 
 void notice_sign(struct settlement *s)
 {
-    if (s->outcomes->signer == NULL || next_of(s, NULL) == NULL) {
+    if (s->outcomes->signer == NULL) {
         s->signed_all(s);
         return;
     }

@@ -19,12 +19,11 @@
 #include "delivery/outcome/place.h"
 #include "delivery/outcome/retry.h"
 #include "delivery/outcome/settlement.h"
-#include "event/event_checks.h"
 #include "event/event_privacy.h"
 #include "queue/flow.h"
 #include "queue/tail.h"
 
-enum { ARENA_MAX = 16 * 1024 * 1024, CHECKS_MAX = 256 };
+enum { ARENA_MAX = 16 * 1024 * 1024 };
 
 struct judgement judgement_of_reply(const struct smtp_reply *reply)
 {
@@ -243,22 +242,6 @@ static struct bytes text_of(const char *text)
     return text != NULL ? bytes_of(text) : BYTES_NONE;
 }
 
-/* For machines: as what it was answered. */
-static struct bytes say_answer(struct settlement *s)
-{
-    char id[MESSAGE_ID_TEXT_MAX];
-    struct bytes said = BYTES_NONE;
-    struct buf line;
-
-    message_id_format(s->answer->id, id);
-    buf_init(&line, CHECKS_MAX);
-    if (event_checks_add(&line,
-                         &(struct event_check){.name = BYTES("vacation"), .result = bytes_of(id)}))
-        said = keep(s, buf_bytes(&line));
-    buf_free(&line);
-    return said;
-}
-
 static void fill_event(struct settlement *s, const struct settled *r, struct event *event)
 {
     const struct attempt_facts *f = r->facts;
@@ -294,8 +277,7 @@ static void fill_event(struct settlement *s, const struct settled *r, struct eve
         .class = bytes_of(r->judgement.class),
         .rule = bytes_of(r->judgement.rule),
     };
-    if (s->answer != NULL)
-        event->checks = say_answer(s);
+    event->checks = settlement_say_answers(s);
     if (m == NULL)
         return;
     event->accepted_ms = m->accepted_ms;
@@ -379,8 +361,7 @@ static void settlement_free(struct settlement *s)
         message_release(&s->failure);
     if (s->notice != NULL)
         message_release(&s->notice);
-    if (s->answer != NULL)
-        message_release(&s->answer);
+    settlement_drop_answers(s);
     if (s->message != NULL)
         message_release(&s->message);
     check(outcomes->settled_count >= s->count);
@@ -394,6 +375,25 @@ static void settlement_free(struct settlement *s)
     outcomes->hooks.ended(outcomes->hooks.context);
 }
 
+/* What is accepted with the outcomes. */
+static void take_made(struct settlement *s)
+{
+    if (s->made == NULL) {
+        s->made = arena_alloc(&s->arena, (2 + s->answer_count) * sizeof(struct message *));
+        check(s->made != NULL);
+    }
+    s->made_count = 0;
+    if (s->failure != NULL)
+        s->made[s->made_count++] = s->failure;
+    if (s->notice != NULL)
+        s->made[s->made_count++] = s->notice;
+    for (size_t i = 0; i < s->answer_count; i++)
+        s->made[s->made_count++] = s->answers[i];
+    s->commit.message = s->made_count > 0 ? s->made[0] : NULL;
+    s->commit.more = s->made + 1;
+    s->commit.more_count = s->made_count > 0 ? s->made_count - 1 : 0;
+}
+
 /* False: nothing is left of it to be tried. */
 static bool commit_again(struct settlement *s, int result)
 {
@@ -401,14 +401,20 @@ static bool commit_again(struct settlement *s, int result)
 
     if (result == -ESHUTDOWN)
         return false;
-    if (result < 0 && commit->message != NULL) {
+    if (result < 0 && s->answer_count > 0) {
+        /* What an account says in its owner's absence weighs less than a notification. */
+        log_limited(LOG_LEVEL_ERROR, "shard=%u answers=lost error=%d", shard_index(s->shard),
+                    result);
+        settlement_drop_answers(s);
+        take_made(s);
+        for (size_t i = 0; i < commit->outcome_count; i++)
+            commit->outcomes[i].event.checks = BYTES_NONE;
+    } else if (result < 0 && commit->message != NULL) {
         /* An outcome weighs more than its notification, should only both together be too large. */
         log_limited(LOG_LEVEL_ERROR, "shard=%u notification=lost error=%d", shard_index(s->shard),
                     result);
         commit->message = NULL;
-        commit->second = NULL;
-        for (size_t i = 0; i < commit->outcome_count && s->answer != NULL; i++)
-            commit->outcomes[i].event.checks = BYTES_NONE;
+        commit->more_count = 0;
     } else if (result == -EMSGSIZE && commit->outcome_count > 1) {
         /* More than a segment holds: one part after the other. */
         size_t count = commit->outcome_count / 2;
@@ -426,30 +432,14 @@ static bool commit_again(struct settlement *s, int result)
     return true;
 }
 
-static bool commit_has(const struct commit *commit, const struct message *message)
-{
-    return message != NULL && (commit->message == message || commit->second == message);
-}
-
-static void tell_answered(const struct settlement *s)
-{
-    char id[MESSAGE_ID_TEXT_MAX], answer[MESSAGE_ID_TEXT_MAX], shown[PRIVACY_ADDRESS_MAX];
-
-    metric_inc(METRIC_VACATION_ANSWERED);
-    message_id_format(s->message->id, id);
-    message_id_format(s->answer->id, answer);
-    log_info("id=%s answered_as=%s to=%s rule=vacation", id, LOG_STRING(answer),
-             LOG_TEXT(privacy_address(s->message->tenant, s->message->reverse_path, shown)));
-}
-
 static void on_committed(struct commit *commit, int result)
 {
     struct settlement *s = container_of(commit, struct settlement, commit);
 
     if (commit_again(s, result))
         return;
-    if (result == 0 && commit_has(commit, s->answer))
-        tell_answered(s);
+    if (result == 0)
+        settlement_tell_answers(s);
     /* A shard that is being closed refuses; the recipients stay unfinished there. */
     if (result < 0)
         log_limited(LOG_LEVEL_WARN, "shard=%u outcomes=%zu not_written=%d", shard_index(s->shard),
@@ -467,6 +457,7 @@ static void finish(struct settlement *s)
     }
     if (s->is_reading)
         shard_read_content_end(s->shard, &s->read);
+    take_made(s);
     s->signed_all = commit_all;
     notice_sign(s);
 }
@@ -477,12 +468,6 @@ static void commit_all(struct settlement *s)
     struct outcomes *outcomes = s->outcomes;
     const struct stub *stub = pending_stub(s->recipients[0].pending);
 
-    s->commit.message = s->failure != NULL ? s->failure : s->notice;
-    s->commit.second = s->failure != NULL ? s->notice : NULL;
-    if (s->answer != NULL) {
-        check(s->failure == NULL);
-        *(s->notice != NULL ? &s->commit.second : &s->commit.message) = s->answer;
-    }
     s->commit.done = on_committed;
     fill_outcomes(s);
     shard_commit(s->shard, &s->commit);
@@ -510,14 +495,6 @@ void settlement_give(struct settlement *s)
         return;
     }
     finish(s);
-}
-
-void settlement_answer(struct settlement *s, struct message *answer)
-{
-    check(s->count == 1);
-    check(s->recipients[0].kind == EVENT_FILED || s->recipients[0].kind == EVENT_DELIVERED);
-    check(s->answer == NULL);
-    s->answer = answer;
 }
 
 void settlement_commit(struct settlement **settlement)

@@ -74,10 +74,10 @@ struct settlement *settlement_begin(struct outcomes *outcomes, struct shard *sha
 /* The pending is READY, busy, unlinked and of the message; it is the shard's from here on. */
 void settlement_add(struct settlement *settlement, struct pending *pending,
                     const struct judgement *judgement);
-/* Before the commit, of a settlement with one recipient: what is to be accepted with its end, an
- * answer to the sender, whose id is set; the settlement's from here on. It is signed as
- * notifications are, and the event names it. */
-void settlement_answer(struct settlement *settlement, struct message *answer);
+/* Before the commit, of a settlement with one recipient: what is to be accepted with its end,
+ * answers to the sender, whose ids are set; the settlement's from here on. They are signed as
+ * notifications are, and the event names them. Of one that is deferred there are none yet. */
+void settlement_answer(struct settlement *settlement, struct message *const *answers, size_t count);
 /* Frees the settlement once everything is durable. A failure may wait some seconds for others of
  * its message (gathering.h). */
 void settlement_commit(struct settlement **settlement);

@@ -35,16 +35,24 @@ struct settlement {
     int64_t ripe_ms;                /* monotonic: no longer than this */
     struct message *failure;        /* notifications; ours until committed */
     struct message *notice;
-    struct message *answer; /* of the recipient's own, beside these */
-    size_t notice_bytes;    /* of both */
+    struct message **answers; /* to the sender, beside these: outcome_answer.c */
+    size_t answer_count;
+    struct message **made; /* all of them, as the commit has them */
+    size_t made_count;
+    size_t notice_bytes; /* of both */
     /* notice_sign.h */
     struct signing *signing;
-    struct message *signing_of;
+    size_t signed_count; /* of those that are made */
     void (*signed_all)(struct settlement *s);
 };
 
 /* To the shard, with the notifications it causes. Frees the settlement once it is durable. */
 void settlement_give(struct settlement *s);
+/* outcome_answer.c: of an event's `checks`, which answers there are; once they are durable, told;
+ * not to be any more. */
+struct bytes settlement_say_answers(struct settlement *s);
+void settlement_tell_answers(const struct settlement *s);
+void settlement_drop_answers(struct settlement *s);
 /* A copy that lives as long as the settlement. */
 const struct attempt_facts *settlement_keep_facts(struct settlement *s,
                                                   const struct attempt_facts *facts);

@@ -216,7 +216,8 @@ static void on_done(struct commit *commit, int result)
 static void commit(struct life *life, struct flying *flying, struct model_message *accepts[2])
 {
     flying->commit.message = flying->messages[0];
-    flying->commit.second = flying->messages[1];
+    flying->commit.more = flying->messages + 1;
+    flying->commit.more_count = flying->messages[1] != NULL;
     flying->commit.outcomes = flying->outcomes;
     flying->commit.done = on_done;
     for (size_t i = 0; i < ARRAY_LEN(flying->messages); i++) {

@@ -12,7 +12,7 @@
 #include "delivery/line/destination.h"
 #include "support/chat.h"
 
-enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000 };
+enum { PIECE_MAX = 5000, STOP_MS_MAX = 20000, WRITTEN_MESSAGES_MAX = 8 };
 
 /* --- messages -------------------------------------------------------------------------------- */
 
@@ -63,7 +63,8 @@ struct written {
     size_t count;
     int result; /* of all of it */
     struct outcome *outcomes;
-    struct message *message, *second;
+    struct message *messages[WRITTEN_MESSAGES_MAX];
+    size_t message_count;
 };
 
 struct shard {
@@ -211,19 +212,18 @@ void shard_commit(struct shard *shard, struct commit *commit)
         if (!outcome_is_mark(kind))
             outcome->pending->state = PENDING_COMMITTING;
     }
-    struct message *messages[] = {commit->message, commit->second};
+    written->message_count = commit->message != NULL ? 1 + commit->more_count : 0;
+    check(written->message_count <= WRITTEN_MESSAGES_MAX);
+    for (size_t i = 0; i < written->message_count; i++) {
+        struct message *message = i == 0 ? commit->message : commit->more[i - 1];
 
-    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-        if (messages[i] == NULL)
-            continue;
         if (world->facts != NULL)
-            fact_dsn(world, messages[i]);
+            fact_dsn(world, message);
         if (world->last_dsn != NULL)
             message_release(&world->last_dsn);
-        world->last_dsn = message_keep(messages[i]);
+        world->last_dsn = message_keep(message);
+        written->messages[i] = message_keep(message);
     }
-    written->message = commit->message != NULL ? message_keep(commit->message) : NULL;
-    written->second = commit->second != NULL ? message_keep(commit->second) : NULL;
     list_push_back(&shard->written, &written->node);
     engine_turn_again(world->engine);
 }
@@ -319,14 +319,10 @@ static void write_one(struct shard *shard, struct written *written)
 {
     for (size_t i = 0; i < written->count; i++)
         apply(shard, &written->outcomes[i]);
-    struct message *messages[] = {written->message, written->second};
-
-    for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-        if (messages[i] == NULL)
-            continue;
+    for (size_t i = 0; i < written->message_count; i++) {
         if (shard->world->delivers_dsns)
-            accept_message(shard, message_keep(messages[i]));
-        message_release(&messages[i]);
+            accept_message(shard, message_keep(written->messages[i]));
+        message_release(&written->messages[i]);
     }
     written->commit->done(written->commit, written->result);
     free(written->outcomes);

@@ -108,6 +108,57 @@ TEST(outcome_and_its_notice_stand_though_writes_fail)
     world_free(&w);
 }
 
+TEST(many_messages_of_a_commit_stand_or_fall_together)
+{
+    enum { MORE = 5 };
+    struct message *messages[1 + MORE];
+    struct message_id id;
+    struct world w;
+
+    start(&w);
+    assert_int_equal(world_accept(&w, world_message(1, 900, 0), &id), 0);
+    struct outcome outcome = world_outcome_of(due_pending(&w, id, 0), EVENT_BOUNCED, 0);
+
+    for (unsigned i = 0; i <= MORE; i++)
+        messages[i] = world_message(1, 300 + i, 5 + i);
+    struct world_commit commit = {.commit = {.message = messages[0],
+                                             .more = messages + 1,
+                                             .more_count = MORE,
+                                             .outcomes = &outcome,
+                                             .outcome_count = 1,
+                                             .done = world_on_commit}};
+    struct message *beside = world_message(1, 500, 40);
+    struct world_commit other = {.commit = {.message = beside, .done = world_on_commit}};
+
+    /* Staged behind one that is dropped when the write fails, and ahead of another. */
+    struct message *before = world_message(1, 500, 41);
+    struct world_commit first = {.commit = {.message = before, .done = world_on_commit}};
+    shard_commit(w.shard, &first.commit);
+    shard_commit(w.shard, &commit.commit);
+    shard_commit(w.shard, &other.commit);
+    fake_fail(w.engine, FAKE_WRITE_DURABLE, 1, EIO);
+    assert_true(world_until(&w, &commit.is_done));
+    assert_true(world_until(&w, &first.is_done));
+    assert_true(world_until(&w, &other.is_done));
+    assert_int_equal(first.result, -EIO);
+    assert_int_equal(commit.result, 0);
+    assert_int_equal(other.result, -EIO);
+    assert_null(shard_find(w.shard, id));
+    for (unsigned i = 0; i <= MORE; i++)
+        expect_row(i, is_good(&w, messages[i]->id, 5 + i));
+    world_crash(&w);
+    assert_int_equal(world_open(&w), 0);
+    assert_int_equal(w.recovery.messages, 1 + MORE);
+    for (unsigned i = 0; i <= MORE; i++) {
+        expect_row(i, is_good(&w, messages[i]->id, 5 + i));
+        message_release(&messages[i]);
+    }
+    message_release(&before);
+    message_release(&beside);
+    world_close(&w);
+    world_free(&w);
+}
+
 TEST(short_writes_are_finished)
 {
     static const size_t lens[] = {1, 511, 512, 4095, 4096, 4097, 8192, 12000};
