@@ -39,12 +39,15 @@ struct filed_recipient {
     uint32_t target_count; /* whom it means */
     struct forward_target *forwards; /* where else it goes; newest first */
     uint32_t forward_count;
-    struct forward *forward; /* under way */
-    struct message *answer;  /* to its sender, with its end; NULL: none */
-    bool is_shown;           /* an account that is shown what came back: filing_shown.c */
-    bool may_answer;         /* it means one account, and no other */
-    struct bytes alias;      /* itself, where it means that by an alias; in the filer's arena */
-    bool is_unsorted;        /* a script was not asked: who knows where else it goes */
+    struct forward *forward;       /* under way */
+    struct filing_answer *answers; /* to its sender, with its end: filing_answer.h */
+    unsigned answer_count;
+    struct bytes refusals; /* of scripts: filing_refusal.c */
+    unsigned refused_count;
+    bool is_shown;      /* an account that is shown what came back: filing_shown.c */
+    bool may_answer;    /* it means no more accounts than are answered for */
+    struct bytes alias; /* itself, where it means that by an alias; in the filer's arena */
+    bool is_unsorted;   /* a script was not asked: who knows where else it goes */
     struct judgement judgement;
 };
 
@@ -67,7 +70,6 @@ struct filing_copy {
     struct sorting *sorting;    /* what that came to; NULL: nothing */
     struct filer *filer;
     struct filed_recipient *recipient;
-    bool is_asked;
 };
 
 struct filer {
@@ -140,6 +142,9 @@ void filer_file_shown(struct filer *filer, struct filed_recipient *r, struct byt
 void filing_copy_sort(struct filing_copy *copy);
 /* Judges a copy that its script did away with; false: it did not. */
 bool filing_copy_judge(const struct filing_copy *copy);
+/* filing_refusal.c: the account's script refuses it. What is said of that, once all are heard. */
+void filer_refuse(struct filer *filer, struct filed_recipient *r, const char *reason);
+void filer_word_refusals(struct filer *filer, struct filed_recipient *r);
 /* The answer was judged: where else the message goes is added. */
 void filing_copy_sorted(struct filing_copy *copy);
 /* Those that came to an end since the last time, in one commit. */

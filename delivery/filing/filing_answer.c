@@ -1,6 +1,8 @@
 /* filing_answer.c - answers of scripts as messages. */
 #include "delivery/filing/filing_answer.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/filing/filer_private.h"
@@ -10,11 +12,13 @@
 
 struct bytes filing_answer_id(struct filer *filer, const struct filed_recipient *recipient)
 {
-    char id[MESSAGE_ID_TEXT_MAX];
+    char id[MESSAGE_ID_TEXT_MAX], copy[16] = "";
     struct bytes text;
 
     message_id_format(filer->message->id, id);
-    return arena_printf(&filer->arena, &text, "<%s.%u.answer@%.*s>", id, recipient->number,
+    if (recipient->copies > 0)
+        (void)snprintf(copy, sizeof(copy), ".%u", recipient->copies);
+    return arena_printf(&filer->arena, &text, "<%s.%u.answer%s@%.*s>", id, recipient->number, copy,
                         BYTES_ARG(filer->filers->rules.hostname))
                ? text
                : BYTES_NONE;
@@ -63,7 +67,7 @@ static struct message *make(const struct filing_copy *copy)
     struct message *m = message_create();
 
     if (m == NULL || !set_envelope(m, filer->message, copy->sorting) ||
-        !arena_copy(&m->arena, filing_answer_id(filer, copy->recipient), &m->header_message_id)) {
+        !arena_copy(&m->arena, copy->answer_id, &m->header_message_id)) {
         if (m != NULL)
             message_release(&m);
         return NULL;
@@ -87,6 +91,24 @@ static void tell(const struct filing_copy *copy, const char *result, const char 
               LOG_STRING(why != NULL ? why : ""));
 }
 
+/* False: no memory. */
+static bool add(const struct filing_copy *copy)
+{
+    struct filed_recipient *r = copy->recipient;
+
+    check(r->answer_count < FILING_ANSWERS_MAX);
+    if (r->answers == NULL)
+        r->answers = arena_alloc(&copy->filer->arena, FILING_ANSWERS_MAX * sizeof(*r->answers));
+    struct message *message = r->answers != NULL ? make(copy) : NULL;
+
+    if (message == NULL)
+        return false;
+    r->answers[r->answer_count++] =
+        (struct filing_answer){.message = message,
+                               .is_redirect = copy->sorting->kind == SORTING_REDIRECTED};
+    return true;
+}
+
 void filing_answer_take(const struct filing_copy *copy)
 {
     const struct sorting *sorting = copy->sorting;
@@ -103,9 +125,7 @@ void filing_answer_take(const struct filing_copy *copy)
         tell(copy, "before", NULL);
         return;
     case SORTING_ANSWERED:
-        filing_answer_drop(copy->recipient);
-        copy->recipient->answer = make(copy);
-        if (copy->recipient->answer != NULL)
+        if (add(copy))
             return;
         break;
     case SORTING_ANSWER_FAILED:
@@ -115,18 +135,31 @@ void filing_answer_take(const struct filing_copy *copy)
     tell(copy, "failed", sorting->why);
 }
 
+/* Where nothing was kept it is to be on its way. */
+static bool is_due(const struct filed_recipient *r, const struct filing_answer *answer)
+{
+    enum judgement_kind kind = r->judgement.kind;
+
+    return !answer->is_redirect || r->pending->is_forwarded || kind == JUDGEMENT_FILED ||
+           kind == JUDGEMENT_FORWARDED;
+}
+
 bool filing_answer_is_due(struct filed_recipient *r)
 {
-    if (r->answer == NULL)
-        return false;
-    if (r->judgement.kind == JUDGEMENT_FILED || r->judgement.kind == JUDGEMENT_FORWARDED)
-        return true;
-    filing_answer_drop(r);
-    return false;
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < r->answer_count; i++) {
+        if (is_due(r, &r->answers[i]))
+            r->answers[kept++] = r->answers[i];
+        else
+            message_release(&r->answers[i].message);
+    }
+    r->answer_count = kept;
+    return kept > 0;
 }
 
 void filing_answer_drop(struct filed_recipient *r)
 {
-    if (r->answer != NULL)
-        message_release(&r->answer);
+    while (r->answer_count > 0)
+        message_release(&r->answers[--r->answer_count].message);
 }

@@ -6,8 +6,9 @@
 
 enum { NOT_OURS_MS = 1500 };
 
-/* An address that stands for several is a list, which answers nobody (RFC 3834 section 2). Where
- * else the mail goes does not count: who keeps an archive is one account still. */
+/* Each account answers for itself, and an address that means several is nobody's own (RFC 5230
+ * section 4.5); one of very many is a list, which answers nobody (RFC 3834 section 2). Where else
+ * the mail goes does not count: who keeps an archive is one account still. */
 static void set_may_answer(struct filer *filer, struct filed_recipient *r,
                            const struct recipient_found *found)
 {
@@ -15,8 +16,8 @@ static void set_may_answer(struct filer *filer, struct filed_recipient *r,
 
     for (size_t i = 0; i < found->target_count; i++)
         accounts += found->targets[i].account != NULL || found->targets[i].is_role;
-    r->may_answer = accounts == 1;
-    if (r->may_answer && found->is_alias && !arena_copy(&filer->arena, found->address, &r->alias))
+    r->may_answer = accounts <= FILING_ANSWERS_MAX;
+    if (accounts == 1 && found->is_alias && !arena_copy(&filer->arena, found->address, &r->alias))
         r->alias = BYTES_NONE;
 }
 

@@ -74,6 +74,7 @@ static struct attempt_facts facts_of(struct filer *filer)
 static void settle_one(struct filer *filer, struct settlement *settlement,
                        struct filed_recipient *r)
 {
+    filer_word_refusals(filer, r);
     r->judgement.is_expanded = forward_expands(r);
     settlement_add(settlement, r->pending, &r->judgement);
     if (r->judgement.kind == JUDGEMENT_FILED || r->judgement.kind == JUDGEMENT_FORWARDED)
@@ -82,7 +83,7 @@ static void settle_one(struct filer *filer, struct settlement *settlement,
     filer->settled++;
 }
 
-/* In a commit of its own, for the answer is in it. */
+/* In a commit of its own, for the answers are in it. */
 static void settle_answered(struct filer *filer, struct filed_recipient *r)
 {
     struct attempt_facts facts = facts_of(filer);
@@ -90,8 +91,12 @@ static void settle_answered(struct filer *filer, struct filed_recipient *r)
         settlement_begin(filer->carrier.outcomes, filer->shard, filer->message, &facts, 1);
 
     settle_one(filer, settlement, r);
-    settlement_answer(settlement, &r->answer, 1);
-    r->answer = NULL;
+    struct message *answers[FILING_ANSWERS_MAX];
+
+    for (unsigned i = 0; i < r->answer_count; i++)
+        answers[i] = r->answers[i].message;
+    settlement_answer(settlement, answers, r->answer_count);
+    r->answer_count = 0;
     settlement_commit(&settlement);
 }
 

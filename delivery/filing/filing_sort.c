@@ -63,8 +63,7 @@ bool filing_copy_judge(const struct filing_copy *copy)
                     "sieve-discard", "discarded by the account's script");
         return true;
     case SORTING_REJECTED:
-        filer_judge(copy->filer, copy->recipient, JUDGEMENT_BOUNCED, 7, 1, "policy", "sieve-reject",
-                    copy->sorting->reason);
+        filer_refuse(copy->filer, copy->recipient, copy->sorting->reason);
         return true;
     }
     return false;

@@ -146,7 +146,7 @@ static const char *refusal(const struct sorting_request *request,
     const char *why = vacation_refusal(question);
 
     if (why == NULL && !request->may_answer)
-        return "its recipient means several accounts";
+        return "its recipient means too many accounts";
     return why;
 }
 

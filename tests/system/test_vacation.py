@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+import shutil
 import time
 
 import inbound
@@ -97,17 +98,93 @@ def test_machines_and_lists_get_no_answer(stage, tmp_path, settings):
     assert f.arrived(f.origin).to() == ["dora@good.example"]
 
 
-def test_an_alias_of_one_answers_and_one_of_several_does_not(stage, tmp_path):
+TEAM = ("team@acme.example", "anna@acme.example", "bob@acme.example")
+TEAM_AWAY = AWAY.replace(":days 3", ':days 3 :addresses "team@acme.example"')
+
+
+def test_an_alias_of_one_account_is_its_own_address(stage, tmp_path):
     f = Answerer(stage, tmp_path, aliases=(("info@acme.example", "anna@acme.example",
-                                            "carol@far.example"),
-                                           ("team@acme.example", "anna@acme.example",
-                                            "bob@acme.example")))
-    f.install(AWAY.replace(":days 3", ':days 3 :addresses "team@acme.example"'))
-    _, event = f.write(to="team@acme.example")
-    assert not checks(event)
+                                            "carol@far.example"),))
     _, event = f.write(to="info@acme.example")
     assert checks(event)
     assert parsed(f.arrived(f.origin))["From"] == "anna@acme.example"
+
+
+def answers(event):
+    return [c["result"] for c in event["checks"] or () if c["check"] == "vacation"]
+
+
+def test_each_account_of_an_alias_answers_by_its_own_rules(stage, tmp_path):
+    f = Answerer(stage, tmp_path, aliases=(TEAM,))
+    f.install(AWAY, "bob@acme.example")
+    # An address that means several is nobody's own, but for who says so.
+    _, event = f.write(to="team@acme.example")
+    assert event["kind"] == "filed" and not answers(event)
+    assert f.counted("unanswered") == 2
+    f.install(TEAM_AWAY)
+    _, event = f.write(to="team@acme.example")
+    assert len(answers(event)) == 1
+    assert parsed(f.arrived(f.origin))["From"] == "anna@acme.example"
+    f.install(TEAM_AWAY.replace("away", "back on Monday"), "bob@acme.example")
+    id, event = f.write(to="team@acme.example", sender="dora@good.example")
+    assert event["kind"] == "filed" and len(set(answers(event))) == 2
+    f.arrived(f.origin, 3)
+    both = sorted((parsed(m) for m in f.origin.messages[1:]), key=lambda m: m["From"])
+    assert [m["From"] for m in both] == ["anna@acme.example", "bob@acme.example"]
+    assert [m.get_content().strip() for m in both] == ["I am away.", "I am back on Monday."]
+    assert len({m["Message-ID"] for m in both}) == 2
+    assert all(m["DKIM-Signature"] and m["To"] == "dora@good.example" for m in both)
+    # Each remembers for itself.
+    f.install(TEAM_AWAY.replace("away", "ill"), "bob@acme.example")
+    _, event = f.write(to="team@acme.example", sender="dora@good.example")
+    assert len(answers(event)) == 1
+    f.arrived(f.origin, 4)
+    assert parsed(f.origin.messages[-1])["From"] == "bob@acme.example"
+    assert len(f.files("anna")) == len(f.files("bob")) == 4
+    audit = f.relay.cli("events", "audit", "--json").stdout
+    assert json.loads(audit.splitlines()[-1])["adds_up"] is True, audit
+
+
+def test_an_account_of_an_alias_answers_though_another_refuses(stage, tmp_path):
+    f = Answerer(stage, tmp_path, TEAM_AWAY, aliases=(TEAM,))
+    f.install('require "reject"; reject "No birdseed.";', "bob@acme.example")
+    _, event = f.write(to="team@acme.example")
+    assert event["kind"] == "bounced" and event["rule"] == "sieve-reject" and answers(event)
+    assert event["reply"]["text"] == "1 of the 2 whom it means refused it:\nNo birdseed."
+    f.arrived(f.origin, 2)
+    subjects = {parsed(m)["Subject"]: m for m in f.origin.messages}
+    assert set(subjects) == {"Weg", "Undelivered mail returned to sender"}, subjects.keys()
+    assert b"No birdseed." in subjects["Undelivered mail returned to sender"].content
+    assert len(f.files("anna")) == 1 and not f.files("bob")
+    # Of two who refuse both reasons are told, in one notice; nobody is answered.
+    f.install('require "reject"; reject "Not today.";')
+    _, event = f.write(to="team@acme.example", sender="dora@good.example")
+    assert not answers(event)
+    head, *reasons = event["reply"]["text"].split("\n")
+    assert head.startswith("2 of the 2 ") and sorted(reasons) == ["No birdseed.", "Not today."]
+    f.arrived(f.origin, 3)
+
+
+def test_an_account_of_an_alias_answers_once_though_another_waits(stage, tmp_path):
+    """Not before the recipient comes to its end, and then even if another's copy never does."""
+    f = Answerer(stage, tmp_path, TEAM_AWAY, aliases=(TEAM,),
+                 own={"retry": "{first: 1s, max: 1s, jitter: 0%, max_age: 4s}"})
+    f.install('redirect "carol@far.example";', "bob@acme.example")
+    maildir = f.relay.state_dir / "mail/acme.example/anna"
+    maildir.parent.mkdir(parents=True, exist_ok=True)
+    maildir.write_text("no directory")
+    id, event = f.write(to="team@acme.example")
+    assert event["kind"] == "expired" and not answers(event)  # anna has nothing to answer
+    f.arrived(f.far)
+    maildir.unlink()
+    f.install("keep;", "bob@acme.example")
+    shutil.rmtree(maildir.with_name("bob"))
+    maildir.with_name("bob").write_text("no directory")
+    id, event = f.write(to="team@acme.example", sender="dora@good.example")
+    assert event["kind"] == "expired" and len(answers(event)) == 1
+    assert len(f.files("anna")) == 1
+    parts.wait_for(lambda: [m for m in f.origin.messages if parsed(m)["Subject"] == "Weg"],
+                   "the answer")
 
 
 def test_an_answer_stands_beside_what_else_a_script_does(stage, tmp_path):
@@ -156,26 +233,30 @@ def test_what_is_filed_late_is_answered_once(stage, tmp_path):
     f.arrived(f.origin)
 
 
+@pytest.mark.parametrize("to, who", [("anna", {"anna"}), ("team", {"anna", "bob"})],
+                         ids=("one", "several"))
 @pytest.mark.parametrize("round", range(3))
-def test_a_crash_answers_once(stage, tmp_path, round):
+def test_a_crash_answers_once(stage, tmp_path, round, to, who):
     """kill -9 while many are on their way: each sender is answered, and none twice."""
-    f = Answerer(stage, tmp_path)
-    content = (b"From: x@good.example\r\nTo: anna@acme.example\r\nSubject: x\r\n"
-               b"Message-ID: <m3@good.example>\r\n\r\nhello\r\n")
+    f = Answerer(stage, tmp_path, TEAM_AWAY, aliases=(TEAM,))
+    f.install(TEAM_AWAY, "bob@acme.example")
+    content = (f"From: x@good.example\r\nTo: {to}@acme.example\r\nSubject: x\r\n"
+               "Message-ID: <m3@good.example>\r\n\r\nhello\r\n").encode()
     senders = [f"s{i}@good.example" for i in range(60)]
+    wanted = {(sender, f"{name}@acme.example") for sender in senders for name in who}
     for i, sender in enumerate(senders):
-        f.take(content, to="anna@acme.example", sender=sender)
+        f.take(content, to=f"{to}@acme.example", sender=sender)
         if i % 20 == 19:
             time.sleep(0.03 * (round + 1))
             f.relay.kill()
             f.relay.start()
-    parts.wait_for(lambda: len({to for m in f.origin.messages for to in m.to()}) == len(senders),
-                   "all answers")
+    parts.wait_for(lambda: {(to, parsed(m)["From"]) for m in f.origin.messages
+                            for to in m.to()} == wanted, "all answers")
     time.sleep(1)
     ids = [parsed(m)["Message-ID"] for m in f.origin.messages]
     # A peer may have taken one whose delivery was not written down: that is the same message.
     accepted = [e for e in f.relay.events(kind="accepted") if e["client"]["service"] == "vacation"]
-    assert len(accepted) == len(senders) and len(set(ids)) == len(senders)
+    assert len(accepted) == len(wanted) and len(set(ids)) == len(wanted)
     assert len({e["recipient"] for e in accepted}) == len(senders)
 
 
