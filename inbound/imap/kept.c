@@ -111,7 +111,21 @@ static bool is_old(const struct kept *kept, const struct mailbox_status *status)
            kept->count > 2 * (size_t)status->exists + FEW;
 }
 
-struct kept *kept_open(struct mailbox *mailbox)
+static bool wait_for_lock(struct kept *kept)
+{
+    kept_lock(kept);
+    return true;
+}
+
+static void unpin(struct kept *kept)
+{
+    pthread_mutex_lock(&all.mutex);
+    kept->pins--;
+    pthread_mutex_unlock(&all.mutex);
+}
+
+static bool open_by(bool (*lock)(struct kept *kept), struct mailbox *mailbox,
+                    struct kept **kept_out)
 {
     struct kept *kept = container_of(mailbox_keep(mailbox, make), struct kept, of_mailbox);
     struct mailbox_status status;
@@ -121,7 +135,10 @@ struct kept *kept_open(struct mailbox *mailbox)
     bool is_first = kept->pins++ == 0; /* nobody knows a row */
 
     pthread_mutex_unlock(&all.mutex);
-    kept_lock(kept);
+    if (!lock(kept)) {
+        unpin(kept);
+        return false;
+    }
     if (is_first && is_old(kept, &status)) {
         clear(kept);
         kept->uidvalidity = status.uidvalidity;
@@ -131,7 +148,21 @@ struct kept *kept_open(struct mailbox *mailbox)
     kept_unlock(kept);
     if (!is_good)
         kept_close(&kept);
+    *kept_out = kept;
+    return true;
+}
+
+struct kept *kept_open(struct mailbox *mailbox)
+{
+    struct kept *kept = NULL;
+
+    (void)open_by(wait_for_lock, mailbox, &kept);
     return kept;
+}
+
+bool kept_try_open(struct mailbox *mailbox, struct kept **kept_out)
+{
+    return open_by(kept_try_lock, mailbox, kept_out);
 }
 
 void kept_close(struct kept **kept_ref)
@@ -141,10 +172,8 @@ void kept_close(struct kept **kept_ref)
     *kept_ref = NULL;
     if (kept == NULL)
         return;
-    kept_lock(kept);
-    size_t bytes = held(kept);
+    size_t bytes = atomic_load(&kept->held);
 
-    kept_unlock(kept);
     pthread_mutex_lock(&all.mutex);
     count_anew(kept, bytes);
     kept->pins--;
@@ -163,8 +192,14 @@ void kept_lock(struct kept *kept)
     pthread_mutex_lock(&kept->mutex);
 }
 
+bool kept_try_lock(struct kept *kept)
+{
+    return pthread_mutex_trylock(&kept->mutex) == 0;
+}
+
 void kept_unlock(struct kept *kept)
 {
+    atomic_store(&kept->held, held(kept));
     pthread_mutex_unlock(&kept->mutex);
 }
 

@@ -10,8 +10,9 @@
  * Bounds: KEPT_MAX bytes a mailbox while a command uses it; behind it, what was used longest ago
  * goes until all have KEPT_SHARED_MAX. A mailbox that nobody opens any more takes its own along.
  *
- * On the pool. Who has it open holds the lock while it asks, for a slice and no longer; rows stay
- * the same in between. Private to the folder.
+ * In slices (work.h). Who has it open holds the lock while it asks, for a slice and no longer; rows
+ * stay the same in between. An engine, which holds the mailbox, does not wait for the lock: whoever
+ * has it may be waiting for the mailbox. Private to the folder.
  */
 #pragma once
 
@@ -32,6 +33,9 @@ struct kept *kept_open(struct mailbox *mailbox);
 void kept_close(struct kept **kept); /* unlocked; clears it; NULL is fine */
 void kept_lock(struct kept *kept);
 void kept_unlock(struct kept *kept);
+/* For engines. False: somebody has it locked. */
+must_use bool kept_try_open(struct mailbox *mailbox, struct kept **kept_out);
+must_use bool kept_try_lock(struct kept *kept);
 
 /* --- locked ----------------------------------------------------------------------------------- */
 
@@ -48,5 +52,7 @@ struct kept_ranks {
     const uint32_t *of; /* by row, of those that have a text; equal texts have equal ranks */
     uint32_t count;     /* all are below */
 };
+/* Have all texts their ranks? Else making them takes long. */
+bool kept_is_ranked(const struct kept *kept, unsigned column);
 /* Lives until the lock is given back. */
 struct kept_ranks kept_ranks(struct kept *kept, unsigned column);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/list.h"
@@ -23,6 +24,7 @@ struct kept {
     struct list_node node; /* of all, the one used longest ago first; under their lock */
     unsigned pins;         /* likewise: who has it open */
     size_t counted;        /* likewise: bytes of it in the sum of all */
+    _Atomic size_t held;   /* bytes of it, when the lock was given back last */
 
     pthread_mutex_t mutex; /* of all below */
     uint32_t uidvalidity;

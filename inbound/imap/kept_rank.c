@@ -71,6 +71,11 @@ static void rank_all(struct kept_column *column)
     column->groups = column->ranked > 0 ? rank + 1 : 0;
 }
 
+bool kept_is_ranked(const struct kept *kept, unsigned number)
+{
+    return kept->columns[number].filled == kept->columns[number].ranked;
+}
+
 struct kept_ranks kept_ranks(struct kept *kept, unsigned number)
 {
     struct kept_column *column = &kept->columns[number];

@@ -27,9 +27,11 @@ bool imap_parse_search(struct imap_work *work, struct bytes arguments)
     struct search *search = arena_alloc(&work->arena, sizeof(*search));
 
     work->state = search;
+    if (search == NULL || !search_program_take(&work->arena, &arguments, &search->program))
+        return false;
+    work->is_quick = search_is_quick(search->program.root);
     /* RFC 9755 section 3: who enabled UTF-8 names no other charset. */
-    return search != NULL && search_program_take(&work->arena, &arguments, &search->program) &&
-           (!work->is_utf8 || search->program.charset.len == 0);
+    return !work->is_utf8 || search->program.charset.len == 0;
 }
 
 static void search_ended(struct imap_work *work)
@@ -164,8 +166,7 @@ static enum work_step begin(struct imap_work *work, struct search *search)
 
     if (ready != SEARCH_READY)
         return search_refuse(work, ready);
-    if (search_asks_kept(search->program.root))
-        search->searched.kept = kept_open(work->view.mailbox);
+    search->searched.wants_kept = search_asks_kept(search->program.root);
     return WORK_MORE;
 }
 
@@ -181,7 +182,7 @@ static bool look_at(struct imap_work *work, struct search *search, struct reader
     source_begin(source, work->view.mailbox, message);
     search->searched.source = source;
     search->searched.number = search->number;
-    if (search_matches(&search->searched, search->program.root))
+    if (search_matches(&search->searched, search->program.root) && !search->searched.is_blocked)
         is_good = note(work, search, message);
     source_end(source);
     return is_good;
@@ -199,6 +200,11 @@ static bool look_at_some(struct imap_work *work, struct search *search)
         search->number++;
         if (!look_at(work, search, &reader))
             return false;
+        if (search->searched.is_blocked) {
+            search->searched.is_blocked = false;
+            search->number--;
+            work_want_pool(work);
+        }
     } while (!work_is_full(work));
     return true;
 }
@@ -209,12 +215,12 @@ enum work_step imap_run_search(struct imap_work *work)
 
     if (!search->has_begun && begin(work, search) == WORK_DONE)
         return WORK_DONE;
-    if (search->searched.kept != NULL)
-        kept_lock(search->searched.kept);
+    if (!searched_lock(&search->searched))
+        return WORK_MORE;
+    search->source.is_quick = work_is_on_engine(work);
     bool is_good = look_at_some(work, search);
 
-    if (search->searched.kept != NULL)
-        kept_unlock(search->searched.kept);
+    searched_unlock(&search->searched);
     if (!is_good)
         return work_fail(work, -ENOMEM);
     if (search->number == work->view.count)

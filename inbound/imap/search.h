@@ -1,5 +1,5 @@
 /*
- * search.h - which messages a search program is of. Private to the folder; on the pool.
+ * search.h - which messages a search program is of. Private to the folder; in slices (work.h).
  */
 #pragma once
 
@@ -15,7 +15,7 @@ enum search_ready {
     SEARCH_UIDREQUIRED, /* BAD: numbers of messages under UIDONLY (RFC 9586) */
     SEARCH_CHARSET,     /* NO [BADCHARSET] */
 };
-/* On the pool: resolves sets, reads texts. search_free() is to follow, whatever comes out. */
+/* Resolves sets, reads texts. search_free() is to follow, whatever comes out. */
 enum search_ready search_prepare(struct imap_work *work, struct search_program *program);
 /* The answer to a search that is not ready. */
 enum work_step search_refuse(struct imap_work *work, enum search_ready why);
@@ -26,12 +26,21 @@ struct searched {
     uint32_t number; /* in the view */
     struct source *source;
     int64_t now_s;
-    bool has_failed;       /* the message could not be read */
-    struct kept *kept;     /* locked; NULL: nothing is kept */
+    bool has_failed;   /* the message could not be read */
+    bool is_blocked;   /* it can be, on the pool: what search_matches() said is to be forgotten */
+    bool wants_kept;   /* to be opened with the next lock */
+    struct kept *kept; /* locked; NULL: nothing is kept */
     uint32_t row, row_uid; /* of the message that was looked up last */
 };
+/* What is kept, for a slice. False: the engine cannot have it at once, the pool was asked for. */
+must_use bool searched_lock(struct searched *searched);
+void searched_unlock(struct searched *searched);
+/* The message could not be read. */
+void searched_note_error(struct searched *searched, int error);
 /* Of the message that is looked at; KEPT_NO_ROW. */
 uint32_t searched_row(struct searched *searched);
+/* No message need be read for it. */
+bool search_is_quick(const struct search_key *key);
 /* Would it look into what is kept? */
 bool search_asks_kept(const struct search_key *key);
 bool search_matches(struct searched *searched, const struct search_key *key);

@@ -12,6 +12,7 @@
 #include "inbound/mime/mime_search.h"
 
 enum { DAY_S = 86400, STEP_BYTES = 256 << 10 };
+enum { COST_KEPT = 10, COST_HEADER = 100, COST_BODY = 1000 };
 
 /* --- before ----------------------------------------------------------------------------------- */
 
@@ -27,13 +28,13 @@ static unsigned cost_of(const struct search_key *key)
     switch (key->kind) {
     case SEARCH_BODY:
     case SEARCH_TEXT:
-        return 1000;
+        return COST_BODY;
     case SEARCH_HEADER:
-        return source_keeps_field(key->name) ? 10 : 100;
+        return source_keeps_field(key->name) ? COST_KEPT : COST_HEADER;
     case SEARCH_SENTBEFORE:
     case SEARCH_SENTON:
     case SEARCH_SENTSINCE:
-        return 10;
+        return COST_KEPT;
     case SEARCH_AND:
     case SEARCH_OR:
     case SEARCH_NOT:
@@ -61,6 +62,11 @@ static unsigned cost_of(const struct search_key *key)
         break;
     }
     return 0;
+}
+
+bool search_is_quick(const struct search_key *key)
+{
+    return cost_of(key) <= COST_KEPT;
 }
 
 bool search_asks_kept(const struct search_key *key)
@@ -191,6 +197,41 @@ void search_free(struct search_program *program)
 
 /* --- a message -------------------------------------------------------------------------------- */
 
+bool searched_lock(struct searched *searched)
+{
+    struct mailbox *mailbox = searched->work->view.mailbox;
+    bool is_locked = true;
+
+    if (work_is_on_engine(searched->work)) {
+        is_locked = !searched->wants_kept || kept_try_open(mailbox, &searched->kept);
+        searched->wants_kept &= !is_locked;
+        is_locked = is_locked && (searched->kept == NULL || kept_try_lock(searched->kept));
+        if (!is_locked)
+            work_want_pool(searched->work);
+        return is_locked;
+    }
+    if (searched->wants_kept)
+        searched->kept = kept_open(mailbox);
+    searched->wants_kept = false;
+    if (searched->kept != NULL)
+        kept_lock(searched->kept);
+    return true;
+}
+
+void searched_unlock(struct searched *searched)
+{
+    if (searched->kept != NULL)
+        kept_unlock(searched->kept);
+}
+
+void searched_note_error(struct searched *searched, int error)
+{
+    if (error == -EAGAIN && work_is_on_engine(searched->work))
+        searched->is_blocked = true;
+    else
+        searched->has_failed |= error != -ENOENT;
+}
+
 uint32_t searched_row(struct searched *searched)
 {
     uint32_t uid = searched->source->message.uid;
@@ -254,7 +295,7 @@ static bool matches_header(struct searched *searched, const struct search_key *k
                                             : source_header(searched->source, &header);
 
     if (error < 0) {
-        searched->has_failed |= error != -ENOENT;
+        searched_note_error(searched, error);
         return false;
     }
     return mime_search_field(header, key->name, key->of_search);
@@ -267,7 +308,7 @@ static bool looks_into_text(struct searched *searched, const struct search_key *
     int error = source_mime(searched->source, &mime);
 
     if (error < 0) {
-        searched->has_failed |= error != -ENOENT;
+        searched_note_error(searched, error);
         return false;
     }
     struct mime_search *search = mime_search_begin(mime, key->kind == SEARCH_TEXT, key->of_search);
@@ -283,12 +324,10 @@ static bool looks_into_text(struct searched *searched, const struct search_key *
 /* It takes long: others may have what is kept meanwhile. */
 static bool matches_text(struct searched *searched, const struct search_key *key)
 {
-    if (searched->kept != NULL)
-        kept_unlock(searched->kept);
+    searched_unlock(searched);
     bool is_found = looks_into_text(searched, key);
 
-    if (searched->kept != NULL)
-        kept_lock(searched->kept);
+    check(searched_lock(searched)); /* it is the pool's */
     return is_found;
 }
 
@@ -301,7 +340,7 @@ static bool sent_day(struct searched *searched, int64_t *day_s_out)
     int error = source_fields(searched->source, &header);
 
     if (error < 0) {
-        searched->has_failed |= error != -ENOENT;
+        searched_note_error(searched, error);
         return false;
     }
     if (!mime_field_find(header, BYTES("Date"), &field) || !mime_date_read(field.value, &date))
@@ -319,8 +358,12 @@ static bool matches_size(struct searched *searched, const struct search_key *key
 {
     uint64_t size;
 
-    if (source_size(searched->source, &size) < 0)
+    int error = source_size(searched->source, &size);
+
+    if (error < 0) {
+        searched->is_blocked |= error == -EAGAIN && work_is_on_engine(searched->work);
         return false;
+    }
     return key->kind == SEARCH_LARGER ? size > (uint64_t)key->number : size < (uint64_t)key->number;
 }
 

@@ -22,6 +22,7 @@
 #include "inbound/mime/mime_thread.h"
 
 enum { CRITERIA_MAX = 20, KEYS_MAX = 256 << 20, KEY_ROOM = MIME_SORT_KEY_MAX };
+enum { QUICK_MAX = 64 << 10 /* numbers that are put in order on the engine */ };
 
 enum criterion_kind {
     BY_ARRIVAL,
@@ -109,7 +110,10 @@ static bool parse(struct imap_work *work, struct bytes arguments,
         !imap_take_space(&arguments))
         return false;
     sort->program.charset = charset;
-    return search_program_take_keys(&work->arena, &arguments, &sort->program);
+    if (!search_program_take_keys(&work->arena, &arguments, &sort->program))
+        return false;
+    work->is_quick = !sort->is_thread && search_is_quick(sort->program.root);
+    return true;
 }
 
 bool imap_parse_sort(struct imap_work *work, struct bytes arguments)
@@ -305,7 +309,8 @@ static bool note_sorted(struct sort *sort, struct source *source, uint32_t told)
         return false;
     if (error == 0)
         sort->sorted[sort->count++] = (struct sorted){told, row};
-    sort->searched.has_failed |= error < 0 && error != -ENOENT;
+    else
+        searched_note_error(&sort->searched, error);
     return true;
 }
 
@@ -316,7 +321,7 @@ static bool note_threaded(struct sort *sort, struct source *source, uint32_t tol
     int error = source_fields(source, &fields);
 
     if (error < 0) {
-        sort->searched.has_failed |= error != -ENOENT;
+        searched_note_error(&sort->searched, error);
         return true;
     }
     *threaded = (struct mime_threaded){.id = told};
@@ -344,7 +349,7 @@ static bool look_at(struct imap_work *work, struct sort *sort, struct reader *re
     source_begin(source, work->view.mailbox, message);
     sort->searched.source = source;
     sort->searched.number = sort->number;
-    if (search_matches(&sort->searched, sort->program.root))
+    if (search_matches(&sort->searched, sort->program.root) && !sort->searched.is_blocked)
         is_good = note(work, sort, source);
     source_end(source);
     return is_good;
@@ -352,15 +357,23 @@ static bool look_at(struct imap_work *work, struct sort *sort, struct reader *re
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-/* Criteria from the last to the first. */
+/* On the engine: in no time. */
+static bool is_soon_in_order(const struct sort *sort)
+{
+    bool is_soon = sort->count * sort->criterion_count <= QUICK_MAX;
+
+    for (size_t i = 0; i < sort->criterion_count && is_soon; i++)
+        is_soon = kept_is_ranked(sort->searched.kept, sort->criteria[i].kind);
+    return is_soon;
+}
+
+/* Criteria from the last to the first. Locked. */
 static void put_in_order(struct sort *sort)
 {
-    kept_lock(sort->searched.kept);
     for (size_t i = sort->criterion_count; i-- > 0;)
         sort_by_ranks(sort->sorted, sort->count,
                       kept_ranks(sort->searched.kept, sort->criteria[i].kind),
                       sort->criteria[i].is_reverse);
-    kept_unlock(sort->searched.kept);
 }
 
 static enum work_step end(struct imap_work *work, struct sort *sort)
@@ -375,7 +388,6 @@ static enum work_step end(struct imap_work *work, struct sort *sort)
         if (!fits)
             work->access.is_last = true;
     } else {
-        put_in_order(sort);
         work_put(work, BYTES("* SORT"));
         for (size_t i = 0; i < sort->count; i++) {
             work_put(work, BYTES(" "));
@@ -400,15 +412,6 @@ static void sort_ended(struct imap_work *work)
     free(sort->threaded);
 }
 
-static enum work_step begin_kept(struct imap_work *work, struct sort *sort)
-{
-    if (!sort->is_thread || search_asks_kept(sort->program.root))
-        sort->searched.kept = kept_open(work->view.mailbox);
-    if (!sort->is_thread && sort->searched.kept == NULL)
-        return work_fail(work, -EIO);
-    return WORK_MORE;
-}
-
 static enum work_step begin(struct imap_work *work, struct sort *sort)
 {
     sort->has_begun = true;
@@ -416,9 +419,10 @@ static enum work_step begin(struct imap_work *work, struct sort *sort)
     work->ended = sort_ended;
     sort->searched.work = work;
     sort->searched.now_s = clock_wall_ms() / 1000;
+    sort->searched.wants_kept = !sort->is_thread || search_asks_kept(sort->program.root);
     enum search_ready ready = search_prepare(work, &sort->program);
 
-    return ready == SEARCH_READY ? begin_kept(work, sort) : search_refuse(work, ready);
+    return ready == SEARCH_READY ? WORK_MORE : search_refuse(work, ready);
 }
 
 /* Until all were looked at or the slice is full. False: these are too many. */
@@ -433,6 +437,11 @@ static bool look_at_some(struct imap_work *work, struct sort *sort)
         sort->number++;
         if (!look_at(work, sort, &reader))
             return false;
+        if (sort->searched.is_blocked) {
+            sort->searched.is_blocked = false;
+            sort->number--;
+            work_want_pool(work);
+        }
     } while (!work_is_full(work));
     return true;
 }
@@ -443,15 +452,24 @@ enum work_step imap_run_sort(struct imap_work *work)
 
     if (!sort->has_begun && begin(work, sort) == WORK_DONE)
         return WORK_DONE;
-    if (sort->searched.kept != NULL)
-        kept_lock(sort->searched.kept);
+    if (!searched_lock(&sort->searched))
+        return WORK_MORE;
+    if (!sort->is_thread && sort->searched.kept == NULL)
+        return work_fail(work, -EIO);
+    sort->source.is_quick = work_is_on_engine(work);
     bool is_good = look_at_some(work, sort);
+    bool is_last = is_good && sort->number == work->view.count;
 
-    if (sort->searched.kept != NULL)
-        kept_unlock(sort->searched.kept);
+    if (is_last && work_is_on_engine(work) && !is_soon_in_order(sort)) {
+        work_want_pool(work);
+        is_last = false;
+    }
+    if (is_last && !sort->is_thread)
+        put_in_order(sort);
+    searched_unlock(&sort->searched);
     if (!is_good)
         return work_answer(work, "NO [LIMIT] These are too many messages");
-    if (sort->number == work->view.count)
+    if (is_last)
         return end(work, sort);
     imap_progress(work, sort->number, work->view.count);
     return WORK_MORE;

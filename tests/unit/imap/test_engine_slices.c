@@ -79,7 +79,26 @@ TEST(what_memory_answers_does_not_go_to_the_pool)
     ask_here(&slices, "a NOOP\r\n", 0, "a OK Done\r\n");
     ask_here(&slices, "a FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE)\r\n", COUNT,
              "a OK FETCH done\r\n");
+    ask_here(&slices, "a SEARCH UNSEEN 3:5\r\n", 1, "a OK SEARCH done\r\n");
     ask_here(&slices, "a UID FETCH 7 FLAGS\r\n", 1, "a OK FETCH done\r\n");
+    end(&slices);
+}
+
+TEST(what_is_computed_once_is_told_without_the_pool_from_then_on)
+{
+    static const char *const commands[] = {
+        "a SEARCH FROM \"b.example\"\r\n",
+        "a OK SEARCH done\r\n",
+        "a SORT (SUBJECT) UTF-8 ALL\r\n",
+        "a OK SORT done\r\n",
+    };
+    struct slices slices;
+
+    begin(&slices);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i += 2) {
+        assert_true(ask(&slices, commands[i], 1, commands[i + 1]) > 0);
+        ask_here(&slices, commands[i], 1, commands[i + 1]);
+    }
     end(&slices);
 }
 

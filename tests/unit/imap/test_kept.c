@@ -1,6 +1,9 @@
 /* test_kept.c - rows of messages, their texts and ranks, and how much is kept. */
 #include "inbound/imap/kept.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "tests/unit/mailbox/mailbox_room.h"
 
 enum { COLUMN = 2, OTHER = KEPT_COLUMNS - 1 };
@@ -200,5 +203,52 @@ TEST(kept_past_the_bound_of_all_goes_by_age)
     kept_close(&large);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         mailbox_close(&boxes[i]);
+    room_free(&room);
+}
+
+struct locker {
+    struct kept *kept;
+    _Atomic bool has_it, lets_go;
+};
+
+static void *keep_locked(void *context)
+{
+    struct locker *locker = context;
+
+    kept_lock(locker->kept);
+    atomic_store(&locker->has_it, true);
+    while (!atomic_load(&locker->lets_go))
+        sched_yield();
+    kept_unlock(locker->kept);
+    return NULL;
+}
+
+TEST(engine_does_not_wait_for_who_has_it_locked)
+{
+    struct room room = {0};
+    struct kept *other = NULL;
+    pthread_t thread;
+
+    room_make(&room);
+    struct kept *kept = kept_open(room.inbox);
+    struct locker locker = {.kept = kept};
+
+    assert_true(kept_try_lock(kept));
+    put(kept, 1, "x");
+    assert_false(kept_is_ranked(kept, COLUMN));
+    assert_int_equal(rank(kept, 1), 0);
+    assert_true(kept_is_ranked(kept, COLUMN));
+    kept_unlock(kept);
+    assert_true(kept_try_open(room.inbox, &other));
+    assert_ptr_equal(other, kept);
+    kept_close(&other);
+    assert_int_equal(pthread_create(&thread, NULL, keep_locked, &locker), 0);
+    while (!atomic_load(&locker.has_it))
+        sched_yield();
+    assert_false(kept_try_lock(kept));
+    assert_false(kept_try_open(room.inbox, &other));
+    atomic_store(&locker.lets_go, true);
+    pthread_join(thread, NULL);
+    kept_close(&kept);
     room_free(&room);
 }
