@@ -19,6 +19,7 @@
 enum {
     REPORTS_A_LOOK = 200, /* then it is counted again */
     TRIES_MAX = 10,
+    UNCLEAR_MAX = 2, /* POSTs to an address that may have been taken */
     RETRY_FIRST_S = 900,
     RETRY_MAX_S = 4 * 3600,
     ARENA_MAX = 16 << 20, /* one answer, with its chain */
@@ -277,8 +278,61 @@ static enum end judge_answer(struct sending *s, const struct http_answer *answer
     return answer->status == 429 || answer->status >= 500 ? END_LATER : END_NOT;
 }
 
-/* Whether it has had the report is only known there where a crash came before we noted it: the key
- * is the report's id, and the same whenever it is posted. */
+static void say_unclear(struct sending *s)
+{
+    snprintf(s->why, sizeof(s->why),
+             "it was posted %u times, and whether it was taken is not known", UNCLEAR_MAX);
+}
+
+/* False: it is not to be, or cannot be noted, without which it would be posted without end. */
+static bool begin_post(struct sending *s, const struct report_uri *uri, unsigned *unclear_out)
+{
+    struct reporter *r = s->reporter;
+    struct bytes target = bytes_range(uri->text, uri->len);
+    bool is_good;
+
+    *unclear_out = 0;
+    pthread_mutex_lock(&r->tally_lock);
+    is_good = tally_unclear_posts(r->tally, &s->report, target, unclear_out) &&
+              (*unclear_out >= UNCLEAR_MAX || tally_begin_post(r->tally, &s->report, target));
+    pthread_mutex_unlock(&r->tally_lock);
+    if (!is_good)
+        snprintf(s->why, sizeof(s->why), "%.150s", tally_why(r->tally));
+    else if (*unclear_out >= UNCLEAR_MAX)
+        say_unclear(s);
+    return is_good && *unclear_out < UNCLEAR_MAX;
+}
+
+/* A gateway that waited in vain, or understood nothing, does not know either. */
+static bool is_unclear(const struct http_answer *answer)
+{
+    return answer->end == HTTP_ANSWERED ? answer->status == 502 || answer->status == 504
+                                        : answer->is_sent;
+}
+
+/* Of one that was not taken, as far as we know. */
+static enum end end_post(struct sending *s, const struct report_uri *uri,
+                         const struct http_answer *answer, unsigned unclear, enum end end)
+{
+    struct reporter *r = s->reporter;
+
+    if (!is_unclear(answer)) {
+        pthread_mutex_lock(&r->tally_lock);
+        if (!tally_end_post(r->tally, &s->report, bytes_range(uri->text, uri->len)))
+            log_limited(LOG_LEVEL_WARN, "what=\"a POST counts as unclear\" why=%s",
+                        LOG_STRING(tally_why(r->tally)));
+        pthread_mutex_unlock(&r->tally_lock);
+        return end;
+    }
+    if (end != END_LATER || unclear < UNCLEAR_MAX)
+        return end;
+    say_unclear(s);
+    return END_NOT;
+}
+
+/* After a crash, or a connection that broke, only its receiver knows whether it took the report. It
+ * is posted once more then, since RFC 8460 section 5.5 asks for retries, with the same id, which is
+ * the key too; what stays unclear is given up, or who answers nobody would have it ten times. */
 static enum end post(struct sending *s, const struct report_uri *uri)
 {
     static const char field[] = "Idempotency-Key: \"%s\"";
@@ -293,12 +347,15 @@ static enum end post(struct sending *s, const struct report_uri *uri)
                                          .content_type = "application/tlsrpt+gzip",
                                          .headers = headers,
                                          .body = buf_bytes(&s->packed)};
-    struct http_answer answer = {.end = HTTP_FAILED, .text = "the program stops"};
+    struct http_answer answer = {.end = HTTP_FAILED, .is_sent = true, .text = "the program stops"};
+    unsigned unclear;
 
     if (!http_url_is_good(uri->text, answer.text)) {
         snprintf(s->why, sizeof(s->why), "%.150s", answer.text);
         return END_NOT;
     }
+    if (!begin_post(s, uri, &unclear))
+        return unclear >= UNCLEAR_MAX ? END_NOT : END_LATER;
     report_id(&s->author, &s->report, id);
     snprintf(key, sizeof(key), field, id);
     struct http_client *client = http_client_open(&rules);
@@ -308,7 +365,7 @@ static enum end post(struct sending *s, const struct report_uri *uri)
         ;
     enum end end = judge_answer(s, &answer);
     http_client_close(&client);
-    return end;
+    return end == END_SENT ? end : end_post(s, uri, &answer, unclear + 1, end);
 }
 
 /* --- addresses -------------------------------------------------------------------------------- */

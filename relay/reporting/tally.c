@@ -35,6 +35,10 @@ static const char schema[] =
     "CREATE TABLE target (kind INTEGER, day INTEGER, domain TEXT, address TEXT,"
     " PRIMARY KEY (kind, day, domain, address)) WITHOUT ROWID;"
     "PRAGMA user_version = 1";
+/* Came later; who does not know it does without. */
+static const char posting[] =
+    "CREATE TABLE IF NOT EXISTS posting (kind INTEGER, day INTEGER, domain TEXT, address TEXT,"
+    " unclear INTEGER NOT NULL, PRIMARY KEY (kind, day, domain, address)) WITHOUT ROWID";
 
 #define OF_REPORT " WHERE kind = ?1 AND day = ?2 AND domain = ?3"
 #define OF_ROW \
@@ -60,6 +64,10 @@ enum statement {
     SETTLE,
     ADD_TARGET,
     HAS_TARGET,
+    BEGIN_POST,
+    END_POST,
+    UNCLEAR,
+    TRUST_AGAIN,
     HURRY,
     STATEMENT_COUNT
 };
@@ -84,6 +92,13 @@ static const char *const texts[STATEMENT_COUNT] = {
     [SETTLE] = "UPDATE report SET state = ?4, tries = ?5, next_ms = ?6, said = ?7" OF_REPORT,
     [ADD_TARGET] = "INSERT OR IGNORE INTO target VALUES (?1, ?2, ?3, ?4)",
     [HAS_TARGET] = "SELECT 1 FROM target" OF_REPORT " AND address = ?4",
+    [BEGIN_POST] = "INSERT INTO posting VALUES (?1, ?2, ?3, ?4, 1)"
+                   " ON CONFLICT DO UPDATE SET unclear = unclear + 1",
+    [END_POST] = "UPDATE posting SET unclear = unclear - 1" OF_REPORT " AND address = ?4",
+    [UNCLEAR] = "SELECT unclear FROM posting" OF_REPORT " AND address = ?4",
+    [TRUST_AGAIN] = "DELETE FROM posting WHERE kind = ?1 AND day = ?2 AND (?3 = '' OR domain = ?3)"
+                    " AND domain IN (SELECT domain FROM report WHERE kind = ?1 AND day = ?2"
+                    " AND state = 4)",
     [HURRY] = "UPDATE report SET next_ms = 0, tries = 0, state = CASE state WHEN 0 THEN 0 ELSE 1"
               " END WHERE kind = ?1 AND day = ?2 AND (?3 = '' OR domain = ?3) AND state <> 2",
 };
@@ -217,9 +232,10 @@ static bool set_up(struct tally *tally, bool is_readonly)
     if (version < 0)
         return fail(tally);
     if (version == VERSION)
-        return true;
+        return is_readonly || run(tally, posting);
     if (version == 0 && !is_readonly)
-        return run(tally, "BEGIN IMMEDIATE") && run(tally, schema) && run(tally, "COMMIT");
+        return run(tally, "BEGIN IMMEDIATE") && run(tally, schema) && run(tally, posting) &&
+               run(tally, "COMMIT");
     snprintf(tally->why, sizeof(tally->why), "reports.db: a version of it that is not known, %d",
              version);
     return false;
@@ -522,10 +538,47 @@ bool tally_has_target(struct tally *tally, const struct tally_report *report, st
     return is_good;
 }
 
+static bool of_target(struct tally *tally, enum statement which, const struct tally_report *report,
+                      struct bytes target)
+{
+    sqlite3_stmt *s = of_report(tally, which, report->kind, report->day, report->domain);
+
+    if (s != NULL)
+        bind_text(s, 4, target);
+    return finish(tally, s);
+}
+
+bool tally_begin_post(struct tally *tally, const struct tally_report *report, struct bytes target)
+{
+    return of_target(tally, BEGIN_POST, report, target);
+}
+
+bool tally_end_post(struct tally *tally, const struct tally_report *report, struct bytes target)
+{
+    return of_target(tally, END_POST, report, target);
+}
+
+bool tally_unclear_posts(struct tally *tally, const struct tally_report *report,
+                         struct bytes target, unsigned *count_out)
+{
+    sqlite3_stmt *s = of_report(tally, UNCLEAR, report->kind, report->day, report->domain);
+    bool has = false;
+
+    if (s == NULL)
+        return false;
+    bind_text(s, 4, target);
+    bool is_good = step(tally, s, &has);
+
+    *count_out = has ? (unsigned)sqlite3_column_int(s, 0) : 0;
+    sqlite3_reset(s);
+    return is_good;
+}
+
 bool tally_hurry(struct tally *tally, enum tally_kind kind, int64_t day, struct bytes domain,
                  uint64_t *count_out)
 {
-    bool is_good = finish(tally, of_report(tally, HURRY, kind, day, domain));
+    bool is_good = finish(tally, of_report(tally, TRUST_AGAIN, kind, day, domain)) &&
+                   finish(tally, of_report(tally, HURRY, kind, day, domain));
 
     *count_out = is_good ? (uint64_t)sqlite3_changes(tally->db) : 0;
     return is_good;
@@ -537,8 +590,9 @@ bool tally_forget(struct tally *tally, int64_t day)
 
     snprintf(sql, sizeof(sql),
              "BEGIN IMMEDIATE; DELETE FROM counted WHERE day < %lld; DELETE FROM target WHERE day <"
-             " %lld; DELETE FROM report WHERE day < %lld; COMMIT",
-             (long long)day, (long long)day, (long long)day);
+             " %lld; DELETE FROM posting WHERE day < %lld; DELETE FROM report WHERE day < %lld;"
+             " COMMIT",
+             (long long)day, (long long)day, (long long)day, (long long)day);
     bool is_good = run(tally, sql);
 
     if (!is_good)

@@ -100,8 +100,16 @@ must_use bool tally_add_target(struct tally *tally, const struct tally_report *r
                                struct bytes target);
 must_use bool tally_has_target(struct tally *tally, const struct tally_report *report,
                                struct bytes target, bool *has_out);
-/* Makes reports of a day and domain (empty: all) due at once, today's and those given up too, not
- * what was sent; how many. */
+/* A POST to an address that may come to be unclear, whether it was taken: durable before it begins,
+ * and taken back by end, once it is known that it was not. How many of them there were. */
+must_use bool tally_begin_post(struct tally *tally, const struct tally_report *report,
+                               struct bytes target);
+must_use bool tally_end_post(struct tally *tally, const struct tally_report *report,
+                             struct bytes target);
+must_use bool tally_unclear_posts(struct tally *tally, const struct tally_report *report,
+                                  struct bytes target, unsigned *count_out);
+/* Makes reports of a day and domain (empty: all) due at once, today's and those given up too, whose
+ * unclear POSTs are forgotten, not what was sent; how many. */
 must_use bool tally_hurry(struct tally *tally, enum tally_kind kind, int64_t day,
                           struct bytes domain, uint64_t *count_out);
 /* Forgets days before `day`. */

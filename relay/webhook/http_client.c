@@ -23,6 +23,7 @@ struct http_client {
     struct http_rules rules;
     CURLM *multi;
     CURL *easy;
+    size_t body_len; /* of the request */
     struct curl_slist *headers;
     bool is_busy;
     /* of the request */
@@ -242,6 +243,7 @@ void http_client_post(struct http_client *client, const struct http_request *req
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "ringpost/" RINGPOST_VERSION);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    client->body_len = request->body.len;
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.ptr);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client->headers);
@@ -284,10 +286,12 @@ static enum http_end end_of(const struct http_client *client, CURLcode code)
 
 static void take_answer(struct http_client *client, CURLcode code, struct http_answer *answer)
 {
-    curl_off_t retry_after = 0;
+    curl_off_t retry_after = 0, uploaded = 0;
     long status = 0;
 
-    *answer = (struct http_answer){.body = buf_bytes(&client->body)};
+    curl_easy_getinfo(client->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    *answer = (struct http_answer){.body = buf_bytes(&client->body),
+                                   .is_sent = uploaded >= (curl_off_t)client->body_len};
     curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
     /* Who said 200 and then talks on and on has said it. */
     if (code == CURLE_OK || (client->is_cut && status != 0)) {

@@ -41,6 +41,7 @@ enum http_end {
 
 struct http_answer {
     enum http_end end;
+    bool is_sent; /* all of the request: whoever it was for may have taken it */
     unsigned status;
     int64_t retry_after_s;    /* 0: not said */
     struct bytes body;        /* the beginning; until the next request */

@@ -326,6 +326,42 @@ def test_a_report_that_is_posted_again_has_the_key_of_the_first(stage, tmp_path)
     assert ids == [key.strip('"')] * 2
 
 
+def unanswered(handler):
+    handler.close_connection = True
+
+
+def test_a_report_whose_post_stays_unclear_is_posted_twice_at_most(stage, tmp_path):
+    """Whoever takes it and never says so does not have it with each try."""
+    root = certificates.Issued(tmp_path, "root")
+    leaf = certificates.Issued(tmp_path, "hook", root, ("localhost",))
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(root.pem())
+    answers = [500, unanswered, 503, 504]
+    taken = stage.add(hook.Hook(lambda request: answers.pop(0), tls=leaf.files()))
+    place = TlsPlace(stage, tls_zone(f"https://localhost:{taken.port}/v1/report"),
+                     section=f'{SECTION}, ca: {ca}, allow: ["127.0.0.0/8", "::1/128"]',
+                     tls=certificates.Issued(tmp_path, "mx", root, ("mx.y.example",)).context())
+    place.deliver("c@y.example", 1)
+    place.wait_counted("tls", "y.example", 1)
+
+    def again(count):
+        place.relay.cli("report", "tls", "--send", "--day", place.day)
+        parts.wait_for(lambda: len(taken.requests) == count, "a POST")
+        return parts.wait_for(lambda: (l := place.counted("tls")["y.example"])["tries"] and l,
+                              "what came of it")
+
+    # What was answered was not taken, however often; a gateway that waited in vain knows as much as
+    # we do.
+    assert [again(i)["state"] for i in (1, 2, 3)] == ["sending"] * 3
+    end = again(4)
+    assert end["state"] == "failed", end
+    assert end["said"].endswith("posted 2 times, and whether it was taken is not known"), end
+    # Who wants it again has to say so.
+    answers.append(201)
+    place.send("tls", "y.example")
+    assert len(taken.requests) == 5
+
+
 def test_reports_come_back_as_events(stage):
     """What one ringpost sends, another takes apart: here it is the same one."""
     zones = {"shop.example": f"@ {txt('v=spf1 -all')}\n_dmarc "

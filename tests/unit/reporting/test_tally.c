@@ -285,6 +285,48 @@ TEST(tally_remembers_whom_it_served)
     remove_tally(tally);
 }
 
+static unsigned unclear_of(struct tally *tally, const struct tally_report *report)
+{
+    unsigned count = 99;
+
+    assert_true(tally_unclear_posts(tally, report, BYTES("https://a.example/r"), &count));
+    return count;
+}
+
+TEST(tally_counts_posts_that_are_unclear)
+{
+    struct tally *tally = open_tally();
+    const struct tally_report report = {.kind = TALLY_DMARC,
+                                        .day = DAY,
+                                        .domain = BYTES("a.example")};
+    const struct bytes target = BYTES("https://a.example/r");
+    uint64_t count;
+
+    add(tally, DAY, "a.example", "192.0.2.1", 1);
+    assert_int_equal(unclear_of(tally, &report), 0);
+    assert_true(tally_begin_post(tally, &report, target));
+    tally = open_again(tally); /* a crash */
+    assert_int_equal(unclear_of(tally, &report), 1);
+    assert_true(tally_begin_post(tally, &report, target));
+    assert_int_equal(unclear_of(tally, &report), 2);
+    assert_true(tally_end_post(tally, &report, target));
+    assert_int_equal(unclear_of(tally, &report), 1);
+    /* Who hurries what is being sent does not make it go out more often; who asks for what was
+     * given up does. */
+    assert_true(tally_hurry(tally, TALLY_DMARC, DAY, BYTES_NONE, &count));
+    assert_int_equal(unclear_of(tally, &report), 1);
+    assert_true(tally_settle(tally, &report, TALLY_FAILED, 1, 0, ""));
+    assert_true(tally_hurry(tally, TALLY_DMARC, DAY, BYTES("b.example"), &count));
+    assert_int_equal(unclear_of(tally, &report), 1);
+    assert_true(tally_hurry(tally, TALLY_DMARC, DAY, BYTES("a.example"), &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(unclear_of(tally, &report), 0);
+    assert_true(tally_begin_post(tally, &report, target));
+    assert_true(tally_forget(tally, DAY + 1));
+    assert_int_equal(unclear_of(tally, &report), 0);
+    remove_tally(tally);
+}
+
 TEST(tally_forgets_old_days)
 {
     struct tally *tally = open_tally();
