@@ -147,8 +147,8 @@ static void begin(const struct sealing *sealing, struct draft *draft, const char
     struct folder folder = folder_on(sealing, &draft->head, 0);
 
     folder_text(&folder, bytes_of(name));
-    folder_tag(&folder, "a=%s;",
-               signature_algorithm_name(dkim_key_algorithm(sealing->request->key)));
+    folder_value(&folder, BYTES("a="),
+                 bytes_of(signature_algorithm_name(dkim_key_algorithm(sealing->request->key))));
     folder_word(&folder, BYTES("b="));
 }
 
@@ -166,14 +166,14 @@ static void write_message(struct sealing *sealing)
     if (!list_names(sealing, &names))
         refuse(sealing, "no room for the set");
     folder_text(&folder, BYTES(";"));
-    folder_tag(&folder, "bh=%.*s;", BYTES_ARG(buf_bytes(&hash)));
+    folder_value(&folder, BYTES("bh="), buf_bytes(&hash));
     folder_word(&folder, BYTES("c=relaxed/relaxed;"));
-    folder_tag(&folder, "d=%.*s;", BYTES_ARG(request->domain));
+    folder_value(&folder, BYTES("d="), request->domain);
     folder_word(&folder, BYTES("h="));
     folder_names(&folder, buf_bytes(&names));
     folder_text(&folder, BYTES(";"));
     folder_tag(&folder, "i=%u;", sealing->instance);
-    folder_tag(&folder, "s=%.*s;", BYTES_ARG(request->selector));
+    folder_value(&folder, BYTES("s="), request->selector);
     folder_tag(&folder, "t=%lld", (long long)(request->wall_ms / 1000));
     if (folder.is_full)
         refuse(sealing, "no room for the set");
@@ -217,10 +217,10 @@ static void write_seal(struct sealing *sealing)
 
     begin(sealing, &sealing->seal, "ARC-Seal:");
     folder_text(&folder, BYTES(";"));
-    folder_tag(&folder, "cv=%s;", arc_status_name(request->status));
-    folder_tag(&folder, "d=%.*s;", BYTES_ARG(request->domain));
+    folder_value(&folder, BYTES("cv="), bytes_of(arc_status_name(request->status)));
+    folder_value(&folder, BYTES("d="), request->domain);
     folder_tag(&folder, "i=%u;", sealing->instance);
-    folder_tag(&folder, "s=%.*s;", BYTES_ARG(request->selector));
+    folder_value(&folder, BYTES("s="), request->selector);
     folder_tag(&folder, "t=%lld", (long long)(request->wall_ms / 1000));
     if (folder.is_full)
         refuse(sealing, "no room for the set");

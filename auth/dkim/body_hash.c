@@ -27,18 +27,17 @@ static void update(struct body_hash_form *form, struct bytes b)
 }
 
 /* Makes the digests that are wanted of what was hashed so far, and finds the next length. */
-static void make(struct body_hash_form *form, enum canonical_form number, bool at_end)
+static void make(struct body_hash_form *form, enum canonical_form number)
 {
     struct body_hashes *hashes = form->hashes;
 
     form->next = BODY_HASH_WHOLE;
     for (size_t i = 0; i < hashes->count; i++) {
         struct body_hash_want *want = &hashes->wants[i];
-        bool is_due = want->length == form->hashed || (at_end && want->length == BODY_HASH_WHOLE);
 
         if (want->form != number || want->is_made)
             continue;
-        if (is_due) {
+        if (want->length == form->hashed) {
             EVP_MD_CTX *copy = EVP_MD_CTX_new();
 
             check(copy != NULL && EVP_MD_CTX_copy_ex(copy, form->state) == 1);
@@ -61,9 +60,24 @@ static void put(void *context, struct bytes run)
 
         update(form, bytes_slice(run, 0, len));
         run = bytes_slice(run, len, run.len);
-        make(form, number, false);
+        make(form, number);
     }
     update(form, run);
+}
+
+/* The running hash itself becomes the digest. */
+static void make_whole(struct body_hash_form *form, enum canonical_form number)
+{
+    struct body_hashes *hashes = form->hashes;
+
+    for (size_t i = 0; i < hashes->count; i++) {
+        struct body_hash_want *want = &hashes->wants[i];
+
+        if (want->form == number && want->length == BODY_HASH_WHOLE) {
+            check(EVP_DigestFinal_ex(form->state, want->digest, NULL) == 1);
+            want->is_made = true;
+        }
+    }
 }
 
 static void start(struct body_hashes *hashes, enum canonical_form number)
@@ -108,7 +122,8 @@ void body_hashes_finish(struct body_hashes *hashes)
         if (hashes->forms[i].state == NULL)
             continue;
         canonical_body_finish(&hashes->forms[i].body);
-        make(&hashes->forms[i], (enum canonical_form)i, true);
+        make(&hashes->forms[i], (enum canonical_form)i);
+        make_whole(&hashes->forms[i], (enum canonical_form)i);
     }
     hashes->is_finished = true;
 }

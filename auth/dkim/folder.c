@@ -21,13 +21,27 @@ static void fold(struct folder *folder)
     folder->column = 1;
 }
 
-void folder_word(struct folder *folder, struct bytes word)
+/* Before a word of that many octets. */
+static void begin_word(struct folder *folder, size_t len)
 {
-    if (folder->column + 1 + word.len > COLUMNS)
+    if (folder->column + 1 + len > COLUMNS)
         fold(folder);
     else
         folder_text(folder, BYTES(" "));
+}
+
+void folder_word(struct folder *folder, struct bytes word)
+{
+    begin_word(folder, word.len);
     folder_text(folder, word);
+}
+
+void folder_value(struct folder *folder, struct bytes name, struct bytes value)
+{
+    begin_word(folder, name.len + value.len + 1);
+    folder_text(folder, name);
+    folder_text(folder, value);
+    folder_text(folder, BYTES(";"));
 }
 
 void folder_tag(struct folder *folder, const char *format, ...)

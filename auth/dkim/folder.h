@@ -16,6 +16,9 @@ struct folder {
 void folder_text(struct folder *folder, struct bytes text); /* as it is */
 /* Behind a space, or on a line of its own. */
 void folder_word(struct folder *folder, struct bytes word);
+/* A tag with its value and the semicolon behind it, as a word; `name` has its "=". */
+void folder_value(struct folder *folder, struct bytes name, struct bytes value);
+/* The same with a text that has to be made. */
 void folder_tag(struct folder *folder, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The value of h=, directly behind what came before: broken behind colons. */

@@ -142,25 +142,25 @@ static void put_tags(struct folder *folder, const struct dkim_signer *signer,
     struct buf hash;
 
     folder_text(folder, BYTES("DKIM-Signature: v=1;"));
-    folder_tag(folder, "a=%s;", signature_algorithm_name(dkim_key_algorithm(identity->key)));
+    folder_value(folder, BYTES("a="),
+                 bytes_of(signature_algorithm_name(dkim_key_algorithm(identity->key))));
     folder_tag(folder, "c=%s/%s;", canonical_form_name(options->header_form),
                canonical_form_name(options->body_form));
-    folder_tag(folder, "d=%.*s;", BYTES_ARG(identity->domain));
-    folder_tag(folder, "s=%.*s;", BYTES_ARG(identity->selector));
+    folder_value(folder, BYTES("d="), identity->domain);
+    folder_value(folder, BYTES("s="), identity->selector);
     folder_tag(folder, "t=%lld;", (long long)(wall_ms / 1000));
     if (options->lifetime_s > 0)
         folder_tag(folder, "x=%lld;", (long long)(wall_ms / 1000) + options->lifetime_s);
     put_names(folder, names);
     buf_init(&hash, sizeof(text));
     check(base64_write(digest, &hash));
-    folder_tag(folder, "bh=%.*s;", BYTES_ARG(buf_bytes(&hash)));
+    folder_value(folder, BYTES("bh="), buf_bytes(&hash));
     buf_free(&hash);
     folder_word(folder, BYTES("b="));
 }
 
-/* `field` is what was written so far of the signature; `signed_fields` the hash of all before. */
-static void hash_field(enum canonical_form form, struct bytes field,
-                       const EVP_MD_CTX *signed_fields, EVP_MD_CTX *state,
+/* `field` is what was written so far of the signature; `state` has the hash of all before. */
+static void hash_field(enum canonical_form form, struct bytes field, EVP_MD_CTX *state,
                        uint8_t digest[static DKIM_HASH_LEN])
 {
     size_t colon = bytes_find(field, ':', 0);
@@ -168,16 +168,14 @@ static void hash_field(enum canonical_form form, struct bytes field,
                              .name = bytes_slice(field, 0, colon),
                              .value = bytes_slice(field, colon + 1, field.len)};
 
-    check(EVP_MD_CTX_copy_ex(state, signed_fields) == 1);
     canonical_field_put(form, &own, BYTES_NONE, false,
                         (struct canonical_sink){dkim_hash_update, state});
     check(EVP_DigestFinal_ex(state, digest, NULL) == 1);
 }
 
-/* NULL, or what is wrong. */
+/* NULL, or what is wrong. `state` has the hash of the fields that are signed; it is used up. */
 static const char *sign_one(const struct dkim_signer *signer, const struct dkim_identity *identity,
-                            struct bytes names, const EVP_MD_CTX *signed_fields, EVP_MD_CTX *state,
-                            int64_t wall_ms, struct buf *out)
+                            struct bytes names, EVP_MD_CTX *state, int64_t wall_ms, struct buf *out)
 {
     struct folder folder = {.out = out};
     uint8_t digest[DKIM_HASH_LEN];
@@ -188,8 +186,8 @@ static const char *sign_one(const struct dkim_signer *signer, const struct dkim_
     put_tags(&folder, signer, identity, names, wall_ms);
     if (folder.is_full)
         return "no room for the signature";
-    hash_field(signer->options.header_form, bytes_slice(buf_bytes(out), start, buf_len(out)),
-               signed_fields, state, digest);
+    hash_field(signer->options.header_form, bytes_slice(buf_bytes(out), start, buf_len(out)), state,
+               digest);
     buf_init(&octets, DKIM_SIGNATURE_LEN_MAX);
     buf_init(&text, 2 * DKIM_SIGNATURE_LEN_MAX);
     if (!dkim_key_sign(identity->key, digest, &octets))
@@ -235,12 +233,12 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
                             const struct dkim_identity *identities, size_t count, int64_t wall_ms,
                             struct buf *out)
 {
-    EVP_MD_CTX *signed_fields = EVP_MD_CTX_new(), *state = EVP_MD_CTX_new();
+    EVP_MD_CTX *signed_fields = EVP_MD_CTX_new(), *copy = count > 1 ? EVP_MD_CTX_new() : NULL;
     const char *reason = NULL;
     struct choice choice;
     struct buf names;
 
-    check(signed_fields != NULL && state != NULL);
+    check(signed_fields != NULL && (count <= 1 || copy != NULL));
     check(EVP_DigestInit_ex2(signed_fields, dkim_sha256(), NULL) == 1);
     buf_init(&names, buf_room(out));
     (void)!buf_reserve(&names, MIN((size_t)NAMES_USUAL, buf_room(&names)));
@@ -251,13 +249,16 @@ static const char *sign_all(const struct dkim_signer *signer, const struct mail_
                    (struct canonical_sink){dkim_hash_update, signed_fields});
     else
         reason = "no room for the signature";
-    for (size_t i = 0; i < count && reason == NULL; i++)
-        reason =
-            sign_one(signer, &identities[i], buf_bytes(&names), signed_fields, state, wall_ms, out);
+    for (size_t i = 0; i < count && reason == NULL; i++) {
+        EVP_MD_CTX *state = i + 1 < count ? copy : signed_fields;
+
+        check(state == signed_fields || EVP_MD_CTX_copy_ex(state, signed_fields) == 1);
+        reason = sign_one(signer, &identities[i], buf_bytes(&names), state, wall_ms, out);
+    }
     free(choice.rows);
     buf_free(&names);
     EVP_MD_CTX_free(signed_fields);
-    EVP_MD_CTX_free(state);
+    EVP_MD_CTX_free(copy);
     return reason;
 }
 
