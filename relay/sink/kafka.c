@@ -26,6 +26,8 @@ enum {
     EVENTS_MAX = 64, /* of librdkafka's, between two looks at what else there is to do */
     PROBE_EVERY_MS = 5000,
     FATAL_WAIT_MS = 500,
+    FLUSH_MS = 10, /* for all partitions to build their request and send it */
+    ROUND_BYTES_MAX = 4 * 1024 * 1024,
     SCRAM_MENDED = 0x020601ff, /* librdkafka's version */
 };
 
@@ -68,8 +70,10 @@ static bool begin(void *object)
     char why[KAFKA_WHY_MAX] = "";
 
     rd_kafka_conf_t *conf = kafka_conf_make(&kafka->settings, true, kafka->batch_bytes, why);
-    if (conf != NULL)
+    if (conf != NULL) {
+        kafka->request_bytes = kafka_conf_request_bytes(conf);
         kafka->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    }
     if (kafka->producer == NULL) {
         if (conf != NULL)
             rd_kafka_conf_destroy(conf);
@@ -80,6 +84,8 @@ static bool begin(void *object)
     check(kafka->topic != NULL);
     kafka->queue = rd_kafka_queue_get_main(kafka->producer);
     kafka->problem = SINK_WELL;
+    kafka->partitions = 1;
+    kafka->round = (struct kafka_round){0};
     kafka->probe_ms = clock_monotonic_ms() + PROBE_EVERY_MS;
     return true;
 }
@@ -228,6 +234,37 @@ static void on_too_large(struct kafka *kafka, struct bytes line)
     sink_restart(kafka->sink, SINK_TOO_LARGE, text, at_once);
 }
 
+/* --- rounds ----------------------------------------------------------------------------------- */
+
+/* A quarter less than fits: keys spread evenly, but not quite. */
+static size_t round_bytes_max(const struct kafka *kafka)
+{
+    return MIN(kafka->request_bytes / 4 * 3 * kafka->partitions, (size_t)ROUND_BYTES_MAX);
+}
+
+static void round_add(struct kafka *kafka, size_t bytes)
+{
+    kafka->round.unanswered++;
+    kafka->round.bytes += bytes;
+    kafka->round.is_full = kafka->round.bytes >= round_bytes_max(kafka);
+}
+
+/* Partitions send one after another, each when the one before is on its way. */
+static void round_send(struct kafka *kafka)
+{
+    kafka->round.is_sent = true;
+    (void)rd_kafka_flush(kafka->producer, FLUSH_MS);
+}
+
+static void round_answered(struct kafka *kafka, const rd_kafka_message_t *message)
+{
+    if (message->partition >= 0)
+        kafka->partitions = MAX(kafka->partitions, (size_t)message->partition + 1);
+    check(kafka->round.unanswered > 0);
+    if (--kafka->round.unanswered == 0)
+        kafka->round = (struct kafka_round){0};
+}
+
 /* --- take ------------------------------------------------------------------------------------- */
 
 static void on_not_taken(struct kafka *kafka, rd_kafka_resp_err_t error, struct bytes line)
@@ -254,6 +291,8 @@ static bool take(void *object, const struct sink_event *event)
     struct kafka *kafka = object;
     struct bytes line = event->line, key = event->parts->id;
 
+    if (kafka->round.is_full || kafka->round.is_sent)
+        return false;
     if (find_cut(kafka, line) < kafka->cut_count && kafka_cut(line, &kafka->cut_line))
         line = buf_bytes(&kafka->cut_line);
     rd_kafka_headers_t *headers = kafka_headers(event->parts, event->line);
@@ -269,8 +308,10 @@ static bool take(void *object, const struct sink_event *event)
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)event->ticket},
     };
     rd_kafka_error_t *error = rd_kafka_produceva(kafka->producer, fields, ARRAY_LEN(fields));
-    if (error == NULL)
+    if (error == NULL) {
+        round_add(kafka, line.len + key.len);
         return true;
+    }
     rd_kafka_headers_destroy(headers);
     on_not_taken(kafka, rd_kafka_error_code(error), line);
     rd_kafka_error_destroy(error);
@@ -308,6 +349,7 @@ static void on_reports(struct kafka *kafka, rd_kafka_event_t *event)
 
     while ((message = rd_kafka_event_message_next(event)) != NULL) {
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            round_answered(kafka, message);
             sink_answered(kafka->sink, (uint64_t)(uintptr_t)message->_private);
             has_answer = true;
         } else if (is_cause(message) &&
@@ -395,6 +437,10 @@ static void work(void *object, int64_t wait_ms)
 {
     struct kafka *kafka = object;
 
+    bool is_whole = kafka->round.is_full || wait_ms > 0; /* 0: there is more to take */
+
+    if (kafka->round.unanswered > 0 && !kafka->round.is_sent && is_whole)
+        round_send(kafka);
     for (size_t i = 0; i < EVENTS_MAX && !sink_is_restarting(kafka->sink); i++) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(kafka->queue, i == 0 ? (int)wait_ms : 0);
 

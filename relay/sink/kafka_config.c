@@ -117,6 +117,20 @@ rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings, bool wit
     return NULL;
 }
 
+static size_t conf_number(const rd_kafka_conf_t *conf, const char *name)
+{
+    char text[24];
+    size_t size = sizeof(text);
+
+    check(rd_kafka_conf_get(conf, name, text, &size) == RD_KAFKA_CONF_OK);
+    return strtoul(text, NULL, 10);
+}
+
+size_t kafka_conf_request_bytes(const rd_kafka_conf_t *conf)
+{
+    return MIN(conf_number(conf, "batch.size"), conf_number(conf, "message.max.bytes"));
+}
+
 bool kafka_settings_are_good(const struct kafka_settings *settings, char why[KAFKA_WHY_MAX])
 {
     rd_kafka_conf_t *conf = kafka_conf_make(settings, false, 0, why);

@@ -21,11 +21,23 @@ enum {
     KAFKA_CUT_MAX = 16,          /* events known to be too large as they are */
 };
 
+/*
+ * What is under way to the brokers: handed over together, and nothing behind it before all answers.
+ *
+ * Of an idempotent producer librdkafka (2.0.2) has one request a partition under way; while events
+ * that are due wait behind it, its thread polls without a pause. So a round is what one request a
+ * partition takes. It goes as soon as there is no more to hand over, whatever linger.ms says.
+ */
+struct kafka_round {
+    size_t bytes, unanswered;
+    bool is_full, is_sent;
+};
+
 struct kafka {
     struct sink *sink;
     struct kafka_settings settings; /* owned */
-    size_t batch_bytes;
-    uint64_t cut[KAFKA_CUT_MAX]; /* hashes of lines that are told cut */
+    size_t batch_bytes;             /* 0: as many as there may be */
+    uint64_t cut[KAFKA_CUT_MAX];    /* hashes of lines that are told cut */
     size_t cut_count;
     struct buf cut_line;
     int64_t probe_ms;          /* monotonic: not before */
@@ -34,6 +46,9 @@ struct kafka {
     rd_kafka_t *producer;
     rd_kafka_topic_t *topic;
     rd_kafka_queue_t *queue;
+    size_t request_bytes; /* at most in one */
+    size_t partitions;    /* at least 1; as answers tell */
+    struct kafka_round round;
 };
 
 /* --- kafka_config.c --- */
@@ -42,6 +57,8 @@ struct kafka {
  * `why`. batch_bytes 0: as many as there may be. */
 rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings, bool with_brokers,
                                  size_t batch_bytes, char why[KAFKA_WHY_MAX]);
+/* How many bytes of events one request takes of a partition. */
+size_t kafka_conf_request_bytes(const rd_kafka_conf_t *conf);
 bool kafka_settings_are_same(const struct kafka_settings *a, const struct kafka_settings *b);
 struct kafka_settings kafka_settings_copy(const struct kafka_settings *settings);
 void kafka_settings_free(struct kafka_settings *settings);

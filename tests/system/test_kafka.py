@@ -4,6 +4,7 @@ whatever happens to either side. One broker serves the tests of this file."""
 import collections
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -82,6 +83,13 @@ def wait_problem(relay, *names):
         problem = sink_state(relay)["problem"]
         return problem and problem["name"] in names and problem
     return parts.wait_for(has, f"the problem {names}", patience=kafka.PATIENCE, pause=0.2)
+
+
+def librdkafka_cpu(relay):
+    """Seconds that its threads have had."""
+    tasks = pathlib.Path(f"/proc/{relay.child.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) / 1e9 for task in tasks
+               if (task / "comm").read_text().startswith("rdk:"))
 
 
 def load(relay, messages):
@@ -212,6 +220,7 @@ def test_a_broker_that_stands_still_holds_nobody_up(stage, broker):
     relay.wait_empty()
     wait_current(relay)
     broker.child.send_signal(signal.SIGSTOP)
+    before = librdkafka_cpu(relay)
     try:
         load(relay, 300)
         relay.wait_empty()
@@ -219,6 +228,8 @@ def test_a_broker_that_stands_still_holds_nobody_up(stage, broker):
         problem = wait_problem(relay, "slow", "unreachable")
         assert problem["since"]
         assert sink_state(relay)["behind_events"] == 600
+        spent = librdkafka_cpu(relay) - before
+        assert spent < 1, f"{spent:.1f} s of CPU while there was nothing to do but wait"
     finally:
         broker.child.send_signal(signal.SIGCONT)
     check_topic(relay, 350, "still", broker.port)
