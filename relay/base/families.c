@@ -31,9 +31,17 @@ static const struct family_value of_tenants[] = {
                              "Recipients of a tenant accepted, those of notifications included"},
     [RECIPIENTS_THROTTLED] = {"ringpost_tenant_throttled", EXPOSITION_GAUGE,
                               "Recipients of a tenant that wait for its rates"},
-    [RECIPIENTS_RECOVERED] = {"ringpost_tenant_recovered_total", EXPOSITION_COUNTER,
-                              "Recipients of a tenant that were unfinished at the start"},
+    [RECIPIENTS_RECOVERED] =
+        {"ringpost_tenant_recovered_total", EXPOSITION_COUNTER,
+         "Recipients of a tenant that were unfinished at the start, or when it "
+         "got a name of its own"},
+    [RECIPIENTS_NAMED] =
+        {"ringpost_tenant_named_total", EXPOSITION_COUNTER,
+         "Recipients in 'other' that were unfinished when their tenant got a name"},
 };
+
+static const struct family_carry tenants_carry = {RECIPIENTS_WAITING, RECIPIENTS_RECOVERED,
+                                                  RECIPIENTS_NAMED};
 
 static const struct family_value of_sources[] = {
     [SOURCE_OPENED] = {"ringpost_source_connections_opened_total", EXPOSITION_COUNTER,
@@ -42,10 +50,10 @@ static const struct family_value of_sources[] = {
                      "Connections from a source now"},
 };
 
-struct family family_sites = FAMILY(family_sites, "site", of_sites);
-struct family family_classes = FAMILY(family_classes, "class", of_classes);
-struct family family_tenants = FAMILY(family_tenants, "tenant", of_tenants);
-struct family family_sources = FAMILY(family_sources, "source", of_sources);
+struct family family_sites = FAMILY(family_sites, "site", of_sites, NULL);
+struct family family_classes = FAMILY(family_classes, "class", of_classes, NULL);
+struct family family_tenants = FAMILY(family_tenants, "tenant", of_tenants, &tenants_carry);
+struct family family_sources = FAMILY(family_sources, "source", of_sources, NULL);
 
 static struct family *const families[] = {&family_sites, &family_classes, &family_tenants,
                                           &family_sources};

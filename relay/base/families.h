@@ -20,12 +20,13 @@ enum recipient_value {
     RECIPIENTS_CANCELLED = RECIPIENTS_OF_SITES,
     RECIPIENTS_ACCEPTED,
     RECIPIENTS_THROTTLED, /* wait for their tenant's rates */
-    RECIPIENTS_RECOVERED, /* unfinished when the program started */
+    RECIPIENTS_RECOVERED, /* unfinished when the program started, or its tenant got a name */
+    RECIPIENTS_NAMED,     /* unfinished, and counted in "other", when their tenant got a name */
 };
 extern struct family family_sites;   /* a provider, else an MX set; empty: none was known */
 extern struct family family_classes; /* of replies and failures */
 /* Empty: mail without one. Of tenants the spool counts what is durable, each change whole, so that
- * at any time accepted + recovered = delivered + bounced + expired + cancelled + waiting. */
+ * accepted + recovered = delivered + bounced + expired + cancelled + named + waiting, always. */
 extern struct family family_tenants;
 
 enum source_value { SOURCE_OPENED, SOURCE_OPEN };

@@ -17,7 +17,7 @@ struct family_name {
     struct list series;
     int64_t told; /* what was counted, when the family was told last */
     int64_t counted_ms;
-    int64_t left[FAMILY_VALUES_MAX];   /* by series that are gone */
+    int64_t left[FAMILY_VALUES_MAX];   /* by series that are gone, and carried in */
     int64_t before[FAMILY_VALUES_MAX]; /* of what series counted: it was told in "other" */
     int64_t sums[FAMILY_VALUES_MAX];   /* of this telling */
     uint8_t name[];
@@ -274,15 +274,25 @@ static void give_name(struct family *family, struct series *series, int64_t now_
 }
 
 /* What it counted and was told stays in "other", where it was told. */
-static void join_series(struct family_name *name, struct series *series)
+static void leave_told(struct family *family, struct family_name *name, const struct series *series)
 {
-    const struct family *family = series->family;
+    const struct family_carry *carry = family->carry;
     int64_t values[FAMILY_VALUES_MAX];
 
     read_series(series, values);
-    for (size_t i = 0; i < family->value_count && series->told > 0; i++)
+    for (size_t i = 0; i < family->value_count; i++)
         if (is_counter(family, i))
             name->before[i] += values[i];
+    if (carry == NULL)
+        return;
+    name->left[carry->in] += values[carry->waits];
+    family->left[carry->out] += values[carry->waits];
+}
+
+static void join_series(struct family *family, struct family_name *name, struct series *series)
+{
+    if (series->told > 0)
+        leave_told(family, name, series);
     list_remove(&series->node);
     list_push_back(&name->series, &series->node);
     series->named = name;
@@ -355,7 +365,7 @@ static void choose_names(struct family *family, int64_t now_ms)
                 series->can_be_named ? find_name(family, name_of(series)) : NULL;
 
             if (name != NULL)
-                join_series(name, series);
+                join_series(family, name, series);
         }
     free(all);
 }

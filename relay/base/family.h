@@ -18,6 +18,10 @@
  * The sum over all series is always everything that was counted. Counts outlive the series; gauges
  * do not: what an object is now goes with it.
  *
+ * Where counters and a gauge are a sum (came + carried in = left + waits), a family that carries
+ * keeps it exact under every name and in "other": what waits when a name is given late is counted
+ * as carried in under the name, and as carried out in "other".
+ *
  * Names that could not be told apart, or not be told, are in "other" always: "other" itself, more
  * than FAMILY_NAME_MAX bytes, and what is not printable UTF-8.
  *
@@ -32,7 +36,7 @@
 #include "base/map.h"
 
 enum {
-    FAMILY_VALUES_MAX = 9,
+    FAMILY_VALUES_MAX = 10,
     FAMILY_NAMES_DEFAULT = 50,
     FAMILY_NAMES_MAX = 1000,
     FAMILY_NAME_MAX = 255, /* bytes */
@@ -45,11 +49,17 @@ struct family_value {
     const char *help;
 };
 
+struct family_carry {
+    size_t waits;   /* a gauge */
+    size_t in, out; /* counters; what objects count of `in` themselves stays in it */
+};
+
 /* Static or not, made by FAMILY(); must not move. */
 struct family {
     const char *label;
     size_t value_count;
     const struct family_value *values;
+    const struct family_carry *carry; /* NULL: it carries nothing */
     /* private */
     pthread_mutex_t telling; /* of one who tells: names come and go under both */
     pthread_mutex_t lock;
@@ -58,14 +68,14 @@ struct family {
     struct list named;   /* struct family_name */
     struct map by_name;  /* the same */
     size_t named_count, series_count;
-    int64_t left[FAMILY_VALUES_MAX]; /* by series that are gone, in "other" */
+    int64_t left[FAMILY_VALUES_MAX]; /* by series that are gone and carried out, in "other" */
 };
 
-#define FAMILY(self, label_text, value_array) \
+#define FAMILY(self, label_text, value_array, carry_or_null) \
     { \
         .label = (label_text), .value_count = ARRAY_LEN(value_array), .values = (value_array), \
-        .telling = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, \
-        .names_max = FAMILY_NAMES_DEFAULT, \
+        .carry = (carry_or_null), .telling = PTHREAD_MUTEX_INITIALIZER, \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .names_max = FAMILY_NAMES_DEFAULT, \
         .unnamed = {{&(self).unnamed.head, &(self).unnamed.head}}, \
         .named = {{&(self).named.head, &(self).named.head}}, \
     }

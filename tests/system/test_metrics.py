@@ -223,7 +223,7 @@ def tenant_sums(relay):
         return {tenant: float(number) for tenant, number in re.findall(
             r'^ringpost_tenant_%s\{tenant="(.*)"\} (\S+)$' % name, text, re.MULTILINE)}
     came, recovered, waiting = of("accepted_total"), of("recovered_total"), of("waiting")
-    ends = [of(f"{end}_total") for end in ("delivered", "bounced", "expired", "cancelled")]
+    ends = [of(f"{end}_total") for end in ("delivered", "bounced", "expired", "cancelled", "named")]
     return {tenant: (came[tenant] + recovered[tenant], sum(end[tenant] for end in ends),
                      waiting[tenant]) for tenant in came}
 

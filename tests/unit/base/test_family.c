@@ -16,7 +16,7 @@ static const struct family_value values[] = {
     [NOW] = {"x_now", EXPOSITION_GAUGE, "h"},
 };
 
-static struct family family = FAMILY(family, "name", values);
+static struct family family = FAMILY(family, "name", values, NULL);
 static struct buf told;
 
 /* Each test leaves the family as it found it. */
@@ -387,6 +387,120 @@ static void *count_and_let_go(void *context)
         total += 100;
     }
     return (void *)(uintptr_t)total;
+}
+
+enum { CAME, LEFT, WAITS, CARRIED_IN, CARRIED_OUT };
+
+static const struct family_value sum_values[] = {
+    [CAME] = {"s_came_total", EXPOSITION_COUNTER, "h"},
+    [LEFT] = {"s_left_total", EXPOSITION_COUNTER, "h"},
+    [WAITS] = {"s_waits", EXPOSITION_GAUGE, "h"},
+    [CARRIED_IN] = {"s_in_total", EXPOSITION_COUNTER, "h"},
+    [CARRIED_OUT] = {"s_out_total", EXPOSITION_COUNTER, "h"},
+};
+static const struct family_carry sum_carry = {WAITS, CARRIED_IN, CARRIED_OUT};
+static struct family sum_family = FAMILY(sum_family, "name", sum_values, &sum_carry);
+
+static void tell_sums(int64_t now_ms)
+{
+    struct exposition e = {.out = &told, .format = EXPOSITION_PROMETHEUS};
+
+    buf_free(&told);
+    buf_init(&told, 16 << 20);
+    family_tell(&sum_family, &e, now_ms);
+    assert_true(exposition_end(&e));
+}
+
+/* True where it is told. */
+static bool adds_up(const char *name)
+{
+    if (value_told("s_came_total", name) < 0)
+        return false;
+    assert_int_equal(value_told("s_came_total", name) + value_told("s_in_total", name),
+                     value_told("s_left_total", name) + value_told("s_waits", name) +
+                         value_told("s_out_total", name));
+    return true;
+}
+
+static void begin_one(struct series *series)
+{
+    series_add_two(series, CAME, 1, WAITS, 1);
+}
+
+static void end_one(struct series *series)
+{
+    series_add_two(series, LEFT, 1, WAITS, -1);
+}
+
+TEST(family_that_carries_adds_up_under_a_name_given_late)
+{
+    family_limit(&sum_family, 1);
+    struct series *a = series_begin(&sum_family, BYTES("a"));
+    struct series *b = series_begin(&sum_family, BYTES("b"));
+
+    for (int i = 0; i < 9; i++)
+        begin_one(a);
+    for (int i = 0; i < 5; i++)
+        begin_one(b);
+    end_one(b);
+    tell_sums(0);
+    assert_true(adds_up("a") && adds_up("other") && !adds_up("b"));
+    family_limit(&sum_family, 2);
+    end_one(b);
+    tell_sums(1);
+    assert_true(adds_up("a") && adds_up("other") && adds_up("b"));
+    assert_int_equal(value_told("s_came_total", "b"), 0);
+    assert_int_equal(value_told("s_in_total", "b"), 3);
+    assert_int_equal(value_told("s_waits", "b"), 3);
+    assert_int_equal(value_told("s_out_total", "other"), 3);
+    end_one(b);
+    tell_sums(2);
+    assert_int_equal(value_told("s_left_total", "b"), 1);
+    assert_true(adds_up("b") && adds_up("other"));
+    series_put(&a);
+    series_put(&b);
+    family_clear(&sum_family);
+    memset(sum_family.left, 0, sizeof(sum_family.left));
+}
+
+TEST(family_that_carries_adds_up_whoever_has_a_name)
+{
+    enum { NAMES = 40, ROUNDS = 20000 };
+    struct series *held[NAMES] = {0};
+    unsigned random = 7;
+    size_t late = 0;
+    char name[16];
+
+    family_limit(&sum_family, 4);
+    for (int round = 0; round < ROUNDS; round++) {
+        random = random * 1103515245 + 12345;
+        unsigned i = (random >> 16) % NAMES;
+
+        snprintf(name, sizeof(name), "n%u", i);
+        if (held[i] == NULL)
+            held[i] = series_begin(&sum_family, bytes_of(name));
+        if (held[i]->values[WAITS] == 0 || (random >> 8) % 2 == 0)
+            begin_one(held[i]);
+        else
+            end_one(held[i]);
+        if (held[i]->values[WAITS] == 0 && (random >> 9) % 2 == 0)
+            series_put(&held[i]);
+        if (round % 50 != 0)
+            continue;
+        if (round % 5000 == 0)
+            family_limit(&sum_family, 4 + (size_t)round / 2500);
+        tell_sums(round * (int64_t)FAMILY_SILENT_MS / 200);
+        assert_true(adds_up("other"));
+        for (unsigned n = 0; n < NAMES; n++) {
+            snprintf(name, sizeof(name), "n%u", n);
+            late += adds_up(name) && value_told("s_in_total", name) > 0;
+        }
+    }
+    assert_true(late > 0);
+    for (unsigned n = 0; n < NAMES; n++)
+        if (held[n] != NULL)
+            series_put(&held[n]);
+    family_clear(&sum_family);
 }
 
 TEST(family_of_several_threads)
