@@ -9,9 +9,9 @@
 #include "inbound/imap/command.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
+#include "inbound/imap/fetch_line.h"
 #include "inbound/imap/fetch_program.h"
 #include "inbound/imap/notify.h"
 #include "inbound/imap/progress.h"
@@ -31,6 +31,7 @@ struct fetch {
     struct fetch_program program;
     bool has_begun;
     bool asks_index; /* and nothing else */
+    bool has_lines;  /* which are written at one go */
     uint32_t number;
     /* of the message that is being told */
     bool in_message, has_items;
@@ -89,26 +90,30 @@ bool imap_begin_fetch(struct imap_work *work, const struct fetch_program *progra
 
 /* --- items ------------------------------------------------------------------------------------ */
 
-static void put_date(struct imap_work *work, struct bytes name, int64_t seconds)
-{
-    work_put(work, name);
-    if (!imap_put_date_time(&work->access.out, seconds))
-        work->access.is_last = true;
-}
-
 static void put_named(struct imap_work *work, struct bytes name, uint64_t number)
 {
     work_put(work, name);
     work_put_number(work, number);
 }
 
+static void put_index_item(struct imap_work *work, enum fetch_kind kind,
+                           const struct mailbox_message *message)
+{
+    uint8_t *at = buf_reserve(&work->access.out, FETCH_LINE_ITEM_ROOM);
+
+    if (at == NULL)
+        work->access.is_last = true;
+    else
+        buf_extend(&work->access.out, (size_t)(fetch_line_put_item(at, kind, message) - at));
+}
+
 static int put_size(struct imap_work *work, struct source *source)
 {
-    uint64_t size;
-    int error = source_size(source, &size);
+    struct mailbox_message message = source->message;
+    int error = source_size(source, &message.size);
 
     if (error == 0)
-        put_named(work, BYTES("RFC822.SIZE "), size);
+        put_index_item(work, FETCH_SIZE, &message);
     return error;
 }
 
@@ -400,23 +405,12 @@ static int put_item(struct imap_work *work, struct fetch *fetch, const struct fe
         view_put_flags(work, work->view.mailbox, message->flags);
         return 0;
     case FETCH_UID:
-        put_named(work, BYTES("UID "), message->uid);
-        return 0;
     case FETCH_INTERNALDATE:
-        put_date(work, BYTES("INTERNALDATE "), message->internal_s);
-        return 0;
     case FETCH_SAVEDATE:
-        put_date(work, BYTES("SAVEDATE "), message->saved_s);
-        return 0;
     case FETCH_MODSEQ:
-        put_named(work, BYTES("MODSEQ ("), message->modseq);
-        work_put(work, BYTES(")"));
-        return 0;
     case FETCH_EMAILID:
-        work_printf(work, "EMAILID (E%016" PRIx64 ")", message->email_id);
-        return 0;
-    case FETCH_THREADID: /* RFC 8474 section 5.2: not kept */
-        work_put(work, BYTES("THREADID NIL"));
+    case FETCH_THREADID:
+        put_index_item(work, item->kind, message);
         return 0;
     case FETCH_SIZE:
         return put_size(work, &fetch->source);
@@ -487,6 +481,22 @@ static bool set_seen(struct imap_work *work, struct fetch *fetch)
     return true;
 }
 
+static void put_line(struct imap_work *work, const struct fetch *fetch,
+                     const struct mailbox_message *message)
+{
+    uint8_t *at = buf_reserve(&work->access.out, FETCH_LINE_ROOM);
+
+    if (at == NULL) {
+        work->access.is_last = true;
+        return;
+    }
+    const uint8_t *end = fetch_line_put(at, work->is_uidonly ? message->uid : fetch->number,
+                                        work->is_uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH ("),
+                                        &fetch->program, message);
+
+    buf_extend(&work->access.out, (size_t)(end - at));
+}
+
 /* False: there is none any more. */
 static bool begin_message(struct imap_work *work, struct fetch *fetch, struct reader *reader)
 {
@@ -508,6 +518,10 @@ static bool begin_message(struct imap_work *work, struct fetch *fetch, struct re
     }
     if (fetch->program.has_since && message->modseq <= fetch->program.since)
         return true;
+    if (fetch->has_lines && fetch_line_can(message)) {
+        put_line(work, fetch, message);
+        return true;
+    }
     source_begin(&fetch->source, view->mailbox, message);
     fetch->in_message = true;
     fetch->has_items = false;
@@ -572,6 +586,7 @@ enum work_step imap_run_fetch(struct imap_work *work)
         fetch->has_begun = true;
         fetch->asks_index = !fetch->program.reads_message &&
                             !fetch_program_has(&fetch->program, FETCH_SIZE); /* it may be unknown */
+        fetch->has_lines = fetch_line_fits(&fetch->program);
         work->ended = fetch_ended;
         work->own_events = NOTIFY_FLAGS;
         if (fetch->program.wants_modseq)

@@ -1,28 +1,48 @@
 /* put.c - digits. */
 #include "inbound/imap/put.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
-enum { DIGITS_MAX = 20 };
+uint8_t *imap_write_number(uint8_t *at, uint64_t number)
+{
+    uint8_t digits[IMAP_NUMBER_ROOM];
+    size_t begin = IMAP_NUMBER_ROOM;
+
+    do {
+        digits[--begin] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    for (size_t i = begin; i < IMAP_NUMBER_ROOM; i++)
+        *at++ = digits[i];
+    return at;
+}
 
 bool imap_put_number(struct buf *out, uint64_t number)
 {
-    uint8_t digits[DIGITS_MAX];
-    size_t at = DIGITS_MAX;
+    uint8_t digits[IMAP_NUMBER_ROOM];
 
-    do {
-        digits[--at] = (uint8_t)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return buf_append(out, bytes_range(digits + at, DIGITS_MAX - at));
+    return buf_append(out,
+                      bytes_range(digits, (size_t)(imap_write_number(digits, number) - digits)));
 }
 
-bool imap_put_date_time(struct buf *out, int64_t seconds)
+uint8_t *imap_write_date_time(uint8_t *at, int64_t seconds)
 {
     static const int64_t last = INT64_C(253402300799); /* of the year 9999 */
     char text[CLOCK_TEXT_MAX];
     size_t len = clock_format_rfc9051(MIN(MAX(seconds, (int64_t)0), last), text);
 
-    return buf_append_byte(out, '"') && buf_append(out, bytes_range(text, len)) &&
-           buf_append_byte(out, '"');
+    *at++ = '"';
+    memcpy(at, text, len);
+    at += len;
+    *at = '"';
+    return at + 1;
+}
+
+bool imap_put_date_time(struct buf *out, int64_t seconds)
+{
+    uint8_t text[IMAP_DATE_TIME_ROOM];
+
+    return buf_append(out, bytes_range(text, (size_t)(imap_write_date_time(text, seconds) - text)));
 }

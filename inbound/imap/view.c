@@ -3,48 +3,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "inbound/imap/flag_text.h"
 #include "inbound/imap/notify.h"
 
 enum { READ_MAX = 512, RANGES_MAX = 256 };
-
-static const struct {
-    uint64_t flag;
-    const char *name;
-} system_flags[] = {
-    {MAIL_ANSWERED, "\\Answered"}, {MAIL_FLAGGED, "\\Flagged"}, {MAIL_DELETED, "\\Deleted"},
-    {MAIL_SEEN, "\\Seen"},         {MAIL_DRAFT, "\\Draft"},
-};
-#define SYSTEM_FLAGS (MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT)
-
-/* "FLAGS (\Answered \Seen" for each set of them: a FETCH of all says it for each message. */
-static struct {
-    uint8_t len;
-    char bytes[64];
-} texts[SYSTEM_FLAGS + 1];
-static pthread_once_t texts_made = PTHREAD_ONCE_INIT;
-
-static void make_texts(void)
-{
-    for (uint64_t flags = 0; flags <= SYSTEM_FLAGS; flags++) {
-        struct buf text;
-        const char *space = "";
-
-        buf_init(&text, sizeof(texts[flags].bytes));
-        check(buf_append(&text, BYTES("FLAGS (")));
-        for (size_t i = 0; i < ARRAY_LEN(system_flags); i++)
-            if ((flags & system_flags[i].flag) != 0) {
-                check(buf_printf(&text, "%s%s", space, system_flags[i].name));
-                space = " ";
-            }
-        texts[flags].len = (uint8_t)buf_len(&text);
-        memcpy(texts[flags].bytes, buf_bytes(&text).ptr, buf_len(&text));
-        buf_free(&text);
-    }
-}
 
 /* --- the numbers ------------------------------------------------------------------------------ */
 
@@ -376,11 +341,11 @@ void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct seq
 void view_put_flags(struct imap_work *work, struct mailbox *mailbox, uint64_t flags)
 {
     char name[MAILBOX_KEYWORD_LEN_MAX + 1];
-    bool has_space = (flags & SYSTEM_FLAGS) != 0;
+    const struct flag_text *text = flag_text(flags);
+    bool has_space = (flags & FLAG_TEXT_ALL) != 0;
 
-    pthread_once(&texts_made, make_texts);
-    work_put(work, bytes_range(texts[flags & SYSTEM_FLAGS].bytes, texts[flags & SYSTEM_FLAGS].len));
-    for (unsigned i = 0; (flags & ~SYSTEM_FLAGS) != 0 && i < MAILBOX_KEYWORDS_MAX; i++)
+    work_put(work, bytes_range(text->bytes, text->len));
+    for (unsigned i = 0; (flags & ~FLAG_TEXT_ALL) != 0 && i < MAILBOX_KEYWORDS_MAX; i++)
         if ((flags & MAIL_KEYWORD(i)) != 0 && mailbox_keyword_name(mailbox, i, name)) {
             if (has_space)
                 work_put(work, BYTES(" "));
@@ -394,7 +359,7 @@ void view_put_keywords(struct imap_work *work, bool is_forced)
 {
     struct view *view = &work->view;
     struct mailbox_status status;
-    uint64_t flags = SYSTEM_FLAGS;
+    uint64_t flags = FLAG_TEXT_ALL;
 
     mailbox_status(view->mailbox, &status);
     if (!is_forced && status.keyword_count == view->keyword_count)

@@ -1,0 +1,20 @@
+/*
+ * flag_text.h - flags that every mailbox has, as FETCH tells them.
+ *
+ * Pure, any thread.
+ */
+#pragma once
+
+#include "inbound/mailbox/mailbox.h"
+
+#define FLAG_TEXT_ALL (MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT)
+
+enum { FLAG_TEXT_ROOM = 64 };
+
+struct flag_text {
+    uint8_t len;
+    char bytes[FLAG_TEXT_ROOM - 1]; /* "FLAGS (\Answered \Seen" */
+};
+
+/* Of those of FLAG_TEXT_ALL. */
+const struct flag_text *flag_text(uint64_t flags);
