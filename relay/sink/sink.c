@@ -71,6 +71,22 @@ bool sink_is_stopping(const struct sink *sink)
     return atomic_load(&sink->is_stopping);
 }
 
+/* Who fails may do so from an earlier run on. */
+static int64_t problem_since_ms(const struct sink *sink)
+{
+    int64_t failing_ms = sink->cursor.failing.since_ms;
+
+    if (sink->problem == SINK_WELL)
+        return 0;
+    return failing_ms != 0 ? MIN(failing_ms, sink->problem_wall_ms) : sink->problem_wall_ms;
+}
+
+/* By the wall clock as status has it, unless that was set back. */
+static long long problem_seconds(const struct sink *sink, int64_t now_ms)
+{
+    return MAX(clock_wall_ms() - problem_since_ms(sink), now_ms - sink->problem_ms) / 1000;
+}
+
 void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text)
 {
     int64_t now_ms = clock_monotonic_ms();
@@ -82,7 +98,7 @@ void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text
     if (problem == SINK_WELL)
         log_info("sink=%s problem=none was=%s seconds=%lld what=\"goes on\"",
                  LOG_STRING(sink->name), LOG_STRING(sink_problem_name(sink->problem)),
-                 (long long)(now_ms - sink->problem_ms) / 1000);
+                 problem_seconds(sink, now_ms));
     else
         log_warn("sink=%s problem=%s what=%s", LOG_STRING(sink->name),
                  LOG_STRING(sink_problem_name(problem)), LOG_STRING(sink->text));
@@ -110,19 +126,24 @@ static void fail_no_more(struct sink *sink)
 {
     if (sink->cursor.failing.since_ms == 0)
         return;
+    if (!sink_is_failing(sink)) /* it did in an earlier run */
+        log_info("sink=%s problem=none seconds=%lld what=\"goes on\"", LOG_STRING(sink->name),
+                 (long long)(clock_wall_ms() - sink->cursor.failing.since_ms) / 1000);
     sink->cursor.failing = (struct sink_failing){0};
     sink->is_cursor_saved = false;
 }
 
 void sink_answered(struct sink *sink, uint64_t ticket)
 {
+    bool is_first = window_answer(&sink->window, ticket);
+
+    if (is_first) {
+        sink->answered++;
+        sink->pause_ms = PAUSE_MS_MIN;
+    }
+    if (is_first && sink->problem != SINK_WELL && sink->problem != SINK_FILES)
+        sink_trouble(sink, SINK_WELL, NULL); /* before it is forgotten since when it failed */
     fail_no_more(sink);
-    if (!window_answer(&sink->window, ticket))
-        return;
-    sink->answered++;
-    sink->pause_ms = PAUSE_MS_MIN;
-    if (sink->problem != SINK_WELL && sink->problem != SINK_FILES)
-        sink_trouble(sink, SINK_WELL, NULL);
 }
 
 void sink_restart(struct sink *sink, enum sink_problem problem, const char *text, bool at_once)
@@ -218,8 +239,8 @@ static void drop_object(struct sink *sink, void *old, bool was_begun)
     sink_go_to_cursor(sink);
     sink->begin_ms = 0;
     sink->pause_ms = PAUSE_MS_MIN;
-    fail_no_more(sink);
     sink_trouble(sink, SINK_WELL, NULL);
+    fail_no_more(sink);
 }
 
 /* --- what others ask -------------------------------------------------------------------------- */
@@ -238,16 +259,6 @@ static void obey(struct sink *sink, struct sink_order *order)
         order->result = sink_seek_time(sink, order->since_ms, &order->count);
         break;
     }
-}
-
-/* Who fails may do so from an earlier run on. */
-static int64_t problem_since_ms(const struct sink *sink)
-{
-    int64_t failing_ms = sink->cursor.failing.since_ms;
-
-    if (sink->problem == SINK_WELL)
-        return 0;
-    return failing_ms != 0 ? MIN(failing_ms, sink->problem_wall_ms) : sink->problem_wall_ms;
 }
 
 static void tell_status(struct sink *sink)

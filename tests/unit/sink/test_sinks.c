@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -429,6 +430,69 @@ TEST(problem_that_began_before_a_restart_is_told_since_then)
     add(&f, 1);
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     assert_true(status(&f).since_ms >= restart_ms);
+    fixture_remove(&f);
+}
+
+/* What is logged from here on goes into a file without a name; the former standard error. */
+static int catch_log(int *caught_fd)
+{
+    int kept = dup(STDERR_FILENO);
+
+    *caught_fd = memfd_create("log", MFD_CLOEXEC);
+    assert_true(kept >= 0 && *caught_fd >= 0);
+    assert_true(dup2(*caught_fd, STDERR_FILENO) >= 0);
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_INFO);
+    return kept;
+}
+
+/* The number in front of ` what="goes on"`. */
+static long seconds_logged(int kept, int caught_fd)
+{
+    char text[8192];
+
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    ssize_t len = pread(caught_fd, text, sizeof(text) - 1, 0);
+    assert_true(len > 0);
+    text[len] = '\0';
+    const char *at = strstr(text, "seconds=");
+    assert_non_null(at);
+    assert_non_null(strstr(at, "goes on"));
+    close(kept);
+    close(caught_fd);
+    return strtol(at + strlen("seconds="), NULL, 10);
+}
+
+TEST(log_says_for_how_long_a_problem_lasted_over_a_restart)
+{
+    struct fixture f;
+    int caught_fd;
+
+    fixture_make(&f);
+    start(&f);
+    set_away(true);
+    add(&f, 1);
+    WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
+    stop(&f);
+    usleep(1100 * 1000);
+    start(&f);
+    WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
+    int kept = catch_log(&caught_fd);
+    set_away(false);
+    WAIT_FOR(status(&f).problem == SINK_WELL);
+    assert_in_range(seconds_logged(kept, caught_fd), 1, 600);
+
+    /* Where the first try after it goes well, too. */
+    set_away(true);
+    add(&f, 1);
+    WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
+    stop(&f);
+    usleep(1100 * 1000);
+    set_away(false);
+    kept = catch_log(&caught_fd);
+    start(&f);
+    WAIT_FOR(status(&f).behind_events == 0);
+    assert_in_range(seconds_logged(kept, caught_fd), 1, 600);
     fixture_remove(&f);
 }
 
