@@ -7,15 +7,17 @@ from peers.mailbox_made import NEEDLE, message
 
 TWENTIETH, FIFTH, THIRD = 1 / 20, 1 / 5, 1 / 3
 
+WATCHERS = 100
+
 # run(session, number) does it once; `whole`: it goes through all of the mailbox, so it is done seldom.
-Operation = collections.namedtuple("Operation", "name share times begin run")
+Operation = collections.namedtuple("Operation", "name share times run")
 operations = []
 
 
-def operation(name, share, times, begin=None):
+def operation(name, share, times):
     """`times`: of a round, by the number of messages."""
     def note(run):
-        operations.append(Operation(name, share, times, begin, run))
+        operations.append(Operation(name, share, times, run))
         return run
     return note
 
@@ -36,6 +38,17 @@ class Session:
         self.side, self.messages = side, messages
         self.client = Imap(side)
         self.next = 0
+        self.watchers = []
+
+    def watched(self):
+        """Others that wait for what happens in INBOX, from the first time on that this is asked."""
+        while len(self.watchers) < WATCHERS:
+            watcher = Imap(self.side)
+            watcher.ask("SELECT INBOX")
+            watcher.sock.sendall(b"I IDLE\r\n")
+            watcher.until(b"+ ")
+            self.watchers.append(watcher)
+        return self.watchers
 
     def select(self):
         self.client.ask("SELECT INBOX")
@@ -46,6 +59,8 @@ class Session:
         return first if count == 1 else f"{first}:{first + count - 1}"
 
     def close(self):
+        for watcher in self.watchers:
+            watcher.sock.close()
         self.client.close()
 
 
@@ -136,6 +151,15 @@ def pop3(session, number):
     for message_number in range(10):
         client.ask_lines(f"RETR {session.some(number + message_number)}")
     client.close()
+
+
+# The last: who waits hears of all that is done in the mailbox.
+@operation(f"append, told to {WATCHERS} in IDLE", TWENTIETH, often(20))
+def append_told(session, number):
+    watchers = session.watched()
+    session.client.ask("APPEND INBOX ", literal=message(number).replace(b"\n", b"\r\n"))
+    for watcher in watchers:
+        watcher.until(b" EXISTS")
 
 
 # Once, from a state that the bench makes: what it forgets of the mailbox before, and what is asked.
