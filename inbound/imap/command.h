@@ -70,5 +70,7 @@ must_use int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list 
 void imap_put_mailbox_id(struct imap_work *work, const uint8_t id[static 16]);
 /* Closes the selected mailbox. On the pool. */
 void imap_deselect(struct imap_work *work);
+/* On the engine, which holds it no more then. False: to be done on the pool. */
+must_use bool imap_try_deselect(struct imap_work *work);
 /* CONDSTORE is on from now (RFC 7162 section 3.1): HIGHESTMODSEQ is told once. */
 void imap_enable_condstore(struct imap_work *work);

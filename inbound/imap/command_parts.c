@@ -52,16 +52,36 @@ void imap_put_mailbox_id(struct imap_work *work, const uint8_t id[static 16])
         work_printf(work, "%02x", id[i]);
 }
 
-void imap_deselect(struct imap_work *work)
+static void unwatch(struct imap_work *work)
 {
     if (work->is_watching)
         mailbox_unwatch(work->view.mailbox, &work->watch);
     work->is_watching = false;
-    queue_let_go(work);
-    view_close(&work->view);
+}
+
+static void forget_selected(struct imap_work *work)
+{
     notify_forget_selected(work);
     work->saved.count = 0;
     atomic_store(&work->has_news, false);
+}
+
+void imap_deselect(struct imap_work *work)
+{
+    unwatch(work);
+    queue_let_go(work);
+    view_close(&work->view);
+    forget_selected(work);
+}
+
+bool imap_try_deselect(struct imap_work *work)
+{
+    unwatch(work);
+    work_let_go(work);
+    if (work->keeps_queue || !view_try_close(&work->view))
+        return false;
+    forget_selected(work);
+    return true;
 }
 
 void imap_enable_condstore(struct imap_work *work)

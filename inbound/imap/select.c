@@ -7,7 +7,7 @@
 #include "inbound/imap/queue.h"
 #include "inbound/mailbox/mailbox_change.h"
 
-enum { READ_MAX = 512 };
+enum { READ_MAX = 512, QUICK_MAX = 16 << 10 /* messages of a mailbox that an engine opens */ };
 
 struct select {
     struct bytes name;
@@ -17,6 +17,7 @@ struct select {
     bool has_known;
     bool has_match;            /* numbers and their UIDs */
     struct sequence_set known; /* UIDs */
+    struct mailbox *mailbox;   /* opened, and not selected yet */
 };
 
 /* --- parsing ---------------------------------------------------------------------------------- */
@@ -74,6 +75,7 @@ static bool parse(struct imap_work *work, struct bytes arguments, bool is_read_o
         return false;
     select->is_read_only = is_read_only;
     work->state = select;
+    work->is_quick = !select->has_qresync && !bytes_equal(select->name, QUEUE_NAME);
     return arguments.len == 0;
 }
 
@@ -170,37 +172,63 @@ static void tell_changed(struct imap_work *work, const struct select *select)
     }
 }
 
-enum work_step imap_run_select(struct imap_work *work)
+static void select_ended(struct imap_work *work)
 {
     struct select *select = work->state;
-    struct sequence_range every = {1, UINT32_MAX};
-    struct mailbox_status status;
-    struct mailbox *mailbox;
 
-    if (select->has_match && work->is_uidonly)
-        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
-    if (work_is_selected(work)) {
-        imap_deselect(work);
-        work_put(work, BYTES("* OK [CLOSED] The mailbox before is closed\r\n"));
-    }
-    queue_refresh(work, select->name);
-    int error = mailbox_open(work->account, select->name, &mailbox);
+    if (select->mailbox != NULL)
+        mailbox_close(&select->mailbox);
+}
+
+/* 0; -EAGAIN: on the pool. No mirror: Queue is the one there is. */
+static int open_here(struct imap_work *work, struct select *select)
+{
+    struct mailbox_status status;
+    int error = mailbox_open_held(work->account, select->name, &select->mailbox);
 
     if (error < 0)
-        return work_fail(work, error);
-    if (mailbox_is_mirror(mailbox)) {
+        return error;
+    work->held = select->mailbox;
+    mailbox_status(select->mailbox, &status);
+    return status.exists <= QUICK_MAX ? 0 : -EAGAIN;
+}
+
+static int open_mailbox(struct imap_work *work, struct select *select)
+{
+    if (work_is_on_engine(work))
+        return open_here(work, select);
+    queue_refresh(work, select->name);
+    int error =
+        select->mailbox != NULL ? 0 : mailbox_open(work->account, select->name, &select->mailbox);
+
+    if (error == 0 && mailbox_is_mirror(select->mailbox)) {
         select->is_read_only = true;
         queue_keep(work, select->name);
     }
+    return error;
+}
+
+/* Watched first: nothing is missed. */
+static int select_mailbox(struct imap_work *work, struct select *select)
+{
+    struct mailbox *mailbox = select->mailbox;
+
+    select->mailbox = NULL;
     mailbox_watch(mailbox, &work->watch);
     work->is_watching = true;
-    error = view_open(&work->view, mailbox, select->is_read_only);
-    if (error < 0) {
-        imap_deselect(work);
-        return work_fail(work, error);
-    }
+    work->view.mailbox = mailbox;
+    int error = work_is_on_engine(work) ? 0 : mailbox_look(mailbox);
+
+    return error < 0 ? error : view_open(&work->view, mailbox, select->is_read_only);
+}
+
+static enum work_step tell_selected(struct imap_work *work, struct select *select)
+{
+    struct sequence_range every = {1, UINT32_MAX};
+    struct mailbox_status status;
+
     work->has_condstore |= select->has_condstore || select->has_qresync;
-    mailbox_status(mailbox, &status);
+    mailbox_status(work->view.mailbox, &status);
     tell_mailbox(work, select, &status);
     if (!select->has_known) /* then it knows all */
         select->known = (struct sequence_set){.count = 1, .ranges = &every};
@@ -211,6 +239,45 @@ enum work_step imap_run_select(struct imap_work *work)
     }
     return work_answer(work, "OK [READ-%s] It is selected",
                        select->is_read_only ? "ONLY" : "WRITE");
+}
+
+static bool deselect(struct imap_work *work)
+{
+    if (!work_is_selected(work))
+        return true;
+    if (!work_is_on_engine(work))
+        imap_deselect(work);
+    else if (!imap_try_deselect(work))
+        return false;
+    work_put(work, BYTES("* OK [CLOSED] The mailbox before is closed\r\n"));
+    return true;
+}
+
+enum work_step imap_run_select(struct imap_work *work)
+{
+    struct select *select = work->state;
+
+    work->ended = select_ended;
+    if (select->has_match && work->is_uidonly)
+        return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
+    int error = deselect(work) ? open_mailbox(work, select) : -EAGAIN;
+
+    if (error == -EAGAIN && work_is_on_engine(work)) {
+        work_want_pool(work);
+        return WORK_MORE;
+    }
+    if (error < 0)
+        return work_fail(work, error);
+    error = select_mailbox(work, select);
+    if (error < 0 && work_is_on_engine(work)) {
+        work_want_pool(work); /* which closes it first */
+        return WORK_MORE;
+    }
+    if (error < 0) {
+        imap_deselect(work);
+        return work_fail(work, error);
+    }
+    return tell_selected(work, select);
 }
 
 /* RFC 9051 section 6.4.1: silently expunges. */

@@ -57,10 +57,6 @@ int view_open(struct view *view, struct mailbox *mailbox, bool is_read_only)
     uint32_t uid = 1;
 
     *view = (struct view){.mailbox = mailbox, .is_read_only = is_read_only};
-    int error = mailbox_look(mailbox);
-
-    if (error < 0)
-        return error;
     mailbox_status(mailbox, &status);
     if (status.is_gone)
         return -ENOENT;
@@ -75,13 +71,26 @@ int view_open(struct view *view, struct mailbox *mailbox, bool is_read_only)
     return 0;
 }
 
+static void forget(struct view *view)
+{
+    free(view->uids);
+    free(view->own);
+    *view = (struct view){0};
+}
+
 void view_close(struct view *view)
 {
     if (view->mailbox != NULL)
         mailbox_close(&view->mailbox);
-    free(view->uids);
-    free(view->own);
-    *view = (struct view){0};
+    forget(view);
+}
+
+bool view_try_close(struct view *view)
+{
+    if (!mailbox_try_close(&view->mailbox))
+        return false;
+    forget(view);
+    return true;
 }
 
 void view_note_own(struct view *view, uint64_t modseq)

@@ -33,9 +33,12 @@ struct saved {
     size_t count;
 };
 
-/* Of an opened mailbox, which becomes its own: reads what there is. 0 or -errno. */
+/* Of an opened mailbox that was looked at, which becomes its own: reads what there is. 0 or
+ * -errno. */
 must_use int view_open(struct view *view, struct mailbox *mailbox, bool is_read_only);
 void view_close(struct view *view);
+/* On the engine: nothing happened where it is false. */
+must_use bool view_try_close(struct view *view);
 /* The number of a UID; 0: not in the view. */
 uint32_t view_number(const struct view *view, uint32_t uid);
 /* The number of the first UID that is at least `uid`; count + 1: there is none. */

@@ -102,13 +102,23 @@ bool work_enter(struct access_work *access)
 {
     struct imap_work *work = imap_work_from(access);
 
-    return work->is_quick && work->account != NULL && work_is_selected(work) &&
-           mailbox_hold(work->view.mailbox);
+    if (!work->is_quick || work->account == NULL ||
+        (work_is_selected(work) && !mailbox_hold(work->view.mailbox)))
+        return false;
+    work->held = work->view.mailbox;
+    return true;
+}
+
+void work_let_go(struct imap_work *work)
+{
+    if (work->held != NULL)
+        mailbox_let_go(work->held);
+    work->held = NULL;
 }
 
 void work_leave(struct access_work *access)
 {
-    mailbox_let_go(imap_work_from(access)->view.mailbox);
+    work_let_go(imap_work_from(access));
 }
 
 /* On the pool. */

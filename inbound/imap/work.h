@@ -66,6 +66,7 @@ struct imap_work {
     char answer[WORK_ANSWER_MAX];
     struct bytes answer_code; /* of the arena: what does not fit there; "[...] " */
 
+    struct mailbox *held;                           /* by the engine, for this slice */
     struct view view;                               /* of the selected mailbox */
     struct saved saved;                             /* SEARCHRES */
     void (*give_up_append)(struct imap_work *work); /* while there is one: append.c */
@@ -125,6 +126,8 @@ static inline bool work_is_on_engine(const struct imap_work *work)
 {
     return work->access.is_on_engine;
 }
+/* What it holds, before the slice is over. */
+void work_let_go(struct imap_work *work);
 /* It would: the slice is over, the pool's goes on where this stood. */
 static inline void work_want_pool(struct imap_work *work)
 {

@@ -112,6 +112,11 @@ void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob)
  * that makes none, mailbox_keep(), and the two below. Not for long: everybody else waits. */
 must_use bool mailbox_hold(struct mailbox *mailbox);
 void mailbox_let_go(struct mailbox *mailbox);
+/* As mailbox_open(), and holds it; -EAGAIN: it is not in memory, or not to be had at once. */
+must_use int mailbox_open_held(struct mail_account *account, struct bytes name,
+                               struct mailbox **mailbox_out);
+/* As mailbox_close(), not held; the account stays open. False: not at once. */
+must_use bool mailbox_try_close(struct mailbox **mailbox);
 /* As mailbox_open_message(); -EAGAIN where a disk, or others' renames, may have to be looked at. */
 must_use int mailbox_open_message_held(struct mailbox *mailbox, uint32_t uid);
 /* As mailbox_cache_get(); false also where a disk may have to be asked. */

@@ -102,6 +102,19 @@ TEST(what_is_computed_once_is_told_without_the_pool_from_then_on)
     end(&slices);
 }
 
+TEST(mailbox_that_is_in_memory_is_selected_without_the_pool)
+{
+    struct slices slices;
+
+    begin(&slices);
+    ask_here(&slices, "a SELECT INBOX\r\n", 10, "a OK [READ-WRITE]");
+    ask_here(&slices, "a FETCH 40 FLAGS\r\n", 1, "a OK FETCH done\r\n");
+    assert_int_equal(ask(&slices, "a SELECT None\r\n", 1, "a NO [NONEXISTENT]"), 1);
+    assert_int_equal(ask(&slices, "a FETCH 1 FLAGS\r\n", 0, "a BAD"), 0);
+    ask_here(&slices, "a EXAMINE INBOX\r\n", 9, "a OK [READ-ONLY]");
+    end(&slices);
+}
+
 TEST(what_reads_all_messages_or_changes_them_goes_to_the_pool)
 {
     struct slices slices;
@@ -174,6 +187,28 @@ TEST(who_has_the_mailbox_holds_up_its_sessions_and_no_engine)
     client_hears(&slices.client, "a OK FETCH done\r\n");
     assert_int_equal(chores(&slices) - before, 1);
     client_go(&other);
+    end(&slices);
+}
+
+TEST(select_that_has_to_wait_is_told_once)
+{
+    struct slices slices;
+    pthread_t thread;
+
+    begin(&slices);
+    struct holder holder = {.mailbox = slices.inbox};
+
+    assert_int_equal(pthread_create(&thread, NULL, hold, &holder), 0);
+    while (!atomic_load(&holder.has_it))
+        sched_yield();
+    client_say(&slices.client, "a SELECT INBOX\r\n");
+    client_hears_nothing(&slices.client);
+    atomic_store(&holder.lets_go, true);
+    pthread_join(thread, NULL);
+    client_hears(&slices.client, "* OK [CLOSED] ");
+    for (unsigned i = 0; i < 9; i++)
+        client_hears(&slices.client, "* ");
+    client_hears(&slices.client, "a OK [READ-WRITE]");
     end(&slices);
 }
 

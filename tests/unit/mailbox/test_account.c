@@ -1,6 +1,7 @@
 /* test_account.c - mailboxes are listed, made, deleted, renamed, subscribed to. */
 #include "tests/unit/mailbox/mailbox_room.h"
 
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "inbound/mailbox/folder_name.h"
@@ -223,6 +224,32 @@ TEST(more_mailboxes_than_may_be_idle_are_closed)
         open_files++;
     closedir(directory);
     assert_true(open_files < 5 * 64 + 60);
+    room_free(&room);
+}
+
+TEST(mailbox_is_opened_at_once_in_memory_and_closed_at_once_where_it_stays_there)
+{
+    struct room room = {0};
+    struct mailbox *mailbox = NULL, *again = NULL;
+
+    room_make(&room);
+    assert_int_equal(mail_account_create(room.account, of("a"), SPECIAL_NONE), 0);
+    assert_int_equal(mailbox_open_held(room.account, of("a"), &mailbox), -EAGAIN);
+    assert_int_equal(mailbox_open_held(room.account, of("a//b"), &mailbox), -EINVAL);
+    assert_int_equal(mailbox_open(room.account, of("a"), &mailbox), 0);
+    while (mailbox_open_held(room.account, of("a"), &again) == -EAGAIN)
+        assert_int_equal(mailbox_look(mailbox), 0);
+    assert_ptr_equal(again, mailbox);
+    mailbox_let_go(again);
+    assert_true(mailbox_try_close(&again));
+    assert_null(again);
+    assert_true(mailbox_try_close(&mailbox)); /* it is idle now, and found again */
+    while (mailbox_open_held(room.account, of("a"), &mailbox) == -EAGAIN)
+        sched_yield();
+    mailbox_let_go(mailbox);
+    assert_int_equal(mail_account_delete(room.account, of("a")), 0);
+    assert_false(mailbox_try_close(&mailbox)); /* with its files, which are its last user's */
+    mailbox_close(&mailbox);
     room_free(&room);
 }
 
