@@ -17,11 +17,15 @@ FAKES = {
                ' download) [ "${APT_OLD:-0}" = 0 ] || [ -e "$FAKES/updated" ] || exit 100;'
                ' touch "$2.deb"; exit "${APT_STATUS:-0}" ;; update) touch "$FAKES/updated" ;; esac',
     "dpkg": 'echo "$2" >"$3/program"; chmod 4755 "$3/program"',  # dpkg -x FILE DIRECTORY
+    "pip": 'touch new/program',
+    "npm": '[ "${NPM_STATUS:-0}" = 0 ] && touch new/program',
     "cmake": "exit 0",
     "ctest": 'mkdir -p "$2/Testing/Temporary"\n'
              '[ -n "$RINGPOST_TEST_SUDO" ] && cp "$FAKES/log" "$2/Testing/Temporary/LastTest.log"\n'
              'exit "${CTEST_STATUS:-0}"',
 }
+PEERS = ["exim4-daemon-light", "opensmtpd"]
+LIBRARIES = ["imapclient", "imapflow"]
 
 
 @pytest.fixture
@@ -125,13 +129,22 @@ def run(dev, *command, **more):
     return child.returncode, output
 
 
+def test_a_library_that_cannot_be_had_is_told_and_asked_for_again(dev):
+    status, output = run(dev, "peers", NPM_STATUS="1")
+    assert status == 0 and "npm could not install imapflow" in output, output
+    assert sorted(path.name for path in dev.peers.iterdir()) == sorted(PEERS + ["imapclient"])
+    status, output = run(dev, "peers")
+    assert (status, output) == (0, "== fetching imapflow into build/peers\n")
+    assert sorted(path.name for path in dev.peers.iterdir()) == sorted(PEERS + LIBRARIES)
+
+
 @pytest.mark.parametrize("old", ["0", "1"])
 def test_peers_are_fetched_once_and_have_no_rights(dev, old):
     """Also where the lists of packages have to be read again."""
     status, output = run(dev, "peers", APT_OLD=old)
-    assert status == 0 and output.count("fetching ") == 2, output
-    assert sorted(path.name for path in dev.peers.iterdir()) == ["exim4-daemon-light", "opensmtpd"]
-    for path in dev.peers.iterdir():
+    assert status == 0 and output.count("fetching ") == 4, output
+    assert sorted(path.name for path in dev.peers.iterdir()) == sorted(PEERS + LIBRARIES)
+    for path in (dev.peers / name for name in PEERS):
         assert (path / "program").read_text().endswith(f"/{path.name}.deb\n")
         assert (path / "program").stat().st_mode & 0o7777 == 0o755
     before = dev.log.read_text()
@@ -143,4 +156,4 @@ def test_a_peer_that_cannot_be_fetched_is_told_and_tried_again(dev):
     status, output = run(dev, "peers", APT_STATUS="100")
     assert status == 1 and "apt-get could not download exim4-daemon-light" in output
     status, output = run(dev, "peers")
-    assert status == 0 and output.count("fetching ") == 2, output
+    assert status == 0 and output.count("fetching ") == 4, output
