@@ -99,12 +99,10 @@ static void put_named(struct imap_work *work, struct bytes name, uint64_t number
 static void put_index_item(struct imap_work *work, enum fetch_kind kind,
                            const struct mailbox_message *message)
 {
-    uint8_t *at = buf_reserve(&work->access.out, FETCH_LINE_ITEM_ROOM);
+    uint8_t *at = work_reserve(work, FETCH_LINE_ITEM_ROOM);
 
-    if (at == NULL)
-        work->access.is_last = true;
-    else
-        buf_extend(&work->access.out, (size_t)(fetch_line_put_item(at, kind, message) - at));
+    if (at != NULL)
+        work_extend(work, at, fetch_line_put_item(at, kind, message));
 }
 
 static int put_size(struct imap_work *work, struct source *source)
@@ -484,17 +482,12 @@ static bool set_seen(struct imap_work *work, struct fetch *fetch)
 static void put_line(struct imap_work *work, const struct fetch *fetch,
                      const struct mailbox_message *message)
 {
-    uint8_t *at = buf_reserve(&work->access.out, FETCH_LINE_ROOM);
+    uint32_t number = work->is_uidonly ? message->uid : fetch->number;
+    struct bytes begin = work->is_uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH (");
+    uint8_t *at = work_reserve(work, FETCH_LINE_ROOM);
 
-    if (at == NULL) {
-        work->access.is_last = true;
-        return;
-    }
-    const uint8_t *end = fetch_line_put(at, work->is_uidonly ? message->uid : fetch->number,
-                                        work->is_uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH ("),
-                                        &fetch->program, message);
-
-    buf_extend(&work->access.out, (size_t)(end - at));
+    if (at != NULL)
+        work_extend(work, at, fetch_line_put(at, number, begin, &fetch->program, message));
 }
 
 /* False: there is none any more. */

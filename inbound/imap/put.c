@@ -5,18 +5,25 @@
 
 #include "base/clock.h"
 
+static unsigned digits_of(uint64_t number)
+{
+    unsigned count = 1;
+
+    for (uint64_t limit = 10; count < IMAP_NUMBER_ROOM && number >= limit; limit *= 10)
+        count++;
+    return count;
+}
+
 uint8_t *imap_write_number(uint8_t *at, uint64_t number)
 {
-    uint8_t digits[IMAP_NUMBER_ROOM];
-    size_t begin = IMAP_NUMBER_ROOM;
+    uint8_t *end = at + digits_of(number);
 
+    at = end;
     do {
-        digits[--begin] = (uint8_t)('0' + number % 10);
+        *--at = (uint8_t)('0' + number % 10);
         number /= 10;
     } while (number > 0);
-    for (size_t i = begin; i < IMAP_NUMBER_ROOM; i++)
-        *at++ = digits[i];
-    return at;
+    return end;
 }
 
 bool imap_put_number(struct buf *out, uint64_t number)

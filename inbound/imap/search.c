@@ -102,10 +102,13 @@ static void save(struct imap_work *work, struct search *search)
 static void tell_search(struct imap_work *work, const struct search *search)
 {
     work_put(work, BYTES("* SEARCH"));
-    for (size_t i = 0; i < search->count; i++) {
-        work_put(work, BYTES(" "));
-        work_put_number(work, search->found[i]);
+    uint8_t *at = work_reserve(work, search->count * (1 + IMAP_NUMBER_ROOM)), *end = at;
+
+    for (size_t i = 0; i < search->count && at != NULL; i++) {
+        *end++ = ' ';
+        end = imap_write_number(end, search->found[i]);
     }
+    work_extend(work, at, end);
     if (search->program.has_modseq && search->count > 0)
         work_printf(work, " (MODSEQ %" PRIu64 ")", search->modseq);
     work_put(work, BYTES("\r\n"));
@@ -184,6 +187,7 @@ static bool look_at(struct imap_work *work, struct search *search, struct reader
     search->searched.number = search->number;
     if (search_matches(&search->searched, search->program.root) && !search->searched.is_blocked)
         is_good = note(work, search, message);
+    search->searched.has_read = source_was_read(source);
     source_end(source);
     return is_good;
 }
@@ -205,7 +209,7 @@ static bool look_at_some(struct imap_work *work, struct search *search)
             search->number--;
             work_want_pool(work);
         }
-    } while (!work_is_full(work));
+    } while (searched_may_go_on(&search->searched));
     return true;
 }
 

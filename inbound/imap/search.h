@@ -27,11 +27,15 @@ struct searched {
     struct source *source;
     int64_t now_s;
     bool has_failed;   /* the message could not be read */
+    bool has_read;     /* more of it than memory has */
     bool is_blocked;   /* it can be, on the pool: what search_matches() said is to be forgotten */
     bool wants_kept;   /* to be opened with the next lock */
     struct kept *kept; /* locked; NULL: nothing is kept */
     uint32_t row, row_uid; /* of the message that was looked up last */
 };
+/* After a message: has the slice time for the next? The clock is asked once a message that was
+ * read, of others less often. */
+bool searched_may_go_on(const struct searched *searched);
 /* What is kept, for a slice. False: the engine cannot have it at once, the pool was asked for. */
 must_use bool searched_lock(struct searched *searched);
 void searched_unlock(struct searched *searched);

@@ -197,6 +197,13 @@ void search_free(struct search_program *program)
 
 /* --- a message -------------------------------------------------------------------------------- */
 
+bool searched_may_go_on(const struct searched *searched)
+{
+    bool is_quick = !searched->has_read && searched->number % 16 != 0;
+
+    return is_quick ? !searched->work->access.wants_pool : !work_is_full(searched->work);
+}
+
 bool searched_lock(struct searched *searched)
 {
     struct mailbox *mailbox = searched->work->view.mailbox;

@@ -351,6 +351,7 @@ static bool look_at(struct imap_work *work, struct sort *sort, struct reader *re
     sort->searched.number = sort->number;
     if (search_matches(&sort->searched, sort->program.root) && !sort->searched.is_blocked)
         is_good = note(work, sort, source);
+    sort->searched.has_read = source_was_read(source);
     source_end(source);
     return is_good;
 }
@@ -389,10 +390,13 @@ static enum work_step end(struct imap_work *work, struct sort *sort)
             work->access.is_last = true;
     } else {
         work_put(work, BYTES("* SORT"));
-        for (size_t i = 0; i < sort->count; i++) {
-            work_put(work, BYTES(" "));
-            work_put_number(work, sort->sorted[i].told);
+        uint8_t *at = work_reserve(work, sort->count * (1 + IMAP_NUMBER_ROOM)), *last = at;
+
+        for (size_t i = 0; i < sort->count && at != NULL; i++) {
+            *last++ = ' ';
+            last = imap_write_number(last, sort->sorted[i].told);
         }
+        work_extend(work, at, last);
     }
     work_put(work, BYTES("\r\n"));
     if (sort->searched.has_failed)
@@ -442,7 +446,7 @@ static bool look_at_some(struct imap_work *work, struct sort *sort)
             sort->number--;
             work_want_pool(work);
         }
-    } while (!work_is_full(work));
+    } while (searched_may_go_on(&sort->searched));
     return true;
 }
 

@@ -42,6 +42,8 @@ void source_unload(struct source *source)
 
 void source_end(struct source *source)
 {
+    if (!source_was_read(source))
+        return;
     source_unload(source);
     if (source->cache.capacity > MAILBOX_CACHE_MAX)
         buf_free(&source->cache);

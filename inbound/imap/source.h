@@ -39,6 +39,11 @@ struct source {
 /* One that is zero, or that another message ended in. */
 void source_begin(struct source *source, struct mailbox *mailbox,
                   const struct mailbox_message *message);
+/* Was anything looked at but what the index says? */
+static inline bool source_was_read(const struct source *source)
+{
+    return source->has_cache || source->fd >= 0 || source->memory != NULL;
+}
 /* Gives up everything of the message. */
 void source_end(struct source *source);
 /* And what the next would have used. */

@@ -147,6 +147,18 @@ static inline void work_put_number(struct imap_work *work, uint64_t number)
     if (!imap_put_number(&work->access.out, number))
         work->access.is_last = true;
 }
+/* Room to write in place, then work_extend(). NULL: it is out of bounds, and the session ends. */
+static inline uint8_t *work_reserve(struct imap_work *work, size_t len)
+{
+    uint8_t *at = buf_reserve(&work->access.out, len);
+
+    work->access.is_last |= at == NULL;
+    return at;
+}
+static inline void work_extend(struct imap_work *work, const uint8_t *at, const uint8_t *end)
+{
+    buf_extend(&work->access.out, (size_t)(end - at));
+}
 #define work_printf(work, ...) access_printf(&(work)->access, __VA_ARGS__)
 /* Opens the account where it is not: 0 or -errno. */
 must_use int work_open_account(struct imap_work *work);

@@ -79,7 +79,17 @@ void messages_file(const struct message_table *table, const struct message *mess
 
 size_t messages_place(const struct message_table *table, uint32_t uid)
 {
-    size_t low = 0, high = table->count;
+    size_t count = table->count;
+
+    if (count == 0 || uid <= table->of[0].uid)
+        return 0;
+    uint32_t first = table->of[0].uid, last = table->of[count - 1].uid;
+
+    if (uid > last)
+        return count;
+    /* UIDs ascend, so it lies between these; where none is missing they are one. */
+    size_t low = count - 1 - MIN(count - 1, (size_t)(last - uid));
+    size_t high = MIN(count, (size_t)(uid - first));
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
