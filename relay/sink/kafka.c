@@ -27,7 +27,7 @@ enum {
     PROBE_EVERY_MS = 5000,
     FATAL_WAIT_MS = 500,
     FLUSH_MS = 10, /* for all partitions to build their request and send it */
-    ROUND_BYTES_MAX = 4 * 1024 * 1024,
+    ROUND_BYTES_MAX = 2 * 1024 * 1024,
     SCRAM_MENDED = 0x020601ff, /* librdkafka's version */
 };
 
@@ -84,6 +84,8 @@ static bool begin(void *object)
     check(kafka->topic != NULL);
     kafka->queue = rd_kafka_queue_get_main(kafka->producer);
     kafka->problem = SINK_WELL;
+    kafka->text = malloc(ROUND_BYTES_MAX + EVENT_JSON_MAX);
+    check(kafka->text != NULL);
     kafka->partitions = 1;
     kafka->round = (struct kafka_round){0};
     kafka->probe_ms = clock_monotonic_ms() + PROBE_EVERY_MS;
@@ -95,6 +97,7 @@ static bool begin(void *object)
 /* Its threads may be in a name look-up or a handshake, which nothing ends before its time. */
 struct farewell {
     rd_kafka_t *producer;
+    uint8_t *text; /* that it may still read */
     pthread_mutex_t lock;
     pthread_cond_t done;
     bool is_over;
@@ -105,6 +108,7 @@ static void farewell_free(struct farewell *farewell)
 {
     pthread_cond_destroy(&farewell->done);
     pthread_mutex_destroy(&farewell->lock);
+    free(farewell->text);
     free(farewell);
 }
 
@@ -137,7 +141,7 @@ static bool wait_over(struct farewell *farewell, int64_t until_ms)
     return is_over;
 }
 
-static void destroy_until(rd_kafka_t *producer, int64_t until_ms)
+static void destroy_until(rd_kafka_t *producer, uint8_t *text, int64_t until_ms)
 {
     struct farewell *farewell = calloc(1, sizeof(*farewell));
     pthread_condattr_t attributes;
@@ -145,6 +149,7 @@ static void destroy_until(rd_kafka_t *producer, int64_t until_ms)
 
     check(farewell != NULL);
     farewell->producer = producer;
+    farewell->text = text;
     pthread_mutex_init(&farewell->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -166,15 +171,17 @@ static void end(void *object, int64_t until_ms)
 {
     struct kafka *kafka = object;
     rd_kafka_t *producer = kafka->producer;
+    uint8_t *text = kafka->text;
 
     (void)rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
                                        RD_KAFKA_PURGE_F_NON_BLOCKING);
     rd_kafka_topic_destroy(kafka->topic);
     rd_kafka_queue_destroy(kafka->queue);
     kafka->producer = NULL;
+    kafka->text = NULL;
     kafka->topic = NULL;
     kafka->queue = NULL;
-    destroy_until(producer, until_ms);
+    destroy_until(producer, text, until_ms);
 }
 
 /* --- what is too large ------------------------------------------------------------------------ */
@@ -242,10 +249,21 @@ static size_t round_bytes_max(const struct kafka *kafka)
     return MIN(kafka->request_bytes / 4 * 3 * kafka->partitions, (size_t)ROUND_BYTES_MAX);
 }
 
-static void round_add(struct kafka *kafka, size_t bytes)
+/* Where the line stands until its answer. */
+static uint8_t *round_put(struct kafka *kafka, struct bytes line)
+{
+    uint8_t *at = kafka->text + kafka->round.text_len;
+
+    check(line.len <= EVENT_JSON_MAX);
+    memcpy(at, line.ptr, line.len);
+    return at;
+}
+
+static void round_add(struct kafka *kafka, size_t line_len, size_t key_len)
 {
     kafka->round.unanswered++;
-    kafka->round.bytes += bytes;
+    kafka->round.text_len += line_len;
+    kafka->round.bytes += line_len + key_len;
     kafka->round.is_full = kafka->round.bytes >= round_bytes_max(kafka);
 }
 
@@ -298,10 +316,8 @@ static bool take(void *object, const struct sink_event *event)
     rd_kafka_headers_t *headers = kafka_headers(event->parts, event->line);
     const rd_kafka_vu_t fields[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = kafka->topic},
-        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_VALUE,
-         .u.mem = {.ptr = (void *)(uintptr_t)line.ptr, .size = line.len}},
-        {.vtype = RD_KAFKA_VTYPE_KEY,
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = round_put(kafka, line), .size = line.len}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, /* which is copied */
          .u.mem = {.ptr = (void *)(uintptr_t)key.ptr, .size = key.len}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = event->parts->time_ms}, /* 0: now */
@@ -309,7 +325,7 @@ static bool take(void *object, const struct sink_event *event)
     };
     rd_kafka_error_t *error = rd_kafka_produceva(kafka->producer, fields, ARRAY_LEN(fields));
     if (error == NULL) {
-        round_add(kafka, line.len + key.len);
+        round_add(kafka, line.len, key.len);
         return true;
     }
     rd_kafka_headers_destroy(headers);

@@ -29,7 +29,7 @@ enum {
  * partition takes. It goes as soon as there is no more to hand over, whatever linger.ms says.
  */
 struct kafka_round {
-    size_t bytes, unanswered;
+    size_t bytes, text_len, unanswered;
     bool is_full, is_sent;
 };
 
@@ -46,6 +46,7 @@ struct kafka {
     rd_kafka_t *producer;
     rd_kafka_topic_t *topic;
     rd_kafka_queue_t *queue;
+    uint8_t *text;        /* the lines of the round, of which it has no copies */
     size_t request_bytes; /* at most in one */
     size_t partitions;    /* at least 1; as answers tell */
     struct kafka_round round;
