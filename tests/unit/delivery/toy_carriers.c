@@ -6,6 +6,8 @@
 #include "delivery/line/state.h"
 #include "support/engine_fake.h"
 
+enum { TURNS_MAX = 20 };
+
 struct list toy_carriers;
 static struct turn_hook end_leaving;
 
@@ -124,4 +126,18 @@ char toy_carrier_step(struct toy_carrier *toy)
 
     carry(toy, &pull);
     return tenant;
+}
+
+char toy_slot(struct engine *engine)
+{
+    for (unsigned i = 0; i < TURNS_MAX; i++) {
+        list_for_each(node, &toy_carriers) {
+            char tenant = toy_carrier_step(toy_carrier_of(node));
+
+            if (tenant != 0)
+                return tenant;
+        }
+        engine_turn(engine, 0);
+    }
+    return 0;
 }

@@ -30,3 +30,5 @@ void toy_carriers_use(struct world *world);
  * carried none, and may be gone. */
 char toy_carrier_step(struct toy_carrier *toy);
 void toy_carrier_end(struct toy_carrier *toy);
+/* The first that has something does: whose message it was, as above; 0: nothing goes any more. */
+char toy_slot(struct engine *engine);

@@ -19,7 +19,7 @@
 #include "delivery/line/state.h"
 #include "support/unit.h"
 
-enum { TRIES = 1000, TURNS_MAX = 20, MANY = 4 * TRIES };
+enum { TRIES = 1000, MANY = 4 * TRIES };
 
 /* What waits at a throttled site; more of it by bench/fairness, which takes its time. */
 static unsigned waiting(void)
@@ -30,21 +30,6 @@ static unsigned waiting(void)
 }
 
 static double messages_per_s; /* 0: no limit, and one connection at a time; else one an engine */
-
-/* One slot: whose message it was; 0: nothing goes any more. */
-static char slot(struct engine *engine)
-{
-    for (unsigned i = 0; i < TURNS_MAX; i++) {
-        list_for_each(node, &toy_carriers) {
-            char tenant = toy_carrier_step(toy_carrier_of(node));
-
-            if (tenant != 0)
-                return tenant;
-        }
-        engine_turn(engine, 0);
-    }
-    return 0;
-}
 
 static void submit(struct world *world, const char *tenant, enum mail_class class)
 {
@@ -89,7 +74,7 @@ static unsigned slots_for_one(struct world *world, enum mail_class class)
     unsigned slots = 1;
 
     submit(world, "small", class);
-    while (slot(world->engine) != 's')
+    while (toy_slot(world->engine) != 's')
         slots++;
     return slots;
 }
@@ -101,10 +86,10 @@ TEST(message_of_another_tenant_takes_the_next_slot_of_the_site)
 
     for (unsigned i = waiting(); i > 0; i--)
         submit(&world, "many", MAIL_NORMAL);
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     for (unsigned i = 0; i < TRIES; i++) {
         assert_int_equal(slots_for_one(&world, MAIL_NORMAL), 1);
-        assert_int_equal(slot(engine), 'm');
+        assert_int_equal(toy_slot(engine), 'm');
     }
     end(engine, &world);
 }
@@ -117,11 +102,11 @@ TEST(higher_class_on_another_engine_takes_the_next_slot_of_the_site)
     start(&worlds[1], engine, worlds[0].egresses);
     for (unsigned i = waiting(); i > 0; i--)
         submit(&worlds[0], "many", MAIL_BULK);
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     for (unsigned i = 0; i < TRIES; i++) {
         assert_int_equal(slots_for_one(&worlds[1], MAIL_HIGH), 1);
-        assert_int_equal(slot(engine), 'm'); /* its connection gives way when it has nothing */
-        assert_int_equal(slot(engine), 'm');
+        assert_int_equal(toy_slot(engine), 'm'); /* its connection gives way when it has nothing */
+        assert_int_equal(toy_slot(engine), 'm');
     }
     worlds[1].egresses = NULL;
     assert_true(world_free(&worlds[1]));
@@ -137,7 +122,7 @@ static struct engine *begin_two(struct world worlds[static 2], unsigned many)
     for (unsigned i = 0; i < many; i++)
         submit(&worlds[0], "many", MAIL_NORMAL);
     if (many > 0)
-        assert_int_equal(slot(engine), 'm');
+        assert_int_equal(toy_slot(engine), 'm');
     return engine;
 }
 
@@ -155,7 +140,7 @@ TEST(message_of_another_tenant_on_another_engine_takes_the_next_slot)
 
     for (unsigned i = 0; i < TRIES; i++) {
         assert_int_equal(slots_for_one(&worlds[1], MAIL_NORMAL), 1);
-        assert_int_equal(slot(engine), 'm');
+        assert_int_equal(toy_slot(engine), 'm');
     }
     end_two(engine, worlds);
 }
@@ -169,7 +154,7 @@ TEST(tenant_that_always_comes_anew_on_another_engine_has_its_share)
 
     submit(&worlds[1], "small", MAIL_NORMAL);
     for (unsigned i = 0; i < TRIES; i++)
-        if (slot(engine) == 's') {
+        if (toy_slot(engine) == 's') {
             small++;
             submit(&worlds[1], "small", MAIL_NORMAL);
         }
@@ -184,10 +169,10 @@ TEST(connection_does_not_give_way_to_its_own_site)
 
     submit(&worlds[1], "bulk", MAIL_BULK); /* in line, and no reason to end */
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(slot(engine), 'm');
+        assert_int_equal(toy_slot(engine), 'm');
     submit(&worlds[0], "small", MAIL_NORMAL);
-    assert_int_equal(slot(engine), 's');
-    assert_int_equal(slot(engine), 'm'); /* its own site is in line as one that is new */
+    assert_int_equal(toy_slot(engine), 's');
+    assert_int_equal(toy_slot(engine), 'm'); /* its own site is in line as one that is new */
     assert_int_equal(toy_carrier_of(list_first(&toy_carriers))->messages, 6);
     end_two(engine, worlds);
 }
@@ -203,7 +188,7 @@ TEST(connection_of_one_of_two_tenants_with_much_goes_on)
     for (unsigned i = 0; i < MANY / 2; i++)
         submit(&worlds[1], "small", MAIL_NORMAL);
     for (unsigned i = 0; i < MANY / 2; i++) {
-        char tenant = slot(engine);
+        char tenant = toy_slot(engine);
 
         changes += tenant != last;
         small += tenant == 's';
@@ -241,11 +226,11 @@ static void expect_weights(const unsigned engines[static WEIGHTED], bool is_by_r
                 submit(&worlds[at], names[i], MAIL_NORMAL);
         }
     for (unsigned i = 0; i < WARM + slots; i++) {
-        char tenant = slot(engine);
+        char tenant = toy_slot(engine);
 
         if (tenant == 0) {
             fake_advance_ms(engine, 1000);
-            tenant = slot(engine);
+            tenant = toy_slot(engine);
         }
         assert_in_range(tenant, 'a', 'c');
         got[tenant - 'a'] += i >= WARM;
@@ -283,11 +268,11 @@ TEST(site_that_waits_with_bulk_goes_ahead_once_high_comes_to_it)
     start(&worlds[1], engine, worlds[0].egresses);
     for (unsigned i = 0; i < 10; i++)
         submit(&worlds[0], "many", MAIL_NORMAL);
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     submit(&worlds[1], "bulk", MAIL_BULK);
-    assert_int_equal(slot(engine), 'm'); /* it is in line, behind */
+    assert_int_equal(toy_slot(engine), 'm'); /* it is in line, behind */
     submit(&worlds[1], "small", MAIL_HIGH);
-    assert_int_equal(slot(engine), 's');
+    assert_int_equal(toy_slot(engine), 's');
     worlds[1].egresses = NULL;
     assert_true(world_free(&worlds[1]));
     end(engine, &worlds[0]);
@@ -296,9 +281,9 @@ TEST(site_that_waits_with_bulk_goes_ahead_once_high_comes_to_it)
 /* A second later. Nothing goes before. */
 static char next_second(struct engine *engine)
 {
-    assert_int_equal(slot(engine), 0);
+    assert_int_equal(toy_slot(engine), 0);
     fake_advance_ms(engine, 1000);
-    return slot(engine);
+    return toy_slot(engine);
 }
 
 TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
@@ -312,7 +297,7 @@ TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
     messages_per_s = 0;
     for (unsigned i = 0; i < 40; i++)
         submit(&worlds[0], "many", MAIL_BULK);
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     for (unsigned i = 0; i < 10; i++) {
         submit(&worlds[1], "small", MAIL_HIGH);
         assert_int_equal(next_second(engine), 's');
@@ -321,7 +306,7 @@ TEST(higher_class_on_another_engine_takes_the_next_share_of_the_rate)
     /* The other engine is in line with bulk of its own when high mail comes to it, and has no
      * connection that would ask for it. */
     submit(&worlds[1], "bulk", MAIL_BULK);
-    assert_int_equal(slot(engine), 0);
+    assert_int_equal(toy_slot(engine), 0);
     list_for_each(node, &toy_carriers)
         if (toy_carrier_of(node)->world == &worlds[1])
             toy_carrier_end(toy_carrier_of(node));
@@ -344,7 +329,7 @@ TEST(other_tenant_on_another_engine_takes_the_next_share_of_the_rate)
     messages_per_s = 0;
     for (unsigned i = waiting(); i > 0; i--)
         submit(&worlds[0], "many", MAIL_NORMAL);
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     for (unsigned i = 0; i < TRIES; i++) {
         submit(&worlds[1], "small", MAIL_NORMAL);
         assert_int_equal(next_second(engine), 's');
@@ -373,7 +358,7 @@ TEST(explain_says_who_goes_before)
 
     for (unsigned i = 0; i < 3; i++)
         submit(&world, "many", MAIL_NORMAL);
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     mail.class = MAIL_BULK;
     struct message_id bulk = world_submit(&world, &mail);
 
@@ -384,8 +369,8 @@ TEST(explain_says_who_goes_before)
     site_enter(site, SITE_SERVING);
     expect_constraint(&world, bulk, "behind-higher-class",
                       "normal mail of its tenant goes before bulk");
-    assert_int_equal(slot(engine), 'm');
-    assert_int_equal(slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
+    assert_int_equal(toy_slot(engine), 'm');
     site_enter(site, SITE_SERVING);
     expect_constraint(&world, bulk, "connections-busy", "");
     tenant_weigh(world.flows, BYTES("small"), 4);
