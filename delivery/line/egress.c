@@ -30,6 +30,7 @@ static void remove_egress(struct egress *egress)
     check(egress->references == 0);
     check(atomic_load(&egress->connections) == 0);
     check(atomic_load(&egress->line.waiting) == 0);
+    check(atomic_load(&egress->throttled) == 0);
     map_remove(&egress->table->egresses, &egress->node);
     egress_fairness_free(&egress->line);
     if (egress->provider != NULL)
@@ -84,14 +85,15 @@ static unsigned connections_max(const struct egress_limits *limits)
     return MIN(MAX(limits->connections_max, 1U), (unsigned)EGRESS_CONNECTIONS_ANY);
 }
 
-/* Under the lock. Shares of another rate are void, or one that is fast now would wait for them. */
+/* Under the lock. The next share is due at once, or one that is fast now would wait as for a slow
+ * one. */
 static void set_interval(struct egress *egress, int64_t interval)
 {
     if (atomic_load(&egress->interval_us) == interval)
         return;
     atomic_store(&egress->interval_us, interval);
     atomic_store(&egress->next_us, 0);
-    atomic_fetch_add(&egress->rate_number, 1);
+    egress_ring_bell(egress);
 }
 
 static void set_limits(struct egress *egress, const struct egress_limits *limits)

@@ -4,14 +4,15 @@
  * Receivers judge our address, so limits, back-off and health live here, exact for the whole
  * process: the connection count is an atomic, the message rate a GCRA deadline in one 64-bit
  * atomic, the rest changes seldom under a small lock. An engine that finds the limit reached
- * registers as a waiter; who releases capacity rings the next waiter's inbox. No message crosses a
- * thread.
+ * registers as a waiter; who releases capacity, or sees that a share of the rate is due, rings the
+ * next waiter's inbox. No message crosses a thread.
  *
  * An MX set of no provider has one egress a source. A set of a provider has one of its own under
  * the provider's, which all its sets share; what is asked of the own one heeds both:
  *
  *   connections, rate   the provider's rules limit the provider's, those of the set's domains and
- *                       hosts the own one; a connection has a slot of each, a message a share
+ *                       hosts the own one; a connection has a slot of each, a message a share.
+ *                       Whose turn it is among all its sets is decided where they wait for it
  *   allowed by the      the provider's: what a set with other connections in is told, or a second
  *   receiver            set within ten seconds. What one set alone is told, of which none is in,
  *                       is its own: it may be out of order while the others serve. Three times in
@@ -182,36 +183,41 @@ unsigned egress_allowed(const struct egress *egress);
 /* It has as many connections as the receiver allows, this one or its provider's. */
 bool egress_is_full_by_receiver(const struct egress *egress);
 
-/* Takes the next message's share of the rate: 0 = send now, else milliseconds until it may be sent.
- */
-int64_t egress_rate_take(struct egress *egress, int64_t now_ms);
-/* Shares taken while this was another number are void: the rate is another. */
-unsigned egress_rate_number(const struct egress *egress);
-
 /*
- * The same for a site of one engine, which takes a share when it has mail for it, waits for its
- * time and uses it then: so those who wait for a rate, of however many engines, go one after the
- * other. The highest class that waits anywhere for the egress goes first, and the lower ones have
- * their guaranteed turns (classes.h): whose turn it is takes the first time that another class has,
- * and that one has the later time then. Of a class the tenant that has had less takes the first
- * time of one that has had more (tally.h). Among the sites of a provider who comes first is first.
+ * A site of one engine takes a share of the rate for each message: at once where one is due and
+ * nobody waits, else it stands in line and is told. When a share is due it is given to whoever's
+ * turn it is then, of however many engines, and of a provider's rate of all its sites: the highest
+ * class that waits goes first, and the lower ones have their guaranteed turns (classes.h); of a
+ * class the tenant that has had less for its weight (tally.h), of the tenant who came first. Where
+ * more than 64 tenants wait with one class, the first 64 in line are compared.
  *
- * A share is void when the rate changed since, or a minute after its time.
- * *share is NULL before the first; egress_share_drop() ends it.
+ * Where both the set and its provider have a rate, the set's comes first: who waits for the
+ * provider's has its share of the set's already, so that nothing of the provider's is held by
+ * somebody who may not send yet.
+ *
+ * A share that was given is void a minute later.
  */
 struct egress_share;
-/* For this mail: 0 = send now, and that was the share; else milliseconds until its time. It may be
- * put off meanwhile: ask again then. */
-int64_t egress_share_take(struct egress *egress, struct egress_share **share,
-                          const struct egress_mail *mail, int64_t now_ms);
-/* This mail waits now: of a better class, or of a tenant that has had less, it may have the share,
- * and an earlier one with it. */
-void egress_share_raise(struct egress *egress, struct egress_share *share,
-                        const struct egress_mail *mail, int64_t now_ms);
-/* Its time as far as is known now; 0: nothing lies ahead. */
-int64_t egress_share_at_ms(const struct egress *egress, const struct egress_share *share,
-                           int64_t now_ms);
-void egress_share_drop(struct egress *egress, struct egress_share **share);
+/* Set engine and woken, zero the rest. */
+struct egress_sender {
+    struct engine *engine;
+    /* On the engine: a share was given to it, to be taken. Also without one, where it was dropped
+     * while that was on its way. */
+    void (*woken)(struct egress_sender *sender);
+    struct egress_share *share; /* private; NULL before the first wait */
+};
+/* For this mail. False: it waits in line, and woken() will be called. */
+must_use bool egress_share_take(struct egress *egress, struct egress_sender *sender,
+                                const struct egress_mail *mail, int64_t now_ms);
+/* If it waits, it waits for this mail now: of another class or tenant it is the last there. */
+void egress_share_change(struct egress *egress, struct egress_sender *sender,
+                         const struct egress_mail *mail);
+bool egress_share_is_waiting(const struct egress_sender *sender);
+/* When its turn may be, as far as is known now: for operators. 0: it does not wait. */
+int64_t egress_share_at_ms(const struct egress_sender *sender, int64_t now_ms);
+/* It neither waits nor has a share any more; one that it was given just now is the next one's in
+ * line. False: woken() is on its way and will still be called; to be dropped again after it. */
+bool egress_share_drop(struct egress_sender *sender);
 
 /* Health: consecutive connection-level failures put the egress to rest, doubling from 30 s to
  * 30 min; any success ends it. Of the site's alone: its hosts could not be reached. */

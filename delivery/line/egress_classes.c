@@ -166,7 +166,7 @@ uint64_t egress_charge(struct egress *egress, const struct egress_waiter *own,
     struct egress_fairness *fairness = atomic_load(&egress->line.fairness);
     struct egress_fairness *of_provider =
         provider != NULL ? atomic_load(&provider->line.fairness) : NULL;
-    struct counted slots = {0}, shares = {0}, there = {0};
+    struct counted slots = {0}, shares = {0}, slots_there = {0}, shares_there = {0};
 
     if (fairness == NULL && of_provider == NULL)
         return 0;
@@ -177,19 +177,25 @@ uint64_t egress_charge(struct egress *egress, const struct egress_waiter *own,
         slots = look(&fairness->slots, tenant, is_alone);
         shares = look(&fairness->shares, tenant, false); /* its own has just been used */
     }
-    if (of_provider != NULL)
-        there = look(&of_provider->slots, tenant, is_alone);
-    if (!slots.is_counted && !shares.is_counted && !there.is_counted)
+    if (of_provider != NULL) {
+        slots_there = look(&of_provider->slots, tenant, is_alone);
+        shares_there = look(&of_provider->shares, tenant, false);
+    }
+    if (!slots.is_counted && !shares.is_counted && !slots_there.is_counted &&
+        !shares_there.is_counted)
         return 0;
     pthread_mutex_lock(&egress->table->lock);
     fairness = egress_fairness(&egress->line);
     /* These are the ones that say what it had in all. */
     total = charge_tenant(&fairness->slots, &mail->tenant, count,
-                          slots.is_waited_for || shares.is_waited_for || there.is_waited_for);
+                          slots.is_waited_for || shares.is_waited_for ||
+                              slots_there.is_waited_for || shares_there.is_waited_for);
     if (shares.is_counted)
         (void)charge_tenant(&fairness->shares, &mail->tenant, count, shares.is_waited_for);
-    if (there.is_counted)
-        (void)charge_tenant(&of_provider->slots, &mail->tenant, count, there.is_waited_for);
+    if (slots_there.is_counted)
+        (void)charge_tenant(&of_provider->slots, &mail->tenant, count, slots_there.is_waited_for);
+    if (shares_there.is_counted)
+        (void)charge_tenant(&of_provider->shares, &mail->tenant, count, shares_there.is_waited_for);
     pthread_mutex_unlock(&egress->table->lock);
     return total;
 }

@@ -1,306 +1,334 @@
 /*
- * egress_shares.c - the message rate: shares of it, and who has which.
+ * egress_shares.c - the message rate: who waits for a share of it, and who gets which.
  *
- * A share that lies ahead is somebody's: it stands in the egress's ring with its time and the class
- * and tenant of the mail that it is for. Whose class has its turn takes the first time from another
- * and leaves its own, when it takes its share, looks at it or finds better mail for it; of a class
- * the tenant does that has had less. Nobody is woken for that.
+ *   egress_share_take() --none waits, one is due--------------------------------> send now
+ *             |                                                                     ^
+ *             v                  its turn                     its turn              |
+ *         in line for the MX set's rate --> in line for its provider's --> granted -' within a
+ *                                                                                     minute
+ *
+ * Nobody is promised a time: when a share is due, whoever's turn it is then gets it. One of those
+ * in line has the bell: its timeout fires when the next share is due. That is the one that is to be
+ * served last, so that the bell seldom changes hands, and it does not matter what its site does
+ * meanwhile: the bell is of its engine. No wake is lost: a line in which somebody stands has a bell
+ * whenever the lock is free, and who has it either has armed its timeout since or has a letter on
+ * the way; whoever is granted a share has one too.
  */
 #include "delivery/line/egress_state.h"
 
 #include <stdlib.h>
-
-#include "delivery/line/ring.h"
 
 enum {
     RATE_BURST_US = 100 * 1000, /* messages of this much time may go at once: clocks tick in ms */
     /* Who comes back for its share much too late must take another, or many sites that had lost
      * their mail meanwhile would send together. */
     SHARE_KEPT_MS = 60 * 1000,
-};
-
-struct egress_share {
-    struct list_node ring;
-    _Atomic int64_t at_ms; /* its time; another engine may put it off */
-    unsigned number;       /* of the rate */
-    uint8_t rank;          /* enum rank; under the lock, as is_ahead */
-    bool is_fresh;         /* likewise, as what follows */
-    bool is_ahead;         /* in the ring: it may be put off */
-    struct tally *tally;   /* of its tenant; while it is ahead */
+    SERVE_MAX = 1000, /* shares given at once; the rest of those that are due a millisecond later */
 };
 
 /* --- the rate --------------------------------------------------------------------------------- */
 
-static int64_t rate_take(struct egress *egress, int64_t now_ms)
+/* One message at a time may always go; more only where the interval is below the burst. */
+static int64_t early_max_us(int64_t interval_us)
 {
-    int64_t interval_us = atomic_load_explicit(&egress->interval_us, memory_order_relaxed);
+    return MAX(RATE_BURST_US - interval_us, (int64_t)0);
+}
+
+/* `is_waited_for`: somebody was in line when it was due, so what the clock was late is no loss. */
+static bool take_due(struct egress *place, bool is_waited_for, int64_t now_ms)
+{
+    int64_t interval_us = atomic_load_explicit(&place->interval_us, memory_order_relaxed);
     int64_t now_us = now_ms * 1000;
     int64_t on_time_us;
 
     if (interval_us == 0)
-        return 0;
-    /* One message at a time may always go; more only where the interval is below the burst. */
-    int64_t early_max_us = MAX(RATE_BURST_US - interval_us, (int64_t)0);
-    int64_t next_us = atomic_load(&egress->next_us);
+        return true;
+    int64_t next_us = atomic_load(&place->next_us);
 
-    do
-        on_time_us = MAX(next_us, now_us);
-    while (!atomic_compare_exchange_weak(&egress->next_us, &next_us, on_time_us + interval_us));
-    int64_t wait_us = on_time_us - now_us - early_max_us;
+    do {
+        if (next_us - early_max_us(interval_us) > now_us)
+            return false;
+        bool is_on_time = is_waited_for && now_us - next_us <= RATE_BURST_US;
 
-    return wait_us > 0 ? (wait_us + 999) / 1000 : 0;
+        on_time_us = is_on_time ? next_us : MAX(next_us, now_us);
+    } while (!atomic_compare_exchange_weak(&place->next_us, &next_us, on_time_us + interval_us));
+    return true;
 }
 
-int64_t egress_rate_take(struct egress *egress, int64_t now_ms)
+/* Until the next is due; at least 1. */
+static int64_t due_after_ms(const struct egress *place, int64_t now_ms)
 {
-    int64_t wait_ms = rate_take(egress, now_ms);
+    int64_t interval_us = atomic_load_explicit(&place->interval_us, memory_order_relaxed);
+    int64_t due_us =
+        interval_us != 0 ? atomic_load(&place->next_us) - early_max_us(interval_us) : 0;
 
-    return egress->provider != NULL ? MAX(wait_ms, rate_take(egress->provider, now_ms)) : wait_ms;
+    return MAX((due_us - now_ms * 1000 + 999) / 1000, (int64_t)1);
 }
 
-unsigned egress_rate_number(const struct egress *egress)
+static bool is_waited_for(const struct egress *egress)
 {
-    unsigned number = atomic_load_explicit(&egress->rate_number, memory_order_relaxed);
-
-    if (egress->provider != NULL)
-        number += atomic_load_explicit(&egress->provider->rate_number, memory_order_relaxed);
-    return number;
+    return atomic_load(&egress->throttled) > 0;
 }
 
-/* --- shares that lie ahead -------------------------------------------------------------------- */
+/* --- whose turn; all under the lock ----------------------------------------------------------- */
 
-static struct egress_share *share_at(struct list_node *node)
+static struct egress_queue *queue_of(struct egress *place)
 {
-    return container_of(node, struct egress_share, ring);
+    return &egress_fairness(&place->line)->queue;
 }
 
-/* Under the lock: the first time that lies ahead, before this one's: of another class, */
-static struct egress_share *find_earlier(struct egress *egress, const struct egress_share *share,
-                                         int64_t now_ms, unsigned *waiting_out)
+static void open_letter(struct letter *letter, struct engine *engine);
+
+/* Its engine is to look at it. */
+static void post(struct egress_share *share)
 {
-    int64_t first_ms = atomic_load(&share->at_ms);
-    struct egress_share *found = NULL;
-    struct list_node *node = egress->shares;
+    if (atomic_exchange(&share->is_posted, true))
+        return; /* what is so now is seen when that one is opened */
+    share->letter.open = open_letter;
+    engine_post(share->sender->engine, &share->letter);
+}
 
-    *waiting_out = 0;
-    while (node != NULL) {
-        struct egress_share *other = share_at(node);
-        int64_t at_ms = atomic_load(&other->at_ms);
-        bool is_ahead = at_ms > now_ms && other->number == share->number;
-
-        if (is_ahead)
-            *waiting_out |= RANK_BIT(other->rank);
-        if (is_ahead && other->rank != share->rank && at_ms < first_ms) {
-            found = other;
-            first_ms = at_ms;
+/* It has what it needs up to here: on to the first line that it has to stand in, or granted. */
+static void go_on(struct egress_share *share, struct egress *place,
+                  const struct egress_tenant *tenant, int64_t now_ms)
+{
+    for (; place != NULL; place = place->provider)
+        if (is_waited_for(place) || !take_due(place, false, now_ms)) {
+            egress_queue_enter(share, place, tenant);
+            return;
         }
-        node = node->next != egress->shares ? node->next : NULL;
+    atomic_store(&share->granted_ms, now_ms);
+    atomic_store(&share->is_waiting, false); /* from here on its engine may use it */
+}
+
+static void give_next(struct egress *place, const struct egress_share *actor, int64_t now_ms)
+{
+    struct egress_share *share = egress_queue_take(place);
+    struct tally *tally = share->tally;
+    const struct egress_tenant tenant = {tally->node.key, tally->weight};
+
+    egress_queue_leave(share);
+    go_on(share, place->provider, &tenant, now_ms);
+    tally_put(&tally);
+    if (share != actor)
+        post(share);
+}
+
+/* Another has it if nobody does. */
+static void pass_bell(struct egress *place, const struct egress_share *actor)
+{
+    struct egress_queue *queue = queue_of(place);
+
+    if (queue->bell != NULL || !is_waited_for(place))
+        return;
+    queue->bell = egress_queue_last(place);
+    if (queue->bell != actor)
+        post(queue->bell);
+}
+
+/* Shares that are due are given. `actor`, which sees for itself, needs no letter. */
+static void serve(struct egress *place, const struct egress_share *actor, int64_t now_ms)
+{
+    for (unsigned i = 0; i < SERVE_MAX && is_waited_for(place) && take_due(place, true, now_ms);
+         i++)
+        give_next(place, actor, now_ms);
+    pass_bell(place, actor);
+}
+
+/* Until it is to ring the bell; 0: it has none. Where it came to another line it looks at that. */
+static int64_t look(struct egress_share *share, int64_t now_ms)
+{
+    struct egress *place = NULL;
+
+    while (share->place != place) {
+        place = share->place;
+        if (place != NULL)
+            serve(place, share, now_ms);
     }
-    return found;
+    return place != NULL && queue_of(place)->bell == share ? due_after_ms(place, now_ms) : 0;
 }
 
-/* or of a tenant of its class that it is before. */
-static struct egress_share *find_behind(struct egress *egress, const struct egress_share *share,
-                                        int64_t now_ms)
+void egress_ring_bell(struct egress *egress)
 {
-    int64_t first_ms = atomic_load(&share->at_ms);
-    struct egress_share *found = NULL;
-    struct list_node *node = egress->shares;
-
-    while (node != NULL) {
-        struct egress_share *other = share_at(node);
-        int64_t at_ms = atomic_load(&other->at_ms);
-
-        if (at_ms > now_ms && at_ms < first_ms && other->number == share->number &&
-            other->rank == share->rank &&
-            tally_is_before(share->tally, share->is_fresh, other->tally, other->is_fresh)) {
-            found = other;
-            first_ms = at_ms;
-        }
-        node = node->next != egress->shares ? node->next : NULL;
-    }
-    return found;
+    if (is_waited_for(egress))
+        post(queue_of(egress)->bell);
 }
 
-/* Who had the other's time has this one's. It is woken at the time it had, and looks again. */
-static void exchange(struct egress_share *share, struct egress_share *other)
-{
-    int64_t at_ms = atomic_load(&share->at_ms);
+/* --- on its engine ---------------------------------------------------------------------------- */
 
-    atomic_store(&share->at_ms, atomic_load(&other->at_ms));
-    atomic_store(&other->at_ms, at_ms);
+static void arm(struct egress_share *share, int64_t after_ms)
+{
+    struct engine *engine = share->sender->engine;
+
+    if (after_ms != 0)
+        engine_timeout(engine, &share->timeout, after_ms);
+    else
+        engine_timeout_cancel(engine, &share->timeout);
 }
 
-/* Under the lock. Its class's turn among those that wait: it has the first time there is; and
- * within its class it has the first of those who had more. */
-static void go_first_in_turn(struct egress *egress, struct egress_share *share, int64_t now_ms)
+static void attend(struct egress_share *share)
 {
-    unsigned waiting;
-    struct egress_share *other = find_earlier(egress, share, now_ms, &waiting);
+    int64_t now_ms = engine_now_ms(share->sender->engine);
 
-    if (other != NULL && classes_next(&egress->share_classes, waiting) == (enum rank)share->rank)
-        exchange(share, other);
-    if ((other = find_behind(egress, share, now_ms)) != NULL)
-        exchange(share, other);
+    pthread_mutex_lock(&share->egress->table->lock);
+    int64_t after_ms = look(share, now_ms);
+
+    pthread_mutex_unlock(&share->egress->table->lock);
+    arm(share, after_ms);
+    if (!atomic_load(&share->is_waiting))
+        share->sender->woken(share->sender);
 }
 
-/* Under the lock. */
-static void show_tenants(struct egress *egress)
+static void open_letter(struct letter *letter, struct engine *engine)
 {
-    struct egress_tenants *tenants = &egress_fairness(&egress->line)->shares;
-    uint64_t tenant = 0;
+    struct egress_share *share = container_of(letter, struct egress_share, letter);
 
-    if (egress->shares != NULL)
-        tenant = tenants->tallies->waiting_count > 1
-                     ? EGRESS_TENANTS_MANY
-                     : egress_tenant_hash(share_at(egress->shares)->tally->node.key);
-    atomic_store(&tenants->waiting, tenant);
+    (void)engine;
+    (void)atomic_exchange(&share->is_posted, false);
+    attend(share);
 }
 
-/* Under the lock: it is for this mail now, ahead or about to be. */
-static void set_mail(struct egress *egress, struct egress_share *share,
-                     const struct egress_mail *mail)
+static void on_timeout(struct timeout *timeout)
 {
-    struct tally *before = share->tally;
+    attend(container_of(timeout, struct egress_share, timeout));
+}
 
+/* --- for sites -------------------------------------------------------------------------------- */
+
+static struct egress_share *share_new(struct egress *egress, struct egress_sender *sender)
+{
+    struct egress_share *share = calloc(1, sizeof(*share));
+
+    check(share != NULL);
+    list_node_init(&share->ring);
+    timeout_init(&share->timeout, on_timeout);
+    share->egress = egress;
+    share->sender = sender;
+    sender->share = share;
+    return share;
+}
+
+static uint64_t in_short(const struct egress_mail *mail)
+{
+    return egress_tenant_hash(mail->tenant.name) << 3 | mail->rank << 1 | mail->is_fresh;
+}
+
+bool egress_share_is_waiting(const struct egress_sender *sender)
+{
+    return sender->share != NULL && atomic_load(&sender->share->is_waiting);
+}
+
+/* Once. */
+static bool use_granted(struct egress_share *share, int64_t now_ms)
+{
+    int64_t granted_ms = share != NULL ? atomic_exchange(&share->granted_ms, 0) : 0;
+
+    return granted_ms != 0 && now_ms - granted_ms <= SHARE_KEPT_MS;
+}
+
+/* The rates that nobody waits for and of which a share is due; where that ends, NULL: all. */
+static struct egress *take_at_once(struct egress *egress, int64_t now_ms)
+{
+    while (egress != NULL && !is_waited_for(egress) && take_due(egress, false, now_ms))
+        egress = egress->provider;
+    return egress;
+}
+
+bool egress_share_take(struct egress *egress, struct egress_sender *sender,
+                       const struct egress_mail *mail, int64_t now_ms)
+{
+    struct egress_share *share = sender->share;
+
+    egress_share_change(egress, sender, mail);
+    if (egress_share_is_waiting(sender))
+        return false;
+    if (use_granted(share, now_ms))
+        return true;
+    struct egress *place = take_at_once(egress, now_ms);
+
+    if (place == NULL)
+        return true;
+    if (share == NULL)
+        share = share_new(egress, sender);
+    share->told = in_short(mail);
+    pthread_mutex_lock(&egress->table->lock);
     share->rank = (uint8_t)mail->rank;
     share->is_fresh = mail->is_fresh;
-    share->tally = egress_tally_of(&egress_fairness(&egress->line)->shares, &mail->tenant);
-    tally_wait(share->tally, true);
-    if (before == NULL)
-        return;
-    tally_wait(before, false);
-    tally_put(&before);
+    go_on(share, place, &mail->tenant, now_ms);
+    int64_t after_ms = look(share, now_ms);
+
+    pthread_mutex_unlock(&egress->table->lock);
+    arm(share, after_ms);
+    return use_granted(share, now_ms);
 }
 
-/* Under the lock. */
-static void set_aside(struct egress *egress, struct egress_share *share)
+void egress_share_change(struct egress *egress, struct egress_sender *sender,
+                         const struct egress_mail *mail)
 {
-    atomic_store(&share->at_ms, 0);
-    if (!share->is_ahead)
+    struct egress_share *share = sender->share;
+
+    if (!egress_share_is_waiting(sender) || share->told == in_short(mail))
         return;
-    share->is_ahead = false;
-    ring_remove(&egress->shares, &share->ring);
-    tally_wait(share->tally, false);
-    tally_put(&share->tally);
-    show_tenants(egress);
+    share->told = in_short(mail);
+    pthread_mutex_lock(&egress->table->lock);
+    if (share->place != NULL)
+        egress_queue_change(share, mail);
+    pthread_mutex_unlock(&egress->table->lock);
 }
 
-static int64_t share_new(struct egress *egress, struct egress_share **share,
-                         const struct egress_mail *mail, int64_t now_ms)
+int64_t egress_share_at_ms(const struct egress_sender *sender, int64_t now_ms)
 {
-    unsigned number = egress_rate_number(egress);
-    int64_t wait_ms = egress_rate_take(egress, now_ms);
+    const struct egress_share *share = sender->share;
+    int64_t at_ms = 0;
 
-    if (wait_ms == 0)
+    if (!egress_share_is_waiting(sender))
         return 0;
-    if (*share == NULL) {
-        *share = calloc(1, sizeof(**share));
-        check(*share != NULL);
-        list_node_init(&(*share)->ring);
-    }
-    struct egress_share *s = *share;
-
-    pthread_mutex_lock(&egress->table->lock);
-    s->number = number;
-    s->is_ahead = true;
-    set_mail(egress, s, mail);
-    atomic_store(&s->at_ms, now_ms + wait_ms);
-    ring_push_back(&egress->shares, &s->ring);
-    show_tenants(egress);
-    go_first_in_turn(egress, s, now_ms);
-    pthread_mutex_unlock(&egress->table->lock);
-    return atomic_load(&s->at_ms) - now_ms;
+    pthread_mutex_lock(&share->egress->table->lock);
+    if (share->place != NULL)
+        at_ms = now_ms + due_after_ms(share->place, now_ms) +
+                egress_queue_foresee(share) * atomic_load(&share->place->interval_us) / 1000;
+    pthread_mutex_unlock(&share->egress->table->lock);
+    return at_ms;
 }
 
-static bool is_good(const struct egress *egress, const struct egress_share *share, int64_t now_ms)
+/* Under the lock. At once it is for the next in line: where the mail of a thousand sites is held
+ * back, those behind them are not to wait for their times. Later it is lost, or two would go
+ * together. */
+static void give_back(struct egress_share *share, int64_t now_ms)
 {
-    int64_t at_ms = share != NULL ? atomic_load(&share->at_ms) : 0;
+    int64_t granted_ms = atomic_exchange(&share->granted_ms, 0);
 
-    return at_ms != 0 && now_ms - at_ms <= SHARE_KEPT_MS &&
-           share->number == egress_rate_number(egress);
-}
-
-/* Under the lock: other mail than it was taken for may use it, but none of a lower class. */
-static void raise_share(struct egress *egress, struct egress_share *share,
-                        const struct egress_mail *mail, int64_t now_ms)
-{
-    if (!share->is_ahead)
+    if (granted_ms == 0 || now_ms - granted_ms > RATE_BURST_US / 1000)
         return;
-    if (mail->rank <= (enum rank)share->rank) {
-        set_mail(egress, share, mail);
-        show_tenants(egress);
+    for (struct egress *e = share->egress; e != NULL; e = e->provider) {
+        atomic_fetch_sub(&e->next_us, atomic_load(&e->interval_us));
+        egress_ring_bell(e);
     }
-    go_first_in_turn(egress, share, now_ms);
 }
 
-/* Nobody else writes rank and tally, and nobody its tenant's name. */
-static bool is_of(const struct egress_share *share, const struct egress_mail *mail)
+bool egress_share_drop(struct egress_sender *sender)
 {
-    return mail->rank > (enum rank)share->rank ||
-           (mail->rank == (enum rank)share->rank && mail->is_fresh == share->is_fresh &&
-            share->tally != NULL && bytes_equal(share->tally->node.key, mail->tenant.name));
-}
+    struct egress_share *share = sender->share;
 
-void egress_share_raise(struct egress *egress, struct egress_share *share,
-                        const struct egress_mail *mail, int64_t now_ms)
-{
-    if (share == NULL || !share->is_ahead || is_of(share, mail) || !is_good(egress, share, now_ms))
-        return;
-    pthread_mutex_lock(&egress->table->lock);
-    raise_share(egress, share, mail, now_ms);
-    pthread_mutex_unlock(&egress->table->lock);
-}
+    if (share == NULL)
+        return true;
+    pthread_mutex_lock(&share->egress->table->lock);
+    struct egress *place = share->place;
 
-/* Under the lock: the time it has now. */
-static int64_t look_again(struct egress *egress, struct egress_share *share,
-                          const struct egress_mail *mail, int64_t now_ms)
-{
-    raise_share(egress, share, mail, now_ms);
-    int64_t at_ms = atomic_load(&share->at_ms);
-
-    if (at_ms > now_ms)
-        return at_ms - now_ms;
-    set_aside(egress, share); /* it is used now */
-    classes_charge(&egress->share_classes, (enum rank)share->rank, 1);
-    return 0;
-}
-
-int64_t egress_share_take(struct egress *egress, struct egress_share **share,
-                          const struct egress_mail *mail, int64_t now_ms)
-{
-    struct egress_share *s = *share;
-
-    if (s == NULL || atomic_load(&s->at_ms) == 0)
-        return share_new(egress, share, mail, now_ms);
-    if (!is_good(egress, s, now_ms)) {
-        pthread_mutex_lock(&egress->table->lock);
-        set_aside(egress, s);
-        pthread_mutex_unlock(&egress->table->lock);
-        return share_new(egress, share, mail, now_ms);
+    if (place != NULL) {
+        egress_queue_leave(share);
+        tally_put(&share->tally);
+        pass_bell(place, NULL);
     }
-    pthread_mutex_lock(&egress->table->lock);
-    int64_t wait_ms = look_again(egress, s, mail, now_ms);
+    atomic_store(&share->is_waiting, false);
+    give_back(share, engine_now_ms(sender->engine));
+    bool is_posted = atomic_load(&share->is_posted);
 
-    pthread_mutex_unlock(&egress->table->lock);
-    return wait_ms;
-}
-
-int64_t egress_share_at_ms(const struct egress *egress, const struct egress_share *share,
-                           int64_t now_ms)
-{
-    int64_t at_ms = is_good(egress, share, now_ms) ? atomic_load(&share->at_ms) : 0;
-
-    return at_ms > now_ms ? at_ms : 0;
-}
-
-void egress_share_drop(struct egress *egress, struct egress_share **share)
-{
-    if (*share == NULL)
-        return;
-    pthread_mutex_lock(&egress->table->lock);
-    set_aside(egress, *share);
-    pthread_mutex_unlock(&egress->table->lock);
-    free(*share);
-    *share = NULL;
+    pthread_mutex_unlock(&share->egress->table->lock);
+    engine_timeout_cancel(sender->engine, &share->timeout);
+    if (is_posted)
+        return false;
+    free(share);
+    sender->share = NULL;
+    return true;
 }

@@ -4,7 +4,8 @@
  * The ways that are taken for every message (a slot, a share of the rate, "does anybody wait?")
  * are atomics. Who finds a limit reached, and who releases while somebody waits, takes the table's
  * lock: that happens at most once a connection, not once a message, but where a higher class waits
- * for the slot of a connection that carries a lower one.
+ * for the slot of a connection that carries a lower one, and where a message has to wait for its
+ * share of the rate.
  */
 #pragma once
 
@@ -30,9 +31,19 @@ struct egress_tenants {
     _Atomic int32_t counting;
 };
 
+/* Who waits for a share of the rate: by classes, of each by tenants, then first come first served.
+ * All under the lock. */
+struct egress_queue {
+    struct classes classes;                /* who got a share while others waited */
+    struct list_node *tenants[RANK_COUNT]; /* rings of tallies, by `in_rank` */
+    unsigned counts[RANK_COUNT];           /* shares that wait */
+    struct egress_share *bell;             /* is there when the next is due; NULL: nobody waits */
+};
+
 /* Of slots and of the rate. Made when somebody has to wait: most never do. */
 struct egress_fairness {
     struct egress_tenants slots, shares;
+    struct egress_queue queue;
 };
 
 /* Who waits for one limit: by classes, of each by what their tenants had, then first come first
@@ -54,8 +65,7 @@ struct egress {
     unsigned generation;     /* of the limits */
     bool has_default_limits, is_provider;
     _Atomic unsigned connections_max;
-    _Atomic int64_t interval_us;  /* between messages; 0: no limit */
-    _Atomic unsigned rate_number; /* counts its changes */
+    _Atomic unsigned throttled; /* shares that wait for the rate; written under the lock */
     _Atomic int connections;
     _Atomic int ready;         /* of these, let in */
     _Atomic int allowed;       /* of these, by the receiver; EGRESS_ANY */
@@ -67,11 +77,10 @@ struct egress {
     bool is_probing; /* one more than is known to be allowed was let try */
     /* Times in a row, of a provider's site with no other connection in. */
     _Atomic unsigned turned_away;
-    int64_t turned_away_ms;       /* of a provider: one of its sites was */
-    struct egress_line line;      /* of a provider's: those of all its sites that wait for it */
-    struct list_node *shares;     /* of the rate, that lie ahead; a ring */
-    _Atomic int64_t next_us;      /* GCRA: when the next message would be exactly on time */
-    struct classes share_classes; /* whose shares were used */
+    int64_t turned_away_ms;      /* of a provider: one of its sites was */
+    struct egress_line line;     /* of a provider's: those of all its sites that wait for it */
+    _Atomic int64_t interval_us; /* between messages; 0: no limit */
+    _Atomic int64_t next_us;     /* GCRA: when the next message would be exactly on time */
     _Atomic int64_t resting_until_ms;
 };
 
@@ -129,6 +138,40 @@ static inline bool egress_has_other(const struct egress_tenants *tenants, uint64
 
     return waiting != 0 && waiting != tenant;
 }
+
+struct egress_share {
+    struct list_node ring; /* of its tenant and class, where it stands */
+    struct egress *egress; /* its site's */
+    struct egress *place;  /* in whose queue it stands; NULL: in none. Under the lock */
+    struct tally *tally;   /* of its tenant there; likewise, as what follows */
+    uint8_t rank;          /* enum rank */
+    bool is_fresh;
+    _Atomic bool is_waiting;    /* in a queue or on its way to one; written under the lock */
+    _Atomic int64_t granted_ms; /* when it was; 0: it is not, or it was used */
+    _Atomic bool is_posted;     /* its letter is on the way */
+    uint64_t told;              /* the mail it waits for, in short; its engine's alone */
+    struct egress_sender *sender;
+    struct letter letter;
+    struct timeout timeout; /* its engine's: rings the bell */
+};
+
+/* egress_queue.c; under the lock. It gets in line, behind those of its class and tenant; the bell
+ * if nobody has it. */
+void egress_queue_enter(struct egress_share *share, struct egress *place,
+                        const struct egress_tenant *tenant);
+/* It is in no queue, and has no bell; its tally is still its own. */
+void egress_queue_leave(struct egress_share *share);
+/* In its queue, with this mail: of another class or tenant it is the last there. */
+void egress_queue_change(struct egress_share *share, const struct egress_mail *mail);
+/* Whose turn it is, which counts as served; somebody waits. */
+struct egress_share *egress_queue_take(struct egress *place);
+/* The one that is likely to be served last; somebody waits. */
+struct egress_share *egress_queue_last(struct egress *place);
+/* So many go before it, where its tenant and the others of its class take turns. */
+int64_t egress_queue_foresee(const struct egress_share *share);
+
+/* egress_shares.c; under the lock: the next share may be due at another time than was known. */
+void egress_ring_bell(struct egress *egress);
 
 /* egress_slots.c; under the lock: slots go to whoever waits and may have one now, by every limit
  * that stands in its way. */

@@ -160,6 +160,18 @@ static void take_turn(struct site *site, struct line *line, struct site_egress *
     }
 }
 
+/* A share of the rate is there, or nothing is in its way any more that one was on the way. */
+static void on_share(struct egress_sender *sender)
+{
+    struct site_egress *e = container_of(sender, struct site_egress, sender);
+    struct site *site = e->site;
+
+    if (e->is_leaving)
+        site_egresses_sweep(site);
+    site_dirty(site);
+    site_check_unused(site);
+}
+
 bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
 {
     struct delivery *delivery = site->delivery;
@@ -187,10 +199,9 @@ bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)
         if (is_taken_aside(delivery, pending))
             continue;
         const struct egress_mail mail = mail_of(site, line);
-        int64_t wait_ms = site_egress_rate_wait_ms(egress, &mail, now_ms);
 
-        if (wait_ms > 0) {
-            site_wake_at(site, now_ms + wait_ms);
+        egress->sender.woken = on_share;
+        if (!egress_share_take(egress->egress, &egress->sender, &mail, now_ms)) {
             site_enter(site, SITE_THROTTLED);
             return false;
         }

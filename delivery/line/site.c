@@ -271,6 +271,7 @@ void site_rest(struct site *site, int64_t until_ms)
         site_enter(site, SITE_RESTING);
     }
     site->trouble = SITE_TROUBLE_NONE;
+    (void)site_cancel_waiters(site); /* shares of the rate are for those that can send */
     site_dirty(site);
 }
 

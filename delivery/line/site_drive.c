@@ -166,7 +166,7 @@ static void survey_source(const struct site *site, const struct site_egress *e, 
     survey->hosts[number] = host;
     if (host < 0)
         survey->until_ms = MIN(survey->until_ms, retry_ms);
-    else if (site_egress_is_throttled(e, now_ms))
+    else if (site_egress_is_throttled(e))
         survey->is_held_up = true;
     else if (!e->is_waiting)
         survey->usable |= 1ULL << number;
@@ -224,10 +224,10 @@ static bool open_one(struct site *site)
 }
 
 /* One that may send: others are woken when their share of the rate has come. */
-static bool has_idle(const struct site *site, int64_t now_ms)
+static bool has_idle(const struct site *site)
 {
     list_for_each(node, &site->idle)
-        if (!site_egress_is_throttled(container_of(node, struct carrier, in_idle)->egress, now_ms))
+        if (!site_egress_is_throttled(container_of(node, struct carrier, in_idle)->egress))
             return true;
     return false;
 }
@@ -236,22 +236,21 @@ static bool wants_more(const struct site *site)
 {
     size_t wanted = (site->waiting_count + RECIPIENTS_PER_OPENING - 1) / RECIPIENTS_PER_OPENING;
 
-    return site->opening_count < wanted && !has_idle(site, engine_now_ms(site->delivery->engine));
+    return site->opening_count < wanted && !has_idle(site);
 }
 
-/* Its mail may be another than when it got in line for a slot, or took its share of the rate. */
+/* Its mail may be another than when it got in line for a slot, or for a share of the rate. */
 static void tell_waiters(struct site *site)
 {
     struct egress_tenant others[EGRESS_TENANTS_MAX - 1];
     const struct egress_mail mail = site_mails(site, others);
-    int64_t now_ms = engine_now_ms(site->delivery->engine);
 
     for (struct site_egress *e = site->egresses; e != NULL; e = e->next) {
         if (e->is_waiting && e->waits_as != waits_as(&mail)) {
             egress_waiter_change(e->egress, &e->waiter, &mail);
             e->waits_as = waits_as(&mail);
         }
-        egress_share_raise(e->egress, e->share, &mail, now_ms);
+        egress_share_change(e->egress, &e->sender, &mail);
     }
 }
 
@@ -283,7 +282,6 @@ static void wake_idle(struct site *site)
 /* What the drive left it waiting for; of several, what would hold it the longest. */
 static enum site_state look(const struct site *site)
 {
-    int64_t now_ms = engine_now_ms(site->delivery->engine);
     bool may_all_send = true, is_waiting = false;
 
     if (site->waiting_count == 0)
@@ -291,7 +289,7 @@ static enum site_state look(const struct site *site)
     if (list_is_linked(&site->in_starved))
         return SITE_STARVED;
     for (const struct site_egress *e = site->egresses; e != NULL; e = e->next) {
-        may_all_send = may_all_send && !site_egress_is_throttled(e, now_ms);
+        may_all_send = may_all_send && !site_egress_is_throttled(e);
         is_waiting = is_waiting || e->is_waiting;
     }
     if (!may_all_send)
@@ -320,10 +318,6 @@ static void drive_working(struct site *site)
     if (site->waiting_count > 0)
         tell_waiters(site);
     probe_limits(site);
-    int64_t share_at_ms = site_share_at_ms(site);
-
-    if (share_at_ms != 0 && site->waiting_count > 0)
-        site_wake_at(site, share_at_ms);
     site_enter(site, look(site));
 }
 

@@ -107,6 +107,7 @@ static struct site_egress *make(struct site *site, const struct source *source)
     }
     buf_free(&identity);
     e->waiter.engine = delivery->engine;
+    e->sender.engine = delivery->engine;
     list_node_init(&e->waiter.node);
     return e;
 }
@@ -135,13 +136,22 @@ static void use_newest(struct site_egress *e, const struct source *source)
     e->source = source;
 }
 
+/* Out of both lines; false: a letter is on its way. */
+static bool cancel(struct site_egress *e)
+{
+    if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
+        e->is_waiting = false;
+    bool has_no_share = egress_share_drop(&e->sender);
+
+    return !e->is_waiting && has_no_share;
+}
+
 static void leave(struct site *site, struct site_egress *e)
 {
     e->is_leaving = true;
     e->next = site->leaving;
     site->leaving = e;
-    if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
-        e->is_waiting = false;
+    (void)cancel(e);
     /* At most as many as may be open to a site; one that ends is freed later, never in here. */
     list_for_each(node, &site->carriers) {
         struct carrier *carrier = container_of(node, struct carrier, in_site);
@@ -186,7 +196,7 @@ static void free_egress(struct delivery *delivery, struct site_egress *e)
 {
     check(e->carrier_count == 0);
     check(!e->is_waiting);
-    egress_share_drop(e->egress, &e->share);
+    check(e->sender.share == NULL);
     egress_put(&e->egress);
     series_put(&e->counts);
     settings_release(delivery, &e->use);
@@ -200,7 +210,7 @@ void site_egresses_sweep(struct site *site)
     while (*at != NULL) {
         struct site_egress *e = *at;
 
-        if (e->carrier_count > 0 || e->is_waiting) {
+        if (e->carrier_count > 0 || e->is_waiting || !egress_share_drop(&e->sender)) {
             at = &e->next;
             continue;
         }
@@ -217,15 +227,9 @@ void site_egresses_free(struct site *site)
     check(site->leaving == NULL);
     while ((e = site->egresses) != NULL) {
         site->egresses = e->next;
+        check(egress_share_drop(&e->sender));
         free_egress(site->delivery, e);
     }
-}
-
-static bool cancel(struct site_egress *e)
-{
-    if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
-        e->is_waiting = false;
-    return !e->is_waiting;
 }
 
 bool site_cancel_waiters(struct site *site)
@@ -261,18 +265,6 @@ void site_egress_closed(struct site_egress **egress)
 
 /* --- rate ------------------------------------------------------------------------------------- */
 
-bool site_egress_is_throttled(const struct site_egress *e, int64_t now_ms)
-{
-    return egress_share_at_ms(e->egress, e->share, now_ms) != 0;
-}
-
-/* The share is taken when it is first asked for. */
-int64_t site_egress_rate_wait_ms(struct site_egress *e, const struct egress_mail *mail,
-                                 int64_t now_ms)
-{
-    return egress_share_take(e->egress, &e->share, mail, now_ms);
-}
-
 uint64_t site_egress_charge(struct site_egress *e, const struct egress_mail *mail, unsigned count)
 {
     return egress_charge(e->egress, site_egress_waiter(e), mail, count);
@@ -284,7 +276,7 @@ int64_t site_share_at_ms(const struct site *site)
     int64_t at_ms = 0;
 
     for (const struct site_egress *e = site->egresses; e != NULL; e = e->next) {
-        int64_t share_ms = egress_share_at_ms(e->egress, e->share, now_ms);
+        int64_t share_ms = egress_share_at_ms(&e->sender, now_ms);
 
         if (share_ms != 0 && (at_ms == 0 || share_ms < at_ms))
             at_ms = share_ms;

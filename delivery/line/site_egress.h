@@ -25,10 +25,10 @@ struct site_egress {
     struct egress *egress;
     struct egress_waiter waiter;
     unsigned carrier_count;
-    bool is_waiting;            /* for a slot */
-    bool is_leaving;            /* nothing new from it */
-    uint16_t waits_as;          /* the mail it waits for a slot for, in short */
-    struct egress_share *share; /* of the message rate */
+    bool is_waiting;             /* for a slot */
+    bool is_leaving;             /* nothing new from it */
+    uint16_t waits_as;           /* the mail it waits for a slot for, in short */
+    struct egress_sender sender; /* shares of the message rate */
 };
 
 /* Of the delivery's settings and of the site's provider and limits: those that fit stay, others
@@ -37,7 +37,7 @@ struct site_egress {
 void site_egresses_adapt(struct site *site, bool is_of_provider_before);
 /* To all engines: the strictest that any of them knows of counts. */
 void site_egresses_limit(struct site *site);
-/* Out of every line for a slot. True when no letter is on its way. */
+/* Out of every line, for slots and for shares of the rate. True when no letter is on its way. */
 bool site_cancel_waiters(struct site *site);
 /* Lets go of those that have left. */
 void site_egresses_sweep(struct site *site);
@@ -56,9 +56,10 @@ static inline struct egress_waiter *site_egress_waiter(struct site_egress *egres
 /* So many recipients of this mail are sent from it: egress_charge(). */
 uint64_t site_egress_charge(struct site_egress *egress, const struct egress_mail *mail,
                             unsigned count);
-/* Milliseconds until this source may send this message; 0: now, and that is its share. */
-int64_t site_egress_rate_wait_ms(struct site_egress *egress, const struct egress_mail *mail,
-                                 int64_t now_ms);
-bool site_egress_is_throttled(const struct site_egress *egress, int64_t now_ms);
-/* The first of its sources may send again then; 0: none has to wait. */
+/* It waits for a share of the message rate: site_next() asks for it. */
+static inline bool site_egress_is_throttled(const struct site_egress *egress)
+{
+    return egress_share_is_waiting(&egress->sender);
+}
+/* The first of its sources may send again about then; 0: none has to wait. */
 int64_t site_share_at_ms(const struct site *site);

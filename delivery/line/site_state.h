@@ -16,7 +16,7 @@
  *
  * Each drive looks at all anew, so any working state may follow any other. What drives it again:
  *
- *   CONNECTING  a connection that is ready, or failed        THROTTLED  its share's time
+ *   CONNECTING  a connection that is ready, or failed        THROTTLED  a share of the rate
  *   SERVING     a connection that wants more, or ended       LIMITED    a slot that comes free
  *   STARVED     outcomes that are durable, room on disk      all        mail, settings, an operator
  *

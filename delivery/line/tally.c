@@ -76,6 +76,8 @@ static struct tally *tally_new(struct tallies *tallies, struct bytes tenant)
 
     tally->tallies = tallies;
     tally->had = tallies->clock;
+    for (unsigned i = 0; i < RANK_COUNT; i++)
+        list_node_init(&tally->in_rank[i]);
     map_insert(&tallies->by_name, &tally->node, name);
     return tally;
 }

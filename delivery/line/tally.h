@@ -12,7 +12,9 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "base/map.h"
+#include "delivery/line/classes.h"
 
 enum {
     /* Of the least weight: more than a connection is ever ahead, but for a large transaction. */
@@ -37,6 +39,10 @@ struct tally {
     unsigned references;
     unsigned waiter_count; /* see tally_wait() */
     uint16_t weight;
+    /* The owner's, where it keeps who waits by tenants: rings, of each class, and its place among
+     * the tenants that wait with that class. */
+    struct list_node *waiters[RANK_COUNT];
+    struct list_node in_rank[RANK_COUNT];
 };
 
 struct tallies *tallies_create(void);

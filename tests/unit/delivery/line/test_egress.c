@@ -10,44 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "support/unit.h"
 
 static const struct egress_mail any_mail = {0};
-
-TEST(egress_rate_spaces_messages)
-{
-    struct egress_table *table = egress_table_create(0);
-    struct egress_limits limits = {.connections_max = 1, .messages_per_s = 2};
-    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &limits);
-
-    assert_int_equal(egress_rate_take(egress, 1000), 0);
-    assert_int_equal(egress_rate_take(egress, 1000), 500);
-    assert_int_equal(egress_rate_take(egress, 1200), 800); /* behind who has that at 1500 */
-    assert_int_equal(egress_rate_take(egress, 2500), 0);
-    assert_int_equal(egress_rate_take(egress, 9000), 0); /* nothing is saved up */
-    assert_int_equal(egress_rate_take(egress, 9000), 500);
-    egress_put(&egress);
-    egress_table_free(&table);
-}
-
-TEST(egress_rate_keeps_fast_rates_exactly)
-{
-    struct egress_table *table = egress_table_create(0);
-    struct egress_limits limits = {.connections_max = 1, .messages_per_s = 1000};
-    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &limits);
-    unsigned sent = 0;
-
-    int64_t wait_ms = 0;
-
-    /* The share that has to wait is used once its time has come. */
-    for (int64_t now_ms = 1000; now_ms < 11000; now_ms += 10)
-        for (wait_ms -= 10; wait_ms <= 0; wait_ms = egress_rate_take(egress, now_ms))
-            sent++;
-    assert_in_range(sent, 10000, 10000 + 110); /* and one burst of 100 ms */
-    egress_put(&egress);
-    egress_table_free(&table);
-}
 
 TEST(egress_rests_longer_each_time_until_a_success)
 {
@@ -111,6 +78,9 @@ TEST(egress_has_the_strictest_limits_of_all_engines_and_the_newest_settings)
     struct egress_limits narrow = {.connections_max = 2, .messages_per_s = 1};
     struct egress_limits wide = {.connections_max = 5, .messages_per_s = 10};
     struct egress_limits newer = {.connections_max = 4, .generation = 1};
+    struct engine_settings settings = {0};
+    struct engine *engine = engine_create(&settings);
+    struct egress_sender sender = {.engine = engine};
     struct egress *one = egress_get(table, BYTES("site"), BYTES("source"), &wide);
 
     assert_int_equal(slots_of(one), 5);
@@ -119,16 +89,19 @@ TEST(egress_has_the_strictest_limits_of_all_engines_and_the_newest_settings)
     assert_int_equal(slots_of(one), 2);
     egress_limit(one, &wide);
     assert_int_equal(slots_of(one), 2);
-    assert_int_equal(egress_rate_take(one, 1000), 0);
-    assert_int_equal(egress_rate_take(one, 1000), 1000);
+    assert_true(egress_share_take(one, &sender, &any_mail, 1000));
+    assert_false(egress_share_take(one, &sender, &any_mail, 1000));
+    assert_true(egress_share_drop(&sender));
     egress_limit(other, &newer);
     assert_int_equal(slots_of(one), 4);
-    assert_int_equal(egress_rate_take(one, 1000), 0);
+    assert_true(egress_share_take(one, &sender, &any_mail, 1000)); /* and no rate */
+    assert_true(egress_share_take(one, &sender, &any_mail, 1000));
     egress_limit(one, &narrow); /* an engine that has not heard yet */
     assert_int_equal(slots_of(one), 4);
     egress_put(&one);
     egress_put(&other);
     egress_table_free(&table);
+    engine_destroy(&engine);
 }
 
 TEST(egress_default_limits_give_way_to_a_rule_whoever_learned_of_it_first)
@@ -144,25 +117,6 @@ TEST(egress_default_limits_give_way_to_a_rule_whoever_learned_of_it_first)
     egress_limit(one, &standard);
     assert_int_equal(slots_of(one), 5);
     egress_put(&one);
-    egress_table_free(&table);
-}
-
-TEST(egress_shares_are_void_once_the_rate_is_another)
-{
-    struct egress_table *table = egress_table_create(0);
-    struct egress_limits slow = {.connections_max = 1, .messages_per_s = 0.01};
-    struct egress_limits fast = {.connections_max = 1, .messages_per_s = 10, .generation = 1};
-    struct egress *egress = egress_get(table, BYTES("site"), BYTES("source"), &slow);
-    unsigned number = egress_rate_number(egress);
-
-    assert_int_equal(egress_rate_take(egress, 1000), 0);
-    assert_int_equal(egress_rate_take(egress, 1000), 100 * 1000);
-    egress_limit(egress, &slow);
-    assert_int_equal(egress_rate_number(egress), number);
-    egress_limit(egress, &fast);
-    assert_int_not_equal(egress_rate_number(egress), number);
-    assert_int_equal(egress_rate_take(egress, 1000), 0); /* not behind those of the other rate */
-    egress_put(&egress);
     egress_table_free(&table);
 }
 
@@ -507,6 +461,113 @@ TEST(egress_slots_are_exact_and_no_wake_is_lost)
         skip();
     run_engines(false);
     run_engines(true);
+}
+
+/* --- shares of the rate, of several engines --------------------------------------------------- */
+
+enum {
+    SENDERS = 6, /* of each engine, for three sites of a provider */
+    MESSAGES = 60,
+    RATE = 3000,
+    SLOW_RATE = 1500, /* of one of the sites */
+};
+
+struct endless {
+    struct egress_sender sender;
+    struct egress *egress;
+    struct egress_mail mail;
+    unsigned left;
+};
+
+static struct egress *rated_egress(unsigned number)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    struct egress_limits provider = {.connections_max = 10, .messages_per_s = RATE};
+    struct egress_limits limits = {.connections_max = 10,
+                                   .messages_per_s = number == 0 ? SLOW_RATE : 0};
+
+    return egress_get_of(shared_table, BYTES("provider"), &provider, bytes_of(names[number]),
+                         BYTES("source"), &limits);
+}
+
+/* Now and then it goes away while it waits, or has other mail. */
+static void send_what_may_go(struct egress_sender *sender)
+{
+    static const char *const tenants[] = {"x", "y"};
+    struct endless *endless = container_of(sender, struct endless, sender);
+    int64_t now_ms = engine_now_ms(sender->engine);
+
+    while (endless->left > 0 &&
+           egress_share_take(endless->egress, sender, &endless->mail, now_ms)) {
+        (void)egress_charge(endless->egress, NULL, &endless->mail, 1);
+        endless->mail.rank = (enum rank)random_below(RANK_COUNT);
+        endless->mail.tenant.name = bytes_of(tenants[random_below(2)]);
+        if (--endless->left == 0)
+            atomic_fetch_add(&finished, 1);
+    }
+}
+
+static void disturb(struct endless *endless)
+{
+    switch (random_below(20)) {
+    case 0:
+        (void)egress_share_drop(&endless->sender);
+        break;
+    case 1:
+        endless->mail.rank = (enum rank)random_below(RANK_COUNT);
+        egress_share_change(endless->egress, &endless->sender, &endless->mail);
+        break;
+    default:
+        return;
+    }
+    send_what_may_go(&endless->sender);
+}
+
+static void *run_senders(void *argument)
+{
+    struct engine_settings settings = {.buffer_count = 16};
+    struct engine *engine = engine_create(&settings);
+    struct endless senders[SENDERS];
+
+    (void)argument;
+    for (unsigned i = 0; i < SENDERS; i++) {
+        senders[i] = (struct endless){.sender = {.engine = engine, .woken = send_what_may_go},
+                                      .egress = rated_egress(i % 3),
+                                      .left = MESSAGES};
+        send_what_may_go(&senders[i].sender);
+    }
+    while (atomic_load(&finished) < ENGINES * SENDERS) {
+        engine_turn(engine, 10);
+        disturb(&senders[random_below(SENDERS)]);
+    }
+    for (unsigned i = 0; i < SENDERS; i++) {
+        while (!egress_share_drop(&senders[i].sender))
+            engine_turn(engine, 10);
+        egress_put(&senders[i].egress);
+    }
+    engine_destroy(&engine);
+    return NULL;
+}
+
+TEST(egress_shares_of_several_engines_keep_the_rate_and_no_wake_is_lost)
+{
+    const char *why;
+    pthread_t threads[ENGINES];
+
+    if (engine_probe(&why) != 0)
+        skip();
+    int64_t began_ms = clock_monotonic_ms();
+
+    atomic_store(&finished, 0);
+    shared_table = egress_table_create(PROCESS_LIMIT);
+    for (unsigned i = 0; i < ENGINES; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_senders, NULL), 0);
+    for (unsigned i = 0; i < ENGINES; i++)
+        pthread_join(threads[i], NULL);
+    /* At once may go what is of 100 ms. */
+    assert_true(clock_monotonic_ms() - began_ms >=
+                ENGINES * SENDERS * MESSAGES * 1000 / RATE - 110);
+    egress_table_free(&shared_table);
 }
 
 static void never_woken(struct egress_waiter *waiter)

@@ -118,23 +118,6 @@ TEST(egress_provider_limits_its_sets_together_and_each_may_be_limited_more)
     end_world();
 }
 
-TEST(egress_rate_of_a_provider_is_shared_and_a_set_may_have_a_slower_one)
-{
-    begin_world(1);
-    struct egress_limits fast = {.connections_max = 1, .messages_per_s = 2};
-    struct egress_limits slow = {.connections_max = 1, .messages_per_s = 0.5};
-
-    egress_limit(provider, &fast);
-    egress_limit(sets[2], &slow);
-    assert_int_equal(egress_rate_take(sets[0], 1000), 0);
-    assert_int_equal(egress_rate_take(sets[1], 1000), 500);
-    assert_int_equal(egress_rate_take(sets[0], 1000), 1000);
-    assert_int_equal(egress_rate_take(sets[2], 2500), 0);
-    assert_int_equal(egress_rate_take(sets[2], 3000), 1500);
-    assert_int_equal(egress_rate_take(sets[0], 5000), 0);
-    end_world();
-}
-
 TEST(egress_set_with_others_in_teaches_what_its_provider_allows)
 {
     begin_world(20);

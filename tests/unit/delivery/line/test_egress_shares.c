@@ -1,266 +1,697 @@
-/* test_egress_shares.c - shares of the message rate go to the highest class that waits. */
+/*
+ * test_egress_shares.c - shares of the message rate: whose turn it is among all that wait for the
+ * rate of a set of hosts, or of all sets of a provider.
+ */
 #include "delivery/line/egress.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 
+#include "support/engine_fake.h"
 #include "support/unit.h"
 
 static struct egress_table *table;
+static struct engine *engine;
 
-static struct egress *setup(double messages_per_s)
+static void begin(void)
+{
+    struct engine_settings settings = {0};
+
+    engine = engine_create(&settings);
+    table = egress_table_create(100);
+}
+
+static void end(void)
+{
+    egress_table_free(&table);
+    engine_destroy(&engine);
+}
+
+static struct egress *get(double messages_per_s)
 {
     struct egress_limits limits = {.connections_max = 10, .messages_per_s = messages_per_s};
 
-    table = egress_table_create(100);
     return egress_get(table, BYTES("site"), BYTES("default"), &limits);
 }
 
-static void teardown(struct egress **egress)
+/* Of the provider "p". */
+static struct egress *get_of(unsigned number, double provider_per_s, double own_per_s)
 {
-    egress_put(egress);
-    egress_table_free(&table);
+    struct egress_limits provider = {.connections_max = 10, .messages_per_s = provider_per_s};
+    struct egress_limits own = {.connections_max = 10, .messages_per_s = own_per_s};
+    char name[16];
+
+    snprintf(name, sizeof(name), "site%u", number);
+    return egress_get_of(table, BYTES("p"), &provider, bytes_of(name), BYTES("default"), &own);
 }
 
-static int64_t take(struct egress *egress, struct egress_share **share, enum rank rank,
-                    int64_t now_ms)
-{
-    const struct egress_mail mail = {.rank = rank};
+/* --- sites ------------------------------------------------------------------------------------ */
 
-    return egress_share_take(egress, share, &mail, now_ms);
-}
-
-static void raise_to(struct egress *egress, struct egress_share *share, enum rank rank,
-                     int64_t now_ms)
-{
-    const struct egress_mail mail = {.rank = rank};
-
-    egress_share_raise(egress, share, &mail, now_ms);
-}
-
-/* An engine's site with endless mail of one class. */
-struct sender {
-    struct egress_share *share;
-    enum rank rank;
-    unsigned sent;
+/* A site of one engine. */
+struct site {
+    struct egress_sender sender;
+    struct egress *egress;
+    struct egress_mail mail;
+    unsigned woken, sent;
 };
 
-/* What is due is sent, and the next share taken; the clock goes to the first that waits. */
-static void run(struct egress *egress, struct sender *senders, size_t count, unsigned total)
+static void on_woken(struct egress_sender *sender)
 {
-    int64_t now_ms = 1000, last_ms = 0;
+    container_of(sender, struct site, sender)->woken++;
+}
+
+static void site_init(struct site *site, struct egress *egress, enum rank rank, const char *tenant)
+{
+    *site = (struct site){
+        .sender = {.engine = engine, .woken = on_woken},
+        .egress = egress,
+        .mail = {.rank = rank, .tenant = {.name = bytes_of(tenant), .weight = 1}},
+    };
+}
+
+static bool take(struct site *site)
+{
+    if (!egress_share_take(site->egress, &site->sender, &site->mail, engine_now_ms(engine)))
+        return false;
+    (void)egress_charge(site->egress, NULL, &site->mail, 1);
+    site->sent++;
+    return true;
+}
+
+static void change(struct site *site, enum rank rank, const char *tenant, bool is_fresh)
+{
+    site->mail = (struct egress_mail){.rank = rank,
+                                      .is_fresh = is_fresh,
+                                      .tenant = {.name = bytes_of(tenant)}};
+    egress_share_change(site->egress, &site->sender, &site->mail);
+}
+
+/* Timeouts and letters; a letter may bring another one. */
+static void later(int64_t ms)
+{
+    fake_advance_ms(engine, ms);
+    for (unsigned i = 0; i < 3; i++)
+        engine_turn(engine, 0);
+}
+
+static bool is_woken(struct site *site)
+{
+    bool is_woken = site->woken > 0;
+
+    assert_true(!is_woken || !egress_share_is_waiting(&site->sender));
+    site->woken = 0;
+    return is_woken;
+}
+
+/* A second later this one of them was told, and nobody else. */
+static void expect_next(struct site *const sites[], size_t count, const struct site *next)
+{
+    later(999);
+    for (size_t i = 0; i < count; i++)
+        assert_false(is_woken(sites[i]));
+    later(1);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(is_woken(sites[i]), sites[i] == next);
+}
+
+static void site_end(struct site *site)
+{
+    if (egress_share_drop(&site->sender))
+        return;
+    later(0);
+    assert_true(egress_share_drop(&site->sender));
+}
+
+/* --- one set of hosts ------------------------------------------------------------------------- */
+
+TEST(higher_class_has_the_next_share)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct site bulk, normal, high;
+    struct site *const all[] = {&bulk, &normal, &high};
+
+    site_init(&bulk, egress, RANK_BULK, "");
+    site_init(&normal, egress, RANK_NORMAL, "");
+    site_init(&high, egress, RANK_HIGH, "");
+    assert_true(take(&bulk));
+    assert_null(bulk.sender.share); /* nobody who goes at once has anything to remember */
+    assert_false(take(&bulk));
+    assert_false(take(&normal));
+    assert_false(take(&bulk)); /* it stays where it is */
+    int64_t now_ms = engine_now_ms(engine);
+    assert_int_equal(egress_share_at_ms(&normal.sender, now_ms), now_ms + 1000);
+    assert_int_equal(egress_share_at_ms(&bulk.sender, now_ms), now_ms + 2000);
+    assert_false(take(&high));
+    assert_int_equal(egress_share_at_ms(&bulk.sender, now_ms), now_ms + 3000);
+    expect_next(all, ARRAY_LEN(all), &high);
+    assert_int_equal(egress_share_at_ms(&high.sender, engine_now_ms(engine)), 0);
+    assert_true(take(&high));
+    expect_next(all, ARRAY_LEN(all), &normal);
+    expect_next(all, ARRAY_LEN(all), &bulk);
+    assert_true(take(&bulk));
+    assert_true(take(&normal));
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        site_end(all[i]);
+    egress_put(&egress);
+    end();
+}
+
+TEST(share_that_was_given_is_not_taken_away)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct site bulk, high;
+
+    site_init(&bulk, egress, RANK_BULK, "");
+    site_init(&high, egress, RANK_HIGH, "");
+    assert_true(take(&bulk));
+    assert_false(take(&bulk));
+    later(1000);
+    assert_false(take(&high));
+    assert_true(take(&bulk));
+    assert_false(take(&bulk)); /* once */
+    site_end(&bulk);
+    site_end(&high);
+    egress_put(&egress);
+    end();
+}
+
+TEST(site_in_line_with_other_mail_than_before_has_the_place_of_that)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct site one, other;
+    struct site *const all[] = {&one, &other};
+
+    site_init(&one, egress, RANK_BULK, "");
+    site_init(&other, egress, RANK_BULK, "");
+    change(&one, RANK_BULK, "", false); /* it does not wait */
+    assert_true(take(&one));
+    assert_false(take(&one));
+    assert_false(take(&other));
+    change(&other, RANK_NORMAL, "", false); /* which has a connection */
+    expect_next(all, ARRAY_LEN(all), &other);
+    assert_true(take(&other));
+    assert_false(take(&other));
+    change(&one, RANK_HIGH, "", false);
+    change(&one, RANK_BULK, "", false); /* that was sent elsewhere */
+    expect_next(all, ARRAY_LEN(all), &other);
+    site_end(&one);
+    site_end(&other);
+    egress_put(&egress);
+    end();
+}
+
+TEST(tenant_that_comes_anew_has_the_next_share_of_its_class)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct site one, other;
+    struct site *const all[] = {&one, &other};
+
+    site_init(&one, egress, RANK_NORMAL, "many");
+    site_init(&other, egress, RANK_NORMAL, "many");
+    assert_true(take(&one));
+    assert_false(take(&one));
+    assert_false(take(&other));
+    change(&other, RANK_NORMAL, "small", true);
+    expect_next(all, ARRAY_LEN(all), &other);
+    assert_true(take(&other));
+    expect_next(all, ARRAY_LEN(all), &one);
+    site_end(&one);
+    site_end(&other);
+    egress_put(&egress);
+    end();
+}
+
+TEST(share_that_is_fetched_too_late_is_void)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct site one, other;
+
+    site_init(&one, egress, RANK_BULK, "");
+    site_init(&other, egress, RANK_BULK, "");
+    assert_true(take(&one));
+    assert_false(take(&one));
+    assert_false(take(&other));
+    later(1000);
+    later(1000);
+    later(70000);
+    assert_true(take(&one)); /* another one: both are much too late, and go one after the other */
+    assert_false(take(&other));
+    site_end(&one);
+    site_end(&other);
+    egress_put(&egress);
+    end();
+}
+
+TEST(who_waits_for_a_slow_rate_does_not_wait_for_it_once_it_is_faster)
+{
+    begin();
+    struct egress *egress = get(0.001);
+    struct egress_limits faster = {.connections_max = 10, .messages_per_s = 1, .generation = 1};
+    struct egress_limits none = {.connections_max = 10, .generation = 2};
+    struct site sites[4];
+
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++) {
+        site_init(&sites[i], egress, RANK_BULK, "");
+        assert_int_equal(take(&sites[i]), i == 0);
+    }
+    egress_limit(egress, &faster);
+    later(0);
+    assert_true(is_woken(&sites[1]));
+    later(1000);
+    assert_true(is_woken(&sites[2]));
+    assert_false(is_woken(&sites[3]));
+    assert_false(take(&sites[0]));
+    egress_limit(egress, &none);
+    later(0);
+    assert_true(is_woken(&sites[3]));
+    assert_true(is_woken(&sites[0]));
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++) {
+        assert_true(take(&sites[i]));
+        site_end(&sites[i]);
+    }
+    egress_put(&egress);
+    end();
+}
+
+TEST(who_waits_for_a_rate_waits_longer_once_it_is_slower)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct egress_limits slower = {.connections_max = 10, .messages_per_s = 0.5, .generation = 1};
+    struct site one, other;
+
+    site_init(&one, egress, RANK_BULK, "");
+    site_init(&other, egress, RANK_BULK, "");
+    assert_true(take(&one));
+    assert_false(take(&one));
+    egress_limit(egress, &slower);
+    assert_false(take(&other)); /* the first of the new rate is not its */
+    later(0);
+    assert_true(is_woken(&one));
+    later(1999);
+    assert_false(is_woken(&other));
+    later(1);
+    assert_true(is_woken(&other));
+    site_end(&one);
+    site_end(&other);
+    egress_put(&egress);
+    end();
+}
+
+/* As much as it may. */
+static unsigned send_all(struct site *site)
+{
+    unsigned before = site->sent;
+
+    while (take(site))
+        ;
+    return site->sent - before;
+}
+
+/* What is told sends, and stands in line again; time goes by until `total` were sent. */
+static void run(struct site *sites, size_t count, unsigned total)
+{
     unsigned sent = 0;
 
-    while (sent < total) {
-        int64_t next_ms = INT64_MAX;
-
-        for (size_t i = 0; i < count; i++) {
-            struct sender *s = &senders[i];
-            int64_t wait_ms;
-
-            while ((wait_ms = take(egress, &s->share, s->rank, now_ms)) == 0) {
-                assert_true(last_ms == 0 || now_ms - last_ms >= 1000); /* the rate is kept */
-                last_ms = now_ms;
-                s->sent++;
-                sent++;
-            }
-        }
-        for (size_t i = 0; i < count; i++) {
-            int64_t at_ms = egress_share_at_ms(egress, senders[i].share, now_ms);
-
-            assert_true(at_ms > now_ms);
-            next_ms = MIN(next_ms, at_ms);
-        }
-        now_ms = next_ms;
-    }
+    fake_clock_runs(engine, true);
     for (size_t i = 0; i < count; i++)
-        egress_share_drop(egress, &senders[i].share);
+        sent += send_all(&sites[i]);
+    while (sent < total) {
+        engine_turn(engine, -1);
+        for (size_t i = 0; i < count; i++)
+            if (is_woken(&sites[i]))
+                sent += send_all(&sites[i]);
+    }
+    fake_clock_runs(engine, false);
+    for (size_t i = 0; i < count; i++)
+        site_end(&sites[i]);
 }
 
-TEST(higher_class_takes_the_first_time_of_a_lower_one)
+/* And keeps the rate. */
+static void run_at(struct site *sites, size_t count, unsigned total, int64_t interval_ms)
 {
-    struct egress *egress = setup(1);
-    struct egress_share *first = NULL, *bulk = NULL, *normal = NULL, *high = NULL, *same = NULL;
+    int64_t began_ms = engine_now_ms(engine);
 
-    assert_int_equal(take(egress, &first, RANK_BULK, 1000), 0);
-    assert_null(first); /* nobody who goes at once has anything to remember */
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
-    assert_int_equal(take(egress, &normal, RANK_NORMAL, 1000), 1000);
-    assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 3000);
-    assert_int_equal(take(egress, &same, RANK_NORMAL, 1000), 2000);
-    assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 4000); /* before the bulk, again */
-    assert_int_equal(take(egress, &high, RANK_HIGH, 1500), 500);
-    assert_int_equal(egress_share_at_ms(egress, normal, 1500), 5000);
-    assert_int_equal(take(egress, &high, RANK_HIGH, 2000), 0);
-    assert_int_equal(egress_share_at_ms(egress, high, 2000), 0);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 2000), 2000);
-    egress_share_drop(egress, &bulk);
-    egress_share_drop(egress, &normal);
-    egress_share_drop(egress, &high);
-    egress_share_drop(egress, &high); /* of no effect */
-    egress_share_drop(egress, &same);
-    teardown(&egress);
-}
-
-TEST(time_that_has_come_is_not_taken_away)
-{
-    struct egress *egress = setup(1);
-    struct egress_share *bulk = NULL, *high = NULL;
-
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 0);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
-    assert_int_equal(take(egress, &high, RANK_HIGH, 2000), 1000);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 2001), 0);
-    egress_share_drop(egress, &bulk);
-    egress_share_drop(egress, &high);
-    teardown(&egress);
-}
-
-TEST(share_is_raised_when_better_mail_comes)
-{
-    struct egress *egress = setup(1);
-    struct egress_share *one = NULL, *other = NULL;
-
-    raise_to(egress, NULL, RANK_HIGH, 1000); /* nothing to raise */
-    assert_int_equal(take(egress, &one, RANK_BULK, 1000), 0);
-    assert_int_equal(take(egress, &one, RANK_BULK, 1000), 1000);
-    assert_int_equal(take(egress, &other, RANK_BULK, 1000), 2000);
-    raise_to(egress, other, RANK_BULK, 1000);
-    assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000); /* first come, first served */
-    raise_to(egress, other, RANK_NORMAL, 1000);
-    assert_int_equal(egress_share_at_ms(egress, other, 1000), 2000);
-    assert_int_equal(take(egress, &one, RANK_HIGH, 1000), 1000); /* and back */
-    assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000);
-    egress_share_drop(egress, &one);
-    egress_share_drop(egress, &other);
-    teardown(&egress);
-}
-
-/* Of the same class, as tenants take turns at a site: its share is for who is next now. */
-TEST(share_is_raised_for_a_tenant_that_comes_anew)
-{
-    const struct egress_mail many = {.rank = RANK_NORMAL, .tenant = {.name = BYTES("many")}};
-    const struct egress_mail small = {.rank = RANK_NORMAL,
-                                      .is_fresh = true,
-                                      .tenant = {.name = BYTES("small")}};
-    struct egress *egress = setup(1);
-    struct egress_share *one = NULL, *other = NULL;
-
-    assert_int_equal(egress_share_take(egress, &one, &many, 1000), 0);
-    assert_int_equal(egress_share_take(egress, &one, &many, 1000), 1000);
-    assert_int_equal(egress_share_take(egress, &other, &many, 1000), 2000);
-    egress_share_raise(egress, other, &many, 1000);
-    assert_int_equal(egress_share_at_ms(egress, other, 1000), 3000);
-    egress_share_raise(egress, other, &small, 1000);
-    assert_int_equal(egress_share_at_ms(egress, other, 1000), 2000);
-    assert_int_equal(egress_share_at_ms(egress, one, 1000), 3000);
-    egress_share_drop(egress, &one);
-    egress_share_drop(egress, &other);
-    teardown(&egress);
-}
-
-TEST(share_of_another_rate_or_too_late_is_void)
-{
-    struct egress *egress = setup(1);
-    struct egress_share *bulk = NULL, *high = NULL;
-    struct egress_limits faster = {.connections_max = 10, .messages_per_s = 2, .generation = 1};
-
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 0);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
-    egress_limit(egress, &faster);
-    assert_int_equal(egress_share_at_ms(egress, bulk, 1000), 0);
-    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 0);
-    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 500);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
-    /* Both come back much too late: they go one after the other, not at once. */
-    assert_int_equal(take(egress, &high, RANK_HIGH, 99000), 0);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 99000), 500);
-    egress_share_drop(egress, &bulk);
-    egress_share_drop(egress, &high);
-    teardown(&egress);
-}
-
-TEST(void_share_has_no_time_to_take)
-{
-    struct egress *egress = setup(1);
-    struct egress_share *bulk = NULL, *high = NULL;
-    struct egress_limits slower = {.connections_max = 10, .messages_per_s = 0.5, .generation = 1};
-
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 0);
-    assert_int_equal(take(egress, &bulk, RANK_BULK, 1000), 1000);
-    egress_limit(egress, &slower);
-    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 0);
-    assert_int_equal(take(egress, &high, RANK_HIGH, 1000), 2000);
-    egress_share_drop(egress, &bulk);
-    egress_share_drop(egress, &high);
-    teardown(&egress);
+    run(sites, count, total);
+    assert_in_range(engine_now_ms(engine) - began_ms, (total - 1) * interval_ms,
+                    total * interval_ms + 10);
 }
 
 TEST(lower_classes_keep_their_guaranteed_turns)
 {
-    struct egress *egress = setup(1);
-    struct sender senders[] = {{.rank = RANK_BULK}, {.rank = RANK_HIGH}, {.rank = RANK_NORMAL}};
-    struct sender two[] = {{.rank = RANK_BULK}, {.rank = RANK_HIGH}};
+    begin();
+    struct egress *egress = get(1);
+    struct site sites[3];
 
-    run(egress, senders, ARRAY_LEN(senders), 2100);
-    assert_in_range(senders[0].sent, 95, 105);
-    assert_in_range(senders[1].sent, 1590, 1610);
-    assert_in_range(senders[2].sent, 390, 410);
-    teardown(&egress);
-    egress = setup(1);
-    run(egress, two, ARRAY_LEN(two), 2100);
-    assert_in_range(two[0].sent, 2100 / 18, 2100 / 16); /* one of seventeen */
-    teardown(&egress);
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++)
+        site_init(&sites[i], egress, (enum rank)i, "");
+    run_at(sites, ARRAY_LEN(sites), 2100, 1000);
+    assert_in_range(sites[RANK_BULK].sent, 95, 105);
+    assert_in_range(sites[RANK_HIGH].sent, 1590, 1610);
+    assert_in_range(sites[RANK_NORMAL].sent, 390, 410);
+    site_init(&sites[0], egress, RANK_HIGH, "");
+    site_init(&sites[1], egress, RANK_BULK, "");
+    run_at(sites, 2, 2100, 1000);
+    assert_in_range(sites[1].sent, 2100 / 18, 2100 / 16); /* one of seventeen */
+    egress_put(&egress);
+    end();
 }
 
 TEST(equal_classes_go_in_turn)
 {
-    struct egress *egress = setup(1);
-    struct sender senders[] = {{.rank = RANK_BULK}, {.rank = RANK_BULK}, {.rank = RANK_BULK}};
+    begin();
+    struct egress *egress = get(1);
+    struct site sites[3];
 
-    run(egress, senders, ARRAY_LEN(senders), 300);
-    for (size_t i = 0; i < ARRAY_LEN(senders); i++)
-        assert_in_range(senders[i].sent, 99, 101);
-    teardown(&egress);
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++)
+        site_init(&sites[i], egress, RANK_BULK, "");
+    run_at(sites, ARRAY_LEN(sites), 300, 1000);
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++)
+        assert_in_range(sites[i].sent, 99, 101);
+    egress_put(&egress);
+    end();
 }
 
-/* --- threads ---------------------------------------------------------------------------------- */
-
-static struct egress *shared;
-static _Atomic int64_t clock_ms = 1000;
-static _Atomic unsigned sent_by_all;
-
-/* Each asks again and again, whether its time has come or not, and its mail changes. */
-static void *send_in_a_thread(void *context)
+TEST(fast_rates_are_kept_exactly)
 {
-    unsigned seed = (unsigned)(uintptr_t)context;
-    struct egress_share *share = NULL;
+    static const unsigned rates[] = {2, 9, 30, 400, 5000};
 
-    for (unsigned i = 0; i < 20000; i++) {
-        enum rank rank = (enum rank)((i / 7 + seed) % RANK_COUNT);
-        int64_t now_ms = atomic_fetch_add(&clock_ms, 1);
+    for (size_t i = 0; i < ARRAY_LEN(rates); i++) {
+        begin();
+        struct egress *egress = get(rates[i]);
+        struct site sites[3];
 
-        raise_to(shared, share, rank, now_ms);
-        if (take(shared, &share, rank, now_ms) == 0)
-            atomic_fetch_add(&sent_by_all, 1);
-        if (i % 501 == seed)
-            egress_share_drop(shared, &share);
+        for (size_t j = 0; j < ARRAY_LEN(sites); j++)
+            site_init(&sites[j], egress, RANK_BULK, "");
+        int64_t began_ms = engine_now_ms(engine);
+
+        run(sites, ARRAY_LEN(sites), rates[i] * 20);
+        assert_in_range(engine_now_ms(engine) - began_ms, 19400, 20010); /* a burst of 100 ms */
+        egress_put(&egress);
+        end();
     }
-    egress_share_drop(shared, &share);
-    return NULL;
 }
 
-TEST(threads_together_keep_the_rate)
-{
-    enum { THREADS = 3 };
-    pthread_t threads[THREADS];
+/* --- a provider's ----------------------------------------------------------------------------- */
 
-    shared = setup(5);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, send_in_a_thread, (void *)i), 0);
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(threads[i], NULL);
-    /* One every 200 ms; what was dropped is lost, and a share may be used a little late. */
-    assert_in_range(sent_by_all, 100, (unsigned)(clock_ms / 200) + 1);
-    teardown(&shared);
+enum { SITES = 100 };
+
+static void get_sites(struct site *sites, size_t count, double provider_per_s, enum rank rank)
+{
+    for (unsigned i = 0; i < count; i++)
+        site_init(&sites[i], get_of(i, provider_per_s, 0), rank, "");
+}
+
+static void put_sites(struct site *sites, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        site_end(&sites[i]);
+        egress_put(&sites[i].egress);
+    }
+}
+
+TEST(high_mail_for_one_site_has_the_next_share_before_a_hundred_others_with_bulk)
+{
+    begin();
+    struct site sites[SITES + 1];
+
+    get_sites(sites, SITES + 1, 1, RANK_BULK);
+    for (unsigned i = 0; i < SITES; i++)
+        assert_int_equal(take(&sites[i]), i == 0);
+    struct site *high = &sites[SITES];
+
+    high->mail.rank = RANK_HIGH;
+    assert_false(take(high));
+    int64_t now_ms = engine_now_ms(engine);
+
+    assert_int_equal(egress_share_at_ms(&high->sender, now_ms), now_ms + 1000);
+    assert_int_equal(egress_share_at_ms(&sites[SITES - 1].sender, now_ms), now_ms + 100 * 1000);
+    later(1000);
+    assert_true(is_woken(high));
+    assert_true(take(high));
+    for (unsigned i = 1; i < SITES; i++) { /* they keep their order */
+        later(1000);
+        assert_true(is_woken(&sites[i]));
+    }
+    put_sites(sites, SITES + 1);
+    end();
+}
+
+TEST(classes_have_their_turns_of_a_rate_over_all_sites_of_a_provider)
+{
+    begin();
+    struct site sites[SITES];
+    unsigned sent[RANK_COUNT] = {0};
+
+    get_sites(sites, SITES, 1, RANK_BULK);
+    for (unsigned i = 0; i < SITES; i++) /* most have bulk */
+        sites[i].mail.rank = i < 3 ? RANK_HIGH : i < 20 ? RANK_NORMAL : RANK_BULK;
+    run_at(sites, SITES, 2100, 1000);
+    for (unsigned i = 0; i < SITES; i++)
+        sent[sites[i].mail.rank] += sites[i].sent;
+    assert_in_range(sent[RANK_HIGH], 1590, 1610);
+    assert_in_range(sent[RANK_NORMAL], 390, 410);
+    assert_in_range(sent[RANK_BULK], 95, 105);
+    for (unsigned i = 20; i < SITES; i++) /* each as much as the others of its class */
+        assert_in_range(sites[i].sent, 1, 2);
+    put_sites(sites, SITES);
+    end();
+}
+
+/* Weights 1, 2 and 4; how many of the sites are whose has nothing to do with it. */
+static void expect_weights(unsigned a_sites, unsigned b_sites, unsigned c_sites)
+{
+    enum { TOTAL = 7000, MOST = 600 };
+    static const char *const names[] = {"a", "b", "c"};
+    unsigned count = a_sites + b_sites + c_sites;
+    unsigned sent[3] = {0};
+    static struct site sites[MOST];
+
+    begin();
+    get_sites(sites, count, 2, RANK_NORMAL);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned whose = i < a_sites ? 0 : i < a_sites + b_sites ? 1 : 2;
+
+        sites[i].mail.tenant = (struct egress_tenant){bytes_of(names[whose]), 1U << whose};
+    }
+    run_at(sites, count, TOTAL, 500);
+    for (unsigned i = 0; i < count; i++)
+        sent[sites[i].mail.tenant.name.ptr[0] - 'a'] += sites[i].sent;
+    for (unsigned i = 0; i < 3; i++)
+        assert_in_range(sent[i] * 100, (TOTAL / 7 << i) * 95, (TOTAL / 7 << i) * 105);
+    put_sites(sites, count);
+    end();
+}
+
+TEST(tenants_have_a_rate_by_weight_over_all_sites_of_a_provider)
+{
+    expect_weights(1, 1, 1);
+    expect_weights(30, 30, 30);
+    expect_weights(400, 20, 4);
+    expect_weights(4, 100, 400);
+}
+
+TEST(both_rates_hold_of_the_set_and_of_its_provider)
+{
+    begin();
+    struct site sites[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        site_init(&sites[i], get_of(i, 1, i == 0 ? 0.1 : 0), i == 0 ? RANK_HIGH : RANK_BULK, "");
+    run_at(sites, 3, 1000, 1000); /* nothing is lost of the provider's while the slow one waits */
+    assert_in_range(sites[0].sent, 99, 101);
+    assert_in_range(sites[1].sent, 449, 451);
+    put_sites(sites, 3);
+    end();
+}
+
+/* The provider's line is longer than the set's own interval. */
+TEST(wait_for_the_provider_is_no_loss_of_the_sets_own_rate)
+{
+    begin();
+    struct site sites[10];
+
+    for (unsigned i = 0; i < 10; i++)
+        site_init(&sites[i], get_of(i, 1, i == 0 ? 0.11 : 0), RANK_BULK, "");
+    run_at(sites, 10, 1000, 1000);
+    for (unsigned i = 0; i < 10; i++)
+        assert_in_range(sites[i].sent, 98, 102);
+    put_sites(sites, 10);
+    end();
+}
+
+TEST(who_goes_on_to_its_providers_line_alone_is_told_of_its_share)
+{
+    begin();
+    struct site one, other;
+
+    site_init(&one, get_of(0, 1, 0.5), RANK_BULK, "");
+    site_init(&other, get_of(1, 1, 0), RANK_BULK, "");
+    assert_true(take(&one));
+    assert_false(take(&one));
+    later(1900);
+    assert_true(take(&other));
+    later(100);
+    assert_false(is_woken(&one)); /* from its own line to the other */
+    later(899);
+    assert_false(is_woken(&one));
+    later(1);
+    assert_true(is_woken(&one));
+    assert_true(take(&one));
+    site_end(&one);
+    egress_put(&one.egress);
+    egress_put(&other.egress);
+    end();
+}
+
+TEST(site_that_stops_while_it_waits_or_has_a_share_stops_nobody)
+{
+    begin();
+    struct site sites[SITES];
+
+    get_sites(sites, SITES, 1, RANK_BULK);
+    for (unsigned i = 0; i < SITES; i++)
+        (void)take(&sites[i]);
+    for (unsigned i = 1; i < SITES - 10; i++)
+        (void)egress_share_drop(&sites[i].sender);
+    for (unsigned i = SITES - 10; i < SITES; i++) { /* no time is lost for those that went */
+        later(1000);
+        assert_true(is_woken(&sites[i])); /* who does not use it, as one whose host is gone */
+        assert_true(i % 2 == 0 || take(&sites[i]));
+    }
+    put_sites(sites, SITES);
+    end();
+}
+
+/* As where mail turns out to be held back. Later it is nobody's: two would go at once. */
+TEST(share_that_is_given_back_at_once_is_the_next_ones)
+{
+    for (unsigned own = 0; own < 2; own++) {
+        begin();
+        struct site sites[4];
+
+        for (unsigned i = 0; i < ARRAY_LEN(sites); i++) {
+            site_init(&sites[i], get_of(i, 1, own == 1 ? 0.9 : 0), RANK_BULK, "");
+            assert_int_equal(take(&sites[i]), i == 0);
+        }
+        later(1000);
+        assert_true(is_woken(&sites[1]));
+        site_end(&sites[1]);
+        later(100);
+        assert_true(is_woken(&sites[2]));
+        assert_false(is_woken(&sites[3]));
+        site_end(&sites[2]);
+        later(0);
+        assert_true(is_woken(&sites[3]));
+        later(101);
+        site_end(&sites[3]);
+        assert_false(take(&sites[1]));
+        put_sites(sites, ARRAY_LEN(sites));
+        end();
+    }
+}
+
+/* Whoever it is that has the bell, it goes on to another. */
+TEST(bell_goes_on_when_its_site_goes)
+{
+    for (unsigned at = 0; at < 4; at++) {
+        begin();
+        struct site sites[4];
+
+        get_sites(sites, 4, 1, RANK_BULK);
+        assert_true(take(&sites[0]));
+        sites[0].woken = 0;
+        for (unsigned i = 0; i < 4; i++)
+            assert_false(take(&sites[i]));
+        if (at % 2 == 0)
+            later(1000); /* somebody was served meanwhile */
+        site_end(&sites[at]);
+        later(1000);
+        later(1000);
+        later(1000);
+        for (unsigned i = 0; i < 4; i++)
+            assert_true(i == at || is_woken(&sites[i]));
+        put_sites(sites, 4);
+        end();
+    }
+}
+
+/* On the same turn as it is given a share, or is asked to ring the bell. */
+TEST(site_that_goes_while_its_letter_is_on_the_way_is_told_when_it_has_come)
+{
+    begin();
+    struct site sites[3];
+
+    get_sites(sites, 3, 1, RANK_BULK);
+    assert_true(take(&sites[0]));
+    assert_false(take(&sites[0]));
+    assert_false(take(&sites[1]));
+    assert_true(egress_share_drop(&sites[0].sender)); /* the other is to ring it */
+    assert_false(egress_share_drop(&sites[1].sender));
+    assert_false(take(&sites[2])); /* not left to that */
+    later(0);
+    assert_int_equal(sites[1].woken, 1);
+    assert_true(egress_share_drop(&sites[1].sender));
+    later(1000);
+    assert_true(is_woken(&sites[2]));
+    put_sites(sites, 3);
+    end();
+}
+
+TEST(who_waits_for_its_own_rate_goes_on_to_its_providers_when_that_is_lifted)
+{
+    begin();
+    struct site sites[3];
+    struct egress_limits none = {.connections_max = 10, .generation = 1};
+
+    get_sites(sites, 3, 1, RANK_BULK);
+    egress_put(&sites[2].egress);
+    sites[2].egress = get_of(7, 1, 0.001);
+    assert_true(take(&sites[2]));
+    assert_false(take(&sites[2]));
+    assert_false(take(&sites[0]));
+    egress_limit(sites[2].egress, &none);
+    later(0);
+    assert_false(is_woken(&sites[2]));
+    later(1000);
+    assert_true(is_woken(&sites[0]));
+    later(1000);
+    assert_true(is_woken(&sites[2]));
+    /* And where the provider's is lifted all go. */
+    for (unsigned i = 0; i < 3; i++)
+        (void)take(&sites[i]);
+    egress_limit(egress_provider(sites[0].egress), &none);
+    later(0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(egress_share_is_waiting(&sites[i].sender));
+    put_sites(sites, 3);
+    end();
+}
+
+TEST(turns_of_a_hundred_thousand_sites_cost_as_much_as_of_a_few)
+{
+    enum { MANY = 100 * 1000 };
+    struct site *sites = calloc(MANY + 1, sizeof(*sites));
+
+    assert_non_null(sites);
+    begin();
+    get_sites(sites, MANY + 1, 1, RANK_BULK);
+    for (unsigned i = 0; i < MANY; i++)
+        (void)take(&sites[i]);
+    sites[MANY].mail.rank = RANK_HIGH;
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_false(take(&sites[MANY]));
+        later(1000);
+        assert_int_equal(is_woken(&sites[MANY]), i % 17 != 16);
+        if (i % 17 != 16)
+            assert_true(take(&sites[MANY]));
+    }
+    put_sites(sites, MANY + 1);
+    end();
+    free(sites);
 }

@@ -1,0 +1,360 @@
+/* modules: client line */
+/* threads: one */
+/*
+ * test_fair_providers.c - the message rate of a provider: whose mail is next, of all its sites, on
+ * one engine and on two.
+ *
+ * Connections are toys (unit/delivery/toy_carriers.h).
+ */
+/* The world in which delivery lives is included: one source file a test. */
+#include "support/chat.c"
+#include "support/engine_fake.h"
+#include "unit/delivery/toy_carriers.c"
+#include "unit/delivery/world.c"
+
+#include "base/log.h"
+#include "delivery/line/destination.h"
+#include "delivery/line/state.h"
+#include "support/unit.h"
+
+enum { SITES = 100 };
+
+static const char *const patterns[] = {"*.big.example"};
+static const struct provider_rule big = {.name = "big", .mx_count = 1, .mx = patterns};
+
+/* One message a second to all of "big". */
+static struct egress_rule rules[] = {
+    {.match = "",
+     .provider = "big",
+     .connections = 1000,
+     .messages_per_s = 1,
+     .idle_s = 3600,
+     .messages_per_connection = UINT32_MAX},
+    {.match = "*", .connections = 1000, .idle_s = 3600, .messages_per_connection = UINT32_MAX},
+};
+
+static struct engine *engine;
+static struct world worlds[2];
+static size_t world_count;
+
+/* The hosts of d0.example are m0.big.example, and so on. */
+static void start(struct world *world, struct egress_table *egresses)
+{
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+    world_init(world, engine, NULL);
+    world->settings.egress_rule_count = ARRAY_LEN(rules);
+    world->settings.egress_rules = rules;
+    world->settings.provider_count = 1;
+    world->settings.providers = &big;
+    world->settings.connections_max = 10000;
+    world->egresses = egresses;
+    for (unsigned i = 0; i <= SITES; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof(line), "d%u.example m%u.big.example/127.0.0.1", i, i);
+
+        assert_true(world_mx(world, bytes_range(line, (size_t)len)));
+    }
+    world_start(world);
+    toy_carriers_use(world);
+}
+
+static void begin(size_t count)
+{
+    engine = toy_engine_create();
+    world_count = count;
+    start(&worlds[0], NULL);
+    if (count > 1)
+        start(&worlds[1], worlds[0].egresses);
+}
+
+static void end(void)
+{
+    if (world_count > 1) {
+        worlds[1].egresses = NULL;
+        assert_true(world_free(&worlds[1]));
+    }
+    assert_true(world_free(&worlds[0]));
+    toy_engine_destroy(&engine);
+}
+
+static void submit(struct world *world, unsigned site, const char *tenant, enum mail_class class)
+{
+    char to[32];
+    struct world_message mail = {
+        .from = "", .to = to, .content = "x", .tenant = tenant, .class = class};
+
+    snprintf(to, sizeof(to), "r@d%u.example", site);
+    world_submit(world, &mail);
+    for (unsigned i = 0; i < 4; i++)
+        engine_turn(engine, 0);
+}
+
+/* A second later. Nothing goes before. */
+static char next_second(void)
+{
+    assert_int_equal(toy_slot(engine), 0);
+    fake_advance_ms(engine, 1000);
+    return toy_slot(engine);
+}
+
+/* Bulk waits at a hundred sites, of each of the engines. */
+static void begin_with_bulk(size_t count)
+{
+    begin(count);
+    for (unsigned i = 0; i < SITES; i++)
+        for (unsigned at = 0; at < count; at++)
+            for (unsigned j = 0; j < 2; j++)
+                submit(&worlds[at], i, "bulk", MAIL_BULK);
+    assert_int_equal(toy_slot(engine), 'b');
+    assert_int_equal(next_second(), 'b');
+}
+
+static struct site *site_of(const struct world *world, unsigned number)
+{
+    char name[48];
+
+    snprintf(name, sizeof(name), "m%u.big.example/127.0.0.1", number);
+    list_for_each(node, &world->delivery->all_sites) {
+        struct site *site = container_of(node, struct site, in_all);
+
+        if (bytes_equal(site->name, bytes_of(name)))
+            return site;
+    }
+    fail();
+    return NULL;
+}
+
+static void end_carriers(struct site *site)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&site->carriers)) != NULL)
+        toy_carrier_end(
+            container_of(container_of(node, struct carrier, in_site), struct toy_carrier, carrier));
+}
+
+TEST(high_mail_for_another_site_of_the_provider_has_the_next_share)
+{
+    for (size_t count = 1; count <= 2; count++) {
+        begin_with_bulk(count);
+        for (unsigned i = 0; i < 12; i++) {
+            /* Also where it has bulk in line itself. */
+            submit(&worlds[count - 1], i % 2 == 0 ? SITES : 7, "high", MAIL_HIGH);
+            assert_int_equal(next_second(), 'h');
+            assert_int_equal(next_second(), 'b');
+        }
+        end();
+    }
+}
+
+/* Nothing of it asks again. */
+TEST(site_in_line_whose_connections_ended_goes_ahead_once_high_mail_comes_to_it)
+{
+    begin_with_bulk(2);
+    end_carriers(site_of(&worlds[1], 50));
+    submit(&worlds[1], 50, "high", MAIL_HIGH);
+    assert_int_equal(next_second(), 'h');
+    end();
+}
+
+TEST(mail_of_another_tenant_for_another_site_of_the_provider_has_the_next_share)
+{
+    for (size_t count = 1; count <= 2; count++) {
+        begin_with_bulk(count);
+        for (unsigned i = 0; i < 12; i++) {
+            submit(&worlds[count - 1], SITES, "small", MAIL_BULK);
+            assert_int_equal(next_second(), 's');
+            assert_int_equal(next_second(), 'b');
+        }
+        end();
+    }
+}
+
+/* --- weights ---------------------------------------------------------------------------------- */
+
+enum { WEIGHTED = 3, WARM = 350, SHARES = 700 };
+
+/* At how many sites a tenant has mail, from which one on. */
+struct spread {
+    unsigned first, count;
+};
+
+/* Of weight 1, 2 and 4. */
+static void expect_weights(const struct spread sites[static WEIGHTED], unsigned engines)
+{
+    static const char *const names[WEIGHTED] = {"a", "b", "c"};
+    unsigned got[WEIGHTED] = {0};
+
+    begin(engines);
+    for (unsigned i = 0; i < WEIGHTED; i++) {
+        for (unsigned at = 0; at < engines; at++)
+            tenant_weigh(worlds[at].flows, bytes_of(names[i]), 1U << i);
+        for (unsigned j = 0; j < (WARM + SHARES) / 6U << i; j++)
+            submit(&worlds[j % engines], sites[i].first + j / engines % sites[i].count, names[i],
+                   MAIL_NORMAL);
+    }
+    assert_int_not_equal(toy_slot(engine), 0);
+    for (unsigned i = 0; i < WARM + SHARES; i++) {
+        char tenant = next_second();
+
+        assert_in_range(tenant, 'a', 'c');
+        got[tenant - 'a'] += i >= WARM;
+    }
+    for (unsigned i = 0; i < WEIGHTED; i++)
+        assert_in_range(got[i] * 100, (SHARES / 7 << i) * 95, (SHARES / 7 << i) * 105);
+    end();
+}
+
+/* Where a site has mail of several its own turns are in between, too. */
+static const struct spread spreads[][WEIGHTED] = {
+    {{0, 10}, {10, 10}, {20, 10}}, /* each at sites of its own */
+    {{0, 80}, {80, 5}, {85, 2}},   /* the least at most of them */
+    {{0, 10}, {0, 10}, {0, 10}},   /* all at all */
+    {{0, 8}, {4, 8}, {8, 8}},
+};
+
+TEST(tenants_have_their_shares_of_the_rate_over_all_sites_of_the_provider)
+{
+    for (size_t i = 0; i < ARRAY_LEN(spreads); i++)
+        expect_weights(spreads[i], 1);
+}
+
+TEST(tenants_have_their_shares_of_the_providers_rate_on_whatever_engines)
+{
+    for (size_t i = 0; i < ARRAY_LEN(spreads); i++)
+        expect_weights(spreads[i], 2);
+}
+
+/* --- sites that stop -------------------------------------------------------------------------- */
+
+static size_t waiting_shares(void)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < world_count; i++)
+        list_for_each(node, &worlds[i].delivery->all_sites) {
+            const struct site *site = container_of(node, struct site, in_all);
+
+            for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
+                count += site_egress_is_throttled(e);
+            for (const struct site_egress *e = site->leaving; e != NULL; e = e->next)
+                count += site_egress_is_throttled(e);
+        }
+    return count;
+}
+
+/* What is in line is held when its turn comes, and that turn is the next one's then. */
+TEST(sites_whose_mail_is_suspended_take_no_share_from_others)
+{
+    enum { HELD = 60 };
+    struct suspension held[HELD];
+    char domains[HELD][32];
+
+    begin_with_bulk(1);
+    for (unsigned i = 0; i < HELD; i++) {
+        snprintf(domains[i], sizeof(domains[i]), "d%u.example", i);
+        held[i] = (struct suspension){.number = i + 1, .domain = domains[i]};
+    }
+    delivery_suspend(worlds[0].delivery, HELD, held);
+    for (unsigned i = 0; i < 2 * (SITES - HELD); i++)
+        assert_int_equal(next_second(), 'b');
+    assert_int_equal(next_second(), 0);
+    delivery_suspend(worlds[0].delivery, 0, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        engine_turn(engine, 0);
+    assert_int_equal(toy_slot(engine), 'b');
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(next_second(), 'b');
+    end();
+}
+
+TEST(sites_that_rest_while_they_wait_take_no_share_from_others)
+{
+    begin_with_bulk(1);
+    for (unsigned i = 0; i < 95; i++) {
+        struct site *site = site_of(&worlds[0], i);
+
+        end_carriers(site);
+        site_rest(site, engine_now_ms(engine) + 3600 * 1000);
+    }
+    for (unsigned i = 0; i < 5; i++) /* whoever had the bell */
+        assert_int_equal(next_second(), 'b');
+    end();
+}
+
+/* --- reload ----------------------------------------------------------------------------------- */
+
+static unsigned count_slots(void)
+{
+    unsigned count = 0;
+
+    while (toy_slot(engine) != 0)
+        count++;
+    return count;
+}
+
+static void configure(const struct delivery_settings *settings)
+{
+    for (size_t i = 0; i < world_count; i++)
+        delivery_configure(worlds[i].delivery, settings);
+}
+
+TEST(reload_that_takes_a_provider_away_leaves_nobody_in_its_line)
+{
+    for (size_t count = 1; count <= 2; count++) {
+        begin_with_bulk(count);
+        struct delivery_settings without = worlds[0].settings;
+
+        without.provider_count = 0;
+        configure(&without);
+        assert_int_equal(waiting_shares(), 0); /* also those whose connections carry something */
+        assert_int_equal(count_slots(), count * SITES * 2 - 2); /* no rate any more */
+        assert_int_equal(waiting_shares(), 0);
+        end();
+    }
+}
+
+TEST(reload_that_makes_a_provider_puts_its_sites_in_one_line)
+{
+    for (size_t count = 1; count <= 2; count++) {
+        begin(count);
+        struct delivery_settings with = worlds[0].settings, without = with;
+        struct egress_rule slow = rules[1];
+
+        slow.messages_per_s = 0.01; /* of each site */
+        without.provider_count = 0;
+        without.egress_rules = &slow;
+        without.egress_rule_count = 1;
+        configure(&without);
+        for (unsigned i = 0; i < SITES; i++)
+            for (unsigned j = 0; j < 3; j++)
+                submit(&worlds[j % count], i, "bulk", MAIL_BULK);
+        assert_int_equal(count_slots(), SITES);
+        assert_int_equal(waiting_shares(), SITES * count);
+        configure(&with);
+        assert_int_equal(toy_slot(engine), 'b');
+        submit(&worlds[count - 1], SITES, "high", MAIL_HIGH);
+        assert_int_equal(next_second(), 'h');
+        for (unsigned i = 0; i < 2 * SITES - 1; i++)
+            assert_int_equal(next_second(), 'b');
+        assert_int_equal(waiting_shares(), 0);
+        end();
+    }
+}
+
+TEST(reload_that_changes_a_providers_rate_is_heeded_by_who_waits)
+{
+    begin_with_bulk(2);
+    struct delivery_settings faster = worlds[0].settings;
+    struct egress_rule others[] = {rules[0], rules[1]};
+
+    others[0].messages_per_s = 4;
+    faster.egress_rules = others;
+    configure(&faster);
+    assert_int_equal(count_slots(), 1);
+    for (unsigned i = 0; i < 80; i++) {
+        fake_advance_ms(engine, 250);
+        assert_int_equal(count_slots(), 1);
+    }
+    end();
+}
