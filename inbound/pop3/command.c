@@ -131,7 +131,7 @@ static enum step begin_list(struct pop3_session *session, bool (*run)(struct pop
                  pop3_work_of(session)->maildrop.count -
                      pop3_work_of(session)->maildrop.deleted_count) == STEP_CLOSE)
         return STEP_CLOSE;
-    return pop3_work_begin(pop3_work_of(session), run);
+    return pop3_work_begin_quick(pop3_work_of(session), run);
 }
 
 static enum step handle_list(struct pop3_session *session, struct bytes argument)
@@ -173,8 +173,12 @@ static void tell_failure(struct pop3_work *work, int error)
 
 static bool run_send(struct pop3_work *work)
 {
-    int more = maildrop_send(&work->maildrop, &work->access.out);
+    int more = maildrop_send(&work->maildrop, work->access.is_on_engine, &work->access.out);
 
+    if (more == -EAGAIN && work->access.is_on_engine) {
+        work->access.wants_pool = true;
+        return false;
+    }
     if (more < 0) { /* half of it was sent: nothing but the end can be said */
         tell_failure(work, more);
         work->access.is_last = true;
@@ -190,8 +194,12 @@ static bool run_retr(struct pop3_work *work)
     struct maildrop *maildrop = &work->maildrop;
     struct maildrop_message *message = &maildrop->messages[maildrop->next];
     bool is_whole = maildrop->lines_left == UINT64_MAX;
-    int error = maildrop_begin(maildrop, message, maildrop->lines_left);
+    int error = maildrop_begin(maildrop, message, maildrop->lines_left, work->access.is_on_engine);
 
+    if (error == -EAGAIN && work->access.is_on_engine) {
+        work->access.wants_pool = true;
+        return false;
+    }
     if (error == -ENOENT) {
         pop3_work_put(work, BYTES("-ERR The message was removed meanwhile\r\n"));
         return true;
@@ -217,7 +225,7 @@ static enum step begin_message(struct pop3_session *session, const struct maildr
 
     maildrop->next = (size_t)(message - maildrop->messages);
     maildrop->lines_left = lines;
-    return pop3_work_begin(pop3_work_of(session), run_retr);
+    return pop3_work_begin_quick(pop3_work_of(session), run_retr);
 }
 
 static enum step handle_retr(struct pop3_session *session, struct bytes argument)

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "inbound/store/mail_file.h"
+
 enum { BATCH = 512, PIECE_LEN = 32 * 1024 };
 
 void maildrop_init(struct maildrop *maildrop, struct bytes domain, struct bytes local,
@@ -165,9 +167,10 @@ int maildrop_update(struct maildrop *maildrop)
 /* --- messages --------------------------------------------------------------------------------- */
 
 int maildrop_begin(struct maildrop *maildrop, const struct maildrop_message *message,
-                   uint64_t lines)
+                   uint64_t lines, bool is_quick)
 {
-    int fd = mailbox_open_message(maildrop->mailbox, message->uid);
+    int fd = is_quick ? mailbox_open_message_held(maildrop->mailbox, message->uid)
+                      : mailbox_open_message(maildrop->mailbox, message->uid);
 
     if (fd < 0)
         return fd;
@@ -230,18 +233,17 @@ static int end_message(struct maildrop *maildrop, struct buf *out)
     return fits ? 0 : -ENOBUFS;
 }
 
-int maildrop_send(struct maildrop *maildrop, struct buf *out)
+int maildrop_send(struct maildrop *maildrop, bool is_quick, struct buf *out)
 {
     uint8_t piece[PIECE_LEN];
-    ssize_t got;
+    int64_t got;
 
     if (!maildrop->in_header && maildrop->lines_left == 0)
         return end_message(maildrop, out);
-    do {
-        got = pread(maildrop->fd, piece, sizeof(piece), (off_t)maildrop->offset);
-    } while (got < 0 && errno == EINTR);
+    got = is_quick ? mail_file_read_cached(maildrop->fd, piece, sizeof(piece), maildrop->offset)
+                   : mail_file_read_at(maildrop->fd, piece, sizeof(piece), maildrop->offset);
     if (got < 0)
-        return -errno;
+        return (int)got;
     if (got == 0)
         return end_message(maildrop, out);
     maildrop->offset += (uint64_t)got;

@@ -58,9 +58,11 @@ must_use int maildrop_open(struct mail_accounts *accounts, struct maildrop *mail
 /* What was read is marked so, what is deleted goes. */
 must_use int maildrop_update(struct maildrop *maildrop);
 
-/* On the pool. `lines`: of the body, at most; UINT64_MAX: all. */
+/* `lines`: of the body, at most; UINT64_MAX: all. On the pool; or where it is quick on the engine,
+ * which holds the mailbox: -EAGAIN is then what a disk may have to be asked for. */
 must_use int maildrop_begin(struct maildrop *maildrop, const struct maildrop_message *message,
-                            uint64_t lines);
+                            uint64_t lines, bool is_quick);
 /* Appends more of it, its lines ended by CRLF and dots stuffed (RFC 1939 section 3): some 64 KiB.
- * 1: there is more; 0: that was all, with the end of its last line. */
-must_use int maildrop_send(struct maildrop *maildrop, struct buf *out);
+ * 1: there is more; 0: that was all, with the end of its last line. Where, as above; after -EAGAIN
+ * it goes on where it stood. */
+must_use int maildrop_send(struct maildrop *maildrop, bool is_quick, struct buf *out);

@@ -76,6 +76,8 @@ const struct access_kind pop3_access = {
     .logged_in = logged_in,
     .work_init = pop3_work_init,
     .work_run = pop3_work_run,
+    .work_enter = pop3_work_enter,
+    .work_leave = pop3_work_leave,
     .work_close = pop3_work_close,
     .work_free = pop3_work_free,
 };

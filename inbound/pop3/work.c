@@ -34,6 +34,14 @@ enum step pop3_work_open(struct pop3_work *work)
 enum step pop3_work_begin(struct pop3_work *work, bool (*run)(struct pop3_work *work))
 {
     work->run = run;
+    work->is_quick = false;
+    return access_work_begin(&work->access);
+}
+
+enum step pop3_work_begin_quick(struct pop3_work *work, bool (*run)(struct pop3_work *work))
+{
+    work->run = run;
+    work->is_quick = true;
     return access_work_begin(&work->access);
 }
 
@@ -48,6 +56,18 @@ bool pop3_work_run(struct access_work *access)
     struct pop3_work *work = pop3_work_from(access);
 
     return work->run(work) || access->is_last;
+}
+
+bool pop3_work_enter(struct access_work *access)
+{
+    struct pop3_work *work = pop3_work_from(access);
+
+    return work->is_quick && mailbox_hold(work->maildrop.mailbox);
+}
+
+void pop3_work_leave(struct access_work *access)
+{
+    mailbox_let_go(pop3_work_from(access)->maildrop.mailbox);
 }
 
 void pop3_work_close(struct access_work *access)

@@ -4,6 +4,7 @@
 #include "tests/unit/access/access_room.h"
 
 #include "inbound/mailbox/mailbox_private.h"
+#include "inbound/store/mail_file.h"
 
 enum { COUNT = 40, TRIES = 50 };
 static const char message_text[] = "From: a@b.example\r\nSubject: x\r\n\r\nhello\r\n";
@@ -44,11 +45,11 @@ static void ask_here(struct slices *slices, const char *command, unsigned lines,
         assert_true(++tries < TRIES);
 }
 
-static void begin(struct slices *slices)
+static void begin_as(struct slices *slices, const struct speech *speech)
 {
     struct room mail;
 
-    access_room_make(&slices->room, &speeches[0]);
+    access_room_make(&slices->room, speech);
     mail = slices->room.mail;
     assert_int_equal(mail_account_open(mail.accounts, BYTES("hosted.example"), BYTES("bob"), 0,
                                        &slices->account),
@@ -60,6 +61,11 @@ static void begin(struct slices *slices)
     assert_int_equal(mailbox_look(slices->inbox), 0); /* it is known what came */
     client_greeted(&slices->client, &slices->room, "127.0.0.1");
     client_logs_in(&slices->client);
+}
+
+static void begin(struct slices *slices)
+{
+    begin_as(slices, &speeches[0]);
     assert_true(ask(slices, "a SELECT INBOX\r\n", 9, "a OK [READ-WRITE]") > 0);
 }
 
@@ -230,5 +236,93 @@ TEST(file_that_others_dropped_is_taken_in_before_the_answer)
     client_hears(&slices.client, "* 41 EXISTS\r\n");
     client_hears(&slices.client, "* 0 RECENT\r\n");
     client_hears(&slices.client, "a OK FETCH done\r\n");
+    end(&slices);
+}
+
+static const struct {
+    const char *command, *answer;
+} messages[] = {
+    {"RETR 7\r\n", "+OK 40 octets\r\nFrom: a@b.example\r\nSubject: x\r\n\r\nhello\r\n.\r\n"},
+    {"TOP 8 0\r\n", "+OK\r\nFrom: a@b.example\r\nSubject: x\r\n\r\n.\r\n"},
+};
+
+TEST(pop3_lists_and_sends_what_memory_has_without_the_pool)
+{
+    struct speech speech = speeches[1];
+    struct slices slices;
+    struct mailbox_status status;
+    unsigned tries = 0;
+    uint64_t before;
+
+    speech.logged_in = "+OK Logged in, 40 messages\r\n";
+    begin_as(&slices, &speech);
+    mailbox_status(slices.inbox, &status);
+    do {
+        before = chores(&slices);
+        client_say(&slices.client, "UIDL\r\n");
+        client_hears(&slices.client, "+OK 40 messages\r\n");
+        for (unsigned i = 1; i <= COUNT; i++) {
+            char line[32];
+
+            snprintf(line, sizeof(line), "%u %u.%u\r\n", i, status.uidvalidity, i);
+            client_hears(&slices.client, line);
+        }
+        client_hears(&slices.client, ".\r\n");
+        assert_true(++tries < TRIES);
+    } while (chores(&slices) > before);
+    int fd = mailbox_open_message(slices.inbox, 7);
+    uint8_t byte;
+    /* On a tmpfs nobody may ask for what is there at once, so the pool is asked. */
+    bool is_told = mail_file_read_cached(fd, &byte, 1, 0) == 1;
+
+    close(fd);
+    for (unsigned i = 0; i < 2; i++)
+        if (is_told)
+            ask_here(&slices, messages[i].command, 0, messages[i].answer);
+        else
+            assert_int_equal(ask(&slices, messages[i].command, 0, messages[i].answer), 1);
+    end(&slices);
+}
+
+TEST(pop3_message_whose_mailbox_others_have_is_sent_from_the_pool)
+{
+    struct speech speech = speeches[1];
+    struct slices slices;
+    pthread_t thread;
+
+    speech.logged_in = "+OK Logged in, 40 messages\r\n";
+    begin_as(&slices, &speech);
+    struct holder holder = {.mailbox = slices.inbox};
+    uint64_t before = chores(&slices);
+
+    assert_int_equal(pthread_create(&thread, NULL, hold, &holder), 0);
+    while (!atomic_load(&holder.has_it))
+        sched_yield();
+    client_say(&slices.client, messages[0].command);
+    client_hears_nothing(&slices.client);
+    atomic_store(&holder.lets_go, true);
+    pthread_join(thread, NULL);
+    client_hears(&slices.client, messages[0].answer);
+    assert_int_equal(chores(&slices) - before, 1);
+    end(&slices);
+}
+
+/* Where the file system forgets what it is asked to, its bytes are read by the pool. */
+TEST(pop3_message_that_is_not_in_memory_is_sent_from_the_pool)
+{
+    struct speech speech = speeches[1];
+    struct slices slices;
+
+    speech.logged_in = "+OK Logged in, 40 messages\r\n";
+    begin_as(&slices, &speech);
+    for (unsigned i = 0; i < TRIES; i++) {
+        int fd = mailbox_open_message(slices.inbox, 7);
+
+        assert_true(fd >= 0);
+        assert_int_equal(fsync(fd), 0);
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        close(fd);
+        assert_true(ask(&slices, messages[0].command, 0, messages[0].answer) <= 1);
+    }
     end(&slices);
 }

@@ -58,9 +58,10 @@ TEST(messages_are_sent_stuffed_and_with_crlf)
         (void)room_append(&room, room.inbox, rows[i].message, 0);
         open_all(&room, &maildrop);
         assert_int_equal(maildrop.count, i + 1);
-        assert_int_equal(maildrop_begin(&maildrop, maildrop_find(&maildrop, i + 1), rows[i].lines),
+        assert_int_equal(maildrop_begin(&maildrop, maildrop_find(&maildrop, i + 1), rows[i].lines,
+                                        false),
                          0);
-        while (maildrop_send(&maildrop, &out) > 0)
+        while (maildrop_send(&maildrop, false, &out) > 0)
             continue;
         assert_int_equal(maildrop.fd, -1);
         if (!bytes_equal(buf_bytes(&out), bytes_of(rows[i].sent)))
@@ -90,8 +91,8 @@ TEST(long_messages_are_sent_in_pieces)
     assert_true(buf_append_byte(&text, 0)); /* as a string ends */
     (void)room_append(&room, room.inbox, (const char *)buf_bytes(&text).ptr, 0);
     open_all(&room, &maildrop);
-    assert_int_equal(maildrop_begin(&maildrop, maildrop_find(&maildrop, 1), UINT64_MAX), 0);
-    while (maildrop_send(&maildrop, &out) > 0)
+    assert_int_equal(maildrop_begin(&maildrop, maildrop_find(&maildrop, 1), UINT64_MAX, false), 0);
+    while (maildrop_send(&maildrop, false, &out) > 0)
         continue;
     assert_true(bytes_equal(buf_bytes(&out), buf_bytes(&expected)));
     close_all(&maildrop);
@@ -163,7 +164,7 @@ TEST(a_message_that_is_gone_is_told)
     open_all(&room, &other);
     maildrop_delete(&one, maildrop_find(&one, 1));
     assert_int_equal(maildrop_update(&one), 0);
-    assert_int_equal(maildrop_begin(&other, maildrop_find(&other, 1), UINT64_MAX), -ENOENT);
+    assert_int_equal(maildrop_begin(&other, maildrop_find(&other, 1), UINT64_MAX, false), -ENOENT);
     maildrop_delete(&other, maildrop_find(&other, 1));
     assert_int_equal(maildrop_update(&other), 0); /* it is as it was to be */
     close_all(&one);
