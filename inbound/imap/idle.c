@@ -5,7 +5,7 @@
 #include "inbound/imap/work.h"
 #include "io/deflate.h"
 
-enum { DONE_LINE_MAX = 64 };
+enum { DONE_LINE_MAX = 64, NEWS_TURNS_MAX = 4 };
 
 static enum work_step run_nothing(struct imap_work *work)
 {
@@ -21,12 +21,24 @@ static enum step idle_again(struct imap_session *session)
     return STEP_AGAIN;
 }
 
+/* Who tells of a change has the mailbox until all are told: by the next turn it is free, and the
+ * pool's threads of a hundred sessions need not stand in line for it. */
+static bool waits_for_mailbox(struct imap_work *work)
+{
+    if (work->news_turns < NEWS_TURNS_MAX && !mailbox_is_free(work->view.mailbox)) {
+        work->news_turns++;
+        return true;
+    }
+    work->news_turns = 0;
+    return false;
+}
+
 static enum step tell_news(struct imap_session *session)
 {
     struct imap_work *work = imap_work_of(session);
 
     work_reset(work, session->tag);
-    work->is_quick = true;
+    work->is_quick = work->is_news = true;
     session->worked = idle_again;
     return work_begin(work, run_nothing, SYNC_ALL);
 }
@@ -64,6 +76,8 @@ enum step imap_idle_step(struct session *session)
         if (has_notice || (work_is_selected(work) && atomic_load(&work->has_news))) {
             if (!imap_may_go_on(imap, &step))
                 return step;
+            if (!has_notice && waits_for_mailbox(work))
+                return STEP_LATER;
             return has_notice ? notify_tell(imap, idle_again, true) : tell_news(imap);
         }
         if (conn_output_len(conn) == 0)

@@ -165,9 +165,10 @@ static void sync_vanished(struct imap_work *work, uint64_t modseq)
         for (size_t i = 0; i < count; i++)
             leave_range(&leaving, &ranges[i]);
     }
-    while (leaving.next < view->count)
-        view->uids[leaving.kept++] = view->uids[leaving.next++];
-    view->count = leaving.kept;
+    if (leaving.kept < leaving.next) /* else all of them stay where they are */
+        memmove(view->uids + leaving.kept, view->uids + leaving.next,
+                (view->count - leaving.next) * sizeof(*view->uids));
+    view->count -= leaving.next - leaving.kept;
     if (leaving.has_begun && sequence_writer_end(&leaving.writer))
         work_put(work, BYTES("\r\n"));
     view->vanished_modseq = modseq;

@@ -98,12 +98,17 @@ bool work_run(struct access_work *access)
     return work->stage == STAGE_OVER;
 }
 
+static bool hold(struct imap_work *work)
+{
+    return work->is_news ? mailbox_hold_as_told(work->view.mailbox)
+                         : mailbox_hold(work->view.mailbox);
+}
+
 bool work_enter(struct access_work *access)
 {
     struct imap_work *work = imap_work_from(access);
 
-    if (!work->is_quick || work->account == NULL ||
-        (work_is_selected(work) && !mailbox_hold(work->view.mailbox)))
+    if (!work->is_quick || work->account == NULL || (work_is_selected(work) && !hold(work)))
         return false;
     work->held = work->view.mailbox;
     return true;
@@ -186,7 +191,7 @@ void work_reset(struct imap_work *work, const char *tag)
     work->state = NULL;
     work->ended = NULL;
     work->is_uid = false;
-    work->is_quick = false;
+    work->is_quick = work->is_news = false;
     work->own_events = 0;
     work->has_answer = false;
     work->answer_code = BYTES_NONE;

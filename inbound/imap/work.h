@@ -57,6 +57,7 @@ struct imap_work {
     enum work_sync sync;
     bool is_uid;                           /* UID FETCH and the like */
     bool is_quick;                         /* the engine may run it while it holds the mailbox */
+    bool is_news;                          /* nobody asked: it tells what the watch told of */
     void *state;                           /* the command's, in the arena */
     void (*ended)(struct imap_work *work); /* on the pool: gives up what state has; may be NULL */
     struct arena arena;
@@ -73,12 +74,13 @@ struct imap_work {
     struct append *append;                          /* append.c */
     struct mailbox_watch watch;                     /* while a mailbox is selected */
     bool is_watching;
-    bool keeps_queue;                             /* the selected one is Queue: queue.h */
-    struct letter news;                           /* the watch's, to the engine */
-    _Atomic bool is_news_posted;                  /* and not opened yet */
-    _Atomic bool has_news;                        /* since the last sync */
-    _Atomic bool has_notices;                     /* likewise, for NOTIFY */
-    struct notify *notify;                        /* notify.h; NULL: it was never said */
+    uint8_t news_turns;          /* in which IDLE did not tell them, for somebody had the mailbox */
+    bool keeps_queue;            /* the selected one is Queue: queue.h */
+    struct letter news;          /* the watch's, to the engine */
+    _Atomic bool is_news_posted; /* and not opened yet */
+    _Atomic bool has_news;       /* since the last sync */
+    _Atomic bool has_notices;    /* likewise, for NOTIFY */
+    struct notify *notify;       /* notify.h; NULL: it was never said */
     void (*close_notify)(struct imap_work *work); /* while there is one */
     unsigned own_events; /* that the command causes, and tells whatever NOTIFY says */
 };

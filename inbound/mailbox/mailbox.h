@@ -111,7 +111,11 @@ void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob)
  * mailbox_read(), mailbox_find(), mailbox_vanished(), mailbox_keyword_name(), mailbox_keyword()
  * that makes none, mailbox_keep(), and the two below. Not for long: everybody else waits. */
 must_use bool mailbox_hold(struct mailbox *mailbox);
+/* For who was told of a change: of what others did since, its watch is told once more. */
+must_use bool mailbox_hold_as_told(struct mailbox *mailbox);
 void mailbox_let_go(struct mailbox *mailbox);
+/* Nobody had it just now: whoever would hold it may try. */
+bool mailbox_is_free(struct mailbox *mailbox);
 /* As mailbox_open(), and holds it; -EAGAIN: it is not in memory, or not to be had at once. */
 must_use int mailbox_open_held(struct mail_account *account, struct bytes name,
                                struct mailbox **mailbox_out);

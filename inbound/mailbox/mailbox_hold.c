@@ -5,21 +5,45 @@
 #include "inbound/mailbox/account_private.h"
 #include "inbound/store/mail_file.h"
 
-bool mailbox_hold(struct mailbox *mailbox)
+/* Locked: what was told was taken in. */
+static bool is_calm(const struct mailbox *mailbox)
+{
+    return mailbox->is_loaded && !mailbox->is_gone && !mailbox->is_broken && !mailbox->news_all &&
+           mailbox->news_count == 0;
+}
+
+static bool hold(struct mailbox *mailbox, bool asks_inotify)
 {
     if (pthread_mutex_trylock(&mailbox->mutex) != 0)
         return false;
     /* In this order: what is drained while it is asked for is news then. */
-    if (mailbox_is_quiet(mailbox) && mailbox->is_loaded && !mailbox->is_gone &&
-        !mailbox->is_broken && !mailbox->news_all && mailbox->news_count == 0)
+    if ((!asks_inotify || mailbox_is_quiet(mailbox)) && is_calm(mailbox))
         return true;
     pthread_mutex_unlock(&mailbox->mutex);
     return false;
 }
 
+bool mailbox_hold(struct mailbox *mailbox)
+{
+    return hold(mailbox, true);
+}
+
+bool mailbox_hold_as_told(struct mailbox *mailbox)
+{
+    return hold(mailbox, false);
+}
+
 void mailbox_let_go(struct mailbox *mailbox)
 {
     pthread_mutex_unlock(&mailbox->mutex);
+}
+
+bool mailbox_is_free(struct mailbox *mailbox)
+{
+    if (pthread_mutex_trylock(&mailbox->mutex) != 0)
+        return false;
+    pthread_mutex_unlock(&mailbox->mutex);
+    return true;
 }
 
 int mailbox_open_message_held(struct mailbox *mailbox, uint32_t uid)

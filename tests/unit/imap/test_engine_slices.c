@@ -121,6 +121,32 @@ TEST(mailbox_that_is_in_memory_is_selected_without_the_pool)
     end(&slices);
 }
 
+TEST(news_in_idle_are_told_without_the_pool)
+{
+    struct slices slices;
+    unsigned count = COUNT, tries = 0;
+    char exists[32];
+    uint64_t before;
+
+    begin(&slices);
+    struct room mail = slices.room.mail;
+
+    mail.account = slices.account;
+    client_say(&slices.client, "a IDLE\r\n");
+    client_hears(&slices.client, "+ idling\r\n");
+    do {
+        assert_true(tries++ < TRIES);
+        before = chores(&slices);
+        room_append(&mail, slices.inbox, message_text, 0);
+        snprintf(exists, sizeof(exists), "* %u EXISTS\r\n", ++count);
+        client_hears(&slices.client, exists);
+        client_hears(&slices.client, "* 0 RECENT\r\n");
+    } while (chores(&slices) != before);
+    client_say(&slices.client, "DONE\r\n");
+    client_hears(&slices.client, "a OK IDLE done\r\n");
+    end(&slices);
+}
+
 TEST(what_reads_all_messages_or_changes_them_goes_to_the_pool)
 {
     struct slices slices;
