@@ -156,6 +156,41 @@ def test_sites_of_one_provider_share_its_limit_over_engines(stage):
             "max": 3, "rule": "delivery.sites[0] (provider loop)"}
 
 
+def test_the_rate_of_a_provider_goes_to_high_mail_first_whichever_site_it_is_for(stage):
+    """And a reload without that rate lets all that waits for it go."""
+    receiver = stage.receiver()
+    server = stage.add(names.Liar(answer_loopback))
+    domains = [f"d{i}.example" for i in range(12)]
+    routes = ", ".join(f'{{match: {domain}, to: ["mx{i}.mx.loop.example:{receiver.port}"]}}'
+                       for i, domain in enumerate(domains))
+    providers = 'providers: [{name: loop, mx: ["*.mx.loop.example"]}]'
+    relay = stage.ringpost(
+        engines="2", routes=f"[{routes}]", dns=f'{{servers: ["127.0.0.1:{server.port}"]}}',
+        delivery='{allow_private: ["127.0.0.0/8"], sites: [{provider: loop, rate: 2/s}], '
+                 + providers + "}")
+    with relay.smtp() as first, relay.smtp() as second:
+        for smtp in (first, second):
+            smtp.ehlo()
+            for domain in domains[1:] * 3:
+                smtp.sendmail("", [f"a@{domain}"],
+                              "Subject: x\r\nX-Priority-Class: bulk\r\n\r\nhello\r\n")
+    parts.wait_for(lambda: len(receiver.messages) >= 4, "the first bulk")
+    for i, domain in enumerate((domains[0], domains[5], domains[0])):
+        relay.submit(f"high{i}@{domain}", sender="", headers="X-Priority-Class: high\r\n")
+        before = len(receiver.messages)
+        parts.wait_for(lambda: any(message.to() == [f"high{i}@{domain}"]
+                                   for message in receiver.messages), "the high mail")
+        place = [message.to()[0] for message in receiver.messages].index(f"high{i}@{domain}")
+        assert place <= before + 2, (place, before)
+    assert len(receiver.messages) < 30
+    relay.write_config(delivery='{allow_private: ["127.0.0.0/8"], ' + providers + "}")
+    relay.cli("reload")
+    began = time.monotonic()
+    parts.wait_for(lambda: len(receiver.messages) == 69, "all the rest")
+    assert time.monotonic() - began < 15  # by that rate half a minute
+    relay.wait_empty()
+
+
 def test_a_source_that_comes_or_goes_leaves_the_others_alone(stage):
     refused = collections.Counter()
 
