@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "base/map.h"
 
 enum {
@@ -29,11 +30,12 @@ struct memory {
     struct map_node node; /* key: the name */
     uint64_t counts[ALLOWANCE_COUNTS];
     struct allowance *allowance; /* NULL: it has none so far */
-    bool is_changed;
+    struct list_node in_changed; /* since they were visited */
     uint8_t name[];
 };
 static pthread_mutex_t memories_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct map memories;
+static struct list changed_memories; /* where there are memories */
 static bool has_memories;
 static _Atomic bool are_unknown;
 
@@ -191,8 +193,10 @@ static struct memory *memory_of(struct bytes name)
 /* Made if new. Under the lock. */
 static struct memory *memory_get(struct bytes name)
 {
-    if (!has_memories)
+    if (!has_memories) {
         map_init(&memories);
+        list_init(&changed_memories);
+    }
     has_memories = true;
     struct memory *memory = memory_of(name);
     if (memory != NULL)
@@ -200,6 +204,7 @@ static struct memory *memory_get(struct bytes name)
     memory = calloc(1, sizeof(*memory) + name.len);
     check(memory != NULL);
     memcpy(memory->name, name.ptr, name.len);
+    list_node_init(&memory->in_changed);
     map_insert(&memories, &memory->node, bytes_range(memory->name, name.len));
     return memory;
 }
@@ -247,7 +252,8 @@ static void note(struct memory *memory, enum allowance_count first, enum allowan
         if (is_late && memory->allowance != NULL)
             (void)count_up(&memory->allowance->counts[i], moment->number[i], 1, 0);
     }
-    memory->is_changed = true;
+    if (!list_is_linked(&memory->in_changed))
+        list_push_back(&changed_memories, &memory->in_changed);
 }
 
 /* In no period to come: whoever counted there would forget the present one. */
@@ -261,28 +267,22 @@ static struct allowance_moment moment_of_late(int64_t now_ms, int64_t wall_ms)
     return moment;
 }
 
-bool allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
+void allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
                     int64_t wall_ms)
 {
     bool is_sent = what == ALLOWANCE_SENT_HOUR;
 
     check(is_sent || what == ALLOWANCE_ACCEPTED_DAY);
     pthread_mutex_lock(&memories_lock);
-    /* Whether it had an allowance before the start is known only of those that were kept. */
-    struct memory *memory = is_late ? memory_get(name) : memory_of(name);
-    if (memory != NULL) {
-        struct allowance_moment moment =
-            is_late ? moment_of_late(now_ms, wall_ms) : allowance_moment(now_ms);
+    struct allowance_moment moment =
+        is_late ? moment_of_late(now_ms, wall_ms) : allowance_moment(now_ms);
 
-        note(memory, what, is_sent ? ALLOWANCE_SENT_MONTH : ALLOWANCE_ACCEPTED_MONTH, &moment,
-             is_late);
-    }
+    note(memory_get(name), what, is_sent ? ALLOWANCE_SENT_MONTH : ALLOWANCE_ACCEPTED_MONTH, &moment,
+         is_late);
     pthread_mutex_unlock(&memories_lock);
-    return memory != NULL;
 }
 
 struct visit {
-    bool changed_only;
     void (*visit)(void *context, struct bytes name, const uint64_t counts[static ALLOWANCE_COUNTS]);
     void *context;
 };
@@ -290,12 +290,9 @@ struct visit {
 static void visit_memory(void *context, struct map_node *node)
 {
     const struct visit *visit = context;
-    struct memory *memory = container_of(node, struct memory, node);
 
-    if (visit->changed_only && !memory->is_changed)
-        return;
-    memory->is_changed = false;
-    visit->visit(visit->context, node->key, memory->counts);
+    list_remove(&container_of(node, struct memory, node)->in_changed);
+    visit->visit(visit->context, node->key, container_of(node, struct memory, node)->counts);
 }
 
 void allowances_visit(bool changed_only,
@@ -303,11 +300,14 @@ void allowances_visit(bool changed_only,
                                     const uint64_t counts[static ALLOWANCE_COUNTS]),
                       void *context)
 {
-    struct visit each = {changed_only, visit, context};
+    struct visit each = {visit, context};
+    struct list_node *node;
 
     pthread_mutex_lock(&memories_lock);
-    if (has_memories)
+    if (has_memories && !changed_only)
         map_for_each(&memories, visit_memory, &each);
+    while (has_memories && (node = list_first(&changed_memories)) != NULL)
+        visit_memory(&each, &container_of(node, struct memory, in_changed)->node);
     pthread_mutex_unlock(&memories_lock);
 }
 

@@ -17,8 +17,9 @@
  * is still to come is taken for the present one's: the clock was set back, and nothing is
  * forgotten.
  *
- * How much was sent stays over restarts: it is noted from events, and what was noted is kept by
- * relay/tenant_book.h.
+ * Who has no limits has no atomics: what is known of it is what events told, so that a limit that
+ * is set finds all but the last of it. How much was sent stays over restarts: it is noted from
+ * events, and what was noted is kept by relay/tenant_book.h.
  *
  * Thread: any.
  */
@@ -98,9 +99,9 @@ void allowances_are_known(bool are_known);
 bool allowances_known(void);
 /* An event tells that one more was accepted (ALLOWANCE_ACCEPTED_DAY, which counts its month too) or
  * sent (ALLOWANCE_SENT_HOUR, which counts day and month), at now_ms, or before the start: then
- * wall_ms, which may be of a clock that was wrong, says when. False: nothing is noted of a tenant
- * that has no allowance, unless it may have had one before the start. */
-bool allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
+ * wall_ms, which may be of a clock that was wrong, says when. Also of a tenant without limits, so
+ * that those that are set know of what came before them. */
+void allowance_note(struct bytes name, enum allowance_count what, int64_t now_ms, bool is_late,
                     int64_t wall_ms);
 /* What was noted and remembered, of all, or of those that changed since they were visited. */
 void allowances_visit(bool changed_only,

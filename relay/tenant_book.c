@@ -366,9 +366,10 @@ static void note_claim(struct tenant_book *book, const struct event *event, bool
 static void note(struct tenant_book *book, const struct event *event, enum allowance_count what,
                  bool is_late)
 {
-    if (event->tenant.len > 0 &&
-        allowance_note(event->tenant, what, clock_monotonic_ms(), is_late, event->time_ms))
-        book->is_changed = true;
+    if (event->tenant.len == 0)
+        return;
+    allowance_note(event->tenant, what, clock_monotonic_ms(), is_late, event->time_ms);
+    book->is_changed = true;
 }
 
 /* By the clock of the start, as claims have it; one to come is of now. */

@@ -270,6 +270,23 @@ def test_counts_stay_over_stops_and_kills(relay):
     assert "accepted_today" in relay.cli("tenant", "show", "shop").stdout
 
 
+def used_by(relay, tenant="shop"):
+    return json.loads(relay.cli("tenant", "show", tenant, "--json").stdout)["used"]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill", None])
+def test_a_limit_counts_what_was_sent_before_it(relay, end):
+    assert {code for code, _ in send(relay, 6)} == {250}
+    relay.wait_empty()
+    parts.wait_for(lambda: used_by(relay).get("sent_today") == 6, "the book")
+    if end is not None:
+        getattr(relay, end)()
+        relay.start()
+    limit(relay, "quota_per_day=10", "messages_per_hour=1000")
+    assert sorted(code for code, _ in send(relay, 6, sessions=2)) == [250] * 4 + [550] * 2
+    parts.wait_for(lambda: used_by(relay)["accepted_today"] == 10, "the book")
+
+
 def test_steps_of_the_clock_give_no_more(stage, relay):
     relay.stop()
     clock = parts.WallClock(relay)
