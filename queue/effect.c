@@ -221,8 +221,8 @@ static void apply_accept(struct shard *shard, const struct accepting *accepting)
     metric_inc(METRIC_SPOOL_MESSAGES);
     metric_inc(METRIC_SPOOL_MESSAGES_ACCEPTED);
     metric_add(METRIC_SPOOL_RECIPIENTS, stub->recipient_count);
-    series_add_two(stub->pendings[0].flow->tenant->counts, RECIPIENTS_ACCEPTED,
-                   stub->recipient_count, RECIPIENTS_WAITING, stub->recipient_count);
+    flow_count_two(stub->pendings[0].flow, RECIPIENTS_ACCEPTED, stub->recipient_count,
+                   RECIPIENTS_WAITING, stub->recipient_count);
     if (stub_not_before_ms(stub, engine_now_ms(shard->engine)) > engine_now_ms(shard->engine)) {
         for (uint32_t i = 0; i < stub->recipient_count; i++)
             shard_schedule(shard, &stub->pendings[i], 0);
@@ -301,7 +301,7 @@ static void count_end(const struct pending *pending, uint8_t kind)
     };
 
     check(values[kind] != 0); /* a final kind that comes to be written is counted as one of these */
-    series_add_two(pending->flow->tenant->counts, values[kind] - 1U, 1, RECIPIENTS_WAITING, -1);
+    flow_count_two(pending->flow, values[kind] - 1U, 1, RECIPIENTS_WAITING, -1);
 }
 
 static void apply_effect(struct shard *shard, const struct effect *effect)
@@ -331,7 +331,7 @@ static void apply_effect(struct shard *shard, const struct effect *effect)
         finish_pending(shard, pending);
         /* What else of it is staged (a notice) finds it alive; the last one takes it down. */
     } else {
-        series_add(pending->flow->tenant->counts, RECIPIENTS_DEFERRED, 1);
+        flow_count(pending->flow, RECIPIENTS_DEFERRED, 1);
         pending_set_attempts(pending, effect->entry.attempts);
         pending->flags &= (uint8_t)~PENDING_UNTRIED;
         pending->state = PENDING_SCHEDULED;

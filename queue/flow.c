@@ -47,6 +47,8 @@ static void free_tenant(void *context, struct map_node *node)
     (void)context;
     list_remove(&tenant_of(node)->in_tenants);
     series_put(&tenant_of(node)->counts);
+    if (tenant_of(node)->received != NULL)
+        series_put(&tenant_of(node)->received);
     free(container_of(tenant_of(node), struct named_tenant, tenant));
 }
 
@@ -87,6 +89,8 @@ void flows_free(struct flows **flows)
     for (size_t i = 0; i < MAIL_TLS_COUNT; i++)
         map_free(&freed->domains[i]);
     series_put(&freed->nobody.counts);
+    if (freed->nobody.received != NULL)
+        series_put(&freed->nobody.received);
     free(freed);
 }
 
@@ -191,10 +195,13 @@ size_t tenants_count(const struct flows *flows)
 /* --- flows ----------------------------------------------------------------------------------- */
 
 static struct flow *begin(struct flows *flows, struct flow *flow, struct domain *domain,
-                          struct tenant *tenant, enum mail_class class)
+                          struct tenant *tenant, const struct flow_part *part)
 {
+    if (part->is_received && tenant->received == NULL)
+        tenant->received = series_begin(&family_received, tenant->node.key);
     flow->tenant = tenant;
-    flow->class = (uint8_t) class;
+    flow->class = (uint8_t)part->class;
+    flow->is_received = part->is_received;
     tenant->flow_count++;
     domain->flow_count++;
     flows->flow_count++;
@@ -202,20 +209,20 @@ static struct flow *begin(struct flows *flows, struct flow *flow, struct domain 
 }
 
 static struct flow *other_get(struct flows *flows, struct domain *domain, struct tenant *tenant,
-                              enum mail_class class)
+                              const struct flow_part *part)
 {
-    struct flow_key key = {domain, tenant, class};
+    struct flow_key key = {domain, tenant, part->class, part->is_received};
     struct map_node *node = map_find(&flows->others, bytes_range(&key, sizeof(key)));
 
     if (node != NULL)
         return &container_of(node, struct other_flow, node)->flow;
     if (domain->own.tenant == NULL)
-        return begin(flows, &domain->own, domain, tenant, class);
+        return begin(flows, &domain->own, domain, tenant, part);
     struct other_flow *other = calloc(1, sizeof(*other));
     check(other != NULL);
     other->key = key;
     map_insert(&flows->others, &other->node, bytes_range(&other->key, sizeof(other->key)));
-    return begin(flows, &other->flow, domain, tenant, class);
+    return begin(flows, &other->flow, domain, tenant, part);
 }
 
 struct flow *flow_get(struct flows *flows, const struct flow_part *part, struct bytes domain_name)
@@ -223,11 +230,26 @@ struct flow *flow_get(struct flows *flows, const struct flow_part *part, struct 
     struct tenant *tenant = tenant_get(flows, part->tenant);
     struct domain *domain = domain_get(flows, part->tls, domain_name);
 
-    if (domain->own.tenant == tenant && domain->own.class == part->class)
+    if (domain->own.tenant == tenant && domain->own.class == part->class &&
+        domain->own.is_received == part->is_received)
         return &domain->own;
     if (domain->flow_count == 0)
-        return begin(flows, &domain->own, domain, tenant, part->class);
-    return other_get(flows, domain, tenant, part->class);
+        return begin(flows, &domain->own, domain, tenant, part);
+    return other_get(flows, domain, tenant, part);
+}
+
+void flow_count(const struct flow *flow, size_t value, int64_t amount)
+{
+    series_add(flow->tenant->counts, value, amount);
+    if (flow->is_received)
+        series_add(flow->tenant->received, value, amount);
+}
+
+void flow_count_two(const struct flow *flow, size_t a, int64_t of_a, size_t b, int64_t of_b)
+{
+    series_add_two(flow->tenant->counts, a, of_a, b, of_b);
+    if (flow->is_received)
+        series_add_two(flow->tenant->received, a, of_a, b, of_b);
 }
 
 void flow_up(struct flow *flow)

@@ -2,6 +2,8 @@
  * flow.h - flows: (tenant, priority class, recipient domain) of unfinished mail, interned once an
  * engine. What is of one flow stands in one line and is served fairly against other flows.
  *
+ * Mail that was received is in flows of its own: it counts apart, and waits for no rates.
+ *
  * What the sender asks of TLS tells domains apart, since such mail finds other ways there: there
  * may be three of a name (enum mail_tls).
  *
@@ -24,8 +26,9 @@
 struct gate;
 
 struct tenant {
-    struct map_node node;  /* key: its name */
-    struct series *counts; /* of family_tenants */
+    struct map_node node;    /* key: its name */
+    struct series *counts;   /* of family_tenants */
+    struct series *received; /* of family_received; NULL: nothing was */
     size_t flow_count;
     struct list_node in_tenants; /* of the flows: the next to be weighed again */
     struct gate *gate;           /* delivery's, while something of it waits for its rates */
@@ -47,6 +50,7 @@ struct flow {
     void *line;             /* delivery's; whoever clears it calls flow_forget() */
     uint32_t pending_count; /* unfinished recipients */
     uint8_t class;          /* enum mail_class */
+    bool is_received;       /* service_is_received() */
     bool is_own;            /* stands in its domain: flow_domain() */
 };
 
@@ -66,7 +70,7 @@ struct other_flow {
     struct flow_key {
         struct domain *domain;
         struct tenant *tenant;
-        uint64_t class; /* as wide as the rest: no padding in what is hashed */
+        uint32_t class, is_received; /* as wide as the rest: no padding in what is hashed */
     } key;
 };
 
@@ -92,6 +96,7 @@ struct flow_part {
     struct bytes tenant;
     enum mail_class class;
     enum mail_tls tls; /* mail_tls_of_flow() */
+    bool is_received;
 };
 
 /* Made if new, never NULL. It has no recipients then: count one (flow_up()) or forget it. */
@@ -100,8 +105,12 @@ struct flow *flow_get(struct flows *flows, const struct flow_part *part, struct 
 static inline struct flow_part flow_part_of(const struct message *message)
 {
     return (struct flow_part){message->tenant, message->class,
-                              mail_tls_of_flow(message->tls, message->reverse_path)};
+                              mail_tls_of_flow(message->tls, message->reverse_path),
+                              service_is_received(message->service)};
 }
+/* Counts to its tenant what became of recipients (enum recipient_value), both in one. */
+void flow_count(const struct flow *flow, size_t value, int64_t amount);
+void flow_count_two(const struct flow *flow, size_t a, int64_t of_a, size_t b, int64_t of_b);
 /* A recipient more. */
 void flow_up(struct flow *flow);
 /* A recipient less. *idle_out: the domain where that was its last one, else NULL; the domain stays

@@ -20,6 +20,7 @@ enum {
     ACCEPT_WAITS = 4,
     ACCEPT_TLS_SHIFT = 3, /* two bits: enum mail_tls */
     ACCEPT_TLS_MASK = 3,
+    ACCEPT_RECEIVED = 32, /* unset in footers of before it was known */
     RECIPIENT_FINAL = 1,
 };
 
@@ -137,6 +138,7 @@ bool footer_add_accept(struct footer_writer *writer, const struct stub *stub,
 
         at[34] |= stub_has_not_before(stub) ? ACCEPT_WAITS : 0;
         at[34] = (uint8_t)(at[34] | tls << ACCEPT_TLS_SHIFT);
+        at[34] |= flow != NULL && flow->is_received ? ACCEPT_RECEIVED : 0;
         at[35] = flow != NULL ? flow->class : MAIL_NORMAL;
         if (!add_flow(writer, flow) ||
             (stub_has_not_before(stub) && !add_not_before(writer, stub, wall_offset_ms)))
@@ -282,6 +284,7 @@ bool footer_next_accept(struct footer_reader *reader, struct accept_entry *out)
     };
     if (reader->version > 1) {
         entry.class = at[35];
+        entry.is_received = (at[34] & ACCEPT_RECEIVED) != 0;
         entry.tls = at[34] >> ACCEPT_TLS_SHIFT & ACCEPT_TLS_MASK;
         if (!take_flow(&input, at[34], &entry))
             return false;

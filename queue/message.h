@@ -111,6 +111,14 @@ struct message {
 };
 
 /* NULL when memory ran dry: 452 4.3.0. One reference, the caller's. */
+/* Whether a message of that service was submitted. Else it came from the world, or was made here of
+ * such: forwarded, answered, a notification. That is "received" where the two are told apart; it is
+ * not held to the rates of its tenant, who sends what it submits. */
+static inline bool service_is_received(struct bytes service)
+{
+    return service.len > 0 && !bytes_equal(service, BYTES("submission"));
+}
+
 struct message *message_create(void);
 struct message *message_keep(struct message *message);
 void message_release(struct message **message);

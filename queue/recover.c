@@ -255,7 +255,7 @@ static void count_recovered(const struct stub *stub)
 
     while (stub->pendings[i].state == PENDING_FINAL) /* at least one is not */
         i++;
-    series_add_two(stub->pendings[i].flow->tenant->counts, RECIPIENTS_RECOVERED, stub->live_count,
+    flow_count_two(stub->pendings[i].flow, RECIPIENTS_RECOVERED, stub->live_count,
                    RECIPIENTS_WAITING, stub->live_count);
 }
 
@@ -283,7 +283,7 @@ static void schedule_stub(void *context, struct stub *stub)
         if (pending->state != PENDING_SCHEDULED)
             continue;
         pending->flags |= PENDING_UNTRIED;
-        pending->is_gated = pending->attempts == 0;
+        pending->is_gated = pending->attempts == 0 && !pending->flow->is_received;
         shard_schedule(shard, pending, recover_due_ms(r, pending));
     }
 }

@@ -94,7 +94,7 @@ static bool recover_entry(struct recovering *r, struct accept_entry *entry)
         entry->offset < SPOOL_BLOCK || entry->offset % RECORD_ALIGN != 0 ||
         entry->len > r->segment->size || entry->offset > r->segment->size - entry->len)
         return false;
-    const struct flow_part part = {entry->tenant, entry->class, entry->tls};
+    const struct flow_part part = {entry->tenant, entry->class, entry->tls, entry->is_received};
     struct stub *stub = stub_new(entry->recipient_count, entry->not_before_ms > 0);
     check(stub != NULL);
     if (entry->not_before_ms > 0)
@@ -224,7 +224,8 @@ static void recover_accept(struct recovering *r, const struct record *record, bo
     if (is_alone && accept.is_moved && stub_index_find(&shard->index, accept.id) != NULL)
         return;
     const struct flow_part part = {accept.tenant, accept.class,
-                                   mail_tls_of_flow(accept.tls, accept.reverse_path)};
+                                   mail_tls_of_flow(accept.tls, accept.reverse_path),
+                                   service_is_received(accept.service)};
     bool has_not_before = accept.not_before_ms > accept.accepted_ms;
     struct stub *stub = stub_new(accept.recipient_count, has_not_before);
     check(stub != NULL);

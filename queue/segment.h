@@ -90,7 +90,7 @@ struct accept_entry {
     uint32_t next_seq;
     uint32_t recipient_count;
     uint32_t reach;
-    bool is_inline, is_moved;
+    bool is_inline, is_moved, is_received;
     enum mail_class class;
     enum mail_tls tls; /* of its flows */
     struct bytes tenant;

@@ -341,11 +341,13 @@ static bool is_submitted(const struct event *event)
     return !event->is_copy && bytes_equal(event->service, BYTES("submission"));
 }
 
-/* A first attempt; what comes again was counted then. */
+/* A first attempt of what was submitted; what comes again was counted then. */
 static bool is_first_attempt(const struct event *event)
 {
-    return event->attempt == 1 && (event->kind == EVENT_DELIVERED ||
-                                   event->kind == EVENT_DEFERRED || event->kind == EVENT_BOUNCED);
+    bool is_attempt = event->kind == EVENT_DELIVERED || event->kind == EVENT_FILED ||
+                      event->kind == EVENT_DEFERRED || event->kind == EVENT_BOUNCED;
+
+    return is_attempt && event->attempt == 1 && !event->is_received;
 }
 
 static void note_claim(struct tenant_book *book, const struct event *event, bool is_late)

@@ -251,6 +251,8 @@ static void fill_event(struct settlement *s, const struct settled *r, struct eve
     *event = (struct event){
         .kind = r->kind,
         .id = pending_stub(r->pending)->id,
+        .is_received = r->pending->flow->is_received ||
+                       (m != NULL && tail_is_sent(m->tail, pending_number(r->pending))),
         .attempt_ms = f->is_attempt ? f->started_ms : 0,
         .next_attempt_ms =
             r->kind == EVENT_DEFERRED ? outcomes_wall_ms(s->outcomes, r->next_attempt_ms) : 0,

@@ -43,6 +43,23 @@ static const struct family_value of_tenants[] = {
 static const struct family_carry tenants_carry = {RECIPIENTS_WAITING, RECIPIENTS_RECOVERED,
                                                   RECIPIENTS_NAMED};
 
+static const struct family_value of_received[] = {
+    OUTCOMES("received", "of a tenant that it did not submit"),
+    [RECIPIENTS_WAITING] = {"ringpost_received_waiting", EXPOSITION_GAUGE,
+                            "Unfinished recipients of a tenant that it did not submit"},
+    [RECIPIENTS_CANCELLED] = {"ringpost_received_cancelled_total", EXPOSITION_COUNTER,
+                              "Recipients of a tenant that it did not submit taken back by an "
+                              "operator"},
+    [RECIPIENTS_ACCEPTED] = {"ringpost_received_accepted_total", EXPOSITION_COUNTER,
+                             "Recipients of a tenant that it did not submit accepted"},
+    [RECIPIENTS_RECOVERED] = {"ringpost_received_recovered_total", EXPOSITION_COUNTER,
+                              "Recipients of a tenant that it did not submit that were "
+                              "unfinished at the start, or when it got a name of its own"},
+    [RECIPIENTS_NAMED] = {"ringpost_received_named_total", EXPOSITION_COUNTER,
+                          "Recipients in 'other' that their tenant did not submit and that were "
+                          "unfinished when it got a name"},
+};
+
 static const struct family_value of_sources[] = {
     [SOURCE_OPENED] = {"ringpost_source_connections_opened_total", EXPOSITION_COUNTER,
                        "Connections begun from a source"},
@@ -53,10 +70,11 @@ static const struct family_value of_sources[] = {
 struct family family_sites = FAMILY(family_sites, "site", of_sites, NULL);
 struct family family_classes = FAMILY(family_classes, "class", of_classes, NULL);
 struct family family_tenants = FAMILY(family_tenants, "tenant", of_tenants, &tenants_carry);
+struct family family_received = FAMILY(family_received, "tenant", of_received, &tenants_carry);
 struct family family_sources = FAMILY(family_sources, "source", of_sources, NULL);
 
 static struct family *const families[] = {&family_sites, &family_classes, &family_tenants,
-                                          &family_sources};
+                                          &family_received, &family_sources};
 
 void families_tell(struct exposition *exposition, int64_t now_ms)
 {

@@ -98,6 +98,7 @@ struct event {
     uint32_t account;   /* of an accepted one: whose rates it counts to, or 0; in memory only */
     struct bytes claim; /* of an accepted one, as intake/claims.h encodes it; in memory only */
     bool is_copy;       /* of an accepted one: its recipient was not named; in memory only */
+    bool is_received;   /* of an outcome: nobody submitted it, or it is such a copy; not in JSON */
     struct bytes client_ip, client_ehlo, service; /* accepted and rejected: who submitted, where */
     struct bytes session;                         /* ... in which session, as in the log */
     /* accepted: "signed", or why not; d= and "selector,selector" of the signatures */

@@ -39,6 +39,7 @@ enum {
     FIELD_CONNECTED = 20,
     FIELD_TLS_VERIFIED = 21,
     FIELD_LATE = 22,
+    FIELD_RECEIVED = 23,
 };
 
 struct text_field {
@@ -125,7 +126,8 @@ static inline uint8_t *put_numbers(uint8_t *p, const struct event *event)
     p = put_number(p, FIELD_ENHANCED_DETAIL, event->enhanced_detail);
     p = put_time(p, FIELD_CONNECTED, event->connected_ms, event->time_ms);
     p = put_number(p, FIELD_TLS_VERIFIED, event->tls_verified);
-    return put_number(p, FIELD_LATE, event->is_late);
+    p = put_number(p, FIELD_LATE, event->is_late);
+    return put_number(p, FIELD_RECEIVED, event->is_received);
 }
 
 bool event_encode(const struct event *event, struct buf *out)
@@ -252,6 +254,8 @@ static bool set_number(struct event *event, unsigned *seen, uint64_t field, uint
         return SET_WITHIN(event->tls_verified, value, EVENT_YES);
     case FIELD_LATE:
         return SET_WITHIN(event->is_late, value, 1);
+    case FIELD_RECEIVED:
+        return SET_WITHIN(event->is_received, value, 1);
     default:
         return true; /* a later version's */
     }

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import parts
+from test_forward import Forwarder
 
 
 @pytest.fixture
@@ -285,6 +286,66 @@ def test_a_limit_counts_what_was_sent_before_it(relay, end):
     limit(relay, "quota_per_day=10", "messages_per_hour=1000")
     assert sorted(code for code, _ in send(relay, 6, sessions=2)) == [250] * 4 + [550] * 2
     parts.wait_for(lambda: used_by(relay)["accepted_today"] == 10, "the book")
+
+
+def metrics_of(relay, name):
+    found = relay.metrics()
+    return {key.split("{")[0].removeprefix(f"ringpost_{name}_").removesuffix("_total"): int(value)
+            for key, value in found.items()
+            if key.startswith(f"ringpost_{name}_") and key.endswith('{tenant="acme"}')}
+
+
+def adds_up(counts):
+    return counts["accepted"] + counts["recovered"] == counts["waiting"] + sum(
+        counts[end] for end in ("delivered", "bounced", "expired", "cancelled", "named"))
+
+
+def test_received_mail_waits_for_no_rate_of_its_tenant_after_a_start(stage):
+    f = Forwarder(stage, accounts=("anna@acme.example",),
+                  aliases=(("away@acme.example", "carol@far.example"),))
+    limit(f.relay, "messages_per_hour=2", tenant="acme")
+    f.relay.cli("queue", "suspend", "--domain", "*")
+    got = [f.take(to="anna@acme.example") for _ in range(4)]
+    on = [f.take(to="away@acme.example") for _ in range(2)]
+    sent = [f.relay.submit(f"{who}@far.example", sender="anna@acme.example") for who in "abc"]
+    f.relay.kill()
+    f.relay.start()
+    assert metrics_of(f.relay, "received")["waiting"] == 6  # named from now on
+    f.relay.cli("queue", "resume", "--all")
+    assert [f.final(id)["kind"] for id in got] == ["filed"] * 4
+    assert {f.final(id)["kind"] for id in on} == {"delivered"}
+    parts.wait_for(lambda: sum(bool(f.events(id, "delivered")) for id in sent) == 2, "two of them")
+    f.arrived(f.far, 4)
+    assert f.relay.metrics()['ringpost_tenant_throttled{tenant="acme"}'] == 1
+    everything, received = (metrics_of(f.relay, name) for name in ("tenant", "received"))
+    assert adds_up(everything) and adds_up(received), (everything, received)
+    assert received["recovered"] == 6 and received["accepted"] == 2  # what was sent on
+    assert received["waiting"] == 0 and received["delivered"] == 8
+    assert everything["recovered"] == 9 and everything["waiting"] == 1
+    # The same of what a closed segment's index says.
+    f.relay.stop()
+    f.relay.start()
+    assert metrics_of(f.relay, "tenant")["recovered"] == 1
+    assert metrics_of(f.relay, "received").get("recovered", 0) == 0
+
+
+def test_what_becomes_of_received_mail_counts_to_no_rate(stage):
+    f = Forwarder(stage, accounts=("anna@acme.example", "bob@acme.example"))
+    (f.relay.state_dir / "mail/acme.example").mkdir(parents=True, exist_ok=True)
+    (f.relay.state_dir / "mail/acme.example/anna").write_text("no directory")
+    limit(f.relay, "messages_per_hour=1000", tenant="acme")
+    for _ in range(3):
+        id = f.take(to="anna@acme.example")
+        parts.wait_for(lambda: f.events(id, "deferred"), "a try")
+    f.relay.submit("bob@acme.example", sender="bob@acme.example")
+    f.relay.wait_events(1, kind="filed")
+    parts.wait_for(lambda: used_by(f.relay, "acme").get("accepted_today") == 1, "the book")
+    time.sleep(1.2)
+    assert used_by(f.relay, "acme")["sent_this_hour"] == 1, used_by(f.relay, "acme")
+    received = metrics_of(f.relay, "received")
+    assert adds_up(received) and received["accepted"] == received["waiting"] == 3
+    assert received["deferred"] >= 3
+    assert metrics_of(f.relay, "tenant")["delivered"] == 1
 
 
 def test_steps_of_the_clock_give_no_more(stage, relay):

@@ -9,7 +9,7 @@
 static struct flow *get_flow(struct flows *flows, struct bytes tenant, enum mail_class class,
                              struct bytes domain)
 {
-    const struct flow_part part = {tenant, class, MAIL_TLS_ANY};
+    const struct flow_part part = {tenant, class, MAIL_TLS_ANY, false};
 
     return flow_get(flows, &part, domain);
 }
@@ -305,7 +305,7 @@ TEST(what_is_asked_of_tls_tells_domains_apart)
     size_t visited = 0;
 
     for (unsigned tls = 0; tls < MAIL_TLS_COUNT; tls++) {
-        const struct flow_part part = {BYTES("shop"), MAIL_NORMAL, (enum mail_tls)tls};
+        const struct flow_part part = {BYTES("shop"), MAIL_NORMAL, (enum mail_tls)tls, false};
 
         of[tls] = flow_get(flows, &part, BYTES("a.example"));
         flow_up(of[tls]);
@@ -326,6 +326,42 @@ TEST(what_is_asked_of_tls_tells_domains_apart)
         domain_forget(flows, &idle);
         assert_int_equal(domains_count(flows), MAIL_TLS_COUNT - tls - 1);
     }
+    flows_free(&flows);
+}
+
+TEST(received_mail_is_in_flows_of_its_own)
+{
+    struct flows *flows = flows_create();
+    const struct message sent = {.tenant = BYTES("shop"), .service = BYTES("submission")};
+    const struct message received = {.tenant = BYTES("shop"), .service = BYTES("inbound")};
+    const struct message unknown = {.tenant = BYTES("shop")};
+    struct flow_part part = flow_part_of(&sent), other = flow_part_of(&received);
+    struct flow *first = flow_get(flows, &part, BYTES("a.example"));
+
+    flow_up(first);
+    struct flow *second = flow_get(flows, &other, BYTES("a.example"));
+
+    flow_up(second);
+    assert_ptr_not_equal(first, second);
+    assert_ptr_equal(first->tenant, second->tenant);
+    assert_ptr_equal(flow_domain(first), flow_domain(second));
+    assert_false(first->is_received);
+    assert_true(second->is_received);
+    assert_ptr_equal(flow_get(flows, &other, BYTES("a.example")), second);
+    part = flow_part_of(&unknown); /* written before it was known */
+    assert_ptr_equal(flow_get(flows, &part, BYTES("a.example")), first);
+    flow_count_two(first, RECIPIENTS_ACCEPTED, 3, RECIPIENTS_WAITING, 3);
+    flow_count_two(second, RECIPIENTS_ACCEPTED, 5, RECIPIENTS_WAITING, 5);
+    flow_count(second, RECIPIENTS_DEFERRED, 1);
+    assert_int_equal(first->tenant->counts->values[RECIPIENTS_ACCEPTED], 8);
+    assert_int_equal(first->tenant->received->values[RECIPIENTS_ACCEPTED], 5);
+    assert_int_equal(first->tenant->received->values[RECIPIENTS_DEFERRED], 1);
+    struct domain *idle;
+
+    flow_down(flows, &first, &idle);
+    assert_null(idle);
+    flow_down(flows, &second, &idle);
+    domain_forget(flows, &idle);
     flows_free(&flows);
 }
 

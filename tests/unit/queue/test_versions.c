@@ -217,7 +217,7 @@ TEST(footer_for_a_segment_of_format_1_is_of_version_1)
 {
     struct world w;
     struct message_id id;
-    const struct flow *flow;
+    struct flow *flow;
 
     world_init_in_memory(&w, BUILD_SEGMENT_SIZE);
     assert_int_equal(world_open(&w), 0);
@@ -233,6 +233,7 @@ TEST(footer_for_a_segment_of_format_1_is_of_version_1)
         struct recipient_state told;
         struct bytes domain;
 
+        flow->is_received = format == 2;
         assert_true(footer_begin(&writer, 4096, format));
         assert_true(footer_add_accept(&writer, stub, 0));
         assert_true(footer_finish(&writer, &segment, 1));
@@ -243,6 +244,8 @@ TEST(footer_for_a_segment_of_format_1_is_of_version_1)
         assert_int_equal(entry.id, id.value);
         assert_int_equal(entry.recipient_count, 2);
         assert_int_equal(entry.class, format == 1 ? MAIL_NORMAL : MAIL_BULK);
+        assert_int_equal(entry.tls, MAIL_TLS_ANY);
+        assert_int_equal(entry.is_received, format == 2);
         assert_true(bytes_equal(entry.tenant, format == 1 ? BYTES_NONE : flow_tenant(flow)));
         for (unsigned i = 0; i < 2; i++) {
             assert_true(footer_next_recipient(&entry, &domain, &told));
@@ -251,6 +254,7 @@ TEST(footer_for_a_segment_of_format_1_is_of_version_1)
         assert_false(footer_next_accept(&reader, &entry));
         free(writer.data);
     }
+    flow->is_received = false;
     world_close(&w);
     world_free(&w);
 }

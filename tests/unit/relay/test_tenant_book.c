@@ -204,6 +204,31 @@ TEST(only_whom_a_submission_named_counts)
     tenant_book_close(&book);
 }
 
+TEST(only_first_attempts_of_what_was_submitted_are_sent)
+{
+    static const enum event_kind kinds[] = {EVENT_DELIVERED, EVENT_FILED, EVENT_DEFERRED,
+                                            EVENT_BOUNCED};
+    struct tenant_book *book = begin();
+
+    tenant_book_attach(book, 0, 0);
+    uint32_t before = used(ALLOWANCE_SENT_DAY);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(kinds); i++) {
+        struct event event = {.kind = kinds[i / 2],
+                              .position = 631,
+                              .part = (uint32_t)i,
+                              .attempt = 1,
+                              .is_received = i % 2 == 1,
+                              .tenant = BYTES("shop"),
+                              .time_ms = clock_wall_ms()};
+
+        tenant_book_event(book, &event);
+    }
+    tenant_book_close(&book);
+    book = begin();
+    assert_int_equal(used(ALLOWANCE_SENT_DAY), before + ARRAY_LEN(kinds));
+    tenant_book_close(&book);
+}
+
 static void submitted(struct tenant_book *book, uint64_t position, uint32_t part, bool is_copy)
 {
     struct event event = acceptance(position, part);
