@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "directory/domains.h"
 #include "directory/store.h"
 #include "directory/tenants.h"
 #include "event/event_cursor.h"
@@ -428,6 +429,24 @@ static void warn_of_dane(const struct config *config, preflight_tell *warning, v
     }
 }
 
+/* RFC 5321 section 4.5.1: whoever looks for us by our name or address finds somebody. */
+static void warn_of_postmaster(const struct config *config, preflight_tell *warning, void *context)
+{
+    bool receives = false;
+    char text[512];
+
+    for (size_t i = 0; i < config->listener_count; i++)
+        receives |= config->listeners[i].service == SERVICE_INBOUND;
+    if (!receives || config->inbound.postmaster != NULL ||
+        domain_is_known_hosted(config->state_dir, bytes_of(config->hostname)))
+        return;
+    snprintf(text, sizeof(text),
+             "inbound.postmaster: it is not set, and %s is no hosted domain: mail for <postmaster> "
+             "without a domain, which every server has to take, is refused",
+             config->hostname);
+    warning(context, text);
+}
+
 static void warn_of_descriptors(const struct config *config, preflight_tell *warning, void *context)
 {
     char text[512];
@@ -451,6 +470,7 @@ void preflight_warn(const struct config *config, preflight_tell *warning, void *
     warn_of_descriptors(config, warning, context);
     warn_of_tenants(config, warning, context);
     warn_of_dane(config, warning, context);
+    warn_of_postmaster(config, warning, context);
     for (size_t i = 0; i < config->listener_count; i++) {
         const struct config_listener *listener = &config->listeners[i];
 

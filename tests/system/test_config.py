@@ -417,6 +417,23 @@ def test_check_warns_of_what_is_legal_and_dangerous(stage):
         assert "hostname: relay has no domain" in warned
 
 
+def test_check_warns_of_a_receiver_without_a_postmaster(stage):
+    [port] = parts.free_ports(1)
+    relay = stage.unstarted_ringpost(
+        hostname="mx.acme.example",
+        listeners=f'[{{address: "127.0.0.1:{port}", service: inbound}}]')
+    good = relay.config_file.read_text()
+    assert "warning: inbound.postmaster: it is not set" in relay.cli("check").stderr
+    relay.config_file.write_text(good + "inbound: {postmaster: a@acme.example}\n")
+    assert "postmaster" not in relay.cli("check").stderr
+    relay.config_file.write_text(good)
+    relay.cli("tenant", "add", "acme")
+    relay.cli("domain", "add", "acme", "mx.acme.example")
+    assert "postmaster" in relay.cli("check").stderr
+    relay.cli("domain", "add", "acme", "mx.acme.example", "--hosted")
+    assert "postmaster" not in relay.cli("check").stderr
+
+
 @pytest.mark.parametrize("wrong, told", [
     (lambda file: file.write_bytes(b"no database"), "directory.db"),
     (lambda file: raise_schema(file), "written by a newer ringpost (schema 99"),
