@@ -71,6 +71,17 @@ bool sink_is_stopping(const struct sink *sink)
     return atomic_load(&sink->is_stopping);
 }
 
+static void fail_no_more(struct sink *sink)
+{
+    if (sink->cursor.failing.since_ms == 0)
+        return;
+    if (!sink_is_failing(sink)) /* it did in an earlier run */
+        log_info("sink=%s problem=none seconds=%lld what=\"goes on\"", LOG_STRING(sink->name),
+                 (long long)(clock_wall_ms() - sink->cursor.failing.since_ms) / 1000);
+    sink->cursor.failing = (struct sink_failing){0};
+    sink->is_cursor_saved = false;
+}
+
 /* Who fails may do so from an earlier run on. */
 static int64_t problem_since_ms(const struct sink *sink)
 {
@@ -107,6 +118,8 @@ void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text
         sink->problem_wall_ms = clock_wall_ms();
     }
     sink->problem = problem;
+    if (problem == SINK_WELL)
+        fail_no_more(sink);
 }
 
 int64_t sink_failed(struct sink *sink, int64_t settle_ms)
@@ -122,17 +135,6 @@ bool sink_is_failing(const struct sink *sink)
     return sink->cursor.failing.began_ms != 0;
 }
 
-static void fail_no_more(struct sink *sink)
-{
-    if (sink->cursor.failing.since_ms == 0)
-        return;
-    if (!sink_is_failing(sink)) /* it did in an earlier run */
-        log_info("sink=%s problem=none seconds=%lld what=\"goes on\"", LOG_STRING(sink->name),
-                 (long long)(clock_wall_ms() - sink->cursor.failing.since_ms) / 1000);
-    sink->cursor.failing = (struct sink_failing){0};
-    sink->is_cursor_saved = false;
-}
-
 void sink_answered(struct sink *sink, uint64_t ticket)
 {
     bool is_first = window_answer(&sink->window, ticket);
@@ -142,7 +144,7 @@ void sink_answered(struct sink *sink, uint64_t ticket)
         sink->pause_ms = PAUSE_MS_MIN;
     }
     if (is_first && sink->problem != SINK_WELL && sink->problem != SINK_FILES)
-        sink_trouble(sink, SINK_WELL, NULL); /* before it is forgotten since when it failed */
+        sink_trouble(sink, SINK_WELL, NULL);
     fail_no_more(sink);
 }
 
@@ -345,6 +347,18 @@ static void look_if_slow(struct sink *sink)
         sink_trouble(sink, SINK_SLOW, "no answer to what was sent 10 s ago");
 }
 
+/* Since when it fails is to be known after a restart, too. */
+static void note_failing(struct sink *sink)
+{
+    bool is_bad = sink->problem != SINK_WELL && sink->problem != SINK_FILES;
+    struct clocks began = {.now_ms = sink->problem_ms, .wall_ms = sink->problem_wall_ms};
+
+    if (!is_bad || sink->kind->slow_ms == 0 || sink_is_failing(sink))
+        return;
+    (void)sink_failing_more(&sink->cursor.failing, began, 0);
+    (void)sink_save_cursor(sink);
+}
+
 static void round_begun(struct sink *sink, int64_t wait_ms)
 {
     bool has_more = sink_feed(sink);
@@ -372,6 +386,7 @@ static void one_round(struct sink *sink)
         wait_woken(sink, sink->cursor.is_paused
                              ? IDLE_MS
                              : MIN(MAX(sink->begin_ms - now_ms, (int64_t)1), (int64_t)IDLE_MS));
+    note_failing(sink);
     now_ms = clock_monotonic_ms();
     if ((!sink->is_cursor_saved && now_ms >= sink->save_ms) ||
         (sink->has_passed && now_ms >= sink->save_ms + SAVE_PASSED_MS))

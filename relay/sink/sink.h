@@ -45,7 +45,8 @@ struct sink_event {
 struct sink_kind {
     const char *name;
     unsigned window;  /* most events in flight */
-    unsigned slow_ms; /* without an answer, from when on that is a trouble; 0: the kind tells */
+    unsigned slow_ms; /* without an answer, from when on that is a trouble; 0: the kind tells that,
+                       * and sink_failed() */
     /* Copies what it needs of the settings; on the thread that configures. */
     void *(*make)(const void *settings, struct sink *sink);
     bool (*is_same)(const void *object, const void *settings);

@@ -230,6 +230,9 @@ def test_a_broker_that_stands_still_holds_nobody_up(stage, broker):
         assert sink_state(relay)["behind_events"] == 600
         spent = librdkafka_cpu(relay) - before
         assert spent < 1, f"{spent:.1f} s of CPU while there was nothing to do but wait"
+        relay.stop()
+        relay.start()
+        assert wait_problem(relay, "slow", "unreachable")["since"] <= problem["since"]
     finally:
         broker.child.send_signal(signal.SIGCONT)
     check_topic(relay, 350, "still", broker.port)
