@@ -203,8 +203,8 @@ const struct cli_command cli_events = {
     "cancelled + suppressed + queued, from event files and spool, whether or not the daemon runs.\n"
     "It names what does not add up, and ends with 1 then. --since: only messages accepted since.\n"
     "\n"
-    "sinks: a line for each that is told of events (Kafka): its state, how far behind, what is\n"
-    "wrong since when. A paused sink keeps its place. replay tells it everything since TIME\n"
-    "again, under the same event_ids.\n",
+    "sinks: a line for each that is told of events (Kafka, webhooks): its state, how far behind,\n"
+    "what is wrong since when. A paused sink keeps its place. replay tells it everything since\n"
+    "TIME again, under the same event_ids.\n",
     run_events,
 };

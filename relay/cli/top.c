@@ -134,9 +134,13 @@ static void print_waits(const json_t *top)
         print_cut(wait, "recipient", 36);
         printf(" ");
         cli_print_text(json_string_value(json_object_get(wait, "constraint")));
-        if (json_is_string(json_object_get(wait, "rule"))) {
+        const json_t *rule = json_object_get(wait, "rule");
+
+        if (!json_is_string(rule))
+            rule = json_object_get(wait, "detail");
+        if (json_is_string(rule)) {
             fputs("; ", stdout);
-            cli_print_text(json_string_value(json_object_get(wait, "rule")));
+            cli_print_text(json_string_value(rule));
         }
         if (json_is_string(json_object_get(wait, "until")))
             printf("; %s", json_string_value(json_object_get(wait, "until")));
@@ -216,8 +220,8 @@ const struct cli_command cli_top = {
     "the relay live: rates, sites, the longest waits and why",
     "usage: ringpost [-c FILE] top [--once] [--interval AGE] [--json]\n\n"
     "What is accepted and becomes of mail a second, engines, queue, disk, sinks, the sites with\n"
-    "the most mail and what holds it, and the longest waits with the rule each waits for, again\n"
-    "each AGE (2s). --once, or output that is no terminal: once, after one AGE. --json: an object\n"
-    "a time, for ever without --once.\n",
+    "the most mail and what holds it, and in each state (scheduled, ready, ...) who waits for the\n"
+    "longest, for what and by which rule, again each AGE (2s). --once, or output that is no\n"
+    "terminal: once, after one AGE. --json: an object a time, for ever without --once.\n",
     run_top,
 };
