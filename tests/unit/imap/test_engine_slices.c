@@ -1,6 +1,7 @@
 /* modules: imap pop3 */
 /* test_engine_slices.c - which commands are answered without the pool, and what makes them go there
  * all the same: the answer is the same. */
+#define ROOM_DIRECTORY "/tmp" /* tmpfs does not say what it would wait for */
 #include "tests/unit/access/access_room.h"
 
 #include "inbound/mailbox/mailbox_private.h"
@@ -175,6 +176,32 @@ TEST(fetch_that_sets_seen_is_told_once_and_ends_on_the_pool)
     client_hears(&slices.client, "a OK FETCH done\r\n");
     assert_int_equal(room_flags(slices.inbox, 2), MAIL_SEEN);
     assert_int_equal(room_flags(slices.inbox, 3), 0);
+    end(&slices);
+}
+
+TEST(what_others_expunged_is_told_and_the_rest_has_its_numbers)
+{
+    static const uint32_t gone[] = {3, 4, 30};
+    struct slices slices;
+    size_t count = 0;
+
+    begin(&slices);
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        room_store(slices.inbox, gone[i], STORE_ADD, MAIL_DELETED);
+    assert_int_equal(mailbox_expunge(slices.inbox, gone, ARRAY_LEN(gone), &count), 0);
+    assert_int_equal(count, ARRAY_LEN(gone));
+    client_say(&slices.client, "a NOOP\r\n");
+    client_hears(&slices.client, "* 3 EXPUNGE\r\n");
+    client_hears(&slices.client, "* 3 EXPUNGE\r\n");
+    client_hears(&slices.client, "* 28 EXPUNGE\r\n");
+    client_hears(&slices.client, "a OK Done\r\n");
+    client_say(&slices.client, "a FETCH 2,3,27,28,37 UID\r\n");
+    client_hears(&slices.client, "* 2 FETCH (UID 2)\r\n");
+    client_hears(&slices.client, "* 3 FETCH (UID 5)\r\n");
+    client_hears(&slices.client, "* 27 FETCH (UID 29)\r\n");
+    client_hears(&slices.client, "* 28 FETCH (UID 31)\r\n");
+    client_hears(&slices.client, "* 37 FETCH (UID 40)\r\n");
+    client_hears(&slices.client, "a OK FETCH done\r\n");
     end(&slices);
 }
 

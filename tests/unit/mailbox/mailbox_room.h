@@ -16,6 +16,10 @@
 #include "inbound/mailbox/mailbox_change.h"
 #include "support/unit.h"
 
+#ifndef ROOM_DIRECTORY /* else in memory, where that can be */
+#define ROOM_DIRECTORY (access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp")
+#endif
+
 struct room {
     char path[64];
     struct mail_accounts *accounts;
@@ -53,8 +57,7 @@ static inline void room_reopen(struct room *room)
 
 static inline void room_make(struct room *room)
 {
-    snprintf(room->path, sizeof(room->path), "%s/ringpost-mailbox-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(room->path, sizeof(room->path), "%s/ringpost-mailbox-XXXXXX", ROOM_DIRECTORY);
     assert_non_null(mkdtemp(room->path));
     room_open(room);
 }

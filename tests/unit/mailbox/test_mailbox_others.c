@@ -111,6 +111,11 @@ TEST(mailbox_is_held_where_there_is_nothing_to_wait_for)
     mailbox_let_go(room.inbox);
     drop(&room, 1);
     assert_false(mailbox_hold(room.inbox)); /* told or not, there is something to take in */
+    while (!has_been_told(&room))
+        usleep(1000);
+    assert_false(mailbox_hold(room.inbox));
+    assert_false(mailbox_hold_as_told(room.inbox));
+    assert_true(mailbox_is_free(room.inbox));
     look(&room);
     hold(&room);
     assert_int_equal(room_status(room.inbox).exists, 2);
