@@ -93,6 +93,7 @@ bool event_show(struct bytes line, struct buf *out)
         append_pair(out, "id", json_object_get(event, "id")) &&
         append_pair(out, "to", json_object_get(event, "recipient")) &&
         append_pair(out, "from", json_object_get(event, "sender")) &&
+        append_pair(out, "tenant", json_object_get(event, "tenant")) &&
         append_pair(out, "attempt", json_object_get(json_object_get(event, "attempt"), "number")) &&
         append_pair(out, "mx", json_object_get(egress, "mx_host")) &&
         append_pair(out, "ip", json_object_get(egress, "mx_ip")) &&

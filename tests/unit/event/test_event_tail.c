@@ -342,8 +342,9 @@ TEST(event_show_says_an_event_in_a_line)
     assert_true(event_show(bytes_slice(buf_bytes(&json), 0, buf_len(&json) - 1), &text));
     const char *expected =
         "2026-11-24T03:10:00.123Z delivered  id=000001-07a1b2c3d4e5f to=someone@customer.example "
-        "from=bounces+17@mail.sender.example attempt=1 mx=mx1.customer.example ip=198.51.100.25 "
-        "reply=\"250 2.0.0 Ok \\u001B[2J \\\"queued\\\"\" class=delivered rule=reply-2xx";
+        "from=bounces+17@mail.sender.example tenant=acme attempt=1 mx=mx1.customer.example "
+        "ip=198.51.100.25 reply=\"250 2.0.0 Ok \\u001B[2J \\\"queued\\\"\" class=delivered "
+        "rule=reply-2xx";
     assert_int_equal(buf_len(&text), strlen(expected));
     assert_memory_equal(buf_bytes(&text).ptr, expected, strlen(expected));
     buf_clear(&text);
