@@ -8,11 +8,9 @@ void config_finish_access(struct config_reader *reader, struct config *config,
     const yaml_node_t *node = config_node(reader, "listeners");
 
     settings->hostname = config->hostname;
-    settings->message_size_max = limits->message_size_max;
-    settings->sessions_max = limits->sessions_max;
-    settings->sessions_per_client_max = limits->sessions_per_client_max;
-    settings->memory_max = limits->memory_max;
-    settings->errors_max = limits->errors_max;
+    settings->message_size_max = limits->smtp.message_size_max;
+    settings->sessions = limits->sessions;
+    settings->errors_max = limits->smtp.errors_max;
     settings->failures_max = limits->login.failures_max;
     settings->guard = limits->login.guard;
     for (size_t i = 0; i < config->listener_count; i++)

@@ -281,7 +281,7 @@ static const struct config_key inbound_keys[] = {
          "takes longer than the one before."},
     {.name = "sessions_per_client",
      .kind = CONFIG_COUNT,
-     .at = AT(inbound.sessions_per_client_max),
+     .at = AT(inbound.sessions.sessions_per_client_max),
      .standard = "50",
      .min = 1,
      .says = "Sessions of one client address; more are told 421."},
@@ -350,20 +350,11 @@ static void finish(struct config_reader *reader, struct config *config)
         config->submission.rspamd = inbound->rspamd;
     config->submission.scan_defers = inbound->rules.rspamd_away == DECISION_AWAY_DEFER;
     inbound->hostname = config->hostname;
-    inbound->message_size_max = limits->message_size_max;
-    inbound->recipients_max = limits->recipients_max;
+    inbound->smtp = limits->smtp;
     inbound->received_max = limits->received_max;
-    inbound->sessions_max = limits->sessions_max;
-    inbound->sessions_total_max = limits->sessions_total_max;
-    inbound->memory_max = limits->memory_max;
-    inbound->line_length_max = limits->line_length_max;
-    inbound->errors_max = limits->errors_max;
-    inbound->idle_commands_max = limits->idle_commands_max;
-    inbound->command_timeout_s = limits->command_timeout_s;
-    inbound->content_timeout_s = limits->content_timeout_s;
-    inbound->content_deadline_s = limits->content_deadline_s;
-    inbound->content_rate_min = limits->content_rate_min;
-    inbound->is_strict = limits->is_strict;
+    inbound->sessions.sessions_max = limits->sessions.sessions_max;
+    inbound->sessions.sessions_total_max = limits->sessions.sessions_total_max;
+    inbound->sessions.memory_max = limits->sessions.memory_max;
     for (size_t i = 0; i < config->listener_count; i++)
         if (config->listeners[i].service == SERVICE_INBOUND && config->listeners[i].trust_count > 0)
             config_error(reader, config_item(reader, node, i),

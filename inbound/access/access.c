@@ -35,13 +35,7 @@ struct access *access_create(const struct access_kind *kind, const struct access
 
 void access_configure(struct access *access, const struct access_settings *settings)
 {
-    struct service_limits limits = {
-        .sessions_max = settings->sessions_max,
-        .sessions_per_client_max = settings->sessions_per_client_max,
-        .memory_max = settings->memory_max,
-    };
-
-    service_configure(&access->service, &limits, generation_create(settings));
+    service_configure(&access->service, &settings->sessions, generation_create(settings));
 }
 
 static void turn_away(struct access *access, int fd, const struct address *client,

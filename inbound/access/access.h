@@ -13,6 +13,7 @@
 
 #include "directory/snapshot_feed.h"
 #include "serve/login_guard.h"
+#include "serve/service.h"
 
 struct engine;
 struct tls_context;
@@ -24,15 +25,13 @@ enum access_tls { ACCESS_TLS_NONE, ACCESS_TLS_STARTTLS, ACCESS_TLS_IMPLICIT };
 
 struct access_settings {
     const char *hostname;
-    struct tls_context *tls;          /* of this engine; NULL: no listener speaks TLS */
-    uint64_t message_size_max;        /* of what a client may file */
-    unsigned sessions_max;            /* of the engine's share */
-    unsigned sessions_per_client_max; /* of the whole process; 0: no limit */
-    uint64_t memory_max;              /* of the process: serve/pressure.h; 0: no limit */
-    unsigned errors_max;              /* commands that are none, of a session */
-    unsigned idle_timeout_s;          /* of who logged in */
-    unsigned progress_s;              /* of IMAP: between two words on how far a command is */
-    unsigned failures_max;            /* logins of a session */
+    struct tls_context *tls;   /* of this engine; NULL: no listener speaks TLS */
+    uint64_t message_size_max; /* of what a client may file */
+    struct service_limits sessions;
+    unsigned errors_max;     /* commands that are none, of a session */
+    unsigned idle_timeout_s; /* of who logged in */
+    unsigned progress_s;     /* of IMAP: between two words on how far a command is */
+    unsigned failures_max;   /* logins of a session */
     struct login_guard_rule guard;
 };
 

@@ -52,8 +52,8 @@ struct receive *receive_create(const struct receive_setup *setup,
     receive->setup = *setup;
     service_init(&receive->service, setup->engine, &kind, setup->load);
     fields_init(&receive->fields);
-    slab_init(&receive->arrivals, sizeof(struct arrival), settings->sessions_max);
-    slab_init(&receive->intakes, intake_size(&receive->fields), settings->sessions_max);
+    slab_init(&receive->arrivals, sizeof(struct arrival), settings->sessions.sessions_max);
+    slab_init(&receive->intakes, intake_size(&receive->fields), settings->sessions.sessions_max);
     receive->home = (struct intake_home){.engine = setup->engine,
                                          .shard = setup->shard,
                                          .intakes = &receive->intakes,
@@ -72,19 +72,12 @@ struct receive *receive_create(const struct receive_setup *setup,
 
 void receive_configure(struct receive *receive, const struct receive_settings *settings)
 {
-    struct service_limits limits = {
-        .sessions_max = settings->sessions_max,
-        .sessions_total_max = settings->sessions_total_max,
-        .sessions_per_client_max = settings->sessions_per_client_max,
-        .memory_max = settings->memory_max,
-    };
-
     check(settings->hostname != NULL);
     rspamd_configure(receive->rspamd, &settings->rspamd);
-    receive->arrivals.count_max = settings->sessions_max;
+    receive->arrivals.count_max = settings->sessions.sessions_max;
     /* Twice: as many again may be left behind by clients that are gone, their commits under way. */
-    receive->intakes.count_max = (size_t)settings->sessions_max * 2;
-    service_configure(&receive->service, &limits, generation_create(receive, settings));
+    receive->intakes.count_max = (size_t)settings->sessions.sessions_max * 2;
+    service_configure(&receive->service, &settings->sessions, generation_create(receive, settings));
 }
 
 static struct receive_generation *newest(struct receive *receive)
@@ -195,16 +188,7 @@ static struct generation *generation_create(struct receive *receive,
         .section = "inbound",
         .hostname = generation->hostname,
         .tls = settings->tls != NULL ? tls_context_keep(settings->tls) : NULL,
-        .message_size_max = settings->message_size_max,
-        .recipients_max = settings->recipients_max,
-        .errors_max = settings->errors_max,
-        .line_length_max = settings->line_length_max,
-        .command_timeout_s = settings->command_timeout_s,
-        .content_timeout_s = settings->content_timeout_s,
-        .content_deadline_s = settings->content_deadline_s,
-        .content_rate_min = settings->content_rate_min,
-        .idle_commands_max = settings->idle_commands_max,
-        .is_strict = settings->is_strict,
+        .limits = settings->smtp,
     };
     return &generation->generation;
 }

@@ -51,20 +51,9 @@ struct door_rules {
 struct receive_settings {
     const char *hostname;
     struct tls_context *tls; /* of this engine; NULL: no listener speaks TLS */
-    uint64_t message_size_max;
-    unsigned recipients_max;
+    struct service_limits sessions;
+    struct smtp_limits smtp;
     unsigned received_max; /* more Received fields than this is a loop: 554 5.4.6; 0: default */
-    unsigned sessions_max; /* of the engine's share; more are answered 421 4.3.2 */
-    unsigned sessions_total_max;      /* of all services of the process; 0: any */
-    unsigned sessions_per_client_max; /* a client address (IPv6: a /64), of the whole process;
-                                         421 4.7.0; 0: no limit */
-    uint64_t memory_max;              /* of the process: serve/pressure.h; 0: no limit */
-    size_t line_length_max;
-    unsigned errors_max;
-    unsigned idle_commands_max;
-    unsigned command_timeout_s, content_timeout_s, content_deadline_s;
-    unsigned content_rate_min; /* bytes a second; 0: any */
-    bool is_strict;            /* syntax of MAIL and RCPT */
     /* Mail for postmaster and abuse where nobody is named so; NULL: none. */
     const char *postmaster;
     unsigned unknown_max;              /* unknown recipients of a session, then 421; 0: default */

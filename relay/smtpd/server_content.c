@@ -47,7 +47,7 @@ enum step data_answered(struct smtp_server *server, struct verdict verdict)
 static struct verdict judge_chunk(struct smtp_server *server, uint64_t size)
 {
     const struct smtp_service *service = server->service;
-    uint64_t size_max = service->message_size_max;
+    uint64_t size_max = service->limits.message_size_max;
 
     /* The chunks of a pipeline whose first one was refused; same code, so that a client that looks
      * at the last reply only learns whether to try again (RFC 3030 section 2). */
@@ -287,7 +287,7 @@ static void judge(struct smtp_server *server)
     const struct smtp_service *service = server->service;
     const struct dot_reader *reader = &server->incoming.reader;
 
-    if (service->message_size_max != 0 && reader->size > service->message_size_max)
+    if (service->limits.message_size_max != 0 && reader->size > service->limits.message_size_max)
         refuse_content(server, VERDICT(552, "5.3.4", "The message is larger than we take",
                                        "limits.message_size"));
     else if (reader->has_bare)
@@ -300,7 +300,8 @@ static void judge(struct smtp_server *server)
                        VERDICT(554, "5.6.0", "The content ends in a bare CR; closing", "final-cr"));
     else if (reader->has_nul)
         refuse_content(server, VERDICT(554, "5.6.0", "The content holds a NUL", "nul"));
-    else if (service->line_length_max != 0 && reader->line_len_max + 2 > service->line_length_max)
+    else if (service->limits.line_length_max != 0 &&
+             reader->line_len_max + 2 > service->limits.line_length_max)
         refuse_content(server, VERDICT(554, "5.6.0", "A line of the content is too long",
                                        "limits.line_length"));
 }
@@ -319,7 +320,7 @@ static void refuse_content(struct smtp_server *server, struct verdict verdict)
 /* A client may send what it has announced, but not make us read for ever. */
 static enum step swallow(struct smtp_server *server, size_t len)
 {
-    uint64_t swallow_max = server->service->swallow_max;
+    uint64_t swallow_max = server->service->limits.swallow_max;
 
     server->incoming.swallowed += len;
     if (server->incoming.swallowed <= (swallow_max != 0 ? swallow_max : SWALLOW_DEFAULT))

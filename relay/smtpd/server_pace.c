@@ -50,7 +50,7 @@ static bool is_under_way(const struct smtp_server *server)
 
 static int64_t deadline_ms(const struct smtp_server *server)
 {
-    unsigned deadline_s = server->service->content_deadline_s;
+    unsigned deadline_s = server->service->limits.content_deadline_s;
 
     return (int64_t)(deadline_s != 0 ? deadline_s : SMTP_SERVER_CONTENT_S_DEFAULT) * 1000;
 }
@@ -58,7 +58,7 @@ static int64_t deadline_ms(const struct smtp_server *server)
 /* What it may have taken so far by its rate. */
 static int64_t paced_ms(const struct smtp_server *server)
 {
-    unsigned rate_min = server->service->content_rate_min;
+    unsigned rate_min = server->service->limits.content_rate_min;
 
     if (rate_min == 0)
         return INT64_MAX;

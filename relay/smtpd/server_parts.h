@@ -20,7 +20,7 @@ enum {
     AUTH_LINE_MAX = 12288,     /* with CRLF: RFC 4954 section 4 */
     REPLY_ROOM = 1024,         /* no command's replies are longer, EHLO's and HELP's included */
     OUTPUT_MAX = 16384,        /* replies that wait for a peer to read them */
-    SWALLOW_DEFAULT = 1 << 30, /* smtp_service.swallow_max */
+    SWALLOW_DEFAULT = 1 << 30, /* smtp_limits.swallow_max */
     STRANGER_OUTPUT_MAX = 4096,
     STRANGER_INPUT_MAX = AUTH_LINE_MAX, /* commands, logins; nobody takes mail from strangers */
     STEPS_MAX = 256, /* a turn: a group of commands, not a whole input full of them */

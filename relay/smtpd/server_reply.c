@@ -39,7 +39,7 @@ enum step server_reply(struct smtp_server *server, unsigned code, const char *en
 
 enum step server_say(struct smtp_server *server, struct verdict verdict)
 {
-    unsigned errors_max = server->service->errors_max;
+    unsigned errors_max = server->service->limits.errors_max;
 
     if (server_reply(server, verdict.code, verdict.enhanced, verdict.text) == STEP_CLOSE)
         return STEP_CLOSE;
@@ -178,14 +178,14 @@ enum step server_reply_ehlo(struct smtp_server *server)
     size_t len = 0;
 
     /* RFC 9422 section 4: only the limits there are. */
-    if (service->recipients_max != 0 || service->mails_max != 0)
+    if (service->limits.recipients_max != 0 || service->limits.mails_max != 0)
         len += (size_t)snprintf(limits, sizeof(limits), "250-LIMITS");
-    if (service->mails_max != 0)
-        len +=
-            (size_t)snprintf(limits + len, sizeof(limits) - len, " MAILMAX=%u", service->mails_max);
-    if (service->recipients_max != 0)
+    if (service->limits.mails_max != 0)
+        len += (size_t)snprintf(limits + len, sizeof(limits) - len, " MAILMAX=%u",
+                                service->limits.mails_max);
+    if (service->limits.recipients_max != 0)
         len += (size_t)snprintf(limits + len, sizeof(limits) - len, " RCPTMAX=%u",
-                                service->recipients_max);
+                                service->limits.recipients_max);
     if (len > 0)
         snprintf(limits + len, sizeof(limits) - len, "\r\n");
     put_mechanisms(server, mechanisms, sizeof(mechanisms));
@@ -200,7 +200,7 @@ enum step server_reply_ehlo(struct smtp_server *server)
                      "250-CHUNKING\r\n"
                      "%s%s%s%s"
                      "250 ENHANCEDSTATUSCODES\r\n",
-                     service->hostname, service->message_size_max, limits,
+                     service->hostname, service->limits.message_size_max, limits,
                      server_offers_tls(server) ? "250-STARTTLS\r\n" : "",
                      conn_is_under_tls(&server->session.conn) ? "250-REQUIRETLS\r\n" : "",
                      mechanisms))

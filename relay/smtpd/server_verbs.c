@@ -144,7 +144,7 @@ enum step server_refuse_early(struct smtp_server *server)
 
 enum step server_count_idle(struct smtp_server *server)
 {
-    unsigned max = server->service->idle_commands_max;
+    unsigned max = server->service->limits.idle_commands_max;
 
     if (++server->idle_count <= (max != 0 ? max : SMTP_SERVER_IDLE_DEFAULT))
         return STEP_AGAIN;
@@ -254,7 +254,7 @@ static enum step say_for_now(struct smtp_server *server, struct verdict verdict)
 /* Old clients put a space there, and every server takes it. */
 static struct verdict judge_lax(const struct smtp_server *server)
 {
-    if (server->service->is_strict)
+    if (server->service->limits.is_strict)
         return VERDICT(501, "5.5.4", "No space is allowed behind the colon",
                        "limits.strict_syntax");
     metric_inc(METRIC_SMTPD_LAX_SYNTAX);
@@ -278,7 +278,7 @@ static struct verdict judge_mail(const struct smtp_server *server, const struct 
 {
     const struct smtp_service *service = server->service;
 
-    if (service->mails_max != 0 && server->mail_count >= service->mails_max)
+    if (service->limits.mails_max != 0 && server->mail_count >= service->limits.mails_max)
         return VERDICT(452, "4.5.3", "Too many transactions in this session", "mails_max");
     /* RFC 4954 section 5: only where AUTH is offered. Who vouches for whom is then our own matter,
      * as it says: the value is as good as <>. */
@@ -288,7 +288,7 @@ static struct verdict judge_mail(const struct smtp_server *server, const struct 
         return VERDICT(555, "5.5.4", "REQUIRETLS is offered under TLS only", "requiretls");
     if (mail->reverse_path.text.len > 0 && mail->reverse_path.domain.len == 0)
         return VERDICT(553, "5.1.7", "The sender's address needs a domain", "syntax");
-    if (service->message_size_max != 0 && mail->size > service->message_size_max)
+    if (service->limits.message_size_max != 0 && mail->size > service->limits.message_size_max)
         return VERDICT(552, "5.3.4", "The message is larger than we take (see SIZE)",
                        "limits.message_size"); /* RFC 1870 section 6.1 */
     return VERDICT_OK;
@@ -334,8 +334,8 @@ static struct verdict judge_rcpt(const struct smtp_server *server, const struct 
 
     if (rcpt->forward_path.is_utf8 && !server->transaction.is_smtputf8) /* RFC 6531 section 3.5 */
         return VERDICT(553, "5.6.7", "A UTF-8 address needs SMTPUTF8 with MAIL", "smtputf8");
-    if (service->recipients_max != 0 &&
-        server->transaction.recipient_count >= service->recipients_max)
+    if (service->limits.recipients_max != 0 &&
+        server->transaction.recipient_count >= service->limits.recipients_max)
         /* The client sends the rest in another transaction: RFC 5321 section 4.5.3.1.10. */
         return VERDICT(452, "4.5.3", "Too many recipients", "limits.recipients");
     return VERDICT_OK;

@@ -148,7 +148,7 @@ void server_reset(struct smtp_server *server)
 
 int64_t server_block_ms(const struct smtp_server *server)
 {
-    unsigned timeout_s = server->service->content_timeout_s;
+    unsigned timeout_s = server->service->limits.content_timeout_s;
 
     return (int64_t)(timeout_s != 0 ? timeout_s : states[SERVER_CONTENT].deadline_s) * 1000;
 }
@@ -161,8 +161,8 @@ static int64_t deadline_ms(const struct session *session)
     if (session->state == SERVER_ASKING)
         return server->question.due_ms - engine_now_ms(session->conn.engine);
     if ((session->state == SERVER_COMMAND || session->state == SERVER_AUTH) &&
-        server->service->command_timeout_s != 0)
-        deadline_s = server->service->command_timeout_s;
+        server->service->limits.command_timeout_s != 0)
+        deadline_s = server->service->limits.command_timeout_s;
     int64_t after_ms =
         session->state == SERVER_CONTENT ? server_block_ms(server) : (int64_t)deadline_s * 1000;
     return MIN(after_ms, pace_left_ms(server));

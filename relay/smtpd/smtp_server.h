@@ -66,13 +66,8 @@ enum {
 /* How a listener comes by TLS. */
 enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
 
-struct smtp_service {
-    const struct smtp_policy *policy;
-    void *context;              /* first argument of every policy call */
-    const char *name;           /* "submission": events, metrics */
-    const char *section;        /* of the configuration, with its limits of sessions */
-    const char *hostname;       /* greeting, EHLO, Received */
-    struct tls_context *tls;    /* of the engine; NULL: TLS cannot be started (454) */
+/* What a session may do, and how long it may take. */
+struct smtp_limits {
     uint64_t message_size_max;  /* SIZE; 552 5.3.4 beyond; 0: no limit */
     unsigned recipients_max;    /* a transaction; LIMITS RCPTMAX; 452 4.5.3 beyond; 0: no limit */
     unsigned mails_max;         /* transactions a session; LIMITS MAILMAX; 0: no limit */
@@ -86,6 +81,16 @@ struct smtp_service {
     unsigned content_rate_min;   /* bytes a second of content; 0: any */
     uint64_t swallow_max; /* bytes of refused content that a session may make us read; 0: 1 GiB */
     bool is_strict;       /* no spaces behind "FROM:" and "TO:" (RFC 5321 section 3.3) */
+};
+
+struct smtp_service {
+    const struct smtp_policy *policy;
+    void *context;           /* first argument of every policy call */
+    const char *name;        /* "submission": events, metrics */
+    const char *section;     /* of the configuration, with its limits of sessions */
+    const char *hostname;    /* greeting, EHLO, Received */
+    struct tls_context *tls; /* of the engine; NULL: TLS cannot be started (454) */
+    struct smtp_limits limits;
 };
 
 /* One MAIL..DATA exchange (RFC 5321 section 3.3); cleared whole, in one place. */

@@ -61,7 +61,8 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
     service_init(&submission->service, engine, &kind, load);
     submission->shard = shard;
     fields_init(submission, settings);
-    slab_init(&submission->intakes, intake_size(&submission->fields), settings->sessions_max);
+    slab_init(&submission->intakes, intake_size(&submission->fields),
+              settings->sessions.sessions_max);
     submission->home = (struct intake_home){.engine = engine,
                                             .shard = shard,
                                             .intakes = &submission->intakes,
@@ -80,18 +81,12 @@ struct submission *submission_create(struct engine *engine, struct shard *shard,
 
 void submission_configure(struct submission *submission, const struct submission_settings *settings)
 {
-    struct service_limits limits = {
-        .sessions_max = settings->sessions_max,
-        .sessions_total_max = settings->sessions_total_max,
-        .sessions_per_client_max = settings->sessions_per_client_max,
-        .memory_max = settings->memory_max,
-    };
-
     check(settings->hostname != NULL);
     rspamd_configure(submission->rspamd, &settings->rspamd);
     /* Twice: as many again may be left behind by clients that are gone, their commits under way. */
-    submission->intakes.count_max = (size_t)settings->sessions_max * 2;
-    service_configure(&submission->service, &limits, generation_create(submission, settings));
+    submission->intakes.count_max = (size_t)settings->sessions.sessions_max * 2;
+    service_configure(&submission->service, &settings->sessions,
+                      generation_create(submission, settings));
 }
 
 void submission_read(struct submission *submission, struct snapshot_reader *reader)
@@ -199,16 +194,7 @@ static struct generation *generation_create(struct submission *submission,
         .section = "limits",
         .hostname = generation->hostname,
         .tls = settings->tls != NULL ? tls_context_keep(settings->tls) : NULL,
-        .message_size_max = settings->message_size_max,
-        .recipients_max = settings->recipients_max,
-        .errors_max = settings->errors_max,
-        .line_length_max = settings->line_length_max,
-        .command_timeout_s = settings->command_timeout_s,
-        .content_timeout_s = settings->content_timeout_s,
-        .content_deadline_s = settings->content_deadline_s,
-        .content_rate_min = settings->content_rate_min,
-        .idle_commands_max = settings->idle_commands_max,
-        .is_strict = settings->is_strict,
+        .limits = settings->smtp,
     };
     return &generation->generation;
 }

@@ -75,8 +75,8 @@ static void check_config(const struct config *config)
         check(address_len(&config->listeners[i].address) > 0);
         check(config->listeners[i].address_text != NULL);
     }
-    check(config->submission.sessions_max >= 1);
-    check(config->submission.message_size_max >= 1);
+    check(config->submission.sessions.sessions_max >= 1);
+    check(config->submission.smtp.message_size_max >= 1);
     check(config->delivery.mx.use_ipv4 || config->delivery.mx.use_ipv6);
     check(config->state_dir != NULL && config->spool.directory != NULL);
     check_rules(config);

@@ -63,15 +63,15 @@ static void run_start(struct run *run, uint8_t choice, uint64_t seed, bool is_la
     buf_init(&run->facts, OUTPUT_LEN_MAX);
     chat_stub_init(&run->stub, run->engine);
     run->stub.facts = &run->facts;
-    run->stub.service.message_size_max = choice & SMALL_SIZE ? 64 : 4096;
-    run->stub.service.recipients_max = choice & FEW_RECIPIENTS ? 2 : 0;
-    run->stub.service.mails_max = choice & FEW_RECIPIENTS ? 3 : 0;
-    run->stub.service.errors_max = choice & FEW_ERRORS ? 3 : 0;
-    run->stub.service.line_length_max = choice & SHORT_LINES ? 32 : 0;
-    run->stub.service.idle_commands_max = choice & FEW_ERRORS ? 4 : 0;
-    run->stub.service.content_rate_min = choice & SMALL_SIZE ? 100 : 0;
-    run->stub.service.swallow_max = choice & SMALL_SIZE ? 5000 : 0;
-    run->stub.service.is_strict = (choice & STRICT) != 0;
+    run->stub.service.limits.message_size_max = choice & SMALL_SIZE ? 64 : 4096;
+    run->stub.service.limits.recipients_max = choice & FEW_RECIPIENTS ? 2 : 0;
+    run->stub.service.limits.mails_max = choice & FEW_RECIPIENTS ? 3 : 0;
+    run->stub.service.limits.errors_max = choice & FEW_ERRORS ? 3 : 0;
+    run->stub.service.limits.line_length_max = choice & SHORT_LINES ? 32 : 0;
+    run->stub.service.limits.idle_commands_max = choice & FEW_ERRORS ? 4 : 0;
+    run->stub.service.limits.content_rate_min = choice & SMALL_SIZE ? 100 : 0;
+    run->stub.service.limits.swallow_max = choice & SMALL_SIZE ? 5000 : 0;
+    run->stub.service.limits.is_strict = (choice & STRICT) != 0;
     /* What was there when a client should have waited depends on how TCP cut the stream. */
     run->stub.rules.is_stranger = (choice & WITH_OPS) != 0 && (choice & STRICT) != 0;
     run->stub.rules.rcpt = (struct verdict){550, "5.1.1", "No such user", "stub", false};

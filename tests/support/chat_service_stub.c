@@ -50,29 +50,29 @@ static bool config_number(struct stub_service *service, struct bytes key, uint64
     unsigned count = (unsigned)value;
 
     if (bytes_equal(key, BYTES("message_size")))
-        smtp->message_size_max = value;
+        smtp->limits.message_size_max = value;
     else if (bytes_equal(key, BYTES("recipients_max")))
-        smtp->recipients_max = count;
+        smtp->limits.recipients_max = count;
     else if (bytes_equal(key, BYTES("mails_max")))
-        smtp->mails_max = count;
+        smtp->limits.mails_max = count;
     else if (bytes_equal(key, BYTES("errors_max")))
-        smtp->errors_max = count;
+        smtp->limits.errors_max = count;
     else if (bytes_equal(key, BYTES("line_length")))
-        smtp->line_length_max = value;
+        smtp->limits.line_length_max = value;
     else if (bytes_equal(key, BYTES("command_timeout")))
-        smtp->command_timeout_s = count;
+        smtp->limits.command_timeout_s = count;
     else if (bytes_equal(key, BYTES("content_timeout")))
-        smtp->content_timeout_s = count;
+        smtp->limits.content_timeout_s = count;
     else if (bytes_equal(key, BYTES("content_deadline")))
-        smtp->content_deadline_s = count;
+        smtp->limits.content_deadline_s = count;
     else if (bytes_equal(key, BYTES("content_rate")))
-        smtp->content_rate_min = count;
+        smtp->limits.content_rate_min = count;
     else if (bytes_equal(key, BYTES("idle_commands")))
-        smtp->idle_commands_max = count;
+        smtp->limits.idle_commands_max = count;
     else if (bytes_equal(key, BYTES("swallow_max")))
-        smtp->swallow_max = value;
+        smtp->limits.swallow_max = value;
     else if (bytes_equal(key, BYTES("strict_syntax")))
-        smtp->is_strict = value != 0;
+        smtp->limits.is_strict = value != 0;
     else if (bytes_equal(key, BYTES("later_ms")))
         service->stub.rules.later_ms = (int64_t)value;
     else if (bytes_equal(key, BYTES("is_stranger")))

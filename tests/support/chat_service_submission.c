@@ -99,9 +99,8 @@ static void *create(struct engine *engine, struct buf *facts)
     service->facts = facts;
     service->settings = (struct submission_settings){
         .hostname = "relay.example",
-        .message_size_max = 1 << 20,
-        .recipients_max = 1000,
-        .sessions_max = 100,
+        .sessions = {.sessions_max = 100},
+        .smtp = {.message_size_max = 1 << 20, .recipients_max = 1000},
         .login = {.failures_max = 5, .guard = {.block_ms = 60000}},
     };
     check(network_parse(BYTES("127.0.0.0/8"), &service->trust));
@@ -125,9 +124,8 @@ static void *create_inbound(struct engine *engine, struct buf *facts)
     service->is_inbound = true;
     service->inbound = (struct receive_settings){
         .hostname = "relay.example",
-        .message_size_max = 1 << 20,
-        .recipients_max = 1000,
-        .sessions_max = 100,
+        .sessions = {.sessions_max = 100},
+        .smtp = {.message_size_max = 1 << 20, .recipients_max = 1000},
         .verify_timeout_ms = 200,
     };
     service->inbound_listener = (struct receive_listener){.name = "inbound"};
@@ -161,12 +159,9 @@ static bool config_inbound(struct real_service *service, struct bytes key, uint6
 
 static void take_limits(struct real_service *service)
 {
-    service->inbound.message_size_max = service->settings.message_size_max;
-    service->inbound.recipients_max = service->settings.recipients_max;
+    service->inbound.smtp = service->settings.smtp;
+    service->inbound.sessions = service->settings.sessions;
     service->inbound.received_max = service->settings.received_max;
-    service->inbound.sessions_max = service->settings.sessions_max;
-    service->inbound.sessions_per_client_max = service->settings.sessions_per_client_max;
-    service->inbound.errors_max = service->settings.errors_max;
     service->inbound.tls = service->settings.tls;
     service->inbound_listener.tls = service->listener.tls;
 }
@@ -177,29 +172,29 @@ static bool config_number(struct real_service *service, struct bytes key, uint64
     unsigned count = (unsigned)value;
 
     if (bytes_equal(key, BYTES("message_size")))
-        settings->message_size_max = value;
+        settings->smtp.message_size_max = value;
     else if (bytes_equal(key, BYTES("recipients_max")))
-        settings->recipients_max = count;
+        settings->smtp.recipients_max = count;
     else if (bytes_equal(key, BYTES("errors_max")))
-        settings->errors_max = count;
+        settings->smtp.errors_max = count;
     else if (bytes_equal(key, BYTES("line_length")))
-        settings->line_length_max = value;
+        settings->smtp.line_length_max = value;
     else if (bytes_equal(key, BYTES("command_timeout")))
-        settings->command_timeout_s = count;
+        settings->smtp.command_timeout_s = count;
     else if (bytes_equal(key, BYTES("content_timeout")))
-        settings->content_timeout_s = count;
+        settings->smtp.content_timeout_s = count;
     else if (bytes_equal(key, BYTES("content_deadline")))
-        settings->content_deadline_s = count;
+        settings->smtp.content_deadline_s = count;
     else if (bytes_equal(key, BYTES("content_rate")))
-        settings->content_rate_min = count;
+        settings->smtp.content_rate_min = count;
     else if (bytes_equal(key, BYTES("idle_commands")))
-        settings->idle_commands_max = count;
+        settings->smtp.idle_commands_max = count;
     else if (bytes_equal(key, BYTES("strict_syntax")))
-        settings->is_strict = value != 0;
+        settings->smtp.is_strict = value != 0;
     else if (bytes_equal(key, BYTES("sessions_max")))
-        settings->sessions_max = count;
+        settings->sessions.sessions_max = count;
     else if (bytes_equal(key, BYTES("sessions_per_client")))
-        settings->sessions_per_client_max = count;
+        settings->sessions.sessions_per_client_max = count;
     else if (bytes_equal(key, BYTES("login_failures")))
         settings->login.failures_max = count;
     else if (bytes_equal(key, BYTES("login_network_failures")))

@@ -419,8 +419,7 @@ void chat_stub_init(struct chat_stub *stub, struct engine *engine)
                     .context = stub,
                     .name = "stub",
                     .hostname = "relay.example",
-                    .message_size_max = 1 << 20,
-                    .recipients_max = 1000},
+                    .limits = {.message_size_max = 1 << 20, .recipients_max = 1000}},
         .rules = {.room = SIZE_MAX},
     };
     generation_init(&stub->generation, NULL);

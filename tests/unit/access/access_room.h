@@ -125,7 +125,7 @@ static inline void access_room_make(struct access_room *room, const struct speec
             {
                 .hostname = "mx.example",
                 .message_size_max = 1 << 20,
-                .sessions_max = 20,
+                .sessions = {.sessions_max = 20},
                 .errors_max = 20,
                 .idle_timeout_s = 1800,
                 .progress_s = 10,

@@ -4,11 +4,10 @@
 
 #include "tests/unit/access/access_room.h"
 
-TEST_EACH(one_session_too_many_is_told_so)
+static void expect_room_for_one(struct access_room *room)
 {
     struct client client, other;
 
-    room->settings.sessions_max = 1;
     access_room_configure(room);
     client_greeted(&client, room, "127.0.0.1");
     client_come(&other, room, "127.0.0.2");
@@ -18,11 +17,24 @@ TEST_EACH(one_session_too_many_is_told_so)
     client_go(&other);
 }
 
+TEST_EACH(one_session_too_many_is_told_so)
+{
+    room->settings.sessions.sessions_max = 1;
+    expect_room_for_one(room);
+}
+
+/* Of all services together: `limits.sessions`. */
+TEST_EACH(one_session_too_many_of_the_process_is_told_so)
+{
+    room->settings.sessions.sessions_total_max = 1;
+    expect_room_for_one(room);
+}
+
 TEST_EACH(client_with_too_many_sessions_is_told_so)
 {
     struct client client, other;
 
-    room->settings.sessions_per_client_max = 1;
+    room->settings.sessions.sessions_per_client_max = 1;
     access_room_configure(room);
     client_greeted(&client, room, "127.0.0.1");
     client_come(&other, room, "127.0.0.1");
@@ -36,7 +48,7 @@ TEST_EACH(who_is_turned_away_in_plain_text_where_tls_is_due_hears_nothing)
 {
     struct client client, other;
 
-    room->settings.sessions_max = 1;
+    room->settings.sessions.sessions_max = 1;
     access_room_configure(room);
     client_greeted(&client, room, "127.0.0.1");
     room->listener.tls = ACCESS_TLS_IMPLICIT;

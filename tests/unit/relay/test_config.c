@@ -49,7 +49,7 @@ TEST(config_smallest_file_has_every_default)
     assert_true(config->engines >= 1);
     assert_int_equal(config->listener_count, 1);
     assert_int_equal(config->listeners[0].trust_count, 1);
-    assert_int_equal(config->submission.message_size_max, 25 << 20);
+    assert_int_equal(config->submission.smtp.message_size_max, 25 << 20);
     assert_int_equal(config->delivery.retry_count, 1);
     assert_int_equal(config->delivery.retries[0].first_s, 300);
     assert_int_equal(config->delivery.source_count, 1);
@@ -87,9 +87,11 @@ TEST(config_every_section_is_read)
 
     assert_string_equal(errors, "");
     assert_int_equal(config->engines, 3);
-    assert_int_equal(config->submission.sessions_max, 100);
-    assert_int_equal(config->submission.sessions_total_max, config->sessions_max);
-    assert_int_equal(config->inbound.sessions_total_max, config->sessions_max);
+    assert_int_equal(config->submission.sessions.sessions_max, 100);
+    assert_int_equal(config->submission.sessions.sessions_total_max, config->sessions_max);
+    assert_int_equal(config->inbound.sessions.sessions_total_max, config->sessions_max);
+    assert_int_equal(config->imap.sessions.sessions_total_max, config->sessions_max);
+    assert_int_equal(config->pop3.sessions.sessions_total_max, config->sessions_max);
     assert_string_equal(config->dns.servers, "127.0.0.1:5353,[::1]:53");
     assert_int_equal(config->dns.timeout_ms, 500);
     assert_int_equal(config->delivery.retry_count, 2);
@@ -243,10 +245,10 @@ TEST(config_defaults_are_those_of_the_libraries)
     struct config *config = load(SMALLEST);
 
     assert_int_equal(config->submission.received_max, SUBMISSION_RECEIVED_DEFAULT);
-    assert_int_equal(config->submission.errors_max, SMTP_SERVER_ERRORS_DEFAULT);
-    assert_int_equal(config->submission.idle_commands_max, SMTP_SERVER_IDLE_DEFAULT);
-    assert_int_equal(config->submission.content_deadline_s, SMTP_SERVER_CONTENT_S_DEFAULT);
-    assert_int_equal(config->submission.content_rate_min, SMTP_SERVER_CONTENT_RATE_DEFAULT);
+    assert_int_equal(config->submission.smtp.errors_max, SMTP_SERVER_ERRORS_DEFAULT);
+    assert_int_equal(config->submission.smtp.idle_commands_max, SMTP_SERVER_IDLE_DEFAULT);
+    assert_int_equal(config->submission.smtp.content_deadline_s, SMTP_SERVER_CONTENT_S_DEFAULT);
+    assert_int_equal(config->submission.smtp.content_rate_min, SMTP_SERVER_CONTENT_RATE_DEFAULT);
     assert_int_equal(config->delivery.connect_timeout_s, DELIVERY_CONNECT_S_DEFAULT);
     assert_int_equal(config->delivery.dsn_size_max, DELIVERY_DSN_SIZE_DEFAULT);
     assert_int_equal(config->delivery.notice_wait_s, DELIVERY_NOTICE_WAIT_S_DEFAULT);

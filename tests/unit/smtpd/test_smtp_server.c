@@ -196,7 +196,7 @@ TEST(output_is_bounded_when_nobody_reads)
     int small = 1;
 
     setup(&f);
-    f.stub.service.idle_commands_max = 1000000;
+    f.stub.service.limits.idle_commands_max = 1000000;
     connect_client(&f);
     turns(&f);
     list_for_each(node, &f.stub.serving.sessions) {
