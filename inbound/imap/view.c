@@ -9,7 +9,7 @@
 #include "inbound/imap/flag_text.h"
 #include "inbound/imap/notify.h"
 
-enum { READ_MAX = 512, RANGES_MAX = 256 };
+enum { READ_MAX = 512, RANGES_MAX = 256, QUICK_MAX = 256 /* messages that went */ };
 
 /* --- the numbers ------------------------------------------------------------------------------ */
 
@@ -240,6 +240,15 @@ static int sync_messages(struct imap_work *work, uint64_t modseq)
     return 0;
 }
 
+/* More than an engine has time for. */
+static bool is_much(const struct view *view, const struct mailbox_status *status,
+                    bool tells_expunges)
+{
+    return view->modseq < status->recent_floor ||
+           (tells_expunges && (view->vanished_modseq < status->recent_floor ||
+                               view->count > status->exists + (size_t)QUICK_MAX));
+}
+
 int view_sync(struct imap_work *work, bool tells_expunges)
 {
     struct view *view = &work->view;
@@ -253,7 +262,7 @@ int view_sync(struct imap_work *work, bool tells_expunges)
     mailbox_status(view->mailbox, &status);
     if (status.is_gone)
         return -ENOENT;
-    if (work_is_on_engine(work) && view->modseq < status.recent_floor)
+    if (work_is_on_engine(work) && is_much(view, &status, tells_expunges))
         return -EAGAIN;
     unsigned events = notify_selected_events(work);
 

@@ -39,7 +39,7 @@ void mailbox_status(struct mailbox *mailbox, struct mailbox_status *out)
         .size = table->size,
         .deleted_size = table->deleted_size,
         .keyword_count = state->keywords.count,
-        .recent_floor = mailbox->recent_floor,
+        .recent_floor = MAX(mailbox->recent_floor, state->vanished_floor),
         .is_gone = mailbox->is_gone,
         .is_unavailable = mailbox->is_broken,
     };

@@ -51,7 +51,7 @@ struct mailbox_status {
     uint64_t deleted_size; /* of those with \Deleted */
     uint8_t id[16];        /* MAILBOXID: stays over renames */
     unsigned keyword_count;
-    uint64_t recent_floor; /* what changed above this modseq are few messages, and quickly read */
+    uint64_t recent_floor; /* what changed or went since is known message by message */
     bool is_gone;          /* deleted */
     bool is_unavailable;   /* the disk failed: what is told of messages says nothing */
 };

@@ -40,6 +40,14 @@ static void make_header(const struct mailbox *mailbox, uint8_t out[static HEADER
     memcpy(out + 8, &mailbox->state.uidvalidity, 4);
 }
 
+/* Engines read it: the time of that is not to be written, which only an owner may ask for. */
+static int open_cache(const struct mailbox *mailbox, int flags)
+{
+    int fd = mail_file_open(mailbox->folder_fd, cache_name, flags | O_NOATIME);
+
+    return fd == -EPERM ? mail_file_open(mailbox->folder_fd, cache_name, flags) : fd;
+}
+
 /* Empty. */
 static void begin_file(struct mailbox *mailbox)
 {
@@ -60,7 +68,7 @@ void mailbox_cache_open(struct mailbox *mailbox)
 
     mailbox->cache_size = 0;
     mailbox->cache_serial = atomic_fetch_add(&serials, 1) + 1;
-    mailbox->cache_fd = mail_file_open(mailbox->folder_fd, cache_name, O_RDWR);
+    mailbox->cache_fd = open_cache(mailbox, O_RDWR);
     if (mailbox->cache_fd < 0 || mail_file_stat(mailbox->folder_fd, cache_name, &status) < 0)
         return;
     uint64_t size = (uint64_t)status.st_size / 8 * 8;
@@ -164,7 +172,7 @@ bool mailbox_cache_get_held(struct mailbox *mailbox, uint32_t uid, struct buf *o
 static uint64_t take_place(struct mailbox *mailbox, size_t len)
 {
     if (mailbox->cache_fd < 0)
-        mailbox->cache_fd = mail_file_open(mailbox->folder_fd, cache_name, O_RDWR | O_CREAT);
+        mailbox->cache_fd = open_cache(mailbox, O_RDWR | O_CREAT);
     if (mailbox->cache_fd >= 0 && mailbox->cache_size == 0)
         begin_file(mailbox);
     uint64_t place = mailbox->cache_size;

@@ -134,8 +134,9 @@ int64_t mail_file_read_at(int fd, void *into, size_t len, uint64_t offset)
 
 int mail_file_open_cached(int directory, const char *name)
 {
+    /* The time of a read would be written, which may wait. */
     struct open_how how = {
-        .flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+        .flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOATIME,
         .resolve = RESOLVE_CACHED,
     };
     long fd = syscall(SYS_openat2, directory, name, &how, sizeof(how));

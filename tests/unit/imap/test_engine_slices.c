@@ -205,6 +205,36 @@ TEST(what_others_expunged_is_told_and_the_rest_has_its_numbers)
     end(&slices);
 }
 
+TEST(much_that_others_expunged_is_told_on_the_pool)
+{
+    enum { MORE = 300 };
+    static struct mailbox_upload uploads[MORE];
+    struct mailbox_flags_change change = {.how = STORE_ADD, .flags = MAIL_DELETED};
+    struct slices slices;
+    uint32_t uids[COUNT + MORE];
+    size_t count = 0;
+
+    begin(&slices);
+    for (size_t i = 0; i < MORE; i++) {
+        assert_int_equal(mailbox_upload_begin(slices.account, &uploads[i]), 0);
+        assert_int_equal(mailbox_upload_write(&uploads[i], BYTES("x\r\n")), 0);
+    }
+    assert_int_equal(mailbox_append(slices.inbox, uploads, MORE), 0);
+    for (size_t i = 0; i < MORE; i++)
+        mailbox_upload_end(slices.account, &uploads[i]);
+    for (size_t i = 0; i < ARRAY_LEN(uids); i++)
+        uids[i] = (uint32_t)i + 1;
+    assert_int_equal(mailbox_store_flags(slices.inbox, uids, ARRAY_LEN(uids), &change), 0);
+    /* EXISTS, RECENT, and each flag. */
+    (void)ask(&slices, "a NOOP\r\n", 2 + COUNT, "a OK Done\r\n");
+    ask_here(&slices, "a NOOP\r\n", 0, "a OK Done\r\n");
+    assert_int_equal(mailbox_expunge(slices.inbox, uids, ARRAY_LEN(uids), &count), 0);
+    assert_int_equal(count, ARRAY_LEN(uids));
+    assert_int_equal(mailbox_look(slices.inbox), 0);
+    assert_int_equal(ask(&slices, "a NOOP\r\n", COUNT + MORE, "a OK Done\r\n"), 1);
+    end(&slices);
+}
+
 struct holder {
     struct mailbox *mailbox;
     _Atomic bool has_it, lets_go;
