@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 
-from peers.inbound_names import ADDRESS, DOMAIN, USERS, run
+from peers.inbound_names import ADDRESS, DOMAIN, USERS, run, set_aside
 from peers.postfix import MASTER, SETTINGS, check_reachable
 from peers.process import Problem, cpu_seconds, end_tree, output_of, wait_until
 
@@ -215,8 +215,7 @@ service lmtp {{
             raise Problem(f"the filters' checks did not pass:\n{text[:2000]}\n{self.tail()}")
 
     def empty(self):
-        for path in self.mail.glob("*/new/*"):
-            path.unlink()
+        set_aside(self.mail.glob("*/new/*"), self.folder / "aside")
 
     def cpu_seconds(self):
         return sum(cpu_seconds(pid) for pid in

@@ -2,7 +2,7 @@
 import pathlib
 import subprocess
 
-from peers.inbound_names import ADDRESS, DOMAIN, USERS, run
+from peers.inbound_names import ADDRESS, DOMAIN, USERS, run, set_aside
 from peers.process import Problem, cpu_seconds, end_tree, wait_until
 
 LISTENERS = {
@@ -71,8 +71,7 @@ class InboundRingpost:
             raise Problem(f"ringpost's checks did not pass:\n{text[:2000]}")
 
     def empty(self):
-        for path in self.mail().glob("*/new/*"):
-            path.unlink()
+        set_aside(self.mail().glob("*/new/*"), self.folder / "aside")
 
     def cpu_seconds(self):
         return cpu_seconds(self.process.pid)
