@@ -6,12 +6,12 @@
  *             v                  a share of the rate    |
  *           gate of its tenant: high, normal, bulk -----'
  *
- * Mail that its tenant's rates held up when it was accepted, and what a start finds untried, asks
- * here before its first attempt; later attempts do not. A tenant of which something waits has a
- * gate on each engine; the engines take what may go from the tenant's allowance, which all of them
- * share (queue/allowance.h). Within a gate classes have their turns as everywhere (classes.h), so a
- * tenant's password reset is not behind its own newsletter. What is let go stands in line as any
- * other mail: a tenant's rate gives it no turns.
+ * Mail that its tenant's rates held up when it was accepted, and what a start finds untried of what
+ * was submitted, asks here before its first attempt; later attempts do not. A tenant of which
+ * something waits has a gate on each engine; the engines take what may go from the tenant's
+ * allowance, which all of them share (queue/allowance.h). Within a gate classes have their turns
+ * as everywhere (classes.h), so a tenant's password reset is not behind its own newsletter. What is
+ * let go stands in line as any other mail: a tenant's rate gives it no turns.
  *
  * A gated recipient is READY and in place PENDING_HELD, with pending.is_gated; what a suspension
  * holds has been let through before.

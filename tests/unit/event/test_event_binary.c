@@ -61,6 +61,7 @@ static void expect_same(const struct event *a, const struct event *b)
     expect_same_text(a->tls_reason, b->tls_reason);
     assert_int_equal(a->tls_verified, b->tls_verified);
     assert_int_equal(a->is_late, b->is_late);
+    assert_int_equal(a->is_received, b->is_received);
     expect_same_text(a->reply_text, b->reply_text);
     expect_same_text(a->class, b->class);
     expect_same_text(a->rule, b->rule);
@@ -140,6 +141,7 @@ TEST(event_binary_returns_random_events)
             .tls_reason = event_random_text(noise, 255),
             .tls_verified = EVENT_YES,
             .is_late = random_below(2),
+            .is_received = random_below(2),
             .reply_text = event_random_text(noise, 4096),
             .rule = event_random_text(noise, 255),
         };
