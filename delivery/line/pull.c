@@ -160,7 +160,17 @@ static void take_turn(struct site *site, struct line *line, struct site_egress *
     }
 }
 
-/* A share of the rate is there, or nothing is in its way any more that one was on the way. */
+static void take_aside(struct site *site)
+{
+    struct line *line;
+
+    for (unsigned i = 0; i < SKIPS_MAX && (line = next_line(site)) != NULL; i++)
+        if (!is_taken_aside(site->delivery, first_pending(&line->waiting)))
+            break;
+}
+
+/* A share of the rate is there, or nothing is in its way any more that one was on the way. Where
+ * all its mail is held back the share is the next one's before a connection is opened for it. */
 static void on_share(struct egress_sender *sender)
 {
     struct site_egress *e = container_of(sender, struct site_egress, sender);
@@ -168,6 +178,8 @@ static void on_share(struct egress_sender *sender)
 
     if (e->is_leaving)
         site_egresses_sweep(site);
+    if (!site->delivery->is_stopping)
+        take_aside(site);
     site_dirty(site);
     site_check_unused(site);
 }

@@ -243,19 +243,25 @@ static size_t waiting_shares(void)
     return count;
 }
 
-/* What is in line is held when its turn comes, and that turn is the next one's then. */
-TEST(sites_whose_mail_is_suspended_take_no_share_from_others)
+enum { HELD = 60 };
+
+static void suspend_held(void)
 {
-    enum { HELD = 60 };
     struct suspension held[HELD];
     char domains[HELD][32];
 
-    begin_with_bulk(1);
     for (unsigned i = 0; i < HELD; i++) {
         snprintf(domains[i], sizeof(domains[i]), "d%u.example", i);
         held[i] = (struct suspension){.number = i + 1, .domain = domains[i]};
     }
     delivery_suspend(worlds[0].delivery, HELD, held);
+}
+
+/* What is in line is held when its turn comes, and that turn is the next one's then. */
+TEST(sites_whose_mail_is_suspended_take_no_share_from_others)
+{
+    begin_with_bulk(1);
+    suspend_held();
     for (unsigned i = 0; i < 2 * (SITES - HELD); i++)
         assert_int_equal(next_second(), 'b');
     assert_int_equal(next_second(), 0);
@@ -265,6 +271,24 @@ TEST(sites_whose_mail_is_suspended_take_no_share_from_others)
     assert_int_equal(toy_slot(engine), 'b');
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(next_second(), 'b');
+    end();
+}
+
+/* It would take them longer to connect than a share may be given back. */
+TEST(suspended_sites_without_a_connection_take_no_share_from_others)
+{
+    begin_with_bulk(1);
+    suspend_held();
+    for (unsigned i = 0; i < HELD; i++)
+        end_carriers(site_of(&worlds[0], i));
+    for (unsigned i = 0; i < 2 * (SITES - HELD); i++) {
+        fake_advance_ms(engine, 1000);
+        for (unsigned k = 0; k < 3 * HELD; k++)
+            engine_turn(engine, 0);
+        fake_advance_ms(engine, 200);
+        assert_int_equal(toy_slot(engine), 'b');
+    }
+    assert_int_equal(next_second(), 0);
     end();
 }
 
