@@ -188,8 +188,9 @@ bool egress_is_full_by_receiver(const struct egress *egress);
  * nobody waits, else it stands in line and is told. When a share is due it is given to whoever's
  * turn it is then, of however many engines, and of a provider's rate of all its sites: the highest
  * class that waits goes first, and the lower ones have their guaranteed turns (classes.h); of a
- * class the tenant that has had less for its weight (tally.h), of the tenant who came first. Where
- * more than 64 tenants wait with one class, the first 64 in line are compared.
+ * class the tenant that has had less for its weight (tally.h), though every second one is for a
+ * tenant that comes anew; of the tenant who came first. Where more than 64 tenants wait with one
+ * class, the first 64 in line and the last 16 are compared.
  *
  * Where both the set and its provider have a rate, the set's comes first: who waits for the
  * provider's has its share of the set's already, so that nothing of the provider's is held by

@@ -4,7 +4,8 @@
 #include "delivery/line/ring.h"
 
 enum {
-    LOOK_MAX = 64,      /* tenants of a class that are compared; those behind come forward */
+    LOOK_MAX = 64,      /* tenants of a class that are compared, from the first in line on, */
+    LOOK_BACK_MAX = 16, /* and where there are more, from the last */
     FORESEE_MAX = 1000, /* who waits, counted for an operator */
 };
 
@@ -121,23 +122,58 @@ void egress_queue_change(struct egress_share *share, const struct egress_mail *m
 
 /* --- who is first ----------------------------------------------------------------------------- */
 
-static bool is_before(const struct tally *tally, const struct tally *other, enum rank rank)
+/* Who is before all others that were looked at. */
+struct look {
+    enum rank rank;
+    bool heeds_fresh;
+    struct tally *first;
+};
+
+static bool is_fresh(const struct look *look, const struct tally *tally)
 {
-    return tally_is_before(tally, share_at(tally->waiters[rank])->is_fresh, other,
-                           share_at(other->waiters[rank])->is_fresh);
+    return look->heeds_fresh && share_at(tally->waiters[look->rank])->is_fresh;
 }
 
-/* Of tenants that have had the same it is the one that was served longest ago. */
+static void look_at(struct look *look, struct list_node *node)
+{
+    struct tally *tally = tally_at(node, look->rank);
+
+    if (look->first == NULL ||
+        tally_is_before(tally, is_fresh(look, tally), look->first, is_fresh(look, look->first)))
+        look->first = tally;
+}
+
+/* Of tenants that have had the same it is the one that was served longest ago. Where they are many
+ * those behind come forward; who has just come is looked at, or nobody would go first. */
+static struct tally *first_tenant(struct look *look, struct list_node *ring)
+{
+    struct list_node *node = ring;
+
+    for (unsigned i = 0; i < LOOK_MAX; i++) {
+        look_at(look, node);
+        if ((node = node->next) == ring)
+            return look->first;
+    }
+    struct list_node *end = node;
+
+    node = ring;
+    for (unsigned i = 0; i < LOOK_BACK_MAX && node != end; i++)
+        look_at(look, node = node->prev);
+    return look->first;
+}
+
+/* Who comes anew goes first every second time: where others send one message after another, each
+ * of them anew, whoever has had less gets on as well. */
 struct egress_share *egress_queue_take(struct egress *place)
 {
     struct egress_queue *queue = queue_of(place);
     enum rank rank = classes_next(&queue->classes, waiting_mask(queue));
-    struct list_node *ring = queue->tenants[rank], *node = ring;
-    struct tally *first = tally_at(ring, rank);
+    struct look look = {.rank = rank, .heeds_fresh = (queue->anew & RANK_BIT(rank)) == 0};
+    struct tally *first = first_tenant(&look, queue->tenants[rank]);
 
-    for (unsigned i = 1; i < LOOK_MAX && (node = node->next) != ring; i++)
-        if (is_before(tally_at(node, rank), first, rank))
-            first = tally_at(node, rank);
+    queue->anew &= (uint8_t)~RANK_BIT(rank);
+    if (is_fresh(&look, first))
+        queue->anew |= (uint8_t)RANK_BIT(rank);
     classes_charge(&queue->classes, rank, 1);
     ring_remove(&queue->tenants[rank], &first->in_rank[rank]);
     ring_push_back(&queue->tenants[rank], &first->in_rank[rank]);

@@ -37,7 +37,8 @@ struct egress_queue {
     struct classes classes;                /* who got a share while others waited */
     struct list_node *tenants[RANK_COUNT]; /* rings of tallies, by `in_rank` */
     unsigned counts[RANK_COUNT];           /* shares that wait */
-    struct egress_share *bell;             /* is there when the next is due; NULL: nobody waits */
+    uint8_t anew; /* RANK_BIT() of those whose last one went to a tenant that came anew */
+    struct egress_share *bell; /* is there when the next is due; NULL: nobody waits */
 };
 
 /* Of slots and of the rate. Made when somebody has to wait: most never do. */

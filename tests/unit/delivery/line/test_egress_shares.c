@@ -377,6 +377,24 @@ TEST(equal_classes_go_in_turn)
     end();
 }
 
+/* Each sends its next only once the last is gone, so that it comes anew every time. */
+TEST(tenants_that_come_anew_again_and_again_leave_others_their_share)
+{
+    begin();
+    struct egress *egress = get(1);
+    struct site sites[3];
+
+    site_init(&sites[0], egress, RANK_NORMAL, "many");
+    site_init(&sites[1], egress, RANK_NORMAL, "one");
+    site_init(&sites[2], egress, RANK_NORMAL, "other");
+    sites[1].mail.is_fresh = sites[2].mail.is_fresh = true;
+    run_at(sites, 3, 3000, 1000);
+    for (unsigned i = 0; i < 3; i++)
+        assert_in_range(sites[i].sent, 900, 1100);
+    egress_put(&egress);
+    end();
+}
+
 TEST(fast_rates_are_kept_exactly)
 {
     static const unsigned rates[] = {2, 9, 30, 400, 5000};
@@ -494,6 +512,41 @@ TEST(tenants_have_a_rate_by_weight_over_all_sites_of_a_provider)
     expect_weights(30, 30, 30);
     expect_weights(400, 20, 4);
     expect_weights(4, 100, 400);
+}
+
+TEST(tenant_that_comes_anew_has_the_next_share_before_hundreds_of_others)
+{
+    enum { TENANTS = 300 };
+    static struct site sites[TENANTS + 1];
+    static char names[TENANTS][8];
+    struct site *anew = &sites[TENANTS];
+
+    begin();
+    get_sites(sites, TENANTS + 1, 1, RANK_NORMAL);
+    for (unsigned i = 0; i < TENANTS; i++) {
+        snprintf(names[i], sizeof(names[i]), "t%u", i);
+        sites[i].mail.tenant = (struct egress_tenant){bytes_of(names[i]), 1};
+        (void)take(&sites[i]);
+    }
+    for (unsigned round = 0; round < 20; round++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "n%u", round);
+        anew->mail.tenant.name = bytes_of(name);
+        anew->mail.is_fresh = true;
+        assert_false(take(anew));
+        later(1000);
+        assert_true(is_woken(anew));
+        assert_true(take(anew));
+        for (unsigned i = 0; i < 20; i++) { /* others come forward meanwhile */
+            later(1000);
+            for (unsigned k = 0; k < TENANTS; k++)
+                if (is_woken(&sites[k]))
+                    (void)(take(&sites[k]) && take(&sites[k]));
+        }
+    }
+    put_sites(sites, TENANTS + 1);
+    end();
 }
 
 TEST(both_rates_hold_of_the_set_and_of_its_provider)
