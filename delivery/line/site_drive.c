@@ -232,10 +232,22 @@ static bool has_idle(const struct site *site)
     return false;
 }
 
+static bool is_paced(const struct site *site)
+{
+    for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (!site_egress_is_paced(e))
+            return false;
+    return true;
+}
+
+/* A share of the rate is for one message: where that is what keeps its mail waiting, another one is
+ * opened when those that are there have something to do, not one for each few that wait. */
 static bool wants_more(const struct site *site)
 {
     size_t wanted = (site->waiting_count + RECIPIENTS_PER_OPENING - 1) / RECIPIENTS_PER_OPENING;
 
+    if (is_paced(site))
+        wanted = MIN(wanted, (size_t)1);
     return site->opening_count < wanted && !has_idle(site);
 }
 

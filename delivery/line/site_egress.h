@@ -61,5 +61,10 @@ static inline bool site_egress_is_throttled(const struct site_egress *egress)
 {
     return egress_share_is_waiting(&egress->sender);
 }
+/* It had to wait for one since its site has mail: what it sends is as much as the rate allows. */
+static inline bool site_egress_is_paced(const struct site_egress *egress)
+{
+    return egress->sender.share != NULL;
+}
 /* The first of its sources may send again about then; 0: none has to wait. */
 int64_t site_share_at_ms(const struct site *site);

@@ -306,6 +306,36 @@ TEST(sites_that_rest_while_they_wait_take_no_share_from_others)
     end();
 }
 
+static size_t count_carriers(void)
+{
+    size_t count = 0;
+
+    list_for_each(node, &toy_carriers)
+        count++;
+    return count;
+}
+
+/* However much waits there. */
+TEST(site_without_a_connection_opens_one_for_its_share)
+{
+    begin(1);
+    for (unsigned i = 0; i < 80; i++)
+        submit(&worlds[0], 7, "bulk", MAIL_BULK);
+    assert_int_equal(toy_slot(engine), 'b');
+    assert_int_equal(toy_slot(engine), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        end_carriers(site_of(&worlds[0], 7));
+        fake_advance_ms(engine, 1000);
+        for (unsigned k = 0; k < 4; k++)
+            engine_turn(engine, 0);
+        assert_int_equal(count_carriers(), 1);
+        assert_int_equal(toy_slot(engine), 'b');
+        assert_int_equal(toy_slot(engine), 0);
+        assert_int_equal(count_carriers(), 1);
+    }
+    end();
+}
+
 /* --- reload ----------------------------------------------------------------------------------- */
 
 static unsigned count_slots(void)
