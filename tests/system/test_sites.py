@@ -191,6 +191,38 @@ def test_the_rate_of_a_provider_goes_to_high_mail_first_whichever_site_it_is_for
     relay.wait_empty()
 
 
+def test_a_reload_changes_the_rate_of_who_waits_and_a_stop_leaves_nobody_waiting(stage):
+    receiver = stage.receiver()
+    server = stage.add(names.Liar(answer_loopback))
+    domains = [f"d{i}.example" for i in range(30)]
+    routes = ", ".join(f'{{match: {domain}, to: ["mx{i}.mx.loop.example:{receiver.port}"]}}'
+                       for i, domain in enumerate(domains))
+
+    def delivery(rate):
+        return ('{allow_private: ["127.0.0.0/8"], '
+                f"sites: [{{provider: loop, connections: 100, rate: {rate}}}], "
+                'providers: [{name: loop, mx: ["*.mx.loop.example"]}]}')
+
+    relay = stage.ringpost(engines="2", routes=f"[{routes}]", delivery=delivery("1/h"),
+                           dns=f'{{servers: ["127.0.0.1:{server.port}"]}}')
+    with relay.smtp() as first, relay.smtp() as second:
+        for smtp in (first, second):
+            smtp.ehlo()
+            for domain in domains * 2:
+                smtp.sendmail("", [f"a@{domain}"], "Subject: x\r\n\r\nhello\r\n")
+    for rate, least, most in (("5/s", 9, 12), ("1/h", 0, 2), ("10/s", 18, 22)):
+        relay.write_config(delivery=delivery(rate))
+        relay.cli("reload")
+        time.sleep(0.5)
+        before = len(receiver.messages)
+        time.sleep(2)
+        assert least <= len(receiver.messages) - before <= most, rate
+    began = time.monotonic()
+    relay.stop()
+    assert time.monotonic() - began < 5
+    assert len(receiver.messages) < 100
+
+
 def test_a_source_that_comes_or_goes_leaves_the_others_alone(stage):
     refused = collections.Counter()
 
