@@ -11,8 +11,9 @@
 #include "base/log.h"
 
 /* Mail may come at some hundred MB a second: what is taken between two looks must be well below any
- * sensible mark. A look costs some microseconds. */
-enum { EVERY_MS = 200 };
+ * sensible mark, the more so near it. A look costs some microseconds. */
+enum { EVERY_MS = 200, NEAR_EVERY_MS = 20 };
+#define NEAR_BYTES (UINT64_C(512) << 20) /* above the mark */
 
 struct space_watch {
     char *spool, *events; /* directories */
@@ -81,6 +82,17 @@ static void look(struct space_watch *watch)
         tell(&told, MIN(spool_size, events_size));
 }
 
+/* Under the lock. */
+static long until_next_ms(const struct space_watch *watch)
+{
+    const struct space_state *state = &watch->state;
+
+    return MIN(state->spool_free_bytes, state->events_free_bytes) <
+                   state->min_free_bytes + NEAR_BYTES
+               ? NEAR_EVERY_MS
+               : EVERY_MS;
+}
+
 static void *run_thread(void *context)
 {
     struct space_watch *watch = context;
@@ -89,7 +101,7 @@ static void *run_thread(void *context)
     pthread_mutex_lock(&watch->lock);
     while (!watch->is_stopping) {
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += EVERY_MS * 1000000L;
+        until.tv_nsec += until_next_ms(watch) * 1000000;
         if (until.tv_nsec >= 1000000000) {
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
