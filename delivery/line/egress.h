@@ -25,11 +25,12 @@
  * So one dead or misconfigured host of one customer stops nobody else's mail.
  *
  * Slots go to the highest class that waits for one, on whatever engine, and lower classes have
- * their guaranteed part (classes.h); of a class to the tenant that comes anew, else to the one that
- * has had less for its weight (tally.h). A connection that goes on with a lower class than waits
- * ends after its message, and one that goes on with another tenant than comes anew
- * (egress_gives_way()). In line for the process's limit all tenants are one. Where very many sites
- * of a provider wait with one class, the tenants of the first 64 in line are compared.
+ * their guaranteed part (classes.h); of a class to the tenant that has had less for its weight
+ * (tally.h), though every second one is for a tenant that comes anew. A connection that goes on
+ * with a lower class than waits ends after its message, and one that goes on with another tenant
+ * than comes anew (egress_gives_way()). In line for the process's limit all tenants are one. Where
+ * very many sites of a provider wait with one class, the tenants of the first 64 in line are
+ * compared.
  *
  * How many connections the receiver allows is learned here too, so that an engine it turned away
  * waits in the same line and those that were let in give way to it:

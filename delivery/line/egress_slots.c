@@ -167,7 +167,7 @@ static struct egress_waiter *first_in_line(struct egress_table *table, struct eg
     enum rank rank = classes_peek(&line->classes, waiting);
 
     if (line != &table->line)
-        return egress_first_by_tenant(line->waiters[rank]);
+        return egress_first_by_tenant(line, rank);
     struct egress_waiter *first = waiter_at(line->waiters[rank]);
     struct egress_waiter *urgent = waiter_at(table->urgent[rank]);
 
@@ -187,6 +187,16 @@ static void open_letter(struct letter *letter, struct engine *engine)
     waiter->woken(waiter);
 }
 
+/* Never twice in a row for one that came anew. */
+static void note_anew(const struct egress_waiter *waiter)
+{
+    struct egress_line *line = waiter->line;
+    unsigned bit = RANK_BIT(waiter->rank);
+    bool is_anew = waiter->is_fresh && (line->anew & bit) == 0;
+
+    line->anew = (uint8_t)(is_anew ? line->anew | bit : line->anew & ~bit);
+}
+
 /* Under the lock: the slot was taken for the waiter, so nobody can be faster than its letter. */
 static void grant(struct egress_waiter *waiter)
 {
@@ -194,6 +204,7 @@ static void grant(struct egress_waiter *waiter)
 
     (void)classes_next(classes, atomic_load_explicit(&waiter->line->waiting, memory_order_relaxed));
     classes_charge(classes, (enum rank)waiter->rank, 1);
+    note_anew(waiter);
     leave_line(waiter);
     waiter->is_posted = true;
     waiter->letter.open = open_letter;

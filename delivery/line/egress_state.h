@@ -53,7 +53,8 @@ struct egress_line {
     _Atomic int count;       /* also of those who are about to stand in it */
     _Atomic uint8_t waiting; /* RANK_BIT() of those who do; written under the lock */
     uint8_t gives_way;       /* connections that end for who stands here */
-    struct classes classes;  /* who got a slot, and the messages on it while others waited */
+    uint8_t anew; /* RANK_BIT() of those whose last slot went to a tenant that came anew */
+    struct classes classes; /* who got a slot, and the messages on it while others waited */
     struct list_node *waiters[RANK_COUNT];      /* rings */
     _Atomic(struct egress_fairness *) fairness; /* NULL: nobody has waited yet */
 };
@@ -126,8 +127,10 @@ void egress_tallies_move(struct egress_waiter *waiter, struct egress_line *line)
 void egress_tallies_put(struct egress_waiter *waiter);
 /* Under the lock: they wait, or do no more. */
 void egress_tallies_wait(struct egress_waiter *waiter, bool waits);
-/* Under the lock: who is to be next of a ring of waiters, which is not empty. */
-struct egress_waiter *egress_first_by_tenant(struct list_node *ring);
+/* Under the lock: who is to be next of those of this class in the line, of whom there are some. Who
+ * comes anew goes first every second time at the most: where others send one message after another,
+ * each of them anew, whoever has had less gets on as well. */
+struct egress_waiter *egress_first_by_tenant(const struct egress_line *line, enum rank rank);
 /* Under the lock: waiters in the ring for whom a connection with this mail is to end, `most` at the
  * most; `own` is none. */
 unsigned egress_count_before(const struct egress_line *line, const struct egress_waiter *own,

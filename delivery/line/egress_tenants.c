@@ -97,11 +97,12 @@ static struct egress_waiter *waiter_of(struct list_node *node)
 }
 
 /* Of its tenants, the one by which it comes first. */
-static const struct tally *best_of(const struct egress_waiter *waiter, bool *is_fresh_out)
+static const struct tally *best_of(const struct egress_waiter *waiter, bool heeds_fresh,
+                                   bool *is_fresh_out)
 {
     const struct tally *best = waiter->tallies[0];
 
-    *is_fresh_out = waiter->is_fresh;
+    *is_fresh_out = heeds_fresh && waiter->is_fresh;
     for (unsigned i = 1; i < EGRESS_TENANTS_MAX && waiter->tallies[i] != NULL; i++)
         if (tally_is_before(waiter->tallies[i], false, best, *is_fresh_out)) {
             best = waiter->tallies[i];
@@ -110,15 +111,16 @@ static const struct tally *best_of(const struct egress_waiter *waiter, bool *is_
     return best;
 }
 
-struct egress_waiter *egress_first_by_tenant(struct list_node *ring)
+struct egress_waiter *egress_first_by_tenant(const struct egress_line *line, enum rank rank)
 {
+    struct list_node *ring = line->waiters[rank], *node = ring->next;
     struct egress_waiter *first = waiter_of(ring);
-    struct list_node *node = ring->next;
+    bool heeds_fresh = (line->anew & RANK_BIT(rank)) == 0;
     bool is_first_fresh, is_fresh;
-    const struct tally *first_tally = best_of(first, &is_first_fresh);
+    const struct tally *first_tally = best_of(first, heeds_fresh, &is_first_fresh);
 
     for (unsigned i = 1; i < LOOK_MAX && node != ring; i++, node = node->next) {
-        const struct tally *tally = best_of(waiter_of(node), &is_fresh);
+        const struct tally *tally = best_of(waiter_of(node), heeds_fresh, &is_fresh);
 
         if (!tally_is_before(tally, is_fresh, first_tally, is_first_fresh))
             continue;

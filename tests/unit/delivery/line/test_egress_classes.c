@@ -249,6 +249,33 @@ TEST(connection_with_its_guaranteed_turns_does_not_give_way)
     end();
 }
 
+/* Two send their next only once the last is gone, so that they come anew every time. */
+TEST(tenants_that_come_anew_again_and_again_leave_others_their_slots)
+{
+    struct egress_mail mails[3] = {
+        {.rank = RANK_NORMAL, .tenant = {BYTES("many"), 1}},
+        {.rank = RANK_NORMAL, .tenant = {BYTES("one"), 1}, .is_fresh = true},
+        {.rank = RANK_NORMAL, .tenant = {BYTES("other"), 1}, .is_fresh = true},
+    };
+    unsigned got[3] = {0};
+
+    begin(0, 1);
+    take_slot();
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(egress_connect_begin(line.egresses[i], &line.waiters[i], &mails[i]));
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned number = next();
+
+        got[number]++;
+        (void)egress_charge(line.egresses[number], NULL, &mails[number], 1);
+        assert_false(
+            egress_connect_begin(line.egresses[number], &line.waiters[number], &mails[number]));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_in_range(got[i], 900, 1100);
+    end();
+}
+
 TEST(connection_of_a_provider_gives_way_to_another_site_of_it)
 {
     struct egress_limits one = {.connections_max = 1};
