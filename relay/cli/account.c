@@ -291,6 +291,22 @@ static void drop_script(const char *state_dir, const char *address)
     arena_free(&arena);
 }
 
+/* `context` is the address of an account that went. */
+static void warn_of_alias(void *context, const struct alias_row *row)
+{
+    const struct bytes *address = context;
+    struct bytes targets = row->targets, target;
+    bool leads_there = false, is_more;
+
+    do {
+        is_more = bytes_take_until(&targets, ',', &target);
+        leads_there |= bytes_equal_nocase(is_more ? target : targets, *address);
+    } while (is_more);
+    if (leads_there)
+        fprintf(stderr, "ringpost: alias %.*s still names %.*s\n", BYTES_ARG(row->address),
+                BYTES_ARG(*address));
+}
+
 /* disable, enable, remove */
 static int account_change(struct cli *cli)
 {
@@ -308,8 +324,12 @@ static int account_change(struct cli *cli)
         strcmp(verb, "remove") == 0
             ? account_remove(records.store, bytes_of(address))
             : account_disable(records.store, bytes_of(address), strcmp(verb, "disable") == 0);
-    if (result == STORE_OK && strcmp(verb, "remove") == 0)
+    if (result == STORE_OK && strcmp(verb, "remove") == 0) {
+        struct bytes gone = bytes_of(address);
+
         drop_script(records.state_dir, address);
+        result = alias_list(records.store, warn_of_alias, &gone);
+    }
     return records_close(cli, &records, result, "account %s %sd", address, verb);
 }
 
@@ -343,7 +363,8 @@ const struct cli_command cli_account = {
     "          [--insecure] [--plaintext] [--timeout SECONDS]; run again, it goes on\n"
     "  disable local@domain\n"
     "  enable  local@domain\n"
-    "  remove  local@domain                   its credentials and script go; its mail stays\n\n"
+    "  remove  local@domain                   its credentials and script go; its mail stays, and\n"
+    "          aliases that name it, of which it warns\n\n"
     "Local parts are compared without regard to case. SIZE: 500MiB, 1GiB.\n"
     "--sent yes: what the account submits is filed in its Sent too.\n"
     "--shows: folders of its tenant's, some of bounces,complaints,reports,queue.\n"

@@ -105,7 +105,10 @@ def test_verbs_of_domains_accounts_and_aliases(relay):
     assert app["user"] == "bob@shop.example"
     assert one(relay, "credential", "list")["scopes"] == ["submit", "mail"]
     refused(relay, 1, "domain", "remove", "shop.example")
-    one(relay, "account", "remove", "bob@shop.example")
+    one(relay, "alias", "add", "info@shop.example", "other@shop.example")
+    gone = relay.cli("account", "remove", "BOB@shop.example")
+    assert gone.stderr == "ringpost: alias @shop.example still names BOB@shop.example\n"
+    one(relay, "alias", "remove", "info@shop.example")
     assert lines(relay, "credential", "list") == []
     one(relay, "alias", "remove", "@shop.example")
     one(relay, "domain", "remove", "shop.example")
