@@ -15,7 +15,17 @@ def test_compose_has_what_its_services_name(tmp_path):
     for service in compose["services"].values():
         assert "image" in service or "build" in service
         for config in service.get("configs", []):
-            assert yaml.safe_load(compose["configs"][config["source"]]["content"])
+            held = compose["configs"][config["source"]]
+            assert yaml.safe_load(held.get("content") or (FILE.parent / held["file"]).read_text())
+    # What is shipped for Prometheus and Grafana is where their settings look for it.
+    shown = {name: {config["source"]: config["target"] for config in service.get("configs", [])}
+             for name, service in compose["services"].items()}
+    prometheus, dashboards = (yaml.safe_load(compose["configs"][name]["content"])
+                              for name in ("prometheus", "dashboards"))
+    assert prometheus["rule_files"] == [shown["prometheus"]["alerts"]]
+    assert shown["grafana"]["dashboards"].startswith("/etc/grafana/provisioning/dashboards/")
+    folder = dashboards["providers"][0]["options"]["path"]
+    assert shown["grafana"]["dashboard"] == f"{folder}/ringpost.json"
     ours = tmp_path / "ringpost.yaml"
     content = compose["configs"]["ringpost"]["content"]
     # What a container has to itself, and this machine may not give.
