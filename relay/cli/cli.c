@@ -250,6 +250,20 @@ static int take_front(struct cli *cli, int argc, char **argv, int *code_out)
     return -1;
 }
 
+/* Of a command's usage, which tells of what it can be told to do, such as `sinks` of `events`. */
+static bool usage_has(const struct cli_command *command, const char *word)
+{
+    const char *const limits = " \n[](){}|,:";
+    size_t len;
+
+    for (const char *at = command->usage; *at != '\0'; at += len + (at[len] != '\0')) {
+        len = strcspn(at, limits);
+        if (len == strlen(word) && len > 0 && memcmp(at, word, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Not in the table, which it reads. */
 static int run_help(const struct cli *cli)
 {
@@ -258,10 +272,13 @@ static int run_help(const struct cli *cli)
         return EXIT_GOOD;
     }
     const struct cli_command *command = find_command(cli->argv[1]);
-    if (command == NULL || cli->argc > 2)
-        return cli_fail(EXIT_USAGE, "%s %s; `ringpost help` lists the commands",
-                        command == NULL ? "unknown command" : "help takes one command, but got",
-                        cli->argv[command == NULL ? 1 : 2]);
+    if (command == NULL)
+        return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists the commands",
+                        cli->argv[1]);
+    for (int i = 2; i < cli->argc; i++)
+        if (!usage_has(command, cli->argv[i]))
+            return cli_fail(EXIT_USAGE, "%s has no %s; `ringpost help %s` tells what it has",
+                            command->name, cli->argv[i], command->name);
     printf("%s", command->usage);
     return EXIT_GOOD;
 }

@@ -284,7 +284,9 @@ def test_manual_and_help_tell_the_same_commands_and_options(stage):
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", usage)) - {"--json", "--help"} \
             == told[command] | which, command
     assert relay.cli("help", "--json").stdout == general
-    for words in (["frobnicate"], ["queue", "list"]):
+    for words in (["events", "sinks"], ["queue", "list"], ["events", "sinks", "pause"]):
+        assert relay.cli("help", *words).stdout == relay.cli("help", words[0]).stdout
+    for words in (["frobnicate"], ["queue", "frobnicate"], ["events", "sinks", "frobnicate"]):
         refused = relay.cli("help", *words, check=False)
         assert refused.returncode == 64 and words[-1] in refused.stderr and not refused.stdout
     without = subprocess.run([parts.PROGRAM, "-c"], capture_output=True, text=True)
