@@ -135,5 +135,6 @@ void sink_wake(struct sink *sink);
 void sink_give_up(struct sink *sink, uint64_t number);
 /* Durable when they return 0; else -errno. Not on the sink's thread. */
 must_use int sink_pause(struct sink *sink, bool is_paused);
-/* Goes back, or on, to the first event since `since_ms` (wall); how many are told from there. */
+/* Goes back to the first event since `since_ms` (wall), never on, past what it was not told; how
+ * many are told from where it is. */
 must_use int sink_replay(struct sink *sink, int64_t since_ms, uint64_t *count_out);

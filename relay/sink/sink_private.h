@@ -89,7 +89,8 @@ bool sink_feed(struct sink *sink);
 struct event_place sink_next_place(const struct sink *sink);
 /* Everything before file `number` is left out. */
 void sink_leave_out(struct sink *sink, uint64_t number);
-/* Sets the cursor to the first event since then; how many there are from there. 0 or -errno. */
+/* Sets the cursor back to the first event since then; how many there are from where it is. 0 or
+ * -errno. */
 must_use int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count_out);
 
 /* --- sink.c --- */

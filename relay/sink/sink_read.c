@@ -316,6 +316,19 @@ static int find_time(struct sink *sink, int64_t since_ms, struct event_place com
     }
 }
 
+/* What is left of the gap that is owed when everything from there on is told. */
+static struct event_gap owed_before(const struct sink *sink, uint64_t events)
+{
+    struct event_gap owed = sink->cursor.owed;
+
+    if (owed.events == 0 || events <= owed.from_events)
+        return (struct event_gap){0};
+    owed.events = events - owed.from_events;
+    owed.wanted = sink->kind->wants == NULL ? owed.events : EVENT_GAP_UNKNOWN;
+    return owed;
+}
+
+/* What it was not told yet is not stepped over: then it stays where it is. */
 int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count_out)
 {
     struct event_place committed = event_bounds_committed(sink->bounds);
@@ -327,19 +340,20 @@ int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count_out)
         event_reader_seek(sink->reader, place);
         error = find_time(sink, since_ms, committed, &place);
     }
-    if (error == 0) {
+    bool is_back = event_place_compare(place, sink->cursor.at) < 0;
+    if (error == 0 && is_back) {
         event_reader_seek(sink->reader, place);
         error = event_reader_count(sink->reader, committed, &sink->is_hurried, &count);
     }
-    if (error == 0) {
+    if (error == 0 && is_back) {
         place.events = committed.events - count;
         sink->cursor.at = place;
         sink->cursor.go = (struct event_place){0};
-        sink->cursor.owed = (struct event_gap){0};
+        sink->cursor.owed = owed_before(sink, place.events);
         sink->cursor.time_ms = since_ms < 0 ? 0 : since_ms;
         error = sink_save_cursor(sink);
-        *count_out = count;
     }
+    *count_out = committed.events - sink->cursor.at.events;
     sink_go_to_cursor(sink);
     return error;
 }

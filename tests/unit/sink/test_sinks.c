@@ -2,6 +2,7 @@
 #include "sink/sinks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "event/event_file.h"
+#include "sink/sink_cursor.h"
 #include "support/unit.h"
 
 enum { TOLD_MAX = 4096, PATIENCE_MS = 20000 };
@@ -518,6 +520,85 @@ TEST(sink_replays_from_a_time_on)
     assert_int_equal(count, 0);
     assert_int_equal(sinks_replay(f.sinks, "other", since_ms, &count), -ENOENT);
     fixture_remove(&f);
+}
+
+TEST(replay_steps_over_nothing_that_was_not_told)
+{
+    int64_t since_ms;
+    uint64_t count = 0;
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    add(&f, 10);
+    assert_true(clock_parse_rfc3339(BYTES("2026-11-24T03:04:30Z"), &since_ms));
+    assert_int_equal(sinks_replay(f.sinks, "toy", since_ms, &count), 0);
+    assert_int_equal(count, 10);
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    WAIT_FOR(is_current(&f, 10));
+    for (unsigned i = 0; i < 10; i++)
+        expect_event(i, i);
+    fixture_remove(&f);
+}
+
+/* The cursor of a sink to which the events before its place were given up. */
+static void owe_all_before(struct fixture *f)
+{
+    char path[128];
+    struct sink_cursor cursor;
+
+    snprintf(path, sizeof(path), "%s/sinks", f->directory);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(sink_cursor_read(fd, "toy", &cursor), 0);
+    cursor.owed = (struct event_gap){.events = cursor.at.events,
+                                     .wanted = cursor.at.events,
+                                     .time_ms = 1,
+                                     .reason = "webhooks.retry_for"};
+    assert_int_equal(sink_cursor_write(fd, "toy", &cursor), 0);
+    close(fd);
+}
+
+TEST(replay_from_within_a_gap_leaves_the_rest_of_it)
+{
+    static const struct {
+        const char *since;
+        unsigned first; /* event that is told again */
+    } rows[] = {
+        {"2026-11-24T03:02:30Z", 3},
+        {"2026-11-24T02:00:00Z", 0},
+        {"2026-11-24T04:00:00Z", 10},
+    };
+
+    for (size_t row = 0; row < ARRAY_LEN(rows); row++) {
+        int64_t since_ms;
+        uint64_t count = 0;
+        struct fixture f;
+
+        fixture_make(&f);
+        start(&f);
+        event_bounds_keep(&f.bounds, 0);
+        add(&f, 10);
+        WAIT_FOR(is_current(&f, 10));
+        stop(&f);
+        owe_all_before(&f);
+        world.told_count = 0;
+        world.answer_max = 0;
+        start(&f);
+        WAIT_FOR(told() == 1);
+        expect_gap(0, 0, 10);
+        assert_true(clock_parse_rfc3339(bytes_of(rows[row].since), &since_ms));
+        assert_int_equal(sinks_replay(f.sinks, "toy", since_ms, &count), 0);
+        assert_int_equal(count, 10 - rows[row].first);
+        size_t gaps = rows[row].first > 0;
+        WAIT_FOR(told() == 1 + gaps + count);
+        if (gaps > 0)
+            expect_gap(1, 0, rows[row].first);
+        for (unsigned i = 0; i < count; i++)
+            expect_event(1 + gaps + i, rows[row].first + i);
+        fixture_remove(&f);
+    }
 }
 
 TEST(sink_holds_files_until_they_are_answered)
