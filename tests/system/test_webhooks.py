@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import pathlib
+import secrets
 import socket
 import threading
 import time
@@ -132,6 +133,24 @@ def test_what_fails_is_told_again_in_order(stage):
     assert len(signatures) == 6
     assert relay.metrics()["ringpost_webhook_failures_total"] == 5
     assert sinks(relay)["main"]["problem"] is None
+
+
+def test_failures_are_farther_and_farther_apart(stage):
+    asked = []
+
+    def act(request):
+        asked.append(time.monotonic())
+        return None if len(asked) % 4 == 0 else 500
+
+    target = stage.add(hook.Hook(act))
+    relay = relay_for(stage, [item(target)])
+    for turn in range(2):  # the second one begins anew
+        del asked[:]
+        relay.submit(f"a{turn}@b.example")
+        relay.wait_empty()
+        target.wait_events(2 * turn + 2)
+        first, second, third = (after - before for before, after in zip(asked[:3], asked[1:4]))
+        assert 0.8 <= first < 4 and second >= 1.6 and third >= 3.2, (turn, first, second, third)
 
 
 def test_a_huge_answer_is_cut_off_and_counts_by_its_status(stage):
@@ -490,6 +509,130 @@ def test_check_refuses_what_cannot_be(stage):
         relay.write_config(webhooks=f"[{hook_item}]")
         done = relay.cli("check", check=False)
         assert done.returncode != 0 and words in done.stdout + done.stderr, (hook_item, done)
+
+
+def test_tags_choose_and_batches_keep_their_bounds(stage):
+    tagged, small = stage.add(hook.Hook()), stage.add(hook.Hook())
+    relay = relay_for(stage, [item(tagged, "tagged", tags="[news, offers]"),
+                              item(small, "small", batch_size="256KiB", batch_wait="3s")],
+                      labels="{tags: X-Labels}")
+    for i, tags in enumerate(("news", "receipt, offers", "receipt", "")):
+        relay.submit(f"a{i}@b.example", headers=f"X-Labels: {tags}\r\n" if tags else "")
+    got = tagged.wait_events(4)
+    relay.wait_empty()
+    told = small.wait_events(8)
+    assert len(hook.once_each(told)) == 8
+    time.sleep(1)
+    assert {event["recipient"] for event in hook.once_each(tagged.events())} == {
+        "a0@b.example", "a1@b.example"}, got
+    assert {tuple(event["tags"]) for event in got} == {("news",), ("receipt", "offers")}
+    with relay.smtp() as smtp:
+        smtp.ehlo("client.example")
+        smtp.mail("app@client.example")
+        for i in range(400):
+            assert smtp.rcpt(f"b{i}@b.example")[0] == 250
+        assert smtp.data(b"Subject: x\r\n\r\nhi\r\n")[0] == 250
+    assert len(hook.once_each(small.wait_events(808))) == 808
+    sizes = [len(request.body) for request in small.taken]
+    assert max(sizes) <= 256 << 10 and sum(size > 200 << 10 for size in sizes) >= 2, sizes
+
+
+def test_redirects_stay_posts_and_never_leave_https(stage):
+    ca, pair = certificates(stage.directory / "tls")
+    plain = stage.add(hook.Hook())
+    secure = stage.add(hook.Hook(lambda request: (301, {"Location": plain.url}), tls=pair))
+    moved = stage.add(hook.Hook())
+    moved.act = lambda request: None if "new" in request.path else (
+        302, {"Location": f"{moved.url}/new"})
+    around = stage.add(hook.Hook())
+    around.act = lambda request: (307, {"Location": f"{around.url}/{len(around.requests)}"})
+    other = stage.add(hook.Hook(address="127.0.0.2"))
+    leads = stage.add(hook.Hook(lambda request: (308, {"Location": other.url})))
+    everywhere = '["127.0.0.0/8", "::1/128"]'
+    relay = relay_for(stage, [
+        item(secure, "secure", ca=ca, allow=everywhere), item(moved, "moved"),
+        item(around, "around"),
+        item(leads, "leads", allow=everywhere, user="me", password="pw1x")])
+    relay.submit("a@b.example")
+    got = moved.wait_events(2)
+    assert moved.taken[0].path == "/hook/new" and hook.once_each(got) == got
+    assert wait_problem(relay, "secure", "unreachable")
+    assert secure.requests and not plain.requests
+    assert wait_problem(relay, "around", "unreachable")
+
+    def paths():
+        return [request.path for request in list(around.requests)]
+    parts.wait_for(lambda: paths().count("/hook") == 2, "another try")
+    assert paths()[:5] == ["/hook", "/hook/1", "/hook/2", "/hook/3", "/hook"]
+    other.wait_events(2)
+    assert all("Authorization" in request.headers for request in leads.requests)
+    assert all("Authorization" not in request.headers for request in other.requests)
+
+
+def test_oauth_tokens_are_asked_for_again_when_they_end(stage):
+    tokens = []
+
+    def login(request):
+        tokens.append(f"token-{len(tokens)}")
+        return 200, {}, json.dumps({"access_token": tokens[-1], "token_type": "bearer",
+                                    "expires_in": 22}).encode()
+
+    desk, target = stage.add(hook.Hook(login)), stage.add(hook.Hook())
+    oauth = f'{{token_url: "{desk.url}", client_id: "relay", client_secret: "secret"}}'
+    relay = relay_for(stage, [item(target, oauth=oauth)])
+    relay.submit("a@b.example")
+    target.wait_events(2)
+    time.sleep(2.5)  # it is renewed 20 s before its end
+    relay.submit("b@b.example")
+    target.wait_events(4)
+    used = [request.headers["Authorization"] for request in target.taken]
+    assert used[0] == "Bearer token-0" and used[-1] == f"Bearer {tokens[-1]}" != used[0]
+
+
+@pytest.mark.parametrize("choice", ["gap", "refuse"])
+def test_beyond_the_budget_events_are_left_out_or_mail_is_refused(stage, choice):
+    """Local parts that do not compress, until what a webhook that is down holds back is too much."""
+    bad = [True]
+    down = stage.add(hook.Hook(lambda request: 503 if bad[0] else None))
+    chosen = stage.add(hook.Hook(lambda request: 503 if bad[0] else None))
+    relay = relay_for(stage, [item(down), item(chosen, "chosen", kinds="[delivered]")],
+                      events=f"{{file_size: 256KiB, retention_size: 1MiB, sink_budget: 1MiB, "
+                             f"sink_full: {choice}}}")
+    accepted = 0
+
+    def send():
+        nonlocal accepted
+        with relay.smtp() as smtp:
+            smtp.ehlo("client.example")
+            code, _ = smtp.mail("app@client.example")
+            if code != 250:
+                return code
+            for _ in range(100):
+                smtp.rcpt(f"{secrets.token_hex(30)}@b.example")
+            code, _ = smtp.data(b"Subject: x\r\n\r\nhi\r\n")
+            accepted += 100 if code == 250 else 0
+            return code
+
+    def is_beyond():
+        code = send()
+        left_out = relay.metrics()['ringpost_sink_gap_events_total{sink="main"}']
+        return code == 452 if choice == "refuse" else left_out > 0
+    parts.wait_for(is_beyond, "the budget to be used up", pause=0)
+    assert relay.metrics()["ringpost_sinks_full"] == (choice == "refuse")
+    bad[0] = False
+    if choice == "refuse":
+        parts.wait_for(lambda: send() == 250, "mail to be taken again")
+    relay.wait_empty()
+
+    def count(target):
+        return sum(event["events"] if event["kind"] == "gap" else 1
+                   for event in hook.once_each(target.events()))
+    for target, each in ((down, 2), (chosen, 1)):
+        parts.wait_for(lambda: count(target) >= each * accepted, "every event, or its gap")
+        assert count(target) == each * accepted
+        gaps = [event for event in target.events() if event["kind"] == "gap"]
+        assert all(gap["rule"] == "events.sink_budget" for gap in gaps)
+        assert bool(gaps) == (choice == "gap")
 
 
 # --- the helpers that SendGrid gives its customers ------------------------------------------------

@@ -679,6 +679,31 @@ TEST(sinks_refuse_mail_where_that_is_chosen)
     fixture_remove(&f);
 }
 
+/* Else mail would be taken and refused by turns. */
+TEST(sinks_take_mail_again_when_a_part_of_the_budget_is_free)
+{
+    struct sinks_held held;
+    struct fixture f;
+
+    fixture_make(&f);
+    world.answer_max = 0;
+    f.sinks_settings.full = SINKS_FULL_REFUSE;
+    f.sinks_settings.budget = 10;
+    start(&f);
+    add(&f, 2);
+    rotate(&f);
+    WAIT_FOR(f.is_full);
+    sinks_held(f.sinks, &held);
+    f.sinks_settings.budget = held.bytes + 1;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    usleep(100000);
+    assert_true(f.is_full);
+    f.sinks_settings.budget = held.bytes * 2;
+    sinks_configure(f.sinks, &f.sinks_settings);
+    WAIT_FOR(!f.is_full);
+    fixture_remove(&f);
+}
+
 TEST(sink_whose_files_were_removed_is_told_how_many_events_went)
 {
     struct fixture f;
