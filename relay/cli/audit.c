@@ -38,7 +38,7 @@ struct audit {
     struct ledger *ledger;
     each_head_fn *each;
     struct buf line; /* of an event that is in no file yet */
-    uint64_t strange_lines, unreadable;
+    uint64_t strange_lines, unreadable, broken_files;
 };
 
 static int fail(const struct audit *a, const char *what, int error)
@@ -78,22 +78,63 @@ static void take_line(struct audit *a, struct bytes line)
     a->each(a->ledger, &head);
 }
 
+/* The first file behind `number` that is there, or the end of all. 0 or -errno. */
+static int find_next(struct audit *a, uint64_t number, struct event_place *next_out)
+{
+    *next_out = a->until.place;
+    if (number >= a->until.place.number)
+        return 0;
+    *next_out = (struct event_place){0};
+    return event_reader_oldest(a->reader, number + 1, a->until.place, &next_out->number);
+}
+
+/* What a file does not give is named, and the others are read all the same, so that the messages
+ * that miss something are named too. The retention takes the oldest alone, which is no fault. */
+static int step_over(struct audit *a, int error)
+{
+    struct event_place at = event_reader_place(a->reader), next;
+    uint64_t oldest = at.number;
+
+    if (error != -ENOENT && error != -EBADMSG && error != -EIO)
+        return error;
+    int found = event_reader_oldest(a->reader, 1, a->until.place, &oldest);
+    if (found == 0 && error == -ENOENT && oldest > at.number)
+        return error;
+    if (found == 0)
+        found = find_next(a, at.number, &next);
+    if (found < 0)
+        return found;
+    if (a->each == ledger_event) {
+        a->broken_files++;
+        audit_report_file(a->cli, at, error);
+    }
+    event_reader_seek(a->reader, next);
+    return 0;
+}
+
 /* The files from where the reader is. */
 static int read_files(struct audit *a)
 {
     struct bytes line;
-    int got = 0;
+    unsigned rests = 0;
 
-    for (unsigned rests = 0; rests < RESTS_MAX; rests++) {
-        while ((got = event_reader_next(a->reader, a->until.place, &line)) > 0)
+    for (;;) {
+        int got = event_reader_next(a->reader, a->until.place, &line);
+
+        if (got > 0) {
             take_line(a, line);
-        if (got < 0 || event_place_compare(event_reader_place(a->reader), a->until.place) >= 0)
-            break;
-        usleep(WAIT_STEP_US); /* a file is being renamed */
+            continue;
+        }
+        if (got == 0 && event_place_compare(event_reader_place(a->reader), a->until.place) >= 0)
+            return EXIT_GOOD;
+        if (got == 0 && ++rests < RESTS_MAX) {
+            usleep(WAIT_STEP_US); /* a file is being renamed */
+            continue;
+        }
+        int error = step_over(a, got == 0 ? -EIO : got);
+        if (error < 0)
+            return fail(a, "reading events", error);
     }
-    if (got == 0 && event_place_compare(event_reader_place(a->reader), a->until.place) < 0)
-        got = -EIO;
-    return got < 0 ? fail(a, "reading events", got) : EXIT_GOOD;
 }
 
 static void take_event(void *context, const struct event *event)
@@ -258,6 +299,7 @@ static int run(struct audit *a)
         .last_file = a->until.place.number,
         .strange_lines = a->strange_lines,
         .unreadable = a->unreadable,
+        .broken_files = a->broken_files,
         .is_served = a->is_served,
     };
     return audit_report(a->cli, a->ledger, &facts);

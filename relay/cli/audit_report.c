@@ -1,6 +1,7 @@
 /* audit_report.c - prints sums, and what does not add up. */
 #include "relay/cli/audit_report.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,23 @@ static void print_problem(void *context, struct message_id id, const char *text)
     putchar('\n');
 }
 
+void audit_report_file(const struct cli *cli, struct event_place at, int error)
+{
+    char text[160];
+
+    if (error == -ENOENT)
+        snprintf(text, sizeof(text), "it is gone, and older ones are there");
+    else
+        snprintf(text, sizeof(text),
+                 "%s from byte %llu of its text on: what stood there is missing",
+                 error == -EBADMSG ? "it does not decompress" : "it does not read",
+                 (unsigned long long)at.offset);
+    if (cli->json)
+        cli_print_json(json_pack("{s:I, s:s}", "file", (json_int_t)at.number, "problem", text));
+    else
+        printf("file %llu: %s\n", (unsigned long long)at.number, text);
+}
+
 static void print_total_json(const struct audit_facts *f, bool is_right)
 {
     const struct ledger_totals *t = &f->totals;
@@ -119,6 +137,7 @@ static void print_total_json(const struct audit_facts *f, bool is_right)
         {"early_queued", t->early_queued},
         {"strange_lines", f->strange_lines},
         {"unreadable_spots", f->unreadable},
+        {"broken_files", f->broken_files},
         {"first_file", f->first_file},
         {"last_file", f->last_file},
     };
@@ -154,6 +173,8 @@ static void print_total(const struct audit_facts *f, bool is_right)
     if (f->strange_lines > 0)
         printf("%llu lines of the event files are no events\n",
                (unsigned long long)f->strange_lines);
+    if (f->broken_files > 0)
+        printf("%llu event files are not whole\n", (unsigned long long)f->broken_files);
     if (f->unreadable > 0)
         printf("%llu spots of the spool do not read back\n", (unsigned long long)f->unreadable);
 }
@@ -161,7 +182,8 @@ static void print_total(const struct audit_facts *f, bool is_right)
 int audit_report(const struct cli *cli, struct ledger *ledger, const struct audit_facts *facts)
 {
     bool is_right = facts->totals.wrong_messages == 0 && facts->strange_lines == 0 &&
-                    facts->unreadable == 0 && ledger_sum_adds_up(&facts->totals.sum);
+                    facts->unreadable == 0 && facts->broken_files == 0 &&
+                    ledger_sum_adds_up(&facts->totals.sum);
 
     ledger_tell(ledger, print_problem, (void *)(uintptr_t)cli);
     print_tenants(cli, ledger);

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -145,6 +146,54 @@ def test_the_audit_names_what_does_not_add_up(stage):
     text = relay.cli("events", "audit", check=False)
     assert text.returncode == 1 and f"id={ids[0]} " in text.stdout
     assert "It does NOT add up" in text.stdout
+
+
+def test_the_audit_names_files_that_are_not_whole(stage):
+    relay = start_mixed(stage, events="{file_size: 64KiB}")
+    for turn in range(3):
+        for i in range(20):
+            relay.submit([f"a{turn}-{i}@good.example", f"b{turn}-{i}@half.example"])
+        parts.wait_for(lambda: len(list((relay.state_dir / "events").glob("*.zst"))) > turn,
+                       "a closed file")
+    relay.submit(["a@good.example"])
+    relay.wait_empty()
+    relay.stop()
+    assert audit(relay)[0]["adds_up"]
+    events = relay.state_dir / "events"
+    kept = shutil.copytree(events, relay.directory / "kept")
+    middle = sorted(events.glob("events-*.zst"))[1]
+    current = events / "current.jsonl"
+
+    def gone():
+        middle.unlink()
+
+    def cut():
+        middle.write_bytes(middle.read_bytes()[:-20])
+
+    def flipped():
+        packed = bytearray(middle.read_bytes())
+        packed[len(packed) // 2] ^= 0x55
+        middle.write_bytes(packed)
+
+    def current_cut():
+        current.write_bytes(current.read_bytes()[:-200])
+
+    last = int(audit(relay)[0]["last_file"])
+    for damage, words, number in ((gone, "is gone", 2), (cut, "does not decompress", 2),
+                                  (flipped, "does not decompress", 2),
+                                  (current_cut, "does not read", last)):
+        damage()
+        found = audit(relay, code=1)
+        assert not found[0]["adds_up"] and found[0]["broken_files"] == 1, (damage, found[0])
+        files = {line["file"]: line["problem"] for line in found if "file" in line}
+        assert list(files) == [number] and words in files[number], (damage, files)
+        assert [line for line in found if "id" in line], damage  # messages that miss something
+        said = relay.cli("events", "audit", check=False).stdout
+        assert f"file {number}: it " in said and "1 event files are not whole" in said
+        shutil.rmtree(events)
+        shutil.copytree(kept, events)
+    sorted(events.glob("events-*.zst"))[0].unlink()  # as the retention does
+    assert audit(relay)[0]["adds_up"]
 
 
 def test_trace_tells_a_message_from_its_connection_to_its_outcomes(stage):
