@@ -49,6 +49,16 @@ def hold(event, part=None):
     assert set(_event_keys(event)) == _named(), set(_event_keys(event)) ^ _named()
 
 
+def hold_gap(record):
+    """The record of a gap is as its own definition says, and has no key more."""
+    whole = schema()
+    validator = jsonschema.Draft202012Validator(
+        {"$ref": "#/$defs/gap", "$defs": whole["$defs"]})
+    error = jsonschema.exceptions.best_match(validator.iter_errors(record))
+    assert error is None, f"{error.json_path}: {error.message}\n{json.dumps(record)}"
+    assert set(record) == set(whole["$defs"]["gap"]["properties"]), record
+
+
 class Sampler:
     """Holds the first events of each kind: to hold every one of thousands would take its time."""
 

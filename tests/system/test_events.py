@@ -295,7 +295,8 @@ def test_a_follower_that_is_too_slow_is_told_how_much_it_missed(stage):
                    "the rest")
     lines = follower.lines()
     gap, = (line for line in lines if line["kind"] == "gap")
-    assert gap["rule"] == "events.retention" and gap["events"] > 0, gap
+    event_schema.hold_gap(gap)
+    assert gap["rule"] == "events.retention", gap
     assert len(lines) - 1 + gap["events"] == 360, (len(lines), gap)
 
 
