@@ -16,6 +16,20 @@ enum {
 
 /* --- its life -------------------------------------------------------------------------------- */
 
+/* Somebody waits for a slot: the drive ends what is idle. */
+static void on_rung(void *context)
+{
+    struct site_egress *e = context;
+    struct site *site = e->site;
+
+    if (e->carrier_count == 0)
+        (void)egress_hold_end(&e->holder);
+    if (e->is_leaving)
+        site_egresses_sweep(site);
+    site_dirty(site);
+    site_check_unused(site);
+}
+
 void carrier_init(struct carrier *carrier, const struct carrier_opening *opening)
 {
     struct site *site = opening->site;
@@ -34,11 +48,12 @@ void carrier_init(struct carrier *carrier, const struct carrier_opening *opening
     carrier->opened_wall_ms = engine_wall_ms(delivery->engine);
     carrier->seen = (struct attempt_tls){0};
     carrier->use = (struct egress_use){0};
+    carrier->has_carried = carrier->is_free = false;
     list_node_init(&carrier->in_site);
     list_node_init(&carrier->in_idle);
     list_push_back(&site->carriers, &carrier->in_site);
     site->carrier_count++;
-    site_egress_opened(carrier->egress);
+    site_egress_opened(carrier->egress, on_rung);
     delivery->carrier_count++;
 }
 
@@ -105,6 +120,7 @@ void carrier_left(struct carrier *carrier)
 
     check(site->ready_count > 0);
     list_remove(&carrier->in_idle);
+    carrier_keep_slot(carrier);
     site->ready_count--;
     if (host != NULL && host->ready > 0)
         host->ready--;
@@ -270,18 +286,55 @@ static uint64_t stricter(uint64_t a, uint64_t b)
     return a != 0 && b != 0 ? MIN(a, b) : MAX(a, b);
 }
 
+/* For a slot of this egress; the own site may wait for another connection, too. */
+static bool others_wait(const struct carrier *carrier)
+{
+    return egress_has_waiters(carrier->egress->egress, carrier->egress->is_waiting);
+}
+
+/* A site's only one, opened for mail that waits for its share of the rate, stays a while for it: or
+ * each would end for the next, and none would be there when a share comes. */
+static bool may_free_slot(const struct carrier *carrier)
+{
+    return carrier->has_carried || carrier->site->waiting_count == 0 ||
+           carrier->egress->carrier_count > 1 ||
+           engine_now_ms(carrier->engine) - carrier->opened_ms >= GIVE_WAY_MS;
+}
+
+void carrier_keep_slot(struct carrier *carrier)
+{
+    if (carrier->is_free)
+        egress_idle_end(carrier->egress->holder);
+    carrier->is_free = false;
+}
+
+static void go_idle(struct carrier *carrier)
+{
+    struct site *site = carrier->site;
+
+    list_push_back(&site->idle, &carrier->in_idle);
+    if (!may_free_slot(carrier))
+        return;
+    carrier->is_free = true;
+    egress_idle_begin(carrier->egress->holder);
+    if (others_wait(carrier))
+        site_dirty(site);
+}
+
 bool carrier_next(struct carrier *carrier, struct pull *pull)
 {
     struct site *site = carrier->site;
 
+    carrier_keep_slot(carrier);
     pull->recipients_max = stricter(pull->recipients_max, limits_recipients(&site->limits));
     pull->recipients_max = stricter(pull->recipients_max, PULL_MAX);
     pull->domains_max = stricter(pull->domains_max, site->domains_max);
     pull->pendings = site->delivery->pulled;
     if (!site_next(site, carrier->egress, pull)) {
-        list_push_back(&site->idle, &carrier->in_idle);
+        go_idle(carrier);
         return false;
     }
+    carrier->has_carried = true;
     if (carrier->use.messages[pull->rank] < UINT16_MAX)
         carrier->use.messages[pull->rank]++;
     outcomes_count_in(carrier->outcomes, pull->count);
@@ -316,12 +369,6 @@ void carrier_done(struct carrier *carrier, size_t recipients)
 }
 
 /* --- what it is to do next ------------------------------------------------------------------- */
-
-/* For a slot of this egress; the own site may wait for another connection, too. */
-static bool others_wait(const struct carrier *carrier)
-{
-    return egress_has_waiters(carrier->egress->egress, carrier->egress->is_waiting);
-}
 
 /* A site with much mail has long been in line for one connection more, before who came since: what
  * it gives up would be its own again. */
@@ -361,7 +408,8 @@ bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64
     return true;
 }
 
-bool carrier_idle_is_over(const struct carrier *carrier, int64_t idle_ms)
+bool carrier_idle_is_over(struct carrier *carrier, int64_t idle_ms)
 {
-    return others_wait(carrier) || idle_ms >= limits_idle_s(&carrier->site->limits) * 1000LL;
+    return (others_wait(carrier) && (may_free_slot(carrier) || gives_way(carrier))) ||
+           idle_ms >= limits_idle_s(&carrier->site->limits) * 1000LL;
 }

@@ -45,7 +45,9 @@ struct carrier {
     struct address address; /* of the host */
     int64_t opened_ms, opened_wall_ms;
     struct attempt_tls seen; /* the carrier's: of its TLS, as far as that came */
-    struct egress_use use;   /* the line's */
+    struct egress_use use;   /* the line's, as what follows */
+    bool has_carried;        /* a message */
+    bool is_free;            /* idle, and its slot is for who waits for one */
 };
 
 /* Where to. Valid during open(). */
@@ -144,8 +146,9 @@ void carrier_done(struct carrier *carrier, size_t recipients);
  * a higher class than waits at its site.
  * `messages_max` is what the peer says; 0: nothing. */
 bool carrier_is_finished(struct carrier *carrier, unsigned messages_done, uint64_t messages_max);
-/* An idle one has no reason to stay. */
-bool carrier_idle_is_over(const struct carrier *carrier, int64_t idle_ms);
+/* An idle one has no reason to stay: to be asked once a second. Where its slot is wanted the line
+ * lets it leave() before that. */
+bool carrier_idle_is_over(struct carrier *carrier, int64_t idle_ms);
 
 /* What the hosts of a site have shown to its carriers: the domains they take at a time, and one
  * byte whose meaning is the carriers' own, 0 at first. */

@@ -31,6 +31,7 @@ static void remove_egress(struct egress *egress)
     check(atomic_load(&egress->connections) == 0);
     check(atomic_load(&egress->line.waiting) == 0);
     check(atomic_load(&egress->throttled) == 0);
+    check(egress->holders == NULL);
     map_remove(&egress->table->egresses, &egress->node);
     egress_fairness_free(&egress->line);
     if (egress->provider != NULL)

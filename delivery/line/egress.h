@@ -32,6 +32,9 @@
  * very many sites of a provider wait with one class, the tenants of the first 64 in line are
  * compared.
  *
+ * Who has to wait for a slot rings one that holds some and has nothing to send on one of them, on
+ * whatever engine, so that this ends: one for each that waits.
+ *
  * How many connections the receiver allows is learned here too, so that an engine it turned away
  * waits in the same line and those that were let in give way to it:
  *
@@ -54,6 +57,7 @@
 struct egress_table;
 struct egress_line;
 struct egress;
+struct egress_holder;
 struct tally;
 
 /* No limit of connections but that of the provider and of the process. */
@@ -91,6 +95,8 @@ struct egress_waiter {
     /* On the engine: a slot was taken for the waiter, as if egress_connect_begin() had returned
      * true. egress_connect_end() if it is not needed any more: the next one gets it. */
     void (*woken)(struct egress_waiter *waiter);
+    /* Its site's, which is not rung for it; NULL: none. As is_urgent. */
+    const struct egress_holder *own;
     /* Stands in a line of its own for the process's limit: every second slot is for those in it.
      * To be set before egress_connect_begin(). */
     bool is_urgent;
@@ -152,6 +158,19 @@ struct egress_use {
  * NULL. */
 must_use bool egress_gives_way(struct egress *egress, const struct egress_waiter *own,
                                struct egress_use *use, const struct egress_mail *next);
+/* A site has a connection on its engine, the first; made where it is NULL. `rung`, on the engine:
+ * somebody waits for a slot, see egress_idle_gives_way(). */
+void egress_hold(struct egress_holder **holder, struct egress *egress, struct engine *engine,
+                 void (*rung)(void *context), void *context);
+/* It has none any more. False: rung() will still be called, to be ended again in it. */
+bool egress_hold_end(struct egress_holder **holder);
+/* One more of its connections has nothing to send: whoever waits for a slot rings it, or is there
+ * already: to be looked for behind this. Or one less. */
+void egress_idle_begin(struct egress_holder *holder);
+void egress_idle_end(struct egress_holder *holder);
+/* Whether an idle connection is to end for who waits for a slot of this egress, or its provider's:
+ * as many end as wait. The caller lets it end if so. `own`: as above. */
+must_use bool egress_idle_gives_way(struct egress *egress, const struct egress_waiter *own);
 /* Mail of this tenant is sent, so many recipients, which counts while others wait, and some time
  * after. How many the tenant had in all of this egress, on all engines, since it has been counted;
  * 0: it is not. */
@@ -197,7 +216,9 @@ bool egress_is_full_by_receiver(const struct egress *egress);
  * provider's has its share of the set's already, so that nothing of the provider's is held by
  * somebody who may not send yet.
  *
- * A share that was given is void a minute later.
+ * A share is to be used at once, or passed on by who has to wait for a slot first. The one thing it
+ * may be kept for is a connection that is being opened: a share that was given is void five seconds
+ * later.
  */
 struct egress_share;
 /* Set engine and woken, zero the rest. */
@@ -217,6 +238,8 @@ void egress_share_change(struct egress *egress, struct egress_sender *sender,
 bool egress_share_is_waiting(const struct egress_sender *sender);
 /* When its turn may be, as far as is known now: for operators. 0: it does not wait. */
 int64_t egress_share_at_ms(const struct egress_sender *sender, int64_t now_ms);
+/* What it was given just now, if anything, is the next one's in line: it cannot send. */
+void egress_share_pass(struct egress_sender *sender);
 /* It neither waits nor has a share any more; one that it was given just now is the next one's in
  * line. False: woken() is on its way and will still be called; to be dropped again after it. */
 bool egress_share_drop(struct egress_sender *sender);

@@ -4,8 +4,8 @@
  *   egress_share_take() --none waits, one is due--------------------------------> send now
  *             |                                                                     ^
  *             v                  its turn                     its turn              |
- *         in line for the MX set's rate --> in line for its provider's --> granted -' within a
- *                                                                                     minute
+ *         in line for the MX set's rate --> in line for its provider's --> granted -' within
+ *                                                                                  five seconds
  *
  * Nobody is promised a time: when a share is due, whoever's turn it is then gets it. One of those
  * in line has the bell: its timeout fires when the next share is due. That is the one that is to be
@@ -22,7 +22,7 @@ enum {
     RATE_BURST_US = 100 * 1000, /* messages of this much time may go at once: clocks tick in ms */
     /* Who comes back for its share much too late must take another, or many sites that had lost
      * their mail meanwhile would send together. */
-    SHARE_KEPT_MS = 60 * 1000,
+    SHARE_KEPT_MS = 5 * 1000,
     SERVE_MAX = 1000, /* shares given at once; the rest of those that are due a millisecond later */
 };
 
@@ -304,6 +304,17 @@ static void give_back(struct egress_share *share, int64_t now_ms)
         atomic_fetch_sub(&e->next_us, atomic_load(&e->interval_us));
         egress_ring_bell(e);
     }
+}
+
+void egress_share_pass(struct egress_sender *sender)
+{
+    struct egress_share *share = sender->share;
+
+    if (share == NULL || atomic_load(&share->granted_ms) == 0)
+        return;
+    pthread_mutex_lock(&share->egress->table->lock);
+    give_back(share, engine_now_ms(sender->engine));
+    pthread_mutex_unlock(&share->egress->table->lock);
 }
 
 bool egress_share_drop(struct egress_sender *sender)

@@ -155,6 +155,7 @@ static void change_line(struct egress_waiter *waiter, struct egress_line *line)
     egress_tallies_move(waiter, line);
     waiter->line = line;
     stand(waiter);
+    egress_ring_idle(waiter->egress, line, waiter->own);
 }
 
 /* Who is to get the next slot of this line's; NULL: nobody waits. */
@@ -306,6 +307,8 @@ bool egress_connect_begin(struct egress *egress, struct egress_waiter *waiter,
         taken = take_or_enlist(egress, waiter, mail);
     if (!taken)
         egress_grant_waiting(egress);
+    if (waiter->is_waiting)
+        egress_ring_idle(egress, waiter->line, waiter->own);
     pthread_mutex_unlock(&table->lock);
     return taken;
 }

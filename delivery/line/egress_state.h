@@ -81,6 +81,7 @@ struct egress {
     _Atomic unsigned turned_away;
     int64_t turned_away_ms;      /* of a provider: one of its sites was */
     struct egress_line line;     /* of a provider's: those of all its sites that wait for it */
+    struct list_node *holders;   /* a ring; of a provider's site: in its provider's. NULL: none */
     _Atomic int64_t interval_us; /* between messages; 0: no limit */
     _Atomic int64_t next_us;     /* GCRA: when the next message would be exactly on time */
     _Atomic int64_t resting_until_ms;
@@ -176,6 +177,11 @@ int64_t egress_queue_foresee(const struct egress_share *share);
 
 /* egress_shares.c; under the lock: the next share may be due at another time than was known. */
 void egress_ring_bell(struct egress *egress);
+
+/* egress_idle.c; under the lock: somebody waits in this line, of this egress or its provider's. A
+ * holder with an idle connection whose end would be of use is rung; `own` is none. */
+void egress_ring_idle(struct egress *egress, const struct egress_line *line,
+                      const struct egress_holder *own);
 
 /* egress_slots.c; under the lock: slots go to whoever waits and may have one now, by every limit
  * that stands in its way. */

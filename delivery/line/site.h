@@ -145,5 +145,7 @@ must_use bool site_next(struct site *site, struct site_egress *egress, struct pu
 /* Puts recipients back in front, without an attempt. */
 void site_requeue(struct delivery *delivery, struct pending *pending);
 
+/* carrier.c: its slot is not for others, as it is going to send or to end. */
+void carrier_keep_slot(struct carrier *carrier);
 /* An operator's: it may be tried at once. */
 void site_wake(struct site *site);

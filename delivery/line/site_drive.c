@@ -6,6 +6,7 @@
 
 enum {
     RECIPIENTS_PER_OPENING = 4, /* waiting recipients that are worth another connection */
+    OPEN_AHEAD_MS = 1000,       /* before its share of the rate is likely to come */
     NO_MEMORY_MS = 1000,
     URGENT_MS = 60 * 1000, /* since a site took a recipient */
     NO_FAMILY_MS = 5 * 60 * 1000,
@@ -149,6 +150,13 @@ struct survey {
     int64_t until_ms; /* all others may be tried again then, at the earliest */
 };
 
+/* Its share is about to come, and it has nothing to send on. */
+static bool is_to_open_ahead(const struct site_egress *e, int64_t now_ms)
+{
+    return e->carrier_count == 0 &&
+           egress_share_at_ms(&e->sender, now_ms) - now_ms <= OPEN_AHEAD_MS;
+}
+
 static void survey_source(const struct site *site, const struct site_egress *e, size_t number,
                           int64_t now_ms, struct survey *survey)
 {
@@ -166,7 +174,7 @@ static void survey_source(const struct site *site, const struct site_egress *e, 
     survey->hosts[number] = host;
     if (host < 0)
         survey->until_ms = MIN(survey->until_ms, retry_ms);
-    else if (site_egress_is_throttled(e))
+    else if (site_egress_is_throttled(e) && !is_to_open_ahead(e, now_ms))
         survey->is_held_up = true;
     else if (!e->is_waiting)
         survey->usable |= 1ULL << number;
@@ -208,6 +216,7 @@ static bool open_one(struct site *site)
     /* Where thousands of sites wait for a slot because a backlog became due, one that takes mail
      * must not stand in line with them whenever a connection of it ends. */
     e->waiter.is_urgent = site->took_ms != 0 && now_ms - site->took_ms < URGENT_MS;
+    e->waiter.own = e->holder;
     e->waiter.woken = on_woken;
     struct egress_tenant others[EGRESS_TENANTS_MAX - 1];
     const struct egress_mail mail = site_mails(site, others);
@@ -291,6 +300,21 @@ static void wake_idle(struct site *site)
     list_splice(&site->idle, &ready);
 }
 
+/* Those that cannot send now, and whose slots somebody waits for. */
+static void end_idle(struct site *site)
+{
+    list_for_each(node, &site->idle) {
+        struct carrier *carrier = container_of(node, struct carrier, in_idle);
+        struct site_egress *e = carrier->egress;
+
+        if (!carrier->is_free || (site->waiting_count > 0 && !site_egress_is_throttled(e)) ||
+            !egress_idle_gives_way(e->egress, site_egress_waiter(e)))
+            continue;
+        carrier_keep_slot(carrier);
+        site_carriers(site)->leave(carrier);
+    }
+}
+
 /* What the drive left it waiting for; of several, what would hold it the longest. */
 static enum site_state look(const struct site *site)
 {
@@ -311,24 +335,36 @@ static enum site_state look(const struct site *site)
     return site->ready_count > 0 ? SITE_SERVING : SITE_CONNECTING;
 }
 
+/* A share of the rate is for who can send now: what came for a site that has to wait for a slot
+ * first is the next one's. Or those would be used together once slots come free. */
+static void pass_shares(struct site *site)
+{
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (e->is_waiting && e->carrier_count == 0)
+            egress_share_pass(&e->sender);
+}
+
 static void drive_working(struct site *site)
 {
     if (site->waiting_count == 0) {
         site_emptied(site);
+        end_idle(site);
         return;
     }
     if (!outcomes_may_begin(site->delivery->outcomes)) {
         site_starve(site);
         return;
     }
+    end_idle(site);
     wake_idle(site);
+    if (site->waiting_count > 0)
+        tell_waiters(site);
     while (site->waiting_count > 0 && wants_more(site))
         if (!open_one(site))
             break;
     if (site->state == SITE_FAILING || site->state == SITE_RESTING)
         return;
-    if (site->waiting_count > 0)
-        tell_waiters(site);
+    pass_shares(site);
     probe_limits(site);
     site_enter(site, look(site));
 }

@@ -136,14 +136,14 @@ static void use_newest(struct site_egress *e, const struct source *source)
     e->source = source;
 }
 
-/* Out of both lines; false: a letter is on its way. */
+/* Out of both lines; false: a letter is on its way to it. */
 static bool cancel(struct site_egress *e)
 {
     if (e->is_waiting && egress_waiter_cancel(e->egress, &e->waiter))
         e->is_waiting = false;
     bool has_no_share = egress_share_drop(&e->sender);
 
-    return !e->is_waiting && has_no_share;
+    return !e->is_waiting && has_no_share && e->holder == NULL;
 }
 
 static void leave(struct site *site, struct site_egress *e)
@@ -197,6 +197,7 @@ static void free_egress(struct delivery *delivery, struct site_egress *e)
     check(e->carrier_count == 0);
     check(!e->is_waiting);
     check(e->sender.share == NULL);
+    check(e->holder == NULL);
     egress_put(&e->egress);
     series_put(&e->counts);
     settings_release(delivery, &e->use);
@@ -210,7 +211,8 @@ void site_egresses_sweep(struct site *site)
     while (*at != NULL) {
         struct site_egress *e = *at;
 
-        if (e->carrier_count > 0 || e->is_waiting || !egress_share_drop(&e->sender)) {
+        if (e->carrier_count > 0 || e->is_waiting || e->holder != NULL ||
+            !egress_share_drop(&e->sender)) {
             at = &e->next;
             continue;
         }
@@ -243,9 +245,10 @@ bool site_cancel_waiters(struct site *site)
     return all;
 }
 
-void site_egress_opened(struct site_egress *egress)
+void site_egress_opened(struct site_egress *egress, void (*rung)(void *egress))
 {
-    egress->carrier_count++;
+    if (egress->carrier_count++ == 0)
+        egress_hold(&egress->holder, egress->egress, egress->site->delivery->engine, rung, egress);
     series_add(egress->counts, SOURCE_OPENED, 1);
     series_add(egress->counts, SOURCE_OPEN, 1);
 }
@@ -256,7 +259,8 @@ void site_egress_closed(struct site_egress **egress)
 
     *egress = NULL;
     check(e->carrier_count > 0);
-    e->carrier_count--;
+    if (--e->carrier_count == 0)
+        (void)egress_hold_end(&e->holder);
     series_add(e->counts, SOURCE_OPEN, -1);
     egress_connect_end(e->egress);
     if (e->is_leaving)

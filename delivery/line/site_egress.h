@@ -24,6 +24,7 @@ struct site_egress {
     struct series *counts; /* of family_sources: the source's on this engine */
     struct egress *egress;
     struct egress_waiter waiter;
+    struct egress_holder *holder; /* while it has a connection, or is rung */
     unsigned carrier_count;
     bool is_waiting;             /* for a slot */
     bool is_leaving;             /* nothing new from it */
@@ -44,8 +45,8 @@ void site_egresses_sweep(struct site *site);
 /* Of a site that goes; none waits or has a connection. */
 void site_egresses_free(struct site *site);
 
-/* A connection of it, and no longer: it may be gone after that. */
-void site_egress_opened(struct site_egress *egress);
+/* A connection of it, and no longer: it may be gone after that. `rung`: egress_hold(). */
+void site_egress_opened(struct site_egress *egress, void (*rung)(void *egress));
 void site_egress_closed(struct site_egress **egress);
 
 /* Its place in line for a slot; NULL: it does not wait. */
