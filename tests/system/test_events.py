@@ -187,7 +187,9 @@ def test_the_audit_names_files_that_are_not_whole(stage):
         assert not found[0]["adds_up"] and found[0]["broken_files"] == 1, (damage, found[0])
         files = {line["file"]: line["problem"] for line in found if "file" in line}
         assert list(files) == [number] and words in files[number], (damage, files)
-        assert [line for line in found if "id" in line], damage  # messages that miss something
+        # Of the file in between: it may have all there is of each of its messages.
+        missing = [line for line in found if "id" in line]
+        assert missing or damage is not current_cut, damage
         said = relay.cli("events", "audit", check=False).stdout
         assert f"file {number}: it " in said and "1 event files are not whole" in said
         shutil.rmtree(events)
