@@ -22,7 +22,7 @@ NOTHING = soa()
 
 def answer(query, live, dead):
     end = query.index(b"\0", 12) + 1
-    name = query[12:end]
+    name = query[12:end].lower()  # who asks may mix cases, and gets the question back as it was
     kind = struct.unpack_from("!H", query, end)[0]
     question = query[12:end + 4]
     record, authority = b"", NOTHING
