@@ -76,6 +76,15 @@ static void toy_leave(struct carrier *carrier)
     container_of(carrier, struct toy_carrier, carrier)->is_leaving = true;
 }
 
+size_t toy_carriers_count(void)
+{
+    size_t count = 0;
+
+    list_for_each(node, &toy_carriers)
+        count++;
+    return count;
+}
+
 void toy_carriers_use(struct world *world)
 {
     world->delivery->carriers = (struct carrier_kind){.open = toy_open,

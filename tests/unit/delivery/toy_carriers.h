@@ -20,6 +20,7 @@ struct toy_carrier {
 
 extern struct list toy_carriers; /* of all worlds, in the order in which they were opened */
 
+size_t toy_carriers_count(void);
 struct toy_carrier *toy_carrier_of(struct list_node *node);
 /* An engine whose turns end what is to leave. */
 struct engine *toy_engine_create(void);

@@ -306,15 +306,6 @@ TEST(sites_that_rest_while_they_wait_take_no_share_from_others)
     end();
 }
 
-static size_t count_carriers(void)
-{
-    size_t count = 0;
-
-    list_for_each(node, &toy_carriers)
-        count++;
-    return count;
-}
-
 /* However much waits there. */
 TEST(site_without_a_connection_opens_one_for_its_share)
 {
@@ -328,10 +319,10 @@ TEST(site_without_a_connection_opens_one_for_its_share)
         fake_advance_ms(engine, 1000);
         for (unsigned k = 0; k < 4; k++)
             engine_turn(engine, 0);
-        assert_int_equal(count_carriers(), 1);
+        assert_int_equal(toy_carriers_count(), 1);
         assert_int_equal(toy_slot(engine), 'b');
         assert_int_equal(toy_slot(engine), 0);
-        assert_int_equal(count_carriers(), 1);
+        assert_int_equal(toy_carriers_count(), 1);
     }
     end();
 }

@@ -86,15 +86,6 @@ static void submit(unsigned number, const char *tenant, enum mail_class class)
     turns();
 }
 
-static size_t count_carriers(void)
-{
-    size_t count = 0;
-
-    list_for_each(node, &toy_carriers)
-        count++;
-    return count;
-}
-
 static bool is_to_step(struct toy_carrier *toy, bool is_second)
 {
     if (toy->is_leaving)
@@ -124,7 +115,7 @@ static unsigned run(int64_t duration_ms, char of, unsigned *of_out)
                 *of_out += tenant == of;
             }
         }
-        assert_true(count_carriers() <= CONNECTIONS);
+        assert_true(toy_carriers_count() <= CONNECTIONS);
     }
     return sent;
 }
