@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdatomic.h>
 
 #include "inbound/access/session.h"
@@ -64,7 +65,15 @@ void access_work_look_if_over(struct access_work *work);
 enum step access_work_begin(struct access_work *work);
 enum step access_work_step(struct session *session);
 
-/* In a slice. */
+/* In a slice. An error of what it needs: on the engine -EAGAIN says that it would wait; then true,
+ * and the pool goes on where this stood. */
+static inline bool access_work_would_wait(struct access_work *work, int error)
+{
+    if (error != -EAGAIN || !work->is_on_engine)
+        return false;
+    work->wants_pool = true;
+    return true;
+}
 bool access_work_is_full(const struct access_work *work); /* enough for this slice? */
 /* What finds no room in `out` ends the session: it is out of bounds. */
 void access_put(struct access_work *work, struct bytes b);

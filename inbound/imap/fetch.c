@@ -295,10 +295,8 @@ static void put_piece(struct imap_work *work, struct fetch *fetch)
     size_t len = (size_t)MIN(fetch->stream_left, (uint64_t)PIECE);
     int error = source_copy(&fetch->source, fetch->stream_offset, len, &work->access.out);
 
-    if (error == -EAGAIN && work_is_on_engine(work)) {
-        work_want_pool(work);
+    if (access_work_would_wait(&work->access, error))
         return;
-    }
     if (error < 0) {
         work->access.is_last = true;
         len = (size_t)fetch->stream_left;
@@ -445,9 +443,8 @@ static void tell_item(struct imap_work *work, struct fetch *fetch)
         return;
     }
     buf_truncate(&work->access.out, before);
-    if (error == -EAGAIN && work_is_on_engine(work)) {
+    if (access_work_would_wait(&work->access, error)) {
         fetch->item--;
-        work_want_pool(work);
         return;
     }
     fetch->has_gone |= error == -ENOENT;

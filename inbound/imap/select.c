@@ -262,10 +262,8 @@ enum work_step imap_run_select(struct imap_work *work)
         return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
     int error = deselect(work) ? open_mailbox(work, select) : -EAGAIN;
 
-    if (error == -EAGAIN && work_is_on_engine(work)) {
-        work_want_pool(work);
+    if (access_work_would_wait(&work->access, error))
         return WORK_MORE;
-    }
     if (error < 0)
         return work_fail(work, error);
     error = select_mailbox(work, select);

@@ -175,10 +175,8 @@ static bool run_send(struct pop3_work *work)
 {
     int more = maildrop_send(&work->maildrop, work->access.is_on_engine, &work->access.out);
 
-    if (more == -EAGAIN && work->access.is_on_engine) {
-        work->access.wants_pool = true;
+    if (access_work_would_wait(&work->access, more))
         return false;
-    }
     if (more < 0) { /* half of it was sent: nothing but the end can be said */
         tell_failure(work, more);
         work->access.is_last = true;
@@ -196,10 +194,8 @@ static bool run_retr(struct pop3_work *work)
     bool is_whole = maildrop->lines_left == UINT64_MAX;
     int error = maildrop_begin(maildrop, message, maildrop->lines_left, work->access.is_on_engine);
 
-    if (error == -EAGAIN && work->access.is_on_engine) {
-        work->access.wants_pool = true;
+    if (access_work_would_wait(&work->access, error))
         return false;
-    }
     if (error == -ENOENT) {
         pop3_work_put(work, BYTES("-ERR The message was removed meanwhile\r\n"));
         return true;
