@@ -25,6 +25,8 @@
 
 enum config_service { SERVICE_SUBMISSION, SERVICE_INBOUND, SERVICE_IMAP, SERVICE_POP3 };
 
+const char *config_service_name(enum config_service service); /* "submission" */
+
 struct config_listener {
     struct address address;
     const char *address_text; /* as written */

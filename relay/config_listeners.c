@@ -14,6 +14,11 @@ static const char *const services[] = {[SERVICE_SUBMISSION] = "submission",
                                        [SERVICE_POP3] = "pop3",
                                        NULL};
 
+const char *config_service_name(enum config_service service)
+{
+    return services[service];
+}
+
 static const char *const tls_names[] = {[SMTP_TLS_NONE] = "none",
                                         [SMTP_TLS_STARTTLS] = "starttls",
                                         [SMTP_TLS_IMPLICIT] = "implicit",

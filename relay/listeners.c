@@ -152,8 +152,7 @@ static void start_on(struct worker *worker, void *context)
         listening->listener = listener_start(worker->engine, listening->fd, &settings);
         listening->fd = -1;
         log_info("listener=%s service=%s trusted_networks=%zu what=listening", listening->text,
-                 worker->services[i] == SERVICE_INBOUND ? "inbound" : "submission",
-                 worker->listeners[i].trust_count);
+                 config_service_name(worker->services[i]), worker->listeners[i].trust_count);
     }
 }
 

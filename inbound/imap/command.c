@@ -142,10 +142,8 @@ enum step imap_run_command(struct imap_session *session)
     if (session->is_uploading)
         return imap_end_of_append(session, rest);
     metric_inc(METRIC_IMAP_COMMANDS);
-    if (!imap_take_tag(&rest, &tag) || !imap_take_space(&rest) || !imap_take_atom(&rest, &name)) {
-        session->tag[0] = '\0';
+    if (!imap_take_tag(&rest, &tag) || !imap_take_space(&rest) || !imap_take_atom(&rest, &name))
         return bad(session, "A command is a tag, a space and a name");
-    }
     bool is_uid = bytes_equal_nocase(name, BYTES("UID"));
 
     if (is_uid && (!imap_take_space(&rest) || !imap_take_atom(&rest, &name)))

@@ -62,7 +62,7 @@ static void find_tag(struct imap_session *session)
     if (session->is_uploading) /* a line that goes on has none */
         return;
     session->tag[0] = '\0';
-    if (imap_take_tag(&text, &tag) && text.len > 0 && text.ptr[0] == ' ')
+    if (imap_take_tag(&text, &tag) && text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\r'))
         snprintf(session->tag, sizeof(session->tag), "%.*s", BYTES_ARG(tag));
 }
 

@@ -26,6 +26,7 @@ SENTENCE_NAMES = {
 # Words: identifiers, addresses of IP and names of states, all made by us.
 WORDS = re.compile(
     r"^(?:id|peer|server->session\.peer|event_kind_name\(.*\)|smtp_server_state_name\(.*\)"
+    r"|config_service_name\(.*\)"
     r"|states\[.*\]\.name|kind_names\[.*\]|listening->text|listeners->slots\[i\]\.text"
     r"|listener->settings\.name|BYTES_ARG\((?:event->(?:mx_ip|class|rule)|message->client_ip)\))$")
 WORD_NAMES = {

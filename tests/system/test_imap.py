@@ -672,6 +672,10 @@ def test_bad_input(mail):
     raw.send(b"a SEARCH " + b"x" * 300000 + b"\r\n")
     assert b"BAD [TOOBIG]" in raw.line() and b"BYE" in raw.line()
     raw = mail.raw()
+    for data, tag in (b"", b"*"), (b"a1", b"a1"), (b"a2 ", b"a2"), (b"a3  NOOP", b"a3"), (b"+ x", b"*"):
+        raw.send(data + b"\r\n")
+        assert raw.line().startswith(tag + b" BAD"), data
+    raw = mail.raw()
     lines = b"".join(raw.ask("FOO")[-1] for _ in range(19))
     assert lines.count(b"BAD") == 19
     raw.send("z FOO\r\n")

@@ -192,6 +192,15 @@ def test_a_reload_adds_and_removes_listeners(stage):
     assert greeting(old) == b"220"
 
 
+def test_the_log_names_who_each_listener_is_for(stage):
+    services = dict(zip(("submission", "inbound", "imap", "pop3"), parts.free_ports(4)))
+    rows = ", ".join(f'{{address: "127.0.0.1:{port}", service: {service}}}'
+                     for service, port in services.items())
+    relay = stage.ringpost(listeners=f"[{rows}]")
+    for service, port in services.items():
+        relay.wait_log(f"listener=127.0.0.1:{port} service={service} ")
+
+
 def test_a_port_that_cannot_be_had_refuses_the_reload_whole(stage):
     taken = bound()
     old, new = parts.free_ports(2)
