@@ -14,10 +14,7 @@ enum {
 struct named_share {
     struct share share;
     struct map_node node;
-    struct share_key {
-        const struct turns *turns;
-        const struct tenant *tenant;
-    } key;
+    uint8_t key[]; /* whose turns, then the tenant's name */
 };
 
 static struct share *share_at(struct list_node *node)
@@ -58,26 +55,39 @@ static unsigned waiting_mask(const struct share *share)
     return mask;
 }
 
-static struct share *share_find(struct turns *turns, struct turns_table *table,
-                                const struct tenant *tenant)
+static struct named_share *named_new(const struct turns *turns, const struct tenant *tenant,
+                                     struct bytes *key_out)
 {
-    struct share_key key = {turns, tenant};
-    struct map_node *node = map_find(&table->shares, bytes_range(&key, sizeof(key)));
-
-    return node != NULL ? &container_of(node, struct named_share, node)->share : NULL;
-}
-
-/* It is in the round, or among the fresh. */
-static struct share *share_new(struct turns *turns, struct turns_table *table,
-                               const struct tenant *tenant, bool is_fresh)
-{
-    struct named_share *named = malloc(sizeof(*named));
+    struct bytes name = tenant->node.key;
+    struct named_share *named = malloc(sizeof(*named) + sizeof(turns) + name.len);
 
     check(named != NULL);
-    named->key = (struct share_key){turns, tenant};
-    map_insert(&table->shares, &named->node, bytes_range(&named->key, sizeof(named->key)));
+    uint8_t *at = named->key;
+
+    (void)bytes_put(bytes_range(&turns, sizeof(turns)), &at);
+    (void)bytes_put(name, &at);
+    *key_out = (struct bytes){named->key, sizeof(turns) + name.len};
+    return named;
+}
+
+/* Found; or made, in the round or among the fresh. Known by its name: the tenant may have been gone
+ * meanwhile, and be another in the same place. */
+static struct share *share_get(struct turns *turns, struct turns_table *table,
+                               const struct tenant *tenant, bool is_fresh)
+{
+    struct bytes key;
+    struct named_share *named = named_new(turns, tenant, &key);
+    struct map_node *node = map_find(&table->shares, key);
+
+    if (node != NULL) {
+        free(named);
+        named = container_of(node, struct named_share, node);
+        named->share.tenant = tenant;
+        return &named->share;
+    }
     struct share *share = &named->share;
 
+    map_insert(&table->shares, &named->node, key);
     *share = (struct share){
         .tenant = tenant,
         .is_fresh = is_fresh,
@@ -133,7 +143,7 @@ static void end_only(struct turns *turns, struct turns_table *table)
     const struct tenant *tenant = turns->tenant;
 
     turns->fresh = turns->round = NULL;
-    add_to(share_new(turns, table, tenant, false), only, turns_best(turns));
+    add_to(share_get(turns, table, tenant, false), only, turns_best(turns));
 }
 
 void turns_add(struct turns *turns, struct turns_table *table, struct turn *turn,
@@ -147,11 +157,7 @@ void turns_add(struct turns *turns, struct turns_table *table, struct turn *turn
     } else {
         if (turns->share_count == 0)
             end_only(turns, table);
-        struct share *share = share_find(turns, table, tenant);
-
-        if (share == NULL)
-            share = share_new(turns, table, tenant, true);
-        add_to(share, turn, rank);
+        add_to(share_get(turns, table, tenant, true), turn, rank);
     }
     turns->line_count[rank]++;
 }

@@ -53,7 +53,7 @@ struct turn {
 /* A tenant's at a site. */
 struct share {
     struct list_node ring;               /* in the round, or among the fresh */
-    const struct tenant *tenant;         /* gone, perhaps, where nothing waits: only an address */
+    const struct tenant *tenant;         /* may be gone where nothing waits */
     struct list_node *lines[RANK_COUNT]; /* rings, at whose turn it is; NULL: none */
     int32_t credit;                      /* recipients that it may still send; < 0: a debt */
     uint64_t total;                      /* of all engines, when it was told last; 0: never */

@@ -139,10 +139,25 @@ TEST(high_mail_for_another_site_of_the_provider_has_the_next_share)
         begin_with_bulk(count);
         for (unsigned i = 0; i < 12; i++) {
             /* Also where it has bulk in line itself. */
-            submit(&worlds[count - 1], i % 2 == 0 ? SITES : 7, "high", MAIL_HIGH);
+            submit(&worlds[count - 1], i % 2 == 0 ? SITES : 7 + i, "high", MAIL_HIGH);
             assert_int_equal(next_second(), 'h');
             assert_int_equal(next_second(), 'b');
         }
+        end();
+    }
+}
+
+/* The site has the share for it, and there tenants take turns: it had the one before. */
+TEST(tenant_that_comes_again_to_a_site_has_its_turn_there_behind_who_waits_meanwhile)
+{
+    for (size_t count = 1; count <= 2; count++) {
+        begin_with_bulk(count);
+        submit(&worlds[count - 1], 7, "high", MAIL_HIGH);
+        assert_int_equal(next_second(), 'h');
+        assert_int_equal(next_second(), 'b'); /* of another site; nothing of "high" is left */
+        submit(&worlds[count - 1], 7, "high", MAIL_HIGH);
+        assert_int_equal(next_second(), 'b');
+        assert_int_equal(next_second(), 'h');
         end();
     }
 }

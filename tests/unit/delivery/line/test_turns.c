@@ -23,9 +23,22 @@ struct site_model {
     struct turns turns;
 };
 
+static struct tenant tenant_named(const char *name, unsigned weight)
+{
+    return (struct tenant){.node = {.key = bytes_of(name)}, .weight = (uint16_t)weight};
+}
+
+/* Another one each time. */
 static struct tenant tenant_of_weight(unsigned weight)
 {
-    return (struct tenant){.weight = (uint16_t)weight};
+    static unsigned numbers[1024];
+    static size_t count;
+
+    check(count < ARRAY_LEN(numbers));
+    numbers[count] = (unsigned)count;
+    struct bytes name = bytes_range(&numbers[count++], sizeof(*numbers));
+
+    return (struct tenant){.node = {.key = name}, .weight = (uint16_t)weight};
 }
 
 static void begin(struct site_model *site)
@@ -267,6 +280,40 @@ TEST(tenant_that_leaves_with_a_debt_pays_it_when_it_comes_again)
     drain(&site);
 }
 
+/* A tenant of whom nothing is left is forgotten, and has another place in memory when it comes
+ * again. */
+TEST(tenant_that_was_gone_meanwhile_is_the_same_one_when_it_comes_again)
+{
+    struct tenant large = tenant_named("large", 1);
+    struct tenant small[] = {tenant_named("small", 1), tenant_named("small", 1)};
+    struct flow_model many = {.tenant = &large};
+    struct flow_model ones[] = {{.tenant = &small[0]}, {.tenant = &small[1]}};
+    struct site_model site;
+
+    begin(&site);
+    put(&site, &many, 1000);
+    put(&site, &ones[0], 100);
+    assert_ptr_equal(pull(&site, 100), &ones[0]);
+    small[0].weight = 0; /* not to be looked at any more */
+    assert_in_range(slots_until_served(&site, &ones[1]), 99, 101); /* it pays for the hundred */
+    drain(&site);
+}
+
+TEST(tenant_in_the_place_of_one_that_is_gone_owes_nothing_for_it)
+{
+    struct tenant large = tenant_named("large", 1), other = tenant_named("debtor", 1);
+    struct flow_model many = {.tenant = &large}, one = {.tenant = &other};
+    struct site_model site;
+
+    begin(&site);
+    put(&site, &many, 1000);
+    put(&site, &one, 100);
+    assert_ptr_equal(pull(&site, 100), &one);
+    other = tenant_named("newcomer", 1);
+    assert_int_equal(slots_until_served(&site, &one), 1);
+    drain(&site);
+}
+
 /* --- classes ---------------------------------------------------------------------------------- */
 
 TEST(neither_class_starves_the_other_however_long_they_wait)
@@ -419,13 +466,18 @@ static void serve_many(size_t tenant_count, size_t *octets_out, double *turn_ns_
 {
     struct tenant *tenants = calloc(tenant_count, sizeof(*tenants));
     struct flow_model *flows = calloc(FLOWS, sizeof(*flows));
+    uint32_t *names = calloc(tenant_count, sizeof(*names));
     size_t before = mallinfo2().uordblks;
     struct site_model site;
 
-    check(tenants != NULL && flows != NULL);
+    check(tenants != NULL && flows != NULL && names != NULL);
     begin(&site);
+    for (size_t i = 0; i < tenant_count; i++) {
+        names[i] = (uint32_t)i;
+        tenants[i] =
+            (struct tenant){.node = {.key = bytes_range(&names[i], sizeof(*names))}, .weight = 1};
+    }
     for (size_t i = 0; i < FLOWS; i++) {
-        tenants[i % tenant_count].weight = 1;
         flows[i] = (struct flow_model){.tenant = &tenants[i % tenant_count],
                                        .rank = (enum rank)(i / tenant_count % RANK_COUNT)};
         put(&site, &flows[i], 1);
@@ -443,6 +495,7 @@ static void serve_many(size_t tenant_count, size_t *octets_out, double *turn_ns_
     *turn_ns_out = (double)(clock_monotonic_us() - began_us) * 1000 / FLOWS;
     assert_null(pull(&site, 1));
     drain(&site);
+    free(names);
     free(flows);
     free(tenants);
 }
