@@ -15,34 +15,74 @@ void mime_binary_begin(struct mime_binary *binary, const struct mime_part *part)
 
 static uint8_t base64_value(uint8_t c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return (uint8_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint8_t)(c - 'a' + 26);
-    if (c >= '0' && c <= '9')
-        return (uint8_t)(c - '0' + 52);
-    return c == '+' ? 62 : c == '/' ? 63 : c == '=' ? PAD : OTHER;
+    /* What each byte stands for, and 1 more: what stands for nothing is 0. */
+    static const uint8_t values[256] = {
+        ['A'] = 1,  ['B'] = 2,       ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
+        ['H'] = 8,  ['I'] = 9,       ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+        ['O'] = 15, ['P'] = 16,      ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+        ['V'] = 22, ['W'] = 23,      ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+        ['c'] = 29, ['d'] = 30,      ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+        ['j'] = 36, ['k'] = 37,      ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+        ['q'] = 43, ['r'] = 44,      ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+        ['x'] = 50, ['y'] = 51,      ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+        ['4'] = 57, ['5'] = 58,      ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+        ['/'] = 64, ['='] = PAD + 1,
+    };
+
+    return values[c] == 0 ? OTHER : (uint8_t)(values[c] - 1);
+}
+
+/* Four of the alphabet at a time, as most of a body is; bytes written. */
+static size_t read_quads(struct mime_binary *binary, uint8_t *out, size_t size)
+{
+    const uint8_t *in = binary->rest.ptr;
+    size_t i = 0, len = 0;
+
+    for (; i + 4 <= binary->rest.len && len + 3 <= size; i += 4, len += 3) {
+        uint32_t a = base64_value(in[i]), b = base64_value(in[i + 1]);
+        uint32_t c = base64_value(in[i + 2]), d = base64_value(in[i + 3]);
+
+        if ((a | b | c | d) >= OTHER)
+            break;
+        uint32_t bits = a << 18 | b << 12 | c << 6 | d;
+
+        out[len] = (uint8_t)(bits >> 16);
+        out[len + 1] = (uint8_t)(bits >> 8);
+        out[len + 2] = (uint8_t)bits;
+    }
+    binary->rest = bytes_slice(binary->rest, i, binary->rest.len);
+    return len;
+}
+
+/* One byte; whether another is whole by it. */
+static bool read_sextet(struct mime_binary *binary, uint8_t *out)
+{
+    uint8_t value = base64_value(binary->rest.ptr[0]);
+
+    binary->rest = bytes_slice(binary->rest, 1, binary->rest.len);
+    binary->is_over = value == PAD;
+    if (value >= OTHER)
+        return false;
+    binary->bits = binary->bits << 6 | value;
+    binary->bit_count = (uint8_t)(binary->bit_count + 6);
+    if (binary->bit_count < 8)
+        return false;
+    binary->bit_count = (uint8_t)(binary->bit_count - 8);
+    *out = (uint8_t)(binary->bits >> binary->bit_count);
+    return true;
 }
 
 static size_t read_base64(struct mime_binary *binary, uint8_t *out, size_t size)
 {
-    size_t len = 0, i = 0;
+    size_t len = 0;
 
-    for (; i < binary->rest.len && len < size && !binary->is_over; i++) {
-        uint8_t value = base64_value(binary->rest.ptr[i]);
+    while (binary->rest.len > 0 && len < size && !binary->is_over) {
+        size_t more = binary->bit_count == 0 ? read_quads(binary, out + len, size - len) : 0;
 
-        if (value == PAD)
-            binary->is_over = true;
-        if (value >= OTHER)
-            continue;
-        binary->bits = binary->bits << 6 | value;
-        binary->bit_count = (uint8_t)(binary->bit_count + 6);
-        if (binary->bit_count >= 8) {
-            binary->bit_count = (uint8_t)(binary->bit_count - 8);
-            out[len++] = (uint8_t)(binary->bits >> binary->bit_count);
-        }
+        if (more == 0 && read_sextet(binary, out + len))
+            more = 1;
+        len += more;
     }
-    binary->rest = bytes_slice(binary->rest, i, binary->rest.len);
     return len;
 }
 
