@@ -251,6 +251,13 @@ static const struct config_key inbound_keys[] = {
      .at = AT(inbound.attachments.size_max),
      .standard = "0B",
      .says = "Largest attachment with a name, decoded; more is told 552. 0B: any."},
+    {.name = "archive_members",
+     .kind = CONFIG_COUNT,
+     .at = AT(inbound.attachments.members_max),
+     .standard = "10000",
+     .max = 1000000,
+     .says = "Names of members of zip archives that are compared in a message; more is told 552. "
+             "0: archives are not looked into."},
     {.name = "greylist",
      .kind = CONFIG_MILLISECONDS,
      .at = AT(inbound.greylist_ms),

@@ -7,8 +7,10 @@
 
 #include "auth/mail_header.h"
 #include "base/arena.h"
+#include "inbound/mime/mime_binary.h"
 #include "inbound/mime/mime_param.h"
 #include "inbound/receive/decision.h"
+#include "inbound/receive/zip_names.h"
 #include "smtp/encoded_word.h"
 
 enum {
@@ -18,19 +20,28 @@ enum {
     BOUNDARY_MAX = 100, /* RFC 2046 section 5.1.1 allows 70 */
     NAME_MAX_BYTES = 4096,
     ARENA_MAX = 1 << 20,
+    ENCODED_MAX = 4096, /* bytes of a body that are decoded at once */
+    ESCAPE_MAX = 3,     /* "=4F" of quoted-printable */
+    SHOWN_MAX = ATTACHMENT_NAME_MAX / 2,
 };
 
 struct attachments {
     const struct attachment_rules *rules; /* while it is fed */
     struct attachment_found found;
-    bool in_header, is_encoded; /* the part's body is in base64 */
-    struct buf header;          /* of the part that begins */
-    uint8_t start[START_MAX];   /* of the line */
+    bool in_header;
+    enum mime_encoding encoding; /* of the part's body */
+    struct buf header;           /* of the part that begins */
+    uint8_t start[START_MAX];    /* of the line */
     size_t start_len, line_len;
     uint64_t body_len; /* of the part, without line ends */
     bool has_name;
-    char name[ATTACHMENT_NAME_MAX + 1]; /* the part's, as it can be shown */
-    size_t boundary_count;              /* more than fit are not kept */
+    char name[SHOWN_MAX + 1]; /* the part's, as it can be shown */
+    struct buf encoded;       /* of the body: not yet decoded */
+    struct mime_binary binary;
+    struct zip_names zip;
+    unsigned member_count; /* of the message */
+    bool in_archive;       /* what is compared is a member's */
+    size_t boundary_count; /* more than fit are not kept */
     size_t boundary_lens[BOUNDARIES_MAX];
     uint8_t boundaries[BOUNDARIES_MAX][BOUNDARY_MAX];
 };
@@ -42,6 +53,13 @@ bool attachment_matches(const char *pattern, struct bytes text)
     struct bytes p = bytes_of(pattern);
     size_t at = 0, in = 0, star = SIZE_MAX, from = 0;
 
+    /* Most are of an end, by which most names are told apart at once. */
+    while (p.len > 0 && p.ptr[p.len - 1] != '*') {
+        if (text.len == 0 || byte_lower(p.ptr[p.len - 1]) != byte_lower(text.ptr[text.len - 1]))
+            return false;
+        p.len--;
+        text.len--;
+    }
     while (in < text.len) {
         if (at < p.len && p.ptr[at] == '*') {
             star = at++;
@@ -63,17 +81,26 @@ bool attachment_matches(const char *pattern, struct bytes text)
 
 /* --- what was found --------------------------------------------------------------------------- */
 
-static void show(struct bytes text, char out[static ATTACHMENT_NAME_MAX + 1])
+static void show(struct bytes text, char out[static SHOWN_MAX + 1])
 {
-    size_t len = MIN(text.len, (size_t)ATTACHMENT_NAME_MAX);
+    size_t len = MIN(text.len, (size_t)SHOWN_MAX);
 
     for (size_t i = 0; i < len; i++)
         out[i] = text.ptr[i] > ' ' && text.ptr[i] < 127 ? (char)text.ptr[i] : '?';
     out[len] = '\0';
 }
 
-/* Names have no slash, and types have one. */
-static void compare(struct attachments *a, struct bytes text, bool is_type)
+static void show_found(struct attachments *a, struct bytes text)
+{
+    char shown[SHOWN_MAX + 1];
+
+    show(text, shown);
+    (void)snprintf(a->found.name, sizeof(a->found.name), "%s%s%s", a->in_archive ? a->name : "",
+                   a->in_archive && a->name[0] != '\0' ? "/" : "", shown);
+}
+
+/* Names have no slash, and types have one. `shown`: what it is about. */
+static void compare_as(struct attachments *a, struct bytes text, bool is_type, struct bytes shown)
 {
     for (size_t i = 0; i < a->rules->count && !a->found.refuses; i++) {
         const struct attachment_rule *rule = &a->rules->rules[i];
@@ -85,12 +112,17 @@ static void compare(struct attachments *a, struct bytes text, bool is_type)
         a->found.is_found = true;
         a->found.refuses = rule->action == DECISION_REFUSE;
         (void)snprintf(a->found.pattern, sizeof(a->found.pattern), "%s", rule->pattern);
-        show(text, a->found.name);
+        show_found(a, shown);
     }
 }
 
-/* Its last part behind slashes, without what Windows passes over. */
-static void take_name(struct attachments *a, struct bytes name)
+static void compare(struct attachments *a, struct bytes text, bool is_type)
+{
+    compare_as(a, text, is_type, text);
+}
+
+/* Compares a name's last part behind slashes, without what Windows passes over: returns that. */
+static struct bytes compare_name(struct attachments *a, struct bytes name)
 {
     for (size_t i = name.len; i > 0; i--) {
         if (name.ptr[i - 1] != '/' && name.ptr[i - 1] != '\\')
@@ -108,12 +140,19 @@ static void take_name(struct attachments *a, struct bytes name)
         if (end < name.len)
             compare(a, bytes_slice(name, 0, end), false);
     }
+    if (name.len > 0)
+        compare(a, name, false);
+    return name;
+}
+
+static void take_name(struct attachments *a, struct bytes name)
+{
+    name = compare_name(a, name);
     if (name.len == 0)
         return;
     if (!a->has_name)
         show(name, a->name);
     a->has_name = true;
-    compare(a, name, false);
 }
 
 /* --- names in fields -------------------------------------------------------------------------- */
@@ -246,6 +285,19 @@ static bool take_type(struct attachments *a, struct bytes value, struct arena *a
             bytes_equal_nocase(type.subtype, BYTES("global")));
 }
 
+/* Of several that counts which hides most. */
+static void take_encoding(struct attachments *a, struct bytes value, struct arena *arena)
+{
+    struct mime_disposition encoding; /* a token, as theirs is, with comments around it */
+
+    if (!mime_disposition_read(value, arena, &encoding))
+        return;
+    if (bytes_starts_nocase(encoding.kind, BYTES("base64")))
+        a->encoding = MIME_BASE64;
+    else if (a->encoding != MIME_BASE64 && bytes_starts_nocase(encoding.kind, BYTES("quoted")))
+        a->encoding = MIME_QUOTED_PRINTABLE;
+}
+
 static bool take_fields(struct attachments *a, const struct mail_header *header)
 {
     struct mime_disposition disposition;
@@ -263,7 +315,7 @@ static bool take_fields(struct attachments *a, const struct mail_header *header)
                  mime_disposition_read(field->value, &arena, &disposition))
             take_param(a, disposition.params, BYTES("filename"));
         else if (bytes_equal_nocase(field->name, BYTES("Content-Transfer-Encoding")))
-            a->is_encoded = bytes_find_bytes(field->value, BYTES("64"), 0) < field->value.len;
+            take_encoding(a, field->value, &arena);
     }
     arena_free(&arena);
     return has_message;
@@ -277,6 +329,14 @@ static void cut(struct attachments *a)
     show(BYTES("header"), a->found.name);
 }
 
+static void cut_archive(struct attachments *a)
+{
+    if (a->found.refuses)
+        return;
+    a->found.is_crowded = a->found.refuses = true;
+    show(a->has_name ? bytes_of(a->name) : BYTES("archive"), a->found.name);
+}
+
 static void end_header(struct attachments *a)
 {
     struct mail_header header;
@@ -287,27 +347,105 @@ static void end_header(struct attachments *a)
         mail_header_finish(&header);
     if (header.is_cut)
         cut(a);
-    a->is_encoded = false;
+    a->encoding = MIME_IDENTITY;
     a->in_header = take_fields(a, &header); /* of the message in it */
+    a->binary = (struct mime_binary){.encoding = a->encoding};
     mail_header_free(&header);
     buf_clear(&a->header);
     a->body_len = 0;
+}
+
+/* --- archives --------------------------------------------------------------------------------- */
+
+static void take_member(struct attachments *a, const struct zip_member *member)
+{
+    struct bytes name = compare_name(a, member->name), unicode = compare_name(a, member->unicode);
+    struct bytes shown = unicode.len > 0 ? unicode : name;
+
+    if (member->is_encrypted)
+        compare_as(a, BYTES("archive/encrypted"), true, shown);
+    if (zip_name_is_archive(name) || zip_name_is_archive(unicode))
+        compare_as(a, BYTES("archive/nested"), true, shown);
+    if (++a->member_count > a->rules->members_max)
+        cut_archive(a);
+}
+
+static void look_into(struct attachments *a, struct bytes decoded)
+{
+    struct zip_member member;
+    enum zip_found found;
+
+    zip_names_feed(&a->zip, decoded);
+    a->in_archive = true;
+    while (!a->found.refuses && (found = zip_names_next(&a->zip, &member)) != ZIP_NOTHING) {
+        if (found == ZIP_MEMBER)
+            take_member(a, &member);
+        else
+            cut_archive(a);
+    }
+    a->in_archive = false;
+}
+
+/* Bytes at its end that may be the begin of "=4F". */
+static size_t open_escape(struct bytes text)
+{
+    for (size_t i = 1; i < ESCAPE_MAX && i <= text.len; i++)
+        if (text.ptr[text.len - i] == '=')
+            return i;
+    return 0;
+}
+
+static void decode(struct attachments *a, bool is_end)
+{
+    struct bytes text = buf_bytes(&a->encoded);
+    uint8_t piece[ZIP_FEED_MAX];
+    size_t len;
+
+    if (a->encoding == MIME_QUOTED_PRINTABLE && !is_end)
+        text.len -= open_escape(text);
+    a->binary.rest = text;
+    while (!a->found.refuses && a->binary.rest.len > 0) {
+        len = mime_binary_read(&a->binary, piece, sizeof(piece));
+        if (len > 0)
+            look_into(a, bytes_range(piece, len));
+        else /* behind padding: some readers go on there */
+            a->binary =
+                (struct mime_binary){.rest = a->binary.rest, .encoding = a->binary.encoding};
+    }
+    buf_consume(&a->encoded, text.len);
+}
+
+static void take_body(struct attachments *a, struct bytes piece)
+{
+    while (piece.len > 0) {
+        struct bytes some = bytes_slice(piece, 0, MIN(piece.len, buf_room(&a->encoded)));
+        bool fits = buf_append(&a->encoded, some);
+
+        check(fits);
+        piece = bytes_slice(piece, some.len, piece.len);
+        if (buf_room(&a->encoded) == 0)
+            decode(a, false);
+    }
 }
 
 static void begin_part(struct attachments *a)
 {
     a->in_header = true;
     a->has_name = false;
+    a->name[0] = '\0';
+    buf_clear(&a->encoded);
+    zip_names_clear(&a->zip);
     buf_clear(&a->header);
 }
 
 static void end_part(struct attachments *a)
 {
-    uint64_t size = a->is_encoded ? a->body_len / 4 * 3 : a->body_len;
+    uint64_t size = a->encoding == MIME_BASE64 ? a->body_len / 4 * 3 : a->body_len;
 
+    decode(a, true);
     if (a->has_name && a->rules->size_max != 0 && size > a->rules->size_max && !a->found.refuses) {
         a->found.is_too_large = a->found.refuses = true;
-        memcpy(a->found.name, a->name, sizeof(a->name));
+        show_found(a, bytes_of(a->name));
     }
 }
 
@@ -353,6 +491,8 @@ static void take_piece(struct attachments *a, struct bytes piece, bool ends)
     a->body_len += piece.len;
     if (a->in_header && !buf_append(&a->header, piece))
         cut(a);
+    else if (!a->in_header && a->rules->members_max > 0)
+        take_body(a, piece);
     if (!ends)
         return;
     a->body_len -= MIN(a->body_len, (uint64_t)MIN(a->line_len, (size_t)2));
@@ -367,6 +507,8 @@ struct attachments *attachments_open(void)
         return NULL;
     a->in_header = true;
     buf_init(&a->header, HEADER_MAX);
+    buf_init(&a->encoded, ENCODED_MAX);
+    zip_names_init(&a->zip);
     return a;
 }
 
@@ -398,7 +540,9 @@ const struct attachment_found *attachments_end(struct attachments *a,
 
 size_t attachments_memory(const struct attachments *a)
 {
-    return a != NULL ? sizeof(*a) + a->header.capacity : 0;
+    if (a == NULL)
+        return 0;
+    return sizeof(*a) + a->header.capacity + a->encoded.capacity + a->zip.held.capacity;
 }
 
 void attachments_free(struct attachments **attachments)
@@ -409,5 +553,7 @@ void attachments_free(struct attachments **attachments)
     if (freed == NULL)
         return;
     buf_free(&freed->header);
+    buf_free(&freed->encoded);
+    zip_names_free(&freed->zip);
     free(freed);
 }

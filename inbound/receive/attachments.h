@@ -11,7 +11,12 @@
  *
  * Bounded, and without a way around the bounds: of a header HEADER_MAX bytes are read, which is
  * refused where more come (is_cut); behind the eighth boundary every line that begins with "--" may
- * begin a part. Archives are not opened.
+ * begin a part.
+ *
+ * Of zip archives the names of members are compared too (zip_names.h), as those of parts are, with
+ * no archive in one unpacked: one that holds another is of the type "archive/nested" besides, one
+ * with a member that is encrypted of "archive/encrypted". More than members_max names in a message
+ * are refused, and names that are longer than is read (is_crowded).
  *
  * Thread: the engine's. Pure.
  */
@@ -19,7 +24,7 @@
 
 #include "base/buf.h"
 
-enum { ATTACHMENT_NAME_MAX = 80, ATTACHMENT_RULES_MAX = 200, ATTACHMENT_PATTERN_MAX = 127 };
+enum { ATTACHMENT_NAME_MAX = 161, ATTACHMENT_RULES_MAX = 200, ATTACHMENT_PATTERN_MAX = 127 };
 
 struct attachment_rule {
     const char *pattern;
@@ -29,7 +34,8 @@ struct attachment_rule {
 struct attachment_rules {
     size_t count;
     const struct attachment_rule *rules;
-    uint64_t size_max; /* of one with a name, decoded; 0: any */
+    uint64_t size_max;    /* of one with a name, decoded; 0: any */
+    unsigned members_max; /* names in zip archives of a message; 0: they are not looked into */
 };
 
 struct attachments;
@@ -38,9 +44,9 @@ struct attachments;
 struct attachment_found {
     bool is_found; /* a rule: the first that refuses, else the first that tags */
     bool refuses;  /* by that, or because: */
-    bool is_too_large, is_cut;
+    bool is_too_large, is_cut, is_crowded;
     char pattern[ATTACHMENT_PATTERN_MAX + 1]; /* the rule's */
-    char name[ATTACHMENT_NAME_MAX + 1];       /* printable ASCII: what it is about */
+    char name[ATTACHMENT_NAME_MAX + 1];       /* printable ASCII: what it is about; "a.zip/b" */
 };
 
 static inline bool attachment_rules_any(const struct attachment_rules *rules)

@@ -377,6 +377,9 @@ void decision_note_attachment(struct decision *decision, const struct attachment
     static const struct verdict cut = {552, "5.3.4",
                                        "The header of a part is longer than is looked at", "header",
                                        false};
+    static const struct verdict crowded = {552, "5.3.4",
+                                           "The archive %s has more names than are looked at",
+                                           "inbound.archive_members", false};
     static const struct verdict forbidden = {550, "5.7.1", "The attachment %s is not taken here",
                                              "inbound.attachments", false};
     bool refuses = found->refuses;
@@ -385,12 +388,14 @@ void decision_note_attachment(struct decision *decision, const struct attachment
         return;
     note(decision, "attachment",
          found->is_cut         ? "cut"
+         : found->is_crowded   ? "crowded"
          : found->is_too_large ? "too-large"
                                : found->pattern,
          weights[refuses ? DECISION_REFUSE : DECISION_TAG], bytes_of(found->name));
     if (refuses)
         refuse(decision,
                found->is_cut         ? cut
+               : found->is_crowded   ? crowded
                : found->is_too_large ? too_large
                                      : forbidden,
                bytes_of(found->name));

@@ -10,8 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
 static const struct attachment_rule list[] = {{"*.exe", DECISION_REFUSE},
                                               {"*.zip", DECISION_TAG},
-                                              {"application/*", DECISION_TAG}};
-static const struct attachment_rules rules = {.count = 3, .rules = list, .size_max = 200};
+                                              {"application/*", DECISION_TAG},
+                                              {"archive/*", DECISION_TAG}};
+static const struct attachment_rules rules = {.count = ARRAY_LEN(list),
+                                              .rules = list,
+                                              .size_max = 200,
+                                              .members_max = 20};
 
 static struct attachment_found look(struct bytes rest, size_t step)
 {

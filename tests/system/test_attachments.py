@@ -2,6 +2,8 @@
 
 import email.message
 import email.policy
+import io
+import zipfile
 
 import inbound
 
@@ -57,3 +59,57 @@ def test_attachments_by_name_type_and_size(stage):
     place.relay.cli("reload")
     assert place.send(carrying(("setup.exe", b"MZ", plain)))[0] == 250
     assert place.send(carrying(("disk.iso", b"MZ", plain)))[0] == 550
+
+
+def packed(*names, cut=0):
+    """A zip archive of members of these names; `cut` bytes of its end are missing."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, "x" * 100)
+    return out.getvalue()[: len(out.getvalue()) - cut]
+
+
+def encrypted(archive):
+    """The same, as if its members needed a password."""
+    for signature, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        start = archive.find(signature)
+        while start >= 0:
+            flags = bytes([archive[start + at] | 1])
+            archive = archive[: start + at] + flags + archive[start + at + 1 :]
+            start = archive.find(signature, start + 4)
+    return archive
+
+
+def test_names_in_archives(stage):
+    place = inbound.Inbound(stage, inbound='attachments: ["*.exe", "archive/encrypted", "archive/nested tag"], '
+                                           'archive_members: 100')
+    kind = "application/zip"
+    for content, name in (
+        (packed("read.me", "bin/setup.exe"), "papers.zip/setup.exe"),
+        (packed("r\u00e9sum\u00e9.exe"), "papers.zip/r??sum??.exe"),
+        (packed("setup.exe", cut=30), "papers.zip/setup.exe"),
+        (b"MZ" * 5000 + packed("setup.exe"), "papers.zip/setup.exe"),
+        (encrypted(packed("read.me")), "papers.zip/read.me"),
+    ):
+        for nested in (False, True):
+            code, text = place.send(carrying(("papers.zip", content, kind), nested=nested))
+            assert (code, text) == (550, f"5.7.1 The attachment {name} is not taken here")
+    event = place.relay.wait_events(10, kind="rejected")[-1]
+    check = {c["check"]: c for c in event["checks"]}["attachment"]
+    assert (check["result"], check["weight"]) == ("archive/encrypted", "refuse")
+    assert check["detail"] == "papers.zip/read.me"
+    # Each name is told twice: 50 fit.
+    names = [f"{i}.txt" for i in range(51)]
+    assert place.send(carrying(("many.zip", packed(*names), kind))) == (
+        552, "5.3.4 The archive many.zip has more names than are looked at")
+    assert inbound.field(place.take(carrying(("few.zip", packed(*names[:50]), kind))), "X-Spam") == []
+    content = place.take(carrying(("outer.docx", packed("read.me", "inner.7z"), kind)))
+    assert inbound.field(content, "X-Spam") == ["Yes"]
+    events = place.relay.wait_events(2, kind="received")
+    check = {c["check"]: c for c in events[-1]["checks"]}["attachment"]
+    assert (check["result"], check["weight"], check["detail"]) == ("archive/nested", "tag", "outer.docx/inner.7z")
+    # 0: archives are as other attachments.
+    place.relay.write_config(inbound='{attachments: ["*.exe"], archive_members: 0}')
+    place.relay.cli("reload")
+    assert place.send(carrying(("papers.zip", packed("setup.exe"), kind)))[0] == 250

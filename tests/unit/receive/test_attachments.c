@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "inbound/receive/decision.h"
+#include "inbound/receive/zip_names.h"
 #include "support/unit.h"
 
 static const struct attachment_rule rows_of_rules[] = {
@@ -16,7 +18,17 @@ static const struct attachment_rule rows_of_rules[] = {
 };
 static const struct attachment_rules all = {.count = ARRAY_LEN(rows_of_rules),
                                             .rules = rows_of_rules,
-                                            .size_max = 300};
+                                            .size_max = 300,
+                                            .members_max = 4};
+
+static const struct attachment_rule rows_of_archives[] = {
+    {"*.exe", DECISION_REFUSE},
+    {"archive/encrypted", DECISION_TAG},
+    {"archive/nested", DECISION_TAG},
+};
+static const struct attachment_rules archives = {.count = ARRAY_LEN(rows_of_archives),
+                                                 .rules = rows_of_archives,
+                                                 .members_max = 4};
 
 /* In pieces of `step` bytes. */
 static struct attachment_found look(const char *message, size_t step)
@@ -186,9 +198,184 @@ TEST(patterns_follow_table)
         {"a", "", false},
         {"*/*", "text/plain", true},
         {"**a", "bca", true},
+        {"*ab", "b", false},
+        {"a*a", "a", false},
+        {"a*ba", "aba", true},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         expect_row(i, attachment_matches(table[i].pattern, bytes_of(table[i].text)) ==
                           table[i].matches);
+}
+
+/* --- archives --------------------------------------------------------------------------------- */
+
+struct member {
+    const char *name;
+    const char *unicode; /* NULL: no other name */
+    uint16_t flags, method;
+    bool is_in_directory; /* else before its content */
+};
+
+static void put_u16(struct buf *out, size_t value)
+{
+    assert_true(buf_append_byte(out, (uint8_t)value) &&
+                buf_append_byte(out, (uint8_t)(value >> 8)));
+}
+
+static void put_zeros(struct buf *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true(buf_append_byte(out, 0));
+}
+
+static void put_member(struct buf *out, const struct member *member)
+{
+    struct bytes name = bytes_of(member->name), unicode = BYTES_NONE;
+
+    if (member->unicode != NULL)
+        unicode = bytes_of(member->unicode);
+    assert_true(buf_append(out, member->is_in_directory ? BYTES("PK\1\2") : BYTES("PK\3\4")));
+    put_u16(out, 20);
+    if (member->is_in_directory)
+        put_u16(out, 20);
+    put_u16(out, member->flags);
+    put_u16(out, member->method);
+    put_zeros(out, 16);
+    put_u16(out, name.len);
+    put_u16(out, unicode.len > 0 ? 9 + unicode.len : 0);
+    if (member->is_in_directory)
+        put_zeros(out, 14);
+    assert_true(buf_append(out, name));
+    if (unicode.len == 0)
+        return;
+    assert_true(buf_append(out, BYTES("up")));
+    put_u16(out, 5 + unicode.len);
+    put_zeros(out, 5);
+    assert_true(buf_append(out, unicode));
+}
+
+enum code { CODE_BASE64, CODE_BASE64_PADDED, CODE_QUOTED, CODE_NONE };
+
+/* "tail" is behind it, so that nothing is at the end. */
+static void put_encoded(struct buf *out, struct bytes archive, enum code code)
+{
+    static const char *const fields[] = {
+        [CODE_BASE64] = "base64",
+        [CODE_BASE64_PADDED] = "(8bit) Base64",
+        [CODE_QUOTED] = "quoted-printable",
+        [CODE_NONE] = "8bit (base64)",
+    };
+
+    assert_true(buf_printf(out,
+                           "Content-Type: application/x; name=files.dat\r\n"
+                           "Content-Transfer-Encoding: %s\r\n\r\n%s",
+                           fields[code], code == CODE_BASE64_PADDED ? "QQ==\r\n" : ""));
+    if (code == CODE_BASE64 || code == CODE_BASE64_PADDED) {
+        for (; archive.len > 0; archive = bytes_slice(archive, 57, archive.len))
+            assert_true(base64_write(bytes_slice(archive, 0, 57), out) &&
+                        buf_append(out, BYTES("\r\n")));
+    } else if (code == CODE_NONE) {
+        assert_true(buf_append(out, archive));
+    } else {
+        for (size_t i = 0; i < archive.len; i++)
+            assert_true(buf_printf(out, "=%02X%s", archive.ptr[i], i % 20 == 19 ? "=\r\n" : ""));
+    }
+}
+
+static struct attachment_found look_into(struct bytes archive, enum code code, size_t step)
+{
+    struct buf message;
+    struct attachments *a = attachments_open();
+
+    buf_init(&message, 1 << 24);
+    assert_true(
+        buf_append(&message, BYTES("Content-Type: multipart/mixed; boundary=b1\r\n\r\n--b1\r\n")));
+    put_encoded(&message, archive, code);
+    assert_true(buf_append(&message, BYTES("\r\n--b1--\r\n")));
+    for (size_t at = 0; at < buf_len(&message); at += step)
+        attachments_feed(a, &archives, bytes_slice(buf_bytes(&message), at, step));
+    assert_true(attachments_memory(a) < 1 << 20);
+    struct attachment_found found = *attachments_end(a, &archives);
+
+    attachments_free(&a);
+    buf_free(&message);
+    return found;
+}
+
+static const struct {
+    struct member members[2];
+    const char *pattern, *name; /* NULL: nothing */
+} archive_rows[] = {
+    {{{.name = "a.exe"}}, "*.exe", "files.dat/a.exe"},
+    {{{.name = "x/y\\A.EXE. "}}, "*.exe", "files.dat/A.EXE"},
+    {{{.name = "a.exe", .is_in_directory = true}}, "*.exe", "files.dat/a.exe"},
+    {{{.name = "a.txt"}, {.name = "a.exe", .method = 8}}, "*.exe", "files.dat/a.exe"},
+    {{{.name = "a.txt", .unicode = "b.exe"}}, "*.exe", "files.dat/b.exe"},
+    {{{.name = "a.txt", .unicode = "b.exe", .is_in_directory = true}}, "*.exe", "files.dat/b.exe"},
+    {{{.name = "a.txt"}, {.name = "exe"}}, NULL, NULL},
+    {{{.name = "a.txt", .flags = 1, .method = 99}}, "archive/encrypted", "files.dat/a.txt"},
+    {{{.name = "a.txt", .flags = 1 << 13}}, "archive/encrypted", "files.dat/a.txt"},
+    {{{.name = "a.txt", .flags = 1 << 3 | 1 << 11}}, NULL, NULL},
+    {{{.name = "d/a.7z"}}, "archive/nested", "files.dat/a.7z"},
+    /* What tags comes first, and what refuses counts. */
+    {{{.name = "a.txt", .flags = 1}, {.name = "a.exe"}}, "*.exe", "files.dat/a.exe"},
+    /* Bytes that only look like it. */
+    {{{.name = "a.exe", .method = 50}}, NULL, NULL},
+};
+
+TEST(names_in_archives_are_found_however_they_are_encoded)
+{
+    static const size_t steps[] = {1, 10, 100000};
+
+    for (size_t i = 0; i < ARRAY_LEN(archive_rows) * 4 * ARRAY_LEN(steps); i++) {
+        size_t row = i % ARRAY_LEN(archive_rows), rest = i / ARRAY_LEN(archive_rows);
+        struct buf archive;
+
+        buf_init(&archive, 4096);
+        assert_true(buf_append(&archive, BYTES("MZ PK PK\3")));
+        for (size_t j = 0; j < 2 && archive_rows[row].members[j].name != NULL; j++)
+            put_member(&archive, &archive_rows[row].members[j]);
+        struct attachment_found found =
+            look_into(buf_bytes(&archive), (enum code)(rest % 4), steps[rest / 4]);
+        const char *pattern = archive_rows[row].pattern;
+
+        expect_row(row, found.is_found == (pattern != NULL) && !found.is_crowded);
+        if (pattern != NULL) {
+            expect_row(row, strcmp(found.pattern, pattern) == 0);
+            expect_row(row, strcmp(found.name, archive_rows[row].name) == 0);
+        }
+        buf_free(&archive);
+    }
+}
+
+TEST(archives_with_more_names_than_are_read_are_refused)
+{
+    struct buf archive;
+    char name[ZIP_HEADER_MAX];
+
+    buf_init(&archive, 1 << 20);
+    for (unsigned i = 0; i < 4; i++)
+        put_member(&archive, &(struct member){.name = "a.txt"});
+    assert_false(look_into(buf_bytes(&archive), CODE_BASE64, 1000).refuses);
+    put_member(&archive, &(struct member){.name = "a.txt"});
+    struct attachment_found found = look_into(buf_bytes(&archive), CODE_BASE64, 1000);
+
+    assert_true(found.refuses && found.is_crowded);
+    assert_string_equal(found.name, "files.dat");
+    /* A name in which the next header hides, and one that is longer than anybody's. */
+    buf_clear(&archive);
+    memset(name, 'x', sizeof(name));
+    name[5000] = '\0';
+    put_member(&archive, &(struct member){.name = name});
+    buf_truncate(&archive, 40);
+    put_member(&archive, &(struct member){.name = "a.exe"});
+    assert_true(buf_append(&archive, bytes_of(name)));
+    assert_string_equal(look_into(buf_bytes(&archive), CODE_BASE64, 1000).name, "files.dat/a.exe");
+    buf_clear(&archive);
+    name[5000] = 'x';
+    name[sizeof(name) - 1] = '\0';
+    put_member(&archive, &(struct member){.name = name});
+    assert_true(look_into(buf_bytes(&archive), CODE_BASE64, 1000).is_crowded);
+    buf_free(&archive);
 }
