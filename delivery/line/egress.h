@@ -236,6 +236,8 @@ must_use bool egress_share_take(struct egress *egress, struct egress_sender *sen
 void egress_share_change(struct egress *egress, struct egress_sender *sender,
                          const struct egress_mail *mail);
 bool egress_share_is_waiting(const struct egress_sender *sender);
+/* It does, or woken() is on its way. */
+bool egress_share_is_awaited(const struct egress_sender *sender);
 /* When its turn may be, as far as is known now: for operators. 0: it does not wait. */
 int64_t egress_share_at_ms(const struct egress_sender *sender, int64_t now_ms);
 /* What it was given just now, if anything, is the next one's in line: it cannot send. */

@@ -108,10 +108,10 @@ static void give_next(struct egress *place, const struct egress_share *actor, in
     const struct egress_tenant tenant = {tally->node.key, tally->weight};
 
     egress_queue_leave(share);
-    go_on(share, place->provider, &tenant, now_ms);
-    tally_put(&tally);
     if (share != actor)
         post(share);
+    go_on(share, place->provider, &tenant, now_ms);
+    tally_put(&tally);
 }
 
 /* Another has it if nobody does. */
@@ -216,6 +216,13 @@ static uint64_t in_short(const struct egress_mail *mail)
 bool egress_share_is_waiting(const struct egress_sender *sender)
 {
     return sender->share != NULL && atomic_load(&sender->share->is_waiting);
+}
+
+/* In this order: the letter is there before it does not wait any more. */
+bool egress_share_is_awaited(const struct egress_sender *sender)
+{
+    return egress_share_is_waiting(sender) ||
+           (sender->share != NULL && atomic_load(&sender->share->is_posted));
 }
 
 /* Once. */

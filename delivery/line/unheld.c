@@ -21,7 +21,7 @@ bool site_is_unheld(const struct site *site)
     if (site->timeout_at_ms != 0 && site->state != SITE_RESTING)
         return false;
     for (const struct site_egress *e = site->egresses; e != NULL; e = e->next)
-        if (e->is_waiting || site_egress_is_throttled(e))
+        if (e->is_waiting || egress_share_is_awaited(&e->sender))
             return false;
     size_t idle = 0;
 

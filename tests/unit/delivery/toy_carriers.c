@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/metric.h"
 #include "delivery/line/state.h"
 #include "support/engine_fake.h"
 
@@ -50,6 +51,7 @@ struct engine *toy_engine_create(void)
 void toy_engine_destroy(struct engine **engine)
 {
     check(list_is_empty(&toy_carriers));
+    check(metric_sum(METRIC_DELIVERY_UNHELD_HEALED) == 0);
     engine_remove_turn_hook(*engine, &end_leaving);
     engine_destroy(engine);
 }

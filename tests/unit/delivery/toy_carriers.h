@@ -24,6 +24,7 @@ size_t toy_carriers_count(void);
 struct toy_carrier *toy_carrier_of(struct list_node *node);
 /* An engine whose turns end what is to leave. */
 struct engine *toy_engine_create(void);
+/* Until then no mail waited that nothing would have woken. */
 void toy_engine_destroy(struct engine **engine);
 /* The started world's sites open these from now on. */
 void toy_carriers_use(struct world *world);

@@ -649,6 +649,41 @@ TEST(share_that_is_given_back_at_once_is_the_next_ones)
     }
 }
 
+static struct site *looked_at;
+
+static void on_look(struct timeout *timeout)
+{
+    (void)timeout;
+    assert_false(egress_share_is_waiting(&looked_at->sender));
+    assert_int_equal(looked_at->woken, 0);
+    assert_true(egress_share_is_awaited(&looked_at->sender));
+    looked_at = NULL;
+}
+
+/* Only then its site is driven: until then it must not be taken for one that nothing drives. */
+TEST(share_that_was_given_is_awaited_until_its_site_is_told)
+{
+    begin();
+    struct site sites[3];
+    struct timeout look; /* due behind the bell, which another one has */
+
+    get_sites(sites, 3, 1, RANK_BULK);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(take(&sites[i]), i == 0);
+    assert_false(egress_share_is_awaited(&sites[0].sender));
+    assert_true(egress_share_is_awaited(&sites[2].sender));
+    change(&sites[2], RANK_HIGH, "", false);
+    looked_at = &sites[2];
+    timeout_init(&look, on_look);
+    engine_timeout(engine, &look, 1000);
+    later(1000);
+    assert_null(looked_at);
+    assert_true(is_woken(&sites[2]));
+    assert_false(egress_share_is_awaited(&sites[2].sender));
+    put_sites(sites, 3);
+    end();
+}
+
 /* Whoever it is that has the bell, it goes on to another. */
 TEST(bell_goes_on_when_its_site_goes)
 {
