@@ -198,7 +198,7 @@ static void put_sinks(struct sinks *sinks, struct exposition *e)
         {"ringpost_sink_restarts_total", EXPOSITION_COUNTER,
          "Times a sink began again at the first event without an answer"},
         {"ringpost_sink_gap_events_total", EXPOSITION_COUNTER,
-         "Events left out, told in gap records"},
+         "Events left out that the sink would have been told, as its gap records count them"},
         {"ringpost_sink_paused", EXPOSITION_GAUGE, "1 while an operator holds the sink"},
         {"ringpost_sink_failing", EXPOSITION_GAUGE, "1 while the sink has a problem"},
         {"ringpost_sink_problem_seconds", EXPOSITION_GAUGE, "How long it has had it; 0: none"},

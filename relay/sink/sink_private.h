@@ -30,6 +30,12 @@ struct sink_order {
     uint64_t count;
 };
 
+/* Events of the newest gap that are counted in gap_events. */
+struct sink_left_out {
+    uint64_t from, to; /* of event_place */
+    uint64_t events;
+};
+
 struct sink {
     char name[SINK_NAME_MAX + 1];
     const struct sink_kind *kind;
@@ -77,6 +83,7 @@ struct sink {
     int64_t problem_wall_ms;
     int64_t problem_ms; /* monotonic */
     uint64_t answered, restarts, gaps, gap_events;
+    struct sink_left_out counted;
 };
 
 /* --- sink_read.c --- */

@@ -12,16 +12,6 @@ enum {
     IN_FLIGHT_BYTES = 32 * 1024 * 1024,
 };
 
-void sink_go_to_cursor(struct sink *sink)
-{
-    window_clear(&sink->window);
-    sink->has_line = false;
-    sink->gap.is_pending = sink->cursor.owed.events != 0;
-    sink->gap.gap = sink->cursor.owed;
-    sink->gap.end = sink->cursor.at;
-    event_reader_seek(sink->reader, sink->cursor.at);
-}
-
 struct event_place sink_next_place(const struct sink *sink)
 {
     if (sink->gap.is_pending)
@@ -36,15 +26,58 @@ static uint64_t add_wanted(uint64_t a, uint64_t b)
     return a == EVENT_GAP_UNKNOWN || b == EVENT_GAP_UNKNOWN ? EVENT_GAP_UNKNOWN : a + b;
 }
 
+/* How many of a gap's events were not counted as left out yet. A sink that fails makes the same gap
+ * again, or a wider one, until it can be told. */
+static uint64_t count_left_out(struct sink_left_out *counted, const struct event_gap *gap)
+{
+    uint64_t from = gap->from_events, to = from + gap->events, outside = gap->events;
+
+    if (from >= counted->to || to <= counted->from)
+        *counted = (struct sink_left_out){.from = from, .to = from};
+    if (counted->to > counted->from)
+        outside = counted->from - MIN(from, counted->from) + MAX(to, counted->to) - counted->to;
+    counted->from = MIN(from, counted->from);
+    counted->to = MAX(to, counted->to);
+    if (gap->wanted != EVENT_GAP_UNKNOWN)
+        outside = MIN(outside, gap->wanted - MIN(gap->wanted, counted->events));
+    counted->events += outside;
+    return outside;
+}
+
+void sink_go_to_cursor(struct sink *sink)
+{
+    window_clear(&sink->window);
+    sink->has_line = false;
+    sink->gap.is_pending = sink->cursor.owed.events != 0;
+    sink->gap.gap = sink->cursor.owed;
+    sink->gap.end = sink->cursor.at;
+    event_reader_seek(sink->reader, sink->cursor.at);
+    if (sink->gap.is_pending) /* what an earlier run counted is not counted again */
+        (void)count_left_out(&sink->counted, &sink->gap.gap);
+}
+
+/* Log and metric count what the record says: what the sink would have been told. Where nobody knows
+ * that any more they count all that is gone. */
+static void note_gap(struct sink *sink, const struct event_gap *gap)
+{
+    uint64_t more = count_left_out(&sink->counted, gap);
+
+    if (more == 0)
+        return;
+    sink->gaps += sink->counted.events == more;
+    sink->gap_events += more;
+    log_error("sink=%s events=%llu rule=%s what=\"left out; the sink is told so in a gap record\"",
+              LOG_STRING(sink->name), (unsigned long long)more, LOG_STRING(gap->reason));
+}
+
 /* The events between where it is and `to` are not told; the record says how many of them the sink
- * would have been told. */
+ * would have been told. Where that is none there is no record. */
 static void leave_gap(struct sink *sink, struct event_place to, uint64_t wanted, const char *reason)
 {
     struct event_place from = sink_next_place(sink);
-    uint64_t events = to.events - from.events;
 
     if (sink->kind->wants == NULL)
-        wanted = events;
+        wanted = to.events - from.events;
     if (sink->gap.is_pending) {
         from.events = sink->gap.gap.from_events;
         wanted = add_wanted(sink->gap.gap.wanted, wanted);
@@ -53,10 +86,6 @@ static void leave_gap(struct sink *sink, struct event_place to, uint64_t wanted,
     event_reader_seek(sink->reader, to);
     if (to.events == from.events) /* it stood at the end of what is gone */
         return;
-    log_error("sink=%s events=%llu rule=%s what=\"left out; the sink is told so in a gap record\"",
-              LOG_STRING(sink->name), (unsigned long long)events, LOG_STRING(reason));
-    sink->gaps += !sink->gap.is_pending;
-    sink->gap_events += events;
     sink->gap.gap = (struct event_gap){
         .from_events = from.events,
         .events = to.events - from.events,
@@ -66,6 +95,7 @@ static void leave_gap(struct sink *sink, struct event_place to, uint64_t wanted,
     };
     sink->gap.end = to;
     sink->gap.is_pending = true;
+    note_gap(sink, &sink->gap.gap);
 }
 
 static bool is_wanted(const struct sink *sink, const struct sink_event *event)
@@ -195,15 +225,10 @@ void sink_leave_out_older(struct sink *sink, int64_t since_ms, const char *reaso
         owed->wanted = add_wanted(owed->wanted, tally.wanted);
         owed->time_ms = clock_wall_ms();
         owed->reason = reason;
+        note_gap(sink, owed);
         if (owed->wanted == 0)
             *owed = (struct event_gap){0};
-        sink->gaps += tally.wanted > 0;
-        sink->gap_events += tally.wanted;
         sink->cursor.at = to;
-        if (tally.wanted > 0)
-            log_error("sink=%s events=%llu rule=%s what=\"given up; the sink is told so in a gap "
-                      "record\"",
-                      LOG_STRING(sink->name), (unsigned long long)tally.wanted, LOG_STRING(reason));
         (void)sink_save_cursor(sink);
     }
     sink_go_to_cursor(sink);
@@ -236,6 +261,12 @@ static bool offer(struct sink *sink, struct bytes line, struct event_place end, 
 
 static bool offer_gap(struct sink *sink, int64_t now_ms)
 {
+    const struct window_entry passed = {.end = sink->gap.end, .taken_ms = now_ms};
+
+    if (sink->gap.gap.wanted == 0) {
+        sink->gap.is_pending = !window_add_unwanted(&sink->window, &passed);
+        return !sink->gap.is_pending;
+    }
     buf_clear(&sink->gap.line);
     bool fits = event_gap_json(&sink->gap.gap, &sink->gap.line);
     check(fits);
@@ -350,6 +381,7 @@ int sink_seek_time(struct sink *sink, int64_t since_ms, uint64_t *count_out)
         sink->cursor.at = place;
         sink->cursor.go = (struct event_place){0};
         sink->cursor.owed = owed_before(sink, place.events);
+        sink->counted = (struct sink_left_out){0}; /* it is told them now, or they go once more */
         sink->cursor.time_ms = since_ms < 0 ? 0 : since_ms;
         error = sink_save_cursor(sink);
     }

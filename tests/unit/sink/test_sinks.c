@@ -399,6 +399,13 @@ TEST(sink_that_pauses_keeps_its_place_over_restarts)
     fixture_remove(&f);
 }
 
+static void fail_after(size_t count)
+{
+    pthread_mutex_lock(&world.lock);
+    world.fail_at = count;
+    pthread_mutex_unlock(&world.lock);
+}
+
 static void set_away(bool is_away)
 {
     pthread_mutex_lock(&world.lock);
@@ -447,21 +454,27 @@ static int catch_log(int *caught_fd)
     return kept;
 }
 
+/* What was logged meanwhile. */
+static void release_log(int kept, int caught_fd, char *text, size_t text_len)
+{
+    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    ssize_t len = pread(caught_fd, text, text_len - 1, 0);
+    assert_true(len > 0);
+    text[len] = '\0';
+    close(kept);
+    close(caught_fd);
+}
+
 /* The number in front of ` what="goes on"`. */
 static long seconds_logged(int kept, int caught_fd)
 {
     char text[8192];
 
-    log_setup(LOG_TO_STDERR, LOG_LEVEL_ERROR);
-    assert_true(dup2(kept, STDERR_FILENO) >= 0);
-    ssize_t len = pread(caught_fd, text, sizeof(text) - 1, 0);
-    assert_true(len > 0);
-    text[len] = '\0';
+    release_log(kept, caught_fd, text, sizeof(text));
     const char *at = strstr(text, "seconds=");
     assert_non_null(at);
     assert_non_null(strstr(at, "goes on"));
-    close(kept);
-    close(caught_fd);
     return strtol(at + strlen("seconds="), NULL, 10);
 }
 
@@ -813,5 +826,116 @@ TEST(gap_counts_what_the_sink_would_have_been_told)
     WAIT_FOR(told() == 1);
     expect_gap(0, 0, 10);
     assert_non_null(strstr(world.told[0], ",\"events\":8,"));
+    fixture_remove(&f);
+}
+
+/* One rule for record, metric and log. */
+static void give_up_all(struct fixture *f)
+{
+    f->sinks_settings.budget = 1;
+    sinks_configure(f->sinks, &f->sinks_settings);
+}
+
+TEST(metric_and_log_count_of_a_gap_what_the_sink_would_have_been_told)
+{
+    char text[8192];
+    struct fixture f;
+    int caught_fd;
+
+    fixture_make(&f);
+    world.is_choosy = true;
+    start(&f);
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    add(&f, 10);
+    rotate(&f);
+    int kept = catch_log(&caught_fd);
+    give_up_all(&f);
+    WAIT_FOR(status(&f).gaps == 1);
+    assert_int_equal(status(&f).gap_events, 8);
+    add(&f, 8); /* e10 to e17, which grows the same gap */
+    rotate(&f);
+    WAIT_FOR(status(&f).gap_events == 15);
+    assert_int_equal(status(&f).gaps, 1);
+    release_log(kept, caught_fd, text, sizeof(text));
+    assert_non_null(strstr(text, " events=8 rule=\"events.sink_budget\""));
+    assert_non_null(strstr(text, " events=7 rule=\"events.sink_budget\""));
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    WAIT_FOR(told() == 1);
+    assert_non_null(strstr(world.told[0], ",\"events\":15,"));
+    fixture_remove(&f);
+}
+
+TEST(gap_of_nothing_that_the_sink_wants_is_not_told)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.is_choosy = true;
+    start(&f);
+    add(&f, 7);
+    WAIT_FOR(is_current(&f, 7));
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    add(&f, 2); /* e7 and e8 */
+    rotate(&f);
+    event_bounds_keep(&f.bounds, 1);
+    give_up_all(&f);
+    WAIT_FOR(status(&f).needs == 2);
+    assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+    add(&f, 1);
+    WAIT_FOR(is_current(&f, 8));
+    expect_event(7, 9);
+    assert_int_equal(status(&f).gaps, 0);
+    assert_int_equal(status(&f).gap_events, 0);
+    fixture_remove(&f);
+}
+
+/* One that cannot be told is made again by each restart, wider where what was in flight is gone. */
+TEST(gap_is_counted_once_over_restarts_of_its_sink)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    world.answer_max = 0;
+    start(&f);
+    add(&f, 3);
+    WAIT_FOR(told() == 3);
+    assert_int_equal(sinks_pause(f.sinks, "toy", true), 0);
+    add(&f, 2);
+    rotate(&f);
+    give_up_all(&f);
+    WAIT_FOR(status(&f).gap_events == 2);
+    assert_int_equal(shell(&f, "rm events-*-1.jsonl*"), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        size_t at = told();
+
+        fail_after(at + 1);
+        if (i == 0)
+            assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
+        else
+            add(&f, 1);
+        WAIT_FOR(status(&f).restarts == i + 1 && told() == at + 2 + i);
+        expect_gap(at + 1, 0, 5);
+        assert_int_equal(status(&f).gaps, 1);
+        assert_int_equal(status(&f).gap_events, 5);
+    }
+    fixture_remove(&f);
+}
+
+TEST(gap_that_is_owed_is_counted_by_the_run_that_made_it)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    start(&f);
+    add(&f, 4);
+    WAIT_FOR(is_current(&f, 4));
+    stop(&f);
+    owe_all_before(&f);
+    world.told_count = 0;
+    start(&f);
+    WAIT_FOR(told() == 1);
+    expect_gap(0, 0, 4);
+    assert_int_equal(status(&f).gaps, 0);
+    assert_int_equal(status(&f).gap_events, 0);
     fixture_remove(&f);
 }
