@@ -70,8 +70,9 @@ static int admit(const struct shard *shard, const struct commit *commit)
         return 0;
     if (shard->is_adopted && !commit->message->is_dsn)
         return -ESHUTDOWN;
-    if (shard_is_full(shard))
-        return -ENOSPC;
+    int full = shard_why_full(shard);
+    if (full < 0)
+        return full;
     uint64_t used = (uint64_t)budget_used();
     if (shard->memory_max != 0 && used + memory > shard->memory_max)
         return -ENOMEM;

@@ -200,7 +200,7 @@ void shard_status(struct shard *shard, struct shard_status *out)
         .resident_bytes = shard->resident_bytes,
         .resident_messages = shard->resident_messages,
         .overdue = shard->recipients > held ? shard->recipients - held : 0,
-        .is_full = shard_is_full(shard),
+        .is_full = shard_why_full(shard) == -ENOSPC,
         .is_recovering = shard->recovering != NULL,
     };
 }
@@ -227,7 +227,8 @@ static void tell_failures(struct shard *shard)
         struct content_write *write = container_of(node, struct content_write, node);
         struct message *message = write->message;
 
-        write->done(write, shard->is_closing ? -ESHUTDOWN : -ENOSPC);
+        int full = shard_why_full(shard);
+        write->done(write, shard->is_closing ? -ESHUTDOWN : full < 0 ? full : -ENOSPC);
         message_release(&message);
     }
 }

@@ -111,7 +111,7 @@ struct content_write {
     struct message *message; /* referenced until done() */
     struct extent extent;
     bool is_copy; /* of what was accepted before: compaction's, also on a full disk */
-    void (*done)(struct content_write *write, int result); /* 0, -ENOSPC, -EIO */
+    void (*done)(struct content_write *write, int result); /* 0, -ENOSPC, -EDQUOT, -EIO */
 };
 void shard_write_content(struct shard *shard, struct content_write *write, struct bytes chunk);
 
@@ -146,9 +146,10 @@ struct commit {
     size_t more_count;
     struct outcome *outcomes; /* copied before shard_commit() returns */
     size_t outcome_count;
-    /* Called once, later: 0 or -errno (-ENOSPC 452 4.3.1, -EIO 451 4.3.0, -ENOMEM 452, -ESHUTDOWN
-     * 421, -EMSGSIZE 552: more than a segment holds). A commit with outcomes does not fail, except
-     * with -ESHUTDOWN or -EMSGSIZE: it is retried until it stands. */
+    /* Called once, later: 0 or -errno (-ENOSPC and -EDQUOT, see shard_why_full(), 452 4.3.1, -EIO
+     * 451 4.3.0, -ENOMEM 452, -ESHUTDOWN 421, -EMSGSIZE 552: more than a segment holds). A commit
+     * with outcomes does not fail, except with -ESHUTDOWN or -EMSGSIZE: it is retried until it
+     * stands. */
     void (*done)(struct commit *commit, int result);
     int result_private;
 };
@@ -158,7 +159,9 @@ void shard_commit(struct shard *shard, struct commit *commit);
  * if it is left out: the disk is full and too many wait, or the shard closes. */
 must_use bool shard_note(struct shard *shard, const struct event *event);
 
-/* Accepting is refused for want of space. */
+/* Why accepting is refused: -ENOSPC, there is too little space; -EDQUOT, there is enough, but sinks
+ * of events are too far behind (space.h); 0, it is not. */
+must_use int shard_why_full(const struct shard *shard);
 bool shard_is_full(const struct shard *shard);
 /* Recipients whose outcomes will find room, in the spool and in the event files, also if the disk
  * is full from now on. Who has so many attempts and settlements under way begins no more. */

@@ -194,9 +194,18 @@ bool supply_is_low(const struct shard *shard)
            (atomic_load(&shard->space->is_low) || atomic_load(&shard->space->sinks_are_full));
 }
 
+int shard_why_full(const struct shard *shard)
+{
+    const struct space *space = shard->space;
+
+    if (shard->is_full || (space != NULL && atomic_load(&space->is_low)))
+        return -ENOSPC;
+    return space != NULL && atomic_load(&space->sinks_are_full) ? -EDQUOT : 0;
+}
+
 bool shard_is_full(const struct shard *shard)
 {
-    return shard->is_full || supply_is_low(shard);
+    return shard_why_full(shard) < 0;
 }
 
 uint64_t supply_reserve_bytes(const struct shard *shard)

@@ -68,6 +68,11 @@ static enum MHD_Result answer_health(struct metrics_http *metrics,
         return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                       BYTES("spool full: mail is refused with 452, delivery goes on\n"),
                       "text/plain");
+    if (atomic_load(&metrics->program->shared.space.sinks_are_full))
+        return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+                      BYTES("sinks of events too far behind: mail is refused with 452, delivery "
+                            "goes on\n"),
+                      "text/plain");
     return answer(connection, MHD_HTTP_OK, BYTES("ok\n"), "text/plain");
 }
 

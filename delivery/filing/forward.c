@@ -253,6 +253,10 @@ static void fail(struct forward *f, int error)
         filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 1, "system", "spool-full",
                     "the spool is full: it cannot be sent on now");
         break;
+    case -EDQUOT:
+        filer_judge(filer, r, JUDGEMENT_DEFERRED, 3, 1, "system", "events.sink_budget",
+                    "receivers of events are too far behind: it cannot be sent on now");
+        break;
     case -EMSGSIZE:
         filer_judge(filer, r, JUDGEMENT_BOUNCED, 3, 4, "system", "segment_size",
                     "with what is added to send it on it does not fit into the spool");
@@ -565,8 +569,9 @@ void forward_begin(struct filer *filer, struct filed_recipient *r)
     f = open_forward(filer, r);
     if (f == NULL)
         return;
-    if (shard_is_full(filer->shard))
-        fail(f, -ENOSPC);
+    int full = shard_why_full(filer->shard);
+    if (full < 0)
+        fail(f, full);
     else if (!make_message(f, left))
         fail(f, -ENOMEM);
     else

@@ -102,8 +102,9 @@ struct verdict intake_open(struct intake_home *home, const struct smtp_mail *mai
 {
     struct intake *intake;
 
-    if (shard_is_full(home->shard))
-        return intake_verdict(-ENOSPC);
+    int full = shard_why_full(home->shard);
+    if (full < 0)
+        return intake_verdict(full);
     intake = slab_alloc_head(home->intakes, sizeof(*intake));
     if (intake == NULL)
         return intake_verdict(-ENOMEM);

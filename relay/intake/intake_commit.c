@@ -222,6 +222,10 @@ struct verdict intake_verdict(int result)
                               "header");
     case -ENOSPC:
         return verdict_refuse(452, "4.3.1", "The spool is full, try again later", "spool-full");
+    case -EDQUOT:
+        return verdict_refuse(452, "4.3.1",
+                              "Receivers of events are too far behind, try again later",
+                              "events.sink_budget");
     case -ENOMEM:
         return verdict_refuse(452, "4.3.0", "Out of memory for mail, try again later",
                               "limits.memory");

@@ -8,6 +8,8 @@ import secrets
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -591,6 +593,20 @@ def test_oauth_tokens_are_asked_for_again_when_they_end(stage):
     assert used[0] == "Bearer token-0" and used[-1] == f"Bearer {tokens[-1]}" != used[0]
 
 
+def hold_told_as_sinks(relay, reply):
+    """Nobody is told that the spool is full: it is not."""
+    assert reply == b"4.3.1 Receivers of events are too far behind, try again later"
+    assert relay.metrics()["ringpost_spool_full"] == 0
+    assert not relay.status()["spool"]["full"] and relay.status()["space"]["sinks_full"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{relay.metrics_port}/health", timeout=10)
+    assert refused.value.code == 503
+    assert refused.value.read().startswith(b"sinks of events too far behind:")
+    log = relay.log.read_text()
+    assert "events.sink_budget: new mail is answered 452" in log
+    assert " rule=events.sink_budget " in log and "spool-full" not in log
+
+
 @pytest.mark.parametrize("choice", ["gap", "refuse"])
 def test_beyond_the_budget_events_are_left_out_or_mail_is_refused(stage, choice):
     """Local parts that do not compress, until what a webhook that is down holds back is too much."""
@@ -600,19 +616,22 @@ def test_beyond_the_budget_events_are_left_out_or_mail_is_refused(stage, choice)
     relay = relay_for(stage, [item(down), item(chosen, "chosen", kinds="[delivered]")],
                       events=f"{{file_size: 256KiB, retention_size: 1MiB, sink_budget: 1MiB, "
                              f"sink_full: {choice}}}")
-    accepted = 0
+    accepted, refusals = 0, []
 
     def send():
         nonlocal accepted
         with relay.smtp() as smtp:
             smtp.ehlo("client.example")
-            code, _ = smtp.mail("app@client.example")
+            code, text = smtp.mail("app@client.example")
             if code != 250:
+                refusals.append(text)
                 return code
             for _ in range(100):
                 smtp.rcpt(f"{secrets.token_hex(30)}@b.example")
-            code, _ = smtp.data(b"Subject: x\r\n\r\nhi\r\n")
+            code, text = smtp.data(b"Subject: x\r\n\r\nhi\r\n")
             accepted += 100 if code == 250 else 0
+            if code != 250:
+                refusals.append(text)
             return code
 
     def is_beyond():
@@ -621,6 +640,8 @@ def test_beyond_the_budget_events_are_left_out_or_mail_is_refused(stage, choice)
         return code == 452 if choice == "refuse" else left_out > 0
     parts.wait_for(is_beyond, "the budget to be used up", pause=0)
     assert relay.metrics()["ringpost_sinks_full"] == (choice == "refuse")
+    if choice == "refuse":
+        hold_told_as_sinks(relay, refusals[0])
     bad[0] = False
     if choice == "refuse":
         parts.wait_for(lambda: send() == 250, "mail to be taken again")

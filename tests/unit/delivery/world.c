@@ -96,6 +96,11 @@ bool shard_is_adopted(const struct shard *shard)
     return shard->world->is_adopted;
 }
 
+int shard_why_full(const struct shard *shard)
+{
+    return shard->world->is_full ? -ENOSPC : 0;
+}
+
 bool shard_is_full(const struct shard *shard)
 {
     return shard->world->is_full;

@@ -417,6 +417,23 @@ TEST(intake_open_refuses_with_a_full_spool)
     fixture_close(&f);
 }
 
+TEST(intake_open_says_when_sinks_of_events_are_what_is_full)
+{
+    struct fixture f;
+
+    fixture_open(&f);
+    atomic_store(&f.space.sinks_are_full, true);
+    expect_verdict(start(&f, "FROM:<s@here.example>", &f.intake), 452, "4.3.1",
+                   "events.sink_budget");
+    atomic_store(&f.space.is_low, true);
+    expect_verdict(start(&f, "FROM:<s@here.example>", &f.intake), 452, "4.3.1", "spool-full");
+    atomic_store(&f.space.is_low, false);
+    atomic_store(&f.space.sinks_are_full, false);
+    assert_int_equal(start(&f, "FROM:<s@here.example>", &f.intake).code, 0);
+    intake_let_go(&f.intake);
+    fixture_close(&f);
+}
+
 /* Between the end of the content and the commit: what is being written goes on, nobody is told to
  * send more. */
 TEST(intake_commits_large_content_when_asked)
