@@ -15,6 +15,7 @@
 #include "relay/cli/cli.h"
 #include "relay/config_value.h"
 #include "relay/privacy_rows.h"
+#include "relay/state_dir.h"
 
 enum { FOLLOW_PAUSE_MS = 200, LINE_TEXT_MAX = 65536 };
 
@@ -77,6 +78,17 @@ static void wait_for_change(int fd)
 
     if (poll(&poll_fd, 1, FOLLOW_PAUSE_MS) > 0)
         (void)!read(fd, changes, sizeof(changes));
+}
+
+/* Gap records are named by the node as the relay's own are. Files without one, which were brought
+ * here from elsewhere, are nobody's. */
+static void take_node(const char *state_dir)
+{
+    char why[STATE_DIR_WHY_MAX];
+    uint16_t node;
+
+    if (state_dir_look_at_node(state_dir, &node, why) == 0)
+        event_set_node(node);
 }
 
 /* For ever, or until the reader of ours goes away. */
@@ -183,6 +195,7 @@ static int run_events(struct cli *cli)
         return cli_fail(EXIT_CONFIG, "%s: too long a path", state_dir);
     if (filter.recipient != NULL && privacy_key_read(state_dir, &key))
         filter.key = &key;
+    take_node(state_dir);
     return follow ? follow_events(cli, directory, &filter) : print_events(cli, directory, &filter);
 }
 

@@ -299,6 +299,8 @@ def test_a_follower_that_is_too_slow_is_told_how_much_it_missed(stage):
     gap, = (line for line in lines if line["kind"] == "gap")
     event_schema.hold_gap(gap)
     assert gap["rule"] == "events.retention", gap
+    node = (relay.state_dir / "node").read_text().strip()
+    assert gap["event_id"].startswith(f"{node}-gap-") and lines[0]["event_id"].startswith(f"{node}-")
     assert len(lines) - 1 + gap["events"] == 360, (len(lines), gap)
 
 
