@@ -341,10 +341,10 @@ int event_reader_since(struct event_reader *reader, int64_t since_ms, struct eve
     return first_number(reader, 0, since_ms, until, number_out);
 }
 
-int event_reader_held(struct event_reader *reader, uint64_t number, uint64_t *bytes_out)
+int event_reader_held(struct event_reader *reader, uint64_t number, struct event_held *held_out)
 {
     struct event_archive *list;
-    uint64_t bytes = 0;
+    struct event_held held = {0};
     size_t count;
 
     int error = event_archive_list(reader->directory_fd, &list, &count);
@@ -355,10 +355,12 @@ int event_reader_held(struct event_reader *reader, uint64_t number, uint64_t *by
         struct stat status;
 
         event_archive_name(&list[i], name);
-        if (list[i].number >= number && fstatat(reader->directory_fd, name, &status, 0) == 0)
-            bytes += (uint64_t)status.st_size;
+        if (list[i].number < number || fstatat(reader->directory_fd, name, &status, 0) < 0)
+            continue;
+        held.bytes += (uint64_t)status.st_size;
+        held.packed += list[i].is_compressed ? (uint64_t)status.st_size : 0;
     }
     free(list);
-    *bytes_out = bytes;
+    *held_out = held;
     return 0;
 }

@@ -37,8 +37,14 @@ must_use int event_reader_oldest(struct event_reader *reader, uint64_t number,
  * `until`. 0 or -errno. */
 must_use int event_reader_since(struct event_reader *reader, int64_t since_ms,
                                 struct event_place until, uint64_t *number_out);
-/* Bytes on disk of the closed files from `number` on. 0 or -errno. */
-must_use int event_reader_held(struct event_reader *reader, uint64_t number, uint64_t *bytes_out);
+/* Closed files, in bytes on disk. */
+struct event_held {
+    uint64_t bytes;
+    uint64_t packed; /* of them, of files that are compressed already */
+};
+/* Of those from `number` on. 0 or -errno. */
+must_use int event_reader_held(struct event_reader *reader, uint64_t number,
+                               struct event_held *held_out);
 /* Counts the events from its place on to `until` and stays there; stops early, with -ECANCELED,
  * once *stop is true. 0 or -errno as event_reader_next(). */
 must_use int event_reader_count(struct event_reader *reader, struct event_place until,

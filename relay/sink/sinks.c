@@ -14,16 +14,20 @@
 
 enum {
     LOOK_EVERY_MS = 1000,
-    REMOVED_END_MS = 2000, /* for a sink that a reload takes away */
-    AGAIN_PART = 8,        /* mail is taken again when a part of the budget is free */
+    REMOVED_END_MS = 2000,   /* for a sink that a reload takes away */
+    PACK_PATIENCE_MS = 5000, /* as much time has the publisher to compress what it closed */
+    AGAIN_PART = 8,          /* mail is taken again when a part of the budget is free */
 };
 
 struct sinks {
     char *directory;
     struct event_bounds *bounds;
     _Atomic bool *is_full;
-    struct event_reader *files; /* the thread's: for what they take */
     pthread_t thread;
+    /* The thread's own. */
+    struct event_reader *files; /* for what they take */
+    int64_t over_ms;            /* since when it is over the budget, monotonic; 0: it is not */
+    bool is_patient;
     pthread_mutex_t change; /* of the list, and orders, which take long: before `lock` */
 
     pthread_mutex_t lock; /* of the rest, never held for long */
@@ -52,14 +56,33 @@ static uint64_t oldest_needed(struct sinks *sinks)
     return oldest;
 }
 
+/* What is closed and not compressed yet will take a small part of its bytes in a moment: nothing is
+ * refused or left out for it. Where the moment lasts, because compression does not get on, it
+ * counts as it is. */
+static uint64_t counted(const struct sinks *sinks, const struct event_held *held)
+{
+    return sinks->is_patient ? held->packed : held->bytes;
+}
+
+static void look_at_patience(struct sinks *sinks, const struct event_held *held, uint64_t budget)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (held->bytes <= budget)
+        sinks->over_ms = 0;
+    else if (sinks->over_ms == 0)
+        sinks->over_ms = now_ms;
+    sinks->is_patient = sinks->over_ms != 0 && now_ms - sinks->over_ms < PACK_PATIENCE_MS;
+}
+
 /* The oldest file from which on all together keep the budget. */
 static uint64_t first_that_fits(struct sinks *sinks, uint64_t from, uint64_t budget)
 {
     struct event_place committed = event_bounds_committed(sinks->bounds);
-    uint64_t bytes;
+    struct event_held held;
 
-    while (from < committed.number && event_reader_held(sinks->files, from, &bytes) == 0 &&
-           bytes > budget)
+    while (from < committed.number && event_reader_held(sinks->files, from, &held) == 0 &&
+           counted(sinks, &held) > budget)
         if (event_reader_oldest(sinks->files, from + 1, committed, &from) < 0)
             break;
     return from;
@@ -94,7 +117,8 @@ static void set_full(struct sinks *sinks, bool is_full)
 /* Files are looked at without the lock: a disk that hangs must not hold up who asks. */
 static void look(struct sinks *sinks)
 {
-    uint64_t held = 0, fits = 0;
+    struct event_held held;
+    uint64_t fits = 0;
 
     pthread_mutex_lock(&sinks->lock);
     uint64_t oldest = oldest_needed(sinks), budget = sinks->budget;
@@ -102,14 +126,15 @@ static void look(struct sinks *sinks)
     event_bounds_keep(sinks->bounds, oldest);
     if (event_reader_held(sinks->files, oldest, &held) < 0)
         return;
-    if (held > budget)
+    look_at_patience(sinks, &held, budget);
+    if (counted(sinks, &held) > budget)
         fits = first_that_fits(sinks, oldest, budget);
     pthread_mutex_lock(&sinks->lock);
-    sinks->held = held;
+    sinks->held = held.bytes;
     uint64_t mark = sinks->budget;
     if (atomic_load(sinks->is_full))
         mark -= mark / AGAIN_PART;
-    set_full(sinks, sinks->full == SINKS_FULL_REFUSE && held > mark);
+    set_full(sinks, sinks->full == SINKS_FULL_REFUSE && counted(sinks, &held) > mark);
     if (sinks->full == SINKS_FULL_GAP)
         give_up(sinks, fits);
     pthread_mutex_unlock(&sinks->lock);

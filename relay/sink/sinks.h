@@ -18,7 +18,7 @@ enum { SINKS_MAX = 256 };
 enum sinks_full { SINKS_FULL_GAP, SINKS_FULL_REFUSE };
 
 struct sinks_settings {
-    uint64_t budget; /* bytes of closed event files */
+    uint64_t budget; /* bytes of closed event files; what is not compressed yet has 5 s for that */
     enum sinks_full full;
     size_t count;
     const struct sink_settings *sinks;

@@ -229,7 +229,7 @@ TEST(event_reader_tells_that_a_file_is_damaged)
 
 TEST(event_files_stay_as_long_as_they_are_kept)
 {
-    uint64_t bytes;
+    struct event_held held;
     struct fixture f;
 
     fixture_make(&f);
@@ -243,8 +243,9 @@ TEST(event_files_stay_as_long_as_they_are_kept)
     }
     shell(&f, "test ! -e events-*-1.jsonl.zst && test -e events-*-2.jsonl.zst && "
               "test -e events-*-3.jsonl.zst");
-    assert_int_equal(event_reader_held(f.reader, 3, &bytes), 0);
-    assert_true(bytes > 0);
+    assert_int_equal(event_reader_held(f.reader, 3, &held), 0);
+    assert_true(held.bytes > 0);
+    assert_int_equal(held.bytes, held.packed);
     event_bounds_keep(&f.bounds, UINT64_MAX);
     add(&f, 1);
     rotate(&f, true);

@@ -939,3 +939,58 @@ TEST(gap_that_is_owed_is_counted_by_the_run_that_made_it)
     assert_int_equal(status(&f).gap_events, 0);
     fixture_remove(&f);
 }
+
+/* A closed file that is not compressed yet, of which that will leave a small part: the budget is in
+ * between. Its bytes. */
+static uint64_t close_without_packing(struct fixture *f)
+{
+    struct sinks_held held;
+
+    world.answer_max = 0;
+    start(f);
+    add(f, 200);
+    assert_true(event_file_rotate_if_due(f->file, clocks_read()));
+    assert_int_equal(shell(f, "test -e events-*-1.jsonl"), 0);
+    sinks_configure(f->sinks, &f->sinks_settings); /* it looks at once */
+    WAIT_FOR((sinks_held(f->sinks, &held), held.bytes > f->sinks_settings.budget));
+    return held.bytes;
+}
+
+TEST(what_is_about_to_be_compressed_is_no_reason_to_refuse_or_leave_out)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct sinks_held held;
+        struct fixture f;
+
+        fixture_make(&f);
+        f.sinks_settings.full = i == 0 ? SINKS_FULL_REFUSE : SINKS_FULL_GAP;
+        f.sinks_settings.budget = 10000;
+        uint64_t plain = close_without_packing(&f);
+        usleep(1500000); /* it looked a second time */
+        assert_false(f.is_full);
+        assert_int_equal(status(&f).gap_events, 0);
+        rotate(&f);
+        WAIT_FOR((sinks_held(f.sinks, &held), held.bytes < plain / 4));
+        usleep(1500000);
+        assert_false(f.is_full);
+        assert_int_equal(status(&f).gap_events, 0);
+        fixture_remove(&f);
+    }
+}
+
+TEST(what_stays_uncompressed_counts_as_it_is)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+
+        fixture_make(&f);
+        f.sinks_settings.full = i == 0 ? SINKS_FULL_REFUSE : SINKS_FULL_GAP;
+        f.sinks_settings.budget = 10000;
+        (void)close_without_packing(&f);
+        if (i == 0)
+            WAIT_FOR(f.is_full);
+        else
+            WAIT_FOR(status(&f).gap_events > 0);
+        fixture_remove(&f);
+    }
+}
