@@ -20,14 +20,10 @@ enum {
 static void on_rung(void *context)
 {
     struct site_egress *e = context;
-    struct site *site = e->site;
 
     if (e->carrier_count == 0)
         (void)egress_hold_end(&e->holder);
-    if (e->is_leaving)
-        site_egresses_sweep(site);
-    site_dirty(site);
-    site_check_unused(site);
+    site_told(e->site);
 }
 
 void carrier_init(struct carrier *carrier, const struct carrier_opening *opening)

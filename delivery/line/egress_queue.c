@@ -14,11 +14,6 @@ static struct egress_share *share_at(struct list_node *node)
     return container_of(node, struct egress_share, ring);
 }
 
-static struct egress_queue *queue_of(struct egress *place)
-{
-    return &egress_fairness(&place->line)->queue;
-}
-
 static unsigned waiting_mask(const struct egress_queue *queue)
 {
     unsigned mask = 0;
@@ -166,7 +161,7 @@ static struct tally *first_tenant(struct look *look, struct list_node *ring)
  * of them anew, whoever has had less gets on as well. */
 struct egress_share *egress_queue_take(struct egress *place)
 {
-    struct egress_queue *queue = queue_of(place);
+    struct egress_queue *queue = egress_queue_of(place);
     enum rank rank = classes_next(&queue->classes, waiting_mask(queue));
     struct look look = {.rank = rank, .heeds_fresh = (queue->anew & RANK_BIT(rank)) == 0};
     struct tally *first = first_tenant(&look, queue->tenants[rank]);
@@ -182,7 +177,7 @@ struct egress_share *egress_queue_take(struct egress *place)
 
 struct egress_share *egress_queue_last(struct egress *place)
 {
-    const struct egress_queue *queue = queue_of(place);
+    const struct egress_queue *queue = egress_queue_of(place);
     unsigned rank = RANK_COUNT - 1;
 
     while (queue->tenants[rank] == NULL)
@@ -206,7 +201,7 @@ static int64_t count_up_to(const struct list_node *ring, const struct list_node 
 
 int64_t egress_queue_foresee(const struct egress_share *share)
 {
-    const struct egress_queue *queue = queue_of(share->place);
+    const struct egress_queue *queue = egress_queue_of(share->place);
     int64_t count = count_up_to(share->tally->waiters[share->rank], &share->ring);
     int64_t tenants = count_up_to(queue->tenants[share->rank], NULL);
     int64_t above = 0;

@@ -72,11 +72,6 @@ static bool is_waited_for(const struct egress *egress)
 
 /* --- whose turn; all under the lock ----------------------------------------------------------- */
 
-static struct egress_queue *queue_of(struct egress *place)
-{
-    return &egress_fairness(&place->line)->queue;
-}
-
 static void open_letter(struct letter *letter, struct engine *engine);
 
 /* Its engine is to look at it. */
@@ -117,7 +112,7 @@ static void give_next(struct egress *place, const struct egress_share *actor, in
 /* Another has it if nobody does. */
 static void pass_bell(struct egress *place, const struct egress_share *actor)
 {
-    struct egress_queue *queue = queue_of(place);
+    struct egress_queue *queue = egress_queue_of(place);
 
     if (queue->bell != NULL || !is_waited_for(place))
         return;
@@ -145,13 +140,13 @@ static int64_t look(struct egress_share *share, int64_t now_ms)
         if (place != NULL)
             serve(place, share, now_ms);
     }
-    return place != NULL && queue_of(place)->bell == share ? due_after_ms(place, now_ms) : 0;
+    return place != NULL && egress_queue_of(place)->bell == share ? due_after_ms(place, now_ms) : 0;
 }
 
 void egress_ring_bell(struct egress *egress)
 {
     if (is_waited_for(egress))
-        post(queue_of(egress)->bell);
+        post(egress_queue_of(egress)->bell);
 }
 
 /* --- on its engine ---------------------------------------------------------------------------- */

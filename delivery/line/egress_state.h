@@ -118,6 +118,10 @@ uint64_t egress_tenant_hash(struct bytes tenant); /* neither 0 nor EGRESS_TENANT
 /* Under the lock. Made if there is none. */
 struct egress_fairness *egress_fairness(struct egress_line *line);
 void egress_fairness_free(struct egress_line *line);
+static inline struct egress_queue *egress_queue_of(struct egress *place)
+{
+    return &egress_fairness(&place->line)->queue;
+}
 /* Under the lock. The tally of this tenant, made if there is none; referenced. */
 struct tally *egress_tally_of(struct egress_tenants *tenants, const struct egress_tenant *tenant);
 /* Under the lock: it stands in its line with the tenants of this mail, */

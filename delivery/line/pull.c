@@ -173,15 +173,11 @@ static void take_aside(struct site *site)
  * all its mail is held back the share is the next one's before a connection is opened for it. */
 static void on_share(struct egress_sender *sender)
 {
-    struct site_egress *e = container_of(sender, struct site_egress, sender);
-    struct site *site = e->site;
+    struct site *site = container_of(sender, struct site_egress, sender)->site;
 
-    if (e->is_leaving)
-        site_egresses_sweep(site);
     if (!site->delivery->is_stopping)
         take_aside(site);
-    site_dirty(site);
-    site_check_unused(site);
+    site_told(site);
 }
 
 bool site_next(struct site *site, struct site_egress *egress, struct pull *pull)

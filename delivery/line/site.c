@@ -206,6 +206,13 @@ void site_dirty(struct site *site)
     delivery_drive_later(site->delivery);
 }
 
+void site_told(struct site *site)
+{
+    site_egresses_sweep(site);
+    site_dirty(site);
+    site_check_unused(site);
+}
+
 void site_emptied(struct site *site)
 {
     if (site->state == SITE_FAILING || site->state == SITE_RESTING)

@@ -110,6 +110,8 @@ void site_add_domain(struct site *site, struct bytes domain);
 /* and it is told. What fits the settings stays: connections, and what was learned. */
 void site_reconfigure(struct site *site);
 void site_dirty(struct site *site);
+/* A letter to one of its egresses was opened, which may have left: it is driven, or gone then. */
+void site_told(struct site *site);
 /* Copies all of `failure`; `is_final`: the host refused us for good. */
 void site_set_failure(struct site *site, const struct site_failure *failure, bool is_final);
 /* Nothing waits any more. */
