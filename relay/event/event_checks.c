@@ -44,9 +44,11 @@ bool event_checks_next(struct bytes *checks, unsigned number, struct event_check
 
     if (checks->len == 0)
         return false;
-    struct bytes line = is_last ? take(checks, '\0') : take(checks, '\n');
-    if (is_last)
+    struct bytes line = is_last ? *checks : take(checks, '\n');
+    if (is_last) {
+        line.len -= line.ptr[line.len - 1] == '\n';
         *checks = bytes_slice(*checks, checks->len, 0);
+    }
     out->name = take(&line, '\t');
     out->result = take(&line, '\t');
     out->weight = take(&line, '\t');

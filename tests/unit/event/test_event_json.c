@@ -241,6 +241,26 @@ TEST(event_json_shows_checks_as_objects)
     buf_free(&checks);
 }
 
+/* As many as there may be: the last one has no more to it than the others. */
+TEST(event_json_ends_the_last_check)
+{
+    struct event event = {.times = {-1, -1, -1, -1, -1, -1}};
+    struct buf checks;
+
+    buf_init(&checks, 4096);
+    for (unsigned i = 0; i < EVENT_CHECKS_COUNT_MAX; i++)
+        assert_true(event_checks_add(&checks, &(struct event_check){.name = BYTES("dkim"),
+                                                                    .result = BYTES("none")}));
+    event.checks = buf_bytes(&checks);
+    json_t *object = render(&event);
+    json_t *last = json_array_get(at(object, "checks"), EVENT_CHECKS_COUNT_MAX - 1);
+
+    assert_string_equal(json_string_value(json_object_get(last, "result")), "none");
+    assert_true(json_is_null(json_object_get(last, "detail")));
+    json_decref(object);
+    buf_free(&checks);
+}
+
 /* Nothing but ends of lines: as many objects as there may be, and no more bytes than there is room
  * for. */
 TEST(event_json_bounds_checks)
