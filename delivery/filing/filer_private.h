@@ -42,10 +42,10 @@ struct filed_recipient {
     struct forward *forward;       /* under way */
     struct filing_answer *answers; /* to its sender, with its end: filing_answer.h */
     unsigned answer_count;
+    size_t answer_bytes;   /* their content */
     struct bytes refusals; /* of scripts: filing_refusal.c */
     unsigned refused_count;
     bool is_shown;      /* an account that is shown what came back: filing_shown.c */
-    bool may_answer;    /* it means no more accounts than are answered for */
     struct bytes alias; /* itself, where it means that by an alias; in the filer's arena */
     bool is_unsorted;   /* a script was not asked: who knows where else it goes */
     struct judgement judgement;

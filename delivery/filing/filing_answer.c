@@ -91,18 +91,24 @@ static void tell(const struct filing_copy *copy, const char *result, const char 
               LOG_STRING(why != NULL ? why : ""));
 }
 
-/* False: no memory. */
+/* False: no memory, or there are too many. */
 static bool add(const struct filing_copy *copy)
 {
     struct filed_recipient *r = copy->recipient;
+    size_t bytes = r->answer_bytes + buf_len(&copy->sorting->answer);
 
-    check(r->answer_count < FILING_ANSWERS_MAX);
+    if (bytes > FILING_ANSWERS_BYTES_MAX) {
+        copy->sorting->why = "its other accounts answer so much already";
+        return false;
+    }
+    check(r->answer_count < r->copies);
     if (r->answers == NULL)
-        r->answers = arena_alloc(&copy->filer->arena, FILING_ANSWERS_MAX * sizeof(*r->answers));
+        r->answers = arena_alloc(&copy->filer->arena, r->copies * sizeof(*r->answers));
     struct message *message = r->answers != NULL ? make(copy) : NULL;
 
     if (message == NULL)
         return false;
+    r->answer_bytes = bytes;
     r->answers[r->answer_count++] =
         (struct filing_answer){.message = message,
                                .is_redirect = copy->sorting->kind == SORTING_REDIRECTED};

@@ -6,7 +6,9 @@
  * recovers whole or not at all. Who files the recipient again, since that commit never was, makes
  * them again (inbound/sorting/vacation_memory.h). Each account that it means answers for itself,
  * whatever becomes of the others' copies, but not before the recipient comes to its end: until then
- * what was made is dropped. What was only to be sent on is not answered where that failed.
+ * what was made is dropped. What was only to be sent on is not answered where that failed. Answers
+ * that would be more than FILING_ANSWERS_BYTES_MAX with those before them fail, and are told as
+ * such.
  *
  * It goes out as a notification does: from the null path, signed, and nobody is told if it fails.
  * What was asked of TLS is asked of it as well (RFC 8689 section 5).
@@ -18,7 +20,7 @@
 #include "base/bytes.h"
 
 struct message;
-enum { FILING_ANSWERS_MAX = 32 }; /* accounts; an address of more is a list (RFC 3834) */
+enum { FILING_ANSWERS_BYTES_MAX = 4 << 20 }; /* of one recipient: they are one commit */
 
 struct filing_answer {
     struct message *message;

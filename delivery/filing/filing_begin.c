@@ -7,16 +7,15 @@
 enum { NOT_OURS_MS = 1500 };
 
 /* Each account answers for itself, and an address that means several is nobody's own (RFC 5230
- * section 4.5); one of very many is a list, which answers nobody (RFC 3834 section 2). Where else
- * the mail goes does not count: who keeps an archive is one account still. */
-static void set_may_answer(struct filer *filer, struct filed_recipient *r,
-                           const struct recipient_found *found)
+ * section 4.5). Where else the mail goes does not count: who keeps an archive is one account
+ * still. */
+static void set_alias(struct filer *filer, struct filed_recipient *r,
+                      const struct recipient_found *found)
 {
     size_t accounts = 0;
 
     for (size_t i = 0; i < found->target_count; i++)
         accounts += found->targets[i].account != NULL || found->targets[i].is_role;
-    r->may_answer = accounts <= FILING_ANSWERS_MAX;
     if (accounts == 1 && found->is_alias && !arena_copy(&filer->arena, found->address, &r->alias))
         r->alias = BYTES_NONE;
 }
@@ -107,7 +106,7 @@ static void begin(struct filer *filer, struct filed_recipient *r, struct bytes c
         break;
     }
     r->target_count = (uint32_t)found.target_count;
-    set_may_answer(filer, r, &found);
+    set_alias(filer, r, &found);
     if (!filer_ask_copies(filer, r, &found))
         filer_give_back_busy(filer, r);
 }

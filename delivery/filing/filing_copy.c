@@ -91,7 +91,7 @@ static void settle_answered(struct filer *filer, struct filed_recipient *r)
         settlement_begin(filer->carrier.outcomes, filer->shard, filer->message, &facts, 1);
 
     settle_one(filer, settlement, r);
-    struct message *answers[FILING_ANSWERS_MAX];
+    struct message *answers[RECIPIENT_TARGETS_MAX];
 
     for (unsigned i = 0; i < r->answer_count; i++)
         answers[i] = r->answers[i].message;

@@ -18,7 +18,6 @@ static void sort(struct filing *filing)
         .prefix = filing->prefix,
         .content = filing->content,
         .usual = &copy->usual,
-        .may_answer = copy->recipient->may_answer,
         .alias = copy->recipient->alias,
         .message = filing->message,
         .recipient = filing->recipient,

@@ -1,4 +1,5 @@
 /* outcome_answer.c - what scripts of accounts answer the sender, beside the recipient's end. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -21,11 +22,11 @@ void settlement_answer(struct settlement *s, struct message *const *answers, siz
         settlement_drop_answers(s);
 }
 
-/* For machines: as what it was answered. */
+/* For machines: as what it was answered, and how many more there are than a record names. */
 struct bytes settlement_say_answers(struct settlement *s)
 {
     struct bytes said = BYTES_NONE;
-    char id[MESSAGE_ID_TEXT_MAX];
+    char id[MESSAGE_ID_TEXT_MAX], more[24];
     bool fits = true;
     struct buf lines;
 
@@ -33,6 +34,12 @@ struct bytes settlement_say_answers(struct settlement *s)
         return BYTES_NONE;
     buf_init(&lines, s->answer_count * CHECK_LINE_MAX);
     for (size_t i = 0; i < s->answer_count && fits; i++) {
+        if (i + 1 == EVENT_CHECKS_COUNT_MAX && i + 1 < s->answer_count) {
+            (void)snprintf(more, sizeof(more), "%zu", s->answer_count - i);
+            fits = event_checks_add(&lines, &(struct event_check){.name = BYTES("vacation-more"),
+                                                                  .result = bytes_of(more)});
+            break;
+        }
         message_id_format(s->answers[i]->id, id);
         fits = event_checks_add(&lines, &(struct event_check){.name = BYTES("vacation"),
                                                               .result = bytes_of(id)});

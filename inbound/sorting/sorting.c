@@ -143,11 +143,7 @@ static const char *refusal(const struct sorting_request *request,
         return "it was marked as spam";
     if (is_loop(request, question->message->header))
         return "it was sent on for the account before";
-    const char *why = vacation_refusal(question);
-
-    if (why == NULL && !request->may_answer)
-        return "its recipient means too many accounts";
-    return why;
+    return vacation_refusal(question);
 }
 
 static enum sorting_answer claim(const struct sorting_request *request,

@@ -24,8 +24,7 @@ struct sorting_request {
     struct bytes head, prefix, content;
     const struct filing_target *usual; /* where the message goes without a script */
     /* for answers */
-    bool may_answer;    /* the recipient is no list */
-    struct bytes alias; /* it, where it means this one alone by an alias; empty: none */
+    struct bytes alias; /* the recipient, where it means this one alone by an alias; or empty */
     uint64_t message;   /* with the number of its recipient: what is sorted */
     uint32_t recipient;
     struct bytes answer_id; /* Message-ID of the answer, with its brackets */

@@ -145,6 +145,31 @@ def test_each_account_of_an_alias_answers_by_its_own_rules(stage, tmp_path):
     assert json.loads(audit.splitlines()[-1])["adds_up"] is True, audit
 
 
+def test_an_alias_of_many_accounts_is_answered_by_all(stage, tmp_path):
+    f = Answerer(stage, tmp_path)
+    names = [f"member{i}@acme.example" for i in range(60)]
+    script = AWAY.replace(":days 3", ':addresses "all@acme.example"')
+    (tmp_path / "s.sieve").write_text(script)
+    for name in names:
+        f.relay.cli("account", "add", name)
+        f.relay.cli("account", "sieve", name, tmp_path / "s.sieve")
+    f.relay.cli("alias", "add", "all@acme.example", *names)
+    f.relay.cli("reload")
+    _, event = f.write(to="all@acme.example")
+    assert event["kind"] == "filed" and len(set(answers(event))) == 47
+    assert event["checks"][-1] == {"check": "vacation-more", "result": "13", "weight": None, "detail": None}
+    f.arrived(f.origin, 60)
+    assert {parsed(m)["From"] for m in f.origin.messages} == set(names)
+    assert f.counted("answered") == 60 and f.counted("failed") == 0
+    # More than a commit may hold: some fail, and are told.
+    for file in f.relay.state_dir.glob("sieve/acme.example/member*.sieve"):
+        file.write_text(script.replace("I am away.", "I am away.\n" * 11000))
+    _, event = f.write(to="all@acme.example")
+    assert event["kind"] == "filed" and 30 < len(answers(event)) < 47
+    assert f.counted("answered") == 60 + len(answers(event))
+    assert f.counted("failed") == 60 - len(answers(event))
+
+
 def test_an_account_of_an_alias_answers_though_another_refuses(stage, tmp_path):
     f = Answerer(stage, tmp_path, TEAM_AWAY, aliases=(TEAM,))
     f.install('require "reject"; reject "No birdseed.";', "bob@acme.example")
