@@ -16,7 +16,7 @@
 /* What REPLACE names before its mailbox; replace.c. */
 struct replaced {
     bool is_one;     /* else it is an APPEND */
-    uint32_t number; /* as it came; UINT32_MAX: "*" */
+    uint32_t number; /* as it came, or SEQUENCE_LAST */
     bool is_uid;
     uint32_t uid;  /* 0: there is none */
     uint64_t size; /* of its file; what goes makes room */

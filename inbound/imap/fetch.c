@@ -9,6 +9,7 @@
 #include "inbound/imap/command.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "inbound/imap/fetch_line.h"
@@ -28,6 +29,7 @@ enum { PIECE = 64 << 10, SEEN_MAX = 256, TEXT_MAX = 32 << 20 };
 
 struct fetch {
     struct sequence_set set;
+    struct sequence_set vanished; /* where those that went are asked for */
     struct fetch_program program;
     bool has_begun;
     bool asks_index; /* and nothing else */
@@ -64,6 +66,9 @@ bool imap_parse_fetch(struct imap_work *work, struct bytes arguments)
     /* RFC 7162 section 3.2.6 */
     if (fetch->program.has_vanished && (!work->is_uid || !work->has_qresync))
         return false;
+    if (fetch->program.has_vanished &&
+        !sequence_set_copy(&work->arena, &fetch->set, &fetch->vanished))
+        return false;
     return view_resolve(work, &fetch->set, work->is_uid) &&
            (!work->is_uid || work->is_uidonly || fetch_program_add(&fetch->program, FETCH_UID)) &&
            (!fetch->program.wants_modseq || fetch_program_add(&fetch->program, FETCH_MODSEQ));
@@ -89,6 +94,16 @@ bool imap_begin_fetch(struct imap_work *work, const struct fetch_program *progra
 }
 
 /* --- items ------------------------------------------------------------------------------------ */
+
+/* What went may have been behind what is the last one now, so "*" of them has no end. */
+static void tell_vanished(struct imap_work *work, struct fetch *fetch)
+{
+    if (fetch->set.is_saved)
+        fetch->vanished = fetch->set;
+    else
+        sequence_set_resolve(&fetch->vanished, UINT32_MAX);
+    view_put_vanished(work, fetch->program.since, &fetch->vanished);
+}
 
 static void put_named(struct imap_work *work, struct bytes name, uint64_t number)
 {
@@ -166,7 +181,7 @@ static void put_label(struct imap_work *work, const struct fetch_item *item)
 {
     work_put(work, item->label);
     if (item->is_partial)
-        work_printf(work, "<%u>", item->from);
+        work_printf(work, "<%" PRIu64 ">", item->from);
     work_put(work, BYTES(" "));
 }
 
@@ -174,10 +189,10 @@ static void clip(const struct fetch_item *item, uint64_t *from, uint64_t *len)
 {
     if (!item->is_partial)
         return;
-    uint64_t skipped = MIN((uint64_t)item->from, *len);
+    uint64_t skipped = MIN(item->from, *len);
 
     *from += skipped;
-    *len = MIN(*len - skipped, (uint64_t)item->len);
+    *len = MIN(*len - skipped, item->len);
 }
 
 /* "{123}\r\n" */
@@ -582,7 +597,7 @@ enum work_step imap_run_fetch(struct imap_work *work)
         if (fetch->program.wants_modseq)
             imap_enable_condstore(work);
         if (fetch->program.has_vanished) /* RFC 7162 section 3.2.6 */
-            view_put_vanished(work, fetch->program.since, &fetch->set);
+            tell_vanished(work, fetch);
     }
     while (may_go_on(work, fetch)) {
         if (!fetch->in_message) {

@@ -153,14 +153,14 @@ static bool take_section(struct arena *arena, struct bytes *input, bool is_binar
     return take_section_text(arena, input, section) && imap_take_byte(input, ']');
 }
 
-/* "<10.20>"; none is fine. */
+/* "<10.20>"; none is fine. Of IMAP4rev2 both may be long. */
 static bool take_partial(struct bytes *input, struct fetch_item *item)
 {
     if (!imap_take_byte(input, '<'))
         return true;
     item->is_partial = true;
-    return imap_take_number(input, &item->from) && imap_take_byte(input, '.') &&
-           imap_take_nz_number(input, &item->len) && imap_take_byte(input, '>');
+    return imap_take_number64(input, &item->from) && imap_take_byte(input, '.') &&
+           imap_take_number64(input, &item->len) && item->len > 0 && imap_take_byte(input, '>');
 }
 
 /* The label is what the client wrote, which the answer repeats (RFC 9051 section 7.5.2), in upper

@@ -34,7 +34,7 @@ struct fetch_item {
     struct mime_section section;
     bool sets_seen;
     bool is_partial;
-    uint32_t from, len; /* of a partial one */
+    uint64_t from, len; /* of a partial one */
 };
 
 struct fetch_program {

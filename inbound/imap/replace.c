@@ -5,7 +5,7 @@
 bool imap_take_replace(struct bytes *text, struct replaced *replaced_out)
 {
     struct bytes input = *text;
-    struct replaced replaced = {.is_one = true, .number = UINT32_MAX};
+    struct replaced replaced = {.is_one = true, .number = SEQUENCE_LAST};
 
     replaced.is_uid = imap_take_word(&input, "UID") && imap_take_space(&input);
     if (!imap_take_word(&input, "REPLACE") || !imap_take_space(&input) ||
@@ -30,7 +30,7 @@ enum work_step imap_find_replaced(struct imap_work *work, struct replaced *repla
 
     if (view->is_read_only)
         return work_answer(work, "NO [READ-ONLY] The mailbox is selected to be read only");
-    if (replaced->number == UINT32_MAX)
+    if (replaced->number == SEQUENCE_LAST)
         replaced->uid = view_last_uid(view);
     else if (replaced->is_uid)
         replaced->uid = view_number(view, replaced->number) != 0 ? replaced->number : 0;

@@ -2,6 +2,7 @@
 #include "inbound/imap/sequence_set.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "inbound/imap/scan.h"
@@ -9,7 +10,7 @@
 static bool take_end(struct bytes *input, uint32_t *number_out)
 {
     if (imap_take_byte(input, '*')) {
-        *number_out = UINT32_MAX;
+        *number_out = SEQUENCE_LAST;
         return true;
     }
     return imap_take_nz_number(input, number_out);
@@ -52,6 +53,21 @@ bool sequence_set_take(struct arena *arena, struct bytes *input, bool takes_save
     return true;
 }
 
+bool sequence_set_copy(struct arena *arena, const struct sequence_set *set,
+                       struct sequence_set *copy_out)
+{
+    size_t size = set->count * sizeof(set->ranges[0]);
+    struct sequence_range *ranges = arena_alloc(arena, MAX(size, (size_t)1));
+
+    if (ranges == NULL)
+        return false;
+    if (size > 0)
+        memcpy(ranges, set->ranges, size);
+    *copy_out = *set;
+    copy_out->ranges = ranges;
+    return true;
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct sequence_range *left = a, *right = b;
@@ -65,8 +81,8 @@ void sequence_set_resolve(struct sequence_set *set, uint32_t last)
 
     for (size_t i = 0; i < set->count; i++) {
         struct sequence_range range = set->ranges[i];
-        uint32_t from = range.from == UINT32_MAX ? last : range.from;
-        uint32_t to = range.to == UINT32_MAX ? last : range.to;
+        uint32_t from = range.from == SEQUENCE_LAST ? last : range.from;
+        uint32_t to = range.to == SEQUENCE_LAST ? last : range.to;
 
         if (from == 0 || to == 0)
             from = to = 0;

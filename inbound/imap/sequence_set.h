@@ -7,8 +7,10 @@
 
 #include "base/arena.h"
 
+enum { SEQUENCE_LAST = 0 }; /* "*" that is not resolved yet: no number is 0 */
+
 struct sequence_range {
-    uint32_t from, to; /* UINT32_MAX: "*" that is not resolved yet */
+    uint32_t from, to;
 };
 
 struct sequence_set {
@@ -20,6 +22,9 @@ struct sequence_set {
 /* False where it is none, or the arena is full. "$" only where takes_saved. */
 must_use bool sequence_set_take(struct arena *arena, struct bytes *input, bool takes_saved,
                                 struct sequence_set *set_out);
+/* With ranges of its own. False: the arena is full. */
+must_use bool sequence_set_copy(struct arena *arena, const struct sequence_set *set,
+                                struct sequence_set *copy_out);
 /* "*" becomes `last`, each range goes up, the ranges are in order and apart. Where there is none
  * (0), ranges with "*" go: "1:*" of an empty mailbox is no message, and not a mistake. */
 void sequence_set_resolve(struct sequence_set *set, uint32_t last);

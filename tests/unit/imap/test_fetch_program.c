@@ -24,7 +24,8 @@ static const struct {
     {"BODY[1.TEXT]<0.10>", 1, "BODY[1.TEXT]"},
     {"BODY[]<10>", -1, NULL},
     {"BODY[]<0.0>", -1, NULL},
-    {"BODY[]<4294967296.1>", -1, NULL},
+    {"BODY[]<4294967296.4294967296>", 1, "BODY[]"}, /* RFC 9051 section 9, partial */
+    {"BODY[]<9223372036854775808.1>", -1, NULL},
     {"BODY[HEADER.FIELDS (From \"To\")]", 1, "BODY[HEADER.FIELDS (From To)]"},
     {"BODY[1.HEADER.FIELDS.NOT (X)]", 1, "BODY[1.HEADER.FIELDS.NOT (X)]"},
     {"BODY[HEADER.FIELDS ()]", -1, NULL},

@@ -11,7 +11,8 @@ static const struct {
     {"REPLACE 4 Drafts {10}\r\n", true, false, 4, "Drafts {10}\r\n"},
     {"replace 1 x", true, false, 1, "x"},
     {"UID REPLACE 2000 Drafts", true, true, 2000, "Drafts"},
-    {"uid Replace * Drafts", true, true, UINT32_MAX, "Drafts"},
+    {"uid Replace * Drafts", true, true, SEQUENCE_LAST, "Drafts"},
+    {"REPLACE 4294967295 Drafts", true, false, UINT32_MAX, "Drafts"},
     {"REPLACE 0 Drafts", false, false, 0, NULL},
     {"REPLACE 4294967296 Drafts", false, false, 0, NULL},
     {"REPLACE 1:2 Drafts", false, false, 0, NULL}, /* one message */

@@ -20,7 +20,8 @@ static const struct {
     {"*", 0, ""},
     {"1:*", 0, ""},
     {"1:*,2", 0, "2"},
-    {"1:4294967295", 9, "1:9"}, /* what can be told apart from "*" nowhere needs it */
+    {"4294967295", 9, "4294967295"}, /* a number as any other (RFC 9051 section 9, nz-number) */
+    {"1:3,4294967295", 9, "1:3,4294967295"},
     {"2:5,4:8,9", 20, "2:9"},
     {"0", 9, NULL},
     {"1:", 9, NULL},
