@@ -147,6 +147,7 @@ static enum work_step run(struct imap_work *work, bool moves)
             notify_note_own(work, copy->to, pairs[i].to);
             copy->has_copied = true;
         }
+        work->tells_modseq |= moves && pair_count > 0 && work->has_condstore;
     } while (!work_is_full(work));
     imap_progress(work, copy->number, work->view.count);
     return WORK_MORE;
@@ -163,12 +164,19 @@ enum work_step imap_run_move(struct imap_work *work)
     return run(work, true);
 }
 
+/* RFC 7162 sections 3.2.7 and 3.2.9: who enabled QRESYNC is to know the modseq; others may. */
+static void note_expunged(struct imap_work *work, size_t expunged)
+{
+    metric_add(METRIC_IMAP_EXPUNGED, (int64_t)expunged);
+    work->tells_modseq |= expunged > 0 && work->has_condstore;
+}
+
 static enum work_step expunge_all(struct imap_work *work)
 {
     size_t expunged = 0;
     int error = mailbox_expunge_all(work->view.mailbox, &expunged);
 
-    metric_add(METRIC_IMAP_EXPUNGED, (int64_t)expunged);
+    note_expunged(work, expunged);
     return error < 0 ? work_fail(work, error) : work_answer(work, "OK EXPUNGE done");
 }
 
@@ -191,7 +199,7 @@ enum work_step imap_run_expunge(struct imap_work *work)
 
         if (error < 0)
             return work_fail(work, error);
-        metric_add(METRIC_IMAP_EXPUNGED, (int64_t)expunged);
+        note_expunged(work, expunged);
     } while (!work_is_full(work));
     imap_progress(work, copy->number, work->view.count);
     return WORK_MORE;

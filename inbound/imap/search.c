@@ -20,6 +20,7 @@ struct search {
     uint32_t *found;      /* as they are told: numbers or UIDs */
     uint32_t *found_uids; /* as they are saved */
     uint64_t modseq;      /* the highest of them */
+    uint64_t first_modseq, last_modseq;
 };
 
 bool imap_parse_search(struct imap_work *work, struct bytes arguments)
@@ -70,6 +71,9 @@ static bool note(struct imap_work *work, struct search *search,
     search->found[search->count] = work->is_uid ? message->uid : search->number;
     search->found_uids[search->count++] = message->uid;
     search->modseq = MAX(search->modseq, message->modseq);
+    search->last_modseq = message->modseq;
+    if (search->count == 1)
+        search->first_modseq = message->modseq;
     return true;
 }
 
@@ -114,6 +118,21 @@ static void tell_search(struct imap_work *work, const struct search *search)
     work_put(work, BYTES("\r\n"));
 }
 
+/* RFC 4731 section 3.2: of the messages that are told, where these are the first and the last. */
+static uint64_t told_modseq(const struct search *search)
+{
+    switch (search->program.returns & ~(unsigned)SEARCH_RETURN_SAVE) {
+    case SEARCH_RETURN_MIN:
+        return search->first_modseq;
+    case SEARCH_RETURN_MAX:
+        return search->last_modseq;
+    case SEARCH_RETURN_MIN | SEARCH_RETURN_MAX:
+        return MAX(search->first_modseq, search->last_modseq);
+    default:
+        return search->modseq;
+    }
+}
+
 static void tell_esearch(struct imap_work *work, const struct search *search)
 {
     struct sequence_writer writer = {.out = &work->access.out};
@@ -136,7 +155,7 @@ static void tell_esearch(struct imap_work *work, const struct search *search)
             work->access.is_last = true;
     }
     if (search->program.has_modseq && search->count > 0)
-        work_printf(work, " MODSEQ %" PRIu64, search->modseq);
+        work_printf(work, " MODSEQ %" PRIu64, told_modseq(search));
     work_put(work, BYTES("\r\n"));
 }
 

@@ -129,6 +129,9 @@ static void tell_message(struct imap_work *work, struct store *store, uint32_t n
     if (is_failed(&store->change, uid)) {
         sequence_writer_add(&store->failed, work->is_uid ? uid : number);
         store->has_failed = true;
+        /* RFC 7162 section 3.1.3: the client need not ask. What is newer the sync tells. */
+        if (message.modseq <= work->view.modseq)
+            view_put_change(work, number, &message, work->is_uid || work->has_qresync, true);
         return;
     }
     if (!store->is_silent)

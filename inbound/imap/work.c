@@ -2,6 +2,7 @@
 #include "inbound/imap/notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -59,6 +60,18 @@ static void sync_command(struct imap_work *work)
     }
 }
 
+/* RFC 7162 section 3.2.7: after what the client was told, and not after what it was not. */
+static void add_modseq(struct imap_work *work)
+{
+    const struct view *view = &work->view;
+    bool is_told = work->tells_modseq && work->answer_code.len == 0 && work_is_selected(work) &&
+                   bytes_starts_nocase(bytes_of(work->answer), BYTES("OK "));
+
+    if (is_told && !arena_printf(&work->arena, &work->answer_code, "[HIGHESTMODSEQ %" PRIu64 "] ",
+                                 MIN(view->modseq, view->vanished_modseq)))
+        work->access.is_last = true;
+}
+
 static void answer_command(struct imap_work *work)
 {
     work->stage = STAGE_OVER;
@@ -67,6 +80,7 @@ static void answer_command(struct imap_work *work)
     work->ended = NULL;
     if (!work->has_answer)
         return;
+    add_modseq(work);
     work_printf(work, "%s ", work->tag);
     if (work->answer_code.len > 0) { /* "OK " is in front of it */
         work_put(work, bytes_slice(bytes_of(work->answer), 0, 3));
@@ -194,6 +208,7 @@ void work_reset(struct imap_work *work, const char *tag)
     work->is_quick = work->is_news = false;
     work->own_events = 0;
     work->has_answer = false;
+    work->tells_modseq = false;
     work->answer_code = BYTES_NONE;
     snprintf(work->tag, sizeof(work->tag), "%s", tag);
 }

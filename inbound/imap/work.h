@@ -66,6 +66,7 @@ struct imap_work {
     char tag[IMAP_TAG_MAX + 1];
     char answer[WORK_ANSWER_MAX];
     struct bytes answer_code; /* of the arena: what does not fit there; "[...] " */
+    bool tells_modseq;        /* an OK has HIGHESTMODSEQ, as of the sync before it */
 
     struct mailbox *held;                           /* by the engine, for this slice */
     struct view view;                               /* of the selected mailbox */

@@ -56,3 +56,50 @@ def test_vanished_tells_of_what_was_behind_the_last(mail):
     assert b"* VANISHED (EARLIER) 2,4" in raw.ask(f"UID FETCH 1:* {since}")
     assert b"* VANISHED (EARLIER) 4" in raw.ask(f"UID FETCH 3:* {since}")
     assert b"* VANISHED (EARLIER) 2" in raw.ask(f"UID FETCH 1:3 {since}")
+
+
+def test_what_expunges_tells_the_modseq(mail):
+    raw, _ = begin(mail, 6, enable="QRESYNC")
+    other = mail.raw()
+    other.ask("SELECT box")
+    for prepare, command in (("UID STORE 1 +FLAGS (\\Deleted)", "EXPUNGE"),
+                             ("UID STORE 2 +FLAGS (\\Deleted)", "UID EXPUNGE 2"), ("NOOP", "UID MOVE 3 INBOX")):
+        raw.ask(prepare)
+        answer = raw.ask(command)
+        assert answer[-1].startswith(b"OK [HIGHESTMODSEQ "), answer
+        status = raw.ask("STATUS box (HIGHESTMODSEQ)")
+        assert number_of("HIGHESTMODSEQ", answer[-1:]) == number_of("HIGHESTMODSEQ", status)
+    # Nothing went, or nobody asked to know: RFC 7162 section 3.2.7. CLOSE must not say it.
+    assert raw.ask("EXPUNGE") == [b"OK EXPUNGE done"]
+    other.ask("STORE 1 +FLAGS (\\Deleted)")
+    assert b"HIGHESTMODSEQ" not in other.ask("EXPUNGE")[-1]
+    raw.ask("UID STORE 5 +FLAGS (\\Deleted)")
+    assert b"HIGHESTMODSEQ" not in raw.ask("CLOSE")[-1]
+
+
+def test_the_modseq_of_a_search_is_of_what_it_tells(mail):
+    raw, _ = begin(mail, 3, enable="CONDSTORE")
+    for number in (3, 1, 2):
+        raw.ask(f"STORE {number} +FLAGS (\\Seen)")
+    of = [number_of("MODSEQ", raw.ask(f"FETCH {number} MODSEQ")) for number in (1, 2, 3)]
+    assert of[2] < of[0] < of[1]
+    for wanted, modseq in (("MIN", of[0]), ("MAX", of[2]), ("MIN MAX", of[0]), ("SAVE MIN", of[0]),
+                           ("MIN COUNT", of[1]), ("ALL", of[1]), ("", of[1])):
+        answer = raw.ask(f"SEARCH RETURN ({wanted}) MODSEQ 1")
+        assert number_of("MODSEQ", answer) == modseq, (wanted, answer)
+
+
+def test_a_store_that_came_too_late_is_told_what_there_is(mail):
+    raw, selected = begin(mail, 2)
+    raw.ask("STORE 1 +FLAGS (\\Seen)")
+    answer = raw.ask(f"STORE 1:2 (UNCHANGEDSINCE {number_of('HIGHESTMODSEQ', selected)}) +FLAGS (x)")
+    assert answer[-1].startswith(b"OK [MODIFIED 1]"), answer
+    told = [line for line in answer if line.startswith(b"* 1 FETCH (")]
+    assert len(told) == 1 and b"FLAGS (\\Seen)" in told[0] and b"MODSEQ (" in told[0], answer
+    # What another did is told once, by the command's own news.
+    other = mail.raw()
+    other.ask("SELECT box")
+    modseq = number_of("MODSEQ", raw.ask("FETCH 1 MODSEQ"))
+    other.ask("STORE 1 +FLAGS (\\Answered)")
+    answer = raw.ask(f"STORE 1 (UNCHANGEDSINCE {modseq}) +FLAGS.SILENT (x)")
+    assert len([line for line in answer if line.startswith(b"* 1 FETCH (")]) == 1, answer
