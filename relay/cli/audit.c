@@ -127,7 +127,7 @@ static int read_files(struct audit *a)
         }
         if (got == 0 && event_place_compare(event_reader_place(a->reader), a->until.place) >= 0)
             return EXIT_GOOD;
-        if (got == 0 && ++rests < RESTS_MAX) {
+        if (got == 0 && !event_reader_is_short(a->reader, a->until.place) && ++rests < RESTS_MAX) {
             usleep(WAIT_STEP_US); /* a file is being renamed */
             continue;
         }

@@ -296,6 +296,11 @@ int event_reader_next(struct event_reader *reader, struct event_place until, str
     return 1;
 }
 
+bool event_reader_is_short(const struct event_reader *reader, struct event_place until)
+{
+    return reader->fd >= 0 && event_place_compare(reader->place, until) < 0;
+}
+
 int event_reader_count(struct event_reader *reader, struct event_place until,
                        const _Atomic bool *stop, uint64_t *count_out)
 {

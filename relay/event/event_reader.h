@@ -25,6 +25,9 @@ void event_reader_close(struct event_reader **reader);
  * read. */
 must_use int event_reader_next(struct event_reader *reader, struct event_place until,
                                struct bytes *line_out);
+/* After 0 before `until`: the file is there and ends too early. What is committed was on disk
+ * before anybody heard of it, so it was cut since then, and waiting brings nothing. */
+bool event_reader_is_short(const struct event_reader *reader, struct event_place until);
 /* Behind the line that was handed out last. */
 struct event_place event_reader_place(const struct event_reader *reader);
 void event_reader_seek(struct event_reader *reader, struct event_place place);

@@ -227,6 +227,32 @@ TEST(event_reader_tells_that_a_file_is_damaged)
     fixture_remove(&f);
 }
 
+TEST(event_reader_tells_that_a_file_was_cut)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    add(&f, 2);
+    assert_int_equal(event_file_flush(f.file), 0);
+    expect(&f, 0);
+    assert_false(event_reader_is_short(f.reader, committed(&f))); /* nothing is committed */
+    commit(&f);
+    expect_line(&f, 0);
+    expect_line(&f, 1);
+    expect(&f, 0);
+    assert_false(event_reader_is_short(f.reader, committed(&f)));
+    event_reader_seek(f.reader, (struct event_place){.number = 1});
+    shell(&f, "truncate -s 12 current.jsonl");
+    expect_line(&f, 0);
+    expect(&f, 0);
+    assert_true(event_reader_is_short(f.reader, committed(&f)));
+    shell(&f, "mv current.jsonl away"); /* as between the two halves of a rotation */
+    event_reader_seek(f.reader, event_reader_place(f.reader));
+    expect(&f, 0);
+    assert_false(event_reader_is_short(f.reader, committed(&f)));
+    fixture_remove(&f);
+}
+
 TEST(event_files_stay_as_long_as_they_are_kept)
 {
     struct event_held held;
