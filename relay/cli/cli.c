@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "relay/cli/top.h"
 
 static const struct cli_command *const commands[] = {
@@ -250,15 +251,61 @@ static int take_front(struct cli *cli, int argc, char **argv, int *code_out)
     return -1;
 }
 
-/* Of a command's usage, which tells of what it can be told to do, such as `sinks` of `events`. */
-static bool usage_has(const struct cli_command *command, const char *word)
+/* Takes a word with what follows it up to the next one. */
+static bool take_word(struct bytes *line, struct bytes *word_out)
 {
-    const char *const limits = " \n[](){}|,:";
-    size_t len;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz-";
+    size_t len = 0;
 
-    for (const char *at = command->usage; *at != '\0'; at += len + (at[len] != '\0')) {
-        len = strcspn(at, limits);
-        if (len == strlen(word) && len > 0 && memcmp(at, word, len) == 0)
+    while (line->len > 0 && strchr(" []()", line->ptr[0]) != NULL)
+        *line = bytes_slice(*line, 1, line->len);
+    while (len < line->len && line->ptr[len] != '\0' && strchr(letters, line->ptr[len]) != NULL)
+        len++;
+    bool is_any = line->len > 0;
+    *word_out = bytes_slice(*line, 0, len);
+    while (len < line->len && strchr(" |", line->ptr[len]) == NULL) /* FILE|-, [--json] */
+        len++;
+    *line = bytes_slice(*line, len, line->len);
+    return is_any;
+}
+
+/* Whether a line of the usage begins with these words, in this order; `sinks pause` does, where it
+ * is "sinks [pause NAME | resume NAME]". */
+static bool line_tells(struct bytes line, char *const *words, int count)
+{
+    struct bytes word;
+    int found = 0;
+
+    while (found < count && take_word(&line, &word)) {
+        bool is_choice = line.len > 0 && line.ptr[0] == '|';
+
+        if (is_choice)
+            line = bytes_slice(line, 1, line.len);
+        if (word.len > 0 && bytes_equal(word, bytes_of(words[found])))
+            found++;
+        else if (found == 0 && !is_choice)
+            return false;
+    }
+    return found == count;
+}
+
+/* What a command can be told to do stands in its usage: in the lines up to the first empty one,
+ * behind its name, or at the beginning of a line that is indented by two. */
+static bool usage_has(const struct cli_command *command, char *const *words, int count)
+{
+    struct bytes rest = bytes_of(command->usage), name = bytes_of(command->name), line;
+    bool is_first = true;
+
+    while (bytes_take_until(&rest, '\n', &line)) {
+        size_t at = bytes_find_bytes(line, name, 0);
+        bool is_row =
+            line.len > 2 && bytes_equal(bytes_slice(line, 0, 2), BYTES("  ")) && line.ptr[2] != ' ';
+
+        is_first = is_first && line.len > 0;
+        if (is_first && at < line.len &&
+            line_tells(bytes_slice(line, at + name.len, line.len), words, count))
+            return true;
+        if (!is_first && is_row && count == 1 && line_tells(line, words, count))
             return true;
     }
     return false;
@@ -276,9 +323,9 @@ static int run_help(const struct cli *cli)
         return cli_fail(EXIT_USAGE, "unknown command %s; `ringpost help` lists the commands",
                         cli->argv[1]);
     for (int i = 2; i < cli->argc; i++)
-        if (!usage_has(command, cli->argv[i]))
+        if (!usage_has(command, cli->argv + 2, i - 1))
             return cli_fail(EXIT_USAGE, "%s has no %s; `ringpost help %s` tells what it has",
-                            command->name, cli->argv[i], command->name);
+                            cli->argv[i - 1], cli->argv[i], command->name);
     printf("%s", command->usage);
     return EXIT_GOOD;
 }
