@@ -210,7 +210,8 @@ bool egress_is_full_by_receiver(const struct egress *egress);
  * class that waits goes first, and the lower ones have their guaranteed turns (classes.h); of a
  * class the tenant that has had less for its weight (tally.h), though every second one is for a
  * tenant that comes anew; of the tenant who came first. Where more than 64 tenants wait with one
- * class, the first 64 in line and the last 16 are compared.
+ * class, the first 64 in line and the last 16 are compared, and of the first the one that has had
+ * the most goes to the end.
  *
  * Where both the set and its provider have a rate, the set's comes first: who waits for the
  * provider's has its share of the set's already, so that nothing of the provider's is held by

@@ -117,11 +117,11 @@ void egress_queue_change(struct egress_share *share, const struct egress_mail *m
 
 /* --- who is first ----------------------------------------------------------------------------- */
 
-/* Who is before all others that were looked at. */
+/* Who is before all others that were looked at, and who has had the most of those in front. */
 struct look {
     enum rank rank;
     bool heeds_fresh;
-    struct tally *first;
+    struct tally *first, *last;
 };
 
 static bool is_fresh(const struct look *look, const struct tally *tally)
@@ -129,50 +129,62 @@ static bool is_fresh(const struct look *look, const struct tally *tally)
     return look->heeds_fresh && share_at(tally->waiters[look->rank])->is_fresh;
 }
 
-static void look_at(struct look *look, struct list_node *node)
+static struct tally *look_at(struct look *look, struct list_node *node)
 {
     struct tally *tally = tally_at(node, look->rank);
 
     if (look->first == NULL ||
         tally_is_before(tally, is_fresh(look, tally), look->first, is_fresh(look, look->first)))
         look->first = tally;
+    return tally;
 }
 
-/* Of tenants that have had the same it is the one that was served longest ago. Where they are many
- * those behind come forward; who has just come is looked at, or nobody would go first. */
-static struct tally *first_tenant(struct look *look, struct list_node *ring)
+/* Of tenants that have had the same it is the one that was served longest ago. Who has just come is
+ * looked at however many they are, or nobody would go first. */
+static void look_at_tenants(struct look *look, struct list_node *ring)
 {
     struct list_node *node = ring;
 
     for (unsigned i = 0; i < LOOK_MAX; i++) {
-        look_at(look, node);
+        struct tally *tally = look_at(look, node);
+
+        if (look->last == NULL || tally_is_before(look->last, false, tally, false))
+            look->last = tally;
         if ((node = node->next) == ring)
-            return look->first;
+            return;
     }
     struct list_node *end = node;
 
     node = ring;
     for (unsigned i = 0; i < LOOK_BACK_MAX && node != end; i++)
-        look_at(look, node = node->prev);
-    return look->first;
+        (void)look_at(look, node = node->prev);
+}
+
+static void to_end(struct egress_queue *queue, struct tally *tally, enum rank rank)
+{
+    ring_remove(&queue->tenants[rank], &tally->in_rank[rank]);
+    ring_push_back(&queue->tenants[rank], &tally->in_rank[rank]);
 }
 
 /* Who comes anew goes first every second time: where others send one message after another, each
- * of them anew, whoever has had less gets on as well. */
+ * of them anew, whoever has had less gets on as well. And where there are more than are looked at,
+ * those in front that have had more than it make room, or who stands behind them would be looked at
+ * only once the last ones have had as much. */
 struct egress_share *egress_queue_take(struct egress *place)
 {
     struct egress_queue *queue = egress_queue_of(place);
     enum rank rank = classes_next(&queue->classes, waiting_mask(queue));
     struct look look = {.rank = rank, .heeds_fresh = (queue->anew & RANK_BIT(rank)) == 0};
-    struct tally *first = first_tenant(&look, queue->tenants[rank]);
 
+    look_at_tenants(&look, queue->tenants[rank]);
     queue->anew &= (uint8_t)~RANK_BIT(rank);
-    if (is_fresh(&look, first))
+    if (is_fresh(&look, look.first))
         queue->anew |= (uint8_t)RANK_BIT(rank);
     classes_charge(&queue->classes, rank, 1);
-    ring_remove(&queue->tenants[rank], &first->in_rank[rank]);
-    ring_push_back(&queue->tenants[rank], &first->in_rank[rank]);
-    return share_at(first->waiters[rank]);
+    if (tally_is_before(look.first, false, look.last, false))
+        to_end(queue, look.last, rank);
+    to_end(queue, look.first, rank);
+    return share_at(look.first->waiters[rank]);
 }
 
 struct egress_share *egress_queue_last(struct egress *place)

@@ -549,6 +549,31 @@ TEST(tenant_that_comes_anew_has_the_next_share_before_hundreds_of_others)
     end();
 }
 
+/* More have had much than are compared at once, and they have waited the longest. */
+TEST(tenants_that_had_less_all_get_on_behind_many_that_had_more)
+{
+    enum { TENANTS = 300, AHEAD = 120, MUCH = 100, TURNS = 10 };
+    static struct site sites[TENANTS];
+    static char names[TENANTS][8];
+
+    begin();
+    get_sites(sites, TENANTS, 2, RANK_NORMAL);
+    for (unsigned i = 0; i < TENANTS; i++) {
+        snprintf(names[i], sizeof(names[i]), "t%u", i);
+        sites[i].mail.tenant = (struct egress_tenant){bytes_of(names[i]), 1};
+        (void)take(&sites[i]);
+    }
+    for (unsigned i = 0; i < AHEAD; i++)
+        (void)egress_charge(sites[i].egress, NULL, &sites[i].mail, MUCH);
+    run(sites, TENANTS, (TENANTS - AHEAD) * TURNS);
+    for (unsigned i = 0; i < TENANTS; i++)
+        expect_row(i, sites[i].sent <= (i < AHEAD ? 2 : TURNS + 2));
+    for (unsigned i = AHEAD; i < TENANTS; i++)
+        expect_row(i, sites[i].sent >= TURNS - 2);
+    put_sites(sites, TENANTS);
+    end();
+}
+
 TEST(both_rates_hold_of_the_set_and_of_its_provider)
 {
     begin();
