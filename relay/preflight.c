@@ -433,18 +433,14 @@ static void warn_of_dane(const struct config *config, preflight_tell *warning, v
 static void warn_of_postmaster(const struct config *config, preflight_tell *warning, void *context)
 {
     bool receives = false;
-    char text[512];
 
     for (size_t i = 0; i < config->listener_count; i++)
         receives |= config->listeners[i].service == SERVICE_INBOUND;
-    if (!receives || config->inbound.postmaster != NULL ||
-        domain_is_known_hosted(config->state_dir, bytes_of(config->hostname)))
+    if (!receives || config->inbound.postmaster != NULL || domains_have_hosted(config->state_dir))
         return;
-    snprintf(text, sizeof(text),
-             "inbound.postmaster: it is not set, and %s is no hosted domain: mail for <postmaster> "
-             "without a domain, which every server has to take, is refused",
-             config->hostname);
-    warning(context, text);
+    warning(context,
+            "inbound.postmaster: it is not set, and no domain is hosted: mail for <postmaster> "
+            "without a domain, which every server has to take, is refused");
 }
 
 static void warn_of_descriptors(const struct config *config, preflight_tell *warning, void *context)

@@ -45,10 +45,10 @@ struct domain_wish {
  * off; STORE_CLASH: of another tenant. */
 enum store_result domain_add(struct store *store, const char *state_dir,
                              const struct domain_wish *wish);
+/* Is any hosted, in the database of a state directory? Makes nothing, and false also where it
+ * cannot be read. */
+bool domains_have_hosted(const char *state_dir);
 /* STORE_CLASH: it has accounts or aliases. The files of its keys go too. */
-/* Is it hosted, in the database of a state directory? Makes nothing, and false also where it cannot
- * be read. */
-bool domain_is_known_hosted(const char *state_dir, struct bytes name);
 enum store_result domain_remove(struct store *store, const char *state_dir, struct bytes name);
 /* Its records were seen: it may be used from now on, and keys that waited sign where none does. */
 enum store_result domain_activate(struct store *store, struct bytes name);

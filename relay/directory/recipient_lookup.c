@@ -5,7 +5,7 @@
 
 #include "directory/directory_name.h"
 
-enum { TARGETS_FIRST = 4 };
+enum { TARGETS_FIRST = 4, DOMAIN_IDS_MAX = 10000 /* that are looked at for a hosted one */ };
 
 /* One look-up under way. */
 struct walk {
@@ -257,7 +257,37 @@ static bool take_return(struct walk *walk, struct bytes address)
            bytes_equal(local, BYTES(RETURN_PATH_REPORTS));
 }
 
-/* In its one form; "postmaster" alone gets our name, or is rules.postmaster itself. */
+static bool takes_mail(const struct directory_domain *domain, const struct snapshot *snapshot)
+{
+    if (domain == NULL || !domain->is_hosted)
+        return false;
+    const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, domain->tenant);
+    return tenant != NULL && !tenant->is_disabled;
+}
+
+/* Whose postmaster is everybody's where the configuration names none; empty: nobody's. */
+static struct bytes domain_of_postmaster(const struct walk *walk)
+{
+    const struct snapshot *snapshot = walk->snapshot;
+    struct bytes name = walk->rules->hostname;
+    size_t left = snapshot_count(snapshot, SNAPSHOT_DOMAINS);
+
+    if (recipient_domain_is_hosted(snapshot, name))
+        return name;
+    for (struct bytes label; bytes_take_until(&name, '.', &label);)
+        if (takes_mail(snapshot_domain(snapshot, name), snapshot))
+            return name;
+    for (uint32_t id = 1; id <= DOMAIN_IDS_MAX && left > 0; id++) {
+        const struct directory_domain *domain = snapshot_domain_of(snapshot, id);
+
+        left -= domain != NULL;
+        if (takes_mail(domain, snapshot))
+            return domain->name;
+    }
+    return walk->rules->hostname;
+}
+
+/* In its one form; "postmaster" alone gets a domain, or is rules.postmaster itself. */
 static bool normalise(struct walk *walk, struct bytes address, struct bytes *out)
 {
     const struct recipient_rules *rules = walk->rules;
@@ -269,7 +299,8 @@ static bool normalise(struct walk *walk, struct bytes address, struct bytes *out
         *out = rules->postmaster;
         return true;
     }
-    return arena_printf(walk->arena, &joined, "postmaster@%.*s", BYTES_ARG(rules->hostname)) &&
+    return arena_printf(walk->arena, &joined, "postmaster@%.*s",
+                        BYTES_ARG(domain_of_postmaster(walk))) &&
            directory_address(walk->arena, joined, false, out);
 }
 

@@ -124,6 +124,8 @@ def test_our_word_is_ours_alone(place):
     ("team@acme.example", 250, "2.1.5"),
     ("postmaster@acme.example", 250, "2.1.5"),
     ("abuse@acme.example", 250, "2.1.5"),
+    ("Postmaster", 250, "2.1.5"),
+    ("abuse", 501, "5.1.3"),
     ("nobody@acme.example", 550, "5.1.1"),
     ("bob@elsewhere.example", 550, "5.7.1"),
     ("bob%elsewhere.example@acme.example", 550, "5.7.1"),

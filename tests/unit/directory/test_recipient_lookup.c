@@ -147,7 +147,7 @@ static const struct {
     {"postmaster@all.example", "known all: box@all.example"},
     {"abuse@all.example", "known all: box@all.example"},
     {"abuse+x@a.example", "unknown:"},
-    {"postmaster", "unknown:"},
+    {"postmaster", "known: role=postmaster@a.example"}, /* the first that was added */
     {"no address", "unknown:"},
     {"", "unknown:"},
     {"a@[192.0.2.1]", "unknown:"},
@@ -181,6 +181,12 @@ TEST(recipient_postmaster_is_who_the_rules_say)
     assert_string_equal(look(&rules, "POSTMASTER"), "known: carol@a.example");
     assert_string_equal(look(&outside, "abuse@a.example"), "known: to=noc@b.example");
     assert_string_equal(look(&outside, "postmaster"), "known: to=noc@b.example");
+    /* Of the nearest domain that the name lies in, though it is not the first. */
+    const struct recipient_rules inside = {.hostname = BYTES("mx1.eu.all.example")};
+    const struct recipient_rules off = {.hostname = BYTES("mx1.off.example")};
+
+    assert_string_equal(look(&inside, "Postmaster"), "known all: box@all.example");
+    assert_string_equal(look(&off, "postmaster"), "known: role=postmaster@a.example");
     assert_string_equal(look(&itself, "postmaster@a.example"), "known: role=postmaster@a.example");
     assert_string_equal(look(&itself, "abuse@a.example"), "known: role=postmaster@a.example");
 }
