@@ -243,8 +243,9 @@ bool egress_share_is_awaited(const struct egress_sender *sender);
 int64_t egress_share_at_ms(const struct egress_sender *sender, int64_t now_ms);
 /* What it was given just now, if anything, is the next one's in line: it cannot send. */
 void egress_share_pass(struct egress_sender *sender);
-/* It neither waits nor has a share any more; one that it was given just now is the next one's in
- * line. False: woken() is on its way and will still be called; to be dropped again after it. */
+/* It neither waits nor has a share any more; one that it was given just now, or has of its set's
+ * rate while it waits for its provider's, is the next one's in line. False: woken() is on its way
+ * and will still be called; to be dropped again after it. */
 bool egress_share_drop(struct egress_sender *sender);
 
 /* Health: consecutive connection-level failures put the egress to rest, doubling from 30 s to

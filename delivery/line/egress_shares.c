@@ -90,6 +90,7 @@ static void go_on(struct egress_share *share, struct egress *place,
     for (; place != NULL; place = place->provider)
         if (is_waited_for(place) || !take_due(place, false, now_ms)) {
             egress_queue_enter(share, place, tenant);
+            share->own_next_us = atomic_load(&share->egress->next_us);
             return;
         }
     atomic_store(&share->granted_ms, now_ms);
@@ -308,6 +309,19 @@ static void give_back(struct egress_share *share, int64_t now_ms)
     }
 }
 
+/* Under the lock: of its site's rate, where it waits for its provider's only, and nobody else has
+ * had one since. */
+static void give_back_own(const struct egress_share *share)
+{
+    struct egress *own = share->egress;
+    int64_t next_us = share->own_next_us;
+
+    if (share->place != own &&
+        atomic_compare_exchange_strong(&own->next_us, &next_us,
+                                       next_us - atomic_load(&own->interval_us)))
+        egress_ring_bell(own);
+}
+
 void egress_share_pass(struct egress_sender *sender)
 {
     struct egress_share *share = sender->share;
@@ -329,6 +343,7 @@ bool egress_share_drop(struct egress_sender *sender)
     struct egress *place = share->place;
 
     if (place != NULL) {
+        give_back_own(share);
         egress_queue_leave(share);
         tally_put(&share->tally);
         pass_bell(place, NULL);

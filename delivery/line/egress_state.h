@@ -158,6 +158,7 @@ struct egress_share {
     _Atomic bool is_waiting;    /* in a queue or on its way to one; written under the lock */
     _Atomic int64_t granted_ms; /* when it was; 0: it is not, or it was used */
     _Atomic bool is_posted;     /* its letter is on the way */
+    int64_t own_next_us;        /* its site's next_us, when it went on to the provider's queue */
     uint64_t told;              /* the mail it waits for, in short; its engine's alone */
     struct egress_sender *sender;
     struct letter letter;

@@ -674,6 +674,39 @@ TEST(share_that_is_given_back_at_once_is_the_next_ones)
     }
 }
 
+static int64_t due_after_ms(const struct site *site)
+{
+    return egress_share_at_ms(&site->sender, engine_now_ms(engine)) - engine_now_ms(engine);
+}
+
+/* Ten seconds until the provider's next share, one until the set's; whoever has that waits for the
+ * other one. */
+TEST(share_of_its_sets_rate_is_given_back_by_who_leaves_its_providers_line)
+{
+    begin();
+    struct site sites[5];
+
+    for (unsigned i = 0; i < 5; i++)
+        site_init(&sites[i], get_of(i == 0 ? 0 : 1, 0.1, 1), RANK_BULK, "");
+    assert_true(take(&sites[0]));
+    assert_false(take(&sites[1]));
+    site_end(&sites[1]);
+    assert_false(take(&sites[2])); /* it is there to be taken, */
+    assert_in_range(due_after_ms(&sites[2]), 5000, 10000);
+    assert_false(take(&sites[3]));
+    assert_in_range(due_after_ms(&sites[3]), 1, 1000);
+    site_end(&sites[2]);
+    later(0);
+    assert_in_range(due_after_ms(&sites[3]), 5000, 10000); /* or is who waits for one's; */
+    later(1000);
+    assert_false(take(&sites[4]));
+    site_end(&sites[3]);
+    assert_false(take(&sites[1])); /* but not where the next was taken since */
+    assert_in_range(due_after_ms(&sites[1]), 1, 1000);
+    put_sites(sites, 5);
+    end();
+}
+
 static struct site *looked_at;
 
 static void on_look(struct timeout *timeout)
