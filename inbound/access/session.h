@@ -41,7 +41,7 @@ enum {
     ACCESS_REPLY_MAX = 4096, /* more than any line of the engine's has */
     ACCESS_INPUT_MAX = 16 * 1024,
     ACCESS_STRANGER_OUTPUT_MAX = 16 * 1024,
-    ACCESS_OUTPUT_MAX = 256 * 1024,
+    ACCESS_OUTPUT_MAX = 384 * 1024, /* what a slice says, and what is left of the last one */
 };
 
 struct access_login; /* login.c */

@@ -39,9 +39,12 @@ void access_printf(struct access_work *work, const char *format, ...)
 static void run_slice(struct access_work *work, int64_t slice_ms)
 {
     work->slice_end_ms = clock_monotonic_coarse_ms() + slice_ms;
+    if (work->says_much) /* else the buffer grows to it step by step, in each slice */
+        (void)!buf_reserve(&work->out, ACCESS_SLICE_BYTES + ACCESS_UNSENT_MAX);
     do {
         work->is_over = work->owner->kind->work_run(work);
     } while (!work->is_over && !access_work_is_full(work));
+    work->says_much = buf_len(&work->out) >= ACCESS_SLICE_BYTES;
 }
 
 static void work_slice(struct chore *chore)
@@ -70,19 +73,17 @@ static bool run_here(struct access_work *work)
     const struct access_kind *kind = work->owner->kind;
     struct engine *engine = work->owner->setup.engine;
 
-    if (kind->work_enter == NULL || work->engine_slices == ACCESS_ENGINE_SLICES ||
-        !turn_budget_try(engine))
+    if (kind->work_enter == NULL || work->engine_us >= ACCESS_ENGINE_US || !turn_budget_try(engine))
         return false;
     bool is_entered = kind->work_enter(work);
 
     if (is_entered) {
-        work->engine_slices++;
         work->is_on_engine = true;
         run_slice(work, 1);
         work->is_on_engine = false;
         kind->work_leave(work);
     }
-    turn_budget_end(engine);
+    work->engine_us += turn_budget_end(engine);
     return is_entered && !work->wants_pool;
 }
 
@@ -91,7 +92,7 @@ static void go_on(struct access_work *work)
     if (run_here(work))
         return;
     work->wants_pool = false;
-    work->engine_slices = ACCESS_ENGINE_SLICES; /* nor the rest of the command */
+    work->engine_us = ACCESS_ENGINE_US; /* nor the rest of the command */
     ask_pool(work);
 }
 
@@ -167,8 +168,8 @@ void access_work_abandon(struct access_work **work)
 
 enum step access_work_begin(struct access_work *work)
 {
-    work->is_over = false;
-    work->engine_slices = 0;
+    work->is_over = work->says_much = false;
+    work->engine_us = 0;
     session_enter(&work->session->session, ACCESS_WORK);
     go_on(work);
     return STEP_AGAIN;
@@ -188,16 +189,27 @@ static void slice_ended(struct letter *letter, struct engine *engine)
         go_on_alone(work);
 }
 
-/* Pieces, so that the connection never has to take more than its cap. */
+/* All at once where the connection has ever room for it; else pieces, so that it never has to take
+ * more than its cap. */
+static bool write_out(struct access_work *work, struct conn *conn)
+{
+    size_t len = buf_len(&work->out), room = conn_output_room(conn);
+
+    if (len <= room)
+        return conn_write_buf(conn, &work->out);
+    if (len <= conn->output_max || room == 0)
+        return false;
+    if (!conn_write(conn, bytes_slice(buf_bytes(&work->out), 0, room)))
+        return false;
+    buf_consume(&work->out, room);
+    return true;
+}
+
 static bool send_out(struct access_work *work)
 {
-    struct conn *conn = &work->session->session.conn;
-    struct bytes piece = bytes_slice(buf_bytes(&work->out), 0, conn_output_room(conn));
-
-    if (piece.len > 0) {
-        if (!conn_write(conn, piece))
+    if (buf_len(&work->out) > 0) {
+        if (!write_out(work, &work->session->session.conn))
             return false;
-        buf_consume(&work->out, piece.len);
         session_arm(&work->session->session);
     }
     if (buf_len(&work->out) > 0)
@@ -220,7 +232,7 @@ enum step access_work_step(struct session *session)
         return kind->worked != NULL ? kind->worked(access) : kind->next_command(access);
     if (session->conn.eof && !work->is_update) /* it would run on for nobody */
         return STEP_CLOSE;
-    if (conn_output_len(&session->conn) > ACCESS_OUTPUT_MAX / 4)
+    if (conn_output_len(&session->conn) > ACCESS_UNSENT_MAX)
         return STEP_WAIT;
     go_on(work);
     return work->is_running ? STEP_WAIT : STEP_AGAIN;

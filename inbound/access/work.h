@@ -28,7 +28,8 @@
 enum {
     ACCESS_SLICE_BYTES = 256 << 10,
     ACCESS_SLICE_MS = 20,
-    ACCESS_ENGINE_SLICES = 4, /* of a command */
+    ACCESS_UNSENT_MAX = 64 << 10, /* of the last slice, when the next begins */
+    ACCESS_ENGINE_US = 8000,      /* of a command, in all its slices there */
 };
 
 struct access_work {
@@ -48,10 +49,11 @@ struct access_work {
     bool is_last;   /* the session ends when `out` is sent */
     bool is_update; /* goes on to its end, whatever becomes of the session */
     struct buf out;
+    bool says_much;       /* the last slice was full of it */
     int64_t slice_end_ms; /* monotonic, coarse */
     bool is_on_engine;    /* this slice: it must not wait */
     bool wants_pool;      /* it would have to */
-    unsigned engine_slices;
+    int64_t engine_us;    /* that its slices there took */
 };
 
 /* Of who logged in; NULL: no memory. */

@@ -158,6 +158,9 @@ bool conn_waits_for_unread(struct conn *conn);
 /* Appends to the output, sent at the end of this turn. False (nothing appended) past output_max,
  * when the connection is not open, and while a layer is not secured. */
 must_use bool conn_write(struct conn *conn, struct bytes b);
+/* The same of all that is in `from`, which is empty then: where nothing else was written in this
+ * turn its memory becomes the connection's, and nothing is copied. */
+must_use bool conn_write_buf(struct conn *conn, struct buf *from);
 must_use bool conn_printf(struct conn *conn, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 size_t conn_output_room(const struct conn *conn);

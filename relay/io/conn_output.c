@@ -261,6 +261,29 @@ bool conn_write(struct conn *conn, struct bytes b)
     return true;
 }
 
+bool conn_write_buf(struct conn *conn, struct buf *from)
+{
+    struct buf *filling = &conn->filling;
+    size_t len = buf_len(from);
+
+    if (!prepare_write(conn) || len > buf_room(filling))
+        return false;
+    if (buf_len(filling) > 0) {
+        check(buf_append(filling, buf_bytes(from)));
+    } else {
+        size_t len_max = filling->len_max;
+
+        buf_free(filling);
+        *filling = *from;
+        filling->len_max = len_max;
+        from->ptr = NULL;
+    }
+    buf_free(from);
+    conn->written += len;
+    conn_count_memory(conn);
+    return true;
+}
+
 bool conn_printf(struct conn *conn, const char *format, ...)
 {
     va_list args;

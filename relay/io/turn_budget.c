@@ -32,9 +32,11 @@ bool turn_budget_try(struct engine *engine)
     return true;
 }
 
-void turn_budget_end(struct engine *engine)
+int64_t turn_budget_end(struct engine *engine)
 {
     struct turn_spent *spent = spent_of(engine);
+    int64_t us = clock_monotonic_us() - spent->began_us;
 
-    spent->us += clock_monotonic_us() - spent->began_us;
+    spent->us += us;
+    return us;
 }

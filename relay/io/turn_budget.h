@@ -21,4 +21,4 @@ enum { TURN_BUDGET_US = 4000 };
 must_use bool turn_budget_begin(struct engine *engine, bool has_waited);
 /* The same for who does it elsewhere if not now: nobody waits, so nobody is counted as waiting. */
 must_use bool turn_budget_try(struct engine *engine);
-void turn_budget_end(struct engine *engine);
+int64_t turn_budget_end(struct engine *engine); /* how long it took, us */

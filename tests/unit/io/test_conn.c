@@ -319,6 +319,49 @@ TEST(writes_of_one_turn_leave_in_one_send)
     teardown();
 }
 
+static struct buf buffer_of(const char *text)
+{
+    struct buf buf;
+
+    buf_init(&buf, 1000);
+    assert_true(buf_append(&buf, bytes_of(text)));
+    return buf;
+}
+
+TEST(a_buffer_is_taken_over_or_copied_behind_what_was_written)
+{
+    struct side side;
+    char answer[64];
+    int fds[2];
+
+    setup(1, 16);
+#ifndef REAL_ENGINE
+    fake_calm(engine);
+#endif
+    pair_of(fds);
+    accept_side(&side, fds[0], &(struct conn_settings){.output_max = 20}, NULL);
+    struct buf first = buffer_of("0123456789"), second = buffer_of("abcdef");
+    struct buf third = buffer_of("xyzxyz");
+    const uint8_t *memory = first.ptr;
+
+    assert_true(conn_write_buf(&side.conn, &first));
+    assert_ptr_equal(side.conn.filling.ptr, memory);
+    assert_int_equal(side.conn.counted, side.conn.filling.capacity);
+    assert_true(conn_write_buf(&side.conn, &second));
+    assert_null(second.ptr);
+    assert_false(conn_write_buf(&side.conn, &third)); /* past the cap */
+    assert_int_equal(buf_len(&third), 6);
+    turns(3);
+    assert_int_equal(recv(fds[1], answer, sizeof(answer), MSG_DONTWAIT), 16);
+    assert_memory_equal(answer, "0123456789abcdef", 16);
+    conn_close(&side.conn);
+    assert_false(conn_write_buf(&side.conn, &third));
+    buf_free(&third);
+    run_until(is_over, &side);
+    close(fds[1]);
+    teardown();
+}
+
 TEST(write_past_the_cap_appends_nothing)
 {
     struct side side;
