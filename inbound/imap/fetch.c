@@ -32,8 +32,7 @@ struct fetch {
     struct sequence_set vanished; /* where those that went are asked for */
     struct fetch_program program;
     bool has_begun;
-    bool asks_index; /* and nothing else */
-    bool has_lines;  /* which are written at one go */
+    bool has_lines; /* which are written at one go */
     uint32_t number;
     /* of the message that is being told */
     bool in_message, has_items;
@@ -491,29 +490,39 @@ static bool set_seen(struct imap_work *work, struct fetch *fetch)
     return true;
 }
 
-static void put_line(struct imap_work *work, const struct fetch *fetch,
-                     const struct mailbox_message *message)
+/* Of messages from fetch->number on what the index says; so many as can be told in lines. */
+static size_t put_lines(struct imap_work *work, const struct fetch *fetch,
+                        const struct mailbox_message *messages, size_t count)
 {
-    uint32_t number = work->is_uidonly ? message->uid : fetch->number;
-    struct bytes begin = work->is_uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH (");
-    uint8_t *at = work_reserve(work, FETCH_LINE_ROOM);
+    struct fetch_lines lines = {
+        .program = &fetch->program,
+        .is_uidonly = work->is_uidonly,
+        .number = fetch->number,
+        .uids = &work->view.uids[fetch->number - 1],
+        .messages = messages,
+        .count = count,
+    };
+    uint8_t *at = work_reserve(work, count * fetch_line_room(&fetch->program));
 
-    if (at != NULL)
-        work_extend(work, at, fetch_line_put(at, number, begin, &fetch->program, message));
+    if (at == NULL)
+        return 0;
+    work_extend(work, at, fetch_lines_put(at, &lines, &count));
+    return count;
 }
 
-/* False: there is none any more. */
+/* Or tells some messages, of which the index knows all. False: there is none any more. */
 static bool begin_message(struct imap_work *work, struct fetch *fetch, struct reader *reader)
 {
     const struct view *view = &work->view;
+    size_t count, ahead;
 
-    uint32_t next = view_next(view, &fetch->set, work->is_uid, fetch->number);
+    uint32_t next = view_next_run(view, &fetch->set, work->is_uid, fetch->number, &count);
 
     if (next == 0)
         return false;
     fetch->number = next;
     unsigned reads = reader->reads;
-    const struct mailbox_message *message = reader_find(reader, view->uids[fetch->number - 1]);
+    const struct mailbox_message *message = reader_find_run(reader, view->uids[next - 1], &ahead);
 
     if (reader->reads != reads && fetch_program_has(&fetch->program, FETCH_FLAGS))
         view_put_keywords(work, false);
@@ -521,12 +530,17 @@ static bool begin_message(struct imap_work *work, struct fetch *fetch, struct re
         fetch->has_gone = true;
         return true;
     }
+    if (fetch->has_lines) {
+        size_t told = put_lines(work, fetch, message, MIN(count, ahead));
+
+        if (told > 0) {
+            fetch->number = next + (uint32_t)told - 1;
+            reader_pass(reader, told);
+            return true;
+        }
+    }
     if (fetch->program.has_since && message->modseq <= fetch->program.since)
         return true;
-    if (fetch->has_lines && fetch_line_can(message)) {
-        put_line(work, fetch, message);
-        return true;
-    }
     source_begin(&fetch->source, view->mailbox, message);
     fetch->in_message = true;
     fetch->has_items = false;
@@ -567,17 +581,15 @@ static enum work_step end_fetch(struct imap_work *work, struct fetch *fetch)
     return work_answer(work, "OK FETCH done");
 }
 
-/* The clock is asked once a message and once a piece of it; of what the index says alone, which
- * takes no time, less often. */
+/* The clock is asked once a message, or once for some that are told at one go, and once a piece of
+ * it. */
 static bool may_go_on(const struct imap_work *work, const struct fetch *fetch)
 {
     bool is_inside = fetch->in_message && fetch->stream_left == 0;
-    bool is_quick = fetch->asks_index && fetch->number % 16 != 0;
 
     if (work->access.is_last || work->access.wants_pool)
         return false;
-    return is_inside || is_quick ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES
-                                 : !work_is_full(work);
+    return is_inside ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES : !work_is_full(work);
 }
 
 enum work_step imap_run_fetch(struct imap_work *work)
@@ -589,8 +601,6 @@ enum work_step imap_run_fetch(struct imap_work *work)
     fetch->source.is_quick = work_is_on_engine(work);
     if (!fetch->has_begun) {
         fetch->has_begun = true;
-        fetch->asks_index = !fetch->program.reads_message &&
-                            !fetch_program_has(&fetch->program, FETCH_SIZE); /* it may be unknown */
         fetch->has_lines = fetch_line_fits(&fetch->program);
         work->ended = fetch_ended;
         work->own_events = NOTIFY_FLAGS;

@@ -91,14 +91,40 @@ bool fetch_line_fits(const struct fetch_program *program)
     return fits;
 }
 
-uint8_t *fetch_line_put(uint8_t *at, uint32_t number, struct bytes begin,
-                        const struct fetch_program *program, const struct mailbox_message *message)
+static bool can_be_told(const struct mailbox_message *message)
 {
-    at = put(put_named(at, BYTES("* "), number), begin);
+    return message->size != MAILBOX_SIZE_UNKNOWN && message->flags >> MAILBOX_KEYWORD_SHIFT == 0;
+}
+
+static uint8_t *put_line(uint8_t *at, uint32_t number, const struct fetch_lines *lines,
+                         const struct mailbox_message *message)
+{
+    const struct fetch_program *program = lines->program;
+
+    at = put_named(at, BYTES("* "), lines->is_uidonly ? message->uid : number);
+    at = lines->is_uidonly ? put(at, BYTES(" UIDFETCH (")) : put(at, BYTES(" FETCH ("));
     for (size_t i = 0; i < program->count; i++) {
         if (i > 0)
             *at++ = ' ';
         at = fetch_line_put_item(at, program->items[i].kind, message);
     }
     return put(at, BYTES(")\r\n"));
+}
+
+/* CHANGEDSINCE leaves out what has an older modseq; none has 0. */
+uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *count_out)
+{
+    uint64_t since = lines->program->has_since ? lines->program->since : 0;
+    size_t i = 0;
+
+    for (; i < lines->count; i++) {
+        const struct mailbox_message *message = &lines->messages[i];
+
+        if (message->uid != lines->uids[i] || !can_be_told(message))
+            break;
+        if (message->modseq > since)
+            at = put_line(at, lines->number + (uint32_t)i, lines, message);
+    }
+    *count_out = i;
+    return at;
 }

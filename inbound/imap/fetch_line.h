@@ -12,7 +12,7 @@
 enum {
     FETCH_LINE_ITEM_ROOM = 80,
     FETCH_LINE_ITEMS_MAX = 8,
-    FETCH_LINE_ROOM = 48 + FETCH_LINE_ITEMS_MAX * (FETCH_LINE_ITEM_ROOM + 1),
+    FETCH_LINE_FRAME_ROOM = 48,
 };
 
 /* Is it an item of the index? */
@@ -23,12 +23,21 @@ uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
 
 /* Are these all of its items, and few? */
 bool fetch_line_fits(const struct fetch_program *program);
-/* Whether the message's size is known and its flags have no keywords. */
-static inline bool fetch_line_can(const struct mailbox_message *message)
+/* What each of its lines has room in. */
+static inline size_t fetch_line_room(const struct fetch_program *program)
 {
-    return message->size != MAILBOX_SIZE_UNKNOWN && message->flags >> MAILBOX_KEYWORD_SHIFT == 0;
+    return FETCH_LINE_FRAME_ROOM + program->count * (FETCH_LINE_ITEM_ROOM + 1);
 }
-/* "* 3 FETCH (UID 12 FLAGS (\Seen))\r\n" in FETCH_LINE_ROOM; `begin`: what stands between "* 3" and
- * the items. */
-uint8_t *fetch_line_put(uint8_t *at, uint32_t number, struct bytes begin,
-                        const struct fetch_program *program, const struct mailbox_message *message);
+
+/* Messages that follow each other, as the view and as the index have them. */
+struct fetch_lines {
+    const struct fetch_program *program;
+    bool is_uidonly;
+    uint32_t number; /* of the first */
+    const uint32_t *uids;
+    const struct mailbox_message *messages;
+    size_t count;
+};
+/* "* 3 FETCH (UID 12 FLAGS (\Seen))\r\n" of each, as long as they are the same ones, their sizes
+ * are known and their flags have no keywords. *count_out: of how many. */
+uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *count_out);

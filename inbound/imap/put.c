@@ -5,24 +5,52 @@
 
 #include "base/clock.h"
 
+static const uint64_t powers[] = {
+    0,
+    10,
+    100,
+    1000,
+    10000,
+    100000,
+    1000000,
+    10000000,
+    100000000,
+    1000000000,
+    10000000000,
+    100000000000,
+    1000000000000,
+    10000000000000,
+    100000000000000,
+    1000000000000000,
+    10000000000000000,
+    100000000000000000,
+    1000000000000000000,
+    10000000000000000000U,
+};
+
+/* A bit is 0.301 of a digit: 1233 / 4096. */
 static unsigned digits_of(uint64_t number)
 {
-    unsigned count = 1;
+    unsigned bits = 64 - (unsigned)__builtin_clzll(number | 1), digits = bits * 1233 >> 12;
 
-    for (uint64_t limit = 10; count < IMAP_NUMBER_ROOM && number >= limit; limit *= 10)
-        count++;
-    return count;
+    return digits + (number >= powers[digits]);
 }
 
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                            "34353637383940414243444546474849505152535455565758596061626364656667"
+                            "6869707172737475767778798081828384858687888990919293949596979899";
+
+/* Two digits at a time: a division takes longer than all else. */
 uint8_t *imap_write_number(uint8_t *at, uint64_t number)
 {
     uint8_t *end = at + digits_of(number);
 
-    at = end;
-    do {
-        *--at = (uint8_t)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
+    for (at = end; number >= 10; number /= 100) {
+        at -= 2;
+        memcpy(at, pairs + 2 * (number % 100), 2);
+    }
+    if (number > 0 || at == end)
+        *--at = (uint8_t)('0' + number);
     return end;
 }
 

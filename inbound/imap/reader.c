@@ -35,3 +35,12 @@ const struct mailbox_message *reader_find(struct reader *reader, uint32_t uid)
 
     return reader->at < reader->count && message->uid == uid ? message : NULL;
 }
+
+const struct mailbox_message *reader_find_run(struct reader *reader, uint32_t uid,
+                                              size_t *count_out)
+{
+    const struct mailbox_message *message = reader_find(reader, uid);
+
+    *count_out = message != NULL ? reader->count - reader->at : 0;
+    return message;
+}

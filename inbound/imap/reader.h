@@ -22,3 +22,11 @@ struct reader {
 void reader_begin(struct reader *reader, struct mailbox *mailbox);
 /* UIDs ascend. NULL: it is gone. Lives until the next. */
 const struct mailbox_message *reader_find(struct reader *reader, uint32_t uid);
+/* The same, and how many it has from there on. NULL: it is gone. */
+const struct mailbox_message *reader_find_run(struct reader *reader, uint32_t uid,
+                                              size_t *count_out);
+/* So many of them were looked at. */
+static inline void reader_pass(struct reader *reader, size_t count)
+{
+    reader->at += count - 1;
+}

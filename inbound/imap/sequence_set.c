@@ -126,13 +126,14 @@ bool sequence_set_has(const struct sequence_set *set, uint32_t number)
     return at < set->count && set->ranges[at].from <= number;
 }
 
-bool sequence_set_next(const struct sequence_set *set, uint32_t from, uint32_t *number_out)
+bool sequence_set_next(const struct sequence_set *set, uint32_t from,
+                       struct sequence_range *run_out)
 {
     size_t at = find(set, from);
 
     if (at == set->count)
         return false;
-    *number_out = MAX(from, set->ranges[at].from);
+    *run_out = (struct sequence_range){MAX(from, set->ranges[at].from), set->ranges[at].to};
     return true;
 }
 

@@ -30,9 +30,10 @@ must_use bool sequence_set_copy(struct arena *arena, const struct sequence_set *
 void sequence_set_resolve(struct sequence_set *set, uint32_t last);
 /* Of a resolved one. */
 bool sequence_set_has(const struct sequence_set *set, uint32_t number);
-/* The smallest number of a resolved set that is at least `from`; false: none is. */
+/* The smallest number of a resolved set that is at least `from`, and those that follow it without
+ * a gap; false: none is. */
 must_use bool sequence_set_next(const struct sequence_set *set, uint32_t from,
-                                uint32_t *number_out);
+                                struct sequence_range *run_out);
 
 /* A set that grows number by number, in ascending order, as text: "1:3,7". */
 struct buf;

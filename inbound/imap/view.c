@@ -311,25 +311,47 @@ bool view_resolve(struct imap_work *work, struct sequence_set *set, bool is_uid)
     return is_uid || set->count == 0 || set->ranges[set->count - 1].to <= view->count;
 }
 
-uint32_t view_next(const struct view *view, const struct sequence_set *set, bool is_uid,
-                   uint32_t number)
+/* Of the view from `number` on, up to this UID. */
+static size_t count_to(const struct view *view, uint32_t number, uint32_t uid)
 {
-    uint32_t next;
+    if (uid == view->uids[number - 1])
+        return 1;
+    size_t end = uid >= view_last_uid(view) ? view->count : view_number_from(view, uid + 1) - 1;
 
-    if (number >= view->count)
-        return 0;
-    if (!is_uid)
-        return sequence_set_next(set, number + 1, &next) && next <= view->count ? next : 0;
+    return end - number + 1;
+}
+
+uint32_t view_next_run(const struct view *view, const struct sequence_set *set, bool is_uid,
+                       uint32_t number, size_t *count_out)
+{
+    struct sequence_range run;
+
+    if (!is_uid) {
+        if (!sequence_set_next(set, number + 1, &run) || run.from > view->count)
+            return 0;
+        *count_out = MIN(run.to, view->count) - run.from + 1;
+        return run.from;
+    }
     while (number < view->count) {
         uint32_t uid = view->uids[number];
 
-        if (!sequence_set_next(set, uid, &next))
+        if (!sequence_set_next(set, uid, &run))
             return 0;
-        if (next == uid)
+        if (run.from == uid) {
+            *count_out = count_to(view, number + 1, run.to);
             return number + 1;
-        number = (uint32_t)view_number_from(view, next) - 1;
+        }
+        number = (uint32_t)view_number_from(view, run.from) - 1;
     }
     return 0;
+}
+
+uint32_t view_next(const struct view *view, const struct sequence_set *set, bool is_uid,
+                   uint32_t number)
+{
+    size_t count;
+
+    return view_next_run(view, set, is_uid, number, &count);
 }
 
 void view_put_vanished(struct imap_work *work, uint64_t modseq, const struct sequence_set *among)

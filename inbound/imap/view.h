@@ -61,6 +61,9 @@ must_use bool view_resolve(struct imap_work *work, struct sequence_set *set, boo
 /* The numbers of a resolved set, one after the other: the first above `number`; 0: none. */
 uint32_t view_next(const struct view *view, const struct sequence_set *set, bool is_uid,
                    uint32_t number);
+/* The same, and how many numbers of the set it begins that follow each other. */
+uint32_t view_next_run(const struct view *view, const struct sequence_set *set, bool is_uid,
+                       uint32_t number, size_t *count_out);
 
 /* "FLAGS (\Seen $Junk)" */
 void view_put_flags(struct imap_work *work, struct mailbox *mailbox, uint64_t flags);

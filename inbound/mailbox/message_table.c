@@ -14,12 +14,6 @@ void messages_clear(struct message_table *table)
     *table = (struct message_table){0};
 }
 
-uint64_t message_size(const struct message *message)
-{
-    return message->lines_lf == LINES_UNKNOWN ? MAILBOX_SIZE_UNKNOWN
-                                              : message->file_size + message->lines_lf;
-}
-
 static uint64_t counted_size(const struct message *message)
 {
     return message->file_size + (message->lines_lf == LINES_UNKNOWN ? 0 : message->lines_lf);

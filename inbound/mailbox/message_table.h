@@ -62,4 +62,9 @@ void messages_set_lines(struct message_table *table, struct message *message, ui
 void messages_remove(struct message_table *table, struct message *message);
 /* Where many are gone, their places too: pointers die. */
 void messages_tidy(struct message_table *table);
-uint64_t message_size(const struct message *message); /* MAILBOX_SIZE_UNKNOWN */
+/* MAILBOX_SIZE_UNKNOWN */
+static inline uint64_t message_size(const struct message *message)
+{
+    return message->lines_lf == LINES_UNKNOWN ? MAILBOX_SIZE_UNKNOWN
+                                              : message->file_size + message->lines_lf;
+}

@@ -39,11 +39,27 @@ TEST(items_are_told_as_they_are_called)
     assert_false(fetch_line_is_item(FETCH_BINARY_SIZE));
 }
 
+/* Of these messages, which the view has in numbers from 3 on. */
+static void check_lines(const struct fetch_program *program, bool is_uidonly,
+                        const struct mailbox_message *messages, const uint32_t *uids, size_t count,
+                        size_t expected_count, const char *expected)
+{
+    struct fetch_lines lines = {program, is_uidonly, 3, uids, messages, count};
+    uint8_t room[2048];
+    size_t told;
+    size_t len = (size_t)(fetch_lines_put(room, &lines, &told) - room);
+
+    assert_true(len <= count * fetch_line_room(program));
+    assert_int_equal(told, expected_count);
+    if (!bytes_equal(bytes_range(room, len), bytes_of(expected)))
+        fail_msg("\"%.*s\", not \"%s\"", (int)len, (const char *)room, expected);
+}
+
 TEST(line_has_all_items_and_never_more_than_its_room)
 {
     struct fetch_item items[FETCH_LINE_ITEMS_MAX + 1];
     struct fetch_program program = {.count = FETCH_LINE_ITEMS_MAX, .items = items};
-    uint8_t room[FETCH_LINE_ROOM];
+    uint8_t room[1024];
 
     for (unsigned kind = FETCH_FLAGS; kind <= FETCH_THREADID; kind++) {
         struct mailbox_message longest = {
@@ -55,23 +71,19 @@ TEST(line_has_all_items_and_never_more_than_its_room)
             .saved_s = INT64_MIN,
             .email_id = UINT64_MAX,
         };
+        uint32_t uid = UINT32_MAX;
+        struct fetch_lines lines = {&program, true, 1, &uid, &longest, 1};
+        size_t told;
 
         for (size_t i = 0; i < ARRAY_LEN(items); i++)
             items[i] = (struct fetch_item){.kind = (enum fetch_kind)kind};
         assert_true(fetch_line_fits(&program));
-        size_t len =
-            (size_t)(fetch_line_put(room, UINT32_MAX, BYTES(" UIDFETCH ("), &program, &longest) -
-                     room);
-        assert_true(len <= sizeof(room));
+        size_t len = (size_t)(fetch_lines_put(room, &lines, &told) - room);
+        assert_int_equal(told, 1);
+        assert_true(len <= fetch_line_room(&program));
         assert_memory_equal(room, "* 4294967295 UIDFETCH (", 23);
         assert_memory_equal(room + len - 3, ")\r\n", 3);
     }
-    program.count = 2;
-    items[0].kind = FETCH_UID;
-    items[1].kind = FETCH_FLAGS;
-    size_t len = (size_t)(fetch_line_put(room, 3, BYTES(" FETCH ("), &program, &message) - room);
-    assert_true(bytes_equal(bytes_range(room, len),
-                            BYTES("* 3 FETCH (UID 12 FLAGS (\\Answered \\Seen))\r\n")));
     items[1].kind = FETCH_ENVELOPE;
     assert_false(fetch_line_fits(&program));
     program.count = FETCH_LINE_ITEMS_MAX + 1;
@@ -79,14 +91,45 @@ TEST(line_has_all_items_and_never_more_than_its_room)
     assert_false(fetch_line_fits(&program));
 }
 
-TEST(line_cannot_tell_keywords_nor_a_size_that_is_not_known)
+TEST(lines_end_where_more_must_be_asked)
 {
-    struct mailbox_message other = message;
+    struct fetch_item items[] = {{.kind = FETCH_UID}, {.kind = FETCH_FLAGS}};
+    struct fetch_program program = {.count = 2, .items = items};
+    struct mailbox_message messages[3] = {message, message, message};
+    uint32_t uids[] = {12, 13, 14};
+    static const char one[] = "* 3 FETCH (UID 12 FLAGS (\\Answered \\Seen))\r\n";
 
-    assert_true(fetch_line_can(&other));
-    other.flags |= MAIL_KEYWORD(0);
-    assert_false(fetch_line_can(&other));
-    other.flags = 0;
-    other.size = MAILBOX_SIZE_UNKNOWN;
-    assert_false(fetch_line_can(&other));
+    messages[1] = (struct mailbox_message){.uid = 13, .modseq = 1};
+    messages[2].uid = 14;
+    check_lines(&program, false, messages, uids, 3, 3,
+                "* 3 FETCH (UID 12 FLAGS (\\Answered \\Seen))\r\n"
+                "* 4 FETCH (UID 13 FLAGS ())\r\n"
+                "* 5 FETCH (UID 14 FLAGS (\\Answered \\Seen))\r\n");
+    check_lines(&program, false, messages, uids, 1, 1, one);
+    check_lines(&program, true, messages, uids, 2, 2,
+                "* 12 UIDFETCH (UID 12 FLAGS (\\Answered \\Seen))\r\n"
+                "* 13 UIDFETCH (UID 13 FLAGS ())\r\n");
+    messages[1].flags = MAIL_KEYWORD(0);
+    check_lines(&program, false, messages, uids, 3, 1, one);
+    messages[1].flags = 0;
+    messages[1].size = MAILBOX_SIZE_UNKNOWN;
+    check_lines(&program, false, messages, uids, 3, 1, one);
+    messages[1].size = 1;
+    messages[1].uid = 14; /* 13 went */
+    check_lines(&program, false, messages, uids, 2, 1, one);
+    uids[0] = 11;
+    check_lines(&program, false, messages, uids, 3, 0, "");
+}
+
+TEST(lines_leave_out_what_has_not_changed_since)
+{
+    struct fetch_item items[] = {{.kind = FETCH_UID}};
+    struct fetch_program program = {.count = 1, .items = items, .has_since = true, .since = 7};
+    struct mailbox_message messages[3] = {{.uid = 1, .modseq = 8},
+                                          {.uid = 2, .modseq = 7},
+                                          {.uid = 3, .modseq = 9}};
+    uint32_t uids[] = {1, 2, 3};
+
+    check_lines(&program, false, messages, uids, 3, 3,
+                "* 3 FETCH (UID 1)\r\n* 5 FETCH (UID 3)\r\n");
 }

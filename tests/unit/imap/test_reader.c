@@ -76,3 +76,26 @@ TEST(reader_passes_over_what_went)
     }
     room_free(&room);
 }
+
+TEST(reader_gives_what_it_has_ahead_and_goes_on_behind_it)
+{
+    struct room room = {0};
+    struct reader reader;
+    size_t count;
+
+    room_make(&room);
+    fill(&room);
+    reader_begin(&reader, room.inbox);
+    for (uint32_t uid = 1; uid <= MESSAGES; uid += (uint32_t)count) {
+        const struct mailbox_message *messages = reader_find_run(&reader, uid, &count);
+
+        assert_non_null(messages);
+        assert_in_range(count, 1, READER_MAX);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(messages[i].uid, uid + i);
+        reader_pass(&reader, count);
+    }
+    assert_true(reader.reads <= 10);
+    assert_null(reader_find_run(&reader, MESSAGES + 1, &count));
+    room_free(&room);
+}

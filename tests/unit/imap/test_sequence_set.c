@@ -35,10 +35,11 @@ static const struct {
 static void write(const struct sequence_set *set, struct buf *out)
 {
     struct sequence_writer writer = {.out = out};
-    uint32_t number = 0;
+    struct sequence_range run = {0};
 
-    while (number < 1000 && sequence_set_next(set, number + 1, &number))
-        sequence_writer_add(&writer, number);
+    while (run.to < 1000 && sequence_set_next(set, run.to + 1, &run))
+        for (uint32_t number = run.from; number <= MIN(run.to, 1000U); number++)
+            sequence_writer_add(&writer, number);
     assert_true(sequence_writer_end(&writer));
 }
 
@@ -76,6 +77,26 @@ TEST(has_agrees_with_the_ranges)
     for (uint32_t n = 1; n < 40; n++)
         assert_true(sequence_set_has(&set, n) ==
                     (n == 3 || (n >= 10 && n <= 12) || (n >= 20 && n <= 25)));
+    arena_free(&arena);
+}
+
+TEST(next_begins_in_the_middle_of_a_range)
+{
+    struct bytes input = BYTES("10:12,20");
+    struct sequence_range run;
+    struct sequence_set set;
+    struct arena arena;
+
+    arena_init(&arena, 4096);
+    assert_true(sequence_set_take(&arena, &input, false, &set));
+    sequence_set_resolve(&set, 25);
+    assert_true(sequence_set_next(&set, 11, &run));
+    assert_int_equal(run.from, 11);
+    assert_int_equal(run.to, 12);
+    assert_true(sequence_set_next(&set, 13, &run));
+    assert_int_equal(run.from, 20);
+    assert_int_equal(run.to, 20);
+    assert_false(sequence_set_next(&set, 21, &run));
     arena_free(&arena);
 }
 
