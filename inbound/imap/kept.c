@@ -246,6 +246,19 @@ uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint)
     return (uint32_t)kept->count++;
 }
 
+size_t kept_run(const struct kept *kept, unsigned number, uint32_t row, const uint32_t *uids,
+                size_t count)
+{
+    const struct kept_column *column = &kept->columns[number];
+    size_t end = MIN(kept->count, column->capacity), len = 0;
+
+    count = MIN(count, end - MIN(end, (size_t)row));
+    while (len < count && kept->uids[row + len] == uids[len] &&
+           column->texts[row + len].ptr != NULL)
+        len++;
+    return len;
+}
+
 /* --- texts ------------------------------------------------------------------------------------ */
 
 bool kept_find(const struct kept *kept, unsigned number, uint32_t row, struct bytes *text_out)

@@ -42,6 +42,10 @@ must_use bool kept_try_lock(struct kept *kept);
 /* Of a message, made where it has none. Quick where `hint` is right: the row behind the last one.
  * KEPT_NO_ROW: the bound is reached. */
 uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint);
+/* Of how many of these UIDs, from the first on, the rows follow each other from `row` on and have a
+ * text in that column. */
+size_t kept_run(const struct kept *kept, unsigned column, uint32_t row, const uint32_t *uids,
+                size_t count);
 /* False: not there yet. The text lives while it is open. */
 must_use bool kept_find(const struct kept *kept, unsigned column, uint32_t row,
                         struct bytes *text_out);

@@ -45,6 +45,8 @@ void searched_note_error(struct searched *searched, int error);
 uint32_t searched_row(struct searched *searched);
 /* No message need be read for it. */
 bool search_is_quick(const struct search_key *key);
+/* Is every message found? */
+bool search_is_all(const struct search_key *key);
 /* Would it look into what is kept? */
 bool search_asks_kept(const struct search_key *key);
 bool search_matches(struct searched *searched, const struct search_key *key);

@@ -69,6 +69,15 @@ bool search_is_quick(const struct search_key *key)
     return cost_of(key) <= COST_KEPT;
 }
 
+bool search_is_all(const struct search_key *key)
+{
+    bool is_all = key->kind == SEARCH_AND;
+
+    for (const struct search_key *child = key->first; child != NULL && is_all; child = child->next)
+        is_all = search_is_all(child);
+    return is_all;
+}
+
 bool search_asks_kept(const struct search_key *key)
 {
     if (key->kind == SEARCH_HEADER && source_keeps_field(key->name))

@@ -22,7 +22,8 @@
 #include "inbound/mime/mime_thread.h"
 
 enum { CRITERIA_MAX = 20, KEYS_MAX = 256 << 20, KEY_ROOM = MIME_SORT_KEY_MAX };
-enum { QUICK_MAX = 64 << 10 /* numbers that are put in order on the engine */ };
+enum { RUN_MAX = 4096 /* messages that are noted at one go */ };
+enum { QUICK_MAX = 128 << 10 /* numbers that are put in order on the engine */ };
 
 enum criterion_kind {
     BY_ARRIVAL,
@@ -356,6 +357,31 @@ static bool look_at(struct imap_work *work, struct sort *sort, struct reader *re
     return is_good;
 }
 
+/* What the view has from here on, as long as it is kept in the view's order: no need to look at it
+ * message by message. False: these are too many. */
+static bool note_kept(struct imap_work *work, struct sort *sort)
+{
+    struct searched *searched = &sort->searched;
+    const uint32_t *uids = work->view.uids + sort->number;
+    size_t count = MIN(work->view.count - sort->number, (size_t)RUN_MAX);
+    uint32_t row = searched->row_uid != 0 ? searched->row + 1 : 0;
+
+    for (size_t i = 0; i < sort->criterion_count && count > 0; i++)
+        count = kept_run(searched->kept, sort->criteria[i].kind, row, uids, count);
+    while (sort->capacity - sort->count < count)
+        if (!grow(sort))
+            return false;
+    for (uint32_t i = 0; i < count; i++)
+        sort->sorted[sort->count++] =
+            (struct sorted){work->is_uid ? uids[i] : sort->number + 1 + i, row + i};
+    if (count > 0) {
+        searched->row = row + (uint32_t)count - 1;
+        searched->row_uid = uids[count - 1];
+        sort->number += (uint32_t)count;
+    }
+    return true;
+}
+
 /* --- the answer ------------------------------------------------------------------------------- */
 
 /* On the engine: in no time. */
@@ -435,7 +461,12 @@ static bool look_at_some(struct imap_work *work, struct sort *sort)
     struct reader reader;
 
     reader_begin(&reader, work->view.mailbox);
+    bool takes_kept =
+        !sort->is_thread && search_is_all(sort->program.root) && view_is_whole(&work->view);
+
     do {
+        if (takes_kept && !note_kept(work, sort))
+            return false;
         if (sort->number == work->view.count)
             return true;
         sort->number++;

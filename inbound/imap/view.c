@@ -111,6 +111,15 @@ static bool is_own(const struct view *view, uint64_t modseq)
     return false;
 }
 
+bool view_is_whole(const struct view *view)
+{
+    struct uid_range range;
+    uint32_t next;
+
+    return mailbox_vanished(view->mailbox, view->vanished_modseq, 1, &range, 1, &next) == 0 &&
+           next == 0;
+}
+
 /* --- sync ------------------------------------------------------------------------------------- */
 
 /* What went, out of the view. Told by UID where QRESYNC or UIDONLY is enabled, else by

@@ -47,6 +47,8 @@ static inline uint32_t view_last_uid(const struct view *view)
 {
     return view->count > 0 ? view->uids[view->count - 1] : 0;
 }
+/* Nothing of it went since it was told last. */
+bool view_is_whole(const struct view *view);
 /* A change by the session itself, of which it is told otherwise. */
 void view_note_own(struct view *view, uint64_t modseq);
 

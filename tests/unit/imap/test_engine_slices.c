@@ -206,6 +206,55 @@ TEST(what_others_expunged_is_told_and_the_rest_has_its_numbers)
     end(&slices);
 }
 
+static void sorts(struct slices *slices, const char *command, const char *first, unsigned from,
+                  unsigned to, const uint32_t *gone, size_t gone_count)
+{
+    char line[512];
+    int len = snprintf(line, sizeof(line), "* SORT%s", first);
+
+    for (unsigned number = from; number <= to; number++) {
+        bool is_gone = false;
+
+        for (size_t i = 0; i < gone_count; i++)
+            is_gone |= gone[i] == number;
+        if (!is_gone)
+            len += snprintf(line + len, sizeof(line) - (size_t)len, " %u", number);
+    }
+    snprintf(line + len, sizeof(line) - (size_t)len, "\r\n");
+    client_say(&slices->client, command);
+    client_hears(&slices->client, line);
+    client_hears(&slices->client, "a OK SORT done\r\n");
+}
+
+TEST(sort_of_all_has_what_is_there_and_no_more)
+{
+    static const uint32_t gone[] = {3, 30};
+    static const char sort[] = "a SORT (SUBJECT) UTF-8 ALL\r\n";
+    static const char uid_sort[] = "a UID SORT (SUBJECT ARRIVAL) UTF-8 ALL\r\n";
+    struct slices slices;
+    size_t count = 0;
+
+    begin(&slices);
+    struct room mail = slices.room.mail;
+
+    mail.account = slices.account;
+    sorts(&slices, sort, "", 1, COUNT, NULL, 0);
+    sorts(&slices, uid_sort, "", 1, COUNT, NULL, 0);
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        room_store(slices.inbox, gone[i], STORE_ADD, MAIL_DELETED);
+    assert_int_equal(mailbox_expunge(slices.inbox, gone, ARRAY_LEN(gone), &count), 0);
+    sorts(&slices, sort, "", 1, COUNT, gone, ARRAY_LEN(gone)); /* and nobody said so yet */
+    (void)ask(&slices, "a NOOP\r\n", ARRAY_LEN(gone), "a OK Done\r\n");
+    sorts(&slices, sort, "", 1, COUNT - 2, NULL, 0);
+    sorts(&slices, uid_sort, "", 1, COUNT, gone, ARRAY_LEN(gone));
+    room_append(&mail, slices.inbox, "Subject: a\r\n\r\n", 0);
+    (void)ask(&slices, "a NOOP\r\n", 2, "a OK Done\r\n");
+    sorts(&slices, sort, " 39", 1, COUNT - 2, NULL, 0);
+    sorts(&slices, sort, " 39", 1, COUNT - 2, NULL, 0);
+    sorts(&slices, uid_sort, " 41", 1, COUNT, gone, ARRAY_LEN(gone));
+    end(&slices);
+}
+
 TEST(much_that_others_expunged_is_told_on_the_pool)
 {
     enum { MORE = 300 };

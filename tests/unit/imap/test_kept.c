@@ -55,6 +55,32 @@ TEST(kept_texts_are_those_of_their_message_whatever_came_between)
     room_free(&room);
 }
 
+TEST(kept_run_ends_where_rows_or_texts_do)
+{
+    static const uint32_t uids[] = {1, 2, 3, 5, 6, 7};
+    struct room room = {0};
+
+    room_make(&room);
+    struct kept *kept = kept_open(room.inbox);
+
+    kept_lock(kept);
+    assert_int_equal(kept_run(kept, COLUMN, 0, uids, 6), 0);
+    for (uint32_t uid = 1; uid <= 6; uid++)
+        put(kept, uid, "");
+    assert_int_equal(kept_run(kept, COLUMN, 0, uids, 6), 3); /* then comes 4 */
+    assert_int_equal(kept_run(kept, COLUMN, 0, uids, 2), 2);
+    assert_int_equal(kept_run(kept, COLUMN, 1, uids, 6), 0);
+    assert_int_equal(kept_run(kept, COLUMN, 4, uids + 3, 3), 2);
+    assert_int_equal(kept_run(kept, COLUMN, 6, uids + 5, 1), 0);
+    assert_int_equal(kept_run(kept, COLUMN, KEPT_NO_ROW, uids, 6), 0);
+    assert_int_equal(kept_run(kept, OTHER, 0, uids, 6), 0);
+    assert_true(kept_put(kept, OTHER, kept_row(kept, 1, 0), BYTES("x")));
+    assert_int_equal(kept_run(kept, OTHER, 0, uids, 6), 1);
+    kept_unlock(kept);
+    kept_close(&kept);
+    room_free(&room);
+}
+
 TEST(kept_ranks_compare_as_texts_do_also_when_more_come)
 {
     struct room room = {0};
