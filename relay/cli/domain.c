@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "relay/cli/dns_look.h"
+#include "relay/cli/domain_check.h"
 #include "relay/cli/domain_show.h"
 #include "relay/cli/records.h"
 
@@ -15,8 +16,22 @@ struct domain_call {
     struct records records;
     char address_texts[HOSTS_MAX][ADDRESS_TEXT_MAX];
     struct bytes addresses[HOSTS_MAX];
+    struct address clients[HOSTS_MAX]; /* what other servers see us come from */
+    char reverse_texts[HOSTS_MAX][CLIENT_REVERSE_MAX];
+    struct bytes reverse[HOSTS_MAX];
     struct domain_hosts hosts;
 };
+
+static void add_client(struct domain_call *call, const struct address *address)
+{
+    size_t n = call->hosts.reverse_count;
+
+    if (n == HOSTS_MAX)
+        return;
+    call->clients[n] = *address;
+    call->reverse[n] = client_address_reverse(domain_check_octets(address), call->reverse_texts[n]);
+    call->hosts.reverse_count++;
+}
 
 static void add_address(struct domain_call *call, const struct address *address)
 {
@@ -27,6 +42,7 @@ static void add_address(struct domain_call *call, const struct address *address)
     size_t len = address_format(address, call->address_texts[n]);
     call->addresses[n] = bytes_range(call->address_texts[n], len);
     call->hosts.address_count++;
+    add_client(call, address);
 }
 
 static int open_call(const struct cli *cli, struct domain_call *call)
@@ -36,6 +52,7 @@ static int open_call(const struct cli *cli, struct domain_call *call)
         return EXIT_CONFIG;
     call->hosts.hostname = bytes_of(call->config->hostname);
     call->hosts.addresses = call->addresses;
+    call->hosts.reverse = call->reverse;
     for (size_t i = 0; i < call->config->delivery.source_count; i++) {
         const struct source *source = &call->config->delivery.sources[i];
 
@@ -76,7 +93,7 @@ static void show_one(void *context, const struct domain_row *domain)
 
     arena_init(&arena, SIZE_MAX);
     size_t count = domain_records(domain, &showing->call->hosts, &arena, records);
-    domain_show(showing->form, domain, count, records, NULL);
+    domain_show(showing->form, domain, count, records, NULL, NULL);
     arena_free(&arena);
 }
 
@@ -210,6 +227,7 @@ static const enum dns_type asked_types[] = {
     [RECORD_TXT] = DNS_TYPE_TXT,
     [RECORD_CNAME] = DNS_TYPE_A, /* whatever it says, it shows where the chain ends */
     [RECORD_MX] = DNS_TYPE_MX,
+    [RECORD_PTR] = DNS_TYPE_PTR,
 };
 
 static void look_up(struct dns_look *look, const struct domain_record *record, struct arena *arena,
@@ -260,8 +278,11 @@ static void tell_one(const struct verifying *v, const struct domain_row *domain,
     size_t keys_size = MAX(domain->key_count, (size_t)1) * sizeof(*domain->keys);
     struct domain_key_row *keys = malloc(keys_size);
     struct domain_row told = *domain;
+    struct domain_tls tls;
 
     check(keys != NULL);
+    if (domain->is_hosted)
+        domain_check_tls(v->call->config, &tls);
     told.keys = keys;
     told.is_active |= is_activated;
     for (size_t i = 0; i < domain->key_count; i++) {
@@ -269,7 +290,7 @@ static void tell_one(const struct verifying *v, const struct domain_row *domain,
         if (is_activated && !v->has_signing && keys[i].state == DKIM_KEY_PUBLISHED)
             keys[i].state = DKIM_KEY_ACTIVE;
     }
-    domain_show(v->form, &told, count, records, found);
+    domain_show(v->form, &told, count, records, found, domain->is_hosted ? &tls : NULL);
     free(keys);
 }
 
@@ -287,12 +308,36 @@ static void verify_one(void *context, const struct domain_row *domain)
         v->has_waiting |= domain->keys[i].state == DKIM_KEY_PUBLISHED;
         v->has_signing |= domain->keys[i].state == DKIM_KEY_ACTIVE;
     }
-    for (size_t i = 0; i < count; i++) {
-        look_up(v->look, &records[i], &arena, &found[i]);
+    for (size_t i = 0, client = 0; i < count; i++) {
+        if (records[i].type == RECORD_PTR)
+            domain_check_reverse(v->look, &v->call->clients[client++], &arena, &found[i]);
+        else
+            look_up(v->look, &records[i], &arena, &found[i]);
         if (is_needed(v, &records[i]) && found[i].finding != RECORD_RIGHT)
             v->is_good = false;
     }
     tell_one(v, domain, count, records, found);
+    arena_free(&arena);
+}
+
+/* The host's own addresses, where none is set to send from. */
+static void add_seen(struct domain_call *call, struct dns_look *look)
+{
+    struct dns_look_answer answer;
+    struct address address;
+    struct arena arena;
+
+    arena_init(&arena, SIZE_MAX);
+    dns_look(look, call->hosts.hostname, DNS_TYPE_A, &arena, &answer);
+    for (size_t i = 0; i < answer.count; i++) {
+        address_from_v4(answer.records[i].a, 0, &address);
+        add_client(call, &address);
+    }
+    dns_look(look, call->hosts.hostname, DNS_TYPE_AAAA, &arena, &answer);
+    for (size_t i = 0; i < answer.count; i++) {
+        address_from_v6(&answer.records[i].aaaa, 0, &address);
+        add_client(call, &address);
+    }
     arena_free(&arena);
 }
 
@@ -308,6 +353,8 @@ static enum store_result look_at_all(struct cli *cli, struct domain_call *call, 
         cli_fail(EXIT_OS, "no look-ups in DNS: %s", why);
         return STORE_OK;
     }
+    if (call->hosts.address_count == 0)
+        add_seen(call, v->look);
     enum store_result result = domain_list(call->records.store, bytes_of(name), verify_one, v);
     dns_look_close(&v->look);
     return result;
@@ -398,7 +445,8 @@ const struct cli_command cli_domain = {
     "  list\n"
     "  show   DOMAIN [--zone]    its records; --zone: as lines of a zone file\n"
     "  verify DOMAIN   asks DNS for each: right, wrong (and what was found) or missing. Where\n"
-    "                  dkim, spf and, of a hosted one, mx are right, it becomes active\n"
+    "                  dkim, spf and, of a hosted one, mx are right, it becomes active. Of a\n"
+    "                  hosted one the names of our addresses and our certificates are told too\n"
     "  rotate DOMAIN   first: new keys, whose records are to be published. Then, once they are\n"
     "                  seen: the new ones sign and the old ones are retired\n"
     "  remove DOMAIN   with its keys\n",

@@ -57,17 +57,24 @@ static json_t *keys_json(const struct domain_row *domain)
 }
 
 static void show_json(const struct domain_row *domain, size_t count,
-                      const struct domain_record *records, const struct domain_found *found)
+                      const struct domain_record *records, const struct domain_found *found,
+                      const struct domain_tls *tls)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, record_json(&records[i], found != NULL ? &found[i] : NULL));
-    cli_print_json(json_pack("{s:o,s:o,s:s,s:b,s:b,s:o,s:o}", "domain", json_text(domain->name),
-                             "tenant", json_text(domain->tenant), "state",
-                             domain->is_active ? "active" : "pending", "hosted",
-                             (int)domain->is_hosted, "sub_domains", (int)domain->allows_sub_domains,
-                             "keys", keys_json(domain), "records", list));
+    json_t *object =
+        json_pack("{s:o,s:o,s:s,s:b,s:b,s:o,s:o}", "domain", json_text(domain->name), "tenant",
+                  json_text(domain->tenant), "state", domain->is_active ? "active" : "pending",
+                  "hosted", (int)domain->is_hosted, "sub_domains", (int)domain->allows_sub_domains,
+                  "keys", keys_json(domain), "records", list);
+
+    if (tls != NULL)
+        json_object_set_new(object, "tls",
+                            json_pack("{s:s,s:s}", "result",
+                                      domain_record_finding_name(tls->finding), "why", tls->why));
+    cli_print_json(object);
 }
 
 /* Strings of a master file (RFC 1035 section 5.1): a long text is cut into several. */
@@ -108,7 +115,8 @@ static void show_zone(size_t count, const struct domain_record *records)
 }
 
 static void show_table(const struct domain_row *domain, size_t count,
-                       const struct domain_record *records, const struct domain_found *found)
+                       const struct domain_record *records, const struct domain_found *found,
+                       const struct domain_tls *tls)
 {
     printf("%.*s of %.*s: %s%s%s\n", BYTES_ARG(domain->name), BYTES_ARG(domain->tenant),
            domain->is_active ? "active" : "pending", domain->is_hosted ? ", hosted" : "",
@@ -130,20 +138,23 @@ static void show_table(const struct domain_row *domain, size_t count,
             putchar('\n');
         }
     }
+    if (tls != NULL)
+        printf("  %-11s %-7s %s\n", "tls", domain_record_finding_name(tls->finding), tls->why);
 }
 
 void domain_show(enum domain_form form, const struct domain_row *domain, size_t count,
-                 const struct domain_record *records, const struct domain_found *found)
+                 const struct domain_record *records, const struct domain_found *found,
+                 const struct domain_tls *tls)
 {
     switch (form) {
     case DOMAIN_TABLE:
-        show_table(domain, count, records, found);
+        show_table(domain, count, records, found, tls);
         return;
     case DOMAIN_ZONE:
         show_zone(count, records);
         return;
     case DOMAIN_JSON:
-        show_json(domain, count, records, found);
+        show_json(domain, count, records, found, tls);
         return;
     }
 }

@@ -15,7 +15,15 @@ struct domain_found {
     const char *failure; /* DNS did not answer: why; else NULL */
 };
 
+/* What is found of a domain beside its records. */
+struct domain_tls {
+    enum domain_record_finding finding; /* of the certificates that who sends to us is shown */
+    char why[512];                      /* what is wrong, or for whom they are */
+};
+
 /* {"domain", "state", "records": [{"purpose", "name", "type", "value"}...]}; with `found` each
- * record has "result" and "found" too. */
+ * record has "result" and "found" too, and `tls` is {"tls": {"result", "why"}}. NULL: nobody
+ * looked. */
 void domain_show(enum domain_form form, const struct domain_row *domain, size_t count,
-                 const struct domain_record *records, const struct domain_found *found);
+                 const struct domain_record *records, const struct domain_found *found,
+                 const struct domain_tls *tls);

@@ -3,6 +3,8 @@
 
 #include "directory/dkim_key.h"
 
+enum { REVERSE_MAX = 8 }; /* whoever sends from more has a look-up of its own for them */
+
 struct list {
     struct arena *arena;
     struct domain_record *records;
@@ -98,6 +100,12 @@ static void add_hosted(struct list *list, const struct domain_row *domain,
     add_text(list, "mta-sts", "_mta-sts", domain, sts);
     add_host(list, "mta-sts", RECORD_CNAME, "mta-sts", domain, hosts->hostname);
     add_text(list, "tls-rpt", "_smtp._tls", domain, tls);
+    for (size_t i = 0; i < MIN(hosts->reverse_count, (size_t)REVERSE_MAX); i++) {
+        struct domain_record *record = add(list, "ptr", RECORD_PTR, false);
+
+        record->name = hosts->reverse[i];
+        record->value = hosts->hostname;
+    }
 }
 
 size_t domain_records(const struct domain_row *domain, const struct domain_hosts *hosts,
@@ -116,7 +124,7 @@ size_t domain_records(const struct domain_row *domain, const struct domain_hosts
 
 const char *domain_record_type_name(enum domain_record_type type)
 {
-    static const char *const names[] = {"TXT", "CNAME", "MX"};
+    static const char *const names[] = {"TXT", "CNAME", "MX", "PTR"};
 
     return names[type];
 }

@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+import certificates
 import parts
 
 
@@ -197,7 +198,8 @@ def test_domain_verify_and_rotate_ask_dns(stage):
     relay = stage.unstarted_ringpost(dns=f'{{servers: ["127.0.0.1:{port}"], timeout: 1s}}')
 
     def serve(text):
-        nsd = stage.nsd({"shop.example": text, "ringpost.example": "mta1 A 127.0.0.1\n"})
+        nsd = stage.nsd({"shop.example": text, "ringpost.example": "mta1 A 127.0.0.1\n",
+                         "127.in-addr.arpa": "1.0.0 PTR mta1.ringpost.example.\n"})
         relay.write_config(dns=f'{{servers: ["127.0.0.1:{nsd.port}"], timeout: 1s}}')
         return nsd
 
@@ -218,7 +220,7 @@ def test_domain_verify_and_rotate_ask_dns(stage):
     told, found = results(relay, 1)
     assert found == [("dkim", "right"), ("dkim", "right"), ("spf", "wrong"), ("dmarc", "missing"),
                      ("return-path", "right"), ("mx", "wrong"), ("mta-sts", "right"),
-                     ("mta-sts", "right"), ("tls-rpt", "right")]
+                     ("mta-sts", "right"), ("tls-rpt", "right"), ("ptr", "right")]
     assert told["records"][2]["found"] == "v=spf1 a:elsewhere.example -all"
     assert told["state"] == "pending"
     nsd.stop()
@@ -239,3 +241,82 @@ def test_domain_verify_and_rotate_ask_dns(stage):
     assert "sign from now on" in relay.cli("domain", "rotate", "shop.example").stdout
     assert sorted(key["state"] for key in one(relay, "domain", "show", "shop.example")["keys"]) == [
         "active", "active", "retired", "retired"]
+
+
+def test_domain_verify_is_a_check_up(stage, tmp_path):
+    """A zone with all that was asked for, then with one thing wrong after the other."""
+    host = "mta1.ringpost.example"
+    authority = certificates.Issued(tmp_path, "authority")
+
+    def certificate(name, hosts=(host,), **options):
+        chain, key = certificates.Issued(tmp_path, name, authority, hosts, **options).files(authority)
+        return f'{{certificate: "{chain}", key: "{key}"}}'
+
+    relay = stage.unstarted_ringpost(tls=certificate("good"))
+    one(relay, "tenant", "add", "shop")
+    one(relay, "domain", "add", "shop", "shop.example", "--hosted")
+    right = zone_lines(relay)
+    places = {"ringpost.example": "mta1 A 127.0.0.1", "127.in-addr.arpa": f"1.0.0 PTR {host}."}
+
+    def look(lines=right, code=0, places=places):
+        nsd = stage.nsd({"shop.example": "\n".join(lines), **places})
+        relay.write_config(dns=f'{{servers: ["127.0.0.1:{nsd.port}"], timeout: 1s}}')
+        told, _ = results(relay, code)
+        nsd.stop()
+        # Of two keys the one that is not right, if one is not.
+        by_result = sorted(told["records"], key=lambda r: r["result"] != "right")
+        return {f"{r['purpose']} {r['type']}": r for r in by_result}, told
+
+    found, told = look()
+    assert {r["result"] for r in found.values()} == {"right"} and told["tls"]["result"] == "right"
+    assert told["tls"]["why"].startswith(f"for {host} until 20")
+    assert found["ptr PTR"]["name"] == "1.0.0.127.in-addr.arpa"
+    assert found["ptr PTR"]["value"] == f"{host}." and found["ptr PTR"]["found"] == host
+    # One by one: what is wrong is told alone, and what is needed keeps it from being good.
+    for purpose, match, instead, code, result in (
+        ("mx MX", " MX ", "@ MX 10 elsewhere.example.", 1, "wrong"),
+        ("mx MX", " MX ", "", 1, "missing"),
+        ("mx MX", " MX ", "@ MX 0 .", 1, "wrong"),
+        ("spf TXT", "spf1", '@ TXT "v=spf1 -all"', 1, "wrong"),
+        ("spf TXT", "spf1", '@ TXT "v=spf1 a:mta1.ringpost.example -all"\n@ TXT "v=spf1 -all"', 1, "wrong"),
+        ("spf TXT", "spf1", '@ TXT "v=spf10 a:mta1.ringpost.example -all"', 1, "missing"),
+        ("dkim TXT", "k=ed25519", "", 1, "missing"),
+        ("dmarc TXT", "DMARC1", "", 0, "missing"),
+        ("dmarc TXT", "DMARC1", '_dmarc TXT "v=DMARC1; p=none"\n_dmarc TXT "v=DMARC1; p=reject"', 0, "wrong"),
+        ("mta-sts TXT", "STSv1", "", 0, "missing"),
+        ("mta-sts CNAME", "mta-sts.shop.example. 3600 IN CNAME", "mta-sts A 127.0.0.9", 0, "missing"),
+        ("tls-rpt TXT", "TLSRPTv1", "", 0, "missing"),
+        ("return-path CNAME", "bounces", "bounces CNAME ns.shop.example.", 0, "wrong"),
+    ):
+        lines = [line for line in right if match not in line] + [instead]
+        assert len(lines) == len(right), match
+        found, told = look(lines, code)
+        bad = {key: r["result"] for key, r in found.items() if r["result"] != "right"}
+        assert set(bad) == {purpose} and (purpose, result) in bad.items(), (instead, bad)
+    # Names of addresses: another's, none, and one that does not answer.
+    for reverse, result in (("1.0.0 PTR liar.ringpost.example.", "wrong"), ("2.0.0 PTR x.example.", "missing"),
+                            (None, "unknown")):
+        with_reverse = {**places, "127.in-addr.arpa": reverse} if reverse else {
+            "ringpost.example": places["ringpost.example"]}
+        found, _ = look(places=with_reverse)
+        assert found["ptr PTR"]["result"] == result, reverse
+        assert result == "wrong" and found["ptr PTR"]["found"] == "liar.ringpost.example" or result != "wrong"
+    # Addresses that mail is sent from are looked for by themselves.
+    relay.write_config(sources='[{name: one, address: "192.0.2.7"}]')
+    found, _ = look([line.replace("a:mta1.ringpost.example", "ip4:192.0.2.7") for line in right],
+                    places={**places, "2.0.192.in-addr.arpa": f"7 PTR {host}."})
+    assert (found["ptr PTR"]["name"], found["ptr PTR"]["result"]) == ("7.2.0.192.in-addr.arpa", "wrong")
+    relay.write_config(sources="")
+    # Certificates, whose files are all that is looked at.
+    self_signed = certificates.Issued(tmp_path, "alone", hosts=(host,)).files()
+    for tls, result, why in (
+        ("", "missing", "clear text"),
+        (certificate("other", ("mx.elsewhere.example",)), "wrong", "not for the name"),
+        (certificate("old", days=-2), "wrong", "expired"),
+        (f'{{certificate: "{self_signed[0]}", key: "{self_signed[1]}"}}', "wrong", "self-signed"),
+        (f'{{certificate: "{tmp_path}/none.pem", key: "{tmp_path}/none.key"}}', "wrong", "none.pem"),
+    ):
+        relay.write_config(tls=tls)
+        _, told = look()
+        assert told["tls"]["result"] == result and why in told["tls"]["why"], told["tls"]
+    assert "  tls         wrong" in relay.cli("domain", "verify", "shop.example", check=False).stdout

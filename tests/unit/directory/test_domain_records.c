@@ -27,7 +27,9 @@ static size_t records_of(const struct domain_row *row, size_t address_count, str
                          struct domain_record out[static DOMAIN_RECORDS_MAX])
 {
     static const struct bytes addresses[] = {BYTES("192.0.2.1"), BYTES("2001:db8::1")};
-    const struct domain_hosts hosts = {BYTES("mta1.example.net"), address_count, addresses};
+    static const struct bytes reverse[] = {BYTES("1.2.0.192.in-addr.arpa"), BYTES("1.ip6.arpa")};
+    const struct domain_hosts hosts = {BYTES("mta1.example.net"), address_count, addresses, 2,
+                                       reverse};
 
     arena_init(arena, 65536);
     return domain_records(row, &hosts, arena, out);
@@ -50,6 +52,8 @@ TEST(records_of_a_hosted_domain_are_complete)
         {"mta-sts", "mta-sts.shop.example", "mta1.example.net", RECORD_CNAME, false},
         {"tls-rpt", "_smtp._tls.shop.example", "v=TLSRPTv1; rua=mailto:postmaster@shop.example",
          RECORD_TXT, false},
+        {"ptr", "1.2.0.192.in-addr.arpa", "mta1.example.net", RECORD_PTR, false},
+        {"ptr", "1.ip6.arpa", "mta1.example.net", RECORD_PTR, false},
     };
     struct domain_record records[DOMAIN_RECORDS_MAX];
     struct arena arena;
