@@ -52,7 +52,7 @@ static bool tells_modseq(const struct notify_box *box)
 
 /* RFC 5465 sections 3.1, 5.1 to 5.3. */
 static void put_status(const struct notify_box *box, const struct mailbox_status *status,
-                       bool has_messages, bool has_unseen)
+                       bool has_messages, bool has_unseen, bool has_modseq)
 {
     struct imap_work *work = box->work;
 
@@ -64,7 +64,7 @@ static void put_status(const struct notify_box *box, const struct mailbox_status
         work_printf(work, "MESSAGES %u UIDNEXT %u ", status->exists, status->uidnext);
     if (has_unseen)
         work_printf(work, "UNSEEN %u ", status->unseen);
-    if (tells_modseq(box))
+    if (has_modseq)
         work_printf(work, "HIGHESTMODSEQ %" PRIu64 " ", status->modseq);
     work_printf(work, "UIDVALIDITY %u)\r\n", status->uidvalidity);
 }
@@ -80,7 +80,7 @@ static void tell_status(struct notify_box *box, const struct mailbox_status *sta
     bool has_flags = has_unseen || (tells_modseq(box) && status->modseq != told->modseq);
 
     if (has_messages || (wants_flags && has_flags))
-        put_status(box, status, has_messages, has_unseen);
+        put_status(box, status, has_messages, has_unseen, tells_modseq(box));
 }
 
 void notify_tell_boxes(struct notify *notify)
@@ -159,7 +159,8 @@ static int take_in(struct notify *notify, const struct notify_look *look, struct
     bool tells = look->is_set ? look->tells_status : box->told.exists > 0;
 
     if (tells && box->mailbox != notify->work->view.mailbox)
-        put_status(box, &box->told, true, false);
+        put_status(box, &box->told, true, false,
+                   tells_modseq(box) || (events & NOTIFY_FLAGS) != 0); /* RFC 5465 section 3.1 */
     return 0;
 }
 

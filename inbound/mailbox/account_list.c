@@ -110,23 +110,25 @@ static void add_parents(struct listing *listing)
 {
     size_t count = listing->count;
     struct bytes before = BYTES_NONE;
+    bool is_before_of_mailbox = false;
 
     for (size_t i = 0; i < count; i++) {
         struct bytes name = listing->of[i].name;
+        bool is_mailbox = !listing->of[i].is_missing; /* else it is only subscribed */
 
-        if (listing->of[i].is_missing)
-            continue;
         for (size_t at = bytes_find(name, '/', 0); at < name.len;
              at = bytes_find(name, '/', at + 1)) {
             struct bytes parent = bytes_slice(name, 0, at);
 
             /* Sorted, so most children of one come behind each other. */
-            if (bytes_equal(parent, before))
+            if (bytes_equal(parent, before) && (is_before_of_mailbox || !is_mailbox))
                 continue;
             struct mailbox_entry *entry = add(listing, parent);
 
-            entry->is_missing = entry->has_children = true;
+            entry->is_missing = true;
+            entry->has_children = is_mailbox;
             before = entry->name;
+            is_before_of_mailbox = is_mailbox;
         }
     }
     join(listing);

@@ -124,7 +124,7 @@ def test_other_mailboxes_are_told_by_status(mail):
     assert sorted(line.split(b" (")[0] for line in answer[:-1]) == [
         b"* STATUS Lists", b"* STATUS Lists/One", b"* STATUS misc"]
     assert [line for line in answer if b"One" in line][0].startswith(
-        b"* STATUS Lists/One (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ")
+        b"* STATUS Lists/One (MESSAGES 1 UIDNEXT 2 HIGHESTMODSEQ ")  # where flags are watched: section 3.1
     doer.append(mailbox="other")
     doer.append(mailbox="misc")
     assert told.line().startswith(b"* STATUS misc (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ")
