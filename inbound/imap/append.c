@@ -80,18 +80,27 @@ static bool take_announced(struct bytes *rest, struct announced *announced)
     return rest->len > 0 && rest->ptr[0] == '{' && end + 1 == rest->len;
 }
 
+/* "A1 APPEND mailbox", as it was said. */
+static bool take_destination(const struct imap_work *work, struct arena *arena, struct bytes *text,
+                             struct replaced *replaced_out, struct bytes *mailbox_out)
+{
+    struct bytes tag;
+
+    *replaced_out = (struct replaced){0};
+    return imap_take_tag(text, &tag) && imap_take_space(text) &&
+           ((work_is_selected(work) && imap_take_replace(text, replaced_out) &&
+             (replaced_out->is_uid || !work->is_uidonly)) ||
+            (imap_take_word(text, "APPEND") && imap_take_space(text))) &&
+           imap_take_astring(arena, text, mailbox_out);
+}
+
 static bool take_append(struct imap_work *work, struct arena *arena, struct bytes text,
                         struct announced *announced)
 {
-    struct bytes tag, mailbox;
+    struct bytes mailbox;
 
-    announced->replaced = (struct replaced){0};
-    return imap_take_tag(&text, &tag) && imap_take_space(&text) &&
-           ((work_is_selected(work) && imap_take_replace(&text, &announced->replaced) &&
-             (announced->replaced.is_uid || !work->is_uidonly)) ||
-            (imap_take_word(&text, "APPEND") && imap_take_space(&text))) &&
-           imap_take_astring(arena, &text, &mailbox) &&
-           mailbox_name_read(arena, mailbox, work_tells_utf8(work), &announced->name) &&
+    return take_destination(work, arena, &text, &announced->replaced, &mailbox) &&
+           imap_read_mailbox(work, arena, mailbox, &announced->name) &&
            take_announced(&text, announced);
 }
 
@@ -107,10 +116,58 @@ bool imap_expects_message(const struct imap_session *session, struct bytes text)
     return is_one;
 }
 
+static bool is_append(struct bytes text)
+{
+    struct bytes tag;
+
+    return imap_take_tag(&text, &tag) && imap_take_space(&text) && imap_take_word(&text, "APPEND");
+}
+
+static enum step refuse_unread(struct imap_session *session, bool has_name)
+{
+    if (!has_name)
+        return imap_answer(session, IMAP_NO_MAILBOX_NAME);
+    return imap_bad(session, is_append(buf_bytes(&session->frame.text))
+                                 ? "Syntax is APPEND mailbox [flags] [date] {size}"
+                                 : "Syntax is REPLACE number mailbox [flags] [date] {size}");
+}
+
+/* Does a mailbox stand in it, and is its name one? */
+static bool names_mailbox(const struct imap_session *session, struct bytes *text,
+                          bool *has_name_out)
+{
+    const struct imap_work *work = imap_work_of(session);
+    struct replaced replaced;
+    struct bytes mailbox;
+    struct arena arena;
+
+    arena_init(&arena, COMMAND_MAX);
+    bool is_complete = take_destination(work, &arena, text, &replaced, &mailbox);
+
+    *has_name_out = !is_complete || imap_read_mailbox(work, &arena, mailbox, &mailbox);
+    arena_free(&arena);
+    return is_complete;
+}
+
+bool imap_refuses_message(struct imap_session *session, struct bytes text, enum step *step_out)
+{
+    bool has_name;
+
+    /* The literal is what is said behind the mailbox, not the mailbox. */
+    if (!names_mailbox(session, &text, &has_name) || !imap_take_space(&text))
+        return false;
+    *step_out = refuse_unread(session, has_name);
+    return true;
+}
+
 enum step imap_handle_append(struct imap_session *session, struct bytes arguments)
 {
+    struct bytes text = frame_text(&session->frame);
+    bool has_name;
+
     (void)arguments;
-    return imap_bad(session, "Syntax is APPEND mailbox [flags] [date] {size}");
+    (void)names_mailbox(session, &text, &has_name);
+    return refuse_unread(session, has_name);
 }
 
 /* --- on the pool ------------------------------------------------------------------------------ */

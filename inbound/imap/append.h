@@ -26,9 +26,7 @@ must_use bool imap_take_replace(struct bytes *text, struct replaced *replaced_ou
 /* On the pool: finds the message. WORK_DONE: an answer says why it cannot be. */
 enum work_step imap_find_replaced(struct imap_work *work, struct replaced *replaced);
 
-/* An APPEND that has no message: BAD. */
+/* An APPEND or REPLACE that has no message: BAD, or NO where its mailbox cannot be. */
 enum step imap_handle_append(struct imap_session *session, struct bytes arguments);
-/* REPLACE that has none (RFC 8508): BAD. */
-enum step imap_handle_replace(struct imap_session *session, struct bytes arguments);
 /* The line behind a message, which is to be empty. */
 enum step imap_end_of_append(struct imap_session *session, struct bytes line);

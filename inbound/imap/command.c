@@ -20,13 +20,13 @@ static enum step handle_logout(struct imap_session *session, struct bytes argume
 static enum step handle_id(struct imap_session *session, struct bytes arguments);
 static enum step handle_enable(struct imap_session *session, struct bytes arguments);
 static enum step handle_namespace(struct imap_session *session, struct bytes arguments);
-static bool parse_nothing(struct imap_work *work, struct bytes arguments);
+static bool parse_nothing(struct imap_work *work, struct bytes *arguments);
 
 static const struct imap_command {
     const char *name;
     unsigned allowed; /* states of RFC 9051 section 3, as bits */
     enum step (*handle)(struct imap_session *session, struct bytes arguments);
-    bool (*parse)(struct imap_work *work, struct bytes arguments);
+    bool (*parse)(struct imap_work *work, struct bytes *arguments);
     enum work_step (*run)(struct imap_work *work);
     enum work_sync sync; /* by UID it is always SYNC_ALL */
     bool has_uid_form;
@@ -62,7 +62,7 @@ static const struct imap_command {
     {"NOTIFY", IN_ACCOUNT, NULL, imap_parse_notify, imap_run_notify, SYNC_ALL, false},
     {"APPEND", IN_ACCOUNT, imap_handle_append, NULL, NULL, SYNC_NOTHING, false},
     {"CLOSE", IN_SELECTED, NULL, parse_nothing, imap_run_close, SYNC_NOTHING, false},
-    {"REPLACE", IN_SELECTED, imap_handle_replace, NULL, NULL, SYNC_NOTHING, true},
+    {"REPLACE", IN_SELECTED, imap_handle_append, NULL, NULL, SYNC_NOTHING, true},
     {"UNSELECT", IN_SELECTED, NULL, parse_nothing, imap_run_unselect, SYNC_NOTHING, false},
     {"EXPUNGE", IN_SELECTED, NULL, imap_parse_expunge, imap_run_expunge, SYNC_ALL, true},
     {"SEARCH", IN_SELECTED, NULL, imap_parse_search, imap_run_search, SYNC_FLAGS, true},
@@ -117,6 +117,33 @@ static bool needs_uid(const struct imap_session *session, const struct imap_comm
            command->has_uid_form && !is_uid && command->run != imap_run_expunge;
 }
 
+/* Says where it was: who writes a client looks for it. */
+static void refuse_arguments(struct imap_work *work, const char *name, struct bytes rest)
+{
+    enum { SHOWN_MAX = 40 };
+    size_t len = 0;
+
+    (void)imap_take_space(&rest);
+    while (len < MIN(rest.len, (size_t)SHOWN_MAX) && rest.ptr[len] >= ' ' && rest.ptr[len] < 127)
+        len++;
+    if (rest.len == 0)
+        (void)work_answer(work, "BAD The arguments of %s end too early", name);
+    else
+        (void)work_answer(work, "BAD The arguments of %s cannot be read from here: %.*s", name,
+                          BYTES_ARG(bytes_slice(rest, 0, len)));
+}
+
+static enum step refuse_work(struct imap_session *session, struct imap_work *work)
+{
+    struct bytes answer = bytes_of(work->answer);
+
+    work->has_answer = false;
+    if (bytes_take_nocase(&answer, BYTES("BAD ")))
+        return bad(session, (const char *)answer.ptr);
+    return imap_answer(session, work->answer) == STEP_CLOSE ? STEP_CLOSE
+                                                            : imap_next_command(session);
+}
+
 static enum step begin_work(struct imap_session *session, const struct imap_command *command,
                             struct bytes arguments, bool is_uid)
 {
@@ -125,12 +152,12 @@ static enum step begin_work(struct imap_session *session, const struct imap_comm
 
     work_reset(work, session->tag);
     work->is_uid = is_uid;
-    if (!arena_copy(&work->arena, arguments, &copy) || !command->parse(work, copy)) {
-        char text[64];
-
-        snprintf(text, sizeof(text), "These are no arguments of %s", command->name);
-        return bad(session, text);
+    if (!arena_copy(&work->arena, arguments, &copy) || !command->parse(work, &copy)) {
+        if (!work->has_answer)
+            refuse_arguments(work, command->name, copy);
+        return refuse_work(session, work);
     }
+    session->access.errors = 0;
     frame_begin(&session->frame, COMMAND_MAX);
     return work_begin(work, command->run, is_uid ? SYNC_ALL : command->sync);
 }
@@ -175,10 +202,14 @@ enum step imap_run_command(struct imap_session *session)
 enum step imap_on_literal(struct imap_session *session)
 {
     struct frame *frame = &session->frame;
+    enum step step;
 
     if (session->access.work != NULL &&
         (session->is_uploading || imap_expects_message(session, buf_bytes(&frame->text))))
         return imap_begin_upload(session);
+    if (session->access.work != NULL && frame->literal.is_waiting &&
+        imap_refuses_message(session, buf_bytes(&frame->text), &step))
+        return step == STEP_CLOSE ? STEP_CLOSE : imap_next_command(session);
     if (frame_accept(frame))
         return frame->literal.is_waiting ? imap_say(session, "+ OK\r\n") : STEP_AGAIN;
     if (!frame->literal.is_waiting) { /* RFC 7888 section 4: it cannot be stopped otherwise */
@@ -316,8 +347,8 @@ static enum step handle_namespace(struct imap_session *session, struct bytes arg
     return imap_answer(session, "OK NAMESPACE done");
 }
 
-static bool parse_nothing(struct imap_work *work, struct bytes arguments)
+static bool parse_nothing(struct imap_work *work, struct bytes *arguments)
 {
     (void)work;
-    return arguments.len == 0;
+    return arguments->len == 0;
 }

@@ -3,64 +3,74 @@
  * folder.
  *
  * parse_x(): on the engine; `arguments` is what stands behind the command's name, copied to the
- * work's arena. False: BAD. run_x(): on the pool (work.h).
+ * work's arena. False: it stands where it could not be read, or imap_refuse() said what is to be
+ * answered. run_x(): on the pool (work.h).
  */
 #pragma once
 
 #include "inbound/imap/mailbox_name.h"
 #include "inbound/imap/work.h"
 
-bool imap_parse_select(struct imap_work *work, struct bytes arguments);
-bool imap_parse_examine(struct imap_work *work, struct bytes arguments);
+bool imap_parse_select(struct imap_work *work, struct bytes *arguments);
+bool imap_parse_examine(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_select(struct imap_work *work);
 enum work_step imap_run_close(struct imap_work *work);
 enum work_step imap_run_unselect(struct imap_work *work);
 
-bool imap_parse_create(struct imap_work *work, struct bytes arguments);
+bool imap_parse_create(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_create(struct imap_work *work);
-bool imap_parse_name(struct imap_work *work, struct bytes arguments);
+bool imap_parse_name(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_delete(struct imap_work *work);
-bool imap_parse_rename(struct imap_work *work, struct bytes arguments);
+bool imap_parse_rename(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_rename(struct imap_work *work);
 enum work_step imap_run_subscribe(struct imap_work *work);
 enum work_step imap_run_unsubscribe(struct imap_work *work);
-bool imap_parse_list(struct imap_work *work, struct bytes arguments);
-bool imap_parse_lsub(struct imap_work *work, struct bytes arguments);
+bool imap_parse_list(struct imap_work *work, struct bytes *arguments);
+bool imap_parse_lsub(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_list(struct imap_work *work);
-bool imap_parse_status(struct imap_work *work, struct bytes arguments);
+bool imap_parse_status(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_status(struct imap_work *work);
-bool imap_parse_quota(struct imap_work *work, struct bytes arguments);
+bool imap_parse_quota(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_quota(struct imap_work *work);
 enum work_step imap_run_quotaroot(struct imap_work *work);
-bool imap_parse_getmetadata(struct imap_work *work, struct bytes arguments);
+bool imap_parse_getmetadata(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_getmetadata(struct imap_work *work);
-bool imap_parse_setmetadata(struct imap_work *work, struct bytes arguments);
+bool imap_parse_setmetadata(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_setmetadata(struct imap_work *work);
 
-bool imap_parse_notify(struct imap_work *work, struct bytes arguments);
+bool imap_parse_notify(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_notify(struct imap_work *work);
 
-bool imap_parse_fetch(struct imap_work *work, struct bytes arguments);
+bool imap_parse_fetch(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_fetch(struct imap_work *work);
 /* Not by a command: these items of what has these UIDs. imap_run_fetch() follows. */
 struct fetch_program;
 must_use bool imap_begin_fetch(struct imap_work *work, const struct fetch_program *program,
                                const struct sequence_range *ranges, size_t count);
-bool imap_parse_store(struct imap_work *work, struct bytes arguments);
+bool imap_parse_store(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_store(struct imap_work *work);
-bool imap_parse_search(struct imap_work *work, struct bytes arguments);
+bool imap_parse_search(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_search(struct imap_work *work);
-bool imap_parse_sort(struct imap_work *work, struct bytes arguments);
-bool imap_parse_thread(struct imap_work *work, struct bytes arguments);
+bool imap_parse_sort(struct imap_work *work, struct bytes *arguments);
+bool imap_parse_thread(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_sort(struct imap_work *work);
-bool imap_parse_copy(struct imap_work *work, struct bytes arguments);
+bool imap_parse_copy(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_copy(struct imap_work *work);
 enum work_step imap_run_move(struct imap_work *work);
-bool imap_parse_expunge(struct imap_work *work, struct bytes arguments);
+bool imap_parse_expunge(struct imap_work *work, struct bytes *arguments);
 enum work_step imap_run_expunge(struct imap_work *work);
 
 /* For several: command_parts.c. */
-/* A mailbox's name in a work's command, in the form that the session uses. */
+/* The answer to a command that cannot be done as it was said: "NO [CODE] text". Is false. */
+bool imap_refuse(struct imap_work *work, const char *status_and_text);
+/* The messages that a command's set names. False: it was refused, one of the numbers is none. */
+must_use bool imap_resolve(struct imap_work *work, struct sequence_set *set);
+/* What a client may call a mailbox, as it is kept; `arena`'s. */
+must_use bool imap_read_mailbox(const struct imap_work *work, struct arena *arena,
+                                struct bytes text, struct bytes *name_out);
+#define IMAP_NO_MAILBOX_NAME "NO [CANNOT] No mailbox can have that name"
+/* A mailbox's name in a work's command, in the form that the session uses. One that cannot be is
+ * refused. */
 must_use bool imap_take_mailbox(struct imap_work *work, struct bytes *input,
                                 struct bytes *name_out);
 /* Flags of a list as bits; keywords are made. 0 or -errno. */

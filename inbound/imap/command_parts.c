@@ -6,12 +6,31 @@
 #include "inbound/imap/notify.h"
 #include "inbound/imap/queue.h"
 
+bool imap_refuse(struct imap_work *work, const char *status_and_text)
+{
+    (void)work_answer(work, "%s", status_and_text);
+    return false;
+}
+
+bool imap_resolve(struct imap_work *work, struct sequence_set *set)
+{
+    return view_resolve(work, set, work->is_uid) ||
+           imap_refuse(work, "BAD There is no message of that number");
+}
+
+bool imap_read_mailbox(const struct imap_work *work, struct arena *arena, struct bytes text,
+                       struct bytes *name_out)
+{
+    return text.len > 0 && mailbox_name_read(arena, text, work_tells_utf8(work), name_out);
+}
+
 bool imap_take_mailbox(struct imap_work *work, struct bytes *input, struct bytes *name_out)
 {
     struct bytes text;
 
     return imap_take_astring(&work->arena, input, &text) &&
-           mailbox_name_read(&work->arena, text, work_tells_utf8(work), name_out);
+           (imap_read_mailbox(work, &work->arena, text, name_out) ||
+            imap_refuse(work, IMAP_NO_MAILBOX_NAME));
 }
 
 int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list *list, uint64_t *flags_out)

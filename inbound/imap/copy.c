@@ -22,19 +22,19 @@ struct copy {
 
 /* --- parsing ---------------------------------------------------------------------------------- */
 
-bool imap_parse_copy(struct imap_work *work, struct bytes arguments)
+bool imap_parse_copy(struct imap_work *work, struct bytes *arguments)
 {
     struct copy *copy = arena_alloc(&work->arena, sizeof(*copy));
 
-    if (copy == NULL || !imap_take_space(&arguments) ||
-        !sequence_set_take(&work->arena, &arguments, true, &copy->set) ||
-        !imap_take_space(&arguments) || !imap_take_mailbox(work, &arguments, &copy->name))
+    if (copy == NULL || !imap_take_space(arguments) ||
+        !sequence_set_take(&work->arena, arguments, true, &copy->set) ||
+        !imap_take_space(arguments) || !imap_take_mailbox(work, arguments, &copy->name))
         return false;
     work->state = copy;
-    return arguments.len == 0 && view_resolve(work, &copy->set, work->is_uid);
+    return arguments->len == 0 && imap_resolve(work, &copy->set);
 }
 
-bool imap_parse_expunge(struct imap_work *work, struct bytes arguments)
+bool imap_parse_expunge(struct imap_work *work, struct bytes *arguments)
 {
     struct copy *copy = arena_alloc(&work->arena, sizeof(*copy));
 
@@ -43,10 +43,10 @@ bool imap_parse_expunge(struct imap_work *work, struct bytes arguments)
     work->state = copy;
     copy->is_all = !work->is_uid;
     if (copy->is_all)
-        return arguments.len == 0;
-    return imap_take_space(&arguments) &&
-           sequence_set_take(&work->arena, &arguments, true, &copy->set) && arguments.len == 0 &&
-           view_resolve(work, &copy->set, true);
+        return arguments->len == 0;
+    return imap_take_space(arguments) &&
+           sequence_set_take(&work->arena, arguments, true, &copy->set) && arguments->len == 0 &&
+           imap_resolve(work, &copy->set);
 }
 
 /* --- on the pool ------------------------------------------------------------------------------ */

@@ -50,25 +50,25 @@ struct fetch {
 
 /* --- parsing ---------------------------------------------------------------------------------- */
 
-bool imap_parse_fetch(struct imap_work *work, struct bytes arguments)
+bool imap_parse_fetch(struct imap_work *work, struct bytes *arguments)
 {
     struct fetch *fetch = arena_alloc(&work->arena, sizeof(*fetch));
 
-    if (fetch == NULL || !imap_take_space(&arguments) ||
-        !sequence_set_take(&work->arena, &arguments, true, &fetch->set) ||
-        !imap_take_space(&arguments) ||
-        !fetch_program_take(&work->arena, &arguments, &fetch->program))
+    if (fetch == NULL || !imap_take_space(arguments) ||
+        !sequence_set_take(&work->arena, arguments, true, &fetch->set) ||
+        !imap_take_space(arguments) ||
+        !fetch_program_take(&work->arena, arguments, &fetch->program))
         return false;
     fetch->source.fd = -1;
     work->state = fetch;
     work->is_quick = true;
     /* RFC 7162 section 3.2.6 */
     if (fetch->program.has_vanished && (!work->is_uid || !work->has_qresync))
-        return false;
+        return imap_refuse(work, "BAD VANISHED is for UID FETCH after ENABLE QRESYNC");
     if (fetch->program.has_vanished &&
         !sequence_set_copy(&work->arena, &fetch->set, &fetch->vanished))
         return false;
-    return view_resolve(work, &fetch->set, work->is_uid) &&
+    return imap_resolve(work, &fetch->set) &&
            (!work->is_uid || work->is_uidonly || fetch_program_add(&fetch->program, FETCH_UID)) &&
            (!fetch->program.wants_modseq || fetch_program_add(&fetch->program, FETCH_MODSEQ));
 }

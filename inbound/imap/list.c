@@ -66,14 +66,14 @@ static bool take_items(struct bytes *input, unsigned *items_out)
     return imap_take_byte(input, ')');
 }
 
-bool imap_parse_status(struct imap_work *work, struct bytes arguments)
+bool imap_parse_status(struct imap_work *work, struct bytes *arguments)
 {
     struct status *status = arena_alloc(&work->arena, sizeof(*status));
 
     work->state = status;
-    return status != NULL && imap_take_space(&arguments) &&
-           imap_take_mailbox(work, &arguments, &status->name) &&
-           take_items(&arguments, &status->items) && arguments.len == 0;
+    return status != NULL && imap_take_space(arguments) &&
+           imap_take_mailbox(work, arguments, &status->name) &&
+           take_items(arguments, &status->items) && arguments->len == 0;
 }
 
 /* "(SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE)" */
@@ -95,8 +95,7 @@ static bool take_selection(struct bytes *input, struct listing *list)
         else if (!imap_take_word(input, "REMOTE")) /* all of ours are here */
             return false;
     }
-    /* RFC 5258 section 3.5: not without what it is to match. */
-    return !list->selects_recursive || list->selects_subscribed || list->selects_special;
+    return true;
 }
 
 static bool take_returns(struct bytes *input, struct listing *list)
@@ -137,7 +136,7 @@ static bool add_pattern(struct imap_work *work, struct listing *list, struct byt
     if (list->pattern_count == PATTERNS_MAX ||
         !arena_printf(&work->arena, &whole, "%.*s%.*s", BYTES_ARG(reference), BYTES_ARG(text)) ||
         !mailbox_name_read(&work->arena, whole, work_tells_utf8(work), &name))
-        return false;
+        return imap_refuse(work, IMAP_NO_MAILBOX_NAME);
     list->patterns[list->pattern_count++] = name;
     return true;
 }
@@ -163,30 +162,33 @@ static bool take_patterns(struct imap_work *work, struct bytes *input, struct li
     return text.len == 0 || add_pattern(work, list, reference, text);
 }
 
-static bool parse(struct imap_work *work, struct bytes arguments, bool is_lsub)
+static bool parse(struct imap_work *work, struct bytes *arguments, bool is_lsub)
 {
     struct listing *list = arena_alloc(&work->arena, sizeof(*list));
 
-    if (list == NULL || !imap_take_space(&arguments))
+    if (list == NULL || !imap_take_space(arguments))
         return false;
     work->state = list;
     list->is_lsub = is_lsub;
-    if (!is_lsub && imap_take_byte(&arguments, '(') &&
-        (!take_selection(&arguments, list) || !imap_take_space(&arguments)))
+    if (!is_lsub && imap_take_byte(arguments, '(') &&
+        (!take_selection(arguments, list) || !imap_take_space(arguments)))
         return false;
-    if (!take_patterns(work, &arguments, list))
+    /* RFC 5258 section 3.5 */
+    if (list->selects_recursive && !list->selects_subscribed && !list->selects_special)
+        return imap_refuse(work, "BAD RECURSIVEMATCH needs an option that it is to match");
+    if (!take_patterns(work, arguments, list))
         return false;
-    if (!is_lsub && arguments.len > 0 && !take_returns(&arguments, list))
+    if (!is_lsub && arguments->len > 0 && !take_returns(arguments, list))
         return false;
-    return arguments.len == 0;
+    return arguments->len == 0;
 }
 
-bool imap_parse_list(struct imap_work *work, struct bytes arguments)
+bool imap_parse_list(struct imap_work *work, struct bytes *arguments)
 {
     return parse(work, arguments, false);
 }
 
-bool imap_parse_lsub(struct imap_work *work, struct bytes arguments)
+bool imap_parse_lsub(struct imap_work *work, struct bytes *arguments)
 {
     return parse(work, arguments, true);
 }
@@ -387,7 +389,7 @@ enum work_step imap_run_list(struct imap_work *work)
 
     if (list->is_delimiter_asked) {
         work_printf(work, "* %s (\\Noselect) \"/\" \"\"\r\n", list->is_lsub ? "LSUB" : "LIST");
-        return work_answer(work, "OK LIST done");
+        return work_answer(work, "OK %s done", list->is_lsub ? "LSUB" : "LIST");
     }
     if (!list->has_list) {
         int error = mail_account_list(work->account, &list->list);

@@ -4,6 +4,8 @@
 #include "base/utf8.h"
 #include "inbound/imap/scan.h"
 
+enum { INBOX_LEN = 5 };
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 bool mailbox_name_is_inbox(struct bytes name)
@@ -115,6 +117,14 @@ static bool read_utf7(struct bytes text, struct buf *out)
     return true;
 }
 
+/* What is below the inbox is, whatever its case. */
+static bool put_below_inbox(struct arena *arena, struct bytes *name)
+{
+    return !bytes_starts_nocase(*name, BYTES("INBOX/")) ||
+           arena_printf(arena, name, "INBOX%.*s",
+                        BYTES_ARG(bytes_slice(*name, INBOX_LEN, name->len)));
+}
+
 bool mailbox_name_read(struct arena *arena, struct bytes text, bool is_utf8, struct bytes *name_out)
 {
     struct buf out;
@@ -128,11 +138,11 @@ bool mailbox_name_read(struct arena *arena, struct bytes text, bool is_utf8, str
     }
     if (is_utf8) {
         *name_out = text;
-        return utf8_is_printable(text);
+        return utf8_is_printable(text) && put_below_inbox(arena, name_out);
     }
     buf_init(&out, IMAP_NAME_MAX * 3);
     is_good = read_utf7(text, &out) && utf8_is_printable(buf_bytes(&out)) &&
-              arena_copy(arena, buf_bytes(&out), name_out);
+              arena_copy(arena, buf_bytes(&out), name_out) && put_below_inbox(arena, name_out);
     buf_free(&out);
     return is_good;
 }
@@ -252,16 +262,22 @@ bool mailbox_name_put(struct buf *out, struct bytes name, bool is_utf8)
 
 /* --- patterns --------------------------------------------------------------------------------- */
 
-static uint8_t folded(struct bytes name, size_t at, bool is_inbox)
+static bool is_inbox_or_below(struct bytes name)
 {
-    return is_inbox ? byte_lower(name.ptr[at]) : name.ptr[at];
+    return mailbox_name_is_inbox(bytes_slice(name, 0, INBOX_LEN)) &&
+           (name.len == INBOX_LEN || name.ptr[INBOX_LEN] == '/');
+}
+
+static bool is_same(uint8_t of_name, uint8_t of_pattern, bool is_of_inbox)
+{
+    return is_of_inbox ? byte_lower(of_name) == byte_lower(of_pattern) : of_name == of_pattern;
 }
 
 /* The last "*" and the last "%" are what may have to take more; a "%" behind a "*" gives way to
  * it. Each is tried at each place once. */
 bool mailbox_name_matches(struct bytes name, struct bytes pattern)
 {
-    bool is_inbox = mailbox_name_is_inbox(name);
+    bool is_inbox = is_inbox_or_below(name);
     size_t n = 0, p = 0;
     size_t star_p = SIZE_MAX, star_n = 0, percent_p = SIZE_MAX, percent_n = 0;
 
@@ -280,7 +296,7 @@ bool mailbox_name_matches(struct bytes name, struct bytes pattern)
         if (n == name.len && p == pattern.len)
             return true;
         if (n < name.len && p < pattern.len &&
-            folded(name, n, is_inbox) == folded(pattern, p, is_inbox)) {
+            is_same(name.ptr[n], pattern.ptr[p], is_inbox && n < INBOX_LEN)) {
             n++;
             p++;
             continue;

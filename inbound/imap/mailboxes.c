@@ -22,17 +22,17 @@ static struct named *parse_name(struct imap_work *work, struct bytes *arguments)
     return named;
 }
 
-bool imap_parse_name(struct imap_work *work, struct bytes arguments)
+bool imap_parse_name(struct imap_work *work, struct bytes *arguments)
 {
-    return parse_name(work, &arguments) != NULL && arguments.len == 0;
+    return parse_name(work, arguments) != NULL && arguments->len == 0;
 }
 
-bool imap_parse_rename(struct imap_work *work, struct bytes arguments)
+bool imap_parse_rename(struct imap_work *work, struct bytes *arguments)
 {
-    struct named *named = parse_name(work, &arguments);
+    struct named *named = parse_name(work, arguments);
 
-    return named != NULL && imap_take_space(&arguments) &&
-           imap_take_mailbox(work, &arguments, &named->to) && arguments.len == 0;
+    return named != NULL && imap_take_space(arguments) &&
+           imap_take_mailbox(work, arguments, &named->to) && arguments->len == 0;
 }
 
 /* "(USE (\Drafts))" (RFC 6154 section 3). An attribute that is none of ours, or a second one, is
@@ -62,16 +62,16 @@ static bool take_use(struct bytes *input, enum special_use *use_out)
     return imap_take_byte(input, ')');
 }
 
-bool imap_parse_create(struct imap_work *work, struct bytes arguments)
+bool imap_parse_create(struct imap_work *work, struct bytes *arguments)
 {
-    struct named *named = parse_name(work, &arguments);
+    struct named *named = parse_name(work, arguments);
 
-    if (named == NULL || (arguments.len > 0 && !take_use(&arguments, &named->use)))
+    if (named == NULL || (arguments->len > 0 && !take_use(arguments, &named->use)))
         return false;
     /* RFC 9051 section 6.3.4: a name that ends in "/" says that there will be others below. */
     if (named->name.len > 1 && named->name.ptr[named->name.len - 1] == '/')
         named->name.len--;
-    return arguments.len == 0;
+    return arguments->len == 0;
 }
 
 static enum work_step answer(struct imap_work *work, int error, const char *text)
@@ -117,16 +117,32 @@ enum work_step imap_run_create(struct imap_work *work)
     return work_answer(work, "OK [MAILBOXID (M%s)] It is created", id);
 }
 
+/* The session's own mailbox went: it has none selected any more. */
+static void deselect_gone(struct imap_work *work)
+{
+    struct mailbox_status status;
+
+    if (!work_is_selected(work))
+        return;
+    mailbox_status(work->view.mailbox, &status);
+    if (!status.is_gone)
+        return;
+    imap_deselect(work);
+    work_put(work, BYTES("* OK [CLOSED] The mailbox was selected\r\n"));
+}
+
 enum work_step imap_run_delete(struct imap_work *work)
 {
     const struct named *named = work->state;
 
     if (mailbox_name_is_inbox(named->name))
         return work_answer(work, "NO [CANNOT] The inbox stays");
-    return answer(work,
-                  tell(work, mail_account_delete(work->account, named->name), ACCOUNT_DELETED,
-                       named->name, BYTES_NONE),
-                  "OK It is deleted");
+    int error = tell(work, mail_account_delete(work->account, named->name), ACCOUNT_DELETED,
+                     named->name, BYTES_NONE);
+
+    if (error == 0)
+        deselect_gone(work);
+    return answer(work, error, "OK It is deleted");
 }
 
 enum work_step imap_run_rename(struct imap_work *work)
@@ -161,13 +177,13 @@ enum work_step imap_run_unsubscribe(struct imap_work *work)
 
 /* --- quota (RFC 9208): one root a user, called "" --------------------------------------------- */
 
-bool imap_parse_quota(struct imap_work *work, struct bytes arguments)
+bool imap_parse_quota(struct imap_work *work, struct bytes *arguments)
 {
     struct named *named = arena_alloc(&work->arena, sizeof(*named));
 
     work->state = named;
-    return named != NULL && imap_take_space(&arguments) &&
-           imap_take_astring(&work->arena, &arguments, &named->name) && arguments.len == 0;
+    return named != NULL && imap_take_space(arguments) &&
+           imap_take_astring(&work->arena, arguments, &named->name) && arguments->len == 0;
 }
 
 static int tell_quota(struct imap_work *work)

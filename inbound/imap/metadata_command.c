@@ -17,21 +17,21 @@ static bool read_mailbox(struct imap_work *work, struct metadata_request *reques
                                                           work_tells_utf8(work), &request->mailbox);
 }
 
-bool imap_parse_getmetadata(struct imap_work *work, struct bytes arguments)
+bool imap_parse_getmetadata(struct imap_work *work, struct bytes *arguments)
 {
     struct metadata_request *request = arena_alloc(&work->arena, sizeof(*request));
 
     work->state = request;
-    return request != NULL && metadata_take_get(&work->arena, arguments, request) &&
+    return request != NULL && metadata_take_get(&work->arena, *arguments, request) &&
            read_mailbox(work, request);
 }
 
-bool imap_parse_setmetadata(struct imap_work *work, struct bytes arguments)
+bool imap_parse_setmetadata(struct imap_work *work, struct bytes *arguments)
 {
     struct metadata_request *request = arena_alloc(&work->arena, sizeof(*request));
 
     work->state = request;
-    return request != NULL && metadata_take_set(&work->arena, arguments, request) &&
+    return request != NULL && metadata_take_set(&work->arena, *arguments, request) &&
            read_mailbox(work, request);
 }
 

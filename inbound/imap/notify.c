@@ -80,13 +80,13 @@ static bool complete_fetch(struct imap_work *work, struct notify_program *progra
     return !work->has_qresync || fetch_program_add(&program->fetch, FETCH_UID);
 }
 
-bool imap_parse_notify(struct imap_work *work, struct bytes arguments)
+bool imap_parse_notify(struct imap_work *work, struct bytes *arguments)
 {
     struct notify_command *command = arena_alloc(&work->arena, sizeof(*command));
     struct notify *fresh = notify_create(work);
     struct bytes copy;
 
-    if (command == NULL || !arena_copy(&fresh->arena, arguments, &copy) ||
+    if (command == NULL || !arena_copy(&fresh->arena, *arguments, &copy) ||
         !notify_program_take(&fresh->arena, copy, work_tells_utf8(work), &fresh->program) ||
         !complete_fetch(work, &fresh->program)) {
         notify_free(&fresh);

@@ -17,12 +17,6 @@ bool imap_take_replace(struct bytes *text, struct replaced *replaced_out)
     return true;
 }
 
-enum step imap_handle_replace(struct imap_session *session, struct bytes arguments)
-{
-    (void)arguments;
-    return imap_bad(session, "Syntax is REPLACE number mailbox [flags] [date] {size}");
-}
-
 enum work_step imap_find_replaced(struct imap_work *work, struct replaced *replaced)
 {
     const struct view *view = &work->view;
@@ -37,7 +31,7 @@ enum work_step imap_find_replaced(struct imap_work *work, struct replaced *repla
     else if (replaced->number <= view->count)
         replaced->uid = view->uids[replaced->number - 1];
     if (replaced->uid == 0 && !replaced->is_uid)
-        return work_answer(work, "BAD There is no message of that number");
+        return work_answer(work, "BAD [CLIENTBUG] There is no message of that number");
     if (replaced->uid == 0 || !mailbox_find(view->mailbox, replaced->uid, &message))
         return work_answer(work, "NO [NONEXISTENT] There is no such message any more");
     replaced->size = message.file_size;

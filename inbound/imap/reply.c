@@ -25,7 +25,8 @@ enum step imap_bad(struct imap_session *session, const char *text)
     const char *tag = session->tag[0] != '\0' ? session->tag : "*";
 
     metric_inc(METRIC_IMAP_BAD);
-    if (imap_say(session, "%s BAD %s\r\n", tag, text) == STEP_CLOSE)
+    if (imap_say(session, "%s BAD %s%s\r\n", tag, text[0] == '[' ? "" : "[CLIENTBUG] ", text) ==
+        STEP_CLOSE)
         return STEP_CLOSE;
     if (++session->access.errors >= access_settings_of(&session->access)->errors_max)
         return imap_leave(session, "[CLIENTBUG] Too many commands that are none");

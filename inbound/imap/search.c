@@ -23,16 +23,17 @@ struct search {
     uint64_t first_modseq, last_modseq;
 };
 
-bool imap_parse_search(struct imap_work *work, struct bytes arguments)
+bool imap_parse_search(struct imap_work *work, struct bytes *arguments)
 {
     struct search *search = arena_alloc(&work->arena, sizeof(*search));
 
     work->state = search;
-    if (search == NULL || !search_program_take(&work->arena, &arguments, &search->program))
+    if (search == NULL || !search_program_take(&work->arena, arguments, &search->program))
         return false;
     work->is_quick = search_is_quick(search->program.root);
     /* RFC 9755 section 3: who enabled UTF-8 names no other charset. */
-    return !work->is_utf8 || search->program.charset.len == 0;
+    return !work->is_utf8 || search->program.charset.len == 0 ||
+           imap_refuse(work, "BAD After ENABLE UTF8=ACCEPT all is UTF-8, without CHARSET");
 }
 
 static void search_ended(struct imap_work *work)

@@ -11,7 +11,8 @@ struct imap_work;
 
 enum search_ready {
     SEARCH_READY,
-    SEARCH_BAD,         /* a text is not of the charset, or a number is not in the view */
+    SEARCH_BAD,         /* a text is not of the charset */
+    SEARCH_NUMBER,      /* BAD: it is not in the view */
     SEARCH_UIDREQUIRED, /* BAD: numbers of messages under UIDONLY (RFC 9586) */
     SEARCH_CHARSET,     /* NO [BADCHARSET] */
 };

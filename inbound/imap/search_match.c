@@ -149,7 +149,8 @@ static enum search_ready prepare(struct imap_work *work, struct search_key *key,
     if (key->kind == SEARCH_NUMBERS && work->is_uidonly && !key->set.is_saved)
         return SEARCH_UIDREQUIRED;
     if (key->kind == SEARCH_NUMBERS || key->kind == SEARCH_UIDS)
-        return view_resolve(work, &key->set, key->kind == SEARCH_UIDS) ? SEARCH_READY : SEARCH_BAD;
+        return view_resolve(work, &key->set, key->kind == SEARCH_UIDS) ? SEARCH_READY
+                                                                       : SEARCH_NUMBER;
     if (key->kind == SEARCH_FLAG)
         find_flag(work, key);
     if (key->kind == SEARCH_HEADER)
@@ -187,7 +188,9 @@ enum work_step search_refuse(struct imap_work *work, enum search_ready why)
 {
     switch (why) {
     case SEARCH_BAD:
-        return work_answer(work, "BAD A number or a text of the search cannot be");
+        return work_answer(work, "BAD [CLIENTBUG] A text of the search is not of its charset");
+    case SEARCH_NUMBER:
+        return work_answer(work, "BAD [CLIENTBUG] There is no message of that number");
     case SEARCH_UIDREQUIRED:
         return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
     case SEARCH_READY:

@@ -54,8 +54,10 @@ static bool take_parameters(struct imap_work *work, struct bytes *input, struct 
     do {
         if (imap_take_word(input, "CONDSTORE")) {
             select->has_condstore = true;
-        } else if (work->has_qresync && imap_take_word(input, "QRESYNC")) {
+        } else if (imap_take_word(input, "QRESYNC")) {
             select->has_qresync = true;
+            if (!work->has_qresync)
+                return imap_refuse(work, "BAD Say ENABLE QRESYNC first");
             if (!take_qresync(work, input, select))
                 return false;
         } else {
@@ -65,26 +67,26 @@ static bool take_parameters(struct imap_work *work, struct bytes *input, struct 
     return imap_take_byte(input, ')');
 }
 
-static bool parse(struct imap_work *work, struct bytes arguments, bool is_read_only)
+static bool parse(struct imap_work *work, struct bytes *arguments, bool is_read_only)
 {
     struct select *select = arena_alloc(&work->arena, sizeof(*select));
 
-    if (select == NULL || !imap_take_space(&arguments) ||
-        !imap_take_mailbox(work, &arguments, &select->name) ||
-        (arguments.len > 0 && !take_parameters(work, &arguments, select)))
+    if (select == NULL || !imap_take_space(arguments) ||
+        !imap_take_mailbox(work, arguments, &select->name) ||
+        (arguments->len > 0 && !take_parameters(work, arguments, select)))
         return false;
     select->is_read_only = is_read_only;
     work->state = select;
     work->is_quick = !select->has_qresync && !bytes_equal(select->name, QUEUE_NAME);
-    return arguments.len == 0;
+    return arguments->len == 0;
 }
 
-bool imap_parse_select(struct imap_work *work, struct bytes arguments)
+bool imap_parse_select(struct imap_work *work, struct bytes *arguments)
 {
     return parse(work, arguments, false);
 }
 
-bool imap_parse_examine(struct imap_work *work, struct bytes arguments)
+bool imap_parse_examine(struct imap_work *work, struct bytes *arguments)
 {
     return parse(work, arguments, true);
 }

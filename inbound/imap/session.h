@@ -80,5 +80,7 @@ enum step imap_auth_step(struct session *session);
 /* append.c */
 /* A literal was announced behind `text`: is it a message of APPEND or REPLACE? */
 bool imap_expects_message(const struct imap_session *session, struct bytes text);
+/* It would be one but for what stands before it: that is answered, and nothing more is to come. */
+bool imap_refuses_message(struct imap_session *session, struct bytes text, enum step *step_out);
 enum step imap_begin_upload(struct imap_session *session);
 enum step imap_upload_step(struct session *session);

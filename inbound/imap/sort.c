@@ -99,30 +99,30 @@ static bool take_algorithm(struct bytes *input, struct sort *sort)
     return sort->by_subject || imap_take_word(input, "REFERENCES");
 }
 
-static bool parse(struct imap_work *work, struct bytes arguments,
+static bool parse(struct imap_work *work, struct bytes *arguments,
                   bool (*take_how)(struct bytes *input, struct sort *sort))
 {
     struct sort *sort = arena_alloc(&work->arena, sizeof(*sort));
     struct bytes charset;
 
     work->state = sort;
-    if (sort == NULL || !imap_take_space(&arguments) || !take_how(&arguments, sort) ||
-        !imap_take_space(&arguments) || !imap_take_astring(&work->arena, &arguments, &charset) ||
-        !imap_take_space(&arguments))
+    if (sort == NULL || !imap_take_space(arguments) || !take_how(arguments, sort) ||
+        !imap_take_space(arguments) || !imap_take_astring(&work->arena, arguments, &charset) ||
+        !imap_take_space(arguments))
         return false;
     sort->program.charset = charset;
-    if (!search_program_take_keys(&work->arena, &arguments, &sort->program))
+    if (!search_program_take_keys(&work->arena, arguments, &sort->program))
         return false;
     work->is_quick = !sort->is_thread && search_is_quick(sort->program.root);
     return true;
 }
 
-bool imap_parse_sort(struct imap_work *work, struct bytes arguments)
+bool imap_parse_sort(struct imap_work *work, struct bytes *arguments)
 {
     return parse(work, arguments, take_criteria);
 }
 
-bool imap_parse_thread(struct imap_work *work, struct bytes arguments)
+bool imap_parse_thread(struct imap_work *work, struct bytes *arguments)
 {
     return parse(work, arguments, take_algorithm);
 }

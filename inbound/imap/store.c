@@ -56,18 +56,18 @@ static bool take_flags(struct bytes *input, struct imap_flag_list *list)
     return true;
 }
 
-bool imap_parse_store(struct imap_work *work, struct bytes arguments)
+bool imap_parse_store(struct imap_work *work, struct bytes *arguments)
 {
     struct store *store = arena_alloc(&work->arena, sizeof(*store));
 
-    if (store == NULL || !imap_take_space(&arguments) ||
-        !sequence_set_take(&work->arena, &arguments, true, &store->set) ||
-        !imap_take_space(&arguments) || !take_since(&arguments, store) ||
-        !take_how(&arguments, store) || !imap_take_space(&arguments) ||
-        !take_flags(&arguments, &store->flags))
+    if (store == NULL || !imap_take_space(arguments) ||
+        !sequence_set_take(&work->arena, arguments, true, &store->set) ||
+        !imap_take_space(arguments) || !take_since(arguments, store) ||
+        !take_how(arguments, store) || !imap_take_space(arguments) ||
+        !take_flags(arguments, &store->flags))
         return false;
     work->state = store;
-    return arguments.len == 0 && view_resolve(work, &store->set, work->is_uid);
+    return arguments->len == 0 && imap_resolve(work, &store->set);
 }
 
 /* --- on the pool ------------------------------------------------------------------------------ */

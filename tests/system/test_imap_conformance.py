@@ -103,3 +103,87 @@ def test_a_store_that_came_too_late_is_told_what_there_is(mail):
     other.ask("STORE 1 +FLAGS (\\Answered)")
     answer = raw.ask(f"STORE 1 (UNCHANGEDSINCE {modseq}) +FLAGS.SILENT (x)")
     assert len([line for line in answer if line.startswith(b"* 1 FETCH (")]) == 1, answer
+
+
+def test_names_that_cannot_be_are_refused(mail):
+    raw = mail.raw()
+    raw.append()
+    for name in ('""', '"&"', '"&AGE-"', '"a\tb"'):
+        for command in ("CREATE {}", "SELECT {}", "DELETE {}", "RENAME {} x", "RENAME INBOX {}", "SUBSCRIBE {}",
+                        "STATUS {} (MESSAGES)", "APPEND {} {{4+}}\r\nx: y"):
+            answer = raw.ask(command.format(name))
+            assert answer[-1].startswith(b"NO [CANNOT]"), (command, name, answer)
+    assert raw.ask("STATUS INBOX (MESSAGES)")[0] == b"* STATUS INBOX (MESSAGES 1)"
+    # RFC 9051 section 5.1: INBOX is that in any case, and so is what is below it.
+    assert raw.ask("CREATE inbox/below")[-1].startswith(b"OK")
+    assert raw.ask('LIST "" "iNbOx*"')[:-1] == [b'* LIST (\\HasChildren) "/" INBOX',
+                                               b'* LIST (\\HasNoChildren) "/" INBOX/below']
+    assert raw.ask("SELECT Inbox/below")[-1].startswith(b"OK")
+
+
+def test_who_deletes_what_it_has_selected_has_none_selected(mail):
+    raw, _ = begin(mail, 1)
+    other = mail.raw()
+    other.ask("SELECT box")
+    assert raw.ask("DELETE box")[-1].startswith(b"OK")
+    assert raw.ask("FETCH 1 FLAGS")[-1].startswith(b"BAD")
+    assert raw.ask("SELECT INBOX")[-1].startswith(b"OK")
+    other.send("a NOOP\r\n")
+    assert other.line().startswith(b"* BYE [UNAVAILABLE]") and other.is_closed()
+
+
+def test_a_refusal_says_what_was_not_understood(mail):
+    raw, _ = begin(mail, 1)
+    for command, told in (
+            ("FETCH 1 (FLAGS FOO BAR)", "FOO BAR)"), ("FETCH 1 BODY[HEADER.FIELDS ()]", ")]"),
+            ("FETCH 1", "too early"), ("FETCH 2 FLAGS", "no message of that number"),
+            ("UID FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "QRESYNC"),
+            ("SEARCH SEEN FOO", "FOO"), ("SEARCH 2", "no message of that number"),
+            ("SEARCH ON 31-Feb-2020", "31-Feb-2020"), ("SEARCH FROM", "too early"),
+            ("STORE 1 +FLAGS (\\Recent)", "(\\Recent)"), ("STORE 9 FLAGS ()", "no message of that number"),
+            ("SORT (FOO) UTF-8 ALL", "FOO"), ("COPY 2 INBOX", "no message of that number"),
+            ("STATUS INBOX (FOO)", "FOO"), ('LIST (RECURSIVEMATCH) "" "*"', "RECURSIVEMATCH"),
+            ('LIST "" "*" RETURN (FOO)', "FOO"), ("SELECT INBOX (FOO)", "FOO"),
+            ("SELECT INBOX (QRESYNC (1 1))", "ENABLE QRESYNC")):
+        answer = raw.ask(command)
+        assert answer[-1].startswith(b"BAD [CLIENTBUG] ") and told.encode() in answer[-1], (command, answer)
+        assert raw.ask("SEARCH ALL")[-1].startswith(b"OK")  # so that there are not too many in a row
+    utf8 = mail.raw()
+    utf8.ask("ENABLE UTF8=ACCEPT")
+    utf8.ask("SELECT INBOX")
+    assert b"CHARSET" in utf8.ask("SEARCH CHARSET UTF-8 ALL")[-1]
+
+
+def test_an_append_that_cannot_be_does_not_ask_for_its_message(mail):
+    raw, _ = begin(mail, 1)
+    for announced, answer in (("APPEND INBOX (\\Foo) {9}", b"BAD"), ("APPEND {5+}\r\nINBOX (\\Foo) {9}", b"BAD"),
+                              ('APPEND INBOX "32-Jan-2020 00:00:00 +0000" {300000}', b"BAD"),
+                              ("APPEND INBOX CATENATE (TEXT {9}", b"BAD"), ('APPEND "&" {300000}', b"NO [CANNOT]"),
+                              ("REPLACE 1 box (\\Foo) {9}", b"BAD"), ('UID REPLACE 1 "" {9}', b"NO [CANNOT]")):
+        assert raw.ask(announced)[-1].startswith(answer), announced
+    raw.send("a APPEND {5}\r\n")
+    assert raw.line().startswith(b"+")
+    raw.send("INBOX {4}\r\n")
+    assert raw.line().startswith(b"+")
+    raw.send("x: y\r\n")
+    assert raw.until(b"a ")[-1].startswith(b"OK [APPENDUID")
+
+
+def test_parents_of_what_is_only_subscribed_are_told_to_who_asks(mail):
+    raw = mail.raw()
+    for name in ("a/b/c", "a/d"):
+        raw.ask(f"SUBSCRIBE {name}")
+    assert raw.ask('LIST (SUBSCRIBED RECURSIVEMATCH) "" %')[:-1] == [
+        b'* LIST (\\NonExistent \\HasNoChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))']
+    assert raw.ask('LSUB "" %')[:-1] == [b'* LSUB (\\Noselect) "/" a']
+    assert raw.ask('LIST "" a*') == [b"OK LIST done"]
+    raw.ask("CREATE a/d")
+    assert raw.ask('LIST "" a*')[:-1] == [b'* LIST (\\Noselect \\HasChildren) "/" a', b'* LIST (\\HasNoChildren) "/" a/d']
+
+
+def test_notify_tells_the_modseq_of_where_flags_are_watched(mail):
+    raw, _ = begin(mail, 1)
+    raw.ask("SELECT INBOX")
+    told = raw.ask("NOTIFY SET STATUS (MAILBOXES box (MessageNew MessageExpunge FlagChange))")[0]
+    assert number_of("HIGHESTMODSEQ", [told]) == number_of("HIGHESTMODSEQ", raw.ask("STATUS box (HIGHESTMODSEQ)")[1:])
+    assert b"HIGHESTMODSEQ" not in mail.raw().ask("NOTIFY SET STATUS (MAILBOXES box (MessageNew MessageExpunge))")[0]

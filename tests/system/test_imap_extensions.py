@@ -67,7 +67,7 @@ def test_compress(mail):
     raw.send(b"a COMPRESS DEFLATE\r\nb NOOP\r\n")  # what must not be: it stays as it was
     assert raw.line().startswith(b"a BAD") and raw.line().startswith(b"b OK")
     raw.compress()
-    assert raw.ask("COMPRESS DEFLATE")[-1].startswith(b"BAD COMPRESS is active")
+    assert raw.ask("COMPRESS DEFLATE")[-1].startswith(b"BAD [CLIENTBUG] COMPRESS is active")
     big = MESSAGE + b"All work and no play makes Jack a dull boy.\r\n" * 40000
     assert raw.append(big)[-1].startswith(b"OK [APPENDUID")
     assert raw.ask("SELECT INBOX")[-1].startswith(b"OK")

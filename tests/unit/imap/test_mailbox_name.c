@@ -8,7 +8,8 @@ static const struct {
 } names[] = {
     {"Sent", "Sent"},
     {"inbox", "INBOX"},
-    {"InBox/a", "InBox/a"},
+    {"iNbOx/Below", "INBOX/Below"},
+    {"inboxes/x", "inboxes/x"},
     {"a&-b", "a&b"},
     {"Gr&APYA3w-e", "Gr\xc3\xb6\xc3\x9f"
                     "e"},
@@ -94,6 +95,9 @@ static const struct {
     {"INBOX", "%", true},
     {"INBOX", "inbox", true},
     {"INBOX", "in%", true},
+    {"INBOX/x", "iNbox/%", true},
+    {"INBOX/x", "in*x", true},
+    {"INBOX/x", "INBOX/X", false},
     {"inboxes", "INBOX", false},
     {"a/b", "*", true},
     {"a/b", "%", false},
