@@ -38,6 +38,11 @@ bool file_name_split(struct bytes name, bool is_in_new, struct file_name *out)
     return true;
 }
 
+bool file_name_is_base(struct bytes name)
+{
+    return name.len <= FILE_BASE_MAX && is_ours(name) && bytes_find(name, ':', 0) == name.len;
+}
+
 bool file_name_format(struct bytes base, uint32_t letters, bool is_in_new,
                       char out[static MAIL_NAME_MAX + 1])
 {

@@ -28,6 +28,8 @@ struct file_name {
 
 /* False: nothing of ours lies under such a name (it is hidden, or holds control characters). */
 must_use bool file_name_split(struct bytes name, bool is_in_new, struct file_name *out);
+/* Whether such a file can be called so, but for its letters: what stands in an index. */
+must_use bool file_name_is_base(struct bytes name);
 /* NUL-terminated; false: it would be too long. */
 must_use bool file_name_format(struct bytes base, uint32_t letters, bool is_in_new,
                                char out[static MAIL_NAME_MAX + 1]);

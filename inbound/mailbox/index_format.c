@@ -41,18 +41,37 @@ static bool is_last(const struct field *field)
     return field->offset == 0 && field->width == 0;
 }
 
-static void put_number(uint8_t *at, uint64_t value, size_t width)
+/* Of one, four or eight bytes. The host is little-endian, as all we run on. */
+static void put_number(void *at, uint64_t value, size_t width)
 {
-    for (size_t i = 0; i < width; i++)
-        at[i] = (uint8_t)(value >> 8 * i);
+    switch (width) {
+    case 1:
+        memcpy(at, &value, 1);
+        break;
+    case 4:
+        memcpy(at, &value, 4);
+        break;
+    default:
+        memcpy(at, &value, 8);
+        break;
+    }
 }
 
-static uint64_t get_number(const uint8_t *at, size_t width)
+static uint64_t get_number(const void *at, size_t width)
 {
     uint64_t value = 0;
 
-    for (size_t i = 0; i < width; i++)
-        value |= (uint64_t)at[i] << 8 * i;
+    switch (width) {
+    case 1:
+        memcpy(&value, at, 1);
+        break;
+    case 4:
+        memcpy(&value, at, 4);
+        break;
+    default:
+        memcpy(&value, at, 8);
+        break;
+    }
     return value;
 }
 
@@ -70,6 +89,8 @@ void index_header_format(const struct index_header *header, uint8_t out[static I
     put_number(out + 8, header->uidvalidity, 4);
     memcpy(out + 16, header->id, sizeof(header->id));
     put_number(out + 32, header->snapshot, 8);
+    put_number(out + 40, header->messages, 4);
+    put_number(out + 44, header->names, 4);
     put_number(out + 56, bytes_hash(bytes_range(out, 56)), 8);
 }
 
@@ -82,6 +103,8 @@ bool index_header_parse(struct bytes text, struct index_header *out)
     *out = (struct index_header){
         .uidvalidity = (uint32_t)get_number(text.ptr + 8, 4),
         .snapshot = get_number(text.ptr + 32, 8),
+        .messages = (uint32_t)get_number(text.ptr + 40, 4),
+        .names = (uint32_t)get_number(text.ptr + 44, 4),
     };
     memcpy(out->id, text.ptr + 16, sizeof(out->id));
     return true;
@@ -142,14 +165,6 @@ void index_frame_end(struct buf *out, size_t place, const struct index_frame *fr
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
-static uint64_t read_member(const void *member, size_t width)
-{
-    uint64_t value = 0;
-
-    memcpy(&value, member, width); /* the host is little-endian, as all we run on */
-    return value;
-}
-
 void index_entry_put(struct buf *out, const struct index_entry *entry)
 {
     uint8_t text[400];
@@ -160,7 +175,7 @@ void index_entry_put(struct buf *out, const struct index_entry *entry)
         const uint8_t *member = (const uint8_t *)entry + field->offset;
 
         if (field->width > 0) {
-            put_number(text + len, read_member(member, field->width), field->width);
+            put_number(text + len, get_number(member, field->width), field->width);
             len += field->width;
             continue;
         }
@@ -195,7 +210,7 @@ bool index_entry_take(struct bytes *entries, struct index_entry *out)
 
         rest = bytes_slice(rest, width, rest.len);
         if (field->width > 0) {
-            memcpy(member, &value, width);
+            put_number(member, value, width);
             continue;
         }
         if (rest.len < value)

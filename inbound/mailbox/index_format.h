@@ -4,7 +4,8 @@
  * ringpost.index in the folder's directory: INDEX_HEADER bytes, then frames. A frame is what was
  * done at once: u32 length and u32 checksum of its body, which begins with u64 number (1, 2, ...),
  * u64 modseq and u64 ceiling, u32 uidnext and u32 whether it is part of the snapshot; then entries,
- * zeros to a multiple of 8. The first frames are the snapshot: header.snapshot of them.
+ * zeros to a multiple of 8. The first frames are the snapshot: header.snapshot of them. Behind the
+ * last there may be zeros, which are room for more.
  *
  * The ceiling is above every modseq that anybody can have seen before the next frame was durable.
  * Integers are little-endian. Pure, any thread. Private to this folder.
@@ -24,7 +25,8 @@ enum {
 struct index_header {
     uint32_t uidvalidity;
     uint8_t id[16];
-    uint64_t snapshot; /* frames */
+    uint64_t snapshot;        /* frames */
+    uint32_t messages, names; /* of it: how many, and bytes of their names; 0: not told */
 };
 
 struct index_frame {

@@ -39,13 +39,6 @@ void index_state_expunge(struct index_state *state, struct message *message, uin
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static bool is_base(struct bytes name)
-{
-    struct file_name split;
-
-    return file_name_split(name, true, &split) && split.is_plain && split.base.len == name.len;
-}
-
 static bool apply_message(struct index_state *state, const struct index_entry *entry)
 {
     const struct message_table *table = &state->table;
@@ -63,7 +56,7 @@ static bool apply_message(struct index_state *state, const struct index_entry *e
         .bits = entry->bits & MESSAGE_IN_NEW,
     };
 
-    if (entry->uid == 0 || entry->uid == UINT32_MAX || !is_base(entry->name) ||
+    if (entry->uid == 0 || entry->uid == UINT32_MAX || !file_name_is_base(entry->name) ||
         table->count >= MESSAGES_MAX ||
         (table->count > 0 && table->of[table->count - 1].uid >= entry->uid))
         return false;
@@ -192,6 +185,13 @@ static void raise(struct index_state *state, size_t lost)
     state->uidnext += (uint32_t)MIN(uids, (uint64_t)(UINT32_MAX - state->uidnext));
 }
 
+static struct bytes without_zeros(struct bytes text)
+{
+    while (text.len > 0 && text.ptr[text.len - 1] == 0)
+        text.len--;
+    return text;
+}
+
 enum index_read index_state_read(struct index_state *state, struct bytes text)
 {
     struct index_header header = {0};
@@ -204,6 +204,8 @@ enum index_read index_state_read(struct index_state *state, struct bytes text)
     state->uidvalidity = header.uidvalidity;
     memcpy(state->id, header.id, sizeof(state->id));
     state->uidnext = 1;
+    messages_reserve(&state->table, MIN(header.messages, text.len / INDEX_MESSAGE_MIN),
+                     MIN(header.names, text.len));
     text = bytes_slice(text, INDEX_HEADER, text.len);
     for (struct bytes rest = text; index_frame_take(&rest, &frame); text = rest) {
         if (frame.number != number + 1 || frame.is_snapshot != (number < header.snapshot))
@@ -211,13 +213,15 @@ enum index_read index_state_read(struct index_state *state, struct bytes text)
         if (!apply_frame(state, &frame))
             return lose(state, &header);
         number++;
+        state->size = size - rest.len;
         if (frame.is_snapshot)
-            state->snapshot_size = size - rest.len;
+            state->snapshot_size = state->size;
         messages_tidy(&state->table);
     }
     if (number < header.snapshot || number == 0)
         return lose(state, &header);
     state->frames = number;
+    text = without_zeros(text); /* room, where nothing else is left */
     if (text.len == 0 && state->is_closed)
         return INDEX_WHOLE;
     state->is_closed = false;
@@ -251,6 +255,7 @@ struct writer {
     struct buf *out;
     size_t place;
     uint64_t frames;
+    uint32_t names; /* bytes */
 };
 
 static void begin_frame(struct writer *w)
@@ -319,6 +324,7 @@ uint64_t index_state_write(const struct index_state *state, struct buf *out)
         if ((state->table.of[i].bits & MESSAGE_IS_GONE) != 0)
             continue;
         entry = index_entry_of(state, &state->table.of[i]);
+        w.names += (uint32_t)entry.name.len;
         put(&w, &entry);
     }
     if (state->is_closed) {
@@ -330,6 +336,8 @@ uint64_t index_state_write(const struct index_state *state, struct buf *out)
     end_frame(&w);
     memcpy(header.id, state->id, sizeof(header.id));
     header.snapshot = w.frames;
+    header.messages = state->table.exists;
+    header.names = w.names;
     index_header_format(&header, head);
     memcpy(out->ptr + out->start, head, sizeof(head));
     return w.frames;

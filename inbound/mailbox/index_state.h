@@ -10,6 +10,9 @@
 enum {
     VANISHED_MAX = 16384, /* expunged ones that are remembered; then the older half is forgotten */
     CEILING_STEP = 65536,
+    /* Of an index made anew, which begins at the time in microseconds: who began anew once more, in
+     * place of one that was not written, is above what so few can have told. */
+    CEILING_FIRST = CEILING_STEP / 4 + 16,
 };
 
 struct vanished {
@@ -29,7 +32,8 @@ struct index_state {
     uint64_t uidlist_stamp;
     bool is_closed; /* nothing came after it was closed: stamps tell whether to look */
     uint64_t new_stamp, cur_stamp;
-    uint64_t frames, snapshot_size; /* of the file: how many, and bytes of the first ones */
+    uint64_t frames;              /* of the file: how many */
+    uint64_t size, snapshot_size; /* where they end, and where the first ones do */
 };
 
 enum index_read {

@@ -10,7 +10,10 @@
 
 static const char index_name[] = "ringpost.index", index_new_name[] = "ringpost.index.new";
 
-enum { LOG_SIZE_MIN = 64 << 10 };
+enum {
+    LOG_SIZE_MIN = 64 << 10,
+    ROOM = 16 << 10, /* by so much the file grows: frames that find room change no size */
+};
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
@@ -88,9 +91,11 @@ void mailbox_tell(struct mailbox *mailbox)
 struct work {
     struct buf bytes;
     bool is_snapshot;
+    bool grows; /* with the zeros that are at its end */
     bool syncs_new, syncs_cur;
     uint64_t ticket, ceiling;
     uint64_t offset; /* where it goes, in the file that is there */
+    uint64_t size;   /* where its frames end then */
     uint32_t uidnext;
 };
 
@@ -104,6 +109,7 @@ static struct work take_work(struct mailbox *mailbox)
         .ticket = mailbox->ticket,
         .ceiling = mailbox->state.ceiling,
         .offset = mailbox->index_size,
+        .size = mailbox->index_size + len,
         .uidnext = mailbox->state.uidnext,
     };
     uint64_t log_size = mailbox->index_size + len - mailbox->snapshot_size;
@@ -115,6 +121,12 @@ static struct work take_work(struct mailbox *mailbox)
     if (work.is_snapshot) {
         buf_clear(&work.bytes);
         mailbox->frame_number = index_state_write(&mailbox->state, &work.bytes);
+        work.size = buf_len(&work.bytes);
+    } else if (work.size > mailbox->index_room) {
+        static const uint8_t zeros[ROOM];
+
+        work.grows = true;
+        check(buf_append(&work.bytes, bytes_range(zeros, ROOM - work.size % ROOM)));
     }
     return work;
 }
@@ -155,7 +167,10 @@ static int do_work(const struct mailbox *mailbox, const struct work *work, int *
         return MIN(*fd_out, 0);
     }
     error = mail_file_write_at(mailbox->index_fd, buf_bytes(&work->bytes), work->offset);
-    return error < 0 ? error : mail_file_sync(mailbox->index_fd);
+    if (error < 0)
+        return error;
+    return work->grows ? mail_file_sync(mailbox->index_fd)
+                       : mail_file_sync_content(mailbox->index_fd);
 }
 
 static void finish_waiters(struct mailbox *mailbox, uint64_t through, int result)
@@ -179,11 +194,12 @@ static void succeed(struct mailbox *mailbox, const struct work *work, int fd)
         if (mailbox->index_fd >= 0)
             mail_file_close(mailbox->index_fd);
         mailbox->index_fd = fd;
-        mailbox->index_size = mailbox->snapshot_size = buf_len(&work->bytes);
+        mailbox->index_room = mailbox->snapshot_size = work->size;
         mailbox->wants_snapshot = false;
-    } else {
-        mailbox->index_size += buf_len(&work->bytes);
+    } else if (work->grows) {
+        mailbox->index_room = work->offset + buf_len(&work->bytes);
     }
+    mailbox->index_size = work->size;
     mailbox->ceiling_durable = work->ceiling;
     mailbox->visible = work->uidnext;
     mailbox->ticket_durable = work->ticket;

@@ -38,7 +38,8 @@ static enum index_read read_index(struct mailbox *mailbox, int *error_out)
         result = index_state_read(&mailbox->state, buf_bytes(&text));
     else if (*error_out == -ENOENT)
         *error_out = 0;
-    mailbox->index_size = buf_len(&text);
+    mailbox->index_size = mailbox->state.size;
+    mailbox->index_room = buf_len(&text);
     buf_free(&text);
     return result;
 }
@@ -75,7 +76,8 @@ static int begin_anew(struct mailbox *mailbox)
     state->uidnext = 1;
     /* Above all that an index before this one can have given out. */
     state->modseq = (uint64_t)clock_wall_us();
-    state->ceiling = state->vanished_floor = state->modseq;
+    state->ceiling = state->modseq + CEILING_STEP;
+    state->vanished_floor = state->modseq;
     return 0;
 }
 
@@ -194,7 +196,9 @@ int mailbox_reload(struct mailbox *mailbox)
     mailbox->closed_new = state->new_stamp;
     mailbox->closed_cur = state->cur_stamp;
     mailbox->snapshot_size = state->snapshot_size;
-    mailbox->ceiling_durable = read == INDEX_WHOLE ? state->ceiling : 0;
+    mailbox->ceiling_durable = read == INDEX_WHOLE  ? state->ceiling
+                               : read == INDEX_LOST ? state->modseq + CEILING_FIRST
+                                                    : 0;
     mailbox->visible = state->uidnext;
     mailbox->recent_begin = mailbox->recent_count = 0;
     mailbox->recent_floor = state->modseq;

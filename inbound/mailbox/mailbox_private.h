@@ -77,6 +77,7 @@ struct mailbox {
     size_t frame_place; /* of the one that is being made */
     bool is_in_frame;
     uint64_t frame_number, index_size, snapshot_size;
+    uint64_t index_room; /* the size of its file: zeros stand between */
     bool wants_snapshot;
     uint64_t ceiling_durable;
     uint64_t ticket, ticket_durable;

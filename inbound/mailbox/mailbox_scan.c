@@ -15,7 +15,8 @@
 
 /* A file that the index does not know. */
 struct stranger {
-    uint32_t uid; /* that dovecot-uidlist gives it; 0: none */
+    uint32_t uid;  /* that dovecot-uidlist gives it; 0: none */
+    uint64_t came; /* by its name */
     uint64_t email_id;
     bool is_in_new;
     bool has_flags; /* it was here under another UID: flags are these */
@@ -139,7 +140,11 @@ static void add_stranger(struct scan *scan, const char *name, bool is_in_new,
     }
     struct stranger *stranger = &scan->strangers[scan->count++];
 
-    *stranger = (struct stranger){.is_in_new = is_in_new, .name = strdup(name)};
+    *stranger = (struct stranger){
+        .is_in_new = is_in_new,
+        .came = strtoull(name, NULL, 10),
+        .name = strdup(name),
+    };
     check(stranger->name != NULL);
     if (was != NULL) {
         stranger->has_flags = true;
@@ -251,20 +256,16 @@ static void take_file(struct scan *scan, const char *name, bool is_in_new)
 
 /* --- files that are not ----------------------------------------------------------------------- */
 
-static int compare_names(const char *a, const char *b)
-{
-    uint64_t x = strtoull(a, NULL, 10), y = strtoull(b, NULL, 10); /* when it came */
-
-    return x != y ? (x > y) - (x < y) : strcmp(a, b);
-}
-
 static int by_uid(const void *a, const void *b)
 {
     const struct stranger *x = a, *y = b;
     uint32_t last = UINT32_MAX, uid_x = x->uid == 0 ? last : x->uid,
              uid_y = y->uid == 0 ? last : y->uid;
 
-    return uid_x != uid_y ? (uid_x > uid_y) - (uid_x < uid_y) : compare_names(x->name, y->name);
+    if (uid_x != uid_y)
+        return (uid_x > uid_y) - (uid_x < uid_y);
+    return x->came != y->came ? (x->came > y->came) - (x->came < y->came)
+                              : strcmp(x->name, y->name);
 }
 
 /* Under a name of the kind that we give; false: it cannot be had, and is no message for now. */
@@ -511,6 +512,8 @@ static int look_at_all(struct mailbox *mailbox)
     expunge_missing(&scan, before);
     admit_all(&scan);
     uid_map_free(&mailbox->uid_map);
+    if (mailbox->index_fd < 0 && !mailbox->is_in_frame) /* none yet: its identity is told */
+        mailbox_frame_begin(mailbox);
     error = end_scan(&scan);
     if (error == 0) {
         mailbox->state.new_stamp = new_stamp;

@@ -149,6 +149,18 @@ struct message *messages_find_name(struct message_table *table, struct bytes bas
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
+void messages_reserve(struct message_table *table, size_t count, size_t names)
+{
+    check(table->of == NULL && table->names == NULL);
+    if (count == 0)
+        return;
+    table->capacity = count;
+    table->of = malloc(count * sizeof(*table->of));
+    table->names_capacity = NAMES_FIRST + names + count; /* each with its length */
+    table->names = malloc(table->names_capacity);
+    check(table->of != NULL && table->names != NULL);
+}
+
 struct message *messages_add(struct message_table *table, const struct message *from,
                              struct bytes base)
 {

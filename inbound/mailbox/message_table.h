@@ -45,6 +45,8 @@ struct message_table {
 enum { MESSAGES_MAX = 8000000 };
 
 void messages_clear(struct message_table *table); /* and frees */
+/* Room for so many, with so many bytes of names, in an empty one. */
+void messages_reserve(struct message_table *table, size_t count, size_t names);
 /* At the end, above all UIDs there. The pointer lives until the next add. */
 struct message *messages_add(struct message_table *table, const struct message *from,
                              struct bytes base);

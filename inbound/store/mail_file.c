@@ -174,6 +174,11 @@ int mail_file_sync(int fd)
     return result_of(fsync(fd));
 }
 
+int mail_file_sync_content(int fd)
+{
+    return result_of(fdatasync(fd));
+}
+
 int mail_file_sync_all(int fd)
 {
     return result_of(syncfs(fd));

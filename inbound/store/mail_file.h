@@ -42,6 +42,8 @@ must_use int mail_file_set_time(int fd, int64_t time_s);
 must_use int mail_file_remove_directory(int directory, const char *name);
 /* Content and what is needed to find it; of a directory its entries. */
 must_use int mail_file_sync(int fd);
+/* Of a file that has its size already, for less: its content alone. */
+must_use int mail_file_sync_content(int fd);
 /* All that was written to its file system. */
 must_use int mail_file_sync_all(int fd);
 must_use int mail_file_rename(int from, const char *name, int to, const char *new_name);

@@ -552,6 +552,11 @@ int mail_file_sync(int fd)
     return error < 0 ? sim_unlock(error) : sim_result(0);
 }
 
+int mail_file_sync_content(int fd)
+{
+    return mail_file_sync(fd);
+}
+
 int mail_file_sync_all(int fd)
 {
     int error = sim_lock();

@@ -89,6 +89,59 @@ TEST(index_that_is_cut_anywhere_is_lost_or_whole_to_a_frame)
     buf_free(&file);
 }
 
+TEST(zeros_behind_the_last_frame_are_room_and_anything_else_is_a_lost_tail)
+{
+    struct buf file;
+    uint8_t zeros[1000] = {0};
+
+    make_file(&file, true);
+    size_t end = buf_len(&file);
+    check(buf_append(&file, bytes_range(zeros, sizeof(zeros))));
+    for (size_t at = end; at <= buf_len(&file); at++) {
+        struct index_state index = {0};
+        bool is_damaged = at < buf_len(&file);
+
+        if (is_damaged)
+            file.ptr[file.start + at] = 1;
+        assert_int_equal(index_state_read(&index, buf_bytes(&file)),
+                         is_damaged ? INDEX_CUT : INDEX_WHOLE);
+        assert_int_equal(index.size, end);
+        assert_int_equal(index.table.exists, 3);
+        /* As many UIDs as the bytes before it can have told. */
+        assert_int_equal(index.uidnext,
+                         is_damaged ? 5 + (at - end + 1) / INDEX_MESSAGE_MIN + 1 : 5);
+        if (is_damaged)
+            file.ptr[file.start + at] = 0;
+        index_state_clear(&index);
+    }
+    buf_free(&file);
+}
+
+/* What it says of their number is a hint: a file of an older version says nothing. */
+TEST(header_that_tells_wrong_numbers_is_read_all_the_same)
+{
+    const uint32_t numbers[][2] = {{0, 0}, {1, 1}, {4, 0}, {UINT32_MAX, UINT32_MAX}};
+    struct buf file;
+
+    make_file(&file, true);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        struct index_state index = {0};
+        struct index_header header;
+
+        assert_true(index_header_parse(buf_bytes(&file), &header));
+        assert_int_equal(header.messages, i == 0 ? 4 : numbers[i - 1][0]);
+        header.messages = numbers[i][0];
+        header.names = numbers[i][1];
+        index_header_format(&header, file.ptr + file.start);
+        assert_int_equal(index_state_read(&index, buf_bytes(&file)), INDEX_WHOLE);
+        assert_int_equal(index.table.exists, 3);
+        assert_true(bytes_equal(messages_base(&index.table, messages_find(&index.table, 3)),
+                                BYTES("3.x.host")));
+        index_state_clear(&index);
+    }
+    buf_free(&file);
+}
+
 TEST(expunged_ones_are_remembered_up_to_a_number)
 {
     struct index_state index = {.uidnext = 1};

@@ -517,6 +517,11 @@ int mail_file_sync(int fd)
     return CALL(do_sync(fd));
 }
 
+int mail_file_sync_content(int fd)
+{
+    return mail_file_sync(fd);
+}
+
 static int do_sync_all(void)
 {
     static bool is_done[DISK_OPS];
