@@ -26,7 +26,9 @@ enum {
     EVENTS_MAX = 64, /* of librdkafka's, between two looks at what else there is to do */
     PROBE_EVERY_MS = 5000,
     FATAL_WAIT_MS = 500,
-    FLUSH_MS = 10, /* for all partitions to build their request and send it */
+    ASK_AFTER_MS = 30000, /* as long as librdkafka waits for an answer to a request */
+    ASK_RETRIES = 5,      /* 0.1 s apart, unless the options say otherwise */
+    FLUSH_MS = 10,        /* for all partitions to build their request and send it */
     ROUND_BYTES_MAX = 2 * 1024 * 1024,
     SCRAM_MENDED = 0x020601ff, /* librdkafka's version */
 };
@@ -69,7 +71,10 @@ static bool begin(void *object)
     struct kafka *kafka = object;
     char why[KAFKA_WHY_MAX] = "";
 
-    rd_kafka_conf_t *conf = kafka_conf_make(&kafka->settings, true, kafka->batch_bytes, why);
+    const struct kafka_start start = {.with_brokers = true,
+                                      .batch_bytes = kafka->batch_bytes,
+                                      .retries = kafka->is_asking ? ASK_RETRIES : 0};
+    rd_kafka_conf_t *conf = kafka_conf_make(&kafka->settings, &start, why);
     if (conf != NULL) {
         kafka->request_bytes = kafka_conf_request_bytes(conf);
         kafka->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
@@ -271,6 +276,7 @@ static void round_add(struct kafka *kafka, size_t line_len, size_t key_len)
 static void round_send(struct kafka *kafka)
 {
     kafka->round.is_sent = true;
+    kafka->round.sent_ms = clock_monotonic_ms();
     (void)rd_kafka_flush(kafka->producer, FLUSH_MS);
 }
 
@@ -378,8 +384,12 @@ static void on_reports(struct kafka *kafka, rd_kafka_event_t *event)
         kafka->problem = SINK_WELL;
         kafka->probe_ms = clock_monotonic_ms() + PROBE_EVERY_MS;
     }
-    if (refused != NULL)
+    if (refused != NULL) {
         on_refused(kafka, refused);
+    } else if (has_answer && kafka->is_asking && kafka->round.unanswered == 0) {
+        kafka->is_asking = false; /* and on with one that does not give up */
+        sink_restart(kafka->sink, SINK_WELL, "", true);
+    }
 }
 
 /* The producer is dead. Its cause is told by the reports that come with it, or are on their way. */
@@ -430,6 +440,20 @@ static void on_error(struct kafka *kafka, rd_kafka_event_t *event)
     sink_trouble(kafka->sink, kafka->problem, text);
 }
 
+/*
+ * A refusal that may pass, such as for too few replicas in sync, is retried by librdkafka without a
+ * word, for ever. Brokers, topic and leaders are there and nothing is answered: then another
+ * producer begins that gives up soon and says what it was told, until it is told something good.
+ */
+static void ask_why(struct kafka *kafka, int64_t now_ms)
+{
+    if (kafka->is_asking || !kafka->round.is_sent || now_ms - kafka->round.sent_ms < ASK_AFTER_MS)
+        return;
+    kafka->is_asking = true;
+    sink_restart(kafka->sink, SINK_SLOW, "no answer to what was sent 30 s ago; asks again why",
+                 true);
+}
+
 /* While there is no answer: what is wrong, and whether it still is. */
 static void look_closer(struct kafka *kafka)
 {
@@ -443,6 +467,8 @@ static void look_closer(struct kafka *kafka)
         return;
     enum sink_problem problem = kafka_probe(kafka, text);
     bool is_known = problem == SINK_UNREACHABLE && kafka->problem != SINK_WELL;
+    if (problem == SINK_WELL && sink_has_unanswered(kafka->sink))
+        ask_why(kafka, now_ms);
     if (is_known || (problem == SINK_WELL && sink_has_unanswered(kafka->sink)))
         return;
     kafka->problem = problem;

@@ -93,21 +93,27 @@ static bool set_promises(rd_kafka_conf_t *conf, char *why)
            set(conf, "message.timeout.ms", "0", why);
 }
 
-rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings, bool with_brokers,
-                                 size_t batch_bytes, char why[KAFKA_WHY_MAX])
+/* 0: as it is. */
+static bool set_number(rd_kafka_conf_t *conf, const char *name, size_t value, char *why)
+{
+    char number[24];
+
+    snprintf(number, sizeof(number), "%zu", value);
+    return value == 0 || set(conf, name, number, why);
+}
+
+rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings,
+                                 const struct kafka_start *start, char why[KAFKA_WHY_MAX])
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char number[24];
 
     bool is_good = set_standards(conf, settings, why);
     for (size_t i = 0; is_good && i < settings->option_count; i++)
         is_good = set(conf, settings->options[i].name, settings->options[i].value, why);
-    is_good =
-        is_good && set_promises(conf, why) && (!with_brokers || set_brokers(conf, settings, why));
-    if (is_good && batch_bytes != 0) {
-        snprintf(number, sizeof(number), "%zu", batch_bytes);
-        is_good = set(conf, "batch.size", number, why);
-    }
+    is_good = is_good && set_promises(conf, why) &&
+              (!start->with_brokers || set_brokers(conf, settings, why)) &&
+              set_number(conf, "batch.size", start->batch_bytes, why) &&
+              set_number(conf, "retries", start->retries, why);
     if (is_good) {
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
         rd_kafka_conf_set_log_cb(conf, kafka_log);
@@ -133,7 +139,8 @@ size_t kafka_conf_request_bytes(const rd_kafka_conf_t *conf)
 
 bool kafka_settings_are_good(const struct kafka_settings *settings, char why[KAFKA_WHY_MAX])
 {
-    rd_kafka_conf_t *conf = kafka_conf_make(settings, false, 0, why);
+    const struct kafka_start check_only = {.with_brokers = false};
+    rd_kafka_conf_t *conf = kafka_conf_make(settings, &check_only, why);
 
     if (conf == NULL)
         return false;

@@ -31,12 +31,14 @@ enum {
 struct kafka_round {
     size_t bytes, text_len, unanswered;
     bool is_full, is_sent;
+    int64_t sent_ms; /* monotonic */
 };
 
 struct kafka {
     struct sink *sink;
     struct kafka_settings settings; /* owned */
     size_t batch_bytes;             /* 0: as many as there may be */
+    bool is_asking;                 /* why there is no answer; see ask_why() */
     uint64_t cut[KAFKA_CUT_MAX];    /* hashes of lines that are told cut */
     size_t cut_count;
     struct buf cut_line;
@@ -54,10 +56,15 @@ struct kafka {
 
 /* --- kafka_config.c --- */
 
-/* Everything that is asked for with the brokers of `settings`, or (for a check) without. NULL with
- * `why`. batch_bytes 0: as many as there may be. */
-rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings, bool with_brokers,
-                                 size_t batch_bytes, char why[KAFKA_WHY_MAX]);
+/* What a producer is begun with this time. */
+struct kafka_start {
+    bool with_brokers;  /* those of the settings; else it is for a check */
+    size_t batch_bytes; /* 0: as many as there may be */
+    unsigned retries;   /* 0: for ever, or as the options have it */
+};
+/* NULL with `why`. */
+rd_kafka_conf_t *kafka_conf_make(const struct kafka_settings *settings,
+                                 const struct kafka_start *start, char why[KAFKA_WHY_MAX]);
 /* How many bytes of events one request takes of a partition. */
 size_t kafka_conf_request_bytes(const rd_kafka_conf_t *conf);
 bool kafka_settings_are_same(const struct kafka_settings *a, const struct kafka_settings *b);

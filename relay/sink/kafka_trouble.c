@@ -47,6 +47,13 @@ enum sink_problem kafka_problem(rd_kafka_resp_err_t error)
     }
 }
 
+static rd_kafka_resp_err_t partition_error(const rd_kafka_metadata_partition_t *partition)
+{
+    if (partition->leader < 0 && partition->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    return partition->err;
+}
+
 enum sink_problem kafka_probe(struct kafka *kafka, char text[SINK_TEXT_MAX])
 {
     const struct rd_kafka_metadata *metadata = NULL;
@@ -62,7 +69,7 @@ enum sink_problem kafka_probe(struct kafka *kafka, char text[SINK_TEXT_MAX])
     for (int i = 0; error == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt > 0 &&
                     i < metadata->topics[0].partition_cnt;
          i++)
-        error = metadata->topics[0].partitions[i].err;
+        error = partition_error(&metadata->topics[0].partitions[i]);
     rd_kafka_metadata_destroy(metadata);
     if (error == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE) /* one of several: no trouble of ours */
         error = RD_KAFKA_RESP_ERR_NO_ERROR;

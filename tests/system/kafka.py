@@ -112,30 +112,41 @@ class Broker(parts.Process):
         import signal
         return self.end(signal.SIGKILL)
 
-    def create_topic(self, name, partitions=4, **configs):
-        """CreateTopics, version 4, of Kafka's protocol; tried again while the broker starts."""
-        def text(value):
-            value = value.encode()
-            return struct.pack(">h", len(value)) + value
+    def ask(self, api, version, body):
+        """A request of Kafka's protocol: what is behind the answer's correlation id and throttle time."""
+        request = struct.pack(">hhi", api, version, 1) + text("ringpost-test") + body
+        with socket.create_connection(("127.0.0.1", self.port), 30) as s:
+            s.sendall(struct.pack(">i", len(request)) + request)
+            stream = s.makefile("rb")
+            return stream.read(struct.unpack(">i", stream.read(4))[0])[8:]
 
+    def create_topic(self, name, partitions=4, replicas=1, **configs):
+        """CreateTopics; tried again while the broker starts."""
         entries = b"".join(text(key.replace("_", ".")) + text(str(value))
                            for key, value in configs.items())
-        body = (struct.pack(">i", 1) + text(name) + struct.pack(">ihi", partitions, 1, 0)
+        body = (struct.pack(">i", 1) + text(name) + struct.pack(">ihi", partitions, replicas, 0)
                 + struct.pack(">i", len(configs)) + entries + struct.pack(">i?", 20000, False))
-        request = struct.pack(">hhi", 19, 4, 1) + text("ringpost-test") + body
 
         def created():
-            with socket.create_connection(("127.0.0.1", self.port), 30) as s:
-                s.sendall(struct.pack(">i", len(request)) + request)
-                stream = s.makefile("rb")
-                answer = stream.read(struct.unpack(">i", stream.read(4))[0])
-            # correlation id, throttle time, one topic: its name, error
-            at = 4 + 4 + 4
-            at += 2 + struct.unpack(">h", answer[at:at + 2])[0]
+            answer = self.ask(19, 4, body)
+            at = 4 + 2 + struct.unpack(">h", answer[4:6])[0]  # one topic: its name, error
             error = struct.unpack(">h", answer[at:at + 2])[0]
             assert error in (0, 36, 7, 41, 38, -1), f"CreateTopics of {name}: error {error}"
             return error in (0, 36)  # made now, or by an earlier try
         parts.wait_for(created, f"topic {name}", patience=PATIENCE, pause=0.5)
+
+    def allow(self, topic, user, operation):
+        """CreateAcls: the user may do it, and nobody may who is not named by one of the topic's."""
+        answer = self.ask(30, 1, struct.pack(">ib", 1, 2) + text(topic) + b"\3"
+                          + text(f"User:{user}") + text("*")
+                          + struct.pack(">bb", {"write": 4, "describe": 8}[operation], 3))
+        assert answer[:6] == struct.pack(">ih", 1, 0), answer
+
+
+def text(value):
+    """A string of Kafka's protocol."""
+    value = value.encode()
+    return struct.pack(">h", len(value)) + value
 
 
 def read(port, topic, count, options=(), patience=PATIENCE):

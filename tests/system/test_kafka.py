@@ -50,6 +50,10 @@ def broker(tmp_path_factory):
         "listener.name.mutual.ssl.truststore.type": "PEM",
         "listener.name.mutual.ssl.truststore.location": certificate,
         "listener.name.mutual.ssl.client.auth": "required",
+        # Who comes without a login may do everything, others what nothing forbids.
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+        "allow.everyone.if.no.acl.found": "true",
     })
     made.tls_port, made.certificate = tls_port, certificate
     made.mutual_port, made.pem = mutual_port, pem
@@ -82,7 +86,10 @@ def wait_problem(relay, *names):
     def has():
         problem = sink_state(relay)["problem"]
         return problem and problem["name"] in names and problem
-    return parts.wait_for(has, f"the problem {names}", patience=kafka.PATIENCE, pause=0.2)
+    try:
+        return parts.wait_for(has, f"the problem {names}", patience=kafka.PATIENCE, pause=0.2)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it is {sink_state(relay)}\n{relay.tail()}") from None
 
 
 def librdkafka_cpu(relay):
@@ -195,6 +202,33 @@ def test_tls_and_a_password_that_a_reload_corrects(stage, broker):
     assert "right-password" not in relay.log.read_text()
 
 
+def test_a_user_who_may_not_write_to_the_topic(stage, broker):
+    """First it may not even know of it, then look at it alone."""
+    sink = stage.sink()
+    broker.create_topic("guarded")
+    broker.allow("guarded", "somebody", "write")
+    relay = stage.ringpost(
+        routes=f'[{{match: "*", to: ["127.0.0.1:{sink.port}"]}}]',
+        kafka=kafka_settings(
+            broker.tls_port, "guarded", "security.protocol: sasl_ssl, sasl.mechanisms: PLAIN, "
+            f'ssl.ca.location: "{broker.certificate}", sasl.username: relay, '
+            "sasl.password: right-password"))
+    load(relay, 20)
+    problem = wait_problem(relay, "not-authorized")
+    assert "guarded" in problem["text"]
+    broker.allow("guarded", "relay", "describe")
+    load(relay, 20)
+    time.sleep(10)  # it tried a few times more
+    later = wait_problem(relay, "not-authorized")
+    assert later["since"] == problem["since"]
+    assert "authoriz" in later["text"].lower(), later
+    relay.wait_log('problem="not-authorized"')
+    assert relay.metrics()['ringpost_sink_failing{sink="kafka"}'] == 1
+    broker.allow("guarded", "relay", "write")
+    check_topic(relay, 40, "guarded", broker.port)
+    assert sink_state(relay)["gaps"] == 0
+
+
 def test_a_certificate_of_ours_that_the_broker_asks_for(stage, broker):
     sink = stage.sink()
     broker.create_topic("mutual")
@@ -285,7 +319,9 @@ def test_check_names_file_line_and_key_of_what_is_wrong(stage):
 
 
 def test_three_brokers_lose_one(stage, tmp_path):
-    """The topic is made by the brokers; the one that dies leads some of its partitions."""
+    """The topic is made by the brokers; the one that dies leads some of its partitions. Topics with
+    fewer replicas have to wait until it comes back: it alone has some partitions of one, and one of
+    two replicas, both of which are asked for, of the other."""
     ports = parts.free_ports(6)
     voters = ",".join(f"{n}@127.0.0.1:{ports[2 * n - 1]}" for n in (1, 2, 3))
     brokers = [kafka.Broker(tmp_path / str(n), node=n, ports=ports[2 * n - 2:2 * n], voters=voters,
@@ -300,11 +336,29 @@ def test_three_brokers_lose_one(stage, tmp_path):
             broker.wait_ready()
         sink = stage.sink()
         relay = relay_with(stage, brokers[0], "cluster", sink)
+        fewer = {"alone": 1, "pair": 2}
+        for topic, replicas in fewer.items():
+            brokers[0].create_topic(topic, 6, replicas, min_insync_replicas=replicas)
+        relays = {topic: relay_with(stage, brokers[0], topic, sink) for topic in fewer}
         load(relay, 200)
         wait_current(relay)
+        for other in relays.values():
+            load(other, 50)
+            wait_current(other)
         brokers[2].kill()
-        load(relay, 200)
+        for one in (relay, *relays.values()):
+            load(one, 200)
         check_topic(relay, 400, "cluster", brokers[0].port)
+        for topic, other in relays.items():
+            problem = wait_problem(other, "no-leader")
+            assert problem["since"] and f"topic {topic}: " in problem["text"]
+            other.wait_log('problem="no-leader"')
+            other.wait_empty()
+            assert 0 < sink_state(other)["behind_events"] <= 400
+        brokers[2].start()
+        for topic, other in relays.items():
+            check_topic(other, 250, topic, brokers[0].port)
+            assert sink_state(other)["gaps"] == 0
     finally:
         for broker in brokers:
             if broker.running():
