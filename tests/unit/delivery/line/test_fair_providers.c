@@ -418,3 +418,206 @@ TEST(reload_that_changes_a_providers_rate_is_heeded_by_who_waits)
     }
     end();
 }
+
+/* --- whatever happens ------------------------------------------------------------------------- */
+
+enum {
+    STORM_SITES = 12,
+    STORM_STEPS = 600,
+    STORM_WAITING_MAX = 150,
+    REST_MS = 5000,
+    OPENING_MS = 7000, /* some share that a connection is opened for is void by then */
+};
+
+static uint64_t storm_state;
+
+static unsigned below(unsigned count)
+{
+    storm_state = storm_state * 6364136223846793005U + 1442695040888963407U;
+    return (unsigned)(storm_state >> 33) % count;
+}
+
+/* A reload's: the provider with a rate, with another and one of a set's own, without, or none. */
+static struct delivery_settings storm_settings[4];
+static struct egress_rule storm_rules[ARRAY_LEN(storm_settings)][3];
+static const double storm_rates[ARRAY_LEN(storm_settings)] = {1, 5, 0, 0};
+
+static void make_storm_settings(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(storm_settings); i++) {
+        struct egress_rule *own = memcpy(storm_rules[i], rules, sizeof(rules));
+
+        storm_settings[i] = worlds[0].settings;
+        storm_settings[i].egress_rules = own;
+        own[0].messages_per_s = storm_rates[i];
+        own[0].connections = i == 2 ? 5 : 1000;
+        own[2] = own[1];
+        own[1].match = "m3.big.example";
+        own[1].messages_per_s = i == 1 ? 0.3 : 0;
+        own[2].messages_per_s = i == 3 ? 0.5 : 0;
+        storm_settings[i].egress_rule_count = 3;
+        storm_settings[i].provider_count = i == 3 ? 0 : 1;
+    }
+}
+
+static bool is_open(const struct toy_carrier *toy)
+{
+    int64_t open_ms = engine_now_ms(engine) - toy->carrier.opened_ms;
+
+    return !toy->is_leaving &&
+           (!toy->carrier.is_opening || open_ms >= toy->carrier.opened_ms % 8 * OPENING_MS / 7);
+}
+
+/* What those that are open send until nothing goes any more. */
+static unsigned storm_slots(void)
+{
+    unsigned sent = 0;
+
+    for (unsigned idle_turns = 0; idle_turns < 4; idle_turns++) {
+        list_for_each(node, &toy_carriers)
+            if (is_open(toy_carrier_of(node)) && toy_carrier_step(toy_carrier_of(node)) != 0) {
+                sent++;
+                idle_turns = 0;
+            }
+        engine_turn(engine, 0);
+    }
+    return sent;
+}
+
+/* The provider's rate, as one who counts sees it: what was sent and is not made up for by time. A
+ * share may be kept five seconds for a connection that is being opened. */
+struct counter {
+    double rate, level;
+};
+
+static void count_sent(struct counter *counter, int64_t after_ms)
+{
+    unsigned sent = storm_slots();
+
+    if (counter->rate == 0)
+        return;
+    counter->level = MAX(counter->level - counter->rate * (double)after_ms / 1000, 0.0) + sent;
+    assert_true(counter->level <= 2.5 + 5 * counter->rate);
+}
+
+/* Of those that stay without their connections; NULL: there is none. */
+static struct site *any_site(const struct world *world)
+{
+    unsigned skip = below(STORM_SITES);
+    struct site *site = NULL;
+
+    list_for_each(node, &world->delivery->all_sites) {
+        if (container_of(node, struct site, in_all)->destination_count > 0)
+            site = container_of(node, struct site, in_all);
+        if (skip-- == 0)
+            break;
+    }
+    return site;
+}
+
+static void suspend_some(struct world *world)
+{
+    struct suspension held[STORM_SITES];
+    char domains[STORM_SITES][32];
+    unsigned count = below(2) * below(STORM_SITES);
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(domains[i], sizeof(domains[i]), "d%u.example", below(STORM_SITES));
+        held[i] = (struct suspension){.number = i + 1, .domain = domains[i]};
+    }
+    delivery_suspend(world->delivery, count, held);
+}
+
+static void rest_site(struct site *site)
+{
+    if (site == NULL || site->state == SITE_FAILING || site->state == SITE_RESTING)
+        return;
+    end_carriers(site);
+    site_rest(site, engine_now_ms(engine) + 1 + below(REST_MS));
+}
+
+static void storm_step(struct counter *counter)
+{
+    static const char *const tenants[] = {"a", "b", "c", "d", "e"};
+    unsigned at = below(2), setting;
+    int64_t after_ms = 0;
+    struct site *site;
+
+    switch (below(16)) {
+    case 0:
+        if ((site = any_site(&worlds[at])) != NULL)
+            end_carriers(site);
+        break;
+    case 1:
+        if (below(4) == 0)
+            rest_site(any_site(&worlds[at]));
+        break;
+    case 2:
+        suspend_some(&worlds[at]);
+        break;
+    case 3:
+        if (below(5) != 0)
+            break;
+        setting = below(ARRAY_LEN(storm_settings));
+        delivery_configure(worlds[at].delivery, &storm_settings[setting]);
+        (void)storm_slots(); /* the other engine hears of it a moment later */
+        delivery_configure(worlds[1 - at].delivery, &storm_settings[setting]);
+        *counter = (struct counter){.rate = storm_rates[setting]};
+        break;
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+        if (world_unfinished(&worlds[at]) < STORM_WAITING_MAX)
+            submit(&worlds[at], below(STORM_SITES), tenants[below(ARRAY_LEN(tenants))],
+                   (enum mail_class)below(MAIL_CLASSES));
+        break;
+    default:
+        after_ms = below(600);
+        fake_advance_ms(engine, after_ms);
+    }
+    count_sent(counter, after_ms);
+}
+
+static size_t unfinished(void)
+{
+    return world_unfinished(&worlds[0]) + world_unfinished(&worlds[1]);
+}
+
+/* What is left goes at the rate, and none of it is forgotten. */
+static void expect_rest_goes(void)
+{
+    struct counter counter = {.rate = storm_rates[1]};
+
+    for (unsigned at = 0; at < 2; at++)
+        delivery_suspend(worlds[at].delivery, 0, NULL);
+    configure(&storm_settings[1]);
+    fake_advance_ms(engine, 2 * REST_MS);
+    count_sent(&counter, 2 * REST_MS);
+    size_t steps = unfinished() * 10 + 100; /* at a set's own rate, if all of it is that one's */
+
+    for (size_t i = 0; unfinished() > 0; i++) {
+        assert_true(i < steps);
+        fake_advance_ms(engine, 1000);
+        count_sent(&counter, 1000);
+    }
+    assert_int_equal(waiting_shares(), 0);
+}
+
+TEST(rate_holds_and_nothing_is_forgotten_whatever_happens)
+{
+    for (unsigned seed = 1; seed <= 30; seed++) {
+        struct counter counter = {.rate = storm_rates[0]};
+
+        print_message("seed %u\n", seed);
+        storm_state = seed;
+        fake_seed(seed);
+        begin(2);
+        make_storm_settings();
+        configure(&storm_settings[0]);
+        for (unsigned i = 0; i < STORM_STEPS; i++)
+            storm_step(&counter);
+        expect_rest_goes();
+        end();
+    }
+}
