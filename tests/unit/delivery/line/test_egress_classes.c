@@ -276,6 +276,50 @@ TEST(tenants_that_come_anew_again_and_again_leave_others_their_slots)
     end();
 }
 
+static const struct egress_mail many_mail = {.rank = RANK_NORMAL, .tenant = {BYTES("many"), 1}};
+static const struct egress_mail new_mail = {.rank = RANK_NORMAL,
+                                            .tenant = {BYTES("one"), 1},
+                                            .is_fresh = true};
+
+/* The other one's, while "many" waits. */
+static void charge_new(unsigned recipients)
+{
+    assert_false(egress_connect_begin(line.egresses[2], &line.waiters[2], &many_mail));
+    (void)egress_charge(line.egresses[0], NULL, &new_mail, recipients);
+    assert_true(egress_waiter_cancel(line.egresses[2], &line.waiters[2]));
+}
+
+TEST(connection_gives_way_to_a_tenant_that_comes_anew_unless_that_had_more)
+{
+    for (unsigned had = 0; had < 2; had++) {
+        struct egress_use use = {0};
+
+        begin(0, 1);
+        take_slot();
+        if (had > 0)
+            charge_new(50);
+        assert_false(egress_connect_begin(line.egresses[1], &line.waiters[1], &new_mail));
+        assert_int_equal(egress_gives_way(line.egresses[0], NULL, &use, &many_mail), had == 0);
+        end();
+    }
+}
+
+/* Some time after nobody else waited: two hundred recipients. */
+TEST(tenant_that_had_more_than_others_is_forgiven)
+{
+    for (unsigned later = 199; later <= 200; later++) {
+        begin(0, 1);
+        take_slot();
+        charge_new(50);
+        for (unsigned i = 0; i < later; i++)
+            (void)egress_charge(line.egresses[0], NULL, &new_mail, 1);
+        assert_false(egress_connect_begin(line.egresses[2], &line.waiters[2], &many_mail));
+        assert_false(egress_connect_begin(line.egresses[1], &line.waiters[1], &new_mail));
+        assert_int_equal(next(), later < 200 ? 2 : 1);
+        end();
+    }
+}
+
 TEST(connection_of_a_provider_gives_way_to_another_site_of_it)
 {
     struct egress_limits one = {.connections_max = 1};

@@ -90,6 +90,37 @@ TEST(one_holder_is_rung_for_each_that_waits)
     engine_destroy(&engine);
 }
 
+TEST(idle_connection_does_not_end_for_its_own_site)
+{
+    struct egress_waiter waiters[3];
+    struct egress *egresses[PROVIDER_LIMIT];
+
+    table = egress_table_create(0);
+    for (unsigned i = 0; i < PROVIDER_LIMIT; i++) {
+        egresses[i] = get(i / 2);
+        assert_true(egress_connect_begin(egresses[i], &waiters[0], &any_mail));
+    }
+    struct egress *third = get(2);
+
+    for (unsigned i = 0; i < 2; i++) {
+        waiters[i] = (struct egress_waiter){.woken = on_woken};
+        list_node_init(&waiters[i].node);
+        assert_false(egress_connect_begin(third, &waiters[i], &any_mail));
+        /* The first is its own, and stays in line; one ends for the other. */
+        assert_int_equal(egress_idle_gives_way(egresses[0], &waiters[0]), i == 1);
+        assert_false(egress_idle_gives_way(egresses[0], &waiters[0]));
+    }
+    assert_true(egress_idle_gives_way(egresses[0], NULL));
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(egress_waiter_cancel(third, &waiters[i]));
+    for (unsigned i = 0; i < PROVIDER_LIMIT; i++) {
+        egress_connect_end(egresses[i]);
+        egress_put(&egresses[i]);
+    }
+    egress_put(&third);
+    egress_table_free(&table);
+}
+
 /* --- several engines -------------------------------------------------------------------------- */
 
 static _Atomic unsigned openings;

@@ -225,6 +225,38 @@ TEST(tenant_that_comes_anew_has_the_next_share_of_its_class)
     end();
 }
 
+/* Where it waits for its tenant's turn at one site, mail of it at another one is not new. */
+TEST(tenant_in_line_does_not_come_anew_at_another_site)
+{
+    begin();
+    struct egress *egress = get(1);
+    const struct egress_mail much = {.rank = RANK_BULK, .tenant = {BYTES("much"), 1}};
+    struct site other, first, second;
+    struct site *const all[] = {&other, &first, &second};
+
+    site_init(&other, egress, RANK_BULK, "other");
+    site_init(&first, egress, RANK_BULK, "one");
+    site_init(&second, egress, RANK_BULK, "one");
+    other.mail.tenant.weight = 2;
+    first.mail.is_fresh = second.mail.is_fresh = true;
+    assert_true(take(&other));
+    for (size_t i = 0; i < 3; i++)
+        assert_false(take(all[i]));
+    (void)egress_charge(egress, NULL, &much, 10); /* nobody is in advance of all */
+    change(&second, RANK_BULK, "one", false);
+    change(&second, RANK_BULK, "one", true);
+    expect_next(all, 3, &first);
+    assert_true(take(&first));
+    expect_next(all, 3, &other);
+    assert_true(take(&other));
+    assert_false(take(&other));
+    expect_next(all, 3, &other);
+    for (size_t i = 0; i < 3; i++)
+        site_end(all[i]);
+    egress_put(&egress);
+    end();
+}
+
 TEST(share_that_is_fetched_too_late_is_void)
 {
     begin();

@@ -280,6 +280,33 @@ TEST(tenant_that_leaves_with_a_debt_pays_it_when_it_comes_again)
     drain(&site);
 }
 
+/* The count may be of long ago, when it was told here last. */
+TEST(what_a_tenant_was_sent_elsewhere_is_charged_up_to_a_bound)
+{
+    struct tenant tenants[2] = {tenant_of_weight(1), tenant_of_weight(1)};
+    struct flow_model one = {.tenant = &tenants[0]}, many = {.tenant = &tenants[1]};
+    struct site_model site;
+    uint64_t total = 1;
+
+    begin(&site);
+    put(&site, &many, 10000);
+    put(&site, &one, 3);
+    assert_ptr_equal(pull(&site, 1), &one);
+    turns_served_elsewhere(&one.turn, 1, total);
+    assert_ptr_equal(pull(&site, 1), &many);
+    assert_ptr_equal(pull(&site, 1), &one);
+    total += 1 + 20;
+    turns_served_elsewhere(&one.turn, 1, total);
+    for (unsigned i = 0; i < 20; i++)
+        assert_ptr_equal(pull(&site, 1), &many);
+    while (one.waiting > 1)
+        pull(&site, 1);
+    total += 1 + 1000 * 1000;
+    turns_served_elsewhere(&one.turn, 1, total);
+    assert_in_range(slots_until_served(&site, &one), 1000, 1003);
+    drain(&site);
+}
+
 /* A tenant of whom nothing is left is forgotten, and has another place in memory when it comes
  * again. */
 TEST(tenant_that_was_gone_meanwhile_is_the_same_one_when_it_comes_again)
