@@ -14,6 +14,7 @@
 
 #include "inbound/imap/fetch_line.h"
 #include "inbound/imap/fetch_program.h"
+#include "inbound/imap/kept.h"
 #include "inbound/imap/notify.h"
 #include "inbound/imap/progress.h"
 #include "inbound/imap/reader.h"
@@ -34,6 +35,10 @@ struct fetch {
     bool has_begun;
     bool has_lines; /* which are written at one go */
     uint32_t number;
+    /* texts that were told before */
+    bool wants_kept, has_kept /* in this slice: it is locked */, may_keep;
+    struct kept *kept_texts;
+    uint32_t row, row_uid; /* of the message that was looked up last */
     /* of the message that is being told */
     bool in_message, has_items;
     size_t item;
@@ -129,11 +134,39 @@ static int put_size(struct imap_work *work, struct source *source)
     return error;
 }
 
-static int put_made(struct imap_work *work, struct source *source, enum fetch_kind kind)
+static uint32_t row_of(struct fetch *fetch)
+{
+    uint32_t uid = fetch->source.message.uid, hint = fetch->row + 1;
+
+    if (!fetch->has_kept)
+        return KEPT_NO_ROW;
+    if (fetch->row_uid != uid)
+        fetch->row = fetch->may_keep ? kept_row(fetch->kept_texts, uid, hint)
+                                     : kept_known_row(fetch->kept_texts, uid, hint);
+    fetch->row_uid = uid;
+    return fetch->row;
+}
+
+/* ENVELOPE or BODYSTRUCTURE, as it is kept; else the source's, which is kept then. */
+static int find_made(struct fetch *fetch, enum fetch_kind kind, struct bytes *text_out)
+{
+    unsigned column = kind == FETCH_ENVELOPE ? KEPT_ENVELOPE : KEPT_STRUCTURE;
+    uint32_t row = row_of(fetch);
+
+    if (row != KEPT_NO_ROW && kept_find(fetch->kept_texts, column, row, text_out))
+        return 0;
+    int error = kind == FETCH_ENVELOPE ? source_envelope(&fetch->source, text_out)
+                                       : source_structure(&fetch->source, text_out);
+
+    if (error == 0 && row != KEPT_NO_ROW && fetch->may_keep && text_out->len <= KEPT_TEXT_MAX)
+        (void)!kept_put(fetch->kept_texts, column, row, *text_out);
+    return error;
+}
+
+static int put_made(struct imap_work *work, struct fetch *fetch, enum fetch_kind kind)
 {
     struct bytes text;
-    int error =
-        kind == FETCH_ENVELOPE ? source_envelope(source, &text) : source_structure(source, &text);
+    int error = find_made(fetch, kind, &text);
 
     if (error < 0)
         return error;
@@ -426,7 +459,7 @@ static int put_item(struct imap_work *work, struct fetch *fetch, const struct fe
         return put_size(work, &fetch->source);
     case FETCH_ENVELOPE:
     case FETCH_BODYSTRUCTURE:
-        return put_made(work, &fetch->source, item->kind);
+        return put_made(work, fetch, item->kind);
     case FETCH_BODY:
         return put_body(work, &fetch->source);
     case FETCH_PREVIEW:
@@ -561,6 +594,7 @@ static void fetch_ended(struct imap_work *work)
 {
     struct fetch *fetch = work->state;
 
+    kept_close(&fetch->kept_texts);
     if (fetch->in_message)
         source_end(&fetch->source);
     source_free(&fetch->source);
@@ -592,27 +626,50 @@ static bool may_go_on(const struct imap_work *work, const struct fetch *fetch)
     return is_inside ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES : !work_is_full(work);
 }
 
-enum work_step imap_run_fetch(struct imap_work *work)
+static void begin_fetch(struct imap_work *work, struct fetch *fetch)
 {
-    struct fetch *fetch = work->state;
+    const struct fetch_program *program = &fetch->program;
+
+    fetch->has_begun = true;
+    fetch->has_lines = fetch_line_fits(program);
+    fetch->wants_kept = !program->sets_seen && (fetch_program_has(program, FETCH_ENVELOPE) ||
+                                                fetch_program_has(program, FETCH_BODYSTRUCTURE));
+    work->ended = fetch_ended;
+    work->own_events = NOTIFY_FLAGS;
+    if (program->wants_modseq)
+        imap_enable_condstore(work);
+    if (program->has_vanished) /* RFC 7162 section 3.2.6 */
+        tell_vanished(work, fetch);
+}
+
+/* For a slice; where somebody else has it just now, all is told without it. */
+static void lock_kept(struct imap_work *work, struct fetch *fetch)
+{
+    if (!fetch->wants_kept ||
+        (fetch->kept_texts == NULL && !kept_try_open(work->view.mailbox, &fetch->kept_texts)))
+        return;
+    fetch->has_kept = fetch->kept_texts != NULL && kept_try_lock(fetch->kept_texts);
+    if (fetch->has_kept)
+        fetch->may_keep = kept_may_grow(fetch->kept_texts);
+}
+
+static void unlock_kept(struct fetch *fetch)
+{
+    if (fetch->has_kept)
+        kept_unlock(fetch->kept_texts);
+    fetch->has_kept = false;
+}
+
+/* Until the slice is full. False: there are no more. */
+static bool tell_some(struct imap_work *work, struct fetch *fetch)
+{
     struct reader reader;
 
     reader_begin(&reader, work->view.mailbox);
-    fetch->source.is_quick = work_is_on_engine(work);
-    if (!fetch->has_begun) {
-        fetch->has_begun = true;
-        fetch->has_lines = fetch_line_fits(&fetch->program);
-        work->ended = fetch_ended;
-        work->own_events = NOTIFY_FLAGS;
-        if (fetch->program.wants_modseq)
-            imap_enable_condstore(work);
-        if (fetch->program.has_vanished) /* RFC 7162 section 3.2.6 */
-            tell_vanished(work, fetch);
-    }
     while (may_go_on(work, fetch)) {
         if (!fetch->in_message) {
             if (!begin_message(work, fetch, &reader))
-                return end_fetch(work, fetch);
+                return false;
             continue;
         }
         if (fetch->stream_left > 0)
@@ -624,6 +681,22 @@ enum work_step imap_run_fetch(struct imap_work *work)
         if (fetch->seen_count == SEEN_MAX)
             (void)set_seen(work, fetch);
     }
+    return true;
+}
+
+enum work_step imap_run_fetch(struct imap_work *work)
+{
+    struct fetch *fetch = work->state;
+
+    fetch->source.is_quick = work_is_on_engine(work);
+    if (!fetch->has_begun)
+        begin_fetch(work, fetch);
+    lock_kept(work, fetch);
+    bool has_more = tell_some(work, fetch);
+
+    unlock_kept(fetch);
+    if (!has_more)
+        return end_fetch(work, fetch);
     (void)set_seen(work, fetch);
     if (fetch->in_message && !fetch->source.is_converted)
         source_unload(&fetch->source);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 enum { ROWS_MIN = 64, FEW = 1024, A_TEXT = 16 /* beside its bytes, at least */ };
+enum { AHEAD = 2 /* rows */, AHEAD_BYTES = 512, CACHE_LINE = 64 };
+enum { MAY_GROW_MAX = KEPT_SHARED_MAX / 4 * 3 /* the rest is for what has to be kept */ };
 
 static struct {
     pthread_mutex_t mutex;
@@ -54,11 +56,11 @@ static void count_anew(struct kept *kept, size_t bytes)
 }
 
 /* All's lock: nobody can open what is not open. */
-static void evict(void)
+static void evict(size_t held_max)
 {
     struct list_node *node = list_first(&all.list);
 
-    while (all.held > KEPT_SHARED_MAX && node != &all.list.head) {
+    while (all.held > held_max && node != &all.list.head) {
         struct kept *kept = container_of(node, struct kept, node);
 
         node = node->next;
@@ -183,7 +185,7 @@ void kept_close(struct kept **kept_ref)
         clear(kept);
         count_anew(kept, 0);
     }
-    evict();
+    evict(KEPT_SHARED_MAX);
     pthread_mutex_unlock(&all.mutex);
 }
 
@@ -201,6 +203,17 @@ void kept_unlock(struct kept *kept)
 {
     atomic_store(&kept->held, held(kept));
     pthread_mutex_unlock(&kept->mutex);
+}
+
+bool kept_may_grow(struct kept *kept)
+{
+    pthread_mutex_lock(&all.mutex);
+    count_anew(kept, held(kept));
+    evict(MAY_GROW_MAX);
+    bool may_grow = all.held <= MAY_GROW_MAX;
+
+    pthread_mutex_unlock(&all.mutex);
+    return may_grow;
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -227,16 +240,23 @@ static void grow(struct kept *kept)
         kept->by_uid[place_of(kept, kept->uids[row])] = (uint32_t)row + 1;
 }
 
-uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint)
+uint32_t kept_known_row(const struct kept *kept, uint32_t uid, uint32_t hint)
 {
     if (hint < kept->count && kept->uids[hint] == uid)
         return hint;
-    if (kept->count > 0) {
-        uint32_t row = kept->by_uid[place_of(kept, uid)];
+    if (kept->count == 0)
+        return KEPT_NO_ROW;
+    uint32_t row = kept->by_uid[place_of(kept, uid)];
 
-        if (row > 0)
-            return row - 1;
-    }
+    return row > 0 ? row - 1 : KEPT_NO_ROW;
+}
+
+uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint)
+{
+    uint32_t row = kept_known_row(kept, uid, hint);
+
+    if (row != KEPT_NO_ROW)
+        return row;
     if (kept->count >= KEPT_MAX / A_TEXT)
         return KEPT_NO_ROW;
     if (kept->count == kept->capacity)
@@ -268,6 +288,10 @@ bool kept_find(const struct kept *kept, unsigned number, uint32_t row, struct by
     if (row >= column->capacity || column->texts[row].ptr == NULL)
         return false;
     *text_out = column->texts[row];
+    /* Who walks along the rows asks for this soon, and most are as long as their neighbours. */
+    if (row + AHEAD < column->capacity && column->texts[row + AHEAD].ptr != NULL)
+        for (size_t at = 0; at < MIN(text_out->len, (size_t)AHEAD_BYTES); at += CACHE_LINE)
+            __builtin_prefetch(column->texts[row + AHEAD].ptr + at);
     return true;
 }
 

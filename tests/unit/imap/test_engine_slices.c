@@ -4,6 +4,7 @@
 #define ROOM_DIRECTORY "/tmp" /* tmpfs does not say what it would wait for */
 #include "tests/unit/access/access_room.h"
 
+#include "inbound/imap/kept.h"
 #include "inbound/mailbox/mailbox_private.h"
 #include "inbound/store/mail_file.h"
 
@@ -252,6 +253,63 @@ TEST(sort_of_all_has_what_is_there_and_no_more)
     sorts(&slices, sort, " 39", 1, COUNT - 2, NULL, 0);
     sorts(&slices, sort, " 39", 1, COUNT - 2, NULL, 0);
     sorts(&slices, uid_sort, " 41", 1, COUNT, gone, ARRAY_LEN(gone));
+    end(&slices);
+}
+
+/* Those of the last two, which differ. */
+static void fetch_made(struct slices *slices)
+{
+    client_say(&slices->client, "a FETCH 40:41 (ENVELOPE BODYSTRUCTURE)\r\n");
+    client_hears(
+        &slices->client,
+        "* 40 FETCH (ENVELOPE (NIL \"x\" ((NIL NIL \"a\" \"b.example\")) ((NIL NIL \"a\" "
+        "\"b.example\")) ((NIL NIL \"a\" \"b.example\")) NIL NIL NIL NIL NIL) "
+        "BODYSTRUCTURE (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 7 1 NIL "
+        "NIL NIL NIL))\r\n");
+    client_hears(
+        &slices->client,
+        "* 41 FETCH (ENVELOPE (NIL \"other\" NIL NIL NIL NIL NIL NIL NIL NIL) "
+        "BODYSTRUCTURE (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL "
+        "NIL NIL NIL))\r\n");
+    client_hears(&slices->client, "a OK FETCH done\r\n");
+}
+
+static bool keeps_envelopes(struct slices *slices)
+{
+    struct kept *kept = kept_open(slices->inbox);
+    struct bytes text;
+
+    kept_lock(kept);
+    uint32_t row = kept_known_row(kept, 41, 0);
+    bool is_kept = row != KEPT_NO_ROW && kept_find(kept, KEPT_ENVELOPE, row, &text);
+
+    kept_unlock(kept);
+    kept_close(&kept);
+    return is_kept;
+}
+
+TEST(what_mime_makes_is_told_alike_wherever_it_is_had_from)
+{
+    struct slices slices;
+
+    begin(&slices);
+    struct room mail = slices.room.mail;
+
+    mail.account = slices.account;
+    room_append(&mail, slices.inbox, "Subject: other\r\n\r\n", 0);
+    (void)ask(&slices, "a NOOP\r\n", 2, "a OK Done\r\n");
+    struct kept *kept = kept_open(slices.inbox);
+
+    kept_lock(kept); /* somebody has it: told from the message, then from the cache */
+    fetch_made(&slices);
+    fetch_made(&slices);
+    kept_unlock(kept);
+    kept_close(&kept);
+    assert_false(keeps_envelopes(&slices));
+    fetch_made(&slices);
+    assert_true(keeps_envelopes(&slices));
+    (void)ask(&slices, "a FETCH 1:* ENVELOPE\r\n", COUNT + 1, "a OK FETCH done\r\n");
+    fetch_made(&slices);
     end(&slices);
 }
 

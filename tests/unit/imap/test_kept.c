@@ -199,21 +199,28 @@ static bool keeps(struct mailbox *mailbox)
     return is_there;
 }
 
-TEST(kept_past_the_bound_of_all_goes_by_age)
+/* Each with less than half of what all may have. */
+static void fill_boxes(struct room *room, struct mailbox **boxes, size_t count)
 {
-    static const char *const names[] = {"A", "B", "C"};
-    struct mailbox *boxes[ARRAY_LEN(names)];
-    struct room room = {0};
+    for (size_t i = 0; i < count; i++) {
+        char name[] = {(char)('A' + i), '\0'};
 
-    room_make(&room);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        assert_int_equal(mail_account_create(room.account, bytes_of(names[i]), SPECIAL_NONE), 0);
-        assert_int_equal(mailbox_open(room.account, bytes_of(names[i]), &boxes[i]), 0);
+        assert_int_equal(mail_account_create(room->account, bytes_of(name), SPECIAL_NONE), 0);
+        assert_int_equal(mailbox_open(room->account, bytes_of(name), &boxes[i]), 0);
         struct kept *kept = kept_open(boxes[i]);
 
         assert_true(fill(kept, KEPT_SHARED_MAX / 2 - (4 << 20)));
         kept_close(&kept);
     }
+}
+
+TEST(kept_past_the_bound_of_all_goes_by_age)
+{
+    struct mailbox *boxes[3];
+    struct room room = {0};
+
+    room_make(&room);
+    fill_boxes(&room, boxes, ARRAY_LEN(boxes));
     assert_false(keeps(boxes[0]));
     assert_true(keeps(boxes[1]));
     assert_true(keeps(boxes[2]));
@@ -227,7 +234,7 @@ TEST(kept_past_the_bound_of_all_goes_by_age)
     large = kept_open(boxes[0]);
     assert_false(fill(large, KEPT_MAX + (2 << 20)));
     kept_close(&large);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    for (size_t i = 0; i < ARRAY_LEN(boxes); i++)
         mailbox_close(&boxes[i]);
     room_free(&room);
 }
@@ -247,6 +254,39 @@ static void *keep_locked(void *context)
         sched_yield();
     kept_unlock(locker->kept);
     return NULL;
+}
+
+TEST(what_need_not_be_kept_grows_while_there_is_room)
+{
+    static uint8_t more[2 << 20];
+    struct mailbox *boxes[2];
+    struct room room = {0};
+
+    room_make(&room);
+    fill_boxes(&room, boxes, 2);
+    struct kept *told = kept_open(room.inbox);
+
+    kept_lock(told);
+    assert_true(kept_may_grow(told)); /* who was used longest ago made room */
+    kept_unlock(told);
+    assert_false(keeps(boxes[0]));
+    assert_true(keeps(boxes[1]));
+    assert_true(fill(told, KEPT_SHARED_MAX / 4 * 3 - (1 << 20)));
+    kept_lock(told);
+    assert_true(kept_may_grow(told));
+    kept_unlock(told);
+    assert_false(keeps(boxes[1]));
+    kept_lock(told);
+    assert_true(kept_put(told, COLUMN, kept_row(told, 1000, 0), bytes_range(more, sizeof(more))));
+    assert_false(kept_may_grow(told));
+    assert_int_equal(kept_known_row(told, 7, 0), kept_row(told, 7, 0));
+    assert_int_equal(kept_known_row(told, 1001, 0), KEPT_NO_ROW);
+    kept_unlock(told);
+    kept_close(&told);
+    assert_true(keeps(room.inbox));
+    for (size_t i = 0; i < ARRAY_LEN(boxes); i++)
+        mailbox_close(&boxes[i]);
+    room_free(&room);
 }
 
 TEST(engine_does_not_wait_for_who_has_it_locked)
