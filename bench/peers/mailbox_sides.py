@@ -118,6 +118,21 @@ class RingpostMail(Side):
         yield from self.maildir.rglob("dovecot-*")
 
 
+class Echo(Side):
+    """The engine that ringpost stands on and nothing else: a line in, the line out."""
+    name = "echo"
+    has_pop3 = False
+
+    def prepare(self):
+        self.program = self.args.build / "bench/ringpost-bench-echo"
+        if not os.access(self.program, os.X_OK):
+            raise Problem(f"{self.program} is not built (./dev build)")
+        self.folder.mkdir()
+
+    def start(self):
+        self.begin(self.program, "--listen", f"127.0.0.1:{self.imap}")
+
+
 CONFIG = """\
 base_dir = {place}/run
 state_dir = {place}/state
