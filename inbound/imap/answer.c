@@ -37,7 +37,7 @@ enum work_step work_fail(struct imap_work *work, int error)
         {EMFILE, "NO [LIMIT] There are too many mailboxes"},
         {EROFS, "NO [NOPERM] That mailbox can only be read"},
         {EDQUOT, "NO [OVERQUOTA] The mailbox is full"},
-        {EFBIG, "NO [TOOBIG] The message is larger than all the room there is"},
+        {EFBIG, "NO [OVERQUOTA] The message is larger than the whole quota"},
         {ENOSPC, "NO [UNAVAILABLE] The disk is full, try again later"},
         {ENOMEM, "NO [UNAVAILABLE] Out of memory, try again later"},
     };

@@ -286,6 +286,16 @@ static enum work_step run_write(struct imap_work *work)
     return WORK_DONE;
 }
 
+static int find_flags(struct append *append)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < append->count && error == 0; i++)
+        error = imap_flags_of(append->mailbox, &append->messages[i].flags, true,
+                              &append->messages[i].upload.flags);
+    return error;
+}
+
 static enum work_step run_finish(struct imap_work *work)
 {
     struct append *append = work->append;
@@ -293,17 +303,20 @@ static enum work_step run_finish(struct imap_work *work)
     struct mailbox_status status;
     struct sequence_writer writer;
     struct buf uids;
-    int error = 0;
 
     if (append->is_dropping) {
         append_end(work);
         work->has_answer = true;
         return WORK_DONE;
     }
-    for (size_t i = 0; i < append->count && error == 0; i++) {
-        uploads[i] = append->messages[i].upload;
-        error = imap_flags_of(append->mailbox, &append->messages[i].flags, &uploads[i].flags);
+    int error = find_flags(append);
+
+    if (error == -ENOSPC || error == -EINVAL) {
+        append_end(work);
+        return work_answer(work, IMAP_NO_KEYWORD);
     }
+    for (size_t i = 0; i < append->count; i++)
+        uploads[i] = append->messages[i].upload;
     if (append->replaced.is_one)
         work->own_events = NOTIFY_EXPUNGE;
     if (error == 0 && append->replaced.is_one)

@@ -73,9 +73,11 @@ must_use bool imap_read_mailbox(const struct imap_work *work, struct arena *aren
  * refused. */
 must_use bool imap_take_mailbox(struct imap_work *work, struct bytes *input,
                                 struct bytes *name_out);
-/* Flags of a list as bits; keywords are made. 0 or -errno. */
+/* Flags of a list as bits; keywords that the mailbox has not are made, or passed over. 0 or -errno:
+ * -ENOSPC or -EINVAL where one cannot be made. */
 must_use int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list *list,
-                           uint64_t *flags_out);
+                           bool makes_keywords, uint64_t *flags_out);
+#define IMAP_NO_KEYWORD "NO [LIMIT] There is no room for another keyword"
 /* MAILBOXID's text (RFC 8474). */
 void imap_put_mailbox_id(struct imap_work *work, const uint8_t id[static 16]);
 /* Closes the selected mailbox. On the pool. */

@@ -33,7 +33,8 @@ bool imap_take_mailbox(struct imap_work *work, struct bytes *input, struct bytes
             imap_refuse(work, IMAP_NO_MAILBOX_NAME));
 }
 
-int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list *list, uint64_t *flags_out)
+int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list *list, bool makes_keywords,
+                  uint64_t *flags_out)
 {
     static const struct {
         const char *name;
@@ -52,10 +53,12 @@ int imap_flags_of(struct mailbox *mailbox, const struct imap_flag_list *list, ui
             if (bytes_equal_nocase(list->flags[i], bytes_of(rows[k].name)))
                 flag = rows[k].flag;
         if (flag == 0) {
-            int error = mailbox_keyword(mailbox, list->flags[i], true, &number);
+            int error = mailbox_keyword(mailbox, list->flags[i], makes_keywords, &number);
 
-            if (error < 0)
+            if (error < 0 && makes_keywords)
                 return error;
+            if (error < 0) /* no message has it */
+                continue;
             flag = MAIL_KEYWORD(number);
         }
         flags |= flag;

@@ -14,6 +14,12 @@
 enum { DAY_S = 86400, STEP_BYTES = 256 << 10 };
 enum { COST_KEPT = 10, COST_HEADER = 100, COST_BODY = 1000 };
 
+/* Not all that are taken, but all that anybody should use. */
+#define USUAL_CHARSETS \
+    "UTF-8 US-ASCII UTF-7 UTF-16 ISO-8859-1 ISO-8859-2 ISO-8859-5 ISO-8859-7 ISO-8859-9 " \
+    "ISO-8859-15 WINDOWS-1250 WINDOWS-1251 WINDOWS-1252 KOI8-R KOI8-U GB18030 GB2312 GBK BIG5 " \
+    "SHIFT_JIS EUC-JP ISO-2022-JP EUC-KR"
+
 /* --- before ----------------------------------------------------------------------------------- */
 
 static bool has_needle(const struct search_key *key)
@@ -133,7 +139,7 @@ static void find_flag(struct imap_work *work, struct search_key *key)
     unsigned number;
 
     if (key->text.ptr[0] == '\\') {
-        if (imap_flags_of(work->view.mailbox, &list, &flags) < 0)
+        if (imap_flags_of(work->view.mailbox, &list, false, &flags) < 0)
             flags = 0;
     } else if (mailbox_keyword(work->view.mailbox, key->text, false, &number) == 0) {
         flags = MAIL_KEYWORD(number);
@@ -198,7 +204,7 @@ enum work_step search_refuse(struct imap_work *work, enum search_ready why)
         break;
     }
     check(why == SEARCH_CHARSET);
-    return work_answer(work, "NO [BADCHARSET (UTF-8 US-ASCII)] This charset is not known");
+    return work_answer(work, "NO [BADCHARSET (" USUAL_CHARSETS ")] This charset is not known");
 }
 
 void search_free(struct search_program *program)

@@ -89,7 +89,8 @@ static int begin(struct imap_work *work, struct store *store)
     work->ended = store_ended;
     if (store->change.has_unchanged_since)
         imap_enable_condstore(work);
-    error = imap_flags_of(work->view.mailbox, &store->flags, &store->change.flags);
+    error = imap_flags_of(work->view.mailbox, &store->flags, store->change.how != STORE_REMOVE,
+                          &store->change.flags);
     if (error == 0)
         view_put_keywords(work, false);
     return error;
@@ -169,7 +170,7 @@ enum work_step imap_run_store(struct imap_work *work)
         int error = begin(work, store);
 
         if (error == -ENOSPC || error == -EINVAL)
-            return work_answer(work, "NO [LIMIT] There is no room for another keyword");
+            return work_answer(work, IMAP_NO_KEYWORD);
         if (error < 0)
             return work_fail(work, error);
     }

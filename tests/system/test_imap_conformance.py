@@ -187,3 +187,27 @@ def test_notify_tells_the_modseq_of_where_flags_are_watched(mail):
     told = raw.ask("NOTIFY SET STATUS (MAILBOXES box (MessageNew MessageExpunge FlagChange))")[0]
     assert number_of("HIGHESTMODSEQ", [told]) == number_of("HIGHESTMODSEQ", raw.ask("STATUS box (HIGHESTMODSEQ)")[1:])
     assert b"HIGHESTMODSEQ" not in mail.raw().ask("NOTIFY SET STATUS (MAILBOXES box (MessageNew MessageExpunge))")[0]
+
+
+def test_keywords_that_have_no_room(mail):
+    raw, _ = begin(mail, 1)
+    raw.ask("STORE 1 -FLAGS (never)")
+    assert not any(b"never" in line for line in raw.ask("SELECT box"))
+    raw.ask("STORE 1 +FLAGS (" + " ".join(f"k{i}" for i in range(59)) + ")")
+    assert raw.ask("STORE 1 +FLAGS (one)")[-1].startswith(b"NO [LIMIT]")
+    assert raw.ask("STORE 1 -FLAGS (one k1)")[-1].startswith(b"OK")
+    for _ in range(3):
+        many = b" (two) {4+}\r\nx: y" + b" {4+}\r\nx: y" * 50
+        assert raw.ask(b"APPEND box {4+}\r\nx: y" + many)[-1].startswith(b"NO [LIMIT]")
+        assert raw.ask(b"APPEND box" + many)[-1].startswith(b"NO [LIMIT]")
+    assert raw.ask("STATUS box (MESSAGES)")[0] == b"* STATUS box (MESSAGES 1)"
+    left = [path for path in mail.relay.state_dir.glob("mail/b.example/anna/**/tmp/*") if path.is_file()]
+    assert not left, left
+
+
+def test_charsets_that_are_listed_are_taken(mail):
+    raw, _ = begin(mail, 1)
+    answer = raw.ask("SEARCH CHARSET X-NONE TEXT x")[-1]
+    assert answer.startswith(b"NO [BADCHARSET (UTF-8 US-ASCII ")
+    for name in answer.split(b"(")[1].split(b")")[0].split():
+        assert raw.ask(b"SEARCH CHARSET %s ALL" % name) == [b"* SEARCH 1", b"OK SEARCH done"], name

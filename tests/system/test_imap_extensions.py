@@ -217,7 +217,7 @@ def test_replace_needs_room_for_the_difference_alone(stage):
     assert raw.append(big)[-1].startswith(b"NO [OVERQUOTA]")
     for _ in range(3):
         assert replace(raw, 1, big)[-1] == b"OK REPLACE done"
-    assert replace(raw, 1, big + b"y" * 60000)[-1].startswith(b"NO [TOOBIG]")
+    assert replace(raw, 1, big + b"y" * 60000)[-1].startswith(b"NO [OVERQUOTA]")
     assert raw.ask("FETCH 1 BODY.PEEK[]")[0].endswith(big + b")")
 
 
