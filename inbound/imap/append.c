@@ -26,6 +26,8 @@ struct append {
     struct frame_literal literal; /* that comes */
     uint64_t left;                /* of it */
     bool is_dropping;             /* the answer is known: work->answer */
+    bool is_announced;            /* its file is to be opened */
+    bool is_whole;                /* the command ended behind it */
     bool in_cr, has_nul, has_8bit;
     bool is_utf8;       /* the line goes on with ")" */
     bool in_header;     /* of the message that comes */
@@ -359,6 +361,21 @@ static enum work_step run_finish(struct imap_work *work)
     return work_answer(work, "OK REPLACE done");
 }
 
+/* All that can be done with what has come: a way to the pool costs more than most of it. */
+static enum work_step run_upload(struct imap_work *work)
+{
+    struct append *append = work->append;
+    bool is_announced = append->is_announced;
+    enum work_step step = WORK_DONE;
+
+    append->is_announced = false;
+    if (is_announced)
+        step = run_open(work);
+    if (!append->is_dropping && buf_len(&append->piece) > 0)
+        step = run_write(work);
+    return append->is_whole ? run_finish(work) : step;
+}
+
 /* --- on the engine ---------------------------------------------------------------------------- */
 
 static enum step end_append(struct imap_session *session);
@@ -382,11 +399,47 @@ static enum step upload_again(struct imap_session *session)
     return STEP_AGAIN;
 }
 
-/* run_open() is done. */
+/* What has come of the message, and the command's end where it stands right behind. */
+static void take_piece(struct imap_session *session, struct append *append)
+{
+    struct conn *conn = &session->access.session.conn;
+    struct bytes piece =
+        bytes_slice(conn_input(conn), 0, (size_t)MIN(append->left, (uint64_t)UPLOAD_PIECE));
+    bool fits = buf_append(&append->piece, piece);
+
+    check(fits);
+    conn_consume(conn, piece.len);
+    append->left -= piece.len;
+    struct bytes end = append->is_utf8 ? BYTES(")\r\n") : BYTES("\r\n");
+
+    append->is_whole =
+        append->left == 0 && bytes_equal(bytes_slice(conn_input(conn), 0, end.len), end);
+    if (append->is_whole)
+        conn_consume(conn, end.len);
+}
+
+static enum step begin_part(struct imap_session *session,
+                            enum step (*worked)(struct imap_session *))
+{
+    struct imap_work *work = imap_work_of(session);
+
+    session->worked = worked;
+    return work_begin(work, run_upload, work->append->is_whole ? SYNC_ALL : SYNC_NOTHING);
+}
+
+/* run_upload() is done. */
+static enum step wrote(struct imap_session *session)
+{
+    return imap_work_of(session)->append == NULL ? over(session) : upload_again(session);
+}
+
+/* run_upload() is done, or what refuses the message. */
 static enum step opened(struct imap_session *session)
 {
     struct append *append = imap_work_of(session)->append;
 
+    if (append == NULL)
+        return over(session);
     if (!append->is_dropping && append->mailbox == NULL)
         return imap_leave(session, "[UNAVAILABLE] The mail cannot be read or written now");
     if (append->is_dropping && append->literal.is_waiting)
@@ -452,7 +505,7 @@ enum step imap_begin_upload(struct imap_session *session)
     struct imap_work *work = imap_work_of(session);
     struct bytes text = buf_bytes(&session->frame.text);
     struct announced announced = {0};
-    enum work_step (*run)(struct imap_work * work) = run_open;
+    enum work_step (*run)(struct imap_work * work) = run_upload;
 
     if (session->is_uploading) {
         struct append *append = work->append;
@@ -486,7 +539,8 @@ enum step imap_begin_upload(struct imap_session *session)
     append->line_so_far = 0;
     if (append->literal.size > work->message_size_max)
         run = run_refuse_size;
-    if (!append->is_dropping && run == run_open) {
+    append->is_announced = !append->is_dropping && run == run_upload;
+    if (append->is_announced) {
         struct append_message *message = add_message(append);
 
         keep_flags(&work->arena, &announced.flags, &message->flags);
@@ -503,7 +557,11 @@ enum step imap_begin_upload(struct imap_session *session)
         return append->left > DROPPED_MAX ? imap_leave(session, "[TOOBIG] The message is too large")
                                           : upload_again(session);
     }
-    return work_begin(work, run, SYNC_NOTHING);
+    if (!append->is_announced)
+        return work_begin(work, run, SYNC_NOTHING);
+    if (!append->literal.is_waiting)
+        take_piece(session, append);
+    return begin_part(session, opened);
 }
 
 enum step imap_upload_step(struct session *session)
@@ -520,17 +578,13 @@ enum step imap_upload_step(struct session *session)
     }
     if (piece.len == 0)
         return conn->eof ? STEP_CLOSE : STEP_WAIT;
-    append->left -= piece.len;
     if (append->is_dropping) {
+        append->left -= piece.len;
         conn_consume(conn, piece.len);
         return STEP_AGAIN;
     }
-    bool fits = buf_append(&append->piece, piece);
-
-    check(fits);
-    conn_consume(conn, piece.len);
-    imap->worked = upload_again;
-    return work_begin(imap_work_of(imap), run_write, SYNC_NOTHING);
+    take_piece(imap, append);
+    return begin_part(imap, wrote);
 }
 
 enum step imap_end_of_append(struct imap_session *session, struct bytes line)

@@ -4,6 +4,9 @@
  *   COMMAND: a literal that is a message --> WORK: opens, has room? --> UPLOAD <--> WORK: writes
  *   --> COMMAND: the line goes on with another message, or ends --> WORK: files them all
  *
+ * What came together is worked on at once: a message in one piece, with the end of its command, is
+ * opened, written and filed on one way to the pool.
+ *
  * What is refused behind a literal that the client does not wait with is read and dropped, where it
  * is not too much for that.
  *

@@ -108,13 +108,9 @@ static void add(struct mailbox *mailbox, struct mailbox_upload *upload,
     mailbox_want_rename(mailbox, added);
 }
 
-struct bases {
-    char of[MAILBOX_CHANGE_MAX][MAIL_NAME_MAX + 1];
-};
-
 /* Locked and ready. */
 static int append_all(struct mailbox *mailbox, struct mailbox_upload *uploads, size_t count,
-                      struct bases *bases)
+                      char (*bases)[MAIL_NAME_MAX + 1])
 {
     struct message messages[MAILBOX_CHANGE_MAX];
     uint32_t now_s = as_u32(clock_wall_ms() / 1000);
@@ -135,12 +131,12 @@ static int append_all(struct mailbox *mailbox, struct mailbox_upload *uploads, s
             .saved_s = now_s,
             .lines_lf = (uint32_t)MIN(upload->lines_lf, (uint64_t)LINES_UNKNOWN),
         };
-        error = give_name(mailbox, upload, &messages[named], bases->of[named]);
+        error = give_name(mailbox, upload, &messages[named], bases[named]);
     }
     if (error < 0) {
         while (named > 0) {
             named--;
-            remove_named(mailbox, &uploads[named], bases->of[named]);
+            remove_named(mailbox, &uploads[named], bases[named]);
             uploads[named].name[0] = '\0';
         }
         return error;
@@ -150,12 +146,12 @@ static int append_all(struct mailbox *mailbox, struct mailbox_upload *uploads, s
 
     for (size_t i = 0; i < count; i++) {
         messages[i].modseq = modseq;
-        messages[i].email_id = email_id_of(bytes_of(bases->of[i]));
-        add(mailbox, &uploads[i], &messages[i], bases->of[i]);
+        messages[i].email_id = email_id_of(bytes_of(bases[i]));
+        add(mailbox, &uploads[i], &messages[i], bases[i]);
     }
     error = mailbox_commit(mailbox, mailbox_frame_end(mailbox));
     for (size_t i = 0; error < 0 && i < count; i++) /* who was told no tries again */
-        remove_named(mailbox, &uploads[i], bases->of[i]);
+        remove_named(mailbox, &uploads[i], bases[i]);
     return error;
 }
 
@@ -175,7 +171,7 @@ int mailbox_append_for(struct mailbox *mailbox, struct mailbox_upload *uploads, 
         error = account_reserve(mailbox->account, sum, largest, count, freed);
     if (error < 0)
         return error;
-    struct bases *bases = calloc(1, sizeof(*bases));
+    char(*bases)[MAIL_NAME_MAX + 1] = calloc(MAX(count, (size_t)1), sizeof(*bases));
 
     check(bases != NULL);
     pthread_mutex_lock(&mailbox->mutex);

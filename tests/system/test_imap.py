@@ -644,6 +644,30 @@ def test_append_of_many_and_what_is_refused(mail):
     assert other.line().startswith(b"* BYE [TOOBIG]")
 
 
+def test_append_is_the_same_however_its_bytes_arrive(mail):
+    """What came together is worked on together: cut anywhere, and with the next command behind it."""
+    raw = mail.raw()
+    raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    command = b"a APPEND INBOX {6+}\r\nx: y\r\n {5+}\r\nb:\r\n\0\r\nb APPEND INBOX {6+}\r\nx: y\r\n\r\nc NOOP\r\n"
+    for at in range(1, len(command) + 1):
+        raw.send(command[:at])
+        time.sleep(0.01)
+        raw.send(command[at:])
+        assert raw.until(b"a ")[-1].startswith(b"NO [UNKNOWN-CTE]"), at
+        assert raw.until(b"b ")[-1].startswith(b"OK [APPENDUID "), at
+        assert raw.until(b"c ") == [b"OK Done"], at
+    assert raw.ask("STATUS INBOX (MESSAGES)")[0] == b"* STATUS INBOX (MESSAGES %d)" % len(command)
+    raw.send("d APPEND INBOX {6}\r\n")
+    assert raw.line().startswith(b"+")
+    raw.send("x: y\r\n\r\ne NOOP\r\n")
+    assert raw.until(b"d ")[-1].startswith(b"OK [APPENDUID ")
+    assert raw.until(b"e ") == [b"OK Done"]
+    for announced in "Nowhere {6+}", "INBOX {0+}":
+        raw.send(f"f APPEND {announced}\r\n{'' if '0' in announced else 'x: y' + chr(13) + chr(10)}\r\ng NOOP\r\n")
+        assert raw.until(b"f ")[-1].startswith(b"NO "), announced
+        assert raw.until(b"g ") == [b"OK Done"], announced
+
+
 def test_quota(stage):
     mail = Mail(stage)
     mail.cli("account", "set", mail.user, "--quota", "100KiB")
