@@ -217,9 +217,9 @@ bool egress_is_full_by_receiver(const struct egress *egress);
  * provider's has its share of the set's already, so that nothing of the provider's is held by
  * somebody who may not send yet.
  *
- * A share is to be used at once, or passed on by who has to wait for a slot first. The one thing it
- * may be kept for is a connection that is being opened: a share that was given is void five seconds
- * later.
+ * A share is to be used at once, or passed on by who has to wait for a slot or for room first. The
+ * one thing it may be kept for is a connection that is being opened: a share that was given is void
+ * five seconds later.
  */
 struct egress_share;
 /* Set engine and woken, zero the rest. */

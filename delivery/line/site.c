@@ -223,6 +223,9 @@ void site_emptied(struct site *site)
 
 void site_starve(struct site *site)
 {
+    /* Or while one engine has no room the others have no more than their part of a rate. */
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        egress_share_pass(&e->sender);
     if (!list_is_linked(&site->in_starved))
         list_push_back(&site->delivery->starved_sites, &site->in_starved);
     if (site->state != SITE_FAILING)

@@ -116,7 +116,7 @@ void site_told(struct site *site);
 void site_set_failure(struct site *site, const struct site_failure *failure, bool is_final);
 /* Nothing waits any more. */
 void site_emptied(struct site *site);
-/* Driven again when there is room among clearings and commits. */
+/* Driven again when there is room among clearings and commits; its shares are for others. */
 void site_starve(struct site *site);
 void site_drive(struct site *site); /* site_drive.c */
 /* Frees sites that nothing uses; the one given may be gone after it. */

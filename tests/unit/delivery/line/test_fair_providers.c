@@ -321,6 +321,27 @@ TEST(sites_that_rest_while_they_wait_take_no_share_from_others)
     end();
 }
 
+/* Its disk is full, or slow; what the other engine has goes meanwhile. */
+TEST(engine_without_room_for_outcomes_takes_no_share_from_others)
+{
+    begin_with_bulk(2);
+    worlds[0].outcome_room = 0;
+    size_t there = world_unfinished(&worlds[1]);
+
+    for (size_t i = 0; i < there; i++)
+        assert_int_equal(next_second(), 'b');
+    assert_int_equal(toy_slot(engine), 0);
+    assert_int_equal(world_unfinished(&worlds[1]), 0);
+    worlds[0].outcome_room = SIZE_MAX;
+    fake_advance_ms(engine, 1000);
+    for (unsigned i = 0; i < 4; i++)
+        engine_turn(engine, 0);
+    assert_int_equal(toy_slot(engine), 'b');
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(next_second(), 'b');
+    end();
+}
+
 /* However much waits there. */
 TEST(site_without_a_connection_opens_one_for_its_share)
 {
@@ -551,6 +572,10 @@ static void storm_step(struct counter *counter)
     case 1:
         if (below(4) == 0)
             rest_site(any_site(&worlds[at]));
+        else if (below(4) == 0)
+            worlds[at].outcome_room = below(3) == 0 ? 0 : SIZE_MAX;
+        else if (below(4) == 0)
+            fake_step_wall_ms(engine, (int64_t)below(20 * 60 * 1000) - 10 * 60 * 1000);
         break;
     case 2:
         suspend_some(&worlds[at]);
@@ -589,8 +614,10 @@ static void expect_rest_goes(void)
 {
     struct counter counter = {.rate = storm_rates[1]};
 
-    for (unsigned at = 0; at < 2; at++)
+    for (unsigned at = 0; at < 2; at++) {
         delivery_suspend(worlds[at].delivery, 0, NULL);
+        worlds[at].outcome_room = SIZE_MAX;
+    }
     configure(&storm_settings[1]);
     fake_advance_ms(engine, 2 * REST_MS);
     count_sent(&counter, 2 * REST_MS);
