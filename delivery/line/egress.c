@@ -18,6 +18,7 @@ struct egress_table *egress_table_create(unsigned connections_max)
 
     check(error == 0);
     map_init(&table->egresses);
+    egress_memories_init(&table->memories);
     table->sweep_at = SWEEP_MIN;
     table->connections_max =
         connections_max != 0 ? (int)connections_max : DELIVERY_CONNECTIONS_DEFAULT;
@@ -54,6 +55,7 @@ void egress_table_free(struct egress_table **table)
     map_for_each(&(*table)->egresses, drop, NULL); /* providers, of which no site's is left now */
     check((*table)->egresses.count == 0);
     map_free(&(*table)->egresses);
+    egress_memories_free(&(*table)->memories);
     egress_fairness_free(&(*table)->line);
     pthread_mutex_destroy(&(*table)->lock);
     free(*table);
@@ -73,6 +75,7 @@ static struct egress *egress_new(struct egress_table *table, struct bytes key, b
     egress->is_provider = is_provider;
     atomic_init(&egress->allowed, EGRESS_ANY);
     map_insert(&table->egresses, &egress->node, (struct bytes){copy, key.len});
+    egress_memory_take(&table->memories, egress);
     return egress;
 }
 
@@ -218,6 +221,20 @@ static void forget(void *context, struct map_node *node)
         remove_egress(egress);
 }
 
+/* Under the lock: one user less. One that fails is not forgotten at once. */
+static void leave(struct egress_table *table, struct egress *egress)
+{
+    int64_t now_ms = atomic_load(&table->now_ms);
+
+    if (egress->references > 0)
+        return;
+    bool has_failed = atomic_load(&egress->failures) != 0;
+
+    if ((!has_failed && is_forgettable(egress, now_ms)) ||
+        egress_memory_keep(&table->memories, egress, now_ms))
+        remove_egress(egress);
+}
+
 void egress_put(struct egress **egress)
 {
     struct egress *e = *egress;
@@ -228,10 +245,9 @@ void egress_put(struct egress **egress)
     pthread_mutex_lock(&table->lock);
     check(e->references > 0);
     e->references--;
-    if (atomic_load(&e->failures) == 0)
-        forget(table, &e->node);
-    if (provider != NULL && atomic_load(&provider->failures) == 0)
-        forget(table, &provider->node);
+    leave(table, e);
+    if (provider != NULL)
+        leave(table, provider);
     /* The others go once they are many: twice as many as were kept the last time. */
     if (table->egresses.count > table->sweep_at) {
         map_for_each(&table->egresses, forget, table);

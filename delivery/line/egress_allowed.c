@@ -57,6 +57,7 @@ static void let_in(struct egress *egress, int64_t now_ms)
 
 void egress_let_in(struct egress *egress, int64_t now_ms)
 {
+    egress_table_saw(egress->table, now_ms);
     let_in(egress, now_ms);
     if (egress->provider == NULL)
         return;
@@ -114,7 +115,7 @@ static struct egress *who_has_enough(struct egress *egress, int64_t now_ms)
 {
     struct provider_egress *provider = egress_as_provider(egress->provider);
     bool was_another = provider->turned_away_by != 0 &&
-                       provider->turned_away_by != (uintptr_t)egress &&
+                       provider->turned_away_by != egress_witness(egress) &&
                        now_ms - provider->egress.turned_away_ms < COUNTS_DOWN_MS;
 
     if (now_ms - egress->turned_away_ms >= ALONE_FORGOTTEN_MS)
@@ -123,7 +124,7 @@ static struct egress *who_has_enough(struct egress *egress, int64_t now_ms)
         return NULL;
     atomic_fetch_add(&egress->turned_away, 1);
     egress->turned_away_ms = now_ms;
-    provider->turned_away_by = (uintptr_t)egress;
+    provider->turned_away_by = egress_witness(egress);
     provider->egress.turned_away_ms = now_ms;
     return was_another ? &provider->egress : egress;
 }

@@ -34,14 +34,14 @@ static void provider_refused(struct egress *egress, int64_t now_ms)
 {
     struct provider_egress *provider = egress_as_provider(egress->provider);
     int64_t let_in_ms = atomic_load(&provider->egress.let_in_ms);
-    uintptr_t before = atomic_load(&provider->refused_by);
+    uint64_t before = atomic_load(&provider->refused_by);
 
     if (atomic_load(&provider->egress.ready) > 0 ||
         (let_in_ms != 0 && now_ms - let_in_ms < TAKES_MS))
         return;
     if (before == 0)
-        atomic_store(&provider->refused_by, (uintptr_t)egress);
-    else if (before != (uintptr_t)egress)
+        atomic_store(&provider->refused_by, egress_witness(egress));
+    else if (before != egress_witness(egress))
         rest(&provider->egress, now_ms);
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/map.h"
 #include "delivery/line/egress.h"
+#include "delivery/line/egress_memory.h"
 #include "delivery/line/tally.h"
 
 enum { EGRESS_ANY = INT_MAX /* connections that a receiver allows which taught nothing */ };
@@ -87,13 +88,18 @@ struct egress {
     _Atomic int64_t resting_until_ms;
 };
 
-/* The egress of a provider knows whose word it was, by the address of what may be gone meanwhile:
- * another in the same place is taken for the same, which only asks for one witness more. */
+/* The egress of a provider knows whose word it was, by egress_witness(). */
 struct provider_egress {
     struct egress egress;
-    uintptr_t turned_away_by;     /* a site's that had no other connection in, last; 0: nobody */
-    _Atomic uintptr_t refused_by; /* at rest for what a host said, since any was let in; 0: none */
+    uint64_t turned_away_by;     /* a site's that had no other connection in, last; 0: nobody */
+    _Atomic uint64_t refused_by; /* at rest for what a host said, since any was let in; 0: none */
 };
+
+/* Of its names, so that it is the same one again after it was gone. Never 0. */
+static inline uint64_t egress_witness(const struct egress *egress)
+{
+    return egress->node.hash | 1;
+}
 
 static inline struct provider_egress *egress_as_provider(struct egress *egress)
 {
@@ -104,14 +110,22 @@ static inline struct provider_egress *egress_as_provider(struct egress *egress)
 struct egress_table {
     pthread_mutex_t lock; /* of the map, the lines and what changes seldom */
     struct map egresses;
+    struct egress_memories memories; /* of those that nobody uses */
     int connections_max;
     _Atomic int connections;
     struct egress_line line;              /* for a slot of the process */
     struct list_node *urgent[RANK_COUNT]; /* likewise; every second slot is for them */
     bool is_turn_of_urgent;
-    _Atomic int64_t now_ms; /* of the last failure: good enough to forget by */
+    _Atomic int64_t now_ms; /* when a connection was made or failed: good enough to forget by */
     size_t sweep_at;
 };
+
+/* Written once a second at most: all engines read it. */
+static inline void egress_table_saw(struct egress_table *table, int64_t now_ms)
+{
+    if (now_ms - atomic_load_explicit(&table->now_ms, memory_order_relaxed) >= 1000)
+        atomic_store_explicit(&table->now_ms, now_ms, memory_order_relaxed);
+}
 
 /* egress_tenants.c */
 uint64_t egress_tenant_hash(struct bytes tenant); /* neither 0 nor EGRESS_TENANTS_MANY */

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "delivery/line/egress_state.h"
 #include "support/unit.h"
 
 static const struct egress_mail any_mail = {0};
@@ -53,6 +54,47 @@ TEST(egress_get_is_one_object_a_name_and_remembers_failures)
     one = egress_get(table, BYTES("site"), BYTES("a"), &limits);
     assert_int_equal(egress_resting_until_ms(one), 31000);
     egress_put(&one);
+    egress_table_free(&table);
+}
+
+/* What is remembered of one that nobody uses is another's object, and its own again. */
+TEST(egress_that_was_gone_rests_and_counts_on)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+
+    egress_failed(egress, 1000);
+    egress_put(&egress);
+    assert_int_equal(table->egresses.count, 0);
+    assert_int_equal(table->memories.by_key.count, 1);
+    egress = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+    assert_int_equal(table->memories.by_key.count, 0);
+    assert_int_equal(egress_resting_until_ms(egress), 31000);
+    egress_failed(egress, 31000); /* the second in a row */
+    assert_int_equal(egress_resting_until_ms(egress), 31000 + 60 * 1000);
+    egress_succeeded(egress);
+    egress_put(&egress);
+    assert_int_equal(table->memories.by_key.count, 0);
+    egress_table_free(&table);
+}
+
+TEST(egresses_whose_rest_is_over_are_forgotten_once_they_are_many)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1};
+
+    for (int i = 0; i < 25000; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "site%d", i);
+        struct egress *egress = egress_get(table, bytes_of(name), BYTES("a"), &limits);
+
+        egress_failed(egress, (int64_t)i * 10); /* a rest is 3,000 of these */
+        egress_put(&egress);
+        assert_in_range(table->memories.by_key.count, 1, 10001);
+    }
+    assert_int_equal(table->egresses.count, 0);
     egress_table_free(&table);
 }
 

@@ -232,6 +232,21 @@ TEST(egress_two_sets_that_refuse_put_their_provider_to_rest)
     end_world();
 }
 
+TEST(egress_set_that_was_gone_meanwhile_is_the_same_witness)
+{
+    begin_world(20);
+    for (int64_t now_ms = 1000; now_ms < 1000000; now_ms += 100000) {
+        egress_refused(sets[0], now_ms);
+        egress_put(&sets[0]);
+        struct egress *other = get("other", "source", EGRESS_CONNECTIONS_ANY, 20); /* its place */
+
+        sets[0] = get("a", "source", EGRESS_CONNECTIONS_ANY, 20);
+        egress_put(&other);
+    }
+    assert_int_equal(egress_resting_until_ms(provider), 0);
+    end_world();
+}
+
 TEST(egress_provider_that_takes_others_is_not_put_to_rest)
 {
     begin_world(20);
