@@ -38,8 +38,8 @@ static void write(const struct sequence_set *set, struct buf *out)
     struct sequence_range run = {0};
 
     while (run.to < 1000 && sequence_set_next(set, run.to + 1, &run))
-        for (uint32_t number = run.from; number <= MIN(run.to, 1000U); number++)
-            sequence_writer_add(&writer, number);
+        for (uint64_t n = run.from; n <= run.to && n < run.from + UINT64_C(1000); n++)
+            sequence_writer_add(&writer, (uint32_t)n);
     assert_true(sequence_writer_end(&writer));
 }
 
