@@ -53,14 +53,30 @@ enum step access_delay_step(struct session *session)
     return session->conn.eof ? STEP_CLOSE : STEP_WAIT;
 }
 
+/* Who logged in waits for its next command, or for news. */
+static bool may_be_silent(const struct access_session *access)
+{
+    return access->work != NULL &&
+           (access_kind_of(access)->idle_states & 1U << access->session.state) != 0;
+}
+
+/* How long it may still be; 0: no longer. */
+static int64_t silence_left_ms(const struct access_session *access)
+{
+    int64_t end_ms =
+        access->silent_from_ms + (int64_t)access_settings_of(access)->idle_timeout_s * 1000;
+
+    return MAX(end_ms - engine_now_ms(access->session.conn.engine), (int64_t)0);
+}
+
 int64_t access_deadline_ms(const struct session *session)
 {
     const struct access_session *access = container_of(session, struct access_session, session);
 
     if (session->state == ACCESS_DELAY)
         return access->delay_ms;
-    if (access->work != NULL && (access_kind_of(access)->idle_states & 1U << session->state) != 0)
-        return (int64_t)access_settings_of(access)->idle_timeout_s * 1000;
+    if (may_be_silent(access))
+        return MIN(silence_left_ms(access), (int64_t)ACCESS_LOOK_S * 1000);
     return (int64_t)session->protocol->states[session->state].deadline_s * 1000;
 }
 
@@ -90,6 +106,12 @@ enum step access_timed_out(struct session *session)
         return STEP_WAIT;
     if (!session->protocol->states[session->state].is_boundary)
         return STEP_CLOSE;
+    if (may_be_silent(access)) {
+        if (!access_login_still_good(access))
+            return access_leave(access, kind->words.expired);
+        if (silence_left_ms(access) > 0)
+            return STEP_WAIT;
+    }
     metric_inc(kind->timeouts);
     return access_leave(access, kind->words.timeout);
 }

@@ -37,6 +37,7 @@ enum {
     ACCESS_STRANGER_S = 180, /* what who has not logged in may take for a command */
     ACCESS_HANDSHAKE_S = 60,
     ACCESS_WORK_S = 300,
+    ACCESS_LOOK_S = 60, /* after so long a silent session is looked at: is its login still good? */
     ACCESS_STEPS_MAX = 64,
     ACCESS_REPLY_MAX = 4096, /* more than any line of the engine's has */
     ACCESS_INPUT_MAX = 16 * 1024,
@@ -58,6 +59,7 @@ struct access_session {
     bool is_shared;       /* the client is many users: failed logins are counted by their names */
     bool is_last_failure; /* DELAY: the end follows */
     int64_t delay_ms;
+    int64_t silent_from_ms; /* monotonic: it said, or was told, something */
 };
 
 /* The last things a session hears: an answer (NULL: none), then the word of leaving. */
@@ -72,6 +74,7 @@ struct access_words {
     const char *no_login, *wrong_login;
     struct access_end blocked, last_failure;
     const char *timeout;
+    const char *expired;             /* of a login that is not good any more */
     const char *unavailable, *limit; /* response codes: "[SYS/TEMP]" */
 };
 
@@ -151,6 +154,12 @@ static inline const struct access_settings *access_settings_of(const struct acce
 {
     return &container_of(session->session.generation, struct access_generation, generation)
                 ->settings;
+}
+
+/* Its silence begins anew. */
+static inline void access_note_life(struct access_session *session)
+{
+    session->silent_from_ms = engine_now_ms(session->session.conn.engine);
 }
 
 void access_session_start(struct access_session *session, int fd);

@@ -226,6 +226,7 @@ enum step access_work_step(struct session *session)
 
     if (work->is_running || !send_out(work))
         return STEP_WAIT;
+    access_note_life(access);
     if (work->is_last)
         return STEP_CLOSE;
     if (work->is_over)

@@ -169,6 +169,7 @@ enum step imap_run_command(struct imap_session *session)
     if (session->is_uploading)
         return imap_end_of_append(session, rest);
     metric_inc(METRIC_IMAP_COMMANDS);
+    access_note_life(&session->access);
     if (!imap_take_tag(&rest, &tag) || !imap_take_space(&rest) || !imap_take_atom(&rest, &name))
         return bad(session, "A command is a tag, a space and a name");
     bool is_uid = bytes_equal_nocase(name, BYTES("UID"));

@@ -87,6 +87,7 @@ const struct access_kind imap_access = {
             .last_failure = {"NO [AUTHENTICATIONFAILED] Authentication failed",
                              "Too many failed logins"},
             .timeout = "Autologout, nothing was said for too long",
+            .expired = "[EXPIRED] Your login is not good any more",
             .unavailable = "[UNAVAILABLE]",
             .limit = "[LIMIT]",
         },

@@ -16,7 +16,7 @@ bool imap_may_go_on(struct imap_session *session, enum step *step_out)
 {
     if (access_login_still_good(&session->access))
         return true;
-    *step_out = imap_leave(session, "[EXPIRED] Your login is not good any more");
+    *step_out = imap_leave(session, access_kind_of(&session->access)->words.expired);
     return false;
 }
 

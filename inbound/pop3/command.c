@@ -306,6 +306,7 @@ enum step pop3_run_command(struct pop3_session *session, struct bytes line)
     unsigned who = session->access.work == NULL ? ANYONE | STRANGER : ANYONE | READER;
 
     metric_inc(METRIC_POP3_COMMANDS);
+    access_note_life(&session->access);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         if (!bytes_equal_nocase(name, bytes_of(commands[i].name)))
             continue;
@@ -314,7 +315,7 @@ enum step pop3_run_command(struct pop3_session *session, struct bytes line)
                                          ? "Log in first"
                                          : "Somebody has logged in already");
         if (session->access.work != NULL && !access_login_still_good(&session->access))
-            return pop3_leave(session, "[AUTH] Your login is not good any more");
+            return pop3_leave(session, access_kind_of(&session->access)->words.expired);
         return commands[i].handle(session, argument);
     }
     return pop3_bad(session, "Unknown command");

@@ -64,6 +64,7 @@ const struct access_kind pop3_access = {
             .blocked = {NULL, "[SYS/TEMP] Too many failed logins from your network"},
             .last_failure = {NULL, "[AUTH] Authentication failed, too often"},
             .timeout = "Nothing was said for too long",
+            .expired = "[AUTH] Your login is not good any more",
             .unavailable = "[SYS/TEMP]",
             .limit = "[SYS/TEMP]",
         },

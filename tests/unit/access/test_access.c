@@ -76,6 +76,22 @@ TEST_EACH(stranger_has_less_time_than_who_logged_in)
     client_hears_last(&client, room->speech->timeout);
 }
 
+TEST_EACH(who_says_something_may_be_silent_anew)
+{
+    enum { KNOWN_MS = 1800 * 1000 };
+    struct client client;
+
+    client_greeted(&client, room, "127.0.0.1");
+    client_logs_in(&client);
+    fake_advance_ms(room->engine, KNOWN_MS - 1);
+    client_say(&client, room->speech->noop);
+    client_hears(&client, room->speech->done);
+    fake_advance_ms(room->engine, KNOWN_MS - 1);
+    client_hears_nothing(&client);
+    fake_advance_ms(room->engine, 1);
+    client_hears_last(&client, room->speech->timeout);
+}
+
 TEST_EACH(stop_is_told_between_commands)
 {
     struct client client, known, late;

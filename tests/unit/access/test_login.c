@@ -315,3 +315,20 @@ TEST_EACH(session_ends_once_its_login_is_not_good_any_more)
         client_go(&other);
     }
 }
+
+/* Nothing wakes it: the login is looked at once a minute. */
+TEST_EACH(silent_session_ends_within_a_minute_once_its_login_is_not_good_any_more)
+{
+    enum { LOOK_MS = 60 * 1000 };
+    struct client client;
+
+    client_greeted(&client, room, "127.0.0.1");
+    client_logs_in(&client);
+    fake_advance_ms(room->engine, LOOK_MS);
+    client_hears_nothing(&client);
+    assert_true(chat_directory_rule(&room->directory, BYTES("revoked"), BYTES("1")));
+    fake_advance_ms(room->engine, LOOK_MS - 1);
+    client_hears_nothing(&client);
+    fake_advance_ms(room->engine, 1);
+    client_hears_last(&client, room->speech->not_good);
+}
