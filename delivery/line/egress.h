@@ -30,7 +30,7 @@
  * with a lower class than waits ends after its message, and one that goes on with another tenant
  * than comes anew (egress_gives_way()). In line for the process's limit all tenants are one. Where
  * very many sites of a provider wait with one class, the tenants of the first 64 in line are
- * compared.
+ * compared, and those of the last 16 that come anew.
  *
  * Who has to wait for a slot rings one that holds some and has nothing to send on one of them, on
  * whatever engine, so that this ends: one for each that waits.

@@ -5,8 +5,9 @@
 
 enum {
     /* Where thousands of a provider's sites stand in line the first of them are looked at; those
-     * behind come forward with every slot. */
+     * behind come forward with every slot. And who comes anew, among the last. */
     LOOK_MAX = 64,
+    LOOK_BACK_MAX = 16,
 };
 
 uint64_t egress_tenant_hash(struct bytes tenant)
@@ -111,20 +112,42 @@ static const struct tally *best_of(const struct egress_waiter *waiter, bool heed
     return best;
 }
 
+/* Of a ring; those behind the first LOOK_MAX come anew. */
+static unsigned look(struct list_node *ring,
+                     struct egress_waiter *waiters_out[static LOOK_MAX + LOOK_BACK_MAX])
+{
+    struct list_node *node = ring, *end;
+    unsigned count = 0;
+
+    do {
+        waiters_out[count++] = waiter_of(node);
+        node = node->next;
+    } while (node != ring && count < LOOK_MAX);
+    end = node;
+    node = ring;
+    for (unsigned i = 0; i < LOOK_BACK_MAX && node != end; i++) {
+        node = node->prev;
+        if (waiter_of(node)->is_fresh)
+            waiters_out[count++] = waiter_of(node);
+    }
+    return count;
+}
+
 struct egress_waiter *egress_first_by_tenant(const struct egress_line *line, enum rank rank)
 {
-    struct list_node *ring = line->waiters[rank], *node = ring->next;
-    struct egress_waiter *first = waiter_of(ring);
+    struct egress_waiter *waiters[LOOK_MAX + LOOK_BACK_MAX];
     bool heeds_fresh = (line->anew & RANK_BIT(rank)) == 0;
+    unsigned count = look(line->waiters[rank], waiters);
     bool is_first_fresh, is_fresh;
+    struct egress_waiter *first = waiters[0];
     const struct tally *first_tally = best_of(first, heeds_fresh, &is_first_fresh);
 
-    for (unsigned i = 1; i < LOOK_MAX && node != ring; i++, node = node->next) {
-        const struct tally *tally = best_of(waiter_of(node), heeds_fresh, &is_fresh);
+    for (unsigned i = 1; i < (heeds_fresh ? count : MIN(count, (unsigned)LOOK_MAX)); i++) {
+        const struct tally *tally = best_of(waiters[i], heeds_fresh, &is_fresh);
 
         if (!tally_is_before(tally, is_fresh, first_tally, is_first_fresh))
             continue;
-        first = waiter_of(node);
+        first = waiters[i];
         first_tally = tally;
         is_first_fresh = is_fresh;
     }
@@ -143,21 +166,17 @@ static bool is_to_end(const struct tally *tally, const struct egress_waiter *wai
 unsigned egress_count_before(const struct egress_line *line, const struct egress_waiter *own,
                              const struct egress_mail *mail, unsigned most)
 {
-    struct list_node *ring = line->waiters[mail->rank];
-    struct list_node *node = ring;
+    struct egress_waiter *waiters[LOOK_MAX + LOOK_BACK_MAX];
     unsigned count = 0;
 
-    if (ring == NULL)
+    if (line->waiters[mail->rank] == NULL)
         return 0;
     const struct tally *tally =
         tally_find(atomic_load(&line->fairness)->slots.tallies, mail->tenant.name);
 
-    for (unsigned i = 0; i < LOOK_MAX && count < most; i++) {
-        const struct egress_waiter *waiter = waiter_of(node);
+    unsigned looked_at = look(line->waiters[mail->rank], waiters);
 
-        count += waiter != own && is_to_end(tally, waiter);
-        if ((node = node->next) == ring)
-            break;
-    }
+    for (unsigned i = 0; i < looked_at && count < most; i++)
+        count += waiters[i] != own && is_to_end(tally, waiters[i]);
     return count;
 }

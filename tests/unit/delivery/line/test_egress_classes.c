@@ -304,6 +304,89 @@ TEST(connection_gives_way_to_a_tenant_that_comes_anew_unless_that_had_more)
     }
 }
 
+static unsigned crowd_woken, mid_woken;
+
+static void count_mid(struct egress_waiter *waiter)
+{
+    (void)waiter;
+    mid_woken++;
+}
+
+static void count_crowd(struct egress_waiter *waiter)
+{
+    (void)waiter;
+    crowd_woken++;
+}
+
+/* Of "many", as one with mail for thousands of a provider's sites; those of "mid" between them. */
+static void wait_as_crowd(struct egress_waiter *crowd, unsigned count, unsigned mid_first,
+                          unsigned mid_end)
+{
+    const struct egress_mail mid_mail = {.rank = RANK_NORMAL, .tenant = {BYTES("mid"), 1}};
+
+    crowd_woken = mid_woken = 0;
+    for (unsigned i = 0; i < count; i++) {
+        bool is_mid = i >= mid_first && i < mid_end;
+
+        crowd[i] = (struct egress_waiter){.engine = line.engine,
+                                          .woken = is_mid ? count_mid : count_crowd};
+        list_node_init(&crowd[i].node);
+        assert_false(
+            egress_connect_begin(line.egresses[0], &crowd[i], is_mid ? &mid_mail : &many_mail));
+    }
+}
+
+static void leave_as_crowd(struct egress_waiter *crowd, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_true(egress_waiter_cancel(line.egresses[0], &crowd[i]));
+}
+
+/* Who is the last in line again and again does not go before those that have waited longer. */
+TEST(tenants_behind_many_sites_of_another_get_on)
+{
+    enum { CROWD = 120, MID_FIRST = 80, MID_END = 100 };
+    static struct egress_waiter crowd[CROWD];
+    const struct egress_mail low_mail = {.rank = RANK_NORMAL, .tenant = {BYTES("low"), 1}};
+
+    begin(0, 1);
+    take_slot();
+    wait_as_crowd(crowd, CROWD, MID_FIRST, MID_END);
+    (void)egress_charge(line.egresses[0], NULL, &many_mail, 100);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_false(egress_connect_begin(line.egresses[1], &line.waiters[1], &low_mail));
+        if (next() == 1)
+            (void)egress_charge(line.egresses[0], NULL, &low_mail, 1);
+    }
+    assert_true(mid_woken > 10);
+    leave_as_crowd(crowd, CROWD);
+    end();
+}
+
+TEST(tenant_that_comes_anew_has_the_next_slot_however_many_of_another_wait)
+{
+    enum { CROWD = 300 };
+    static struct egress_waiter crowd[CROWD];
+
+    begin(0, 1);
+    take_slot();
+    wait_as_crowd(crowd, CROWD, 0, 0);
+    for (unsigned i = 0; i < 20; i++) {
+        struct egress_use use = {0};
+
+        assert_false(egress_gives_way(line.egresses[0], NULL, &use, &many_mail));
+        assert_false(egress_connect_begin(line.egresses[1], &line.waiters[1], &new_mail));
+        assert_true(egress_gives_way(line.egresses[0], NULL, &use, &many_mail));
+        assert_int_equal(next(), 1);
+        (void)egress_charge(line.egresses[0], NULL, &new_mail, 1);
+        assert_int_equal(next(), WAITERS); /* one of the others */
+        assert_int_equal(crowd_woken, i + 1);
+        (void)egress_charge(line.egresses[0], NULL, &many_mail, 1);
+    }
+    leave_as_crowd(crowd, CROWD);
+    end();
+}
+
 /* Some time after nobody else waited: two hundred recipients. */
 TEST(tenant_that_had_more_than_others_is_forgiven)
 {
