@@ -57,6 +57,37 @@ static void add_domain(struct authors *authors, struct bytes domain)
     authors->domain_count++;
 }
 
+static bool is_domain_byte(uint8_t c)
+{
+    return byte_is_alnum(c) || c == '-' || c == '_' || c == '.' || c > 127;
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The domains that a reader may see in what is no list. */
+static void add_seen(struct authors *authors, struct bytes value)
+{
+    for (size_t at; (at = bytes_find(value, '@', 0)) < value.len;) {
+        size_t len = 0;
+
+        value = bytes_slice(value, at + 1, value.len);
+        while (value.len > 0 && is_space(value.ptr[0]))
+            value = bytes_slice(value, 1, value.len);
+        while (len < value.len && is_domain_byte(value.ptr[len]))
+            len++;
+        struct bytes domain = bytes_slice(value, 0, len);
+
+        while (domain.len > 0 && domain.ptr[domain.len - 1] == '.')
+            domain.len--;
+        authors->addresses++;
+        add_domain(authors, domain);
+        value = bytes_slice(value, len, value.len);
+    }
+}
+
 void authors_add(struct authors *authors, struct bytes value)
 {
     struct mailbox_reader reader;
@@ -69,14 +100,16 @@ void authors_add(struct authors *authors, struct bytes value)
         authors->addresses++;
         add_domain(authors, mailbox_domain(&mailbox));
     }
-    if (step == MAILBOX_BROKEN)
-        authors->why = "From holds what is no address";
+    if (step != MAILBOX_BROKEN)
+        return;
+    authors->is_broken = true;
+    add_seen(authors, value);
 }
 
 void authors_finish(struct authors *authors)
 {
-    if (authors->why != NULL) /* what was found before the broken part says nothing */
-        authors->domain_count = 0;
+    if (authors->is_broken && authors->domain_count == 0)
+        authors->why = "From holds what is no address";
     else if (authors->fields == 0)
         authors->why = "there is no From field";
     else if (authors->fields > 1)

@@ -4,7 +4,13 @@
  *
  * A message has one From field with addresses of one domain, or it can never pass DMARC. Domains
  * come out as A-labels in lower case; a name that only DNS could tell from a host's is one too, for
- * readers show it. Pure functions over bytes.
+ * readers show it.
+ *
+ * A field that is no address list is read as its readers read it: what stands behind each "@" is a
+ * domain. So a comma too many ("Doe, John <x@bank.example>") or a dot too many hides no author from
+ * the policy of his domain, and several domains never pass here either.
+ *
+ * Pure functions over bytes.
  */
 #pragma once
 
@@ -25,6 +31,7 @@ struct authors {
     unsigned addresses;                               /* in all of them */
     unsigned domain_count;                            /* different ones, kept or not */
     bool has_other;                                   /* an address whose domain is none: "[...]" */
+    bool is_broken;                                   /* a field is no list of addresses */
     struct author_domain domains[AUTHOR_DOMAINS_MAX]; /* in order */
     const char *why; /* why there is no single author domain, a static string; NULL: there is one */
 };

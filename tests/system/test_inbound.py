@@ -98,6 +98,9 @@ def test_signatures_are_verified(place):
 def test_dmarc_is_followed(place):
     code, text = place.send(inbound.message("alice@strict.example"), sender="alice@strict.example")
     assert code == 550 and text.startswith("5.7.26 The DMARC policy of strict.example"), text
+    sloppy = inbound.message("alice@strict.example").replace(b"From: Alice", b"From: Doe, Alice")
+    code, text = place.send(sloppy, sender="alice@good.example")
+    assert code == 550 and text.startswith("5.7.26 The DMARC policy of strict.example"), text
     content = place.take(inbound.message("alice@doubt.example"), sender="alice@doubt.example")
     assert inbound.field(content, "X-Spam") == ["Yes"]
     assert results(content)["dmarc"] == ["fail"]

@@ -348,6 +348,13 @@ def test_dmarc(verify):
         "fail", "reject", "a.example", "reject")
     assert dmarc_of(verify, b"x@a.example\r\nFrom: x@a.example", *ours)[:2] == ("fail", "reject")
     assert dmarc_of(verify, b"nobody:;") == ("none", None, None, "none")
+    # What is no list of addresses hides no author: readers see one all the same.
+    for sloppy in (b"Doe, John <x@a.example>", b"x@a.example.", b"x.@a.example", b"<x@a.example"):
+        assert dmarc_of(verify, sloppy) == ("fail", "reject", "a.example", "reject"), sloppy
+        assert dmarc_of(verify, sloppy, signed=b"a.example")[0] == "pass", sloppy
+    assert dmarc_of(verify, b"x@a.example <y@b.example", signed=b"b.example") == (
+        "fail", "reject", "a.example", "reject")
+    assert dmarc_of(verify, b"Doe, John") == ("none", None, None, "none")
 
 
 def test_arc(verify):

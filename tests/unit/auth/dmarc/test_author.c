@@ -36,8 +36,23 @@ static const struct {
     {{"nobody:;"}, {NULL}, 0, false},
     {{""}, {NULL}, 0, false},
     {{NULL}, {NULL}, 0, false},
-    {{"a@b.example, nonsense"}, {NULL}, 0, false},
-    {{"nonsense", "a@b.example"}, {NULL}, 0, false},
+    {{"nonsense", "a@b.example"}, {"b.example"}, 1, false},
+    {{"nonsense"}, {NULL}, 0, false},
+    /* No lists, which readers show all the same. */
+    {{"a@b.example, nonsense"}, {"b.example"}, 1, true},
+    {{"Doe, John <a@B.example>"}, {"b.example"}, 1, true},
+    {{"a@b.example."}, {"b.example"}, 1, true},
+    {{"a.@b.example"}, {"b.example"}, 1, true},
+    {{"<a@b.example"}, {"b.example"}, 1, true},
+    {{"\"a <a@b.example>"}, {"b.example"}, 1, true},
+    {{"a <a@\r\n b.example> c"}, {"b.example"}, 1, true},
+    {{"a@b.example <c@d.example"}, {"b.example", "d.example"}, 2, false},
+    {{"a@b.example@d.example"}, {"b.example", "d.example"}, 2, false},
+    {{"\"a@b.example <c@d.example>"}, {"b.example", "d.example"}, 2, false},
+    {{"(a@b.example <c@d.example>"}, {"b.example", "d.example"}, 2, false},
+    {{"Doe, John <a@b.example>, c@[192.0.2.1]"}, {"b.example"}, 1, false},
+    {{"Doe, John @ <a@b.example>"}, {"b.example"}, 1, false},
+    {{"Doe, John <a@>"}, {NULL}, 0, false},
     {{"a@\xe2\x98\x83-.example"}, {NULL}, 0, false}, /* no A-label */
 };
 
