@@ -31,6 +31,29 @@ static void put(struct buf *out, uint8_t c)
     (void)is_kept; /* else it is longer than anyone wants to know */
 }
 
+/* As far as there is room, likewise. */
+static void put_all(struct buf *out, struct bytes text)
+{
+    bool is_kept = buf_append(out, bytes_slice(text, 0, buf_room(out)));
+
+    (void)is_kept;
+}
+
+/* Means itself wherever it stands: no blank, quote, bracket nor end of anything. */
+static bool is_plain(uint8_t c)
+{
+    return byte_is_alnum(c) || c == '.' || c == '-' || c == '_' || c == '+' || c == '=';
+}
+
+static size_t plain_len(struct bytes text)
+{
+    size_t len = 0;
+
+    while (len < text.len && is_plain(text.ptr[len]))
+        len++;
+    return len;
+}
+
 static bool is_blank(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0;
@@ -91,10 +114,14 @@ static void take_words(struct mime_address *a, const char *ends, bool with_space
 
     while (a->rest.len > 0 && strchr(ends, a->rest.ptr[0]) == NULL) {
         uint8_t c = a->rest.ptr[0];
+        size_t len = plain_len(a->rest);
 
         if (has_space && with_spaces && buf_len(out) > 0)
             put(out, ' ');
-        if (c == '"') {
+        if (len > 0) {
+            put_all(out, bytes_slice(a->rest, 0, len));
+            skip(a, len);
+        } else if (c == '"') {
             take_enclosed(a, '"', '"', out);
         } else if (c == '[' && !with_spaces) {
             put(out, c);

@@ -1,6 +1,8 @@
 /* mime_envelope.c - the fields of ENVELOPE in their order. */
 #include "inbound/mime/mime_envelope.h"
 
+#include <string.h>
+
 #include "inbound/mime/mime_address.h"
 #include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_string.h"
@@ -9,17 +11,17 @@ enum { TEXT_MAX = 1 << 20 }; /* of a field; what is beyond is left out */
 
 enum { DATE, SUBJECT, FROM, SENDER, REPLY_TO, TO, CC, BCC, IN_REPLY_TO, MESSAGE_ID, FIELD_COUNT };
 
-static const char *const names[FIELD_COUNT] = {
-    [DATE] = "Date",
-    [SUBJECT] = "Subject",
-    [FROM] = "From",
-    [SENDER] = "Sender",
-    [REPLY_TO] = "Reply-To",
-    [TO] = "To",
-    [CC] = "Cc",
-    [BCC] = "Bcc",
-    [IN_REPLY_TO] = "In-Reply-To",
-    [MESSAGE_ID] = "Message-ID",
+static const struct bytes names[FIELD_COUNT] = {
+    [DATE] = BYTES("Date"),
+    [SUBJECT] = BYTES("Subject"),
+    [FROM] = BYTES("From"),
+    [SENDER] = BYTES("Sender"),
+    [REPLY_TO] = BYTES("Reply-To"),
+    [TO] = BYTES("To"),
+    [CC] = BYTES("Cc"),
+    [BCC] = BYTES("Bcc"),
+    [IN_REPLY_TO] = BYTES("In-Reply-To"),
+    [MESSAGE_ID] = BYTES("Message-ID"),
 };
 
 static bool write_text(struct bytes value, struct buf *out)
@@ -84,7 +86,25 @@ static bool write_addresses(struct bytes value, struct buf *out, bool *is_empty_
     return fits && buf_append(out, count == 0 ? BYTES("NIL") : BYTES(")"));
 }
 
-static bool write_field(const struct bytes values[FIELD_COUNT], int field, struct buf *out)
+/* What stands there already, once more. */
+static bool write_again(size_t from, size_t len, struct buf *out)
+{
+    uint8_t *into = buf_reserve(out, len);
+
+    if (into == NULL)
+        return false;
+    memcpy(into, buf_bytes(out).ptr + from, len);
+    buf_extend(out, len);
+    return true;
+}
+
+/* Where what From says stands in the output. */
+struct written {
+    size_t from, len;
+};
+
+static bool write_field(const struct bytes values[FIELD_COUNT], int field, struct written *from,
+                        struct buf *out)
 {
     size_t before = buf_len(out);
     bool is_empty;
@@ -93,23 +113,26 @@ static bool write_field(const struct bytes values[FIELD_COUNT], int field, struc
         return write_text(values[field], out);
     if (!write_addresses(values[field], out, &is_empty))
         return false;
+    if (field == FROM)
+        *from = (struct written){before, buf_len(out) - before};
     if (!is_empty || (field != SENDER && field != REPLY_TO))
         return true;
     buf_truncate(out, before);
-    return write_addresses(values[FROM], out, &is_empty);
+    return write_again(from->from, from->len, out);
 }
 
 bool mime_envelope_write(struct bytes header, struct buf *out)
 {
     struct bytes values[FIELD_COUNT] = {0};
+    struct written from = {0};
     struct mime_field field;
 
     while (mime_field_next(&header, &field))
         for (int i = 0; i < FIELD_COUNT; i++)
-            if (values[i].ptr == NULL && bytes_equal_nocase(field.name, bytes_of(names[i])))
+            if (values[i].ptr == NULL && bytes_equal_nocase(field.name, names[i]))
                 values[i] = field.value;
     for (int i = 0; i < FIELD_COUNT; i++)
-        if (!buf_append_byte(out, i == 0 ? '(' : ' ') || !write_field(values, i, out))
+        if (!buf_append_byte(out, i == 0 ? '(' : ' ') || !write_field(values, i, &from, out))
             return false;
     return buf_append_byte(out, ')');
 }

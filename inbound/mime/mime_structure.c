@@ -5,10 +5,22 @@
 #include "inbound/mime/mime_string.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum {
     FIELD_MAX = 1 << 20, /* longer fields are told as missing */
     ARENA_MAX = 4 << 20,
+};
+
+enum { ID, DESCRIPTION, MD5, DISPOSITION, LANGUAGE, LOCATION, FIELD_COUNT };
+
+static const struct bytes names[FIELD_COUNT] = {
+    [ID] = BYTES("Content-ID"),
+    [DESCRIPTION] = BYTES("Content-Description"),
+    [MD5] = BYTES("Content-MD5"),
+    [DISPOSITION] = BYTES("Content-Disposition"),
+    [LANGUAGE] = BYTES("Content-Language"),
+    [LOCATION] = BYTES("Content-Location"),
 };
 
 struct structure {
@@ -16,24 +28,41 @@ struct structure {
     struct buf *out;
     struct arena arena; /* what is read of one part's header */
     struct buf text;
+    const struct mime_part *part; /* whose the values are */
+    struct bytes values[FIELD_COUNT];
 };
 
-static bool find(const struct mime_part *part, const char *name, struct bytes *value_out)
+/* The first of each. */
+static void read_fields(struct structure *s, const struct mime_part *part)
 {
+    struct bytes header = part->header;
     struct mime_field field;
 
-    if (!mime_field_find(part->header, bytes_of(name), &field) || field.value.len > FIELD_MAX)
+    s->part = part;
+    memset(s->values, 0, sizeof(s->values));
+    while (mime_field_next(&header, &field))
+        for (int i = 0; i < FIELD_COUNT; i++)
+            if (s->values[i].ptr == NULL && bytes_equal_nocase(field.name, names[i]))
+                s->values[i] = field.value;
+}
+
+static bool find(struct structure *s, const struct mime_part *part, int name,
+                 struct bytes *value_out)
+{
+    if (s->part != part)
+        read_fields(s, part);
+    if (s->values[name].ptr == NULL || s->values[name].len > FIELD_MAX)
         return false;
-    *value_out = field.value;
+    *value_out = s->values[name];
     return true;
 }
 
 /* A space and the field as a string, or NIL. */
-static bool write_field(struct structure *s, const struct mime_part *part, const char *name)
+static bool write_field(struct structure *s, const struct mime_part *part, int name)
 {
     struct bytes value;
 
-    if (!find(part, name, &value))
+    if (!find(s, part, name, &value))
         return buf_append(s->out, BYTES(" NIL"));
     buf_clear(&s->text);
     return mime_field_unfold(value, &s->text) && buf_append_byte(s->out, ' ') &&
@@ -59,7 +88,7 @@ static bool write_disposition(struct structure *s, const struct mime_part *part)
     struct bytes value;
 
     arena_clear(&s->arena);
-    if (!find(part, "Content-Disposition", &value) ||
+    if (!find(s, part, DISPOSITION, &value) ||
         !mime_disposition_read(value, &s->arena, &disposition))
         return buf_append(s->out, BYTES(" NIL"));
     return buf_append(s->out, BYTES(" (")) && mime_string_write(disposition.kind, s->out) &&
@@ -72,7 +101,7 @@ static bool write_language(struct structure *s, const struct mime_part *part)
     struct bytes value, tag;
     size_t count = 0;
 
-    if (!find(part, "Content-Language", &value))
+    if (!find(s, part, LANGUAGE, &value))
         return buf_append(s->out, BYTES(" NIL"));
     buf_clear(&s->text);
     if (!mime_field_unfold(value, &s->text))
@@ -96,8 +125,7 @@ static bool write_language(struct structure *s, const struct mime_part *part)
 
 static bool write_extension(struct structure *s, const struct mime_part *part)
 {
-    return write_disposition(s, part) && write_language(s, part) &&
-           write_field(s, part, "Content-Location");
+    return write_disposition(s, part) && write_language(s, part) && write_field(s, part, LOCATION);
 }
 
 static bool is_text(const struct mime_part *part)
@@ -129,9 +157,8 @@ static bool write_head(struct structure *s, const struct mime_part *part)
     struct mime_param charset = {BYTES("charset"), BYTES("us-ascii"), part->type.params};
 
     return buf_append_byte(s->out, '(') && write_type(s, part) &&
-           write_params(s, is_ascii ? &charset : part->type.params) &&
-           write_field(s, part, "Content-ID") && write_field(s, part, "Content-Description") &&
-           buf_append_byte(s->out, ' ') &&
+           write_params(s, is_ascii ? &charset : part->type.params) && write_field(s, part, ID) &&
+           write_field(s, part, DESCRIPTION) && buf_append_byte(s->out, ' ') &&
            mime_string_write(part->encoding_name.len == 0 ? BYTES("7bit") : part->encoding_name,
                              s->out) &&
            buf_printf(s->out, " %zu", part->body.len);
@@ -144,7 +171,7 @@ static bool write_lines(struct structure *s, const struct mime_part *part)
 
 static bool write_end(struct structure *s, const struct mime_part *part)
 {
-    if (s->is_extended && !(write_field(s, part, "Content-MD5") && write_extension(s, part)))
+    if (s->is_extended && !(write_field(s, part, MD5) && write_extension(s, part)))
         return false;
     return buf_append_byte(s->out, ')');
 }
