@@ -28,6 +28,7 @@ void source_begin(struct source *source, struct mailbox *mailbox,
     source->has_size = source->is_converted = source->has_cache = false;
     if (source->cache.ptr == NULL)
         buf_init(&source->cache, MAILBOX_CACHE_MAX + TEXT_MAX);
+    buf_init(&source->header, 2 * HEAD_LEN);
 }
 
 void source_unload(struct source *source)
@@ -35,6 +36,7 @@ void source_unload(struct source *source)
     if (source->has_mime)
         mime_message_free(&source->mime);
     source->has_mime = false;
+    buf_free(&source->header);
     free(source->memory);
     source->memory = NULL;
     source->memory_len = 0;
@@ -136,13 +138,10 @@ static int convert(struct source *source)
         return -EIO;
     }
     source_unload(source);
-    source->memory = malloc(MAX(buf_len(&out), (size_t)1));
-    if (source->memory != NULL && buf_len(&out) > 0) {
-        memcpy(source->memory, buf_bytes(&out).ptr, buf_len(&out));
-        source->memory_len = buf_len(&out);
-    }
-    buf_free(&out);
-    return source->memory != NULL ? 0 : -ENOMEM;
+    check(out.start == 0 && out.ptr != NULL); /* longer than the file, so not empty */
+    source->memory = out.ptr;
+    source->memory_len = buf_len(&out);
+    return 0;
 }
 
 int source_whole(struct source *source, struct bytes *whole_out)
@@ -171,6 +170,23 @@ static bool ends_header(struct bytes header)
     return bytes_ends_nocase(header, BYTES("\r\n\r\n")) || bytes_equal(header, BYTES("\r\n"));
 }
 
+/* Of the file's first bytes, which are converted as far as the header goes. *is_there_out false: it
+ * does not end among them. */
+static int convert_header(struct source *source, struct bytes *header_out, bool *is_there_out)
+{
+    size_t len = (size_t)MIN(source->message.file_size, (uint64_t)HEAD_LEN);
+    bool in_cr = false;
+    int error = buf_len(&source->header) > 0 ? 0 : load(source, len);
+
+    if (error == 0 && buf_len(&source->header) == 0 &&
+        !mime_line_convert(mime_field_section(bytes_range(source->memory, len)), &in_cr,
+                           &source->header))
+        error = -ENOMEM;
+    *header_out = buf_bytes(&source->header);
+    *is_there_out = error == 0 && ends_header(*header_out);
+    return error;
+}
+
 int source_header(struct source *source, struct bytes *header_out)
 {
     struct bytes whole;
@@ -179,8 +195,16 @@ int source_header(struct source *source, struct bytes *header_out)
 
     if (error < 0)
         return error;
-    if (!source->is_converted && size > HEAD_LEN &&
-        (source->memory == NULL || source->memory_len < size)) {
+    bool has_whole = source->memory != NULL && source->memory_len >= size;
+
+    if (source->is_converted && !has_whole) {
+        bool is_there;
+
+        error = convert_header(source, header_out, &is_there);
+        if (error < 0 || is_there)
+            return error;
+    }
+    if (!source->is_converted && size > HEAD_LEN && !has_whole) {
         error = load(source, HEAD_LEN);
         if (error < 0)
             return error;
@@ -308,24 +332,36 @@ static bool write_fields(struct bytes header, struct buf *out)
     return !is_ended || buf_append(out, BYTES("\r\n"));
 }
 
-static bool write_blob(struct bytes header, struct bytes structure, struct buf *blob)
+enum { WITH_ENVELOPE = 1, WITH_STRUCTURE = 2 };
+
+/* What it had, and what is wanted. */
+static bool write_blob(const struct source *source, struct bytes header, unsigned wanted,
+                       struct bytes structure, struct buf *blob)
 {
+    struct bytes fields = source->fields, envelope = source->envelope;
     struct buf text;
     uint8_t version = CACHE_VERSION;
+    bool fits = true;
 
     buf_init(&text, TEXT_MAX);
-    bool fits = buf_append(blob, bytes_range(&version, 1)) && write_fields(header, &text) &&
-                put_text(blob, buf_bytes(&text));
-
+    if (fields.ptr == NULL) {
+        fits = write_fields(header, &text);
+        fields = buf_bytes(&text);
+    }
+    fits = fits && buf_append(blob, bytes_range(&version, 1)) && put_text(blob, fields);
     buf_clear(&text);
-    fits = fits && mime_envelope_write(header, &text) && put_text(blob, buf_bytes(&text)) &&
-           put_text(blob, structure);
+    if (envelope.ptr == NULL && (wanted & WITH_ENVELOPE) != 0) {
+        fits = fits && mime_envelope_write(header, &text);
+        envelope = buf_bytes(&text);
+    }
+    fits = fits && put_text(blob, envelope) && put_text(blob, structure);
     buf_free(&text);
     return fits;
 }
 
-/* Makes the blob anew, with the structure where that is wanted, and has it kept. */
-static int make(struct source *source, bool with_structure)
+/* Makes the blob anew, with what is wanted as well, and has it kept. What nobody asked for is most
+ * of what it costs. */
+static int make(struct source *source, unsigned wanted)
 {
     const struct mime_message *mime;
     struct bytes header;
@@ -338,14 +374,16 @@ static int make(struct source *source, bool with_structure)
     }
     buf_init(&blob, 4 * (size_t)TEXT_MAX);
     buf_init(&structure, TEXT_MAX);
-    if (with_structure) {
+    if ((wanted & WITH_STRUCTURE) != 0) {
         error = source_mime(source, &mime);
         if (error == 0 && !mime_structure_write(mime, true, &structure))
             error = -ENOMEM;
     }
     if (error == 0)
         error = source_header(source, &header);
-    if (error == 0 && !write_blob(header, buf_bytes(&structure), &blob))
+    if (error == 0 &&
+        !write_blob(source, header, wanted,
+                    buf_len(&structure) > 0 ? buf_bytes(&structure) : source->structure, &blob))
         error = -ENOMEM;
     buf_free(&structure);
     if (error < 0) {
@@ -366,7 +404,7 @@ int source_fields(struct source *source, struct bytes *fields_out)
 
     look_up(source);
     if (source->fields.ptr == NULL)
-        error = make(source, false);
+        error = make(source, 0);
     *fields_out = source->fields;
     return error;
 }
@@ -377,7 +415,7 @@ int source_envelope(struct source *source, struct bytes *text_out)
 
     look_up(source);
     if (source->envelope.ptr == NULL)
-        error = make(source, false);
+        error = make(source, WITH_ENVELOPE);
     *text_out = source->envelope;
     return error;
 }
@@ -388,7 +426,7 @@ int source_structure(struct source *source, struct bytes *text_out)
 
     look_up(source);
     if (source->structure.ptr == NULL)
-        error = make(source, true);
+        error = make(source, WITH_STRUCTURE);
     *text_out = source->structure;
     return error;
 }

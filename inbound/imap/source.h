@@ -3,7 +3,7 @@
  *
  * The file is the message, but where lines end in LF alone; then all of it is read and converted.
  * What mime made of a message once is kept in the mailbox's cache: the fields that searches ask
- * for, ENVELOPE and BODYSTRUCTURE.
+ * for, and of ENVELOPE and BODYSTRUCTURE what was asked for.
  *
  * In slices (work.h): on the engine what is not in memory is -EAGAIN, and can be asked for again on
  * the pool. Private to the folder.
@@ -29,6 +29,7 @@ struct source {
     uint64_t size;     /* as served */
     uint8_t *memory;   /* the beginning, or all of it */
     size_t memory_len;
+    struct buf header; /* converted, where not all of it is */
     bool has_mime;
     struct mime_message mime;
     bool has_cache; /* it was looked for */

@@ -244,6 +244,32 @@ def test_lines_that_end_in_lf_alone_are_served_as_they_should_be(mail):
                          + b" BODY[TEXT]<199990> {10}\r\n" + b"y" * 10 + b")"), answer
 
 
+LF_HEADS = (b"Subject: x\n\n", b"\n", b"From: a@b\nno field\nSender:\nTo: G: c@d;\n\n", b"Subject: no empty line\n",
+            b"To: " + b"someone.with.a.name@example.net,\n " * 1500 + b"x@y\n\n", b"X: " + b"y" * 40000 + b"\nSubject: z\n\n")
+
+
+def test_headers_of_files_in_lf_are_those_of_the_same_in_crlf(mail):
+    """Asked for in any order, so that what is kept of a message grows piece by piece."""
+    raw = mail.raw()
+    for head in LF_HEADS:
+        for message in (head + b"hello\n", (head + b"hello\n").replace(b"\n", b"\r\n")):
+            assert raw.append(message)[-1].startswith(b"OK")
+    items = ("ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[HEADER]", "BODY.PEEK[HEADER.FIELDS (SUBJECT TO)]", "BODY.PEEK[]")
+    for order in ((0, 1, 3, 2, 4), (3, 0, 1, 4, 2), (1, 3, 2, 0, 4), (4, 2, 1, 0, 3), (1, 0, 1, 0, 3)):
+        assert raw.ask("UNSELECT")[-1][:2] in (b"OK", b"NO", b"BA")
+        cache = mail.relay.state_dir / "mail/b.example/anna/ringpost.cache"
+        if cache.exists():
+            mail.relay.stop()
+            cache.unlink()
+            mail.relay.start()
+            raw = mail.raw()
+        raw.ask("SELECT INBOX")
+        for item in order:
+            for number in range(1, 2 * len(LF_HEADS), 2):
+                answers = [raw.ask(f"FETCH {number + twin} ({items[item]})")[0].split(b" FETCH ", 1)[1] for twin in (0, 1)]
+                assert answers[0] == answers[1], (items[item], number, order)
+
+
 def test_answers_are_the_same_where_files_have_to_be_read_from_the_disk(mail):
     raw = mail.raw()
     for size in (10, 30000, 300000):
