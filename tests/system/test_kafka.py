@@ -363,3 +363,32 @@ def test_three_brokers_lose_one(stage, tmp_path):
         for broker in brokers:
             if broker.running():
                 broker.kill()
+
+
+def test_memory_stays_bounded_while_kafka_is_down(stage, broker, monkeypatch):
+    """Nobody answers; what is in flight is 2 MiB at the most, the rest stays in the files."""
+    if parts.is_sanitized():  # which keep freed memory back, unless they are told not to
+        monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=0:thread_local_quarantine_size_kb=0")
+    sink = stage.sink()
+    broker.create_topic("down")
+    relay = relay_with(stage, broker, "down", sink)
+    load(relay, 100)
+    wait_current(relay)
+    broker.kill()
+    try:
+        sizes, written = [], 100
+        for messages in (4000, 8000, 8000):
+            load(relay, messages)
+            written += messages
+            relay.wait_empty()
+            wait_problem(relay, "unreachable")
+            parts.wait_for(lambda: sink_state(relay)["behind_events"] == 2 * written - 200,
+                           "the files", patience=kafka.PATIENCE, pause=0.5)
+            time.sleep(6)  # it probed, and began again a few times
+            sizes.append(relay.memory())
+        assert (relay.state_dir / "events" / "current.jsonl").stat().st_size > 36 << 20
+        assert sizes[-1] - sizes[0] < 12 << 20, [size >> 20 for size in sizes]
+    finally:
+        broker.start()
+    wait_current(relay)
+    assert sink_state(relay)["answered"] >= 2 * written and sink_state(relay)["gaps"] == 0
