@@ -23,10 +23,8 @@ static uint8_t *put_date(uint8_t *at, struct bytes name, int64_t seconds)
 }
 
 /* All of a text's room: one move, whatever its length. */
-static uint8_t *put_flags(uint8_t *at, uint64_t flags)
+static uint8_t *put_flags(uint8_t *at, const struct flag_text *text)
 {
-    const struct flag_text *text = flag_text(flags);
-
     memcpy(at, text->bytes, sizeof(text->bytes));
     at += text->len;
     *at = ')';
@@ -49,12 +47,12 @@ bool fetch_line_is_item(enum fetch_kind kind)
     return kind <= FETCH_THREADID;
 }
 
-uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
-                             const struct mailbox_message *message)
+static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct flag_text *texts,
+                                const struct mailbox_message *message)
 {
     switch (kind) {
     case FETCH_FLAGS:
-        return put_flags(at, message->flags);
+        return put_flags(at, &texts[message->flags & FLAG_TEXT_ALL]);
     case FETCH_UID:
         return put_named(at, BYTES("UID "), message->uid);
     case FETCH_INTERNALDATE:
@@ -82,6 +80,12 @@ uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
     return at;
 }
 
+uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
+                             const struct mailbox_message *message)
+{
+    return put_item(at, kind, flag_texts(), message);
+}
+
 bool fetch_line_fits(const struct fetch_program *program)
 {
     bool fits = program->count <= FETCH_LINE_ITEMS_MAX;
@@ -96,17 +100,22 @@ static bool can_be_told(const struct mailbox_message *message)
     return message->size != MAILBOX_SIZE_UNKNOWN && message->flags >> MAILBOX_KEYWORD_SHIFT == 0;
 }
 
-static uint8_t *put_line(uint8_t *at, uint32_t number, const struct fetch_lines *lines,
-                         const struct mailbox_message *message)
+/* What stands before the items. */
+static uint8_t *put_begin(uint8_t *at, bool is_uidonly, struct imap_counting *numbers, uint32_t uid)
 {
-    const struct fetch_program *program = lines->program;
+    at = put(at, BYTES("* "));
+    if (is_uidonly)
+        return put(imap_write_number(at, uid), BYTES(" UIDFETCH ("));
+    return put(imap_counting_write(at, numbers), BYTES(" FETCH ("));
+}
 
-    at = put_named(at, BYTES("* "), lines->is_uidonly ? message->uid : number);
-    at = lines->is_uidonly ? put(at, BYTES(" UIDFETCH (")) : put(at, BYTES(" FETCH ("));
+static uint8_t *put_items(uint8_t *at, const struct fetch_program *program,
+                          const struct flag_text *texts, const struct mailbox_message *message)
+{
     for (size_t i = 0; i < program->count; i++) {
         if (i > 0)
             *at++ = ' ';
-        at = fetch_line_put_item(at, program->items[i].kind, message);
+        at = put_item(at, program->items[i].kind, texts, message);
     }
     return put(at, BYTES(")\r\n"));
 }
@@ -115,15 +124,22 @@ static uint8_t *put_line(uint8_t *at, uint32_t number, const struct fetch_lines 
 uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *count_out)
 {
     uint64_t since = lines->program->has_since ? lines->program->since : 0;
+    const struct flag_text *texts = flag_texts();
+    struct imap_counting numbers;
     size_t i = 0;
 
+    imap_counting_begin(&numbers, lines->number);
     for (; i < lines->count; i++) {
         const struct mailbox_message *message = &lines->messages[i];
 
         if (message->uid != lines->uids[i] || !can_be_told(message))
             break;
-        if (message->modseq > since)
-            at = put_line(at, lines->number + (uint32_t)i, lines, message);
+        if (message->modseq <= since) {
+            imap_counting_begin(&numbers, lines->number + i + 1);
+            continue;
+        }
+        at = put_begin(at, lines->is_uidonly, &numbers, message->uid);
+        at = put_items(at, lines->program, texts, message);
     }
     *count_out = i;
     return at;

@@ -36,8 +36,8 @@ static void make_texts(void)
     }
 }
 
-const struct flag_text *flag_text(uint64_t flags)
+const struct flag_text *flag_texts(void)
 {
     pthread_once(&texts_made, make_texts);
-    return &texts[flags & FLAG_TEXT_ALL];
+    return texts;
 }

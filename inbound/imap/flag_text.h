@@ -16,5 +16,10 @@ struct flag_text {
     char bytes[FLAG_TEXT_ROOM - 1]; /* "FLAGS (\Answered \Seen" */
 };
 
+/* One for each set of FLAG_TEXT_ALL, which is its place. */
+const struct flag_text *flag_texts(void);
 /* Of those of FLAG_TEXT_ALL. */
-const struct flag_text *flag_text(uint64_t flags);
+static inline const struct flag_text *flag_text(uint64_t flags)
+{
+    return &flag_texts()[flags & FLAG_TEXT_ALL];
+}

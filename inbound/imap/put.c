@@ -54,6 +54,28 @@ uint8_t *imap_write_number(uint8_t *at, uint64_t number)
     return end;
 }
 
+void imap_counting_begin(struct imap_counting *counting, uint64_t number)
+{
+    *counting = (struct imap_counting){.next = number};
+    counting->hundreds_len =
+        (size_t)(imap_write_number(counting->hundreds, number / 100) - counting->hundreds);
+}
+
+uint8_t *imap_counting_write(uint8_t *at, struct imap_counting *counting)
+{
+    uint64_t number = counting->next++;
+
+    if (number < 100)
+        return imap_write_number(at, number);
+    if (number % 100 == 0)
+        imap_counting_begin(counting, number);
+    counting->next = number + 1;
+    memcpy(at, counting->hundreds, sizeof(counting->hundreds));
+    at += counting->hundreds_len;
+    memcpy(at, pairs + 2 * (number % 100), 2);
+    return at + 2;
+}
+
 bool imap_put_number(struct buf *out, uint64_t number)
 {
     uint8_t digits[IMAP_NUMBER_ROOM];

@@ -283,10 +283,10 @@ static bool make_threaded(struct sort *sort, const struct mailbox_message *messa
 
 /* --- what is found ---------------------------------------------------------------------------- */
 
-static bool grow(struct sort *sort)
+static bool grow(struct sort *sort, size_t wanted)
 {
     size_t size = sort->is_thread ? sizeof(*sort->threaded) : sizeof(*sort->sorted);
-    size_t capacity = MAX(sort->capacity * 2, (size_t)64);
+    size_t capacity = MAX(MAX(sort->capacity * 2, wanted), (size_t)64);
     void *grown =
         realloc(sort->is_thread ? (void *)sort->threaded : (void *)sort->sorted, capacity * size);
 
@@ -334,7 +334,7 @@ static bool note(struct imap_work *work, struct sort *sort, struct source *sourc
 {
     uint32_t told = work->is_uid ? source->message.uid : sort->number;
 
-    if (sort->count == sort->capacity && !grow(sort))
+    if (sort->count == sort->capacity && !grow(sort, 0))
         return false;
     return sort->is_thread ? note_threaded(sort, source, told) : note_sorted(sort, source, told);
 }
@@ -368,9 +368,8 @@ static bool note_kept(struct imap_work *work, struct sort *sort)
 
     for (size_t i = 0; i < sort->criterion_count && count > 0; i++)
         count = kept_run(searched->kept, sort->criteria[i].kind, row, uids, count);
-    while (sort->capacity - sort->count < count)
-        if (!grow(sort))
-            return false;
+    if (sort->capacity - sort->count < count && !grow(sort, work->view.count))
+        return false;
     for (uint32_t i = 0; i < count; i++)
         sort->sorted[sort->count++] =
             (struct sorted){work->is_uid ? uids[i] : sort->number + 1 + i, row + i};
@@ -398,7 +397,7 @@ static bool is_soon_in_order(const struct sort *sort)
 static void put_in_order(struct sort *sort)
 {
     for (size_t i = sort->criterion_count; i-- > 0;)
-        sort_by_ranks(sort->sorted, sort->count,
+        sort_by_ranks(&sort->sorted, sort->count,
                       kept_ranks(sort->searched.kept, sort->criteria[i].kind),
                       sort->criteria[i].is_reverse);
 }

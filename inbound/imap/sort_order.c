@@ -2,7 +2,6 @@
 #include "inbound/imap/sort_order.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { SPARSE = 16 /* ranks to one that was found */ };
 
@@ -56,7 +55,7 @@ static void by_counting(const struct sorted *from, size_t count, struct kept_ran
     free(begins);
 }
 
-void sort_by_ranks(struct sorted *sorted, size_t count, struct kept_ranks ranks, bool is_reverse)
+void sort_by_ranks(struct sorted **sorted, size_t count, struct kept_ranks ranks, bool is_reverse)
 {
     if (count < 2)
         return;
@@ -64,9 +63,9 @@ void sort_by_ranks(struct sorted *sorted, size_t count, struct kept_ranks ranks,
 
     check(to != NULL);
     if (ranks.count / SPARSE > count)
-        by_comparing(sorted, count, ranks, is_reverse, to);
+        by_comparing(*sorted, count, ranks, is_reverse, to);
     else
-        by_counting(sorted, count, ranks, is_reverse, to);
-    memcpy(sorted, to, count * sizeof(*to));
-    free(to);
+        by_counting(*sorted, count, ranks, is_reverse, to);
+    free(*sorted);
+    *sorted = to;
 }

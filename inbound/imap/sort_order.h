@@ -13,4 +13,5 @@ struct sorted {
     uint32_t row;  /* kept.h */
 };
 
-void sort_by_ranks(struct sorted *sorted, size_t count, struct kept_ranks ranks, bool is_reverse);
+/* Frees the array and gives another one. */
+void sort_by_ranks(struct sorted **sorted, size_t count, struct kept_ranks ranks, bool is_reverse);

@@ -22,6 +22,25 @@ TEST(put_number_writes_what_printf_does)
     }
 }
 
+TEST(counting_writes_what_put_number_does)
+{
+    static const uint64_t begins[] = {0,   1,   95,    99,         100,
+                                      101, 995, 99950, 4294967290, UINT64_MAX - 150};
+
+    for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+        struct imap_counting counting;
+
+        imap_counting_begin(&counting, begins[i]);
+        for (uint64_t number = begins[i]; number < begins[i] + 120; number++) {
+            uint8_t room[IMAP_COUNTING_ROOM], expected[IMAP_NUMBER_ROOM];
+            size_t len = (size_t)(imap_counting_write(room, &counting) - room);
+            size_t expected_len = (size_t)(imap_write_number(expected, number) - expected);
+
+            assert_true(bytes_equal(bytes_range(room, len), bytes_range(expected, expected_len)));
+        }
+    }
+}
+
 TEST(put_number_without_room_puts_nothing)
 {
     struct buf out;

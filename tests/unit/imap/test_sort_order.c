@@ -31,23 +31,25 @@ static int compare(const void *a, const void *b, void *context)
 /* `groups` different ranks of each criterion: few, or far more than are sorted. */
 static void try_one(size_t count, uint32_t groups, unsigned reverse)
 {
-    struct sorted sorted[ROWS], expected[ROWS];
+    struct sorted *sorted = malloc(ROWS * sizeof(*sorted)), expected[ROWS];
     struct model model = {.is_reverse = {(reverse & 1) != 0, (reverse & 2) != 0}};
 
+    assert_non_null(sorted);
     for (size_t row = 0; row < ROWS; row++)
         for (unsigned i = 0; i < 2; i++)
             model.ranks[i][row] = (uint32_t)random_below(groups);
     for (size_t i = 0; i < count; i++)
         sorted[i] = (struct sorted){(uint32_t)i + 1, (uint32_t)(i * 7 % ROWS)};
-    memcpy(expected, sorted, sizeof(sorted));
+    memcpy(expected, sorted, count * sizeof(*sorted));
     qsort_r(expected, count, sizeof(*expected), compare, &model);
     for (unsigned i = 2; i-- > 0;)
-        sort_by_ranks(sorted, count, (struct kept_ranks){model.ranks[i], groups},
+        sort_by_ranks(&sorted, count, (struct kept_ranks){model.ranks[i], groups},
                       model.is_reverse[i]);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(sorted[i].told, expected[i].told);
         assert_int_equal(sorted[i].row, expected[i].row);
     }
+    free(sorted);
 }
 
 TEST(sort_by_ranks_is_what_a_comparison_gives)
