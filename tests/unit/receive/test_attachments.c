@@ -379,3 +379,17 @@ TEST(archives_with_more_names_than_are_read_are_refused)
     assert_true(look_into(buf_bytes(&archive), CODE_BASE64, 1000).is_crowded);
     buf_free(&archive);
 }
+
+/* Escapes of quoted-printable are three bytes, and a body is decoded some KiB at a time. */
+TEST(escapes_are_read_wherever_they_are_cut)
+{
+    for (size_t padding = 1250; padding < 1330; padding++) {
+        struct buf archive;
+
+        buf_init(&archive, 4096);
+        put_zeros(&archive, padding);
+        put_member(&archive, &(struct member){.name = "a.exe"});
+        assert_true(look_into(buf_bytes(&archive), CODE_QUOTED, 100000).is_found);
+        buf_free(&archive);
+    }
+}

@@ -53,6 +53,11 @@ static const struct {
     {{"Doe, John <a@b.example>, c@[192.0.2.1]"}, {"b.example"}, 1, false},
     {{"Doe, John @ <a@b.example>"}, {"b.example"}, 1, false},
     {{"Doe, John <a@>"}, {NULL}, 0, false},
+    {{"Doe, John <a@b\xc3\xbc"
+      "cher.example>"},
+     {"xn--bcher-kva.example"},
+     1,
+     true},
     {{"a@\xe2\x98\x83-.example"}, {NULL}, 0, false}, /* no A-label */
 };
 
