@@ -2,6 +2,7 @@
 odd but legal syntax, and sentences with a MUST."""
 
 import re
+import time
 
 import pytest
 from test_imap import Mail
@@ -147,7 +148,9 @@ def test_a_refusal_says_what_was_not_understood(mail):
             ("SELECT INBOX (QRESYNC (1 1))", "ENABLE QRESYNC")):
         answer = raw.ask(command)
         assert answer[-1].startswith(b"BAD [CLIENTBUG] ") and told.encode() in answer[-1], (command, answer)
-        assert raw.ask("SEARCH ALL")[-1].startswith(b"OK")  # so that there are not too many in a row
+        assert raw.ask("SEARCH ALL")[-1].startswith(b"OK")
+    for _ in range(19):  # of which 20 in a row are the end
+        assert raw.ask("FOO")[-1] == b"BAD [CLIENTBUG] There is no such command"
     utf8 = mail.raw()
     utf8.ask("ENABLE UTF8=ACCEPT")
     utf8.ask("SELECT INBOX")
@@ -177,6 +180,9 @@ def test_parents_of_what_is_only_subscribed_are_told_to_who_asks(mail):
         b'* LIST (\\NonExistent \\HasNoChildren) "/" a ("CHILDINFO" ("SUBSCRIBED"))']
     assert raw.ask('LSUB "" %')[:-1] == [b'* LSUB (\\Noselect) "/" a']
     assert raw.ask('LIST "" a*') == [b"OK LIST done"]
+    raw.ask("SUBSCRIBE e/b")
+    raw.ask("CREATE e/d")
+    assert raw.ask('LIST "" e*')[:-1] == [b'* LIST (\\Noselect \\HasChildren) "/" e', b'* LIST (\\HasNoChildren) "/" e/d']
     raw.ask("CREATE a/d")
     assert raw.ask('LIST "" a*')[:-1] == [b'* LIST (\\Noselect \\HasChildren) "/" a', b'* LIST (\\HasNoChildren) "/" a/d']
 
@@ -211,3 +217,17 @@ def test_charsets_that_are_listed_are_taken(mail):
     assert answer.startswith(b"NO [BADCHARSET (UTF-8 US-ASCII ")
     for name in answer.split(b"(")[1].split(b")")[0].split():
         assert raw.ask(b"SEARCH CHARSET %s ALL" % name) == [b"* SEARCH 1", b"OK SEARCH done"], name
+
+
+def test_who_is_told_news_is_not_silent(stage):
+    mail = Mail(stage, imap="{idle_timeout: 3s}")
+    raw, _ = begin(mail)
+    raw.send("i IDLE\r\n")
+    assert raw.line() == b"+ idling\r\n"
+    time.sleep(2)
+    mail.raw().append(mailbox="box")
+    assert raw.line() == b"* 1 EXISTS\r\n"
+    told = time.monotonic()
+    assert raw.line() == b"* 0 RECENT\r\n"
+    assert raw.line().startswith(b"* BYE Autologout") and raw.is_closed()
+    assert 2 < time.monotonic() - told < 6
