@@ -24,7 +24,7 @@ static void make_set(struct sequence_set *set, uint32_t last)
     for (size_t i = 0; i < set->count; i++)
         set->ranges[i] = (struct sequence_range){
             .from = 1 + (uint32_t)random_below(100),
-            .to = random_below(4) == 0 ? UINT32_MAX : 1 + (uint32_t)random_below(100),
+            .to = random_below(4) == 0 ? SEQUENCE_LAST : 1 + (uint32_t)random_below(100),
         };
     sequence_set_resolve(set, last);
 }
