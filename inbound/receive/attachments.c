@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/mail_header.h"
 #include "base/arena.h"
 #include "inbound/mime/mime_binary.h"
+#include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_param.h"
 #include "inbound/receive/decision.h"
 #include "inbound/receive/zip_names.h"
@@ -249,6 +249,33 @@ static void take_param(struct attachments *a, const struct mime_param *params, s
     buf_free(&text);
 }
 
+static bool ends_in_name(struct bytes text)
+{
+    while (text.len > 0 && (text.ptr[text.len - 1] <= ' ' || text.ptr[text.len - 1] == '*' ||
+                            byte_is_digit(text.ptr[text.len - 1])))
+        text.len--;
+    return bytes_ends_nocase(text, BYTES("name"));
+}
+
+/* Of a field that is not of its form, or has no parameters as those are written: what stands behind
+ * a name and "=". */
+static void take_loosely(struct attachments *a, struct bytes value)
+{
+    for (size_t at; (at = bytes_find(value, '=', 0)) < value.len;) {
+        bool is_name = ends_in_name(bytes_slice(value, 0, at));
+        size_t start = at + 1, end;
+
+        while (start < value.len && (value.ptr[start] <= ' ' || value.ptr[start] == '"'))
+            start++;
+        for (end = start; end < value.len && value.ptr[end] != '"' && value.ptr[end] != ';' &&
+                          value.ptr[end] != '\r';)
+            end++;
+        if (is_name)
+            take_decoded(a, bytes_slice(value, start, MIN(end - start, (size_t)NAME_MAX_BYTES)));
+        value = bytes_slice(value, is_name ? end : at + 1, value.len);
+    }
+}
+
 /* --- headers of parts ------------------------------------------------------------------------- */
 
 static void keep_boundary(struct attachments *a, const struct mime_param *params)
@@ -271,11 +298,15 @@ static bool take_type(struct attachments *a, struct bytes value, struct arena *a
     struct bytes whole;
 
     if (!mime_type_read(value, arena, &type)) {
-        /* Not of its form; readers may find a boundary in it all the same. */
+        /* Not of its form; readers may find a boundary or a name in it all the same. */
         a->boundary_count = BOUNDARIES_MAX + 1;
+        take_loosely(a, value);
         return false;
     }
-    take_param(a, type.params, BYTES("name"));
+    if (type.params != NULL)
+        take_param(a, type.params, BYTES("name"));
+    else
+        take_loosely(a, value);
     if (arena_printf(arena, &whole, "%.*s/%.*s", BYTES_ARG(type.type), BYTES_ARG(type.subtype)))
         compare(a, whole, true);
     if (bytes_equal_nocase(type.type, BYTES("multipart")))
@@ -298,24 +329,30 @@ static void take_encoding(struct attachments *a, struct bytes value, struct aren
         a->encoding = MIME_QUOTED_PRINTABLE;
 }
 
-static bool take_fields(struct attachments *a, const struct mail_header *header)
+/* Of the section that is held. A line that is no field ends it for some readers, and others pass it
+ * over: so do we. Returns whether a message is in the part. */
+static bool take_fields(struct attachments *a)
 {
+    struct bytes section = buf_bytes(&a->header);
     struct mime_disposition disposition;
+    struct mime_field field;
     bool has_message = false;
     struct arena arena;
 
     arena_init(&arena, ARENA_MAX);
-    for (size_t i = 0; i < header->count; i++) {
-        const struct mail_field *field = &header->fields[i];
-
+    while (mime_field_next(&section, &field)) {
         arena_clear(&arena);
-        if (bytes_equal_nocase(field->name, BYTES("Content-Type")))
-            has_message |= take_type(a, field->value, &arena);
-        else if (bytes_equal_nocase(field->name, BYTES("Content-Disposition")) &&
-                 mime_disposition_read(field->value, &arena, &disposition))
+        if (bytes_equal_nocase(field.name, BYTES("Content-Type")))
+            has_message |= take_type(a, field.value, &arena);
+        else if (bytes_equal_nocase(field.name, BYTES("Content-Transfer-Encoding")))
+            take_encoding(a, field.value, &arena);
+        else if (!bytes_equal_nocase(field.name, BYTES("Content-Disposition")))
+            continue;
+        else if (mime_disposition_read(field.value, &arena, &disposition) &&
+                 disposition.params != NULL)
             take_param(a, disposition.params, BYTES("filename"));
-        else if (bytes_equal_nocase(field->name, BYTES("Content-Transfer-Encoding")))
-            take_encoding(a, field->value, &arena);
+        else
+            take_loosely(a, field.value);
     }
     arena_free(&arena);
     return has_message;
@@ -339,18 +376,9 @@ static void cut_archive(struct attachments *a)
 
 static void end_header(struct attachments *a)
 {
-    struct mail_header header;
-    struct bytes text = buf_bytes(&a->header);
-
-    mail_header_init(&header, HEADER_MAX, MAIL_HEADER_FIELDS_MAX);
-    if (!mail_header_feed(&header, &text))
-        mail_header_finish(&header);
-    if (header.is_cut)
-        cut(a);
     a->encoding = MIME_IDENTITY;
-    a->in_header = take_fields(a, &header); /* of the message in it */
+    a->in_header = take_fields(a); /* of the message in it */
     a->binary = (struct mime_binary){.encoding = a->encoding};
-    mail_header_free(&header);
     buf_clear(&a->header);
     a->body_len = 0;
 }

@@ -7,7 +7,8 @@
  * A rule is a pattern of a file name ("*.exe") or of a media type ("application/x-ms*"), in lower
  * case, where "*" stands for anything. Names are those of Content-Disposition and Content-Type, put
  * together and decoded (RFC 2231, RFC 2047); what Windows passes over behind them, dots and spaces,
- * counts to no name. All of them are compared: readers disagree about which one is meant.
+ * counts to no name. All of them are compared: readers disagree about which one is meant, and also
+ * about lines that are no fields and fields that are not of their form, which are read loosely.
  *
  * Bounded, and without a way around the bounds: of a header HEADER_MAX bytes are read, which is
  * refused where more come (is_cut); behind the eighth boundary every line that begins with "--" may
