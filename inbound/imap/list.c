@@ -133,8 +133,9 @@ static bool add_pattern(struct imap_work *work, struct listing *list, struct byt
 {
     struct bytes whole, name;
 
-    if (list->pattern_count == PATTERNS_MAX ||
-        !arena_printf(&work->arena, &whole, "%.*s%.*s", BYTES_ARG(reference), BYTES_ARG(text)) ||
+    if (list->pattern_count == PATTERNS_MAX)
+        return imap_refuse(work, "NO [LIMIT] These are too many patterns");
+    if (!arena_printf(&work->arena, &whole, "%.*s%.*s", BYTES_ARG(reference), BYTES_ARG(text)) ||
         !mailbox_name_read(&work->arena, whole, work_tells_utf8(work), &name))
         return imap_refuse(work, IMAP_NO_MAILBOX_NAME);
     list->patterns[list->pattern_count++] = name;

@@ -151,6 +151,7 @@ def test_a_refusal_says_what_was_not_understood(mail):
         assert raw.ask("SEARCH ALL")[-1].startswith(b"OK")
     for _ in range(19):  # of which 20 in a row are the end
         assert raw.ask("FOO")[-1] == b"BAD [CLIENTBUG] There is no such command"
+    assert raw.ask('LIST "" (' + "x " * 64 + "x)")[-1].startswith(b"NO [LIMIT]")
     utf8 = mail.raw()
     utf8.ask("ENABLE UTF8=ACCEPT")
     utf8.ask("SELECT INBOX")
