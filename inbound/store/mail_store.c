@@ -213,7 +213,7 @@ static void work(struct chore *chore)
     if (batch->has_worked)
         start_batches(store);
     pthread_mutex_unlock(&store->mutex);
-    int error = batch->has_worked ? mail_store_need_files(store, on_doubtful) : 0;
+    int error = batch->has_worked ? mail_store_take_files(store, on_doubtful) : 0;
 
     if (error < 0)
         batch_fail(batch, error);
@@ -221,6 +221,8 @@ static void work(struct chore *chore)
         batch_run(batch);
     else if (batch->has_worked)
         batch_count(batch);
+    if (batch->has_worked && error == 0)
+        mail_store_give_files(store);
     pthread_mutex_lock(&store->mutex);
     count_results(store, batch);
     let_go(store, batch);
@@ -394,7 +396,8 @@ struct mail_store *mail_store_open(const struct mail_store_settings *settings)
         errno = error;
         return NULL;
     }
-    (void)!mail_store_need_files(store, on_doubtful); /* else when there is something to file */
+    if (mail_store_take_files(store, on_doubtful) == 0) /* else when there is something to file */
+        mail_store_give_files(store);
     return store;
 }
 

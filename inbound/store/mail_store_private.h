@@ -51,9 +51,10 @@ struct batch {
 
 struct mail_store {
     struct mail_store_settings settings;
-    pthread_mutex_t opening; /* of the four below, which stay once fd is one */
+    pthread_mutex_t opening; /* of the five below; fd and log stay while a batch has them */
     int fd;                  /* of the directory; -1: it could not be opened yet */
     struct filed_log *log;
+    unsigned users; /* batches that have them */
     int open_error;
     int64_t open_again_ms; /* monotonic */
     struct mail_uses *uses;
@@ -71,8 +72,10 @@ struct mail_store {
 
 /* What is known of the account may not be so. Any thread. */
 typedef void mail_store_doubt_fn(void *store, struct bytes key);
-/* mail_store_files.c: 0 once they are open, else -errno; they are tried again at times. */
-must_use int mail_store_need_files(struct mail_store *store, mail_store_doubt_fn *doubt);
+/* mail_store_files.c: 0 once they are open, and they stay so until they were given back; else
+ * -errno, and they are tried again at times. */
+must_use int mail_store_take_files(struct mail_store *store, mail_store_doubt_fn *doubt);
+void mail_store_give_files(struct mail_store *store);
 void mail_store_close_files(struct mail_store *store);
 /* mail_batch.c: on the store's thread; every filing has its result afterwards. */
 void batch_run(struct batch *batch);

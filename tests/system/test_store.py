@@ -152,6 +152,27 @@ def test_store_that_cannot_be_used_defers_and_loses_nothing(hosted):
     h.relay.wait_empty()
 
 
+def test_all_of_the_store_is_removed_and_replaced(hosted):
+    """Mail goes where its readers look: not into what was removed, nor into what was moved away."""
+    h = hosted("anna@b.example")
+    h.relay.wait_events(1, id=h.relay.submit("anna@b.example"), kind="filed")
+    shutil.rmtree(h.mail)
+    h.relay.wait_events(1, id=h.relay.submit("anna@b.example"), kind="filed")
+    assert len(h.files()) == 1
+    h.relay.wait_log("it was removed or replaced while it was open")
+    away = h.relay.directory / "away"
+    h.mail.rename(away)
+    h.mail.mkdir(mode=0o700)
+    h.relay.wait_events(1, id=h.relay.submit("anna@b.example"), kind="filed")
+    assert len(h.files()) == 1 and len(list(away.glob("b.example/anna/new/*"))) == 1
+    # Back again, and by a link, as at a start.
+    shutil.rmtree(h.mail)
+    h.mail.symlink_to(away)
+    h.relay.wait_events(1, id=h.relay.submit("anna@b.example"), kind="filed")
+    assert len(h.files()) == 2
+    h.relay.wait_empty()
+
+
 def test_account_that_was_disabled_keeps_its_mail_waiting(hosted):
     h = hosted()
     h.cli("account", "disable", "anna@b.example")
