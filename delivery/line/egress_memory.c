@@ -9,7 +9,8 @@ enum { SWEEP_MIN = 10000 };
 struct egress_memory {
     struct map_node node;
     unsigned failures;
-    int64_t resting_until_ms, let_in_ms, next_us;
+    int64_t resting_until_ms, let_in_ms;
+    int64_t interval_us, next_us; /* its next share, at the rate that it had */
     uint8_t key[];
 };
 
@@ -63,6 +64,7 @@ bool egress_memory_keep(struct egress_memories *memories, const struct egress *e
     memory->failures = atomic_load(&egress->failures);
     memory->resting_until_ms = atomic_load(&egress->resting_until_ms);
     memory->let_in_ms = atomic_load(&egress->let_in_ms);
+    memory->interval_us = atomic_load(&egress->interval_us);
     memory->next_us = atomic_load(&egress->next_us);
     memcpy(memory->key, key.ptr, key.len);
     map_insert(&memories->by_key, &memory->node, (struct bytes){memory->key, key.len});
@@ -86,6 +88,7 @@ void egress_memory_take(struct egress_memories *memories, struct egress *egress)
     atomic_store(&egress->failures, memory->failures);
     atomic_store(&egress->resting_until_ms, memory->resting_until_ms);
     atomic_store(&egress->let_in_ms, memory->let_in_ms);
+    atomic_store(&egress->interval_us, memory->interval_us);
     atomic_store(&egress->next_us, memory->next_us);
     forget(memories, memory);
 }

@@ -79,6 +79,26 @@ TEST(egress_that_was_gone_rests_and_counts_on)
     egress_table_free(&table);
 }
 
+TEST(egress_that_was_gone_has_its_next_share_when_it_was_due)
+{
+    struct egress_table *table = egress_table_create(0);
+    struct egress_limits limits = {.connections_max = 1, .messages_per_s = 0.1};
+    struct egress_sender sender = {0};
+    struct egress *egress = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+
+    assert_true(egress_share_take(egress, &sender, &any_mail, 1000));
+    egress_put(&egress);
+    assert_int_equal(table->memories.by_key.count, 1);
+    egress = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+    assert_int_equal(atomic_load(&egress->next_us), 11000 * 1000);
+    egress_put(&egress);
+    limits.messages_per_s = 1; /* what is fast now does not wait as for a slow one */
+    egress = egress_get(table, BYTES("site"), BYTES("a"), &limits);
+    assert_int_equal(atomic_load(&egress->next_us), 0);
+    egress_put(&egress);
+    egress_table_free(&table);
+}
+
 TEST(egresses_whose_rest_is_over_are_forgotten_once_they_are_many)
 {
     struct egress_table *table = egress_table_create(0);
