@@ -25,6 +25,11 @@ enum { WAIT_STEP_US = 50000, WAIT_MS_MAX = 120000, RESTS_MAX = 100 };
 
 typedef void each_head_fn(struct ledger *ledger, const struct event_head *head);
 
+/* Of a shard, how far its events were read. */
+struct read_place {
+    uint64_t position, part, serial_max;
+};
+
 struct audit {
     const struct cli *cli;
     const struct config *config;
@@ -38,7 +43,8 @@ struct audit {
     struct ledger *ledger;
     each_head_fn *each;
     struct buf line; /* of an event that is in no file yet */
-    uint64_t strange_lines, unreadable, broken_files;
+    struct read_place places[MESSAGE_ID_SHARDS_MAX];
+    uint64_t strange_lines, unreadable, broken_files, repeated;
 };
 
 static int fail(const struct audit *a, const char *what, int error)
@@ -65,6 +71,26 @@ static void take_node(struct bytes id)
     event_set_node((uint16_t)node);
 }
 
+/* Events of a shard stand in its journal's order: one that does not go on behind the one before
+ * was written a second time, as after the loss of the files' cursor. Only a new spool begins again,
+ * with messages that are younger than all. */
+static bool is_repeated(struct audit *a, const struct event_head *head)
+{
+    struct read_place *place = &a->places[head->shard];
+    uint64_t serial = head->id.value & MESSAGE_ID_SERIAL_MAX;
+
+    if (head->position == 0 || head->id.value == 0)
+        return false;
+    bool is_further = head->position > place->position ||
+                      (head->position == place->position && head->part > place->part);
+    if (!is_further && place->position != 0 && serial <= place->serial_max)
+        return true;
+    place->position = head->position;
+    place->part = head->part;
+    place->serial_max = MAX(place->serial_max, serial);
+    return false;
+}
+
 static void take_line(struct audit *a, struct bytes line)
 {
     struct event_head head;
@@ -75,6 +101,10 @@ static void take_line(struct audit *a, struct bytes line)
     }
     if (head.id.value != 0)
         take_node(head.id_text);
+    if (is_repeated(a, &head)) {
+        a->repeated += a->each == ledger_event;
+        return;
+    }
     a->each(a->ledger, &head);
 }
 
@@ -274,6 +304,7 @@ static int first_reading(struct audit *a)
 static int second_reading(struct audit *a)
 {
     a->each = ledger_recount;
+    memset(a->places, 0, sizeof(a->places));
     event_reader_seek(a->reader, a->from);
     int code = read_files(a);
 
@@ -300,6 +331,7 @@ static int run(struct audit *a)
         .strange_lines = a->strange_lines,
         .unreadable = a->unreadable,
         .broken_files = a->broken_files,
+        .repeated = a->repeated,
         .is_served = a->is_served,
     };
     return audit_report(a->cli, a->ledger, &facts);

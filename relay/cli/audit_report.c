@@ -138,6 +138,7 @@ static void print_total_json(const struct audit_facts *f, bool is_right)
         {"strange_lines", f->strange_lines},
         {"unreadable_spots", f->unreadable},
         {"broken_files", f->broken_files},
+        {"repeated_events", f->repeated},
         {"first_file", f->first_file},
         {"last_file", f->last_file},
     };
@@ -175,6 +176,9 @@ static void print_total(const struct audit_facts *f, bool is_right)
                (unsigned long long)f->strange_lines);
     if (f->broken_files > 0)
         printf("%llu event files are not whole\n", (unsigned long long)f->broken_files);
+    if (f->repeated > 0)
+        printf("%llu events stand in the files a second time; they are counted once\n",
+               (unsigned long long)f->repeated);
     if (f->unreadable > 0)
         printf("%llu spots of the spool do not read back\n", (unsigned long long)f->unreadable);
 }
@@ -182,7 +186,7 @@ static void print_total(const struct audit_facts *f, bool is_right)
 int audit_report(const struct cli *cli, struct ledger *ledger, const struct audit_facts *facts)
 {
     bool is_right = facts->totals.wrong_messages == 0 && facts->strange_lines == 0 &&
-                    facts->unreadable == 0 && facts->broken_files == 0 &&
+                    facts->unreadable == 0 && facts->broken_files == 0 && facts->repeated == 0 &&
                     ledger_sum_adds_up(&facts->totals.sum);
 
     ledger_tell(ledger, print_problem, (void *)(uintptr_t)cli);

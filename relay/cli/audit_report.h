@@ -13,6 +13,7 @@ struct audit_facts {
     uint64_t strange_lines; /* of the files, that are no events of ours */
     uint64_t unreadable;    /* spots of the spool */
     uint64_t broken_files;  /* of which something is missing */
+    uint64_t repeated;      /* events that stand in the files a second time */
     bool is_served;
 };
 

@@ -20,7 +20,7 @@ static void print_sink(void *context, const json_t *sink)
            json_string_value(json_object_get(sink, "state")), number(sink, "behind_events"),
            json_real_value(json_object_get(sink, "behind_seconds")), number(sink, "in_flight"),
            number(sink, "answered"));
-    if (number(sink, "gaps") > 0)
+    if (number(sink, "gap_events") > 0)
         printf("; %lld left out", number(sink, "gap_events"));
     if (json_is_object(problem)) {
         printf("; %s since %s: ", json_string_value(json_object_get(problem, "name")),

@@ -4,6 +4,7 @@
 #include "event/event_line.h"
 
 enum { EVENT_ID_LEN_MIN = 4 + 1 + 2 + 1 + 16 + 1 + 1, SHARD_AT = 4, DASH_AT = 6, SERIAL_AT = 7 };
+enum { EVENT_SHARD_AT = 5, POSITION_AT = 8, PART_AT = 25 }; /* of event_id */
 
 static const int64_t SERIAL_EPOCH_US = 1577836800LL * 1000000; /* 2020-01-01 */
 
@@ -39,6 +40,20 @@ bool event_head_parse_id(struct bytes text, struct message_id *id_out)
     return message_id_is_valid(*id_out);
 }
 
+static void parse_place(struct bytes event_id, struct event_head *head)
+{
+    uint64_t shard, position, part;
+
+    if (event_id.ptr[POSITION_AT - 1] != '-' || event_id.ptr[PART_AT - 1] != '-' ||
+        !parse_hex(bytes_slice(event_id, EVENT_SHARD_AT, 2), &shard) ||
+        !parse_hex(bytes_slice(event_id, POSITION_AT, 16), &position) ||
+        !bytes_to_u64(bytes_slice(event_id, PART_AT, event_id.len), &part))
+        return;
+    head->shard = (unsigned)shard;
+    head->position = position;
+    head->part = part;
+}
+
 bool event_head_parse(struct bytes line, struct event_head *out)
 {
     struct event_head head = {.kind = EVENT_KIND_COUNT};
@@ -53,6 +68,7 @@ bool event_head_parse(struct bytes line, struct event_head *out)
     head.id_text = parts.id;
     head.recipient = parts.recipient;
     head.tenant = parts.tenant;
+    parse_place(parts.event_id, &head);
     if (!event_kind_parse(parts.kind, &head.kind))
         head.kind = EVENT_KIND_COUNT;
     *out = head;

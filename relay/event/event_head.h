@@ -17,6 +17,9 @@ struct event_head {
     struct bytes id_text;   /* as it stands there */
     struct bytes recipient; /* as it stands between the quotes; ptr NULL: null */
     struct bytes tenant;    /* likewise */
+    unsigned shard;         /* where the fact stands in the spool, as event_id says */
+    uint64_t position;      /* of the shard's journal; 0: event_id is of another form */
+    uint64_t part;          /* of what stands there */
 };
 
 /* `line` without its line feed. False: not an event as we write them; *out is not set. */

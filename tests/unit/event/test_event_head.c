@@ -1,6 +1,7 @@
 /* test_event_head.c - the front of lines as event_json() writes them, and of others. */
 #include "event/event_head.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "support/unit.h"
@@ -27,6 +28,8 @@ TEST(event_head_reads_what_event_json_writes)
     assert_true(bytes_equal(head.id_text, BYTES("a1b201-07a1b2c3d4e5f")));
     assert_true(bytes_equal(head.recipient, event.recipient));
     assert_true(bytes_equal(head.tenant, BYTES("acme")));
+    assert_int_equal(head.shard, event.shard);
+    assert_true(head.position == event.position && head.part == event.part);
     buf_free(&text);
     event_set_node(0);
 }
@@ -41,6 +44,25 @@ TEST(event_head_tells_null_from_text)
     assert_false(head.has_seq);
     assert_true(head.id.value == 0 && head.recipient.ptr == NULL && head.tenant.ptr == NULL);
     buf_free(&text);
+}
+
+TEST(event_head_knows_no_place_of_an_id_of_another_form)
+{
+    static const char *const ids[] = {"0000-0x-0000000100001000-0", "0000-00-000000010000100g-0",
+                                      "0000-00-0000000100001000+0", "0000-00-0000000100001000-0x",
+                                      "0000-00+0000000100001000-0"};
+
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        struct event_head head;
+        char line[256];
+        int len = snprintf(line, sizeof(line),
+                           "{\"schema\":1,\"event_id\":\"%s\",\"seq\":0,\"kind\":\"delivered\","
+                           "\"id\":null,\"recipient\":null,\"tenant\":null,\"time\":null}",
+                           ids[i]);
+
+        assert_true(event_head_parse(bytes_range(line, (size_t)len), &head));
+        assert_int_equal(head.position, 0);
+    }
 }
 
 TEST(event_head_leaves_escapes_as_they_are)

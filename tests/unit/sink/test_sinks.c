@@ -27,7 +27,8 @@ static struct toy_world {
     size_t fail_at;    /* restart when so many were told; 0: never */
     bool answers_backwards;
     bool is_choosy;
-    bool is_away; /* fails without an answer */
+    bool is_away;  /* fails without an answer */
+    bool gives_up; /* then, all that has none */
     unsigned begun;
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -112,11 +113,16 @@ static void toy_work(void *object, int64_t wait_ms)
     pthread_mutex_lock(&world.lock);
     size_t max = world.is_away ? 0 : world.answer_max;
     bool is_away = world.is_away;
+    bool gives_up = world.gives_up;
     bool backwards = world.answers_backwards;
     pthread_mutex_unlock(&world.lock);
     if (is_away && toy->waiting_count > 0) {
         sink_trouble(toy->sink, SINK_UNREACHABLE, "the toy's other side is away");
         (void)sink_failed(toy->sink, 0);
+    }
+    if (is_away && gives_up && toy->waiting_count > 0) {
+        toy->waiting_count = 0;
+        sink_leave_out_older(toy->sink, INT64_MAX, "webhooks.retry_for");
     }
     size_t before = toy->waiting_count;
     while (toy->waiting_count > 0 && toy->answered < max) {
@@ -200,6 +206,7 @@ static void fixture_make(struct fixture *f)
     world.answers_backwards = false;
     world.is_choosy = false;
     world.is_away = false;
+    world.gives_up = false;
     world.begun = 0;
     *f = (struct fixture){.directory = "/tmp/ringpost-sinks-XXXXXX"};
     assert_non_null(mkdtemp(f->directory));
@@ -255,6 +262,13 @@ static void rotate(struct fixture *f)
     for (size_t i = 0; i < 10; i++)
         event_file_rotate_if_due(f->file, clocks_read());
 }
+
+#define SET(member, value) \
+    do { \
+        pthread_mutex_lock(&world.lock); \
+        world.member = (value); \
+        pthread_mutex_unlock(&world.lock); \
+    } while (0)
 
 static size_t told(void)
 {
@@ -366,9 +380,7 @@ TEST(sink_that_restarts_tells_everything_without_an_answer_again)
     add(&f, 10);
     WAIT_FOR(told() == 18);
     assert_int_equal(status(&f).problem, SINK_OTHER);
-    pthread_mutex_lock(&world.lock);
-    world.answer_max = SIZE_MAX;
-    pthread_mutex_unlock(&world.lock);
+    SET(answer_max, SIZE_MAX);
     WAIT_FOR(is_current(&f, 18));
     for (unsigned i = 0; i < 10; i++)
         expect_event(8 + i, i);
@@ -399,27 +411,13 @@ TEST(sink_that_pauses_keeps_its_place_over_restarts)
     fixture_remove(&f);
 }
 
-static void fail_after(size_t count)
-{
-    pthread_mutex_lock(&world.lock);
-    world.fail_at = count;
-    pthread_mutex_unlock(&world.lock);
-}
-
-static void set_away(bool is_away)
-{
-    pthread_mutex_lock(&world.lock);
-    world.is_away = is_away;
-    pthread_mutex_unlock(&world.lock);
-}
-
 TEST(problem_that_began_before_a_restart_is_told_since_then)
 {
     struct fixture f;
 
     fixture_make(&f);
     start(&f);
-    set_away(true);
+    SET(is_away, true);
     add(&f, 1);
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     int64_t first_ms = status(&f).since_ms;
@@ -430,12 +428,12 @@ TEST(problem_that_began_before_a_restart_is_told_since_then)
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     struct sink_status again = status(&f);
     assert_in_range(again.since_ms, first_ms, restart_ms - 20);
-    set_away(false);
+    SET(is_away, false);
     WAIT_FOR(status(&f).problem == SINK_WELL);
     assert_int_equal(status(&f).since_ms, 0);
 
     /* An answer ended it: the next is another one. */
-    set_away(true);
+    SET(is_away, true);
     add(&f, 1);
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     assert_true(status(&f).since_ms >= restart_ms);
@@ -485,7 +483,7 @@ TEST(log_says_for_how_long_a_problem_lasted_over_a_restart)
 
     fixture_make(&f);
     start(&f);
-    set_away(true);
+    SET(is_away, true);
     add(&f, 1);
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     stop(&f);
@@ -493,17 +491,17 @@ TEST(log_says_for_how_long_a_problem_lasted_over_a_restart)
     start(&f);
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     int kept = catch_log(&caught_fd);
-    set_away(false);
+    SET(is_away, false);
     WAIT_FOR(status(&f).problem == SINK_WELL);
     assert_in_range(seconds_logged(kept, caught_fd), 1, 600);
 
     /* Where the first try after it goes well, too. */
-    set_away(true);
+    SET(is_away, true);
     add(&f, 1);
     WAIT_FOR(status(&f).problem == SINK_UNREACHABLE);
     stop(&f);
     usleep(1100 * 1000);
-    set_away(false);
+    SET(is_away, false);
     kept = catch_log(&caught_fd);
     start(&f);
     WAIT_FOR(status(&f).behind_events == 0);
@@ -626,9 +624,7 @@ TEST(sink_holds_files_until_they_are_answered)
         rotate(&f);
     }
     assert_int_equal(shell(&f, "ls events-*-1.jsonl.zst >/dev/null"), 0);
-    pthread_mutex_lock(&world.lock);
-    world.answer_max = SIZE_MAX;
-    pthread_mutex_unlock(&world.lock);
+    SET(answer_max, SIZE_MAX);
     WAIT_FOR(is_current(&f, 3));
     WAIT_FOR(event_bounds_kept(&f.bounds) >= 3);
     add(&f, 1);
@@ -683,9 +679,7 @@ TEST(sinks_refuse_mail_where_that_is_chosen)
     add(&f, 2);
     rotate(&f);
     WAIT_FOR(f.is_full);
-    pthread_mutex_lock(&world.lock);
-    world.answer_max = SIZE_MAX;
-    pthread_mutex_unlock(&world.lock);
+    SET(answer_max, SIZE_MAX);
     WAIT_FOR(!f.is_full);
     assert_int_equal(told(), 2);
     assert_int_equal(status(&f).gaps, 0);
@@ -829,7 +823,6 @@ TEST(gap_counts_what_the_sink_would_have_been_told)
     fixture_remove(&f);
 }
 
-/* One rule for record, metric and log. */
 static void give_up_all(struct fixture *f)
 {
     f->sinks_settings.budget = 1;
@@ -908,7 +901,7 @@ TEST(gap_is_counted_once_over_restarts_of_its_sink)
     for (unsigned i = 0; i < 3; i++) {
         size_t at = told();
 
-        fail_after(at + 1);
+        SET(fail_at, at + 1);
         if (i == 0)
             assert_int_equal(sinks_pause(f.sinks, "toy", false), 0);
         else
@@ -937,6 +930,17 @@ TEST(gap_that_is_owed_is_counted_by_the_run_that_made_it)
     expect_gap(0, 0, 4);
     assert_int_equal(status(&f).gaps, 0);
     assert_int_equal(status(&f).gap_events, 0);
+    stop(&f);
+
+    /* What it grows by is this run's. */
+    owe_all_before(&f);
+    world.gives_up = true;
+    world.is_away = true;
+    start(&f);
+    add(&f, 2);
+    WAIT_FOR(status(&f).gap_events > 0);
+    usleep(100000);
+    assert_int_equal(status(&f).gap_events, 2);
     fixture_remove(&f);
 }
 
