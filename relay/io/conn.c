@@ -112,6 +112,7 @@ void conn_trust(struct conn *conn, const struct conn_settings *settings)
         conn->input_max = input_max;
     }
     conn->output_max = MAX(output_max, conn->output_max);
+    check(conn->layer == NULL || conn->output_max <= CONN_LAYER_OUTPUT_MAX);
 }
 
 static int open_socket(struct conn *conn, const struct address *source)

@@ -66,7 +66,7 @@ typedef void conn_wake_fn(struct conn *conn, enum conn_wake reason);
 
 struct conn_settings { /* NULL stands for both defaults */
     size_t input_max;  /* bytes waiting unread before the receive is stopped; 0: 64 KiB */
-    size_t output_max; /* cap of what waits to be sent; 0: 256 KiB */
+    size_t output_max; /* cap of what waits to be sent (under a layer: conn_layer.h); 0: 256 KiB */
     bool is_careful;   /* see above */
 };
 

@@ -28,6 +28,10 @@ struct engine;
  * 8446 section 5.1). By so much the input may pass the connection's input_max. */
 enum { CONN_LAYER_RECORD_MAX = 16 * 1024 };
 
+/* The largest output_max of a connection that has a layer; and of `wire`: that much, sealed, beside
+ * what the layer says by itself. */
+enum { CONN_LAYER_OUTPUT_MAX = 384 * 1024, CONN_LAYER_WIRE_MAX = 512 * 1024 };
+
 /* Those that return an int: 0, or -errno, which ends the connection once `wire` is sent. */
 struct conn_layer_ops {
     /* Nothing plain is left to be sent: who speaks first may do so. Called once. */

@@ -34,7 +34,7 @@ static int fill_through_layer(struct conn *conn)
     }
     if (error == 0 && layer->is_secured && buf_len(&conn->filling) > 0) {
         error = layer->ops->seal(layer, buf_bytes(&conn->filling));
-        buf_clear(&conn->filling);
+        buf_free(&conn->filling);
         is_owners = true;
     }
     size_t wire_max = layer->wire.len_max;
@@ -146,6 +146,7 @@ void conn_send_done(struct op *op, int result, uint32_t flags)
 bool conn_secure(struct conn *conn, struct conn_layer *layer)
 {
     check(conn->layer == NULL);
+    check(conn->output_max <= CONN_LAYER_OUTPUT_MAX);
     if (!conn_is_open(conn) || conn->state != CONN_OPEN || buf_len(&conn->input) > 0)
         return false;
     conn->layer = layer;
@@ -172,6 +173,7 @@ static bool seal_without(struct conn *conn, struct conn_layer *layer)
 bool conn_stack(struct conn *conn, struct conn_layer *layer)
 {
     check(layer->is_secured);
+    check(conn->output_max <= CONN_LAYER_OUTPUT_MAX);
     if (!conn_is_open(conn) || conn->state != CONN_OPEN || is_securing(conn) ||
         buf_len(&conn->input) > 0)
         return false;

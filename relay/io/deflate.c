@@ -11,8 +11,7 @@
 #include "io/conn_layer.h"
 
 enum {
-    WIRE_MAX = 384 * 1024, /* as TLS has it */
-    HELD_MAX = 1 << 20,    /* the largest input of a connection, and what the kernel may add */
+    HELD_MAX = 1 << 20, /* the largest input of a connection, and what the kernel may add */
     /* Ours: 64 KiB to compress, instead of 256. Protocol text repeats itself soon. */
     OUT_WINDOW = -13,
     OUT_MEMORY = 6,
@@ -191,7 +190,7 @@ static int deflate_seal(struct conn_layer *layer, struct bytes plain)
         return -ENOMEM;
     if (below == NULL)
         return compress_all(zip, plain, &layer->wire);
-    buf_init(&compressed, WIRE_MAX);
+    buf_init(&compressed, CONN_LAYER_WIRE_MAX);
     int error = compress_all(zip, plain, &compressed);
 
     below->engine = layer->engine;
@@ -256,7 +255,7 @@ struct conn_layer *deflate_layer(void)
     check(zip != NULL);
     zip->layer.ops = &deflate_ops;
     zip->layer.is_secured = true; /* there is nothing to agree on */
-    buf_init(&zip->layer.wire, WIRE_MAX);
+    buf_init(&zip->layer.wire, CONN_LAYER_WIRE_MAX);
     buf_init(&zip->held, HELD_MAX);
     zip->in = (z_stream){.zalloc = allocate, .zfree = give_back};
     if (inflateInit2(&zip->in, IN_WINDOW) == Z_OK)

@@ -14,12 +14,7 @@
 #include "io/tls_private.h"
 #include "io/turn_budget.h"
 
-enum {
-    /* What waits to be sent, sealed: an owner's output_max (256 KiB at most), or a handshake's
-     * flight. Who makes us answer (key updates) and does not read is cut off there. */
-    WIRE_MAX = 384 * 1024,
-    HELD_MAX = 160 * 1024, /* above the largest ClientHello that OpenSSL takes */
-};
+enum { HELD_MAX = 160 * 1024 /* above the largest ClientHello that OpenSSL takes */ };
 
 static struct tls *tls_of(struct conn_layer *layer)
 {
@@ -301,7 +296,8 @@ struct tls *tls_create(struct tls_context *context, SSL_CTX *ctx)
     tls->layer.ops = &tls_layer_ops;
     tls->context = tls_context_keep(context);
     tls->ssl = SSL_new(ctx);
-    buf_init(&tls->layer.wire, WIRE_MAX);
+    /* Who makes us answer (key updates) and does not read is cut off there. */
+    buf_init(&tls->layer.wire, CONN_LAYER_WIRE_MAX);
     buf_init(&tls->held, HELD_MAX);
     budget_add(TLS_SESSION_BYTES);
     if (tls->ssl != NULL && attach_bio(tls))

@@ -768,6 +768,10 @@ def test_tls(stage):
         assert client.append("INBOX", None, None, MESSAGE)[0] == "OK"
         client.select()
         assert client.fetch("1", "(BODY[])")[1][0][1] == MESSAGE
+        content = random.Random(1).randbytes(1500000)  # an answer far longer than what may wait
+        assert client.append("INBOX", None, None, b"Content-Transfer-Encoding: base64\r\n\r\n"
+                             + base64.encodebytes(content))[0] == "OK"
+        assert client.fetch("2", "(BINARY.PEEK[1])")[1][0][1] == content
 
 
 def test_scram_by_gsasl(mail):

@@ -1,5 +1,7 @@
 """Extensions of IMAP, on real sockets."""
 
+import base64
+import random
 import ssl
 import zlib
 
@@ -157,6 +159,14 @@ def test_compress_under_tls(stage):
     assert raw.append(big)[-1].startswith(b"OK")
     raw.ask("SELECT INBOX")
     assert raw.ask("FETCH 1 BODY.PEEK[]")[0].endswith(big + b")")
+    # A long answer that compresses no more than its encryption adds.
+    content = random.Random(1).randbytes(1500000)
+    assert raw.append(b"Subject: big\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+                      + base64.encodebytes(content))[-1].startswith(b"OK")
+    raw.send("a FETCH 2 BINARY.PEEK[1]\r\n")
+    begin = b"* 2 FETCH (BINARY[1] ~{1500000}\r\n"
+    told = raw.read(lambda got: len(got) if got.endswith(b"a OK FETCH done\r\n") else None)
+    assert told[:len(begin)] == begin and told[len(begin):].startswith(content + b")\r\n")
     assert raw.ask("LOGOUT")[-1].startswith(b"OK") and raw.read(lambda got: None) == b""
 
 

@@ -418,6 +418,33 @@ TEST(unread_input_refuses_the_layer)
     engine_destroy(&engine);
 }
 
+/* Nothing of it can be said in less. */
+TEST(as_much_as_an_owner_may_say_at_once_goes_out)
+{
+    const struct conn_settings settings = {.output_max = CONN_LAYER_OUTPUT_MAX};
+    struct buf said;
+    struct side side;
+    struct peer peer;
+
+    setup(1);
+    begin(&side, &peer, &settings);
+    buf_init(&said, CONN_LAYER_OUTPUT_MAX);
+    random_seed(1);
+    while (buf_room(&said) > 0)
+        assert_true(buf_append_byte(&said, (uint8_t)random_below(256)));
+    assert_true(conn_write(&side.conn, buf_bytes(&said)));
+    for (unsigned i = 0; i < 20000 && buf_len(&peer.plain) < buf_len(&said); i++) {
+        turns(1);
+        pull(&peer, 65536);
+    }
+    assert_true(bytes_equal(buf_bytes(&peer.plain), buf_bytes(&said)));
+    assert_int_equal(side.wakes[CONN_ERROR], 0);
+    close_side(&side, peer.fd);
+    peer_close(&peer);
+    buf_free(&said);
+    engine_destroy(&engine);
+}
+
 /* --- above TLS -------------------------------------------------------------------------------- */
 
 static void exchange_by_tls(struct tls_peer *tls, struct peer *peer, struct buf *plain, size_t cut)

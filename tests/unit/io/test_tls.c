@@ -261,6 +261,46 @@ TEST(megabytes_pass_both_ways)
     tls_context_release(&context);
 }
 
+TEST(as_much_as_an_owner_may_say_at_once_is_sealed)
+{
+    const struct conn_settings settings = {.output_max = CONN_LAYER_OUTPUT_MAX};
+    struct tls_context *context = context_of("mx.example", NULL);
+
+    for (size_t v = 0; v < ARRAY_LEN(versions); v++) {
+        SSL_CTX *ctx = client_ctx(versions[v]);
+        struct tls_peer peer;
+        struct buf plain, said;
+        struct side side;
+        int fds[2];
+
+        setup(1);
+        buf_init(&plain, PLAIN_MAX);
+        buf_init(&said, CONN_LAYER_OUTPUT_MAX);
+        pair_of(fds);
+        open_server(&side, fds[0], context);
+        tls_peer_begin(&peer, ctx, NULL, NULL);
+        shake_hands(&peer, fds[1], 65536, &plain);
+        tls_peer_write(&peer, BYTES("more"));
+        talk(&peer, fds[1], 65536, &plain, 4);
+        turns(10);
+        conn_trust(&side.conn, &settings);
+        memset(buf_reserve(&said, CONN_LAYER_OUTPUT_MAX), 'x', CONN_LAYER_OUTPUT_MAX);
+        buf_extend(&said, CONN_LAYER_OUTPUT_MAX);
+        assert_true(conn_write_buf(&side.conn, &said));
+        talk(&peer, fds[1], 65536, &plain, 4 + CONN_LAYER_OUTPUT_MAX);
+        assert_int_equal(buf_len(&plain), 4 + CONN_LAYER_OUTPUT_MAX);
+        assert_int_equal(side.wakes[CONN_ERROR], 0);
+        conn_finish(&side.conn);
+        close(fds[1]);
+        run_until_over(&side);
+        tls_peer_free(&peer);
+        buf_free(&plain);
+        SSL_CTX_free(ctx);
+        teardown();
+    }
+    tls_context_release(&context);
+}
+
 TEST(both_sides_of_ours_agree_and_know_the_same)
 {
     struct tls_context *context = context_of("mx.example", NULL);
