@@ -190,18 +190,18 @@ static void slice_ended(struct letter *letter, struct engine *engine)
 }
 
 /* All at once where the connection has ever room for it; else pieces, so that it never has to take
- * more than its cap. */
+ * more than its cap, nor the memory of more than that. */
 static bool write_out(struct access_work *work, struct conn *conn)
 {
-    size_t len = buf_len(&work->out), room = conn_output_room(conn);
+    size_t len = buf_len(&work->out), room = conn_output_room(conn), piece = MIN(len, room);
 
-    if (len <= room)
+    if (len <= room && work->out.capacity <= conn->output_max)
         return conn_write_buf(conn, &work->out);
-    if (len <= conn->output_max || room == 0)
+    if (room == 0 || (len > room && len <= conn->output_max))
         return false;
-    if (!conn_write(conn, bytes_slice(buf_bytes(&work->out), 0, room)))
+    if (!conn_write(conn, bytes_slice(buf_bytes(&work->out), 0, piece)))
         return false;
-    buf_consume(&work->out, room);
+    buf_consume(&work->out, piece);
     return true;
 }
 
