@@ -398,12 +398,11 @@ static void take_member(struct attachments *a, const struct zip_member *member)
         cut_archive(a);
 }
 
-static void look_into(struct attachments *a, struct bytes decoded)
+static void take_members(struct attachments *a)
 {
     struct zip_member member;
     enum zip_found found;
 
-    zip_names_feed(&a->zip, decoded);
     a->in_archive = true;
     while (!a->found.refuses && (found = zip_names_next(&a->zip, &member)) != ZIP_NOTHING) {
         if (found == ZIP_MEMBER)
@@ -412,6 +411,12 @@ static void look_into(struct attachments *a, struct bytes decoded)
             cut_archive(a);
     }
     a->in_archive = false;
+}
+
+static void look_into(struct attachments *a, struct bytes decoded)
+{
+    zip_names_feed(&a->zip, decoded);
+    take_members(a);
 }
 
 /* Bytes at its end that may be the begin of "=4F". */
@@ -471,6 +476,8 @@ static void end_part(struct attachments *a)
     uint64_t size = a->encoding == MIME_BASE64 ? a->body_len / 4 * 3 : a->body_len;
 
     decode(a, true);
+    zip_names_end(&a->zip);
+    take_members(a);
     if (a->has_name && a->rules->size_max != 0 && size > a->rules->size_max && !a->found.refuses) {
         a->found.is_too_large = a->found.refuses = true;
         show_found(a, bytes_of(a->name));

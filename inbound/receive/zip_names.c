@@ -60,6 +60,7 @@ static void take_member(const struct header *header, struct zip_member *out)
 {
     size_t name_end = header->len + header->name_len;
 
+    /* Of one that is cut as much as there is. */
     *out = (struct zip_member){
         .name = bytes_slice(header->bytes, header->len, header->name_len),
         .unicode = find_unicode(bytes_slice(header->bytes, name_end, header->extra_len)),
@@ -81,6 +82,11 @@ void zip_names_feed(struct zip_names *names, struct bytes run)
     check(fits);
 }
 
+void zip_names_end(struct zip_names *names)
+{
+    names->is_end = true;
+}
+
 enum zip_found zip_names_next(struct zip_names *names, struct zip_member *member_out)
 {
     struct bytes held = buf_bytes(&names->held);
@@ -93,15 +99,17 @@ enum zip_found zip_names_next(struct zip_names *names, struct zip_member *member
         if (header.bytes.len < 4)
             return ZIP_NOTHING;
         header.len = header_len(header.bytes);
-        if (header.len > header.bytes.len)
+        bool is_cut = header.len > header.bytes.len;
+
+        if (is_cut && !names->is_end)
             return ZIP_NOTHING;
-        if (header.len == 0 || !read_header(&header)) {
+        if (header.len == 0 || is_cut || !read_header(&header)) {
             names->done++;
             continue;
         }
         size_t whole = header.len + header.name_len + header.extra_len;
 
-        if (whole <= ZIP_HEADER_MAX && whole > header.bytes.len)
+        if (whole <= ZIP_HEADER_MAX && whole > header.bytes.len && !names->is_end)
             return ZIP_NOTHING;
         names->done += 4; /* not `whole`: what it claims to hold may be more headers */
         if (whole > ZIP_HEADER_MAX)
@@ -115,6 +123,7 @@ void zip_names_clear(struct zip_names *names)
 {
     buf_clear(&names->held);
     names->done = 0;
+    names->is_end = false;
 }
 
 void zip_names_free(struct zip_names *names)

@@ -18,6 +18,7 @@ enum { ZIP_HEADER_MAX = 16 * 1024, ZIP_FEED_MAX = 4 * 1024 };
 struct zip_names {
     struct buf held;
     size_t done; /* of `held`: seen */
+    bool is_end;
 };
 
 struct zip_member {
@@ -35,6 +36,8 @@ enum zip_found {
 void zip_names_init(struct zip_names *names);
 /* What comes next, at most ZIP_FEED_MAX bytes, where zip_names_next() had nothing more. */
 void zip_names_feed(struct zip_names *names, struct bytes run);
+/* The part ends: zip_names_next() tells of headers, too, whose own end is missing. */
+void zip_names_end(struct zip_names *names);
 /* The next member; its slices live until the next call. */
 enum zip_found zip_names_next(struct zip_names *names, struct zip_member *member_out);
 /* Another part begins: what is held is no part of it. */

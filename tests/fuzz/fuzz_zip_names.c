@@ -10,6 +10,21 @@ struct seen {
     uint64_t hash, count;
 };
 
+static void look_at(struct zip_names *names, struct seen *seen)
+{
+    struct zip_member member;
+    enum zip_found found;
+
+    while ((found = zip_names_next(names, &member)) != ZIP_NOTHING) {
+        seen->count++;
+        if (found == ZIP_TOO_LONG)
+            continue;
+        check(member.name.len + member.unicode.len < ZIP_HEADER_MAX);
+        seen->hash = seen->hash * 31 + bytes_hash(member.name) + bytes_hash(member.unicode) +
+                     (member.is_encrypted ? 1 : 0);
+    }
+}
+
 static struct seen look(struct bytes rest, size_t step)
 {
     struct zip_names names;
@@ -17,19 +32,11 @@ static struct seen look(struct bytes rest, size_t step)
 
     zip_names_init(&names);
     for (; rest.len > 0; rest = bytes_slice(rest, MIN(step, rest.len), rest.len)) {
-        struct zip_member member;
-        enum zip_found found;
-
         zip_names_feed(&names, bytes_slice(rest, 0, step));
-        while ((found = zip_names_next(&names, &member)) != ZIP_NOTHING) {
-            seen.count++;
-            if (found == ZIP_TOO_LONG)
-                continue;
-            check(member.name.len > 0 && member.name.len + member.unicode.len < ZIP_HEADER_MAX);
-            seen.hash = seen.hash * 31 + bytes_hash(member.name) + bytes_hash(member.unicode) +
-                        (member.is_encrypted ? 1 : 0);
-        }
+        look_at(&names, &seen);
     }
+    zip_names_end(&names);
+    look_at(&names, &seen);
     check(names.held.capacity <= 2 * (ZIP_HEADER_MAX + ZIP_FEED_MAX));
     zip_names_free(&names);
     return seen;

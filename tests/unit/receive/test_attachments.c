@@ -392,6 +392,27 @@ TEST(archives_with_more_names_than_are_read_are_refused)
     buf_free(&archive);
 }
 
+/* What claims to be longer than the part must not hide what stands in it, or is cut itself. */
+TEST(headers_without_their_end_hide_nothing)
+{
+    static const struct member hidden = {.name = "a.exe", .is_in_directory = true};
+    struct buf archive;
+
+    buf_init(&archive, 1 << 16);
+    for (enum code code = CODE_BASE64; code <= CODE_NONE; code++) {
+        buf_clear(&archive);
+        put_member(&archive, &(struct member){.name = "a.txt"});
+        archive.ptr[29] = 16; /* 4 KiB of extra fields that are not there */
+        put_member(&archive, &hidden);
+        assert_string_equal(look_into(buf_bytes(&archive), code, 1000).name, "files.dat/a.exe");
+        buf_clear(&archive);
+        put_member(&archive, &hidden);
+        archive.ptr[31] = 16;
+        assert_string_equal(look_into(buf_bytes(&archive), code, 1000).name, "files.dat/a.exe");
+    }
+    buf_free(&archive);
+}
+
 /* Escapes of quoted-printable are three bytes, and a body is decoded some KiB at a time. */
 TEST(escapes_are_read_wherever_they_are_cut)
 {
