@@ -22,6 +22,7 @@ enum {
     ARENA_MAX = 1 << 20,
     ENCODED_MAX = 4096, /* bytes of a body that are decoded at once */
     ESCAPE_MAX = 3,     /* "=4F" of quoted-printable */
+    MEMBER_NAME = 256,  /* bytes; longer ones count as several */
     SHOWN_MAX = ATTACHMENT_NAME_MAX / 2,
 };
 
@@ -394,7 +395,8 @@ static void take_member(struct attachments *a, const struct zip_member *member)
         compare_as(a, BYTES("archive/encrypted"), true, shown);
     if (zip_name_is_archive(name) || zip_name_is_archive(unicode))
         compare_as(a, BYTES("archive/nested"), true, shown);
-    if (++a->member_count > a->rules->members_max)
+    a->member_count += 1 + (unsigned)((member->name.len + member->unicode.len) / MEMBER_NAME);
+    if (a->member_count > a->rules->members_max)
         cut_archive(a);
 }
 

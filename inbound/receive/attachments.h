@@ -17,7 +17,8 @@
  * Of zip archives the names of members are compared too (zip_names.h), as those of parts are, with
  * no archive in one unpacked: one that holds another is of the type "archive/nested" besides, one
  * with a member that is encrypted of "archive/encrypted". More than members_max names in a message
- * are refused, and names that are longer than is read (is_crowded).
+ * are refused, a long one counted once more for every 256 bytes, and names that are longer than is
+ * read (is_crowded).
  *
  * Thread: the engine's. Pure.
  */
