@@ -21,7 +21,6 @@ enum {
     NAME_MAX_BYTES = 4096,
     ARENA_MAX = 1 << 20,
     ENCODED_MAX = 4096, /* bytes of a body that are decoded at once */
-    ESCAPE_MAX = 3,     /* "=4F" of quoted-printable */
     MEMBER_NAME = 256,  /* bytes; longer ones count as several */
     SHOWN_MAX = ATTACHMENT_NAME_MAX / 2,
 };
@@ -421,13 +420,26 @@ static void look_into(struct attachments *a, struct bytes decoded)
     take_members(a);
 }
 
-/* Bytes at its end that may be the begin of "=4F". */
-static size_t open_escape(struct bytes text)
+static size_t before_blanks(struct bytes text, size_t end)
 {
-    for (size_t i = 1; i < ESCAPE_MAX && i <= text.len; i++)
-        if (text.ptr[text.len - i] == '=')
-            return i;
-    return 0;
+    while (end > 0 &&
+           (text.ptr[end - 1] == ' ' || text.ptr[end - 1] == '\t' || text.ptr[end - 1] == '\r'))
+        end--;
+    return end;
+}
+
+/* Bytes at its end of which the next ones tell what they are: the begin of "=4F", blanks that may
+ * end a line. Not all, or it would stay full. */
+static size_t open_end(struct bytes text)
+{
+    size_t end = before_blanks(text, text.len);
+
+    if (end > 0 && text.ptr[end - 1] == '=')
+        end--;
+    else if (end == text.len && end > 1 && text.ptr[end - 2] == '=')
+        end -= 2;
+    end = before_blanks(text, end);
+    return end > 0 ? text.len - end : 0;
 }
 
 static void decode(struct attachments *a, bool is_end)
@@ -437,7 +449,7 @@ static void decode(struct attachments *a, bool is_end)
     size_t len;
 
     if (a->encoding == MIME_QUOTED_PRINTABLE && !is_end)
-        text.len -= open_escape(text);
+        text.len -= open_end(text);
     a->binary.rest = text;
     while (!a->found.refuses && a->binary.rest.len > 0) {
         len = mime_binary_read(&a->binary, piece, sizeof(piece));
