@@ -35,6 +35,7 @@ struct fetch {
     bool has_begun;
     bool has_lines; /* which are written at one go */
     uint32_t number;
+    struct flag_memo *memo; /* of this slice; NULL: none had keywords */
     /* texts that were told before */
     bool wants_kept, has_kept /* in this slice: it is locked */, may_keep;
     struct kept *kept_texts;
@@ -439,13 +440,37 @@ static int put_binary_size(struct imap_work *work, struct fetch *fetch,
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+/* As they were told already, or for the next that has the same. */
+static void put_flags(struct imap_work *work, struct fetch *fetch, uint64_t flags)
+{
+    struct buf *out = &work->access.out;
+    size_t before = buf_len(out);
+    bool has_keywords = flags > FLAG_TEXT_ALL;
+    const struct flag_text *text =
+        has_keywords && fetch->memo != NULL ? flag_memo_find(fetch->memo, flags) : NULL;
+
+    if (text != NULL) {
+        work_put(work, bytes_range(text->bytes, text->len));
+        work_put(work, BYTES(")"));
+        return;
+    }
+    view_put_flags(work, work->view.mailbox, flags);
+    if (!has_keywords || work->access.is_last)
+        return;
+    if (fetch->memo == NULL)
+        fetch->memo = arena_alloc(&work->arena, sizeof(*fetch->memo));
+    if (fetch->memo != NULL)
+        flag_memo_keep(fetch->memo, flags,
+                       bytes_slice(buf_bytes(out), before, buf_len(out) - 1 - before));
+}
+
 static int put_item(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item)
 {
     const struct mailbox_message *message = &fetch->source.message;
 
     switch (item->kind) {
     case FETCH_FLAGS:
-        view_put_flags(work, work->view.mailbox, message->flags);
+        put_flags(work, fetch, message->flags);
         return 0;
     case FETCH_UID:
     case FETCH_INTERNALDATE:
@@ -534,6 +559,7 @@ static size_t put_lines(struct imap_work *work, const struct fetch *fetch,
         .uids = &work->view.uids[fetch->number - 1],
         .messages = messages,
         .count = count,
+        .memo = fetch->memo,
     };
     uint8_t *at = work_reserve(work, count * fetch_line_room(&fetch->program));
 
@@ -666,6 +692,8 @@ static bool tell_some(struct imap_work *work, struct fetch *fetch)
     struct reader reader;
 
     reader_begin(&reader, work->view.mailbox);
+    if (fetch->memo != NULL)
+        flag_memo_clear(fetch->memo);
     while (may_go_on(work, fetch)) {
         if (!fetch->in_message) {
             if (!begin_message(work, fetch, &reader))

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "inbound/imap/flag_text.h"
 #include "inbound/imap/put.h"
 
 static uint8_t *put(uint8_t *at, struct bytes text)
@@ -22,10 +21,14 @@ static uint8_t *put_date(uint8_t *at, struct bytes name, int64_t seconds)
     return imap_write_date_time(put(at, name), seconds);
 }
 
-/* All of a text's room: one move, whatever its length. */
+/* Not by its length, but in one move, or two where there are many. */
 static uint8_t *put_flags(uint8_t *at, const struct flag_text *text)
 {
-    memcpy(at, text->bytes, sizeof(text->bytes));
+    enum { FEW = 63, MORE = sizeof(text->bytes) - FEW };
+
+    memcpy(at, text->bytes, FEW);
+    if (text->len > FEW)
+        memcpy(at + FEW, text->bytes + FEW, MORE);
     at += text->len;
     *at = ')';
     return at + 1;
@@ -47,12 +50,12 @@ bool fetch_line_is_item(enum fetch_kind kind)
     return kind <= FETCH_THREADID;
 }
 
-static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct flag_text *texts,
+static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct flag_text *flags,
                                 const struct mailbox_message *message)
 {
     switch (kind) {
     case FETCH_FLAGS:
-        return put_flags(at, &texts[message->flags & FLAG_TEXT_ALL]);
+        return put_flags(at, flags);
     case FETCH_UID:
         return put_named(at, BYTES("UID "), message->uid);
     case FETCH_INTERNALDATE:
@@ -83,7 +86,7 @@ static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct 
 uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
                              const struct mailbox_message *message)
 {
-    return put_item(at, kind, flag_texts(), message);
+    return put_item(at, kind, flag_text(message->flags), message);
 }
 
 bool fetch_line_fits(const struct fetch_program *program)
@@ -93,11 +96,6 @@ bool fetch_line_fits(const struct fetch_program *program)
     for (size_t i = 0; i < program->count && fits; i++)
         fits = fetch_line_is_item(program->items[i].kind);
     return fits;
-}
-
-static bool can_be_told(const struct mailbox_message *message)
-{
-    return message->size != MAILBOX_SIZE_UNKNOWN && message->flags >> MAILBOX_KEYWORD_SHIFT == 0;
 }
 
 /* What stands before the items. */
@@ -110,12 +108,12 @@ static uint8_t *put_begin(uint8_t *at, bool is_uidonly, struct imap_counting *nu
 }
 
 static uint8_t *put_items(uint8_t *at, const struct fetch_program *program,
-                          const struct flag_text *texts, const struct mailbox_message *message)
+                          const struct flag_text *flags, const struct mailbox_message *message)
 {
     for (size_t i = 0; i < program->count; i++) {
         if (i > 0)
             *at++ = ' ';
-        at = put_item(at, program->items[i].kind, texts, message);
+        at = put_item(at, program->items[i].kind, flags, message);
     }
     return put(at, BYTES(")\r\n"));
 }
@@ -124,6 +122,7 @@ static uint8_t *put_items(uint8_t *at, const struct fetch_program *program,
 uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *count_out)
 {
     uint64_t since = lines->program->has_since ? lines->program->since : 0;
+    bool tells_flags = fetch_program_has(lines->program, FETCH_FLAGS);
     const struct flag_text *texts = flag_texts();
     struct imap_counting numbers;
     size_t i = 0;
@@ -131,15 +130,19 @@ uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *c
     imap_counting_begin(&numbers, lines->number);
     for (; i < lines->count; i++) {
         const struct mailbox_message *message = &lines->messages[i];
+        const struct flag_text *flags = &texts[message->flags & FLAG_TEXT_ALL];
 
-        if (message->uid != lines->uids[i] || !can_be_told(message))
+        if (message->flags > FLAG_TEXT_ALL && tells_flags)
+            flags = lines->memo != NULL ? flag_memo_find(lines->memo, message->flags) : NULL;
+        if (message->uid != lines->uids[i] || message->size == MAILBOX_SIZE_UNKNOWN ||
+            flags == NULL)
             break;
         if (message->modseq <= since) {
             imap_counting_begin(&numbers, lines->number + i + 1);
             continue;
         }
         at = put_begin(at, lines->is_uidonly, &numbers, message->uid);
-        at = put_items(at, lines->program, texts, message);
+        at = put_items(at, lines->program, flags, message);
     }
     *count_out = i;
     return at;

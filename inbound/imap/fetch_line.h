@@ -7,10 +7,10 @@
 #pragma once
 
 #include "inbound/imap/fetch_program.h"
-#include "inbound/mailbox/mailbox.h"
+#include "inbound/imap/flag_memo.h"
 
 enum {
-    FETCH_LINE_ITEM_ROOM = 80,
+    FETCH_LINE_ITEM_ROOM = FLAG_TEXT_ROOM,
     FETCH_LINE_ITEMS_MAX = 8,
     FETCH_LINE_FRAME_ROOM = 48,
 };
@@ -37,7 +37,9 @@ struct fetch_lines {
     const uint32_t *uids;
     const struct mailbox_message *messages;
     size_t count;
+    const struct flag_memo *memo; /* NULL: none */
 };
 /* "* 3 FETCH (UID 12 FLAGS (\Seen))\r\n" of each, as long as they are the same ones, their sizes
- * are known and their flags have no keywords. *count_out: of how many. */
+ * are known, and flags with keywords, where they are asked for, are in the memo. *count_out: of how
+ * many. */
 uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *count_out);

@@ -1,5 +1,5 @@
 /*
- * flag_text.h - flags that every mailbox has, as FETCH tells them.
+ * flag_text.h - flags as FETCH tells them; those that every mailbox has.
  *
  * Pure, any thread.
  */
@@ -9,7 +9,7 @@
 
 #define FLAG_TEXT_ALL (MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_SEEN | MAIL_DRAFT)
 
-enum { FLAG_TEXT_ROOM = 64 };
+enum { FLAG_TEXT_ROOM = 128 };
 
 struct flag_text {
     uint8_t len;

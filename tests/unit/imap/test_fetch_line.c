@@ -40,31 +40,42 @@ TEST(items_are_told_as_they_are_called)
 }
 
 /* Of these messages, which the view has in numbers from 3 on. */
+static void check_lines_of(const struct fetch_lines *lines, size_t expected_count,
+                           const char *expected)
+{
+    uint8_t room[2048];
+    size_t told;
+    size_t len = (size_t)(fetch_lines_put(room, lines, &told) - room);
+
+    assert_true(len <= lines->count * fetch_line_room(lines->program));
+    assert_int_equal(told, expected_count);
+    if (!bytes_equal(bytes_range(room, len), bytes_of(expected)))
+        fail_msg("\"%.*s\", not \"%s\"", (int)len, (const char *)room, expected);
+}
+
 static void check_lines(const struct fetch_program *program, bool is_uidonly,
                         const struct mailbox_message *messages, const uint32_t *uids, size_t count,
                         size_t expected_count, const char *expected)
 {
-    struct fetch_lines lines = {program, is_uidonly, 3, uids, messages, count};
-    uint8_t room[2048];
-    size_t told;
-    size_t len = (size_t)(fetch_lines_put(room, &lines, &told) - room);
+    struct fetch_lines lines = {program, is_uidonly, 3, uids, messages, count, NULL};
 
-    assert_true(len <= count * fetch_line_room(program));
-    assert_int_equal(told, expected_count);
-    if (!bytes_equal(bytes_range(room, len), bytes_of(expected)))
-        fail_msg("\"%.*s\", not \"%s\"", (int)len, (const char *)room, expected);
+    check_lines_of(&lines, expected_count, expected);
 }
 
 TEST(line_has_all_items_and_never_more_than_its_room)
 {
     struct fetch_item items[FETCH_LINE_ITEMS_MAX + 1];
     struct fetch_program program = {.count = FETCH_LINE_ITEMS_MAX, .items = items};
-    uint8_t room[1024];
+    static struct flag_memo memo;
+    uint8_t room[2048];
+    char text[FLAG_TEXT_ROOM];
 
+    memset(text, 'x', sizeof(text));
+    flag_memo_keep(&memo, UINT64_MAX, bytes_range(text, sizeof(text) - 1));
     for (unsigned kind = FETCH_FLAGS; kind <= FETCH_THREADID; kind++) {
         struct mailbox_message longest = {
             .uid = UINT32_MAX,
-            .flags = (1 << MAILBOX_KEYWORD_SHIFT) - 1,
+            .flags = UINT64_MAX,
             .modseq = UINT64_MAX,
             .size = UINT64_MAX - 1,
             .internal_s = INT64_MAX,
@@ -72,7 +83,7 @@ TEST(line_has_all_items_and_never_more_than_its_room)
             .email_id = UINT64_MAX,
         };
         uint32_t uid = UINT32_MAX;
-        struct fetch_lines lines = {&program, true, 1, &uid, &longest, 1};
+        struct fetch_lines lines = {&program, true, 1, &uid, &longest, 1, &memo};
         size_t told;
 
         for (size_t i = 0; i < ARRAY_LEN(items); i++)
@@ -132,4 +143,28 @@ TEST(lines_leave_out_what_has_not_changed_since)
 
     check_lines(&program, false, messages, uids, 3, 3,
                 "* 3 FETCH (UID 1)\r\n* 5 FETCH (UID 3)\r\n");
+}
+
+TEST(lines_with_keywords_are_told_as_the_memo_has_them)
+{
+    static struct flag_memo memo;
+    struct fetch_item items[] = {{.kind = FETCH_FLAGS}, {.kind = FETCH_UID}};
+    struct fetch_program program = {.count = 2, .items = items};
+    struct mailbox_message messages[] = {{.uid = 1, .modseq = 1, .flags = MAIL_SEEN},
+                                         {.uid = 2,
+                                          .modseq = 1,
+                                          .flags = MAIL_SEEN | MAIL_KEYWORD(1)},
+                                         {.uid = 3, .modseq = 1, .flags = MAIL_KEYWORD(1)}};
+    uint32_t uids[] = {1, 2, 3};
+    struct fetch_lines lines = {&program, false, 1, uids, messages, 3, &memo};
+
+    check_lines_of(&lines, 1, "* 1 FETCH (FLAGS (\\Seen) UID 1)\r\n");
+    flag_memo_keep(&memo, messages[1].flags, BYTES("FLAGS (\\Seen $Junk"));
+    check_lines_of(&lines, 2,
+                   "* 1 FETCH (FLAGS (\\Seen) UID 1)\r\n"
+                   "* 2 FETCH (FLAGS (\\Seen $Junk) UID 2)\r\n");
+    program.items++; /* UID alone */
+    program.count--;
+    lines.memo = NULL;
+    check_lines_of(&lines, 3, "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 3)\r\n");
 }
