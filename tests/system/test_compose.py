@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import docker.utils.build  # of docker-compose 1.29, which sends what an image is built of by it
 import parts
 import yaml
 
@@ -94,7 +95,7 @@ def dockerfile():
     return dict(lines)
 
 
-def test_the_image_is_made_of_the_package():
+def test_the_image_is_made_of_the_package(tmp_path):
     image = dockerfile()
     assert list(image) == ["FROM", "COPY", "RUN", "USER", "ENTRYPOINT", "CMD"]
     # The package depends on libraries of the Debian that built it.
@@ -118,6 +119,17 @@ def test_the_image_is_made_of_the_package():
     assert yaml.safe_load(image["ENTRYPOINT"]) == [parts.PROGRAM.name]
     assert re.search(rf"\b{yaml.safe_load(image['CMD'])[0]}\b",
                      parts.run([parts.PROGRAM, "--help"]).stdout)
+    # A tree with its builds has gigabytes: only the package, of all that, is sent to be built of.
+    for name in ("build/package/ringpost_1_amd64.deb", "build/package/cpack.log", "README.md",
+                 "build/package/_CPack_Packages/Linux/DEB/ringpost_1_amd64.deb", "build/dev/a.o",
+                 "packaging/compose/Dockerfile"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    ignored = [line for line in (parts.ROOT / ".dockerignore").read_text().splitlines()
+               if not line.startswith("#")]
+    sent = docker.utils.build.exclude_paths(str(tmp_path), ignored, "packaging/compose/Dockerfile")
+    assert {name for name in sent if (tmp_path / name).is_file()} == {
+        "build/package/ringpost_1_amd64.deb", "packaging/compose/Dockerfile"}
 
 
 def test_the_relay_takes_its_configuration(tmp_path):
