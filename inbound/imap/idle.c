@@ -87,6 +87,7 @@ enum step imap_idle_step(struct session *session)
     bool is_done = bytes_equal_nocase(bytes_slice(input, 0, end), BYTES("DONE"));
 
     conn_consume(conn, end + 2);
+    access_note_life(&imap->access);
     if ((is_done ? imap_answer(imap, "OK IDLE done") : imap_bad(imap, "DONE was expected")) ==
         STEP_CLOSE)
         return STEP_CLOSE;

@@ -517,3 +517,23 @@ TEST(pop3_message_that_is_not_in_memory_is_sent_from_the_pool)
     }
     end(&slices);
 }
+
+/* --- between commands -------------------------------------------------------------------------- */
+
+TEST(done_is_something_said)
+{
+    enum { MINUTE_MS = 60 * 1000 };
+    struct slices slices;
+
+    begin(&slices);
+    client_say(&slices.client, "a IDLE\r\n");
+    client_hears(&slices.client, "+ idling\r\n");
+    fake_advance_ms(slices.room.engine, 29 * MINUTE_MS);
+    client_say(&slices.client, "DONE\r\n");
+    client_hears(&slices.client, "a OK IDLE done\r\n");
+    fake_advance_ms(slices.room.engine, 29 * MINUTE_MS);
+    client_hears_nothing(&slices.client);
+    client_say(&slices.client, "a NOOP\r\n");
+    client_hears(&slices.client, "a OK Done\r\n");
+    end(&slices);
+}
