@@ -205,9 +205,13 @@ enum step imap_on_literal(struct imap_session *session)
     struct frame *frame = &session->frame;
     enum step step;
 
-    if (session->access.work != NULL &&
-        (session->is_uploading || imap_expects_message(session, buf_bytes(&frame->text))))
+    if (session->access.work != NULL && session->is_uploading)
         return imap_begin_upload(session);
+    if (session->access.work != NULL && imap_expects_message(session, buf_bytes(&frame->text))) {
+        if (!imap_may_go_on(session, &step))
+            return step;
+        return imap_begin_upload(session);
+    }
     if (session->access.work != NULL && frame->literal.is_waiting &&
         imap_refuses_message(session, buf_bytes(&frame->text), &step))
         return step == STEP_CLOSE ? STEP_CLOSE : imap_next_command(session);

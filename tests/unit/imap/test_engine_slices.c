@@ -71,12 +71,17 @@ static void begin(struct slices *slices)
     assert_true(ask(slices, "a SELECT INBOX\r\n", 9, "a OK [READ-WRITE]") > 0);
 }
 
-static void end(struct slices *slices)
+static void end_without_client(struct slices *slices)
 {
-    client_go(&slices->client);
     mailbox_close(&slices->inbox);
     mail_account_close(&slices->account);
     access_room_free(&slices->room);
+}
+
+static void end(struct slices *slices)
+{
+    client_go(&slices->client);
+    end_without_client(slices);
 }
 
 TEST(what_memory_answers_does_not_go_to_the_pool)
@@ -536,4 +541,18 @@ TEST(done_is_something_said)
     client_say(&slices.client, "a NOOP\r\n");
     client_hears(&slices.client, "a OK Done\r\n");
     end(&slices);
+}
+
+TEST(message_of_a_login_that_is_not_good_any_more_is_not_taken)
+{
+    struct slices slices;
+    struct mailbox_status status;
+
+    begin(&slices);
+    assert_true(chat_directory_rule(&slices.room.directory, BYTES("revoked"), BYTES("1")));
+    client_say(&slices.client, "a APPEND INBOX {7+}\r\nhello\r\n\r\n");
+    client_hears_last(&slices.client, slices.room.speech->not_good);
+    mailbox_status(slices.inbox, &status);
+    assert_int_equal(status.exists, COUNT);
+    end_without_client(&slices);
 }
