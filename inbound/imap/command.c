@@ -148,7 +148,7 @@ static enum step begin_work(struct imap_session *session, const struct imap_comm
                             struct bytes arguments, bool is_uid)
 {
     struct imap_work *work = imap_work_of(session);
-    struct bytes copy;
+    struct bytes copy = arguments;
 
     work_reset(work, session->tag);
     work->is_uid = is_uid;
@@ -192,7 +192,11 @@ enum step imap_run_command(struct imap_session *session)
         return step;
     if (command->handle == NULL)
         return begin_work(session, command, rest, is_uid);
+    unsigned errors = session->access.errors;
+
     step = command->handle(session, rest);
+    if (session->access.work != NULL && session->access.errors == errors)
+        session->access.errors = 0;
 
     /* Its state is the next command's, but where it entered one of its own. */
     if (step == STEP_AGAIN && session->access.session.state == ACCESS_COMMAND)
@@ -210,6 +214,7 @@ enum step imap_on_literal(struct imap_session *session)
     if (session->access.work != NULL && imap_expects_message(session, buf_bytes(&frame->text))) {
         if (!imap_may_go_on(session, &step))
             return step;
+        session->access.errors = 0;
         return imap_begin_upload(session);
     }
     if (session->access.work != NULL && frame->literal.is_waiting &&

@@ -523,7 +523,7 @@ TEST(pop3_message_that_is_not_in_memory_is_sent_from_the_pool)
     end(&slices);
 }
 
-/* --- between commands -------------------------------------------------------------------------- */
+/* --- between commands ------------------------------------------------------------------------- */
 
 TEST(done_is_something_said)
 {
@@ -555,4 +555,28 @@ TEST(message_of_a_login_that_is_not_good_any_more_is_not_taken)
     mailbox_status(slices.inbox, &status);
     assert_int_equal(status.exists, COUNT);
     end_without_client(&slices);
+}
+
+TEST(commands_that_are_none_are_counted_in_a_row)
+{
+    static const struct {
+        const char *said, *heard[4];
+    } rows[] = {
+        {"a NAMESPACE\r\n", {"* NAMESPACE", "a OK"}},
+        {"a IDLE\r\nDONE\r\n", {"+ idling", "a OK"}},
+        {"a APPEND INBOX {7+}\r\nhello\r\n\r\n", {"* 41 EXISTS", "* 0 RECENT", "a OK"}},
+    };
+    struct slices slices;
+
+    begin(&slices);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (unsigned round = 0; round < (i < 2 ? 3 : 1); round++) {
+            for (unsigned k = 0; k < slices.room.settings.errors_max - 1; k++)
+                (void)ask(&slices, "a NONSENSE\r\n", 0, "a BAD");
+            client_say(&slices.client, rows[i].said);
+            for (size_t k = 0; rows[i].heard[k] != NULL; k++)
+                client_hears(&slices.client, rows[i].heard[k]);
+        }
+    (void)ask(&slices, "a NONSENSE\r\n", 0, "a BAD");
+    end(&slices);
 }
