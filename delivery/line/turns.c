@@ -2,6 +2,7 @@
 #include "delivery/line/turns.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "delivery/line/ring.h"
 #include "queue/flow.h"
@@ -9,6 +10,7 @@
 enum {
     ELSEWHERE_MAX = 1000, /* recipients that are charged at once: an old count may be stale */
     LOOK_MAX = 8,         /* shares of which nothing may wait */
+    KEY_MAX = 1 << 16,
 };
 
 struct named_share {
@@ -32,12 +34,14 @@ static struct turn *turn_at(struct list_node *node)
 void turns_table_init(struct turns_table *table)
 {
     map_init(&table->shares);
+    buf_init(&table->key, KEY_MAX);
 }
 
 void turns_table_free(struct turns_table *table)
 {
     check(table->shares.count == 0);
     map_free(&table->shares);
+    buf_free(&table->key);
 }
 
 void turns_init(struct turns *turns)
@@ -55,18 +59,23 @@ static unsigned waiting_mask(const struct share *share)
     return mask;
 }
 
-static struct named_share *named_new(const struct turns *turns, const struct tenant *tenant,
-                                     struct bytes *key_out)
+static struct bytes make_key(struct turns_table *table, const struct turns *turns,
+                             const struct tenant *tenant)
 {
-    struct bytes name = tenant->node.key;
-    struct named_share *named = malloc(sizeof(*named) + sizeof(turns) + name.len);
+    buf_clear(&table->key);
+    bool fits = buf_append(&table->key, bytes_range(&turns, sizeof(turns))) &&
+                buf_append(&table->key, tenant->node.key);
+    check(fits);
+    return buf_bytes(&table->key);
+}
+
+static struct named_share *named_new(struct turns_table *table, struct bytes key)
+{
+    struct named_share *named = malloc(sizeof(*named) + key.len);
 
     check(named != NULL);
-    uint8_t *at = named->key;
-
-    (void)bytes_put(bytes_range(&turns, sizeof(turns)), &at);
-    (void)bytes_put(name, &at);
-    *key_out = (struct bytes){named->key, sizeof(turns) + name.len};
+    memcpy(named->key, key.ptr, key.len);
+    map_insert(&table->shares, &named->node, (struct bytes){named->key, key.len});
     return named;
 }
 
@@ -75,19 +84,16 @@ static struct named_share *named_new(const struct turns *turns, const struct ten
 static struct share *share_get(struct turns *turns, struct turns_table *table,
                                const struct tenant *tenant, bool is_fresh)
 {
-    struct bytes key;
-    struct named_share *named = named_new(turns, tenant, &key);
+    struct bytes key = make_key(table, turns, tenant);
     struct map_node *node = map_find(&table->shares, key);
+    struct share *share;
 
     if (node != NULL) {
-        free(named);
-        named = container_of(node, struct named_share, node);
-        named->share.tenant = tenant;
-        return &named->share;
+        share = &container_of(node, struct named_share, node)->share;
+        share->tenant = tenant;
+        return share;
     }
-    struct share *share = &named->share;
-
-    map_insert(&table->shares, &named->node, key);
+    share = &named_new(table, key)->share;
     *share = (struct share){
         .tenant = tenant,
         .is_fresh = is_fresh,

@@ -37,6 +37,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "delivery/line/classes.h"
@@ -65,6 +66,7 @@ struct share {
 /* All shares of an engine, by site and tenant. */
 struct turns_table {
     struct map shares;
+    struct buf key; /* of the one that is looked for */
 };
 
 struct turns {
