@@ -25,23 +25,30 @@ enum {
     SHOWN_MAX = ATTACHMENT_NAME_MAX / 2,
 };
 
+/* A part's, while it goes by. */
+struct body {
+    enum mime_encoding encoding;
+    struct buf encoded; /* not yet decoded */
+    struct mime_binary binary;
+    struct zip_names zip;
+    uint64_t len; /* without line ends */
+    bool has_name;
+    char name[SHOWN_MAX + 1]; /* as it can be shown */
+};
+
 struct attachments {
     const struct attachment_rules *rules; /* while it is fed */
     struct attachment_found found;
     bool in_header;
-    enum mime_encoding encoding; /* of the part's body */
-    struct buf header;           /* of the part that begins */
-    uint8_t start[START_MAX];    /* of the line */
+    struct buf header;        /* of the part that begins */
+    uint8_t start[START_MAX]; /* of the line */
     size_t start_len, line_len;
-    uint64_t body_len; /* of the part, without line ends */
-    bool has_name;
-    char name[SHOWN_MAX + 1]; /* the part's, as it can be shown */
-    struct buf encoded;       /* of the body: not yet decoded */
-    struct mime_binary binary;
-    struct zip_names zip;
-    unsigned member_count; /* of the message */
-    bool in_archive;       /* what is compared is a member's */
-    size_t boundary_count; /* more than fit are not kept */
+    struct body body;
+    struct body around;         /* in which a delimiter stood that not all readers take for one, */
+    bool has_around;            /* and which goes on for the others */
+    unsigned member_count;      /* of the message */
+    const struct body *archive; /* whose member's is what is compared; NULL: it is none */
+    size_t boundary_count;      /* more than fit are not kept */
     size_t boundary_lens[BOUNDARIES_MAX];
     uint8_t boundaries[BOUNDARIES_MAX][BOUNDARY_MAX];
 };
@@ -95,8 +102,9 @@ static void show_found(struct attachments *a, struct bytes text)
     char shown[SHOWN_MAX + 1];
 
     show(text, shown);
-    (void)snprintf(a->found.name, sizeof(a->found.name), "%s%s%s", a->in_archive ? a->name : "",
-                   a->in_archive && a->name[0] != '\0' ? "/" : "", shown);
+    (void)snprintf(a->found.name, sizeof(a->found.name), "%s%s%s",
+                   a->archive != NULL ? a->archive->name : "",
+                   a->archive != NULL && a->archive->has_name ? "/" : "", shown);
 }
 
 /* Names have no slash, and types have one. `shown`: what it is about. */
@@ -150,9 +158,9 @@ static void take_name(struct attachments *a, struct bytes name)
     name = compare_name(a, name);
     if (name.len == 0)
         return;
-    if (!a->has_name)
-        show(name, a->name);
-    a->has_name = true;
+    if (!a->body.has_name)
+        show(name, a->body.name);
+    a->body.has_name = true;
 }
 
 /* --- names in fields -------------------------------------------------------------------------- */
@@ -324,9 +332,9 @@ static void take_encoding(struct attachments *a, struct bytes value, struct aren
     if (!mime_disposition_read(value, arena, &encoding))
         return;
     if (bytes_starts_nocase(encoding.kind, BYTES("base64")))
-        a->encoding = MIME_BASE64;
-    else if (a->encoding != MIME_BASE64 && bytes_starts_nocase(encoding.kind, BYTES("quoted")))
-        a->encoding = MIME_QUOTED_PRINTABLE;
+        a->body.encoding = MIME_BASE64;
+    else if (a->body.encoding != MIME_BASE64 && bytes_starts_nocase(encoding.kind, BYTES("quoted")))
+        a->body.encoding = MIME_QUOTED_PRINTABLE;
 }
 
 /* Of the section that is held. A line that is no field ends it for some readers, and others pass it
@@ -371,16 +379,16 @@ static void cut_archive(struct attachments *a)
     if (a->found.refuses)
         return;
     a->found.is_crowded = a->found.refuses = true;
-    show(a->has_name ? bytes_of(a->name) : BYTES("archive"), a->found.name);
+    show(a->archive->has_name ? bytes_of(a->archive->name) : BYTES("archive"), a->found.name);
 }
 
 static void end_header(struct attachments *a)
 {
-    a->encoding = MIME_IDENTITY;
+    a->body.encoding = MIME_IDENTITY;
     a->in_header = take_fields(a); /* of the message in it */
-    a->binary = (struct mime_binary){.encoding = a->encoding};
+    a->body.binary = (struct mime_binary){.encoding = a->body.encoding};
     buf_clear(&a->header);
-    a->body_len = 0;
+    a->body.len = 0;
 }
 
 /* --- archives --------------------------------------------------------------------------------- */
@@ -399,25 +407,25 @@ static void take_member(struct attachments *a, const struct zip_member *member)
         cut_archive(a);
 }
 
-static void take_members(struct attachments *a)
+static void take_members(struct attachments *a, struct body *body)
 {
     struct zip_member member;
     enum zip_found found;
 
-    a->in_archive = true;
-    while (!a->found.refuses && (found = zip_names_next(&a->zip, &member)) != ZIP_NOTHING) {
+    a->archive = body;
+    while (!a->found.refuses && (found = zip_names_next(&body->zip, &member)) != ZIP_NOTHING) {
         if (found == ZIP_MEMBER)
             take_member(a, &member);
         else
             cut_archive(a);
     }
-    a->in_archive = false;
+    a->archive = NULL;
 }
 
-static void look_into(struct attachments *a, struct bytes decoded)
+static void look_into(struct attachments *a, struct body *body, struct bytes decoded)
 {
-    zip_names_feed(&a->zip, decoded);
-    take_members(a);
+    zip_names_feed(&body->zip, decoded);
+    take_members(a, body);
 }
 
 static size_t before_blanks(struct bytes text, size_t end)
@@ -442,92 +450,161 @@ static size_t open_end(struct bytes text)
     return end > 0 ? text.len - end : 0;
 }
 
-static void decode(struct attachments *a, bool is_end)
+static void decode(struct attachments *a, struct body *body, bool is_end)
 {
-    struct bytes text = buf_bytes(&a->encoded);
+    struct bytes text = buf_bytes(&body->encoded);
     uint8_t piece[ZIP_FEED_MAX];
     size_t len;
 
-    if (a->encoding == MIME_QUOTED_PRINTABLE && !is_end)
+    if (body->encoding == MIME_QUOTED_PRINTABLE && !is_end)
         text.len -= open_end(text);
-    a->binary.rest = text;
-    while (!a->found.refuses && a->binary.rest.len > 0) {
-        len = mime_binary_read(&a->binary, piece, sizeof(piece));
+    body->binary.rest = text;
+    while (!a->found.refuses && body->binary.rest.len > 0) {
+        len = mime_binary_read(&body->binary, piece, sizeof(piece));
         if (len > 0)
-            look_into(a, bytes_range(piece, len));
+            look_into(a, body, bytes_range(piece, len));
         else /* behind padding: some readers go on there */
-            a->binary =
-                (struct mime_binary){.rest = a->binary.rest, .encoding = a->binary.encoding};
+            body->binary =
+                (struct mime_binary){.rest = body->binary.rest, .encoding = body->encoding};
     }
-    buf_consume(&a->encoded, text.len);
+    buf_consume(&body->encoded, text.len);
 }
 
-static void take_body(struct attachments *a, struct bytes piece)
+static void take_body(struct attachments *a, struct body *body, struct bytes piece)
 {
     while (piece.len > 0) {
-        struct bytes some = bytes_slice(piece, 0, MIN(piece.len, buf_room(&a->encoded)));
-        bool fits = buf_append(&a->encoded, some);
+        struct bytes some = bytes_slice(piece, 0, MIN(piece.len, buf_room(&body->encoded)));
+        bool fits = buf_append(&body->encoded, some);
 
         check(fits);
         piece = bytes_slice(piece, some.len, piece.len);
-        if (buf_room(&a->encoded) == 0)
-            decode(a, false);
+        if (buf_room(&body->encoded) == 0)
+            decode(a, body, false);
     }
+}
+
+static void clear_body(struct body *body)
+{
+    buf_clear(&body->encoded);
+    zip_names_clear(&body->zip);
+    body->has_name = false;
+    body->name[0] = '\0';
+}
+
+static void end_body(struct attachments *a, struct body *body)
+{
+    uint64_t size = body->encoding == MIME_BASE64 ? body->len / 4 * 3 : body->len;
+    /* How far that goes nobody knows where boundaries are unknown. */
+    bool is_measured = body == &a->body || a->boundary_count <= BOUNDARIES_MAX;
+
+    decode(a, body, true);
+    zip_names_end(&body->zip);
+    take_members(a, body);
+    if (is_measured && body->has_name && a->rules->size_max != 0 && size > a->rules->size_max &&
+        !a->found.refuses) {
+        a->found.is_too_large = a->found.refuses = true;
+        show_found(a, bytes_of(body->name));
+    }
+    clear_body(body);
+}
+
+static void init_body(struct body *body)
+{
+    *body = (struct body){.encoding = MIME_IDENTITY};
+    buf_init(&body->encoded, ENCODED_MAX);
+    zip_names_init(&body->zip);
+}
+
+static void free_body(struct body *body)
+{
+    buf_free(&body->encoded);
+    zip_names_free(&body->zip);
 }
 
 static void begin_part(struct attachments *a)
 {
     a->in_header = true;
-    a->has_name = false;
-    a->name[0] = '\0';
-    buf_clear(&a->encoded);
-    zip_names_clear(&a->zip);
     buf_clear(&a->header);
 }
 
-static void end_part(struct attachments *a)
+/* `is_certain`: for all readers. */
+static void end_part(struct attachments *a, bool is_certain)
 {
-    uint64_t size = a->encoding == MIME_BASE64 ? a->body_len / 4 * 3 : a->body_len;
+    if (!is_certain && !a->has_around) {
+        struct body clear = a->around;
 
-    decode(a, true);
-    zip_names_end(&a->zip);
-    take_members(a);
-    if (a->has_name && a->rules->size_max != 0 && size > a->rules->size_max && !a->found.refuses) {
-        a->found.is_too_large = a->found.refuses = true;
-        show_found(a, bytes_of(a->name));
+        a->around = a->body;
+        a->body = clear;
+        a->has_around = true;
+        return;
+    }
+    end_body(a, &a->body);
+    if (is_certain && a->has_around) {
+        end_body(a, &a->around);
+        a->has_around = false;
     }
 }
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-static bool is_delimiter(const struct attachments *a)
+enum delimiter { DELIMITER_NONE, DELIMITER_FOR_SOME, DELIMITER_CERTAIN };
+
+/* What stands behind the boundary in a line that begins with "--" and it. */
+static bool is_padding(const struct attachments *a, struct bytes rest)
+{
+    if (bytes_starts_nocase(rest, BYTES("--")))
+        rest = bytes_slice(rest, 2, rest.len);
+    while (rest.len > 0 && rest.ptr[0] <= ' ')
+        rest = bytes_slice(rest, 1, rest.len);
+    return rest.len == 0 && a->line_len == a->start_len;
+}
+
+/* Some readers pass over what stands behind the boundary, and some take the line for no delimiter
+ * then. */
+static enum delimiter find_delimiter(const struct attachments *a)
 {
     struct bytes line = bytes_range(a->start, a->start_len);
+    enum delimiter found = DELIMITER_NONE;
 
     if (line.len < 3 || line.ptr[0] != '-' || line.ptr[1] != '-' || a->boundary_count == 0)
-        return false;
+        return DELIMITER_NONE;
     if (a->boundary_count > BOUNDARIES_MAX)
-        return true;
-    for (size_t i = 0; i < a->boundary_count; i++)
-        if (line.len >= 2 + a->boundary_lens[i] &&
-            memcmp(line.ptr + 2, a->boundaries[i], a->boundary_lens[i]) == 0)
-            return true;
-    return false;
+        found = DELIMITER_FOR_SOME;
+    for (size_t i = 0; i < MIN(a->boundary_count, (size_t)BOUNDARIES_MAX); i++) {
+        size_t len = 2 + a->boundary_lens[i];
+
+        if (line.len < len || memcmp(line.ptr + 2, a->boundaries[i], a->boundary_lens[i]) != 0)
+            continue;
+        found = DELIMITER_FOR_SOME;
+        if (a->boundary_lens[i] > 0 && is_padding(a, bytes_slice(line, len, line.len)))
+            return DELIMITER_CERTAIN;
+    }
+    return found;
 }
 
 static void end_line(struct attachments *a)
 {
     bool is_empty = a->line_len == 1 || (a->line_len == 2 && a->start[0] == '\r');
+    enum delimiter delimiter = find_delimiter(a);
 
-    if (is_delimiter(a)) {
+    if (delimiter != DELIMITER_NONE) {
         if (a->in_header)
             end_header(a); /* it had no end */
-        end_part(a);
+        end_part(a, delimiter == DELIMITER_CERTAIN);
         begin_part(a);
     } else if (a->in_header && is_empty) {
         end_header(a);
     }
     a->start_len = a->line_len = 0;
+}
+
+static void take_of_body(struct attachments *a, struct body *body, struct bytes piece, bool ends)
+{
+    body->len += piece.len;
+    if (a->rules->members_max > 0)
+        take_body(a, body, piece);
+    if (ends)
+        body->len -= MIN(body->len, (uint64_t)MIN(a->line_len, (size_t)2));
 }
 
 static void take_piece(struct attachments *a, struct bytes piece, bool ends)
@@ -537,15 +614,14 @@ static void take_piece(struct attachments *a, struct bytes piece, bool ends)
     memcpy(a->start + a->start_len, piece.ptr, room);
     a->start_len += room;
     a->line_len += piece.len;
-    a->body_len += piece.len;
-    if (a->in_header && !buf_append(&a->header, piece))
+    if (a->has_around)
+        take_of_body(a, &a->around, piece, ends);
+    if (!a->in_header)
+        take_of_body(a, &a->body, piece, ends);
+    else if (!buf_append(&a->header, piece))
         cut(a);
-    else if (!a->in_header && a->rules->members_max > 0)
-        take_body(a, piece);
-    if (!ends)
-        return;
-    a->body_len -= MIN(a->body_len, (uint64_t)MIN(a->line_len, (size_t)2));
-    end_line(a);
+    if (ends)
+        end_line(a);
 }
 
 struct attachments *attachments_open(void)
@@ -556,8 +632,8 @@ struct attachments *attachments_open(void)
         return NULL;
     a->in_header = true;
     buf_init(&a->header, HEADER_MAX);
-    buf_init(&a->encoded, ENCODED_MAX);
-    zip_names_init(&a->zip);
+    init_body(&a->body);
+    init_body(&a->around);
     return a;
 }
 
@@ -583,7 +659,7 @@ const struct attachment_found *attachments_end(struct attachments *a,
         end_line(a);
     if (a->in_header)
         end_header(a);
-    end_part(a);
+    end_part(a, true);
     return &a->found;
 }
 
@@ -591,7 +667,8 @@ size_t attachments_memory(const struct attachments *a)
 {
     if (a == NULL)
         return 0;
-    return sizeof(*a) + a->header.capacity + a->encoded.capacity + a->zip.held.capacity;
+    return sizeof(*a) + a->header.capacity + a->body.encoded.capacity + a->body.zip.held.capacity +
+           a->around.encoded.capacity + a->around.zip.held.capacity;
 }
 
 void attachments_free(struct attachments **attachments)
@@ -602,7 +679,7 @@ void attachments_free(struct attachments **attachments)
     if (freed == NULL)
         return;
     buf_free(&freed->header);
-    buf_free(&freed->encoded);
-    zip_names_free(&freed->zip);
+    free_body(&freed->body);
+    free_body(&freed->around);
     free(freed);
 }

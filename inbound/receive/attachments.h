@@ -12,7 +12,9 @@
  *
  * Bounded, and without a way around the bounds: of a header HEADER_MAX bytes are read, which is
  * refused where more come (is_cut); behind the eighth boundary every line that begins with "--" may
- * begin a part.
+ * begin a part. The body before such a line goes on beside what may begin there, up to the next
+ * delimiter of a known boundary; so it does where more than a boundary stands in the line, which
+ * most readers take for no delimiter.
  *
  * Of zip archives the names of members are compared too (zip_names.h), as those of parts are, with
  * no archive in one unpacked: one that holds another is of the type "archive/nested" besides, one

@@ -164,6 +164,10 @@ TEST(sizes_are_those_of_what_has_a_name)
 
     assert_true(found.is_too_large);
     assert_string_equal(found.name, "a.txt");
+    /* For most readers it goes on behind this. */
+    found = look_at_size("Content-Disposition: attachment; filename=b.txt\r\n\r\n--b1?", 5);
+    assert_true(found.is_too_large);
+    assert_string_equal(found.name, "b.txt");
 }
 
 TEST(bounds_hide_nothing)
@@ -419,6 +423,35 @@ TEST(headers_without_their_end_hide_nothing)
         assert_string_equal(look_into(buf_bytes(&archive), code, 1000).name, "files.dat/a.exe");
     }
     buf_free(&archive);
+}
+
+/* For whom it is no delimiter the encoded body goes on behind it, as if it were not there. */
+TEST(delimiters_for_some_readers_hide_nothing)
+{
+    static const char *const lines[] = {"--._.?\r\n\r\n", "--._.?\r\n--._.??\r\n\r\n--._.-\r\n",
+                                        "--._.?\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct buf archive, message;
+        struct attachments *a = attachments_open();
+
+        buf_init(&archive, 4096);
+        buf_init(&message, 4096);
+        put_zeros(&archive, 30);
+        put_member(&archive, &(struct member){.name = "a.exe"});
+        assert_true(buf_append(&message, BYTES("Content-Type: multipart/mixed; boundary=\"._.\"\r\n"
+                                               "\r\n--._.\r\n"
+                                               "Content-Transfer-Encoding: base64\r\n\r\nAAA")) &&
+                    buf_append(&message, bytes_of(lines[i])) &&
+                    buf_append(&message, i < 2 ? BYTES("A") : BYTES("AA")) &&
+                    base64_write(buf_bytes(&archive), &message) &&
+                    buf_append(&message, BYTES("\r\n--._.-- \r\n")));
+        attachments_feed(a, &archives, buf_bytes(&message));
+        assert_string_equal(attachments_end(a, &archives)->name, "a.exe");
+        attachments_free(&a);
+        buf_free(&message);
+        buf_free(&archive);
+    }
 }
 
 /* Escapes of quoted-printable are three bytes, blanks at the end of a line are none, and a body is
