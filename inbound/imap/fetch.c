@@ -135,9 +135,9 @@ static int put_size(struct imap_work *work, struct source *source)
     return error;
 }
 
-static uint32_t row_of(struct fetch *fetch)
+static uint32_t row_of(struct fetch *fetch, uint32_t uid)
 {
-    uint32_t uid = fetch->source.message.uid, hint = fetch->row + 1;
+    uint32_t hint = fetch->row + 1;
 
     if (!fetch->has_kept)
         return KEPT_NO_ROW;
@@ -152,7 +152,7 @@ static uint32_t row_of(struct fetch *fetch)
 static int find_made(struct fetch *fetch, enum fetch_kind kind, struct bytes *text_out)
 {
     unsigned column = kind == FETCH_ENVELOPE ? KEPT_ENVELOPE : KEPT_STRUCTURE;
-    uint32_t row = row_of(fetch);
+    uint32_t row = row_of(fetch, fetch->source.message.uid);
 
     if (row != KEPT_NO_ROW && kept_find(fetch->kept_texts, column, row, text_out))
         return 0;
@@ -548,10 +548,41 @@ static bool set_seen(struct imap_work *work, struct fetch *fetch)
     return true;
 }
 
-/* Of messages from fetch->number on what the index says; so many as can be told in lines. */
-static size_t put_lines(struct imap_work *work, const struct fetch *fetch,
+/* ENVELOPE and BODYSTRUCTURE of messages, as they are kept: of how many. */
+static size_t find_texts(struct fetch *fetch, const struct mailbox_message *messages, size_t count,
+                         struct fetch_line_texts *texts, size_t *len_out)
+{
+    bool has_envelope = fetch_program_has(&fetch->program, FETCH_ENVELOPE);
+    bool has_structure = fetch_program_has(&fetch->program, FETCH_BODYSTRUCTURE);
+    size_t i = 0;
+
+    *len_out = 0;
+    for (; i < count && *len_out < PIECE; i++) {
+        uint32_t row = row_of(fetch, messages[i].uid);
+
+        texts[i] = (struct fetch_line_texts){0};
+        if (row == KEPT_NO_ROW ||
+            (has_envelope &&
+             !kept_find(fetch->kept_texts, KEPT_ENVELOPE, row, &texts[i].envelope)) ||
+            (has_structure &&
+             !kept_find(fetch->kept_texts, KEPT_STRUCTURE, row, &texts[i].structure)))
+            break;
+        *len_out += texts[i].envelope.len + texts[i].structure.len;
+    }
+    return i;
+}
+
+/* Of messages from fetch->number on; so many as can be told in lines. */
+static size_t put_lines(struct imap_work *work, struct fetch *fetch,
                         const struct mailbox_message *messages, size_t count)
 {
+    struct fetch_line_texts texts[READER_MAX];
+    size_t len = 0;
+
+    if (fetch->wants_kept)
+        count = find_texts(fetch, messages, count, texts, &len);
+    if (count == 0)
+        return 0;
     struct fetch_lines lines = {
         .program = &fetch->program,
         .is_uidonly = work->is_uidonly,
@@ -560,8 +591,9 @@ static size_t put_lines(struct imap_work *work, const struct fetch *fetch,
         .messages = messages,
         .count = count,
         .memo = fetch->memo,
+        .texts = fetch->wants_kept ? texts : NULL,
     };
-    uint8_t *at = work_reserve(work, count * fetch_line_room(&fetch->program));
+    uint8_t *at = work_reserve(work, count * fetch_line_room(&fetch->program) + len);
 
     if (at == NULL)
         return 0;
@@ -569,7 +601,7 @@ static size_t put_lines(struct imap_work *work, const struct fetch *fetch,
     return count;
 }
 
-/* Or tells some messages, of which the index knows all. False: there is none any more. */
+/* Or tells some messages, of which all is at hand. False: there is none any more. */
 static bool begin_message(struct imap_work *work, struct fetch *fetch, struct reader *reader)
 {
     const struct view *view = &work->view;

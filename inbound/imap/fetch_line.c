@@ -1,4 +1,4 @@
-/* fetch_line.c - items of the index as text. */
+/* fetch_line.c - items of the index as text, others as they are at hand. */
 #include "inbound/imap/fetch_line.h"
 
 #include <string.h>
@@ -50,8 +50,9 @@ bool fetch_line_is_item(enum fetch_kind kind)
     return kind <= FETCH_THREADID;
 }
 
-static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct flag_text *flags,
-                                const struct mailbox_message *message)
+static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind,
+                                const struct mailbox_message *message,
+                                const struct flag_text *flags, const struct fetch_line_texts *texts)
 {
     switch (kind) {
     case FETCH_FLAGS:
@@ -71,7 +72,9 @@ static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct 
     case FETCH_THREADID: /* RFC 8474 section 5.2: not kept */
         return put(at, BYTES("THREADID NIL"));
     case FETCH_ENVELOPE:
+        return put(put(at, BYTES("ENVELOPE ")), texts->envelope);
     case FETCH_BODYSTRUCTURE:
+        return put(put(at, BYTES("BODYSTRUCTURE ")), texts->structure);
     case FETCH_BODY:
     case FETCH_PREVIEW:
     case FETCH_SECTION:
@@ -86,7 +89,7 @@ static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind, const struct 
 uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
                              const struct mailbox_message *message)
 {
-    return put_item(at, kind, flag_text(message->flags), message);
+    return put_item(at, kind, message, flag_text(message->flags), NULL);
 }
 
 bool fetch_line_fits(const struct fetch_program *program)
@@ -94,7 +97,9 @@ bool fetch_line_fits(const struct fetch_program *program)
     bool fits = program->count <= FETCH_LINE_ITEMS_MAX;
 
     for (size_t i = 0; i < program->count && fits; i++)
-        fits = fetch_line_is_item(program->items[i].kind);
+        fits = fetch_line_is_item(program->items[i].kind) ||
+               program->items[i].kind == FETCH_ENVELOPE ||
+               program->items[i].kind == FETCH_BODYSTRUCTURE;
     return fits;
 }
 
@@ -108,12 +113,13 @@ static uint8_t *put_begin(uint8_t *at, bool is_uidonly, struct imap_counting *nu
 }
 
 static uint8_t *put_items(uint8_t *at, const struct fetch_program *program,
-                          const struct flag_text *flags, const struct mailbox_message *message)
+                          const struct mailbox_message *message, const struct flag_text *flags,
+                          const struct fetch_line_texts *texts)
 {
     for (size_t i = 0; i < program->count; i++) {
         if (i > 0)
             *at++ = ' ';
-        at = put_item(at, program->items[i].kind, flags, message);
+        at = put_item(at, program->items[i].kind, message, flags, texts);
     }
     return put(at, BYTES(")\r\n"));
 }
@@ -123,14 +129,14 @@ uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *c
 {
     uint64_t since = lines->program->has_since ? lines->program->since : 0;
     bool tells_flags = fetch_program_has(lines->program, FETCH_FLAGS);
-    const struct flag_text *texts = flag_texts();
+    const struct flag_text *usual = flag_texts();
     struct imap_counting numbers;
     size_t i = 0;
 
     imap_counting_begin(&numbers, lines->number);
     for (; i < lines->count; i++) {
         const struct mailbox_message *message = &lines->messages[i];
-        const struct flag_text *flags = &texts[message->flags & FLAG_TEXT_ALL];
+        const struct flag_text *flags = &usual[message->flags & FLAG_TEXT_ALL];
 
         if (message->flags > FLAG_TEXT_ALL && tells_flags)
             flags = lines->memo != NULL ? flag_memo_find(lines->memo, message->flags) : NULL;
@@ -142,7 +148,8 @@ uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *c
             continue;
         }
         at = put_begin(at, lines->is_uidonly, &numbers, message->uid);
-        at = put_items(at, lines->program, flags, message);
+        at = put_items(at, lines->program, message, flags,
+                       lines->texts != NULL ? &lines->texts[i] : NULL);
     }
     *count_out = i;
     return at;

@@ -1,6 +1,6 @@
 /*
- * fetch_line.h - what the index alone says of a message, written where it goes: a FETCH of all has
- * it a hundred thousand times.
+ * fetch_line.h - what the index and texts that are at hand say of a message, written where it goes:
+ * a FETCH of all has it a hundred thousand times.
  *
  * Pure, any thread. What writes returns where it ended.
  */
@@ -21,13 +21,18 @@ bool fetch_line_is_item(enum fetch_kind kind);
 uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
                              const struct mailbox_message *message);
 
-/* Are these all of its items, and few? */
+/* Are these, ENVELOPE and BODYSTRUCTURE all of its items, and few? */
 bool fetch_line_fits(const struct fetch_program *program);
-/* What each of its lines has room in. */
+/* What each of its lines has room in, beside the texts. */
 static inline size_t fetch_line_room(const struct fetch_program *program)
 {
     return FETCH_LINE_FRAME_ROOM + program->count * (FETCH_LINE_ITEM_ROOM + 1);
 }
+
+/* As they are told; each only where it is asked for. */
+struct fetch_line_texts {
+    struct bytes envelope, structure;
+};
 
 /* Messages that follow each other, as the view and as the index have them. */
 struct fetch_lines {
@@ -37,7 +42,8 @@ struct fetch_lines {
     const uint32_t *uids;
     const struct mailbox_message *messages;
     size_t count;
-    const struct flag_memo *memo; /* NULL: none */
+    const struct flag_memo *memo;         /* NULL: none */
+    const struct fetch_line_texts *texts; /* of each; NULL: none is asked for */
 };
 /* "* 3 FETCH (UID 12 FLAGS (\Seen))\r\n" of each, as long as they are the same ones, their sizes
  * are known, and flags with keywords, where they are asked for, are in the memo. *count_out: of how

@@ -57,7 +57,7 @@ static void check_lines(const struct fetch_program *program, bool is_uidonly,
                         const struct mailbox_message *messages, const uint32_t *uids, size_t count,
                         size_t expected_count, const char *expected)
 {
-    struct fetch_lines lines = {program, is_uidonly, 3, uids, messages, count, NULL};
+    struct fetch_lines lines = {program, is_uidonly, 3, uids, messages, count, NULL, NULL};
 
     check_lines_of(&lines, expected_count, expected);
 }
@@ -83,7 +83,7 @@ TEST(line_has_all_items_and_never_more_than_its_room)
             .email_id = UINT64_MAX,
         };
         uint32_t uid = UINT32_MAX;
-        struct fetch_lines lines = {&program, true, 1, &uid, &longest, 1, &memo};
+        struct fetch_lines lines = {&program, true, 1, &uid, &longest, 1, &memo, NULL};
         size_t told;
 
         for (size_t i = 0; i < ARRAY_LEN(items); i++)
@@ -96,6 +96,9 @@ TEST(line_has_all_items_and_never_more_than_its_room)
         assert_memory_equal(room + len - 3, ")\r\n", 3);
     }
     items[1].kind = FETCH_ENVELOPE;
+    items[2].kind = FETCH_BODYSTRUCTURE;
+    assert_true(fetch_line_fits(&program));
+    items[1].kind = FETCH_BODY;
     assert_false(fetch_line_fits(&program));
     program.count = FETCH_LINE_ITEMS_MAX + 1;
     items[1].kind = FETCH_FLAGS;
@@ -156,7 +159,7 @@ TEST(lines_with_keywords_are_told_as_the_memo_has_them)
                                           .flags = MAIL_SEEN | MAIL_KEYWORD(1)},
                                          {.uid = 3, .modseq = 1, .flags = MAIL_KEYWORD(1)}};
     uint32_t uids[] = {1, 2, 3};
-    struct fetch_lines lines = {&program, false, 1, uids, messages, 3, &memo};
+    struct fetch_lines lines = {&program, false, 1, uids, messages, 3, &memo, NULL};
 
     check_lines_of(&lines, 1, "* 1 FETCH (FLAGS (\\Seen) UID 1)\r\n");
     flag_memo_keep(&memo, messages[1].flags, BYTES("FLAGS (\\Seen $Junk"));
@@ -167,4 +170,24 @@ TEST(lines_with_keywords_are_told_as_the_memo_has_them)
     program.count--;
     lines.memo = NULL;
     check_lines_of(&lines, 3, "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 3)\r\n");
+}
+
+TEST(lines_have_texts_as_they_are_at_hand)
+{
+    struct fetch_item items[] = {{.kind = FETCH_ENVELOPE},
+                                 {.kind = FETCH_UID},
+                                 {.kind = FETCH_BODYSTRUCTURE}};
+    struct fetch_program program = {.count = 3, .items = items};
+    struct mailbox_message messages[] = {{.uid = 1, .modseq = 1}, {.uid = 2, .modseq = 2}};
+    struct fetch_line_texts texts[] = {{BYTES("(NIL)"), BYTES("(\"text\")")},
+                                       {BYTES("()"), BYTES("(\"image\")")}};
+    uint32_t uids[] = {1, 2};
+    struct fetch_lines lines = {&program, false, 1, uids, messages, 2, NULL, texts};
+
+    check_lines_of(&lines, 2,
+                   "* 1 FETCH (ENVELOPE (NIL) UID 1 BODYSTRUCTURE (\"text\"))\r\n"
+                   "* 2 FETCH (ENVELOPE () UID 2 BODYSTRUCTURE (\"image\"))\r\n");
+    program.has_since = true;
+    program.since = 1;
+    check_lines_of(&lines, 2, "* 2 FETCH (ENVELOPE () UID 2 BODYSTRUCTURE (\"image\"))\r\n");
 }
