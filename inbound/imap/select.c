@@ -11,6 +11,7 @@ enum { READ_MAX = 512, QUICK_MAX = 16 << 10 /* messages of a mailbox that an eng
 
 struct select {
     struct bytes name;
+    bool has_name; /* else no mailbox can have it */
     bool is_read_only, has_condstore, has_qresync;
     uint32_t uidvalidity; /* of QRESYNC */
     uint64_t modseq;
@@ -67,12 +68,22 @@ static bool take_parameters(struct imap_work *work, struct bytes *input, struct 
     return imap_take_byte(input, ')');
 }
 
+/* One that cannot be fails as one that is not there does: no mailbox is selected then. */
+static bool take_name(struct imap_work *work, struct bytes *input, struct select *select)
+{
+    struct bytes text;
+
+    if (!imap_take_astring(&work->arena, input, &text))
+        return false;
+    select->has_name = imap_read_mailbox(work, &work->arena, text, &select->name);
+    return true;
+}
+
 static bool parse(struct imap_work *work, struct bytes *arguments, bool is_read_only)
 {
     struct select *select = arena_alloc(&work->arena, sizeof(*select));
 
-    if (select == NULL || !imap_take_space(arguments) ||
-        !imap_take_mailbox(work, arguments, &select->name) ||
+    if (select == NULL || !imap_take_space(arguments) || !take_name(work, arguments, select) ||
         (arguments->len > 0 && !take_parameters(work, arguments, select)))
         return false;
     select->is_read_only = is_read_only;
@@ -262,7 +273,11 @@ enum work_step imap_run_select(struct imap_work *work)
     work->ended = select_ended;
     if (select->has_match && work->is_uidonly)
         return work_answer(work, "BAD [UIDREQUIRED] Messages have no numbers under UIDONLY");
-    int error = deselect(work) ? open_mailbox(work, select) : -EAGAIN;
+    bool has_none = deselect(work);
+
+    if (has_none && !select->has_name)
+        return work_answer(work, IMAP_NO_MAILBOX_NAME);
+    int error = has_none ? open_mailbox(work, select) : -EAGAIN;
 
     if (access_work_would_wait(&work->access, error))
         return WORK_MORE;

@@ -129,6 +129,24 @@ TEST(mailbox_that_is_in_memory_is_selected_without_the_pool)
     end(&slices);
 }
 
+/* RFC 9051 section 6.3.2: whatever it fails for, no mailbox is selected then. */
+TEST(select_of_what_cannot_be_a_name_leaves_none_selected)
+{
+    static const char *const commands[] = {"a SELECT \"\"\r\n", "a EXAMINE &\r\n"};
+    struct slices slices;
+
+    begin(&slices);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        client_say(&slices.client, commands[i]);
+        client_hears(&slices.client, "* OK [CLOSED]");
+        client_hears(&slices.client, "a NO [CANNOT]");
+        (void)ask(&slices, commands[i], 0, "a NO [CANNOT]");
+        (void)ask(&slices, "a FETCH 1 FLAGS\r\n", 0, "a BAD");
+        (void)ask(&slices, "a SELECT INBOX\r\n", 9, "a OK [READ-WRITE]");
+    }
+    end(&slices);
+}
+
 TEST(news_in_idle_are_told_without_the_pool)
 {
     struct slices slices;
