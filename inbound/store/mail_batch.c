@@ -51,18 +51,36 @@ static size_t target_count(const struct filing *filing)
 
 /* --- accounts --------------------------------------------------------------------------------- */
 
+/* The directory of a domain, for as long as accounts of it follow one another. */
+static void turn_to_domain(const struct batch *batch, size_t number, int *domain_fd)
+{
+    const char *domain = batch->accounts[number]->domain;
+
+    if (number > 0 && strcmp(batch->accounts[number - 1]->domain, domain) == 0)
+        return;
+    if (*domain_fd >= 0)
+        mail_file_close(*domain_fd);
+    *domain_fd = maildir_open_domain(batch->store->fd, domain);
+}
+
 static void open_accounts(struct batch *batch)
 {
+    int domain_fd = -1;
+
     for (size_t i = 0; i < batch->account_count; i++) {
         struct mail_account *account = batch->accounts[i];
 
+        turn_to_domain(batch, i, &domain_fd);
         account->has_quota = false;
-        account->error =
-            maildir_open(batch->store->fd, account->domain, account->local, &account->maildir);
+        account->error = domain_fd < 0
+                             ? domain_fd
+                             : maildir_open_in(domain_fd, account->local, &account->maildir);
         if (account->error < 0)
             log_limited(LOG_LEVEL_WARN, "account=%s what=\"its mail directory cannot be used: %s\"",
                         LOG_TEXT(account->node.key), strerrordesc_np(-account->error));
     }
+    if (domain_fd >= 0)
+        mail_file_close(domain_fd);
 }
 
 static void close_accounts(struct batch *batch)

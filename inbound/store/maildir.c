@@ -43,20 +43,21 @@ static int need_part(int folder, const char *name)
     return mail_file_open_directory(folder, name);
 }
 
-int maildir_open(int mail_fd, const char *domain, const char *local, struct maildir *out)
+int maildir_open_domain(int mail_fd, const char *domain)
+{
+    bool is_new = false;
+
+    return need_directory(mail_fd, domain, &is_new);
+}
+
+int maildir_open_in(int domain_fd, const char *local, struct maildir *out)
 {
     struct maildir maildir = {.fd = -1, .tmp_fd = -1};
     bool is_new = false;
-    int domain_fd = need_directory(mail_fd, domain, &is_new);
 
-    if (domain_fd < 0)
-        return domain_fd;
-    is_new = false;
-    int error = maildir.fd = need_directory(domain_fd, local, &is_new);
-
-    mail_file_close(domain_fd);
-    if (error < 0)
-        return error;
+    maildir.fd = need_directory(domain_fd, local, &is_new);
+    if (maildir.fd < 0)
+        return maildir.fd;
     maildir.tmp_fd = need_part(maildir.fd, "tmp");
     if (maildir.tmp_fd < 0) {
         mail_file_close(maildir.fd);
@@ -65,6 +66,18 @@ int maildir_open(int mail_fd, const char *domain, const char *local, struct mail
     maildir.is_new = is_new;
     *out = maildir;
     return 0;
+}
+
+int maildir_open(int mail_fd, const char *domain, const char *local, struct maildir *out)
+{
+    int domain_fd = maildir_open_domain(mail_fd, domain);
+
+    if (domain_fd < 0)
+        return domain_fd;
+    int error = maildir_open_in(domain_fd, local, out);
+
+    mail_file_close(domain_fd);
+    return error;
 }
 
 int maildir_look(int mail_fd, const char *domain, const char *local, struct maildir *out)

@@ -23,6 +23,9 @@ struct maildir {
 /* `mail_fd`: of state_dir/mail. Makes what is missing. */
 must_use int maildir_open(int mail_fd, const char *domain, const char *local,
                           struct maildir *maildir_out);
+/* The same in two steps, for several accounts of a domain; fd of its directory or -errno. */
+must_use int maildir_open_domain(int mail_fd, const char *domain);
+must_use int maildir_open_in(int domain_fd, const char *local, struct maildir *maildir_out);
 /* Only if it is there; tmp_fd is -1. */
 must_use int maildir_look(int mail_fd, const char *domain, const char *local,
                           struct maildir *maildir_out);

@@ -387,6 +387,38 @@ TEST(account_that_is_a_link_or_a_file_or_without_rights_is_not_used)
     room_free(&room);
 }
 
+/* One of the domains is a file. */
+TEST(accounts_of_several_domains_in_a_batch_keep_to_their_own)
+{
+    static const char *const domains[] = {"b.example", "b.example",    "c.example", "file.example",
+                                          "b.example", "file.example", "c.example", "d.example"};
+    struct filing filings[ARRAY_LEN(domains)];
+    struct room room;
+    char path[768], locals[ARRAY_LEN(domains)][8];
+
+    room_make(&room);
+    snprintf(path, sizeof(path), "%s/file.example", room.path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+    for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+        snprintf(locals[i], sizeof(locals[i]), "u%zu", i);
+        filings[i] = room_filing(&room, 100 + i);
+        filings[i].domain = bytes_of(domains[i]);
+        filings[i].local = bytes_of(locals[i]);
+    }
+    room_file_all(&room, filings, ARRAY_LEN(domains));
+    for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+        bool is_file = strcmp(domains[i], "file.example") == 0;
+
+        expect_row(i, filings[i].result == (is_file ? FILING_FAILED : FILING_DONE));
+        snprintf(path, sizeof(path), "%s/%s/%s/new/%s", room.path, domains[i], locals[i],
+                 filings[i].name);
+        expect_row(i, access(path, F_OK) == (is_file ? -1 : 0));
+    }
+    room_free(&room);
+}
+
 TEST(account_names_of_a_hostile_kind_stay_in_their_domain)
 {
     static const struct bytes locals[] = {BYTES(".."),  BYTES("."),    BYTES("../a"),
