@@ -755,6 +755,7 @@ enum work_step imap_run_fetch(struct imap_work *work)
     bool has_more = tell_some(work, fetch);
 
     unlock_kept(fetch);
+    source_settle(&fetch->source);
     if (!has_more)
         return end_fetch(work, fetch);
     (void)set_seen(work, fetch);

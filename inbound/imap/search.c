@@ -245,6 +245,7 @@ enum work_step imap_run_search(struct imap_work *work)
     bool is_good = look_at_some(work, search);
 
     searched_unlock(&search->searched);
+    source_settle(&search->source);
     if (!is_good)
         return work_fail(work, -ENOMEM);
     if (search->number == work->view.count)

@@ -501,6 +501,7 @@ enum work_step imap_run_sort(struct imap_work *work)
     if (is_last && !sort->is_thread)
         put_in_order(sort);
     searched_unlock(&sort->searched);
+    source_settle(&sort->source);
     if (!is_good)
         return work_answer(work, "NO [LIMIT] These are too many messages");
     if (is_last)

@@ -56,6 +56,13 @@ void source_end(struct source *source)
     source->fd = -1;
 }
 
+void source_settle(struct source *source)
+{
+    if (source->has_put)
+        mailbox_cache_write(source->mailbox);
+    source->has_put = false;
+}
+
 void source_free(struct source *source)
 {
     buf_free(&source->cache);
@@ -393,8 +400,10 @@ static int make(struct source *source, unsigned wanted)
     buf_free(&source->cache);
     source->cache = blob;
     read_blob(source);
-    if (buf_len(&blob) <= MAILBOX_CACHE_MAX)
+    if (buf_len(&blob) <= MAILBOX_CACHE_MAX) {
         mailbox_cache_put(source->mailbox, source->message.uid, buf_bytes(&source->cache));
+        source->has_put = true;
+    }
     return 0;
 }
 

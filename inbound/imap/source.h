@@ -35,6 +35,7 @@ struct source {
     bool has_cache; /* it was looked for */
     struct buf cache;
     struct bytes fields, envelope, structure; /* of the cache; ptr NULL: not there */
+    bool has_put;                             /* into the mailbox's cache, in this slice */
 };
 
 /* One that is zero, or that another message ended in. */
@@ -47,6 +48,8 @@ static inline bool source_was_read(const struct source *source)
 }
 /* Gives up everything of the message. */
 void source_end(struct source *source);
+/* After a slice: what was made for the mailbox's cache in it is written. */
+void source_settle(struct source *source);
 /* And what the next would have used. */
 void source_free(struct source *source);
 /* Gives up what takes much memory and can be had again. */

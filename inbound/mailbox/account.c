@@ -216,6 +216,7 @@ static struct mailbox *make_mailbox(struct mail_account *account, const char *fo
     mailbox->index_fd = mailbox->cache_fd = -1;
     mailbox->watch_new = mailbox->watch_cur = -1;
     buf_init(&mailbox->pending, SIZE_MAX / 2);
+    buf_init(&mailbox->cache_tail, SIZE_MAX / 2);
     pthread_mutex_init(&mailbox->scan, NULL);
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE); /* mailbox_hold() */
@@ -247,6 +248,7 @@ static void evict(struct mailbox *mailbox)
 
     check(mailbox->refs == 0);
     if (!mailbox->is_out) {
+        mailbox_cache_write(mailbox);
         int error = mailbox_finish(mailbox);
 
         if (error < 0)

@@ -99,9 +99,12 @@ must_use int mailbox_keyword(struct mailbox *mailbox, struct bytes name, bool ma
 /* As it was put; false: none, or lost. `out` is appended to. */
 struct buf;
 must_use bool mailbox_cache_get(struct mailbox *mailbox, uint32_t uid, struct buf *out);
-/* At most MAILBOX_CACHE_MAX bytes, else nothing is kept. That it can be lost is no harm. */
+/* At most MAILBOX_CACHE_MAX bytes, else nothing is kept. That it can be lost is no harm. It can be
+ * got at once, and waits in memory to be written with others. */
 enum { MAILBOX_CACHE_MAX = 64 << 10 };
 void mailbox_cache_put(struct mailbox *mailbox, uint32_t uid, struct bytes blob);
+/* What waits goes into the file: for who has put some and puts no more for now. */
+void mailbox_cache_write(struct mailbox *mailbox);
 
 /* --- for who must not wait -------------------------------------------------------------------- */
 

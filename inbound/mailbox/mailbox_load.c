@@ -249,6 +249,7 @@ void mailbox_unload(struct mailbox *mailbox)
     index_state_clear(&mailbox->state);
     uid_map_free(&mailbox->uid_map);
     buf_free(&mailbox->pending);
+    buf_free(&mailbox->cache_tail);
     free(mailbox->dirty);
     free(mailbox->news);
     mailbox->dirty = NULL;

@@ -99,8 +99,10 @@ struct mailbox {
     struct mailbox_watch *watches;
 
     struct mailbox_kept *kept; /* NULL: nobody keeps anything */
-    uint64_t cache_size;       /* 0: there is no file */
+    uint64_t cache_size;       /* 0: there is no file; with the tail */
     uint64_t cache_serial;     /* of what it has held since it was opened or emptied */
+    struct buf cache_tail;     /* records that are not in the file yet */
+    bool is_writing_tail;
 };
 
 /* --- mailbox_commit.c (locked) ---------------------------------------------------------------- */

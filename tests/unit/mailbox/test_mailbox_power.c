@@ -97,6 +97,29 @@ static unsigned number_of(struct mailbox *mailbox, uint32_t uid)
     return (unsigned)number;
 }
 
+/* As long as the number says, up to some KiB. */
+static struct buf blob_of(unsigned number)
+{
+    struct buf blob;
+
+    buf_init(&blob, 1 << 20);
+    for (unsigned i = 0; i <= number * 7919 % 400; i++)
+        check(buf_printf(&blob, "of %u. ", number));
+    return blob;
+}
+
+/* What is kept of a message may be lost, and is never another's. */
+static void check_kept(struct mailbox *mailbox, uint32_t uid, unsigned number)
+{
+    struct buf expected = blob_of(number), kept;
+
+    buf_init(&kept, 1 << 20);
+    if (mailbox_cache_get(mailbox, uid, &kept))
+        assert_true(bytes_equal(buf_bytes(&kept), buf_bytes(&expected)));
+    buf_free(&kept);
+    buf_free(&expected);
+}
+
 static void see(struct world *world, unsigned box, bool *seen, uint32_t *last)
 {
     struct mailbox_message told[16];
@@ -110,6 +133,7 @@ static void see(struct world *world, unsigned box, bool *seen, uint32_t *last)
             struct known *known = &world->messages[number];
 
             assert_true(number < world->count);
+            check_kept(world->boxes[box], told[i].uid, number);
             assert_true(told[i].uid > *last && told[i].uid < UIDS_MAX);
             *last = told[i].uid;
             /* A UID is one message's for good. */
@@ -299,6 +323,18 @@ static int do_store(struct world *world, unsigned box, unsigned number, enum sto
     return error;
 }
 
+/* No promise: nothing is awaited. */
+static int do_keep(struct world *world, unsigned box, unsigned number)
+{
+    struct buf blob = blob_of(number);
+
+    mailbox_cache_put(world->boxes[box], world->messages[number].uid[box], buf_bytes(&blob));
+    if (random_below(8) == 0)
+        mailbox_cache_write(world->boxes[box]);
+    buf_free(&blob);
+    return 0;
+}
+
 static int do_expunge(struct world *world, unsigned box, unsigned number)
 {
     struct known *known = &world->messages[number];
@@ -446,6 +482,8 @@ static int step(struct world *world)
     }
     if (!pick(world, box, &number))
         return 0;
+    if (what < 56)
+        return do_keep(world, box, number);
     if (what < 70)
         return do_store(world, box, number, how, flags);
     if (what < 77)

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/random.h"
 
@@ -47,6 +48,25 @@ static void check_view(struct session *session, unsigned box)
     }
 }
 
+/* Blobs of all threads, long enough to be written in between. */
+static void keep(struct mailbox *mailbox, uint32_t uid)
+{
+    uint32_t blob[2000];
+    struct buf kept;
+
+    for (size_t i = 0; i < ARRAY_LEN(blob); i++)
+        blob[i] = uid;
+    buf_init(&kept, sizeof(blob));
+    mailbox_cache_put(mailbox, uid, bytes_range(blob, sizeof(blob)));
+    if (random_below(8) == 0)
+        mailbox_cache_write(mailbox);
+    if (mailbox_cache_get(mailbox, uid, &kept))
+        assert_true(bytes_equal(buf_bytes(&kept), bytes_range(blob, sizeof(blob))));
+    else
+        assert_false(mailbox_find(mailbox, uid, &(struct mailbox_message){0}));
+    buf_free(&kept);
+}
+
 static void step(struct session *session)
 {
     unsigned box = (unsigned)random_below(BOXES), what = (unsigned)random_below(100);
@@ -58,6 +78,8 @@ static void step(struct session *session)
     if (what < 30 || uid == 0) {
         room_append(session->room, mailbox, "x\r\n", 0);
         session->appended++;
+    } else if (what < 45) {
+        keep(mailbox, uid);
     } else if (what < 60) {
         room_store(mailbox, uid, (enum store_how)random_below(3), random_below(32) & ~MAIL_DELETED);
     } else if (what < 70) {
