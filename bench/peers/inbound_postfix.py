@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 
-from peers.inbound_names import ADDRESS, DOMAIN, USERS, run, set_aside
+from peers.inbound_names import ADDRESS, DOMAIN, USERS, count_filed, run, set_aside
 from peers.postfix import MASTER, SETTINGS, check_reachable
 from peers.process import Problem, cpu_seconds, end_tree, output_of, wait_until
 
@@ -200,7 +200,7 @@ service lmtp {{
         return "\n".join(texts)
 
     def count(self):
-        return sum(1 for user in self.mail.glob("*") for _ in (user / "new").glob("*"))
+        return count_filed(self.mail)
 
     def wait_filed(self, count):
         try:

@@ -2,7 +2,7 @@
 import pathlib
 import subprocess
 
-from peers.inbound_names import ADDRESS, DOMAIN, USERS, run, set_aside
+from peers.inbound_names import ADDRESS, DOMAIN, USERS, count_filed, run, set_aside
 from peers.process import Problem, cpu_seconds, end_tree, wait_until
 
 LISTENERS = {
@@ -58,7 +58,7 @@ class InboundRingpost:
         return self.folder / "state/mail" / DOMAIN
 
     def count(self):
-        return sum(1 for user in self.mail().glob("*") for _ in (user / "new").glob("*"))
+        return count_filed(self.mail())
 
     def wait_filed(self, count):
         wait_until("ringpost's filing", lambda: self.count() >= count, 120, interval=0.05)
