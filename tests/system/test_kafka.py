@@ -354,7 +354,8 @@ def test_three_brokers_lose_one(stage, tmp_path):
             assert problem["since"] and f"topic {topic}: " in problem["text"]
             other.wait_log('problem="no-leader"')
             other.wait_empty()
-            assert 0 < sink_state(other)["behind_events"] <= 400
+            # All, where its cursor was not kept yet.
+            assert 0 < sink_state(other)["behind_events"] <= 500
         brokers[2].start()
         for topic, other in relays.items():
             check_topic(other, 250, topic, brokers[0].port)
