@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "inbound/archives/archive_child.h"
 #include "relay/cli/top.h"
 
 static const struct cli_command *const commands[] = {
@@ -340,6 +341,9 @@ int cli_main(int argc, char **argv)
         return code;
     if (cli.config_path == NULL)
         cli.config_path = "/etc/ringpost/ringpost.yaml";
+    /* What the daemon starts, and nobody else: it is told of nowhere. */
+    if (strcmp(argv[first], ARCHIVE_READER_COMMAND) == 0)
+        return archive_child_run(STDIN_FILENO);
     cli.argc = argc - first;
     cli.argv = argv + first;
     take_common(&cli);

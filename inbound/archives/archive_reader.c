@@ -1,0 +1,333 @@
+/* archive_reader.c - processes that are kept, and one conversation with one of them a chore. */
+#include "inbound/archives/archive_reader.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "inbound/archives/archive_frame.h"
+
+enum {
+    CHILDREN_MAX = 8,
+    SILENCE_MS = 60 * 1000, /* far beyond what CPU time allows: the machine is busy, not it */
+    ANSWER_MAX = 8 * 1024 * 1024,
+    PIECE = 16 * 1024,
+};
+
+struct child {
+    pid_t pid;
+    int fd;
+};
+
+struct archive_reader {
+    struct archive_reader_settings settings;
+    struct blocking_pool *pool;
+    pthread_mutex_t mutex;
+    struct child idle[CHILDREN_MAX];
+    unsigned idle_count;
+};
+
+/* --- descriptors ------------------------------------------------------------------------------ */
+
+static bool await(int fd, short what)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = what};
+
+    for (;;) {
+        int count = poll(&poll_fd, 1, SILENCE_MS);
+
+        if (count >= 0 || errno != EINTR)
+            return count > 0;
+    }
+}
+
+static bool put(int fd, struct bytes bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t len =
+            await(fd, POLLOUT) ? send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
+
+        if (len < 0 && errno != EAGAIN && errno != EINTR)
+            return false;
+        bytes = bytes_slice(bytes, (size_t)MAX(len, 0), bytes.len);
+    }
+    return true;
+}
+
+/* It says so when it has given up what it does not need. */
+static bool is_ready(int fd)
+{
+    struct archive_frame frame;
+
+    return await(fd, POLLIN) && recv(fd, &frame, sizeof(frame), 0) == sizeof(frame) &&
+           frame.is_end == 1;
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+/* Of our descriptors it has the one, as its standard input; of our signals none. */
+static int spawn(const char *const *command, int fd, pid_t *pid_out)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    char *const environment[] = {NULL};
+    sigset_t none, all;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    int error = posix_spawn(pid_out, command[0], &actions, &attributes, (char *const *)command,
+                            environment);
+
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return -error;
+}
+
+static void end_child(struct child *child)
+{
+    close(child->fd);
+    (void)kill(child->pid, SIGKILL);
+    while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+static int start_child(const struct archive_reader *reader, struct child *out)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+        return -errno;
+    int error = spawn(reader->settings.command, fds[1], &out->pid);
+
+    close(fds[1]);
+    out->fd = fds[0];
+    if (error < 0)
+        close(fds[0]);
+    else if (!is_ready(out->fd)) {
+        end_child(out);
+        error = -ECHILD;
+    }
+    return error;
+}
+
+/* *is_kept_out: it was asked before; not where `is_fresh` is wanted. */
+static int take_child(struct archive_reader *reader, bool is_fresh, struct child *out,
+                      bool *is_kept_out)
+{
+    pthread_mutex_lock(&reader->mutex);
+    *is_kept_out = !is_fresh && reader->idle_count > 0;
+    if (*is_kept_out)
+        *out = reader->idle[--reader->idle_count];
+    pthread_mutex_unlock(&reader->mutex);
+    return *is_kept_out ? 0 : start_child(reader, out);
+}
+
+static void give_child(struct archive_reader *reader, struct child *child)
+{
+    pthread_mutex_lock(&reader->mutex);
+    bool fits = reader->idle_count < CHILDREN_MAX;
+    if (fits)
+        reader->idle[reader->idle_count++] = *child;
+    pthread_mutex_unlock(&reader->mutex);
+    if (!fits)
+        end_child(child);
+}
+
+/* --- one conversation ------------------------------------------------------------------------- */
+
+/* A whole frame at the front of `rest`. */
+static bool take_frame(struct bytes *rest, struct archive_frame *frame_out, struct bytes *path_out)
+{
+    if (rest->len < sizeof(*frame_out))
+        return false;
+    memcpy(frame_out, rest->ptr, sizeof(*frame_out));
+    size_t len = sizeof(*frame_out) + frame_out->path_len;
+
+    if (rest->len < len)
+        return false;
+    *path_out = bytes_slice(*rest, sizeof(*frame_out), frame_out->path_len);
+    *rest = bytes_slice(*rest, len, rest->len);
+    return true;
+}
+
+static bool is_sound(const struct archive_frame *frame)
+{
+    return frame->is_end <= 1 && frame->result <= ARCHIVE_CROWDED &&
+           frame->depth <= ARCHIVE_DEPTH && frame->is_encrypted <= 1 && frame->is_nested <= 1 &&
+           frame->path_len <= ARCHIVE_PATH_MAX;
+}
+
+/* Looks through frames from *at on. True: the end was among them. */
+static bool find_end(struct archive_question *question, size_t *at, bool *is_sound_out)
+{
+    struct bytes all = buf_bytes(&question->members);
+    struct bytes rest = bytes_slice(all, *at, all.len), path;
+    struct archive_frame frame;
+
+    while (*is_sound_out && take_frame(&rest, &frame, &path)) {
+        *is_sound_out = is_sound(&frame);
+        if (*is_sound_out && frame.is_end == 1) {
+            question->result = (enum archive_result)frame.result;
+            buf_truncate(&question->members, *at);
+            return true;
+        }
+        if (*is_sound_out)
+            *at = all.len - rest.len;
+    }
+    return false;
+}
+
+/* True: it answered to the end, and can be asked again. */
+static bool read_answer(int fd, struct archive_question *question)
+{
+    size_t at = 0;
+    bool is_good = true;
+
+    while (!find_end(question, &at, &is_good)) {
+        uint8_t *room = is_good ? buf_reserve(&question->members, PIECE) : NULL;
+
+        if (room == NULL && is_good)
+            question->result = ARCHIVE_CROWDED;
+        ssize_t len = room != NULL && await(fd, POLLIN) ? recv(fd, room, PIECE, 0) : 0;
+
+        if (len <= 0) {
+            buf_truncate(&question->members, at); /* what it told is told */
+            return false;
+        }
+        buf_extend(&question->members, (size_t)len);
+    }
+    return true;
+}
+
+/* False: it answered nothing, and somebody else may have ended it while it was idle. */
+static bool ask_child(struct archive_reader *reader, struct archive_question *question,
+                      bool is_fresh)
+{
+    const struct archive_request request = {
+        .len = (uint32_t)question->archive.len,
+        .members_max = question->members_max,
+    };
+    struct child child;
+    bool is_kept;
+    int error = take_child(reader, is_fresh, &child, &is_kept);
+
+    if (error < 0) {
+        question->is_broken = true;
+        log_error("error=%d what=\"no process to read archives in\"", error);
+        return true;
+    }
+    bool is_asked =
+        put(child.fd, bytes_range(&request, sizeof(request))) && put(child.fd, question->archive);
+
+    if (is_asked && read_answer(child.fd, question)) {
+        give_child(reader, &child);
+        return true;
+    }
+    end_child(&child);
+    return !is_kept || buf_len(&question->members) > 0;
+}
+
+static void work(struct chore *chore)
+{
+    struct archive_question *question = container_of(chore, struct archive_question, chore);
+
+    question->result = ARCHIVE_UNREAD;
+    if (!ask_child(question->reader, question, false))
+        (void)ask_child(question->reader, question, true);
+}
+
+static void on_answer(struct letter *letter, struct engine *engine)
+{
+    struct chore *chore = container_of(letter, struct chore, letter);
+    struct archive_question *question = container_of(chore, struct archive_question, chore);
+
+    (void)engine;
+    question->done(question);
+}
+
+/* --- public ----------------------------------------------------------------------------------- */
+
+struct archive_reader *archive_reader_start(const struct archive_reader_settings *settings)
+{
+    const struct blocking_settings pool = {
+        .name = "archives",
+        .threads = settings->threads,
+        .waiting_max = settings->waiting_max,
+    };
+    struct archive_reader *reader = calloc(1, sizeof(*reader));
+
+    check(reader != NULL);
+    reader->settings = *settings;
+    pthread_mutex_init(&reader->mutex, NULL);
+    reader->pool = blocking_pool_start(&pool);
+    if (reader->pool == NULL) {
+        int error = errno;
+
+        archive_reader_stop(&reader);
+        errno = error;
+    }
+    return reader;
+}
+
+void archive_reader_stop(struct archive_reader **reader)
+{
+    struct archive_reader *stopped = *reader;
+
+    *reader = NULL;
+    if (stopped == NULL)
+        return;
+    blocking_pool_stop(&stopped->pool);
+    while (stopped->idle_count > 0)
+        end_child(&stopped->idle[--stopped->idle_count]);
+    pthread_mutex_destroy(&stopped->mutex);
+    free(stopped);
+}
+
+struct blocking_pool *archive_reader_pool(struct archive_reader *reader)
+{
+    return reader->pool;
+}
+
+bool archive_reader_ask(struct archive_reader *reader, struct archive_question *question)
+{
+    check(question->archive.len <= UINT32_MAX);
+    question->reader = reader;
+    buf_init(&question->members, ANSWER_MAX);
+    question->chore = (struct chore){
+        .letter = {.open = on_answer},
+        .engine = question->engine,
+        .work = work,
+    };
+    return blocking_run(reader->pool, &question->chore);
+}
+
+bool archive_answer_next(struct bytes *answer, struct archive_member *member_out)
+{
+    struct archive_frame frame;
+    struct bytes path;
+
+    if (!take_frame(answer, &frame, &path))
+        return false;
+    *member_out = (struct archive_member){
+        .path = path,
+        .depth = frame.depth,
+        .is_encrypted = frame.is_encrypted == 1,
+        .is_nested = frame.is_nested == 1,
+    };
+    return true;
+}

@@ -1,0 +1,191 @@
+/* link: real engine */
+/* test_archive_reader.c - processes that answer, that lie, that die, that are not there. */
+#include "inbound/archives/archive_reader.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "inbound/archives/archive_child.h"
+#include "inbound/archives/archive_frame.h"
+#include "support/unit.h"
+
+/* --- the other side: this program again ------------------------------------------------------- */
+
+static void put_raw(const void *bytes, size_t len)
+{
+    if (write(STDIN_FILENO, bytes, len) != (ssize_t)len)
+        _exit(1);
+}
+
+static void put_member(const char *path)
+{
+    struct archive_frame frame = {.depth = 1, .path_len = (uint16_t)strlen(path)};
+
+    put_raw(&frame, sizeof(frame));
+    put_raw(path, strlen(path));
+}
+
+/* Answers one archive as `how` says. */
+static int lie(const char *how)
+{
+    static uint8_t room[1 << 16];
+    struct archive_frame frame = {.is_end = 1};
+    struct archive_request request;
+
+    if (strcmp(how, "never") == 0)
+        return 1;
+    put_raw(&frame, sizeof(frame));
+    if (read(STDIN_FILENO, &request, sizeof(request)) != sizeof(request) ||
+        read(STDIN_FILENO, room, sizeof(room)) < 0)
+        return 1;
+    put_member("a.exe");
+    frame = (struct archive_frame){.depth = 1};
+    if (strcmp(how, "result") == 0)
+        frame = (struct archive_frame){.is_end = 1, .result = 77};
+    else if (strcmp(how, "once") == 0)
+        frame = (struct archive_frame){.is_end = 1};
+    else if (strcmp(how, "path") == 0)
+        frame.path_len = ARCHIVE_PATH_MAX + 1;
+    else if (strcmp(how, "depth") == 0)
+        frame.depth = ARCHIVE_DEPTH + 1;
+    else if (strcmp(how, "cut") == 0)
+        frame.path_len = 100;
+    if (strcmp(how, "dies") != 0)
+        put_raw(&frame, sizeof(frame));
+    while (strcmp(how, "endless") == 0)
+        put_member("b.txt");
+    return 0;
+}
+
+/* Before main(), which is the tests'. */
+__attribute__((constructor)) static void be_child(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "child") == 0)
+        _exit(strcmp(argv[2], "true") == 0 ? archive_child_run(STDIN_FILENO) : lie(argv[2]));
+}
+
+/* --- this side -------------------------------------------------------------------------------- */
+
+struct asked {
+    struct archive_question question;
+    sem_t answered;
+};
+
+static void on_answer(struct archive_question *question)
+{
+    sem_post(&container_of(question, struct asked, question)->answered);
+}
+
+static struct archive_reader *start(const char *const *command)
+{
+    const struct archive_reader_settings settings = {command, 2, 16};
+    struct archive_reader *reader = archive_reader_start(&settings);
+
+    assert_true(reader != NULL);
+    return reader;
+}
+
+static void ask(struct archive_reader *reader, struct bytes archive, struct asked *out)
+{
+    *out = (struct asked){.question = {.archive = archive, .members_max = 5, .done = on_answer}};
+    sem_init(&out->answered, 0, 0);
+    assert_true(archive_reader_ask(reader, &out->question));
+    while (sem_wait(&out->answered) != 0)
+        continue;
+    sem_destroy(&out->answered);
+}
+
+static const char *const honest[] = {"/proc/self/exe", "child", "true", NULL};
+#define GZIP \
+    BYTES("\x1f\x8b\x08\x08\0\0\0\0\0\x03" \
+          "a.exe\0" \
+          "\xcb\x48\xcd\xc9\xc9\x07\x00\x86\xa6\x10\x36\x05\0\0\0")
+
+static bool tells(const struct asked *asked, const char *path)
+{
+    struct bytes members = buf_bytes(&asked->question.members);
+    struct archive_member member;
+
+    return archive_answer_next(&members, &member) && bytes_equal(member.path, bytes_of(path));
+}
+
+TEST(a_process_answers_one_archive_after_the_other)
+{
+    struct archive_reader *reader = start(honest);
+    struct asked asked;
+
+    for (unsigned i = 0; i < 20; i++) {
+        ask(reader, GZIP, &asked);
+        assert_true(asked.question.result == ARCHIVE_WHOLE && !asked.question.is_broken);
+        assert_true(tells(&asked, "a.exe"));
+        buf_free(&asked.question.members);
+        ask(reader, BYTES("none"), &asked);
+        assert_true(asked.question.result == ARCHIVE_UNREAD && !asked.question.is_broken);
+        assert_true(buf_len(&asked.question.members) == 0);
+        buf_free(&asked.question.members);
+    }
+    archive_reader_stop(&reader);
+    assert_true(reader == NULL);
+}
+
+TEST(what_a_process_says_is_not_believed)
+{
+    static const struct {
+        const char *how;
+        enum archive_result result;
+    } rows[] = {
+        {"result", ARCHIVE_UNREAD}, {"path", ARCHIVE_UNREAD},     {"depth", ARCHIVE_UNREAD},
+        {"cut", ARCHIVE_UNREAD},    {"endless", ARCHIVE_CROWDED}, {"dies", ARCHIVE_UNREAD},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *const command[] = {"/proc/self/exe", "child", rows[i].how, NULL};
+        struct archive_reader *reader = start(command);
+        struct asked asked;
+
+        ask(reader, GZIP, &asked);
+        expect_row(i, asked.question.result == rows[i].result && !asked.question.is_broken);
+        expect_row(i, tells(&asked, "a.exe")); /* what it told before counts */
+        buf_free(&asked.question.members);
+        archive_reader_stop(&reader);
+    }
+}
+
+/* Each child answers one archive and is gone; what comes next is asked of another. */
+TEST(a_process_that_ended_while_it_was_idle_costs_no_answer)
+{
+    static const char *const once[] = {"/proc/self/exe", "child", "once", NULL};
+    struct archive_reader *reader = start(once);
+
+    for (size_t i = 0; i < 5; i++) {
+        struct asked asked;
+
+        ask(reader, GZIP, &asked);
+        expect_row(i, asked.question.result == ARCHIVE_WHOLE && tells(&asked, "a.exe"));
+        buf_free(&asked.question.members);
+    }
+    archive_reader_stop(&reader);
+}
+
+TEST(a_process_that_does_not_start_is_a_fault_of_ours)
+{
+    static const char *const none[] = {"/nonexistent/program", NULL};
+    static const char *const never[] = {"/proc/self/exe", "child", "never", NULL};
+    static const char *const *const commands[] = {none, never};
+
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        struct archive_reader *reader = start(commands[i]);
+        struct asked asked;
+
+        ask(reader, GZIP, &asked);
+        expect_row(i, asked.question.is_broken);
+        buf_free(&asked.question.members);
+        archive_reader_stop(&reader);
+    }
+}
