@@ -256,7 +256,7 @@ static const struct config_key inbound_keys[] = {
      .at = AT(inbound.attachments.members_max),
      .standard = "10000",
      .max = 1000000,
-     .says = "Names of members of zip archives that are compared in a message; more is told 552. "
+     .says = "Names of members of archives that are compared in a message; more is told 552. "
              "0: archives are not looked into."},
     {.name = "greylist",
      .kind = CONFIG_MILLISECONDS,

@@ -18,6 +18,8 @@
 #include "delivery/line/egress.h"
 #include "delivery/mta_sts/sts_store.h"
 #include "dns/cache.h"
+#include "inbound/archives/archive_child.h"
+#include "inbound/archives/archive_reader.h"
 #include "inbound/mailbox/account.h"
 #include "inbound/returns/returns.h"
 #include "inbound/store/mail_store.h"
@@ -139,6 +141,19 @@ static const struct blocking_settings key_pool_settings = {
     .waiting_max = 10000,
 };
 
+/* Each that waits holds what it is to read; beyond them mail is put off. */
+static struct archive_reader *start_archives(void)
+{
+    static const char *const command[] = {"/proc/self/exe", ARCHIVE_READER_COMMAND, NULL};
+    const struct archive_reader_settings settings = {
+        .command = command,
+        .threads = 2,
+        .waiting_max = 256,
+    };
+
+    return archive_reader_start(&settings);
+}
+
 /* A session has one chore at most, so sessions bound it. */
 static struct blocking_pool *start_mail_pool(const struct config *config)
 {
@@ -232,8 +247,10 @@ static int start_workers(struct program *program, const struct config *config)
     program->workers = calloc(config->engines, sizeof(*program->workers));
     check(shared->loads != NULL && program->workers != NULL && shared->egresses != NULL);
     shared->mail_pool = start_mail_pool(config);
-    if (shared->segment_pool == NULL || shared->key_pool == NULL || shared->mail_pool == NULL) {
-        log_error("what=\"no threads for segments of the spool, keys and mailboxes: %s\"",
+    shared->archives = start_archives();
+    if (shared->segment_pool == NULL || shared->key_pool == NULL || shared->mail_pool == NULL ||
+        shared->archives == NULL) {
+        log_error("what=\"no threads for segments of the spool, keys, mailboxes and archives: %s\"",
                   strerror(errno));
         return -errno;
     }
@@ -502,6 +519,7 @@ static void free_all(struct program *program, int64_t files_ms)
     blocking_pool_stop(&program->shared.segment_pool);
     blocking_pool_stop(&program->shared.key_pool);
     blocking_pool_stop(&program->shared.mail_pool);
+    archive_reader_stop(&program->shared.archives);
     queue_folders_free(&program->queue_folders);
     mail_store_close(&program->shared.store);
     returns_stop(&program->shared.returns);

@@ -360,6 +360,7 @@ bool program_metrics(struct program *program, enum exposition_format format, str
         program->shared.segment_pool,
         program->shared.key_pool,
         program->shared.mail_pool,
+        archive_reader_pool(program->shared.archives),
         sts_store_pool(program->shared.sts),
         returns_pool(program->shared.returns),
         mail_store_pool(program->shared.store),

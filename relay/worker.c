@@ -297,6 +297,7 @@ static void create_receive(struct worker *worker, const struct config *config)
         .shard = worker->shards[0],
         .resolver = worker->resolver,
         .lists = worker->list_resolver,
+        .archives = worker->shared->archives,
         .reader = worker->reader,
         .load = &worker->shared->loads[worker->index].sessions,
         .room = on_room,

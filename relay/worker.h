@@ -17,6 +17,7 @@
 #include <semaphore.h>
 
 #include "directory/directory.h"
+#include "inbound/archives/archive_reader.h"
 #include "io/blocking.h"
 #include "io/listener.h"
 #include "relay/config.h"
@@ -56,6 +57,7 @@ struct shared {
     struct srs_keys srs; /* count 0: they cannot be read */
     struct publisher *publisher;
     struct blocking_pool *segment_pool, *key_pool;
+    struct archive_reader *archives;
     struct blocking_pool *mail_pool;     /* commands that touch mailboxes */
     struct mail_accounts *mail_accounts; /* NULL: they cannot be read now */
     const struct access_mirrors *mirrors;

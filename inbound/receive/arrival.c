@@ -28,6 +28,7 @@ static void on_done(void *context, struct verdict verdict, const char *id);
 static void on_verified(void *context, struct verification *verification);
 static void on_scanned(struct rspamd_question *question, const struct rspamd_answer *answer,
                        const char *why);
+static void on_inspected(void *context, struct attachments *attachments);
 
 static struct receive_generation *generation_of(const struct arrival *arrival)
 {
@@ -264,6 +265,22 @@ static void start_scan(struct arrival *arrival)
     rspamd_ask(receive->rspamd, &arrival->question);
 }
 
+static void start_inspecting(struct arrival *arrival)
+{
+    struct receive *receive = generation_of(arrival)->receive;
+
+    arrival->is_inspected = true;
+    if (arrival->attachments == NULL)
+        return;
+    (void)attachments_end(arrival->attachments, &receive_newest(receive)->attachments);
+    arrival->inspection = inspection_start(receive, arrival->attachments, on_inspected, arrival);
+    if (arrival->inspection == NULL)
+        return;
+    arrival->is_inspected = false;
+    arrival->attachments = NULL;
+    count_memory(arrival);
+}
+
 struct verdict arrival_end(struct arrival *arrival, bool has_8bit)
 {
     struct receive_session *session = arrival->session;
@@ -285,6 +302,7 @@ struct verdict arrival_end(struct arrival *arrival, bool has_8bit)
         smtp_server_later(&session->server, COMMIT_MS, overdue, &session->content);
     verification_finish(arrival->verification);
     start_scan(arrival);
+    start_inspecting(arrival);
     return later;
 }
 
@@ -425,10 +443,7 @@ static void decide(struct arrival *arrival)
     if (arrival->has_rule)
         decision_note_sender(&arrival->decision, &arrival->rule, arrival->verification);
     if (arrival->attachments != NULL)
-        decision_note_attachment(
-            &arrival->decision,
-            attachments_end(arrival->attachments,
-                            &receive_newest(generation_of(arrival)->receive)->attachments));
+        decision_note_attachment(&arrival->decision, attachments_found(arrival->attachments));
     if (arrival->has_scan)
         decision_note_scan(&arrival->decision, rules, arrival->has_score ? &arrival->score : NULL,
                            arrival->scan_why);
@@ -451,14 +466,19 @@ static void decide(struct arrival *arrival)
     intake_commit(arrival->intake, received_max != 0 ? received_max : RECEIVE_RECEIVED_DEFAULT);
 }
 
+static void decide_if_known(struct arrival *arrival)
+{
+    if (arrival->is_verified && arrival->is_scanned && arrival->is_inspected)
+        decide(arrival);
+}
+
 static void on_verified(void *context, struct verification *verification)
 {
     struct arrival *arrival = context;
 
     check(verification == arrival->verification);
     arrival->is_verified = true;
-    if (arrival->is_scanned)
-        decide(arrival);
+    decide_if_known(arrival);
 }
 
 static void on_scanned(struct rspamd_question *question, const struct rspamd_answer *answer,
@@ -472,8 +492,17 @@ static void on_scanned(struct rspamd_question *question, const struct rspamd_ans
         arrival->score = *answer;
     buf_free(&arrival->copy);
     arrival->is_scanned = true;
-    if (arrival->is_verified)
-        decide(arrival);
+    decide_if_known(arrival);
+}
+
+static void on_inspected(void *context, struct attachments *attachments)
+{
+    struct arrival *arrival = context;
+
+    arrival->inspection = NULL;
+    arrival->attachments = attachments;
+    arrival->is_inspected = true;
+    decide_if_known(arrival);
 }
 
 static void on_resume(void *context)
@@ -515,6 +544,7 @@ void arrival_let_go(struct arrival **arrival)
     intake_let_go(&gone->intake);
     verification_free(&gone->verification);
     attachments_free(&gone->attachments);
+    inspection_let_go(&gone->inspection);
     mail_header_free(&gone->header);
     decision_free(&gone->decision);
     budget_add(-(int64_t)gone->counted);

@@ -16,6 +16,7 @@
 #include "auth/mail_header.h"
 #include "directory/sender_rules.h"
 #include "directory/tenants.h"
+#include "inbound/receive/inspection.h"
 #include "inbound/receive/session.h"
 #include "intake/intake.h"
 
@@ -35,7 +36,7 @@ struct arrival {
     char asked_tenant[TENANT_NAME_MAX + 1]; /* of the last RCPT's domain; "": the message's */
     bool has_return; /* a recipient is a return path of ours: the first's number */
     uint32_t return_number;
-    bool is_verified, is_scanned; /* both: it can be decided */
+    bool is_verified, is_scanned, is_inspected; /* all: it can be decided */
     /* rspamd, where it is asked: a copy of the content, what it is told beside it, its answer. */
     bool has_scan, is_scannable;
     struct buf copy, told;
@@ -46,7 +47,8 @@ struct arrival {
     bool has_rule;               /* of the tenant's, about the sender: */
     struct decision_sender rule; /* `value` in: */
     char rule_value[SENDER_RULE_TEXT_MAX];
-    struct attachments *attachments; /* NULL: none are looked for */
+    struct attachments *attachments; /* NULL: none are looked for, or: */
+    struct inspection *inspection;   /* has them */
     unsigned forged_count;           /* fields that claimed to be ours */
     size_t counted;                  /* bytes that the budget knows of */
 };

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "inbound/archives/archive_reader.h"
 #include "inbound/mime/mime_binary.h"
 #include "inbound/mime/mime_field.h"
 #include "inbound/mime/mime_param.h"
+#include "inbound/receive/archive_copy.h"
 #include "inbound/receive/decision.h"
 #include "inbound/receive/zip_names.h"
 #include "smtp/encoded_word.h"
@@ -21,8 +23,16 @@ enum {
     NAME_MAX_BYTES = 4096,
     ARENA_MAX = 1 << 20,
     ENCODED_MAX = 4096, /* bytes of a body that are decoded at once */
+    LINE_ROOM = 256,    /* of them for a line that begins, so that it can be taken back */
     MEMBER_NAME = 256,  /* bytes; longer ones count as several */
     SHOWN_MAX = ATTACHMENT_NAME_MAX / 2,
+    KEPT_MAX = 8,                      /* archives of a message that are read when it is whole, */
+    KEPT_BYTES_MAX = 32 * 1024 * 1024, /* and how large they are in all */
+};
+
+struct part_name {
+    bool is_known;
+    char text[SHOWN_MAX + 1]; /* as it can be shown */
 };
 
 /* A part's, while it goes by. */
@@ -31,9 +41,15 @@ struct body {
     struct buf encoded; /* not yet decoded */
     struct mime_binary binary;
     struct zip_names zip;
-    uint64_t len; /* without line ends */
-    bool has_name;
-    char name[SHOWN_MAX + 1]; /* as it can be shown */
+    struct archive_copy copy;
+    bool has_archive_name, has_nested; /* it may be an archive; it is one that has another */
+    uint64_t len;                      /* without line ends */
+    struct part_name name;
+};
+
+struct kept_archive {
+    struct part_name name;
+    struct archive_copy copy;
 };
 
 struct attachments {
@@ -44,11 +60,13 @@ struct attachments {
     uint8_t start[START_MAX]; /* of the line */
     size_t start_len, line_len;
     struct body body;
-    struct body around;         /* in which a delimiter stood that not all readers take for one, */
-    bool has_around;            /* and which goes on for the others */
-    unsigned member_count;      /* of the message */
-    const struct body *archive; /* whose member's is what is compared; NULL: it is none */
-    size_t boundary_count;      /* more than fit are not kept */
+    struct body around;    /* in which a delimiter stood that not all readers take for one, */
+    bool has_around;       /* and which goes on for the others */
+    unsigned member_count; /* of the message */
+    const struct part_name *archive; /* whose member's is what is compared; NULL: it is none */
+    size_t kept_count, kept_room;
+    struct kept_archive kept[KEPT_MAX];
+    size_t boundary_count; /* more than fit are not kept */
     size_t boundary_lens[BOUNDARIES_MAX];
     uint8_t boundaries[BOUNDARIES_MAX][BOUNDARY_MAX];
 };
@@ -103,8 +121,9 @@ static void show_found(struct attachments *a, struct bytes text)
 
     show(text, shown);
     (void)snprintf(a->found.name, sizeof(a->found.name), "%s%s%s",
-                   a->archive != NULL ? a->archive->name : "",
-                   a->archive != NULL && a->archive->has_name ? "/" : "", shown);
+                   a->archive != NULL ? a->archive->text : "",
+                   a->archive != NULL && a->archive->is_known && shown[0] != '\0' ? "/" : "",
+                   shown);
 }
 
 /* Names have no slash, and types have one. `shown`: what it is about. */
@@ -148,8 +167,12 @@ static struct bytes compare_name(struct attachments *a, struct bytes name)
         if (end < name.len)
             compare(a, bytes_slice(name, 0, end), false);
     }
-    if (name.len > 0)
-        compare(a, name, false);
+    if (name.len == 0)
+        return name;
+    compare(a, name, false);
+    struct bytes unpacked = archive_kind_unpacked(name);
+    if (a->rules->members_max > 0 && unpacked.len < name.len)
+        compare_as(a, unpacked, false, name);
     return name;
 }
 
@@ -158,9 +181,10 @@ static void take_name(struct attachments *a, struct bytes name)
     name = compare_name(a, name);
     if (name.len == 0)
         return;
-    if (!a->body.has_name)
-        show(name, a->body.name);
-    a->body.has_name = true;
+    if (!a->body.name.is_known)
+        show(name, a->body.name.text);
+    a->body.name.is_known = true;
+    a->body.has_archive_name |= archive_kind_has_name(name);
 }
 
 /* --- names in fields -------------------------------------------------------------------------- */
@@ -374,12 +398,17 @@ static void cut(struct attachments *a)
     show(BYTES("header"), a->found.name);
 }
 
+static struct bytes archive_name(const struct part_name *name)
+{
+    return name->is_known ? bytes_of(name->text) : BYTES("archive");
+}
+
 static void cut_archive(struct attachments *a)
 {
     if (a->found.refuses)
         return;
     a->found.is_crowded = a->found.refuses = true;
-    show(a->archive->has_name ? bytes_of(a->archive->name) : BYTES("archive"), a->found.name);
+    show(archive_name(a->archive), a->found.name);
 }
 
 static void end_header(struct attachments *a)
@@ -393,18 +422,34 @@ static void end_header(struct attachments *a)
 
 /* --- archives --------------------------------------------------------------------------------- */
 
-static void take_member(struct attachments *a, const struct zip_member *member)
+static void count_member(struct attachments *a, size_t name_len)
+{
+    a->member_count += 1 + (unsigned)(name_len / MEMBER_NAME);
+    if (a->member_count > a->rules->members_max)
+        cut_archive(a);
+}
+
+/* Whose other names nobody knows: told, and compared as a type. */
+static void note_unread(struct attachments *a, const struct part_name *name)
+{
+    compare_as(a, BYTES("archive/unread"), true, archive_name(name));
+    if (!a->found.is_unread)
+        show(archive_name(name), a->found.unread);
+    a->found.is_unread = true;
+}
+
+static void take_member(struct attachments *a, struct body *body, const struct zip_member *member)
 {
     struct bytes name = compare_name(a, member->name), unicode = compare_name(a, member->unicode);
     struct bytes shown = unicode.len > 0 ? unicode : name;
 
     if (member->is_encrypted)
         compare_as(a, BYTES("archive/encrypted"), true, shown);
-    if (zip_name_is_archive(name) || zip_name_is_archive(unicode))
+    if (archive_kind_has_name(name) || archive_kind_has_name(unicode)) {
         compare_as(a, BYTES("archive/nested"), true, shown);
-    a->member_count += 1 + (unsigned)((member->name.len + member->unicode.len) / MEMBER_NAME);
-    if (a->member_count > a->rules->members_max)
-        cut_archive(a);
+        body->has_nested = true;
+    }
+    count_member(a, member->name.len + member->unicode.len);
 }
 
 static void take_members(struct attachments *a, struct body *body)
@@ -412,10 +457,10 @@ static void take_members(struct attachments *a, struct body *body)
     struct zip_member member;
     enum zip_found found;
 
-    a->archive = body;
+    a->archive = &body->name;
     while (!a->found.refuses && (found = zip_names_next(&body->zip, &member)) != ZIP_NOTHING) {
         if (found == ZIP_MEMBER)
-            take_member(a, &member);
+            take_member(a, body, &member);
         else
             cut_archive(a);
     }
@@ -426,6 +471,24 @@ static void look_into(struct attachments *a, struct body *body, struct bytes dec
 {
     zip_names_feed(&body->zip, decoded);
     take_members(a, body);
+    archive_copy_feed(&body->copy, decoded, body->has_archive_name, &a->kept_room);
+}
+
+/* What tells its names to libarchive alone, and a zip archive with another in it, is read when the
+ * message is whole. */
+static void keep_archive(struct attachments *a, struct body *body)
+{
+    struct archive_copy *copy = &body->copy;
+
+    archive_copy_end(copy, body->has_archive_name, &a->kept_room);
+    if (copy->kind == ARCHIVE_NONE || (copy->kind == ARCHIVE_ZIP && !body->has_nested))
+        return;
+    if (copy->is_lost || a->kept_count == KEPT_MAX) {
+        note_unread(a, &body->name);
+        return;
+    }
+    a->kept[a->kept_count++] = (struct kept_archive){body->name, *copy};
+    archive_copy_init(copy);
 }
 
 static size_t before_blanks(struct bytes text, size_t end)
@@ -483,12 +546,13 @@ static void take_body(struct attachments *a, struct body *body, struct bytes pie
     }
 }
 
-static void clear_body(struct body *body)
+static void clear_body(struct attachments *a, struct body *body)
 {
     buf_clear(&body->encoded);
     zip_names_clear(&body->zip);
-    body->has_name = false;
-    body->name[0] = '\0';
+    archive_copy_clear(&body->copy, &a->kept_room);
+    body->has_archive_name = body->has_nested = false;
+    body->name = (struct part_name){0};
 }
 
 static void end_body(struct attachments *a, struct body *body)
@@ -500,12 +564,13 @@ static void end_body(struct attachments *a, struct body *body)
     decode(a, body, true);
     zip_names_end(&body->zip);
     take_members(a, body);
-    if (is_measured && body->has_name && a->rules->size_max != 0 && size > a->rules->size_max &&
-        !a->found.refuses) {
+    keep_archive(a, body);
+    if (is_measured && body->name.is_known && a->rules->size_max != 0 &&
+        size > a->rules->size_max && !a->found.refuses) {
         a->found.is_too_large = a->found.refuses = true;
-        show_found(a, bytes_of(body->name));
+        show_found(a, bytes_of(body->name.text));
     }
-    clear_body(body);
+    clear_body(a, body);
 }
 
 static void init_body(struct body *body)
@@ -513,12 +578,14 @@ static void init_body(struct body *body)
     *body = (struct body){.encoding = MIME_IDENTITY};
     buf_init(&body->encoded, ENCODED_MAX);
     zip_names_init(&body->zip);
+    archive_copy_init(&body->copy);
 }
 
 static void free_body(struct body *body)
 {
     buf_free(&body->encoded);
     zip_names_free(&body->zip);
+    archive_copy_free(&body->copy);
 }
 
 static void begin_part(struct attachments *a)
@@ -582,15 +649,37 @@ static enum delimiter find_delimiter(const struct attachments *a)
     return found;
 }
 
+/* It was none of the body's, nor was the end of the line before it (RFC 2046 section 5.1.1). */
+static void take_back_line(const struct attachments *a, struct body *body)
+{
+    struct buf *encoded = &body->encoded;
+
+    if (a->line_len > LINE_ROOM || a->line_len > buf_len(encoded))
+        return;
+    buf_truncate(encoded, buf_len(encoded) - a->line_len);
+    for (const char *end = "\n\r"; *end != '\0'; end++) {
+        size_t len = buf_len(encoded);
+
+        if (len > 0 && buf_bytes(encoded).ptr[len - 1] == (uint8_t)*end)
+            buf_truncate(encoded, len - 1);
+    }
+}
+
 static void end_line(struct attachments *a)
 {
     bool is_empty = a->line_len == 1 || (a->line_len == 2 && a->start[0] == '\r');
     enum delimiter delimiter = find_delimiter(a);
 
     if (delimiter != DELIMITER_NONE) {
+        bool is_certain = delimiter == DELIMITER_CERTAIN;
+
+        if (!a->in_header && (is_certain || a->has_around))
+            take_back_line(a, &a->body);
+        if (is_certain && a->has_around)
+            take_back_line(a, &a->around);
         if (a->in_header)
             end_header(a); /* it had no end */
-        end_part(a, delimiter == DELIMITER_CERTAIN);
+        end_part(a, is_certain);
         begin_part(a);
     } else if (a->in_header && is_empty) {
         end_header(a);
@@ -601,8 +690,11 @@ static void end_line(struct attachments *a)
 static void take_of_body(struct attachments *a, struct body *body, struct bytes piece, bool ends)
 {
     body->len += piece.len;
-    if (a->rules->members_max > 0)
+    if (a->rules->members_max > 0) {
+        if (a->line_len == piece.len && buf_room(&body->encoded) < LINE_ROOM)
+            decode(a, body, false);
         take_body(a, body, piece);
+    }
     if (ends)
         body->len -= MIN(body->len, (uint64_t)MIN(a->line_len, (size_t)2));
 }
@@ -634,6 +726,7 @@ struct attachments *attachments_open(void)
     buf_init(&a->header, HEADER_MAX);
     init_body(&a->body);
     init_body(&a->around);
+    a->kept_room = KEPT_BYTES_MAX;
     return a;
 }
 
@@ -663,12 +756,75 @@ const struct attachment_found *attachments_end(struct attachments *a,
     return &a->found;
 }
 
+const struct attachment_found *attachments_found(const struct attachments *a)
+{
+    return &a->found;
+}
+
+size_t attachments_archive_count(const struct attachments *a)
+{
+    return a->kept_count;
+}
+
+struct bytes attachments_archive(const struct attachments *a, size_t i)
+{
+    return buf_bytes(&a->kept[i].copy.bytes);
+}
+
+/* Of one that tells no names without a password there is none. */
+static void take_read_member(struct attachments *a, const struct archive_member *member)
+{
+    struct bytes name = compare_name(a, member->path);
+
+    if (member->is_encrypted)
+        compare_as(a, BYTES("archive/encrypted"), true, name);
+    if (member->is_nested)
+        compare_as(a, BYTES("archive/nested"), true, name);
+    count_member(a, member->path.len);
+}
+
+void attachments_take_answer(struct attachments *a, const struct attachment_rules *rules, size_t i,
+                             struct bytes members, enum archive_result result)
+{
+    const struct kept_archive *kept = &a->kept[i];
+    struct archive_member member;
+
+    check(i < a->kept_count);
+    a->rules = rules;
+    a->archive = &kept->name;
+    while (!a->found.refuses && archive_answer_next(&members, &member))
+        /* What lies in a zip archive itself was seen as it went by. */
+        if (kept->copy.kind != ARCHIVE_ZIP || member.depth > 1)
+            take_read_member(a, &member);
+    if (result == ARCHIVE_CROWDED)
+        cut_archive(a);
+    a->archive = NULL;
+    if (result == ARCHIVE_UNREAD)
+        note_unread(a, &kept->name);
+}
+
+void attachments_put_off(struct attachments *a)
+{
+    if (a->found.refuses)
+        return;
+    a->found.is_put_off = a->found.refuses = true;
+    show(archive_name(&a->kept[0].name), a->found.name);
+}
+
+static size_t body_memory(const struct body *body)
+{
+    return body->encoded.capacity + body->zip.held.capacity + body->copy.bytes.capacity;
+}
+
 size_t attachments_memory(const struct attachments *a)
 {
     if (a == NULL)
         return 0;
-    return sizeof(*a) + a->header.capacity + a->body.encoded.capacity + a->body.zip.held.capacity +
-           a->around.encoded.capacity + a->around.zip.held.capacity;
+    size_t sum = sizeof(*a) + a->header.capacity + body_memory(&a->body) + body_memory(&a->around);
+
+    for (size_t i = 0; i < a->kept_count; i++)
+        sum += a->kept[i].copy.bytes.capacity;
+    return sum;
 }
 
 void attachments_free(struct attachments **attachments)
@@ -681,5 +837,7 @@ void attachments_free(struct attachments **attachments)
     buf_free(&freed->header);
     free_body(&freed->body);
     free_body(&freed->around);
+    for (size_t i = 0; i < freed->kept_count; i++)
+        archive_copy_free(&freed->kept[i].copy);
     free(freed);
 }

@@ -16,17 +16,23 @@
  * delimiter of a known boundary; so it does where more than a boundary stands in the line, which
  * most readers take for no delimiter.
  *
- * Of zip archives the names of members are compared too (zip_names.h), as those of parts are, with
- * no archive in one unpacked: one that holds another is of the type "archive/nested" besides, one
- * with a member that is encrypted of "archive/encrypted". More than members_max names in a message
- * are refused, a long one counted once more for every 256 bytes, and names that are longer than is
- * read (is_crowded).
+ * Of archives the names of members are compared too, as those of parts are: of zip archives while
+ * they go by (zip_names.h); of others, and of what lies in archives in zip archives, when the
+ * message is whole, by who owns this: it has each of attachments_archive_count() read
+ * (archive_reader.h) and gives the answer back. Of "a.exe.gz" that of "a.exe" is compared too.
+ *
+ * Besides, an archive that holds another is of the type "archive/nested", one with a member that is
+ * encrypted of "archive/encrypted", and one that could not be read to its end, or is more than is
+ * read, of "archive/unread", which is told even where no rule asks for it. More than members_max
+ * names in a message are refused, a long one counted once more for every 256 bytes, and names that
+ * are longer than is read (is_crowded).
  *
  * Thread: the engine's. Pure.
  */
 #pragma once
 
 #include "base/buf.h"
+#include "inbound/archives/archive_names.h"
 
 enum { ATTACHMENT_NAME_MAX = 161, ATTACHMENT_RULES_MAX = 200, ATTACHMENT_PATTERN_MAX = 127 };
 
@@ -39,7 +45,7 @@ struct attachment_rules {
     size_t count;
     const struct attachment_rule *rules;
     uint64_t size_max;    /* of one with a name, decoded; 0: any */
-    unsigned members_max; /* names in zip archives of a message; 0: they are not looked into */
+    unsigned members_max; /* names in archives of a message; 0: they are not looked into */
 };
 
 struct attachments;
@@ -48,7 +54,9 @@ struct attachments;
 struct attachment_found {
     bool is_found; /* a rule: the first that refuses, else the first that tags */
     bool refuses;  /* by that, or because: */
-    bool is_too_large, is_cut, is_crowded;
+    bool is_too_large, is_cut, is_crowded, is_put_off;
+    bool is_unread; /* an archive, whatever the rules say: */
+    char unread[ATTACHMENT_NAME_MAX + 1];
     char pattern[ATTACHMENT_PATTERN_MAX + 1]; /* the rule's */
     char name[ATTACHMENT_NAME_MAX + 1];       /* printable ASCII: what it is about; "a.zip/b" */
 };
@@ -65,6 +73,15 @@ void attachments_feed(struct attachments *attachments, const struct attachment_r
                       struct bytes run);
 const struct attachment_found *attachments_end(struct attachments *attachments,
                                                const struct attachment_rules *rules);
+const struct attachment_found *attachments_found(const struct attachments *attachments);
+/* Of what is to be read; after the end. */
+size_t attachments_archive_count(const struct attachments *attachments);
+struct bytes attachments_archive(const struct attachments *attachments, size_t i);
+/* What came of it: the answer of archive_reader.h. */
+void attachments_take_answer(struct attachments *attachments, const struct attachment_rules *rules,
+                             size_t i, struct bytes members, enum archive_result result);
+/* They cannot be read now, for reasons of ours. */
+void attachments_put_off(struct attachments *attachments);
 size_t attachments_memory(const struct attachments *attachments); /* NULL: 0 */
 void attachments_free(struct attachments **attachments);
 

@@ -369,39 +369,66 @@ void decision_note_sender(struct decision *decision, const struct decision_sende
 
 /* --- attachments ------------------------------------------------------------------------------ */
 
+/* What is told of one that counts, and answered where it refuses. */
+struct attachment_word {
+    const char *result; /* NULL: the rule's pattern */
+    enum decision_action action;
+    struct verdict verdict;
+};
+
+static const struct attachment_word *attachment_word(const struct attachment_found *found)
+{
+    static const struct attachment_word
+        too_large = {"too-large",
+                     DECISION_REFUSE,
+                     {552, "5.3.4", "The attachment %s is larger than is taken here",
+                      "inbound.attachment_size", false}},
+        cut = {"cut",
+               DECISION_REFUSE,
+               {552, "5.3.4", "The header of a part is longer than is looked at", "header", false}},
+        crowded = {"crowded",
+                   DECISION_REFUSE,
+                   {552, "5.3.4", "The archive %s has more names than are looked at",
+                    "inbound.archive_members", false}},
+        put_off = {"put-off",
+                   DECISION_DEFER,
+                   {451, "4.7.1", "The archive %s cannot be looked into now, try again later",
+                    "inbound.archive_members", false}},
+        forbidden = {NULL,
+                     DECISION_REFUSE,
+                     {550, "5.7.1", "The attachment %s is not taken here", "inbound.attachments",
+                      false}},
+        tagged = {NULL, DECISION_TAG, {0}};
+
+    return found->is_cut         ? &cut
+           : found->is_crowded   ? &crowded
+           : found->is_too_large ? &too_large
+           : found->is_put_off   ? &put_off
+           : found->refuses      ? &forbidden
+                                 : &tagged;
+}
+
+static void judge_attachment(struct decision *decision, const struct attachment_found *found)
+{
+    const struct attachment_word *word = attachment_word(found);
+
+    note(decision, "attachment", word->result != NULL ? word->result : found->pattern,
+         weights[word->action], bytes_of(found->name));
+    if (word->action != DECISION_TAG) {
+        refuse(decision, word->verdict, bytes_of(found->name));
+        return;
+    }
+    if (!decision->is_spam)
+        decision->spam_why = "attachment";
+    decision->is_spam = true; /* whoever sent it */
+}
+
 void decision_note_attachment(struct decision *decision, const struct attachment_found *found)
 {
-    static const struct verdict too_large = {552, "5.3.4",
-                                             "The attachment %s is larger than is taken here",
-                                             "inbound.attachment_size", false};
-    static const struct verdict cut = {552, "5.3.4",
-                                       "The header of a part is longer than is looked at", "header",
-                                       false};
-    static const struct verdict crowded = {552, "5.3.4",
-                                           "The archive %s has more names than are looked at",
-                                           "inbound.archive_members", false};
-    static const struct verdict forbidden = {550, "5.7.1", "The attachment %s is not taken here",
-                                             "inbound.attachments", false};
-    bool refuses = found->refuses;
-
-    if (!refuses && !found->is_found)
-        return;
-    note(decision, "attachment",
-         found->is_cut         ? "cut"
-         : found->is_crowded   ? "crowded"
-         : found->is_too_large ? "too-large"
-                               : found->pattern,
-         weights[refuses ? DECISION_REFUSE : DECISION_TAG], bytes_of(found->name));
-    if (refuses)
-        refuse(decision,
-               found->is_cut         ? cut
-               : found->is_crowded   ? crowded
-               : found->is_too_large ? too_large
-                                     : forbidden,
-               bytes_of(found->name));
-    else if (!decision->is_spam)
-        decision->spam_why = "attachment";
-    decision->is_spam |= !refuses; /* whoever sent it */
+    if (found->refuses || found->is_found)
+        judge_attachment(decision, found);
+    if (found->is_unread && strcmp(found->pattern, "archive/unread") != 0)
+        note(decision, "attachment", "archive/unread", "", bytes_of(found->unread));
 }
 
 void decision_note_list(struct decision *decision, const char *list)

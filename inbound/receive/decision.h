@@ -73,8 +73,8 @@ void decision_note_sender(struct decision *decision, const struct decision_sende
                           const struct verification *verification);
 /* The refusal of who is blocked, with the rule's value in `text`. */
 struct verdict decision_blocked(struct bytes value, char text[static DECISION_TEXT_MAX]);
-/* What it carries is refused or marked: 550 5.7.1, 552 5.3.4 for what is too large, with its
- * name. */
+/* What it carries is refused or marked: 550 5.7.1, 552 5.3.4 for what is too large, 451 4.7.1 for
+ * what cannot be looked into now, with its name. */
 void decision_note_attachment(struct decision *decision, const struct attachment_found *found);
 /* A list of addresses has the client, and marks its mail; "": none has. */
 void decision_note_list(struct decision *decision, const char *list);

@@ -138,7 +138,7 @@ void receive_free(struct receive **receive)
     struct receive *freed = *receive;
 
     *receive = NULL;
-    check(freed->home.count == 0);
+    check(freed->home.count == 0 && freed->inspection_count == 0);
     rspamd_free(&freed->rspamd);
     service_end(&freed->service);
     slab_free_all(&freed->arrivals);
@@ -198,7 +198,8 @@ static bool is_idle(const struct service *service)
 {
     const struct receive *receive = container_of(service, struct receive, service);
 
-    return receive->home.count == 0 && rspamd_is_idle(receive->rspamd);
+    return receive->home.count == 0 && receive->inspection_count == 0 &&
+           rspamd_is_idle(receive->rspamd);
 }
 
 static void scanner_gone(void *context)

@@ -16,6 +16,7 @@
 #include "auth/srs/srs.h"
 #include "directory/snapshot_feed.h"
 #include "dns/resolver.h"
+#include "inbound/archives/archive_reader.h"
 #include "inbound/receive/attachments.h"
 #include "inbound/receive/decision.h"
 #include "inbound/receive/mailbox_room.h"
@@ -80,9 +81,10 @@ struct receive_setup {
     struct resolver *resolver;
     struct resolver *lists; /* for lists of addresses, with a cache of its own */
     struct snapshot_reader *reader;
-    _Atomic int *load;          /* where the listener looks for the number of sessions */
-    const struct srs_keys *srs; /* of senders that we rewrote; NULL: none comes back */
-    mailbox_room_fn *room;      /* NULL: there always is */
+    struct archive_reader *archives; /* shared by all engines */
+    _Atomic int *load;               /* where the listener looks for the number of sessions */
+    const struct srs_keys *srs;      /* of senders that we rewrote; NULL: none comes back */
+    mailbox_room_fn *room;           /* NULL: there always is */
     void *room_context;
     const uint8_t *return_key; /* of signed return paths (directory/return_path.h); NULL: none */
 };

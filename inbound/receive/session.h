@@ -48,6 +48,7 @@ struct receive {
     struct intake_home home;
     struct note_budget notes, notes_of_nobody;
     struct rspamd *rspamd;
+    size_t inspection_count; /* under way */
 };
 
 extern const struct smtp_policy receive_policy; /* context: the settings' generation */

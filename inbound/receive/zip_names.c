@@ -130,16 +130,3 @@ void zip_names_free(struct zip_names *names)
 {
     buf_free(&names->held);
 }
-
-bool zip_name_is_archive(struct bytes name)
-{
-    static const char *const ends[] = {
-        ".zip", ".zipx", ".7z",  ".rar", ".tar", ".gz",  ".tgz", ".bz2", ".tbz2", ".xz",   ".txz",
-        ".zst", ".lzh",  ".lha", ".arj", ".ace", ".cab", ".iso", ".img", ".vhd",  ".vhdx", ".wim",
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-        if (bytes_ends_nocase(name, bytes_of(ends[i])))
-            return true;
-    return false;
-}

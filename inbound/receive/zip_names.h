@@ -43,6 +43,3 @@ enum zip_found zip_names_next(struct zip_names *names, struct zip_member *member
 /* Another part begins: what is held is no part of it. */
 void zip_names_clear(struct zip_names *names);
 void zip_names_free(struct zip_names *names);
-
-/* Whether who opens it will find an archive, by the end of its name. */
-bool zip_name_is_archive(struct bytes name);

@@ -2,8 +2,16 @@
 
 import email.message
 import email.policy
+import gzip
 import io
+import lzma
+import os
+import pathlib
+import signal
+import struct
+import tarfile
 import zipfile
+import zlib
 
 import inbound
 
@@ -107,9 +115,128 @@ def test_names_in_archives(stage):
     content = place.take(carrying(("outer.docx", packed("read.me", "inner.7z"), kind)))
     assert inbound.field(content, "X-Spam") == ["Yes"]
     events = place.relay.wait_events(2, kind="received")
-    check = {c["check"]: c for c in events[-1]["checks"]}["attachment"]
-    assert (check["result"], check["weight"], check["detail"]) == ("archive/nested", "tag", "outer.docx/inner.7z")
+    assert attachment_checks(events[-1]) == [
+        ("archive/nested", "tag", "outer.docx/inner.7z"),
+        ("archive/unread", None, "outer.docx")]  # for that is no 7z archive
     # 0: archives are as other attachments.
     place.relay.write_config(inbound='{attachments: ["*.exe"], archive_members: 0}')
     place.relay.cli("reload")
     assert place.send(carrying(("papers.zip", packed("setup.exe"), kind)))[0] == 250
+
+
+def tarred(*names, mode="w:gz"):
+    """A tar file with members of (name, content)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:
+        for name, content in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def rar(name, flags=0, archive_flags=0):
+    """A rar archive (its fourth form) with a stored member; 4: it needs a password. Of the archive 128: its headers do."""
+    def block(kind, bits, rest):
+        body = struct.pack("<BHH", kind, bits, 7 + len(rest)) + rest
+        return struct.pack("<H", zlib.crc32(body) & 0xffff) + body
+
+    content = b"MZ"
+    member = struct.pack("<IIBIIBBHI", 2, 2, 2, zlib.crc32(content), 0x5c21, 20, 0x30, len(name), 0o100644)
+    return (b"Rar!\x1a\x07\x00" + block(0x73, archive_flags, bytes(6))
+            + block(0x74, 0x8000 | flags, member + name.encode()) + content + block(0x7b, 0x4000, b""))
+
+
+def gzipped(name):
+    out = io.BytesIO()
+    with gzip.GzipFile(name, "wb", fileobj=out) as packer:
+        packer.write(b"MZ")
+    return out.getvalue()
+
+
+def readers(relay):
+    """Processes that the relay has started to read archives in."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "status").read_text()
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"\nPPid:\t{relay.child.pid}\n" in status and b"archive-reader" in command:
+            found.append((int(folder.name), status))
+    return found
+
+
+def attachment_checks(event):
+    return [(c["result"], c["weight"], c["detail"]) for c in event["checks"] if c["check"] == "attachment"]
+
+
+PLAIN = "application/octet-stream"
+ARCHIVE_RULES = 'attachments: ["*.exe", "archive/encrypted"], archive_members: 50'
+
+
+def test_names_in_archives_of_other_forms(stage):
+    place = inbound.Inbound(stage, inbound=ARCHIVE_RULES)
+    evil = ("bin/setup.exe", b"MZ")
+    for file, content, name in (
+        ("p.tgz", tarred(("read.me", b""), evil), "p.tgz/setup.exe"),
+        ("p.dat", tarred(evil, mode="w"), "p.dat/setup.exe"),
+        ("p.tar.xz", tarred(evil, mode="w:xz"), "p.tar.xz/setup.exe"),
+        ("p.tbz2", tarred(evil, mode="w:bz2"), "p.tbz2/setup.exe"),
+        ("p.rar", rar("bin\\setup.exe"), "p.rar/setup.exe"),
+        ("p.rar", rar("read.me", flags=4), "p.rar/read.me"),
+        ("p.gz", gzipped("setup.exe"), "p.gz/setup.exe"),
+        ("setup.exe.xz", lzma.compress(b"MZ"), "setup.exe.xz"),
+        # In one another.
+        ("p.tgz", tarred(("in.tar", tarred(evil, mode="w"))), "p.tgz/setup.exe"),
+        ("p.tgz", tarred(("in.zip", packed("setup.exe"))), "p.tgz/setup.exe"),
+    ):
+        assert place.send(carrying((file, content, PLAIN))) == (
+            550, f"5.7.1 The attachment {name} is not taken here"), (file, name)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in.zip", packed("setup.exe") * 20)
+    assert place.send(carrying(("p.zip", out.getvalue(), PLAIN))) == (
+        550, "5.7.1 The attachment p.zip/setup.exe is not taken here")
+    assert place.send(carrying(("many.tgz", tarred(*((f"{i}.txt", b"") for i in range(51))), PLAIN))) == (
+        552, "5.3.4 The archive many.tgz has more names than are looked at")
+    # What cannot be read is told, and refused where a rule says so.
+    assert place.send(carrying(("p.tgz", tarred(("read.me", b"")), PLAIN)))[0] == 250
+    damaged = tarred(("read.me", os.urandom(5000)))[:-2000]
+    assert place.send(carrying(("p.tgz", damaged, PLAIN)))[0] == 250
+    events = place.relay.wait_events(2, kind="received")
+    assert sorted(attachment_checks(event) for event in events) == [[], [("archive/unread", None, "p.tgz")]]
+    place.relay.write_config(inbound='{attachments: ["archive/unread"]}')
+    place.relay.cli("reload")
+    assert place.send(carrying(("p.tgz", damaged, PLAIN))) == (
+        550, "5.7.1 The attachment p.tgz is not taken here")
+
+
+def test_archives_are_read_where_nothing_else_can_be_done(stage):
+    place = inbound.Inbound(stage, inbound=ARCHIVE_RULES)
+    message = carrying(("p.tgz", tarred(("setup.exe", b"MZ")), PLAIN))
+    assert readers(place.relay) == []
+    assert place.send(message)[0] == 550
+    [(pid, status)] = readers(place.relay)
+    assert "\nSeccomp:\t2\n" in status and "\nNoNewPrivs:\t1\n" in status
+    # The one that is there is used again; who died is replaced.
+    assert place.send(message)[0] == 550
+    assert [found for found, _ in readers(place.relay)] == [pid]
+    os.kill(pid, signal.SIGKILL)
+    assert place.send(message)[0] == 550
+    [(another, _)] = readers(place.relay)
+    assert another != pid
+    # One that takes too long is ended, and the archive told as unread.
+    member = tarfile.TarInfo("zero")
+    member.size = 8 << 30
+    zeros = gzip.compress(bytes(64 << 20), 9)
+    bomb = gzip.compress(member.tobuf(tarfile.GNU_FORMAT)) + zeros * 128
+    assert place.send(carrying(("bomb.tgz", bomb, PLAIN)))[0] == 250
+    [event] = place.relay.wait_events(1, kind="received")
+    assert attachment_checks(event) == [("archive/unread", None, "bomb.tgz")]
+    assert another not in [found for found, _ in readers(place.relay)]
+    assert place.send(message)[0] == 550
+    [(last, _)] = readers(place.relay)
+    place.relay.stop()
+    assert not pathlib.Path(f"/proc/{last}").exists()

@@ -156,7 +156,7 @@ def test_pool_of_segments_is_told(stage):
     relay.submit("a@example.com")
     metrics = relay.metrics()
     assert metrics['ringpost_pool_done_total{pool="segments"}'] >= 1
-    for pool in ("keys", "mail", "mta-sts", "returns", "store"):
+    for pool in ("archives", "keys", "mail", "mta-sts", "returns", "store"):
         assert metrics[f'ringpost_pool_waiting{{pool="{pool}"}}'] == 0
     assert metrics['ringpost_pool_waiting{pool="segments"}'] <= 2
     assert metrics['ringpost_pool_refused_total{pool="segments"}'] == 0

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "inbound/archives/archive_frame.h"
 #include "inbound/receive/decision.h"
 #include "inbound/receive/zip_names.h"
 #include "support/unit.h"
@@ -402,6 +403,189 @@ TEST(archives_with_more_names_than_are_read_are_refused)
     put_member(&archive, &(struct member){.name = name});
     assert_true(look_into(buf_bytes(&archive), CODE_BASE64, 1000).is_crowded);
     buf_free(&archive);
+}
+
+/* --- archives that are read when the message is whole ----------------------------------------- */
+
+static const struct attachment_rule rows_of_read[] = {
+    {"*.exe", DECISION_REFUSE},
+    {"archive/encrypted", DECISION_TAG},
+};
+static const struct attachment_rules read_rules = {.count = ARRAY_LEN(rows_of_read),
+                                                   .rules = rows_of_read,
+                                                   .members_max = 4};
+static const struct attachment_rules no_members = {.count = ARRAY_LEN(rows_of_read),
+                                                   .rules = rows_of_read};
+
+/* After the end of a message with parts of these names and contents. */
+static struct attachments *carry(const struct attachment_rules *rules, size_t count,
+                                 const char *const *names, const struct bytes *contents)
+{
+    struct attachments *a = attachments_open();
+    struct buf message;
+
+    buf_init(&message, 256 << 20);
+    assert_true(buf_append(&message, BYTES("Content-Type: multipart/mixed; boundary=b1\r\n\r\n")));
+    for (size_t i = 0; i < count; i++) {
+        assert_true(buf_printf(&message,
+                               "\r\n--b1\r\nContent-Disposition: attachment; filename=\"%s\"\r\n"
+                               "Content-Transfer-Encoding: base64\r\n\r\n",
+                               names[i]));
+        for (struct bytes rest = contents[i]; rest.len > 0; rest = bytes_slice(rest, 57, rest.len))
+            assert_true(base64_write(bytes_slice(rest, 0, 57), &message) &&
+                        buf_append(&message, BYTES("\r\n")));
+    }
+    assert_true(buf_append(&message, BYTES("\r\n--b1--\r\n")));
+    attachments_feed(a, rules, buf_bytes(&message));
+    (void)attachments_end(a, rules);
+    buf_free(&message);
+    return a;
+}
+
+static void put_answer(struct buf *out, const char *path, unsigned depth, bool is_encrypted)
+{
+    const struct archive_frame frame = {.depth = (uint8_t)depth,
+                                        .is_encrypted = is_encrypted,
+                                        .path_len = (uint16_t)strlen(path)};
+
+    assert_true(buf_append(out, bytes_range(&frame, sizeof(frame))) &&
+                buf_append(out, bytes_of(path)));
+}
+
+#define GZIP BYTES("\x1f\x8b\x08 and more")
+
+TEST(archives_that_others_read_are_kept_as_they_are)
+{
+    struct buf zip, deep;
+
+    buf_init(&zip, 4096);
+    buf_init(&deep, 4096);
+    put_member(&zip, &(struct member){.name = "a.txt"});
+    put_member(&deep, &(struct member){.name = "in.zip"});
+    const char *const names[] = {"a.tgz", "b.bin", "c.iso", "d.zip", "e.docx", "f.txt"};
+    const struct bytes contents[] = {
+        GZIP, GZIP, BYTES("?"), buf_bytes(&zip), buf_bytes(&deep), BYTES("text")};
+    struct attachments *a = carry(&read_rules, ARRAY_LEN(names), names, contents);
+
+    /* By what they begin with, by name; of zip archives those that have others in them. */
+    assert_int_equal(attachments_archive_count(a), 4);
+    assert_true(bytes_equal(attachments_archive(a, 0), GZIP));
+    assert_true(bytes_equal(attachments_archive(a, 1), GZIP));
+    assert_true(bytes_equal(attachments_archive(a, 2), BYTES("?")));
+    assert_true(bytes_equal(attachments_archive(a, 3), buf_bytes(&deep)));
+    attachments_free(&a);
+    a = carry(&no_members, ARRAY_LEN(names), names, contents);
+    assert_int_equal(attachments_archive_count(a), 0);
+    attachments_free(&a);
+    buf_free(&zip);
+    buf_free(&deep);
+}
+
+static const struct {
+    const char *path;
+    unsigned depth;
+    bool is_encrypted;
+    enum archive_result result;
+    const char *pattern, *name; /* NULL: nothing */
+    bool is_unread, is_crowded;
+} answer_rows[] = {
+    {"x/setup.EXE. ", 1, false, ARCHIVE_WHOLE, "*.exe", "a.tgz/setup.EXE", false, false},
+    {"in.zip/setup.exe", 2, false, ARCHIVE_WHOLE, "*.exe", "a.tgz/setup.exe", false, false},
+    {"setup.exe.xz", 1, false, ARCHIVE_WHOLE, "*.exe", "a.tgz/setup.exe.xz", false, false},
+    {"read.me", 1, false, ARCHIVE_WHOLE, NULL, NULL, false, false},
+    {"read.me", 1, true, ARCHIVE_WHOLE, "archive/encrypted", "a.tgz/read.me", false, false},
+    {"", 1, true, ARCHIVE_UNREAD, "archive/encrypted", "a.tgz", true, false},
+    {"read.me", 1, false, ARCHIVE_UNREAD, NULL, NULL, true, false},
+    {"read.me", 1, false, ARCHIVE_CROWDED, NULL, "a.tgz", false, true},
+};
+
+TEST(answers_about_archives_follow_table)
+{
+    static const char *const names[] = {"a.tgz"};
+    static const struct bytes contents[] = {GZIP};
+
+    for (size_t i = 0; i < ARRAY_LEN(answer_rows); i++) {
+        struct attachments *a = carry(&read_rules, 1, names, contents);
+        const struct attachment_found *found = attachments_found(a);
+        struct buf answer;
+
+        buf_init(&answer, 4096);
+        put_answer(&answer, answer_rows[i].path, answer_rows[i].depth, answer_rows[i].is_encrypted);
+        assert_false(found->is_found || found->refuses);
+        attachments_take_answer(a, &read_rules, 0, buf_bytes(&answer), answer_rows[i].result);
+        expect_row(i, found->is_found == (answer_rows[i].pattern != NULL));
+        expect_row(i, answer_rows[i].pattern == NULL ||
+                          strcmp(found->pattern, answer_rows[i].pattern) == 0);
+        expect_row(i, answer_rows[i].name == NULL || strcmp(found->name, answer_rows[i].name) == 0);
+        expect_row(i, found->is_unread == answer_rows[i].is_unread);
+        expect_row(i, !found->is_unread || strcmp(found->unread, "a.tgz") == 0);
+        expect_row(i, found->is_crowded == answer_rows[i].is_crowded);
+        buf_free(&answer);
+        attachments_free(&a);
+    }
+}
+
+/* They went by: what counts is what lies deeper. */
+TEST(members_of_zip_archives_are_counted_once)
+{
+    struct attachments *a;
+    struct buf deep, answer;
+
+    buf_init(&deep, 4096);
+    buf_init(&answer, 4096);
+    for (unsigned i = 0; i < 4; i++) {
+        put_member(&deep, &(struct member){.name = "in.zip"});
+        put_answer(&answer, "in.zip", 1, false);
+    }
+    a = carry(&read_rules, 1, (const char *const[]){"a.zip"}, (struct bytes[]){buf_bytes(&deep)});
+    attachments_take_answer(a, &read_rules, 0, buf_bytes(&answer), ARCHIVE_WHOLE);
+    assert_false(attachments_found(a)->refuses);
+    put_answer(&answer, "in.zip/a.txt", 2, false);
+    attachments_take_answer(a, &read_rules, 0, buf_bytes(&answer), ARCHIVE_WHOLE);
+    assert_true(attachments_found(a)->is_crowded);
+    attachments_free(&a);
+    buf_free(&deep);
+    buf_free(&answer);
+}
+
+TEST(archives_that_are_too_many_or_too_large_are_told)
+{
+    static uint8_t large[33 << 20];
+    const char *names[10];
+    struct bytes contents[10];
+
+    memcpy(large, "\x1f\x8b", 2);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        names[i] = i == 8 ? "ninth.tgz" : "a.tgz";
+        contents[i] = GZIP;
+    }
+    struct attachments *a = carry(&read_rules, ARRAY_LEN(names), names, contents);
+
+    assert_int_equal(attachments_archive_count(a), 8);
+    assert_true(attachments_found(a)->is_unread);
+    assert_string_equal(attachments_found(a)->unread, "ninth.tgz");
+    attachments_free(&a);
+    /* What was kept of it makes room again. */
+    names[0] = "large.tgz";
+    contents[0] = bytes_range(large, sizeof(large));
+    a = carry(&read_rules, 2, names, contents);
+    assert_int_equal(attachments_archive_count(a), 1);
+    assert_string_equal(attachments_found(a)->unread, "large.tgz");
+    assert_true(attachments_memory(a) < 1 << 20);
+    attachments_put_off(a);
+    assert_true(attachments_found(a)->is_put_off && attachments_found(a)->refuses);
+    assert_string_equal(attachments_found(a)->name, "a.tgz");
+    attachments_free(&a);
+}
+
+TEST(packed_files_count_as_what_they_unpack_to)
+{
+    struct attachment_found found =
+        look(PART("Content-Disposition: attachment; filename=a.exe.gz"), 1000);
+
+    assert_true(found.is_found);
+    assert_string_equal(found.name, "a.exe.gz");
+    assert_false(look(PART("Content-Disposition: attachment; filename=a.txt.gz"), 1000).is_found);
 }
 
 /* What claims to be longer than the part must not hide what stands in it, or is cut itself. */
