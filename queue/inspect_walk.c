@@ -78,27 +78,6 @@ static int compare_sequences(const void *a, const void *b)
     return (*first > *second) - (*first < *second);
 }
 
-/* No header and nothing behind it: the file was being made when the program was killed. */
-static bool is_blank(const struct walking *w, unsigned shard, uint32_t sequence)
-{
-    char path[SPOOL_PATH_MAX];
-    bool result = false;
-
-    if (!segment_path(w->spool, shard, sequence, path))
-        return false;
-    int fd = disk_open(path, DISK_READ);
-    uint8_t *block = disk_buffer(SPOOL_BLOCK);
-    check(block != NULL);
-    if (fd >= 0) {
-        result = disk_size(fd) < 2 * SPOOL_BLOCK ||
-                 (disk_read(fd, block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && block[0] == 0 &&
-                  memcmp(block, block + 1, SPOOL_BLOCK - 1) == 0);
-        disk_close(fd);
-    }
-    free(block);
-    return result;
-}
-
 static int scan_segment(const struct walking *w, const struct segment_reader *segment)
 {
     const struct spool_walk *walk = w->walk;
@@ -134,8 +113,7 @@ static int walk_segment(struct walking *w, unsigned shard, uint32_t sequence)
 
     int error = segment_reader_open(w->spool, shard, sequence, &segment);
     if (error == -EBADMSG || error == -ENOENT) {
-        w->walk->unreadable(w->walk->context, sequence,
-                            error == -ENOENT || is_blank(w, shard, sequence));
+        w->walk->unreadable(w->walk->context, sequence, error == -ENOENT);
         return 0;
     }
     if (error < 0)

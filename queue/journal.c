@@ -413,8 +413,10 @@ static int read_segment(struct journal_reader *reader, uint32_t limit, struct te
     uint32_t end = limit;
 
     int error = segment_reader_open(reader->spool, reader->shard, t->sequence, &segment);
-    if (error == -EBADMSG || error == -ENOENT) {
-        t->unreadable++; /* all of it; or it went between the look and the open */
+    if (error == -ENOENT) /* a crash left it: nothing was ever in it */
+        return 0;
+    if (error == -EBADMSG) {
+        t->unreadable++; /* all of it */
         return 0;
     }
     if (error < 0)

@@ -30,8 +30,8 @@ must_use int journal_open(const char *spool_directory, unsigned shard, uint64_t 
  * call goes on where it stopped, at a segment. Reads [position, until) of one segment into memory
  * at a time. -ENOTSUP: it comes to a record of a later version, which the log has told of; events
  * before it in its segment were visited and will be again. Damaged records are skipped and counted,
- * and so are segments that do not open. Where events are lost that way a damaged event stands in
- * their place. */
+ * and so are segments that do not open; files that are no segment yet are passed. Where events are
+ * lost that way a damaged event stands in their place. */
 must_use int journal_read(struct journal_reader *reader, uint64_t until,
                           void (*visit)(void *context, const struct event *event), void *context);
 uint64_t journal_position(const struct journal_reader *reader);

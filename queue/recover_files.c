@@ -9,6 +9,7 @@
 #include "queue/damage.h"
 #include "queue/disk.h"
 #include "queue/recover.h"
+#include "queue/segment_reader.h"
 
 enum { WHY_MAX = 256, HEADER_TRIES = 3 };
 
@@ -114,11 +115,6 @@ int recover_open_directory(struct recovering *r)
 
 /* --- a file ---------------------------------------------------------------------------------- */
 
-static bool is_zero(const uint8_t *block)
-{
-    return block[0] == 0 && memcmp(block, block + 1, SPOOL_BLOCK - 1) == 0;
-}
-
 static int remove_file(struct recovering *r, uint32_t sequence)
 {
     int error = segment_remove(r->shard->spool, r->shard->number, sequence);
@@ -126,7 +122,7 @@ static int remove_file(struct recovering *r, uint32_t sequence)
     return error < 0 ? recover_fail(r, error, "is half made and cannot be removed", sequence) : 0;
 }
 
-/* No header and nothing behind it: the file was being made. Otherwise it held mail. */
+/* A file that was being made goes; another one held mail. */
 static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
 {
     struct shard *shard = r->shard;
@@ -135,8 +131,7 @@ static int drop_headless(struct recovering *r, int fd, uint32_t sequence)
     char shard_directory[SPOOL_PATH_MAX];
     char directory[SPOOL_PATH_MAX];
 
-    if (disk_size(fd) < 2 * SPOOL_BLOCK ||
-        (disk_read(fd, r->block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && is_zero(r->block)))
+    if (segment_is_blank(fd))
         return remove_file(r, sequence);
     r->result->damaged_records++;
     if (!segment_path(shard->spool, shard->number, sequence, from) ||

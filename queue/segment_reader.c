@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "queue/disk.h"
 
 struct each {
@@ -20,6 +21,18 @@ static int visit_name(void *context, const char *name)
     if (segment_name_parse(name, &sequence))
         each->visit(each->context, sequence);
     return 0;
+}
+
+bool segment_is_blank(int fd)
+{
+    uint8_t *block = disk_buffer(SPOOL_BLOCK);
+
+    check(block != NULL);
+    bool result = disk_size(fd) < 2 * SPOOL_BLOCK ||
+                  (disk_read(fd, block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && block[0] == 0 &&
+                   memcmp(block, block + 1, SPOOL_BLOCK - 1) == 0);
+    free(block);
+    return result;
 }
 
 int segments_visit(const char *spool, unsigned shard,
@@ -121,6 +134,8 @@ int segment_reader_open(const char *spool, unsigned shard, uint32_t sequence,
         segment.size = (uint32_t)(MIN(size, (int64_t)UINT32_MAX) / SPOOL_BLOCK * SPOOL_BLOCK);
         error = read_frame(&segment);
     }
+    if (error == -EBADMSG && segment_is_blank(segment.fd))
+        error = -ENOENT;
     if (error < 0) {
         disk_close(segment.fd);
         return error;

@@ -22,11 +22,15 @@ struct segment_reader {
     struct segment_trailer trailer;
 };
 
+/* Says of a file without a header whether it was being made: there is nothing behind it. Else it held
+ * mail. */
+must_use bool segment_is_blank(int fd);
 /* Calls visit for every segment file of the shard, in no order. */
 must_use int segments_visit(const char *spool, unsigned shard,
                             void (*visit)(void *context, uint32_t sequence), void *context);
 /* 0; -EBADMSG: neither header nor trailer tell how to read it; -ENOTSUP: a later format; -ENOENT:
- * there is none, or the file was about to become another segment; -errno. */
+ * it is no segment yet: there is none, the file is still being made, or it was about to become
+ * another segment, which a crash may leave; -errno. */
 must_use int segment_reader_open(const char *spool, unsigned shard, uint32_t sequence,
                                  struct segment_reader *out);
 void segment_reader_close(struct segment_reader *segment);

@@ -253,13 +253,17 @@ TEST(journal_read_skips_and_counts_damage)
     build_outcome(&b, id, 0, 5, EVENT_DELIVERED);
     build_end(&b, true);
     build_begin(&b, 2);
+    build_outcome(&b, id, 0, 5, EVENT_DELIVERED);
     memset(b.bytes, 0xff, SPOOL_BLOCK);
     build_end(&b, false); /* neither header nor trailer */
     build_begin(&b, 3);
+    memset(b.bytes, 0, SPOOL_BLOCK);
+    build_end(&b, false); /* was being made when the program died */
+    build_begin(&b, 4);
     build_outcome(&b, id, 0, 6, EVENT_DELIVERED);
     build_end(&b, false);
     assert_int_equal(journal_open(b.spool, 0, 0, &reader), 0);
-    assert_int_equal(journal_read(reader, position_of(3, b.flush), see, &seen), 0);
+    assert_int_equal(journal_read(reader, position_of(4, b.flush), see, &seen), 0);
     assert_int_equal(seen.count, 5);
     assert_int_equal(seen.events[1].kind, EVENT_DAMAGED);
     assert_int_equal(seen.events[1].position, position_of(1, bad));
