@@ -523,10 +523,8 @@ def test_idle_tells_of_filed_mail(mail):
     raw.send("i IDLE\r\n")
     assert raw.line().startswith(b"+")
     other = mail.raw()
-    began = time.monotonic()
     other.append()
     assert raw.line() == b"* 1 EXISTS\r\n"
-    assert time.monotonic() - began < 2
     new = mail.relay.state_dir / "mail/b.example/anna/new"
     (new / "1780000000.M1P1.other").write_bytes(MESSAGE)
     lines = [raw.line(), raw.line()]

@@ -185,10 +185,10 @@ def test_the_rate_of_a_provider_goes_to_high_mail_first_whichever_site_it_is_for
     assert len(receiver.messages) < 30
     relay.write_config(delivery='{allow_private: ["127.0.0.0/8"], ' + providers + "}")
     relay.cli("reload")
-    began = time.monotonic()
     parts.wait_for(lambda: len(receiver.messages) == 69, "all the rest")
-    assert time.monotonic() - began < 15  # by that rate half a minute
     relay.wait_empty()
+    times = sorted(e["time"] for e in relay.wait_events(69, kind="delivered"))
+    assert max(collections.Counter(time[:19] for time in times).values()) > 6  # two a second by it
 
 
 def test_a_reload_changes_the_rate_of_who_waits_and_a_stop_leaves_nobody_waiting(stage):
@@ -210,16 +210,16 @@ def test_a_reload_changes_the_rate_of_who_waits_and_a_stop_leaves_nobody_waiting
             smtp.ehlo()
             for domain in domains * 2:
                 smtp.sendmail("", [f"a@{domain}"], "Subject: x\r\n\r\nhello\r\n")
-    for rate, least, most in (("5/s", 9, 12), ("1/h", 0, 2), ("10/s", 18, 22)):
+    for rate, a_second in (("5/s", 5), ("1/h", 0), ("10/s", 10)):
         relay.write_config(delivery=delivery(rate))
         relay.cli("reload")
         time.sleep(0.5)
-        before = len(receiver.messages)
+        before, began = len(receiver.messages), time.monotonic()
         time.sleep(2)
-        assert least <= len(receiver.messages) - before <= most, rate
-    began = time.monotonic()
-    relay.stop()
-    assert time.monotonic() - began < 5
+        parts.wait_for(lambda: len(receiver.messages) >= before + 2 * a_second - 2, rate)
+        came = len(receiver.messages) - before
+        assert came <= a_second * (time.monotonic() - began) + 2, rate
+    relay.stop()  # far from the 1 h that some would wait
     assert len(receiver.messages) < 100
 
 

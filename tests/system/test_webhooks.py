@@ -348,15 +348,15 @@ def test_retry_for_goes_on_over_a_crash(stage):
     relay.submit("a@b.example")
     wait_problem(relay, "main", "answer")
     first = time.monotonic()
-    time.sleep(20)
+    time.sleep(45)
     relay.kill()
-    time.sleep(15)
+    time.sleep(10)
     relay.start()
 
     def given_up():
         return relay.metrics().get('ringpost_sink_gap_events_total{sink="main"}', 0) >= 1
     parts.wait_for(given_up, "the event to be given up", pause=0.5)
-    assert 59 < time.monotonic() - first < 90  # from the start on it would be 95 and more
+    assert 59 < time.monotonic() - first < 110  # from the start on it would be 115 and more
     bad[0] = False
     assert [event["kind"] for event in target.wait_events(1)] == ["gap"]
     parts.wait_for(lambda: "\nfailing " not in
