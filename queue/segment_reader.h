@@ -22,7 +22,7 @@ struct segment_reader {
     struct segment_trailer trailer;
 };
 
-/* Says of a file without a header whether it was being made: there is nothing behind it. Else it held
+/* Whether a file without a header was being made, with nothing behind it. Another one held
  * mail. */
 must_use bool segment_is_blank(int fd);
 /* Calls visit for every segment file of the shard, in no order. */

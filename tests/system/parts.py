@@ -175,6 +175,11 @@ class Process:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def sanitizers(self):
+        """What sanitizers said, a line each: whole reports are long, and a tail shows the last."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "".join(f" {line}" for line in lines if line.startswith("SUMMARY: "))
+
 
 class Ringpost(Process):
     """A ringpost with a configuration of its own. `settings` are top-level YAML sections as text;
@@ -225,7 +230,7 @@ class Ringpost(Process):
         through."""
         code = self.end(sig)
         if sig == signal.SIGTERM:
-            assert code == 0, f"ringpost ended with {code}:\n{self.tail()}"
+            assert code == 0, f"ringpost ended with {code}:{self.sanitizers()}\n{self.tail()}"
         return code
 
     def wait_log(self, text):
