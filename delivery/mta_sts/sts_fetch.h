@@ -2,8 +2,8 @@
  * sts_fetch.h - the HTTPS request for a policy (RFC 8461 section 3.3).
  *
  * Only to the addresses given, with a certificate for the policy host that a known authority
- * signed; no redirects, no proxy, no cookies, MTA_STS_TEXT_MAX octets, STS_FETCH_MS in all. Private
- * to this folder. Blocks: for a thread of the pool.
+ * signed; no redirects, no proxy, no cookies, MTA_STS_TEXT_MAX octets, STS_FETCH_MS in all. Blocks:
+ * for a thread of the pool, or a command.
  */
 #pragma once
 

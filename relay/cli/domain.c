@@ -93,19 +93,20 @@ static void show_one(void *context, const struct domain_row *domain)
 
     arena_init(&arena, SIZE_MAX);
     size_t count = domain_records(domain, &showing->call->hosts, &arena, records);
-    domain_show(showing->form, domain, count, records, NULL, NULL);
+    domain_show(showing->form, domain, count, records, NULL, NULL, NULL);
     arena_free(&arena);
 }
 
 struct wanted {
     const char *words[2];
     int count;
-    bool is_active, is_hosted, allows_sub_domains, is_zone;
+    bool is_active, is_hosted, allows_sub_domains, is_zone, stays_home;
 };
 
 static bool take_words(struct cli *cli, int count, struct wanted *out)
 {
     bool is_add = strcmp(cli->argv[1], "add") == 0;
+    bool is_verify = strcmp(cli->argv[1], "verify") == 0;
     struct cli_walk walk = {.next = 2};
 
     while (cli_option(cli, &walk)) {
@@ -113,7 +114,8 @@ static bool take_words(struct cli *cli, int count, struct wanted *out)
                        cli_flag(&walk, "--hosted", &out->is_hosted) ||
                        cli_flag(&walk, "--sub-domains", &out->allows_sub_domains)))
             continue;
-        if (cli_flag(&walk, "--zone", &out->is_zone))
+        if (is_verify ? cli_flag(&walk, "--no-connect", &out->stays_home)
+                      : cli_flag(&walk, "--zone", &out->is_zone))
             continue;
         if (walk.word == NULL || out->count == count) {
             cli_misuse(cli, "%s does not take %s", cli->argv[1],
@@ -257,6 +259,7 @@ struct verifying {
     struct dns_look *look;
     enum domain_form form;
     bool is_rotation;
+    bool stays_home; /* nobody is connected to */
     bool is_good;
     bool has_waiting; /* keys that are published and do not sign */
     bool has_signing; /* keys that do; without, those that wait are the domain's first */
@@ -272,7 +275,8 @@ static bool is_needed(const struct verifying *v, const struct domain_record *rec
 
 /* As it is once what was found has been acted upon. */
 static void tell_one(const struct verifying *v, const struct domain_row *domain, size_t count,
-                     const struct domain_record *records, const struct domain_found *found)
+                     const struct domain_record *records, const struct domain_found *found,
+                     const struct domain_reach *reach)
 {
     bool is_activated = !v->is_rotation && v->is_good;
     size_t keys_size = MAX(domain->key_count, (size_t)1) * sizeof(*domain->keys);
@@ -290,7 +294,7 @@ static void tell_one(const struct verifying *v, const struct domain_row *domain,
         if (is_activated && !v->has_signing && keys[i].state == DKIM_KEY_PUBLISHED)
             keys[i].state = DKIM_KEY_ACTIVE;
     }
-    domain_show(v->form, &told, count, records, found, domain->is_hosted ? &tls : NULL);
+    domain_show(v->form, &told, count, records, found, domain->is_hosted ? &tls : NULL, reach);
     free(keys);
 }
 
@@ -316,7 +320,14 @@ static void verify_one(void *context, const struct domain_row *domain)
         if (is_needed(v, &records[i]) && found[i].finding != RECORD_RIGHT)
             v->is_good = false;
     }
-    tell_one(v, domain, count, records, found);
+    bool is_reached = domain->is_hosted && !v->is_rotation && !v->stays_home;
+    struct domain_reach *reach = is_reached ? malloc(sizeof(*reach)) : NULL;
+
+    check(!is_reached || reach != NULL);
+    if (is_reached)
+        domain_reach(v->call->config, v->look, domain->name, &arena, reach);
+    tell_one(v, domain, count, records, found, reach);
+    free(reach);
     arena_free(&arena);
 }
 
@@ -362,13 +373,13 @@ static enum store_result look_at_all(struct cli *cli, struct domain_call *call, 
 
 static int verify(struct cli *cli)
 {
-    struct verifying verifying = {0};
+    struct wanted wanted = {0};
     struct domain_call call;
-    const char *name;
-    int count;
 
-    if (!records_words(cli, &name, 1, 1, &count))
+    if (!take_words(cli, 1, &wanted))
         return EXIT_USAGE;
+    struct verifying verifying = {.stays_home = wanted.stays_home};
+    const char *name = wanted.words[0];
     int code = open_call(cli, &call);
     if (code != EXIT_GOOD)
         return code;
@@ -444,9 +455,12 @@ const struct cli_command cli_domain = {
     "                  receive for it; --sub-domains: its tenant may send from names below it\n"
     "  list\n"
     "  show   DOMAIN [--zone]    its records; --zone: as lines of a zone file\n"
-    "  verify DOMAIN   asks DNS for each: right, wrong (and what was found) or missing. Where\n"
+    "  verify DOMAIN [--no-connect]\n"
+    "                  asks DNS for each: right, wrong (and what was found) or missing. Where\n"
     "                  dkim, spf and, of a hosted one, mx are right, it becomes active. Of a\n"
-    "                  hosted one the names of our addresses and our certificates are told too\n"
+    "                  hosted one the names of our addresses and our certificates are told too,\n"
+    "                  and what others meet at its mail hosts and its MTA-STS policy;\n"
+    "                  --no-connect: nobody is connected to\n"
     "  rotate DOMAIN   first: new keys, whose records are to be published. Then, once they are\n"
     "                  seen: the new ones sign and the old ones are retired\n"
     "  remove DOMAIN   with its keys\n",

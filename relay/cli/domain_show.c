@@ -56,9 +56,31 @@ static json_t *keys_json(const struct domain_row *domain)
     return keys;
 }
 
+static json_t *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_text_of(text);
+}
+
+static void add_reach(json_t *object, const struct domain_reach *reach)
+{
+    json_t *hosts = json_array();
+
+    for (size_t i = 0; i < reach->host_count; i++)
+        json_array_append_new(hosts, json_pack("{s:o,s:o,s:s,s:o}", "host",
+                                               json_text_of(reach->hosts[i].name), "address",
+                                               text_or_null(reach->hosts[i].address), "result",
+                                               reach->hosts[i].met.result, "why",
+                                               json_text_of(reach->hosts[i].met.why)));
+    json_object_set_new(object, "hosts", hosts);
+    json_object_set_new(object, "policy",
+                        json_pack("{s:s,s:o,s:o}", "result", reach->policy.result, "why",
+                                  json_text_of(reach->policy.why), "value",
+                                  text_or_null(reach->policy_text)));
+}
+
 static void show_json(const struct domain_row *domain, size_t count,
                       const struct domain_record *records, const struct domain_found *found,
-                      const struct domain_tls *tls)
+                      const struct domain_tls *tls, const struct domain_reach *reach)
 {
     json_t *list = json_array();
 
@@ -74,6 +96,8 @@ static void show_json(const struct domain_row *domain, size_t count,
         json_object_set_new(object, "tls",
                             json_pack("{s:s,s:s}", "result",
                                       domain_record_finding_name(tls->finding), "why", tls->why));
+    if (reach != NULL)
+        add_reach(object, reach);
     cli_print_json(object);
 }
 
@@ -114,9 +138,29 @@ static void show_zone(size_t count, const struct domain_record *records)
     }
 }
 
+static void show_reach(const struct domain_row *domain, const struct domain_reach *reach)
+{
+    struct bytes text = bytes_of(reach->policy_text), line;
+
+    for (size_t i = 0; i < reach->host_count; i++) {
+        printf("  %-11s %-7s %s%s%s: ", "host", reach->hosts[i].met.result, reach->hosts[i].name,
+               reach->hosts[i].address[0] != '\0' ? " " : "", reach->hosts[i].address);
+        print_foreign(bytes_of(reach->hosts[i].met.why));
+        putchar('\n');
+    }
+    printf("  %-11s %-7s ", "policy", reach->policy.result);
+    print_foreign(bytes_of(reach->policy.why));
+    putchar('\n');
+    if (text.len > 0)
+        printf("    https://mta-sts.%.*s/.well-known/mta-sts.txt could say:\n",
+               BYTES_ARG(domain->name));
+    while (bytes_take_until(&text, '\n', &line))
+        printf("      %.*s\n", BYTES_ARG(line));
+}
+
 static void show_table(const struct domain_row *domain, size_t count,
                        const struct domain_record *records, const struct domain_found *found,
-                       const struct domain_tls *tls)
+                       const struct domain_tls *tls, const struct domain_reach *reach)
 {
     printf("%.*s of %.*s: %s%s%s\n", BYTES_ARG(domain->name), BYTES_ARG(domain->tenant),
            domain->is_active ? "active" : "pending", domain->is_hosted ? ", hosted" : "",
@@ -140,21 +184,23 @@ static void show_table(const struct domain_row *domain, size_t count,
     }
     if (tls != NULL)
         printf("  %-11s %-7s %s\n", "tls", domain_record_finding_name(tls->finding), tls->why);
+    if (reach != NULL)
+        show_reach(domain, reach);
 }
 
 void domain_show(enum domain_form form, const struct domain_row *domain, size_t count,
                  const struct domain_record *records, const struct domain_found *found,
-                 const struct domain_tls *tls)
+                 const struct domain_tls *tls, const struct domain_reach *reach)
 {
     switch (form) {
     case DOMAIN_TABLE:
-        show_table(domain, count, records, found, tls);
+        show_table(domain, count, records, found, tls, reach);
         return;
     case DOMAIN_ZONE:
         show_zone(count, records);
         return;
     case DOMAIN_JSON:
-        show_json(domain, count, records, found, tls);
+        show_json(domain, count, records, found, tls, reach);
         return;
     }
 }

@@ -5,6 +5,7 @@
 
 #include "directory/domain_records.h"
 #include "relay/cli/cli.h"
+#include "relay/cli/domain_reach.h"
 
 enum domain_form { DOMAIN_TABLE, DOMAIN_ZONE, DOMAIN_JSON };
 
@@ -22,8 +23,9 @@ struct domain_tls {
 };
 
 /* {"domain", "state", "records": [{"purpose", "name", "type", "value"}...]}; with `found` each
- * record has "result" and "found" too, and `tls` is {"tls": {"result", "why"}}. NULL: nobody
- * looked. */
+ * record has "result" and "found" too, `tls` is {"tls": {"result", "why"}}, and `reach` is
+ * {"hosts": [{"host", "address", "result", "why"}...], "policy": {"result", "why", "value"}}, whose
+ * value is a text to publish. NULL: nobody looked. */
 void domain_show(enum domain_form form, const struct domain_row *domain, size_t count,
                  const struct domain_record *records, const struct domain_found *found,
-                 const struct domain_tls *tls);
+                 const struct domain_tls *tls, const struct domain_reach *reach);
