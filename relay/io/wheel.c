@@ -2,6 +2,7 @@
 #include "io/wheel.h"
 
 enum { DIGIT_BITS = 6, TIME_BITS = WHEEL_LEVELS * DIGIT_BITS };
+enum { LOOKED_AT_MAX = 4 }; /* each time that an engine is about to sleep */
 
 static const int64_t time_max = ((int64_t)1 << TIME_BITS) - 1;
 
@@ -110,6 +111,21 @@ struct timeout *wheel_take(struct wheel *wheel, int64_t now_ms, unsigned *work_l
     return NULL;
 }
 
+/* Of a coarse slot with few, the first of them: its start only moves them down, and a wake-up for
+ * that costs more than the look. */
+static int64_t first_of(const struct list *slot, int64_t start_ms)
+{
+    int64_t first_ms = INT64_MAX;
+    unsigned left = LOOKED_AT_MAX;
+
+    list_for_each(node, slot) {
+        if (left-- == 0)
+            return start_ms;
+        first_ms = MIN(first_ms, container_of(node, struct timeout, node)->at_ms);
+    }
+    return first_ms;
+}
+
 int64_t wheel_next_ms(struct wheel *wheel)
 {
     unsigned level, slot;
@@ -119,5 +135,5 @@ int64_t wheel_next_ms(struct wheel *wheel)
         return wheel->elapsed_ms;
     if (!find_slot(wheel, &level, &slot, &start_ms))
         return INT64_MAX;
-    return start_ms;
+    return level == 0 ? start_ms : first_of(&wheel->slots[level][slot], start_ms);
 }

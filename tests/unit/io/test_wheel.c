@@ -63,6 +63,26 @@ TEST(timeout_fires_at_its_time_on_every_level)
     }
 }
 
+/* Who sleeps until the next is not woken on the way to it. */
+TEST(few_timeouts_are_due_when_the_wheel_says)
+{
+    static const int64_t delays[] = {300, 250, 290};
+    struct wheel *wheel = malloc(sizeof(*wheel));
+    struct timeout timeouts[ARRAY_LEN(delays)];
+
+    wheel_init(wheel, 1000000);
+    for (size_t i = 0; i < ARRAY_LEN(delays); i++) {
+        timeout_init(&timeouts[i], fire);
+        wheel_arm(wheel, &timeouts[i], 1000000 + delays[i]);
+    }
+    assert_int_equal(wheel_next_ms(wheel), 1000250);
+    assert_ptr_equal(take(wheel, 1000250), &timeouts[1]);
+    assert_int_equal(wheel_next_ms(wheel), 1000290);
+    assert_ptr_equal(take(wheel, 1000400), &timeouts[2]);
+    assert_ptr_equal(take(wheel, 1000400), &timeouts[0]);
+    free(wheel);
+}
+
 TEST(timeout_beyond_the_top_level_stays_armed)
 {
     struct wheel *wheel = malloc(sizeof(*wheel));
