@@ -12,7 +12,7 @@
 #include "directory/tenants.h"
 #include "unit/directory/store_room.h"
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 20000, LOOK_US = 250 * 1000 };
 
 /* Sooner or later the newest snapshot has that tenant, or has it not. */
 static void wait_tenant(struct snapshot_reader *reader, struct bytes name, bool is_there)
@@ -57,6 +57,35 @@ TEST(directory_follows_what_others_write)
     wait_tenant(reader, BYTES("shop"), true);
     assert_int_equal(tenant_remove(store, BYTES("shop"), false), STORE_OK);
     wait_tenant(reader, BYTES("shop"), false);
+    store_close(&store);
+    snapshot_reader_free(&reader);
+    directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+/* Nobody wrote for long: from then on the journal's file alone is looked at. */
+TEST(directory_follows_what_is_written_after_a_silence)
+{
+    static const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char journal[STORE_ROOM_FILE_MAX];
+    struct store_room room;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    struct directory *directory = directory_start(room.path);
+    struct snapshot_reader *reader = snapshot_reader_create(directory_feed(directory));
+    wait_tenant(reader, BYTES("shop"), true);
+    store_room_file(&room, "directory.db-wal", journal);
+    /* The next one writes over what is there: the file does not grow. */
+    assert_int_equal(store_run(store, "PRAGMA wal_checkpoint(RESTART)"), STORE_OK);
+    assert_int_equal(utimensat(AT_FDCWD, journal, long_ago, 0), 0);
+    usleep(3 * LOOK_US);
+    assert_int_equal(tenant_add(store, BYTES("later")), STORE_OK);
+    wait_tenant(reader, BYTES("later"), true);
+    /* At once again, within a step of the file's time. */
+    assert_int_equal(tenant_remove(store, BYTES("later"), false), STORE_OK);
+    wait_tenant(reader, BYTES("later"), false);
     store_close(&store);
     snapshot_reader_free(&reader);
     directory_stop(&directory);
