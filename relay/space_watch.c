@@ -5,18 +5,23 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/log.h"
 
 /* Mail may come at some hundred MB a second: what is taken between two looks must be well below any
- * sensible mark, the more so near it. A look costs some microseconds. */
-enum { EVERY_MS = 200, NEAR_EVERY_MS = 20 };
-#define NEAR_BYTES (UINT64_C(512) << 20) /* above the mark */
+ * sensible mark, the more so near it. A look costs some microseconds, and far more where it is the
+ * only thing that wakes a processor. */
+enum { FAR_EVERY_MS = 1000, EVERY_MS = 200, NEAR_EVERY_MS = 20 };
+/* Above the mark. */
+#define FAR_BYTES (UINT64_C(8) << 30)
+#define NEAR_BYTES (UINT64_C(512) << 20)
 
 struct space_watch {
     char *spool, *events; /* directories */
+    bool is_one;          /* file system for both */
     struct space *space;
     uint64_t again;
     pthread_t thread;
@@ -64,7 +69,12 @@ static void look(struct space_watch *watch)
 {
     uint64_t spool_size, events_size;
     uint64_t spool = free_bytes(watch->spool, &spool_size);
-    uint64_t events = free_bytes(watch->events, &events_size);
+    uint64_t events = spool;
+
+    if (watch->is_one)
+        events_size = spool_size;
+    else
+        events = free_bytes(watch->events, &events_size);
 
     pthread_mutex_lock(&watch->lock);
     struct space_state *state = &watch->state;
@@ -86,11 +96,11 @@ static void look(struct space_watch *watch)
 static long until_next_ms(const struct space_watch *watch)
 {
     const struct space_state *state = &watch->state;
+    uint64_t least = MIN(state->spool_free_bytes, state->events_free_bytes);
 
-    return MIN(state->spool_free_bytes, state->events_free_bytes) <
-                   state->min_free_bytes + NEAR_BYTES
-               ? NEAR_EVERY_MS
-               : EVERY_MS;
+    if (least < state->min_free_bytes + NEAR_BYTES)
+        return NEAR_EVERY_MS;
+    return least < state->min_free_bytes + FAR_BYTES ? EVERY_MS : FAR_EVERY_MS;
 }
 
 static void *run_thread(void *context)
@@ -102,10 +112,8 @@ static void *run_thread(void *context)
     while (!watch->is_stopping) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += until_next_ms(watch) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
         while (!watch->is_stopping && !watch->is_changed &&
                pthread_cond_timedwait(&watch->wake, &watch->lock, &until) == 0)
             ;
@@ -118,6 +126,13 @@ static void *run_thread(void *context)
     }
     pthread_mutex_unlock(&watch->lock);
     return NULL;
+}
+
+static bool is_one_file_system(const char *a, const char *b)
+{
+    struct stat status_a, status_b;
+
+    return stat(a, &status_a) == 0 && stat(b, &status_b) == 0 && status_a.st_dev == status_b.st_dev;
 }
 
 static void watch_free(struct space_watch *watch)
@@ -139,6 +154,7 @@ struct space_watch *space_watch_start(const char *spool, const char *events, uin
     watch->spool = strdup(spool);
     watch->events = strdup(events);
     check(watch->spool != NULL && watch->events != NULL);
+    watch->is_one = is_one_file_system(spool, events);
     watch->space = space;
     watch->again = again;
     watch->state.min_free_bytes = min_free;

@@ -352,6 +352,10 @@ int event_reader_held(struct event_reader *reader, uint64_t number, struct event
     struct event_held held = {0};
     size_t count;
 
+    if (number == UINT64_MAX) {
+        *held_out = held;
+        return 0;
+    }
     int error = event_archive_list(reader->directory_fd, &list, &count);
     if (error < 0)
         return error;

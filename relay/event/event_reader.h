@@ -45,7 +45,7 @@ struct event_held {
     uint64_t bytes;
     uint64_t packed; /* of them, of files that are compressed already */
 };
-/* Of those from `number` on. 0 or -errno. */
+/* Of those from `number` on; UINT64_MAX: of none. 0 or -errno. */
 must_use int event_reader_held(struct event_reader *reader, uint64_t number,
                                struct event_held *held_out);
 /* Counts the events from its place on to `until` and stays there; stops early, with -ECANCELED,
