@@ -5,7 +5,7 @@
 
 #include "directory/directory_name.h"
 
-enum { TARGETS_FIRST = 4, DOMAIN_IDS_MAX = 10000 /* that are looked at for a hosted one */ };
+enum { TARGETS_FIRST = 4 };
 
 /* One look-up under way. */
 struct walk {
@@ -257,34 +257,19 @@ static bool take_return(struct walk *walk, struct bytes address)
            bytes_equal(local, BYTES(RETURN_PATH_REPORTS));
 }
 
-static bool takes_mail(const struct directory_domain *domain, const struct snapshot *snapshot)
-{
-    if (domain == NULL || !domain->is_hosted)
-        return false;
-    const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, domain->tenant);
-    return tenant != NULL && !tenant->is_disabled;
-}
-
 /* Whose postmaster is everybody's where the configuration names none; empty: nobody's. */
 static struct bytes domain_of_postmaster(const struct walk *walk)
 {
     const struct snapshot *snapshot = walk->snapshot;
     struct bytes name = walk->rules->hostname;
-    size_t left = snapshot_count(snapshot, SNAPSHOT_DOMAINS);
 
     if (recipient_domain_is_hosted(snapshot, name))
         return name;
     for (struct bytes label; bytes_take_until(&name, '.', &label);)
-        if (takes_mail(snapshot_domain(snapshot, name), snapshot))
+        if (snapshot_takes_mail(snapshot, snapshot_domain(snapshot, name)))
             return name;
-    for (uint32_t id = 1; id <= DOMAIN_IDS_MAX && left > 0; id++) {
-        const struct directory_domain *domain = snapshot_domain_of(snapshot, id);
-
-        left -= domain != NULL;
-        if (takes_mail(domain, snapshot))
-            return domain->name;
-    }
-    return walk->rules->hostname;
+    const struct directory_domain *first = snapshot_first_hosted(snapshot);
+    return first != NULL ? first->name : walk->rules->hostname;
 }
 
 /* In its one form; "postmaster" alone gets a domain, or is rules.postmaster itself. */

@@ -13,8 +13,7 @@
  * role's mailbox, which is filed under the address itself without an account. A disabled account is
  * passed over for them. "<postmaster>" without a domain is postmaster at `hostname` where that is
  * hosted, else rules.postmaster, else postmaster at the nearest hosted domain that `hostname` lies
- * in, or else at the first one that was added, of those with ids up to 10,000. It is unknown where
- * nothing is hosted.
+ * in, or else at the first one that was added. It is unknown where nothing is hosted.
  *
  * Targets of an alias are resolved in turn, where their domain is hosted, and each stands once in
  * the result; those that are unknown or disabled are left out. An alias that was met before is not

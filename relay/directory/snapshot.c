@@ -28,13 +28,18 @@ struct snapshot {
     struct ground *ground;
     struct row_table changed[SNAPSHOT_TABLE_COUNT]; /* rows without a name are gone */
     uint32_t counts[SNAPSHOT_TABLE_COUNT];
+    uint32_t first_hosted; /* its id; 0: none */
     uint64_t version;
     size_t memory;
 };
 
 struct snapshot_builder {
     struct snapshot *snapshot;
+    const struct snapshot *previous; /* NULL: from nothing */
     bool is_from_nothing;
+    /* Of what was put: a tenant that was disabled is not any more; the first that is hosted. */
+    bool has_enabled;
+    uint32_t first_hosted; /* its id; 0: none */
 };
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -191,6 +196,20 @@ const struct directory_rule *snapshot_rule(const struct snapshot *snapshot, stru
     return find_name(snapshot, SNAPSHOT_RULES, key);
 }
 
+bool snapshot_takes_mail(const struct snapshot *snapshot, const struct directory_domain *domain)
+{
+    if (domain == NULL || !domain->is_hosted)
+        return false;
+    const struct directory_tenant *tenant = snapshot_tenant_of(snapshot, domain->tenant);
+    return tenant != NULL && !tenant->is_disabled;
+}
+
+const struct directory_domain *snapshot_first_hosted(const struct snapshot *snapshot)
+{
+    return snapshot->first_hosted == 0 ? NULL
+                                       : snapshot_domain_of(snapshot, snapshot->first_hosted);
+}
+
 uint32_t snapshot_count(const struct snapshot *snapshot, enum snapshot_table table)
 {
     return snapshot->counts[table];
@@ -237,6 +256,7 @@ struct snapshot_builder *snapshot_build(const struct snapshot *previous)
 
     check(builder != NULL && snapshot != NULL);
     builder->snapshot = snapshot;
+    builder->previous = previous;
     builder->is_from_nothing = previous == NULL;
     init_tables(snapshot->changed);
     if (previous == NULL) {
@@ -246,6 +266,7 @@ struct snapshot_builder *snapshot_build(const struct snapshot *previous)
         init_tables(snapshot->ground->tables);
     } else {
         snapshot->ground = previous->ground;
+        snapshot->first_hosted = previous->first_hosted;
         for (unsigned i = 0; i < SNAPSHOT_TABLE_COUNT; i++)
             row_table_copy(&snapshot->changed[i], &previous->changed[i]);
     }
@@ -285,7 +306,10 @@ static void *keep_array(struct snapshot_builder *builder, const void *array, siz
 void snapshot_put_tenant(struct snapshot_builder *builder, const struct directory_tenant *row)
 {
     struct directory_tenant kept = *row;
+    const struct directory_tenant *before =
+        builder->is_from_nothing ? NULL : snapshot_tenant_of(builder->previous, row->id);
 
+    builder->has_enabled |= before != NULL && before->is_disabled && !row->is_disabled;
     check(row->id != 0 && row->name.len > 0);
     kept.name = keep(builder, row->name);
     kept.showing = keep_array(builder, row->showing, row->showing_count * sizeof(*row->showing));
@@ -315,6 +339,8 @@ void snapshot_put_domain(struct snapshot_builder *builder, const struct director
         keys[i].file = keep(builder, row->keys[i].file);
     }
     kept.keys = keys;
+    if (row->is_hosted && (builder->first_hosted == 0 || row->id < builder->first_hosted))
+        builder->first_hosted = row->id;
     put(builder, SNAPSHOT_DOMAINS, &kept);
 }
 
@@ -395,6 +421,32 @@ static void count_memory(struct snapshot *snapshot)
                             row_table_memory(&snapshot->changed[i]);
 }
 
+static void take_first(void *context, const void *row)
+{
+    struct snapshot *snapshot = context;
+    const struct directory_domain *domain = row;
+
+    if ((snapshot->first_hosted == 0 || domain->id < snapshot->first_hosted) &&
+        snapshot_takes_mail(snapshot, domain))
+        snapshot->first_hosted = domain->id;
+}
+
+/* Of all rows only where what is known of the one before says nothing of this one. */
+static void find_first(struct snapshot *snapshot, const struct snapshot_builder *builder)
+{
+    uint32_t put = builder->first_hosted, first = snapshot->first_hosted;
+    bool is_put_first = put != 0 && (first == 0 || put < first);
+
+    if (is_put_first && !builder->has_enabled &&
+        snapshot_takes_mail(snapshot, snapshot_domain_of(snapshot, put)))
+        snapshot->first_hosted = put;
+    else if (is_put_first || builder->is_from_nothing || builder->has_enabled ||
+             (first != 0 && !snapshot_takes_mail(snapshot, snapshot_domain_of(snapshot, first)))) {
+        snapshot->first_hosted = 0;
+        snapshot_for_each(snapshot, SNAPSHOT_DOMAINS, take_first, snapshot);
+    }
+}
+
 const struct snapshot *snapshot_finish(struct snapshot_builder **builder, uint64_t version)
 {
     struct snapshot *snapshot = (*builder)->snapshot;
@@ -405,6 +457,7 @@ const struct snapshot *snapshot_finish(struct snapshot_builder **builder, uint64
         row_table_seal(&snapshot->changed[i]);
         snapshot->counts[i] = count_rows(snapshot, i);
     }
+    find_first(snapshot, *builder);
     snapshot->version = version;
     count_memory(snapshot);
     free(*builder);

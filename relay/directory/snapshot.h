@@ -154,6 +154,10 @@ enum snapshot_table {
     SNAPSHOT_RULES,
     SNAPSHOT_TABLE_COUNT
 };
+/* Whether we receive for it: its tenant may. NULL: not. */
+bool snapshot_takes_mail(const struct snapshot *snapshot, const struct directory_domain *domain);
+/* The first, by id, for which we receive; NULL: there is none. */
+const struct directory_domain *snapshot_first_hosted(const struct snapshot *snapshot);
 /* How many rows a table has. */
 uint32_t snapshot_count(const struct snapshot *snapshot, enum snapshot_table table);
 /* Every row of a table, in no order; `row` is of the table's struct. Not for engines: it takes as

@@ -167,6 +167,27 @@ TEST(recipient_is_found_as_the_directory_says)
     }
 }
 
+TEST(recipient_postmaster_is_found_behind_many_domains_that_are_gone)
+{
+    struct snapshot_builder *builder = snapshot_build(NULL);
+    struct recipient_found found;
+    struct arena arena;
+
+    snapshot_put_tenant(builder, &(struct directory_tenant){.id = 1, .name = BYTES("t")});
+    snapshot_put_domain(builder, &(struct directory_domain){.id = 3000000,
+                                                            .tenant = 1,
+                                                            .is_hosted = true,
+                                                            .name = BYTES("late.example")});
+    const struct snapshot *snapshot = snapshot_finish(&builder, 1);
+
+    arena_init(&arena, 4096);
+    recipient_look_up(snapshot, &no_rules, BYTES("postmaster"), &arena, &found);
+    assert_int_equal(found.kind, RECIPIENT_KNOWN);
+    assert_true(bytes_equal(found.address, BYTES("postmaster@late.example")));
+    arena_free(&arena);
+    snapshot_free(&snapshot);
+}
+
 TEST(recipient_postmaster_is_who_the_rules_say)
 {
     const struct recipient_rules rules = {.hostname = BYTES("mx.example"),

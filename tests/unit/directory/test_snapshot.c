@@ -245,6 +245,85 @@ TEST(snapshot_changed_at_random_is_as_the_model)
     }
 }
 
+/* --- the first domain that mail is taken for -------------------------------------------------- */
+
+enum { HOSTED_TENANTS = 4, HOSTED_DOMAINS = 12, HOSTED_ID = 1000000 };
+
+struct hosts {
+    bool is_disabled[HOSTED_TENANTS], is_hosted[HOSTED_DOMAINS], is_there[HOSTED_DOMAINS];
+};
+
+static void hosts_put(struct snapshot_builder *builder, const struct hosts *hosts, unsigned i)
+{
+    char text[16];
+
+    if (i < HOSTED_TENANTS)
+        snapshot_put_tenant(builder,
+                            &(struct directory_tenant){.id = 1 + i,
+                                                       .is_disabled = hosts->is_disabled[i],
+                                                       .name = model_name(1 + i, text)});
+    else if (!hosts->is_there[i - HOSTED_TENANTS])
+        snapshot_drop(builder, SNAPSHOT_DOMAINS, HOSTED_ID + i);
+    else
+        snapshot_put_domain(builder,
+                            &(struct directory_domain){.id = HOSTED_ID + i,
+                                                       .tenant = 1 + i % HOSTED_TENANTS,
+                                                       .is_hosted =
+                                                           hosts->is_hosted[i - HOSTED_TENANTS],
+                                                       .name = model_name(i, text)});
+}
+
+static uint32_t hosts_first(const struct hosts *hosts)
+{
+    for (unsigned i = 0; i < HOSTED_DOMAINS; i++)
+        if (hosts->is_there[i] && hosts->is_hosted[i] &&
+            !hosts->is_disabled[(i + HOSTED_TENANTS) % HOSTED_TENANTS])
+            return HOSTED_ID + HOSTED_TENANTS + i;
+    return 0;
+}
+
+static unsigned hosts_change(struct hosts *hosts)
+{
+    unsigned i = (unsigned)random_below(HOSTED_TENANTS + HOSTED_DOMAINS);
+
+    if (i < HOSTED_TENANTS)
+        hosts->is_disabled[i] = random_below(2) == 0;
+    else if (random_below(2) == 0)
+        hosts->is_hosted[i - HOSTED_TENANTS] = random_below(2) == 0;
+    else
+        hosts->is_there[i - HOSTED_TENANTS] = random_below(2) == 0;
+    return i;
+}
+
+TEST(snapshot_first_hosted_is_that_of_the_model_however_large_its_id)
+{
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct hosts hosts = {0};
+        struct snapshot_builder *builder = snapshot_build(NULL);
+
+        random_seed(seed);
+        for (unsigned i = 0; i < 20; i++)
+            (void)hosts_change(&hosts);
+        /* Domains before their tenants. */
+        for (unsigned i = HOSTED_TENANTS + HOSTED_DOMAINS; i > 0; i--)
+            if (i <= HOSTED_TENANTS || hosts.is_there[i - 1 - HOSTED_TENANTS])
+                hosts_put(builder, &hosts, i - 1);
+        const struct snapshot *snapshot = snapshot_finish(&builder, 1);
+        for (unsigned round = 0; round < 100; round++) {
+            const struct snapshot *before = snapshot;
+            const struct directory_domain *first = snapshot_first_hosted(snapshot);
+
+            expect_row(seed, (first == NULL ? 0 : first->id) == hosts_first(&hosts));
+            builder = snapshot_build(before);
+            for (uint64_t i = random_below(4); i > 0; i--)
+                hosts_put(builder, &hosts, hosts_change(&hosts));
+            snapshot = snapshot_finish(&builder, round + 2);
+            snapshot_free(&before);
+        }
+        snapshot_free(&snapshot);
+    }
+}
+
 TEST(snapshot_changed_often_is_worn)
 {
     const struct snapshot *snapshot = shop();
