@@ -18,6 +18,11 @@ static const char *const away_names[] = {[DECISION_AWAY_ACCEPT] = "accept",
                                          [DECISION_AWAY_DEFER] = "defer",
                                          NULL};
 
+static const char *const author_names[] = {[DECISION_AUTHOR_ACCEPT] = "accept",
+                                           [DECISION_AUTHOR_TAG] = "tag",
+                                           [DECISION_AUTHOR_REFUSE] = "refuse",
+                                           NULL};
+
 static bool is_url(struct bytes text)
 {
     struct address address;
@@ -157,6 +162,13 @@ static const struct config_key inbound_keys[] = {
      .standard = "tag",
      .says =
          "What is done where SPF fails and DMARC does not pass: tag (told only), defer, refuse."},
+    {.name = "no_author",
+     .kind = CONFIG_NAME,
+     .at = AT(inbound.rules.no_author),
+     .names = author_names,
+     .standard = "accept",
+     .says = "What is done with mail without an author's address in From: accept (told only), tag "
+             "(it is marked), refuse (550)."},
     {.name = "temperror",
      .kind = CONFIG_NAME,
      .at = AT(inbound.rules.temperror),

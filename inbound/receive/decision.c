@@ -305,6 +305,32 @@ static void judge_dmarc(struct decision *decision, const struct decision_rules *
         follow_policy(decision, dmarc);
 }
 
+/* No From, or none with a domain in it (RFC 5322 section 3.6): there is nobody whose policy could
+ * be asked for, and nobody that readers see. An address literal is somebody. */
+static void judge_author(struct decision *decision, const struct decision_rules *rules,
+                         const struct verification *v)
+{
+    static const char *const author_weights[] = {
+        [DECISION_AUTHOR_ACCEPT] = "",
+        [DECISION_AUTHOR_TAG] = "tag",
+        [DECISION_AUTHOR_REFUSE] = "refuse",
+    };
+    const struct authors *authors = verification_dmarc(v)->authors;
+
+    if (authors->domain_count > 0 || authors->has_other)
+        return;
+    note(decision, "author", "none", author_weights[rules->no_author],
+         authors->fields == 0 ? BYTES("no From field") : BYTES("no address in From"));
+    if (rules->no_author == DECISION_AUTHOR_TAG)
+        mark(decision, "author");
+    if (rules->no_author == DECISION_AUTHOR_REFUSE)
+        refuse(decision,
+               verdict_refuse(550, "5.7.1",
+                              "The message has no From field with its author's address",
+                              "inbound.no_author"),
+               BYTES_NONE);
+}
+
 /* --- what DNS did not say --------------------------------------------------------------------- */
 
 /* A check that failed only for now, and nothing that passed without it. */
@@ -498,6 +524,7 @@ void decision_make(struct decision *decision, const struct decision_rules *rules
     const struct iprev_check *iprev = verification_iprev(v);
 
     judge_dmarc(decision, rules, v, client);
+    judge_author(decision, rules, v);
     judge_spf(decision, rules, v, client);
     note_dkim(decision, v);
     note_arc(decision, v);

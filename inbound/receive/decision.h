@@ -27,12 +27,16 @@ enum decision_action { DECISION_TAG, DECISION_DEFER, DECISION_REFUSE };
 
 enum decision_away { DECISION_AWAY_ACCEPT, DECISION_AWAY_TAG, DECISION_AWAY_DEFER };
 
+/* Of mail that names no author. */
+enum decision_author { DECISION_AUTHOR_ACCEPT, DECISION_AUTHOR_TAG, DECISION_AUTHOR_REFUSE };
+
 enum decision_dmarc { DECISION_DMARC_ENFORCE, DECISION_DMARC_MONITOR };
 
 struct decision_rules {
     int dmarc;         /* enum decision_dmarc */
     bool tells_record; /* a line `dmarc-record` beside DMARC's: what reports need */
     int spf_fail;      /* enum decision_action: of SPF's fail where DMARC does not pass */
+    int no_author;     /* enum decision_author: without a domain in From DMARC says nothing */
     int rspamd_away;   /* enum decision_away: where it has no answer */
     int temperror;     /* of checks that DNS had no answer for, where nothing else passed */
     bool allow_overrides_dmarc; /* of who is on a tenant's list */

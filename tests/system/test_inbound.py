@@ -278,6 +278,29 @@ def test_overrides(stage):
     place.take(inbound.message("alice@strict.example"), sender="alice@strict.example")
 
 
+def test_mail_without_an_author(stage):
+    place = inbound.Inbound(stage, inbound="no_author: refuse")
+    whole = inbound.message("alice@good.example")
+    without = re.sub(rb"(?m)^From:.*\r\n", b"", whole)
+    assert without != whole
+    for content, detail in ((without, "no From field"), (b"From: undisclosed\r\n" + without, "no address in From"),
+                            (b"From: \r\n" + without, "no address in From")):
+        assert place.send(content) == (
+            550, "5.7.1 The message has no From field with its author's address"), detail
+        event = place.relay.wait_events(1, kind="rejected")[-1]
+        check = {c["check"]: c for c in event["checks"]}["author"]
+        assert (check["result"], check["weight"]) == ("none", "refuse") and event["rule"] == "inbound.no_author"
+    events = place.relay.wait_events(3, kind="rejected")
+    assert sorted({c["check"]: c for c in e["checks"]}["author"]["detail"] for e in events) == [
+        "no From field", "no address in From", "no address in From"]
+    assert place.send(whole)[0] == 250
+    assert place.send(b"From: x@[192.0.2.1]\r\n" + without)[0] == 250
+    for action, spam in (("tag", ["Yes"]), ("accept", [])):
+        place.relay.write_config(inbound=f"{{no_author: {action}}}")
+        place.relay.cli("reload")
+        assert inbound.field(place.take(without), "X-Spam") == spam
+
+
 def sealed(results, sender="alice@strict.example"):
     """A message as signed.example forwards it, with what it says it found."""
     message = f"Authentication-Results: fwd.example; {results}\r\n".encode() + inbound.message(sender)
