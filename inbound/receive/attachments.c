@@ -12,15 +12,14 @@
 #include "inbound/mime/mime_param.h"
 #include "inbound/receive/archive_copy.h"
 #include "inbound/receive/decision.h"
+#include "inbound/receive/part_names.h"
 #include "inbound/receive/zip_names.h"
-#include "smtp/encoded_word.h"
 
 enum {
     HEADER_MAX = 200 * 1024, /* as much as of the message's own */
     START_MAX = 128,         /* bytes of a line that are looked at in a body */
     BOUNDARIES_MAX = 8,
     BOUNDARY_MAX = 100, /* RFC 2046 section 5.1.1 allows 70 */
-    NAME_MAX_BYTES = 4096,
     ARENA_MAX = 1 << 20,
     ENCODED_MAX = 4096, /* bytes of a body that are decoded at once */
     LINE_ROOM = 256,    /* of them for a line that begins, so that it can be taken back */
@@ -187,125 +186,9 @@ static void take_name(struct attachments *a, struct bytes name)
     a->body.has_archive_name |= archive_kind_has_name(name);
 }
 
-/* --- names in fields -------------------------------------------------------------------------- */
-
-/* "%41": whether the section says that it is so or not. */
-static bool put_percent(struct bytes value, struct buf *out)
+static void take_part_name(void *context, struct bytes name)
 {
-    bool fits = true;
-
-    for (size_t i = 0; i < value.len && fits; i++) {
-        int high = value.ptr[i] == '%' && i + 2 < value.len ? byte_hex_value(value.ptr[i + 1]) : -1;
-        int low = high >= 0 ? byte_hex_value(value.ptr[i + 2]) : -1;
-
-        if (low < 0) {
-            fits = buf_append_byte(out, value.ptr[i]);
-            continue;
-        }
-        fits = buf_append_byte(out, (uint8_t)(high << 4 | low));
-        i += 2;
-    }
-    return fits;
-}
-
-/* "utf-8'en'rest" */
-static struct bytes without_charset(struct bytes value)
-{
-    size_t first = bytes_find(value, '\'', 0), second = bytes_find(value, '\'', first + 1);
-
-    return second < value.len ? bytes_slice(value, second + 1, value.len) : value;
-}
-
-/* The section `number` of "filename*0*" and the like (RFC 2231 sections 3 and 4). */
-static const struct mime_param *find_section(const struct mime_param *params, struct bytes base,
-                                             uint64_t number, bool *is_encoded_out)
-{
-    for (const struct mime_param *p = params; p != NULL; p = p->next) {
-        struct bytes rest = p->name;
-        uint64_t is;
-
-        if (bytes_take_nocase(&rest, base) && bytes_take_nocase(&rest, BYTES("*")) &&
-            bytes_take_u64(&rest, &is) && is == number &&
-            (rest.len == 0 || bytes_equal(rest, BYTES("*")))) {
-            *is_encoded_out = rest.len > 0;
-            return p;
-        }
-    }
-    return NULL;
-}
-
-/* False: there is none in sections. */
-static bool join_sections(const struct mime_param *params, struct bytes base, struct buf *out)
-{
-    const struct mime_param *p;
-    bool is_encoded;
-    uint64_t number = 0;
-
-    for (; (p = find_section(params, base, number, &is_encoded)) != NULL; number++)
-        if (!put_percent(number == 0 && is_encoded ? without_charset(p->value) : p->value, out))
-            break;
-    return number > 0;
-}
-
-static void take_decoded(struct attachments *a, struct bytes text)
-{
-    struct buf decoded;
-
-    buf_init(&decoded, NAME_MAX_BYTES);
-    (void)!encoded_words_read(text, &decoded);
-    take_name(a, text);
-    if (buf_len(&decoded) > 0)
-        take_name(a, buf_bytes(&decoded));
-    buf_free(&decoded);
-}
-
-/* Every way in which the parameter may be written. */
-static void take_param(struct attachments *a, const struct mime_param *params, struct bytes base)
-{
-    struct buf text;
-
-    buf_init(&text, NAME_MAX_BYTES);
-    for (const struct mime_param *p = params; p != NULL; p = p->next) {
-        struct bytes rest = p->name;
-
-        buf_clear(&text);
-        if (bytes_equal_nocase(p->name, base))
-            take_decoded(a, p->value);
-        else if (bytes_take_nocase(&rest, base) && bytes_equal(rest, BYTES("*")) &&
-                 put_percent(without_charset(p->value), &text))
-            take_decoded(a, buf_bytes(&text));
-    }
-    buf_clear(&text);
-    if (join_sections(params, base, &text))
-        take_decoded(a, buf_bytes(&text));
-    buf_free(&text);
-}
-
-static bool ends_in_name(struct bytes text)
-{
-    while (text.len > 0 && (text.ptr[text.len - 1] <= ' ' || text.ptr[text.len - 1] == '*' ||
-                            byte_is_digit(text.ptr[text.len - 1])))
-        text.len--;
-    return bytes_ends_nocase(text, BYTES("name"));
-}
-
-/* Of a field that is not of its form, or has no parameters as those are written: what stands behind
- * a name and "=". */
-static void take_loosely(struct attachments *a, struct bytes value)
-{
-    for (size_t at; (at = bytes_find(value, '=', 0)) < value.len;) {
-        bool is_name = ends_in_name(bytes_slice(value, 0, at));
-        size_t start = at + 1, end;
-
-        while (start < value.len && (value.ptr[start] <= ' ' || value.ptr[start] == '"'))
-            start++;
-        for (end = start; end < value.len && value.ptr[end] != '"' && value.ptr[end] != ';' &&
-                          value.ptr[end] != '\r';)
-            end++;
-        if (is_name)
-            take_decoded(a, bytes_slice(value, start, MIN(end - start, (size_t)NAME_MAX_BYTES)));
-        value = bytes_slice(value, is_name ? end : at + 1, value.len);
-    }
+    take_name(context, name);
 }
 
 /* --- headers of parts ------------------------------------------------------------------------- */
@@ -332,13 +215,13 @@ static bool take_type(struct attachments *a, struct bytes value, struct arena *a
     if (!mime_type_read(value, arena, &type)) {
         /* Not of its form; readers may find a boundary or a name in it all the same. */
         a->boundary_count = BOUNDARIES_MAX + 1;
-        take_loosely(a, value);
+        part_names_loosely(value, take_part_name, a);
         return false;
     }
     if (type.params != NULL)
-        take_param(a, type.params, BYTES("name"));
+        part_names_of(type.params, BYTES("name"), take_part_name, a);
     else
-        take_loosely(a, value);
+        part_names_loosely(value, take_part_name, a);
     if (arena_printf(arena, &whole, "%.*s/%.*s", BYTES_ARG(type.type), BYTES_ARG(type.subtype)))
         compare(a, whole, true);
     if (bytes_equal_nocase(type.type, BYTES("multipart")))
@@ -382,9 +265,9 @@ static bool take_fields(struct attachments *a)
             continue;
         else if (mime_disposition_read(field.value, &arena, &disposition) &&
                  disposition.params != NULL)
-            take_param(a, disposition.params, BYTES("filename"));
+            part_names_of(disposition.params, BYTES("filename"), take_part_name, a);
         else
-            take_loosely(a, field.value);
+            part_names_loosely(field.value, take_part_name, a);
     }
     arena_free(&arena);
     return has_message;
