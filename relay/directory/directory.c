@@ -286,12 +286,20 @@ static void drop_retired(struct directory *directory)
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
+/* Who is told at one look, to its end, whoever is to be told by then: directory_tell_changes()
+ * waits for that. */
+struct telling {
+    struct directory *directory;
+    void (*changed)(void *context, const struct audit_row *row);
+    void *context;
+};
+
 static void tell_change(void *context, const struct audit_row *row)
 {
-    struct directory *directory = context;
+    const struct telling *telling = context;
 
-    directory->changed(directory->changed_context, row);
-    directory->told_id = row->id;
+    telling->changed(telling->context, row);
+    telling->directory->told_id = row->id;
 }
 
 /* At the look after the one that told them: by then the event is durable, but for a disk that does
@@ -313,11 +321,13 @@ static void tell_changes(struct directory *directory)
     if (directory->told_id != 0 || !directory->has_untold)
         return;
     pthread_mutex_lock(&directory->lock);
-    directory->is_telling = directory->changed != NULL;
+    struct telling telling = {directory, directory->changed, directory->changed_context};
+
+    directory->is_telling = telling.changed != NULL;
     pthread_mutex_unlock(&directory->lock);
-    if (!directory->is_telling)
+    if (telling.changed == NULL)
         return;
-    enum store_result result = audit_untold(directory->store, tell_change, directory);
+    enum store_result result = audit_untold(directory->store, tell_change, &telling);
     pthread_mutex_lock(&directory->lock);
     directory->is_telling = false;
     pthread_cond_broadcast(&directory->looked);

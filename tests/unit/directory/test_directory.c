@@ -1,6 +1,7 @@
 #include "directory/directory.h"
 
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -225,6 +226,47 @@ TEST(directory_tells_a_change_once_over_a_stop)
         usleep(1000);
     directory_stop(&directory);
     assert_int_equal(atomic_load(&told), 4);
+    store_close(&store);
+    store_room_drop(&room);
+}
+
+struct slow_listener {
+    sem_t began;
+    atomic_uint told;
+};
+
+static void hear_slowly(void *context, const struct audit_row *row)
+{
+    struct slow_listener *listener = context;
+
+    (void)row;
+    sem_post(&listener->began);
+    usleep(LOOK_US);
+    atomic_fetch_add(&listener->told, 1);
+}
+
+/* As at a stop that comes just behind changes. */
+TEST(directory_tells_nothing_more_to_who_left_while_it_told)
+{
+    struct slow_listener listener = {0};
+    struct store_room room;
+
+    store_room_make(&room);
+    sem_init(&listener.began, 0, 0);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    assert_int_equal(tenant_add(store, BYTES("other")), STORE_OK);
+    struct directory *directory = directory_start(room.path);
+    directory_wait(directory);
+    directory_tell_changes(directory, hear_slowly, &listener);
+    assert_int_equal(sem_wait(&listener.began), 0);
+    directory_tell_changes(directory, NULL, NULL);
+    assert_int_equal(atomic_load(&listener.told), 2); /* what it had begun to tell */
+    assert_int_equal(tenant_add(store, BYTES("third")), STORE_OK);
+    usleep(2 * LOOK_US);
+    directory_stop(&directory);
+    assert_int_equal(atomic_load(&listener.told), 2);
+    sem_destroy(&listener.began);
     store_close(&store);
     store_room_drop(&room);
 }
