@@ -38,6 +38,8 @@ struct fetch {
     struct flag_memo *memo; /* of this slice; NULL: none had keywords */
     /* texts that were told before */
     bool wants_kept, has_kept /* in this slice: it is locked */, may_keep;
+    const struct fetch_item *section; /* whose texts may be kept; NULL: none */
+    unsigned section_column;          /* KEPT_COLUMNS: they are not */
     struct kept *kept_texts;
     uint32_t row, row_uid; /* of the message that was looked up last */
     /* of the message that is being told */
@@ -235,6 +237,19 @@ static void put_literal(struct imap_work *work, uint64_t len)
     work_put(work, BYTES("}\r\n"));
 }
 
+/* What was written from `before` on is what the next who asks for this section is told as well. */
+static void keep_section(struct imap_work *work, struct fetch *fetch, size_t before)
+{
+    uint32_t row = row_of(fetch, fetch->source.message.uid);
+    struct bytes out = buf_bytes(&work->access.out);
+
+    if (row == KEPT_NO_ROW || !fetch->may_keep || fetch->section_column == KEPT_COLUMNS ||
+        work->access.is_last || out.len - before > KEPT_TEXT_MAX)
+        return;
+    (void)!kept_put(fetch->kept_texts, fetch->section_column, row,
+                    bytes_slice(out, before, out.len - before));
+}
+
 /* What is made and not part of the message. */
 static int put_fields(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item,
                       struct bytes header)
@@ -245,6 +260,7 @@ static int put_fields(struct imap_work *work, struct fetch *fetch, const struct 
     if (text->ptr == NULL)
         buf_init(text, TEXT_MAX);
     bool fits = mime_section_fields(header, &item->section, text);
+    size_t before = buf_len(&work->access.out);
 
     if (fits) {
         len = buf_len(text);
@@ -253,6 +269,8 @@ static int put_fields(struct imap_work *work, struct fetch *fetch, const struct 
         put_literal(work, len);
         work_put(work, bytes_slice(buf_bytes(text), (size_t)from, (size_t)len));
     }
+    if (fits && item == fetch->section)
+        keep_section(work, fetch, before);
     if (text->capacity > PIECE)
         buf_free(text);
     buf_clear(text);
@@ -548,13 +566,17 @@ static bool set_seen(struct imap_work *work, struct fetch *fetch)
     return true;
 }
 
-/* ENVELOPE and BODYSTRUCTURE of messages, as they are kept: of how many. */
+/* ENVELOPE, BODYSTRUCTURE and the section of messages, as they are kept: of how many. */
 static size_t find_texts(struct fetch *fetch, const struct mailbox_message *messages, size_t count,
                          struct fetch_line_texts *texts, size_t *len_out)
 {
     bool has_envelope = fetch_program_has(&fetch->program, FETCH_ENVELOPE);
     bool has_structure = fetch_program_has(&fetch->program, FETCH_BODYSTRUCTURE);
+    bool has_section = fetch->section != NULL;
     size_t i = 0;
+
+    if (has_section && fetch->section_column == KEPT_COLUMNS)
+        count = 0;
 
     *len_out = 0;
     for (; i < count && *len_out < PIECE; i++) {
@@ -565,9 +587,11 @@ static size_t find_texts(struct fetch *fetch, const struct mailbox_message *mess
             (has_envelope &&
              !kept_find(fetch->kept_texts, KEPT_ENVELOPE, row, &texts[i].envelope)) ||
             (has_structure &&
-             !kept_find(fetch->kept_texts, KEPT_STRUCTURE, row, &texts[i].structure)))
+             !kept_find(fetch->kept_texts, KEPT_STRUCTURE, row, &texts[i].structure)) ||
+            (has_section &&
+             !kept_find(fetch->kept_texts, fetch->section_column, row, &texts[i].section)))
             break;
-        *len_out += texts[i].envelope.len + texts[i].structure.len;
+        *len_out += texts[i].envelope.len + texts[i].structure.len + texts[i].section.len;
     }
     return i;
 }
@@ -684,14 +708,36 @@ static bool may_go_on(const struct imap_work *work, const struct fetch *fetch)
     return is_inside ? buf_len(&work->access.out) < ACCESS_SLICE_BYTES : !work_is_full(work);
 }
 
+/* The only section, if it is of header fields that need no look into the message. */
+static const struct fetch_item *find_kept_section(struct fetch *fetch)
+{
+    const struct fetch_program *program = &fetch->program;
+    const struct fetch_item *section = NULL;
+
+    for (size_t i = 0; i < program->count; i++) {
+        const struct fetch_item *item = &program->items[i];
+
+        if (item->kind != FETCH_SECTION)
+            continue;
+        if (section != NULL || item->is_partial || item->section.depth > 0 ||
+            !is_kept(fetch, &item->section))
+            return NULL;
+        section = item;
+    }
+    return section;
+}
+
 static void begin_fetch(struct imap_work *work, struct fetch *fetch)
 {
     const struct fetch_program *program = &fetch->program;
 
     fetch->has_begun = true;
-    fetch->has_lines = fetch_line_fits(program);
-    fetch->wants_kept = !program->sets_seen && (fetch_program_has(program, FETCH_ENVELOPE) ||
-                                                fetch_program_has(program, FETCH_BODYSTRUCTURE));
+    fetch->section = program->sets_seen ? NULL : find_kept_section(fetch);
+    fetch->section_column = KEPT_COLUMNS;
+    fetch->has_lines = fetch_line_fits(program, fetch->section != NULL);
+    fetch->wants_kept = !program->sets_seen &&
+                        (fetch_program_has(program, FETCH_ENVELOPE) ||
+                         fetch_program_has(program, FETCH_BODYSTRUCTURE) || fetch->section != NULL);
     work->ended = fetch_ended;
     work->own_events = NOTIFY_FLAGS;
     if (program->wants_modseq)
@@ -707,8 +753,11 @@ static void lock_kept(struct imap_work *work, struct fetch *fetch)
         (fetch->kept_texts == NULL && !kept_try_open(work->view.mailbox, &fetch->kept_texts)))
         return;
     fetch->has_kept = fetch->kept_texts != NULL && kept_try_lock(fetch->kept_texts);
-    if (fetch->has_kept)
-        fetch->may_keep = kept_may_grow(fetch->kept_texts);
+    if (!fetch->has_kept)
+        return;
+    fetch->may_keep = kept_may_grow(fetch->kept_texts);
+    if (fetch->section != NULL)
+        fetch->section_column = kept_section(fetch->kept_texts, fetch->section->label);
 }
 
 static void unlock_kept(struct fetch *fetch)

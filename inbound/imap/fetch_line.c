@@ -75,9 +75,10 @@ static inline uint8_t *put_item(uint8_t *at, enum fetch_kind kind,
         return put(put(at, BYTES("ENVELOPE ")), texts->envelope);
     case FETCH_BODYSTRUCTURE:
         return put(put(at, BYTES("BODYSTRUCTURE ")), texts->structure);
+    case FETCH_SECTION:
+        return put(at, texts->section);
     case FETCH_BODY:
     case FETCH_PREVIEW:
-    case FETCH_SECTION:
     case FETCH_BINARY:
     case FETCH_BINARY_SIZE:
         break;
@@ -92,14 +93,15 @@ uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
     return put_item(at, kind, message, flag_text(message->flags), NULL);
 }
 
-bool fetch_line_fits(const struct fetch_program *program)
+bool fetch_line_fits(const struct fetch_program *program, bool has_section)
 {
     bool fits = program->count <= FETCH_LINE_ITEMS_MAX;
 
     for (size_t i = 0; i < program->count && fits; i++)
         fits = fetch_line_is_item(program->items[i].kind) ||
                program->items[i].kind == FETCH_ENVELOPE ||
-               program->items[i].kind == FETCH_BODYSTRUCTURE;
+               program->items[i].kind == FETCH_BODYSTRUCTURE ||
+               (program->items[i].kind == FETCH_SECTION && has_section);
     return fits;
 }
 

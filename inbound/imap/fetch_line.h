@@ -21,8 +21,9 @@ bool fetch_line_is_item(enum fetch_kind kind);
 uint8_t *fetch_line_put_item(uint8_t *at, enum fetch_kind kind,
                              const struct mailbox_message *message);
 
-/* Are these, ENVELOPE and BODYSTRUCTURE all of its items, and few? */
-bool fetch_line_fits(const struct fetch_program *program);
+/* Are these and items whose texts can be at hand all of its items, and few? Those are ENVELOPE,
+ * BODYSTRUCTURE, and one section, if `has_section`. */
+bool fetch_line_fits(const struct fetch_program *program, bool has_section);
 /* What each of its lines has room in, beside the texts. */
 static inline size_t fetch_line_room(const struct fetch_program *program)
 {
@@ -32,6 +33,7 @@ static inline size_t fetch_line_room(const struct fetch_program *program)
 /* As they are told; each only where it is asked for. */
 struct fetch_line_texts {
     struct bytes envelope, structure;
+    struct bytes section; /* with its label */
 };
 
 /* Messages that follow each other, as the view and as the index have them. */

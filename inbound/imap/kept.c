@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LABEL_MAX = 1024 };
 enum { ROWS_MIN = 64, FEW = 1024, A_TEXT = 16 /* beside its bytes, at least */ };
 enum { AHEAD = 2 /* rows */, AHEAD_BYTES = 512, CACHE_LINE = 64 };
 enum { MAY_GROW_MAX = KEPT_SHARED_MAX / 4 * 3 /* the rest is for what has to be kept */ };
@@ -31,6 +32,7 @@ static void clear(struct kept *kept)
     free(kept->by_uid);
     kept->uids = kept->by_uid = NULL;
     kept->count = kept->capacity = kept->by_uid_capacity = 0;
+    memset(kept->labels, 0, sizeof(kept->labels));
     arena_free(&kept->arena);
     arena_init(&kept->arena, KEPT_MAX);
 }
@@ -264,6 +266,19 @@ uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint)
     kept->uids[kept->count] = uid;
     kept->by_uid[place_of(kept, uid)] = (uint32_t)kept->count + 1;
     return (uint32_t)kept->count++;
+}
+
+unsigned kept_section(struct kept *kept, struct bytes label)
+{
+    unsigned i = 0;
+
+    while (i < KEPT_SECTIONS && kept->labels[i].ptr != NULL && !bytes_equal(kept->labels[i], label))
+        i++;
+    if (i == KEPT_SECTIONS || label.len > LABEL_MAX)
+        return KEPT_COLUMNS;
+    if (kept->labels[i].ptr == NULL && !arena_copy(&kept->arena, label, &kept->labels[i]))
+        return KEPT_COLUMNS;
+    return KEPT_SECTION + i;
 }
 
 size_t kept_run(const struct kept *kept, unsigned number, uint32_t row, const uint32_t *uids,

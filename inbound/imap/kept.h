@@ -3,7 +3,8 @@
  * computed once a mailbox, shared by its sessions.
  *
  * A table: a row a message, found by its UID; a column for each key of SORT, for each header field
- * that is searched by, decoded and folded, and for what FETCH tells of all messages, as it is told.
+ * that is searched by, decoded and folded, and for what FETCH tells of all messages, as it is told:
+ * structures, and under the first few labels that are asked for, header fields.
  * What is asked for first fills it, message by message; it stays right, because messages do not
  * change. Columns of keys have ranks, which compare as the keys do.
  *
@@ -28,7 +29,9 @@ enum {
     KEPT_KEYS = 9,
     KEPT_ENVELOPE = KEPT_KEYS + SOURCE_FIELDS,
     KEPT_STRUCTURE,
-    KEPT_COLUMNS,
+    KEPT_SECTION,
+    KEPT_SECTIONS = 3,
+    KEPT_COLUMNS = KEPT_SECTION + KEPT_SECTIONS,
 };
 
 #define KEPT_NO_ROW UINT32_MAX
@@ -53,6 +56,9 @@ uint32_t kept_row(struct kept *kept, uint32_t uid, uint32_t hint);
 uint32_t kept_known_row(const struct kept *kept, uint32_t uid, uint32_t hint);
 /* All that is kept, of all mailboxes, leaves room for more; others' goes for it. */
 bool kept_may_grow(struct kept *kept);
+/* The column of what FETCH tells under a label such as "BODY[HEADER.FIELDS (DATE)]", made where
+ * there is none; KEPT_COLUMNS: others have all that there are. */
+unsigned kept_section(struct kept *kept, struct bytes label);
 /* Of how many of these UIDs, from the first on, the rows follow each other from `row` on and have a
  * text in that column. */
 size_t kept_run(const struct kept *kept, unsigned column, uint32_t row, const uint32_t *uids,

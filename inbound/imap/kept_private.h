@@ -33,5 +33,6 @@ struct kept {
     uint32_t *uids;   /* by row */
     uint32_t *by_uid; /* hashed: row + 1; 0: free */
     size_t by_uid_capacity;
+    struct bytes labels[KEPT_SECTIONS]; /* of sections, the arena's; ptr NULL: free */
     struct kept_column columns[KEPT_COLUMNS];
 };

@@ -297,6 +297,81 @@ static void fetch_made(struct slices *slices)
     client_hears(&slices->client, "a OK FETCH done\r\n");
 }
 
+static void fetch_fields(struct slices *slices, const char *first, const char *second)
+{
+    client_say(&slices->client, "a FETCH 40:41 (UID BODY.PEEK[HEADER.FIELDS (SUBJECT DATE)])\r\n");
+    client_hears(&slices->client, first);
+    client_hears(&slices->client, second);
+    client_hears(&slices->client, "a OK FETCH done\r\n");
+}
+
+static bool keeps_section(struct slices *slices, const char *label)
+{
+    struct kept *kept = kept_open(slices->inbox);
+    struct bytes text;
+
+    kept_lock(kept);
+    uint32_t row = kept_known_row(kept, 41, 0);
+    bool is_kept =
+        row != KEPT_NO_ROW && kept_find(kept, kept_section(kept, bytes_of(label)), row, &text);
+
+    kept_unlock(kept);
+    kept_close(&kept);
+    return is_kept;
+}
+
+static const char fields_of_40[] =
+    "* 40 FETCH (UID 40 BODY[HEADER.FIELDS (SUBJECT DATE)] {14}\r\nSubject: x\r\n\r\n)\r\n";
+static const char fields_of_41[] =
+    "* 41 FETCH (UID 41 BODY[HEADER.FIELDS (SUBJECT DATE)] {18}\r\nSubject: other\r\n\r\n)\r\n";
+
+/* Other labels, some of it, two of them, what needs the message, and what sets a flag. */
+static const struct {
+    const char *command, *answer;
+} others[] = {
+    {"a FETCH 41 BODY.PEEK[HEADER.FIELDS (To)]\r\n",
+     "* 41 FETCH (BODY[HEADER.FIELDS (To)] {19}\r\nTo: a@b.example\r\n\r\n)\r\n"
+     "a OK FETCH done\r\n"},
+    {"a FETCH 41 BODY.PEEK[HEADER.FIELDS (SUBJECT DATE)]<3.8>\r\n",
+     "* 41 FETCH (BODY[HEADER.FIELDS (SUBJECT DATE)]<3> {8}\r\nject: ot)\r\na OK FETCH done\r\n"},
+    {"a FETCH 41 (BODY.PEEK[HEADER.FIELDS (SUBJECT DATE)] BODY.PEEK[HEADER.FIELDS (To)])\r\n",
+     "* 41 FETCH (BODY[HEADER.FIELDS (SUBJECT DATE)] {18}\r\nSubject: other\r\n\r\n "
+     "BODY[HEADER.FIELDS (To)] {19}\r\nTo: a@b.example\r\n\r\n)\r\na OK FETCH done\r\n"},
+    {"a FETCH 41 BODY.PEEK[HEADER.FIELDS (X-Other)]\r\n",
+     "* 41 FETCH (BODY[HEADER.FIELDS (X-Other)] {2}\r\n\r\n)\r\na OK FETCH done\r\n"},
+    {"a FETCH 41 (FLAGS BODY[HEADER.FIELDS (SUBJECT DATE)])\r\n",
+     "* 41 FETCH (FLAGS () BODY[HEADER.FIELDS (SUBJECT DATE)] {18}\r\nSubject: other\r\n\r\n)\r\n"
+     "* 41 FETCH (FLAGS (\\Seen))\r\na OK FETCH done\r\n"},
+};
+
+TEST(header_fields_are_told_alike_wherever_they_are_had_from)
+{
+    static const char label[] = "BODY[HEADER.FIELDS (SUBJECT DATE)]";
+    struct slices slices;
+
+    begin(&slices);
+    struct room mail = slices.room.mail;
+
+    mail.account = slices.account;
+    room_append(&mail, slices.inbox, "Subject: other\r\nTo: a@b.example\r\n\r\n", 0);
+    (void)ask(&slices, "a NOOP\r\n", 2, "a OK Done\r\n");
+    struct kept *kept = kept_open(slices.inbox);
+
+    kept_lock(kept); /* somebody has it */
+    fetch_fields(&slices, fields_of_40, fields_of_41);
+    kept_unlock(kept);
+    kept_close(&kept);
+    assert_false(keeps_section(&slices, label));
+    fetch_fields(&slices, fields_of_40, fields_of_41);
+    assert_true(keeps_section(&slices, label));
+    fetch_fields(&slices, fields_of_40, fields_of_41);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        client_say(&slices.client, others[i].command);
+        client_hears(&slices.client, others[i].answer);
+    }
+    end(&slices);
+}
+
 static bool keeps_envelopes(struct slices *slices)
 {
     struct kept *kept = kept_open(slices->inbox);

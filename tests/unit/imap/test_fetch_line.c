@@ -88,7 +88,7 @@ TEST(line_has_all_items_and_never_more_than_its_room)
 
         for (size_t i = 0; i < ARRAY_LEN(items); i++)
             items[i] = (struct fetch_item){.kind = (enum fetch_kind)kind};
-        assert_true(fetch_line_fits(&program));
+        assert_true(fetch_line_fits(&program, false));
         size_t len = (size_t)(fetch_lines_put(room, &lines, &told) - room);
         assert_int_equal(told, 1);
         assert_true(len <= fetch_line_room(&program));
@@ -97,12 +97,16 @@ TEST(line_has_all_items_and_never_more_than_its_room)
     }
     items[1].kind = FETCH_ENVELOPE;
     items[2].kind = FETCH_BODYSTRUCTURE;
-    assert_true(fetch_line_fits(&program));
+    assert_true(fetch_line_fits(&program, false));
+    items[3].kind = FETCH_SECTION;
+    assert_false(fetch_line_fits(&program, false));
+    assert_true(fetch_line_fits(&program, true));
+    items[3].kind = FETCH_UID;
     items[1].kind = FETCH_BODY;
-    assert_false(fetch_line_fits(&program));
+    assert_false(fetch_line_fits(&program, false));
     program.count = FETCH_LINE_ITEMS_MAX + 1;
     items[1].kind = FETCH_FLAGS;
-    assert_false(fetch_line_fits(&program));
+    assert_false(fetch_line_fits(&program, false));
 }
 
 TEST(lines_end_where_more_must_be_asked)
@@ -176,18 +180,25 @@ TEST(lines_have_texts_as_they_are_at_hand)
 {
     struct fetch_item items[] = {{.kind = FETCH_ENVELOPE},
                                  {.kind = FETCH_UID},
-                                 {.kind = FETCH_BODYSTRUCTURE}};
-    struct fetch_program program = {.count = 3, .items = items};
+                                 {.kind = FETCH_BODYSTRUCTURE},
+                                 {.kind = FETCH_SECTION}};
+    struct fetch_program program = {.count = 4, .items = items};
     struct mailbox_message messages[] = {{.uid = 1, .modseq = 1}, {.uid = 2, .modseq = 2}};
-    struct fetch_line_texts texts[] = {{BYTES("(NIL)"), BYTES("(\"text\")")},
-                                       {BYTES("()"), BYTES("(\"image\")")}};
+    struct fetch_line_texts texts[] = {
+        {BYTES("(NIL)"), BYTES("(\"text\")"), BYTES("BODY[HEADER.FIELDS (TO)] {2}\r\n\r\n")},
+        {BYTES("()"), BYTES("(\"image\")"), BYTES("BODY[HEADER.FIELDS (TO)] {0}\r\n")},
+    };
     uint32_t uids[] = {1, 2};
     struct fetch_lines lines = {&program, false, 1, uids, messages, 2, NULL, texts};
 
     check_lines_of(&lines, 2,
-                   "* 1 FETCH (ENVELOPE (NIL) UID 1 BODYSTRUCTURE (\"text\"))\r\n"
-                   "* 2 FETCH (ENVELOPE () UID 2 BODYSTRUCTURE (\"image\"))\r\n");
+                   "* 1 FETCH (ENVELOPE (NIL) UID 1 BODYSTRUCTURE (\"text\") "
+                   "BODY[HEADER.FIELDS (TO)] {2}\r\n\r\n)\r\n"
+                   "* 2 FETCH (ENVELOPE () UID 2 BODYSTRUCTURE (\"image\") "
+                   "BODY[HEADER.FIELDS (TO)] {0}\r\n)\r\n");
     program.has_since = true;
     program.since = 1;
-    check_lines_of(&lines, 2, "* 2 FETCH (ENVELOPE () UID 2 BODYSTRUCTURE (\"image\"))\r\n");
+    check_lines_of(&lines, 2,
+                   "* 2 FETCH (ENVELOPE () UID 2 BODYSTRUCTURE (\"image\") "
+                   "BODY[HEADER.FIELDS (TO)] {0}\r\n)\r\n");
 }

@@ -55,6 +55,33 @@ TEST(kept_texts_are_those_of_their_message_whatever_came_between)
     room_free(&room);
 }
 
+TEST(kept_sections_are_those_of_the_first_labels)
+{
+    struct room room = {0};
+    char label[] = "BODY[HEADER.FIELDS (DATE)]";
+    char long_one[2000];
+    struct bytes text;
+
+    memset(long_one, 'x', sizeof(long_one));
+    room_make(&room);
+    struct kept *kept = kept_open(room.inbox);
+
+    kept_lock(kept);
+    assert_int_equal(kept_section(kept, bytes_range(long_one, sizeof(long_one))), KEPT_COLUMNS);
+    assert_int_equal(kept_section(kept, bytes_of(label)), KEPT_SECTION);
+    label[5] = 'x'; /* it is the table's own copy */
+    assert_int_equal(kept_section(kept, bytes_of(label)), KEPT_SECTION + 1);
+    assert_int_equal(kept_section(kept, BYTES("BODY[HEADER.FIELDS (DATE)]")), KEPT_SECTION);
+    for (unsigned i = 2; i < KEPT_SECTIONS; i++)
+        assert_int_equal(kept_section(kept, bytes_slice(bytes_of(label), 0, i)), KEPT_SECTION + i);
+    assert_int_equal(kept_section(kept, BYTES("BODY[HEADER.FIELDS (TO)]")), KEPT_COLUMNS);
+    assert_true(kept_put(kept, KEPT_SECTION + 1, kept_row(kept, 1, 0), BYTES("here")));
+    assert_false(kept_find(kept, KEPT_SECTION, 0, &text));
+    kept_unlock(kept);
+    kept_close(&kept);
+    room_free(&room);
+}
+
 TEST(kept_run_ends_where_rows_or_texts_do)
 {
     static const uint32_t uids[] = {1, 2, 3, 5, 6, 7};
