@@ -73,12 +73,14 @@ static bool is_ready(int fd)
 
 /* --- processes -------------------------------------------------------------------------------- */
 
-/* Of our descriptors it has the one, as its standard input; of our signals none. */
+/* Of our descriptors it has the one, as its standard input; of our signals none. jemalloc's own
+ * thread would be started while calls that a start needs are being given up, and crash. */
 static int spawn(const char *const *command, int fd, pid_t *pid_out)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    char *const environment[] = {NULL};
+    static char one_thread[] = "MALLOC_CONF=background_thread:false";
+    char *const environment[] = {one_thread, NULL};
     sigset_t none, all;
 
     sigemptyset(&none);
@@ -98,12 +100,19 @@ static int spawn(const char *const *command, int fd, pid_t *pid_out)
     return -error;
 }
 
-static void end_child(struct child *child)
+/* The signal that ended it before we did; 0: none. */
+static int end_child(struct child *child)
 {
+    int status = 0;
+    bool is_gone = waitpid(child->pid, &status, WNOHANG) == child->pid;
+
     close(child->fd);
+    if (is_gone)
+        return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     (void)kill(child->pid, SIGKILL);
     while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    return 0;
 }
 
 static int start_child(const struct archive_reader *reader, struct child *out)
@@ -119,7 +128,7 @@ static int start_child(const struct archive_reader *reader, struct child *out)
     if (error < 0)
         close(fds[0]);
     else if (!is_ready(out->fd)) {
-        end_child(out);
+        (void)end_child(out);
         error = -ECHILD;
     }
     return error;
@@ -145,7 +154,7 @@ static void give_child(struct archive_reader *reader, struct child *child)
         reader->idle[reader->idle_count++] = *child;
     pthread_mutex_unlock(&reader->mutex);
     if (!fits)
-        end_child(child);
+        (void)end_child(child);
 }
 
 /* --- one conversation ------------------------------------------------------------------------- */
@@ -238,7 +247,9 @@ static bool ask_child(struct archive_reader *reader, struct archive_question *qu
         give_child(reader, &child);
         return true;
     }
-    end_child(&child);
+    int ended_by = end_child(&child);
+
+    log_warn("signal=%d what=\"a process to read archives in was ended\"", ended_by);
     return !is_kept || buf_len(&question->members) > 0;
 }
 
@@ -293,7 +304,7 @@ void archive_reader_stop(struct archive_reader **reader)
         return;
     blocking_pool_stop(&stopped->pool);
     while (stopped->idle_count > 0)
-        end_child(&stopped->idle[--stopped->idle_count]);
+        (void)end_child(&stopped->idle[--stopped->idle_count]);
     pthread_mutex_destroy(&stopped->mutex);
     free(stopped);
 }

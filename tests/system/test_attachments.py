@@ -216,17 +216,19 @@ def test_names_in_archives_of_other_forms(stage):
 def test_archives_are_read_where_nothing_else_can_be_done(stage):
     place = inbound.Inbound(stage, inbound=ARCHIVE_RULES)
     message = carrying(("p.tgz", tarred(("setup.exe", b"MZ")), PLAIN))
-    assert readers(place.relay) == []
+    assert not readers(place.relay)
     assert place.send(message)[0] == 550
     [(pid, status)] = readers(place.relay)
     assert "\nSeccomp:\t2\n" in status and "\nNoNewPrivs:\t1\n" in status
     # The one that is there is used again; who died is replaced.
     assert place.send(message)[0] == 550
     assert [found for found, _ in readers(place.relay)] == [pid]
-    os.kill(pid, signal.SIGKILL)
-    assert place.send(message)[0] == 550
-    [(another, _)] = readers(place.relay)
-    assert another != pid
+    for _ in range(20):
+        os.kill(pid, signal.SIGKILL)
+        assert place.send(message)[0] == 550
+        [(another, _)] = readers(place.relay)
+        assert another != pid
+        pid = another
     # One that takes too long is ended, and the archive told as unread.
     member = tarfile.TarInfo("zero")
     member.size = 8 << 30
