@@ -21,6 +21,7 @@ enum {
     AUDIT_DETAIL_MAX = 1024,
     AUDIT_TOLD_AT_ONCE = 100,
     SET_UP_PAUSE_MS = 5,
+    PASSWD_MAX = 4096, /* of a user's entry; of a longer one the name is not told */
 };
 
 /* Secrets' hashes are nobody's to read; and root's commands must not take the file from the user
@@ -79,9 +80,13 @@ static enum store_result open_database(struct store *store, unsigned patience_ms
     return result;
 }
 
+/* Of several threads of the daemon, too. */
 static void find_who(char out[static STORE_WHO_MAX])
 {
-    const struct passwd *user = getpwuid(getuid());
+    char room[PASSWD_MAX];
+    struct passwd entry, *user = NULL;
+
+    (void)getpwuid_r(getuid(), &entry, room, sizeof(room), &user);
     const char *sudo = getuid() == 0 ? getenv("SUDO_USER") : NULL;
 
     snprintf(out, STORE_WHO_MAX, "%u/%.40s%s%.40s", (unsigned)getuid(),

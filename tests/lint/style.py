@@ -13,6 +13,9 @@ BANNED = {
     "strtok": "bytes_take_until()", "strtok_r": "bytes_take_until()",
     "atoi": "bytes_to_u64()", "atol": "bytes_to_u64()", "atoll": "bytes_to_u64()",
     "atof": "strtod()", "gets": "fgets()", "alloca": "an arena",
+    # What these return lies in memory that all threads share.
+    "getpwuid": "getpwuid_r()", "getgrgid": "getgrgid_r()", "localtime": "localtime_r()",
+    "gmtime": "gmtime_r()", "asctime": "strftime()", "ctime": "strftime()",
 }
 CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
 # Comments, strings and character constants, so that only code is searched.
