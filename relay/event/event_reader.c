@@ -81,9 +81,22 @@ struct event_place event_reader_place(const struct event_reader *reader)
     return reader->place;
 }
 
+/* Back to the line that was handed out last, which is still there. */
+static bool take_back(struct event_reader *reader, struct event_place place)
+{
+    bool is_last = reader->line_len > 0 && place.number == reader->place.number &&
+                   place.offset + reader->line_len == reader->place.offset &&
+                   place.events + 1 == reader->place.events;
+
+    if (is_last)
+        reader->line_len = 0;
+    return is_last;
+}
+
 void event_reader_seek(struct event_reader *reader, struct event_place place)
 {
-    close_file(reader);
+    if (!take_back(reader, place))
+        close_file(reader);
     reader->place = place;
 }
 

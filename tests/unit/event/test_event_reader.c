@@ -179,6 +179,29 @@ TEST(event_reader_goes_on_at_any_place)
     }
 }
 
+/* Without a look at the file, which is gone meanwhile. */
+TEST(event_reader_steps_back_to_the_line_that_it_read_last)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    add(&f, 3);
+    commit(&f);
+    expect_line(&f, 0);
+    struct event_place before = event_reader_place(f.reader);
+    expect_line(&f, 1);
+    rotate(&f, false);
+    shell(&f, "rm -f events-*");
+    for (unsigned i = 0; i < 2; i++) {
+        event_reader_seek(f.reader, before);
+        assert_int_equal(event_place_compare(event_reader_place(f.reader), before), 0);
+        assert_int_equal(event_reader_place(f.reader).events, before.events);
+        expect_line(&f, 1);
+    }
+    expect_line(&f, 2);
+    fixture_remove(&f);
+}
+
 TEST(event_reader_tells_that_a_file_is_gone)
 {
     _Atomic bool stop = false;
