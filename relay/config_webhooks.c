@@ -7,7 +7,7 @@
 
 #define HOOK(member) CONFIG_PLACE(struct webhook_settings, member)
 
-enum { HOOKS_MAX = 64, WORDS_MAX = 64, NAME_LEN_MAX = 32 };
+enum { HOOKS_MAX = 1000, WORDS_MAX = 64, NAME_LEN_MAX = 32 };
 
 /* Without dots, which names of tenants' webhooks have. */
 static bool name_is_valid(struct bytes text)

@@ -1,5 +1,6 @@
 /* control_sinks.c - control commands about the sinks: their state, pause, resume, replay. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -37,12 +38,13 @@ static json_t *sink_json(const struct sink_status *status)
 
 json_t *control_sinks_json(const struct program *program)
 {
-    struct sink_status all[SINKS_MAX];
-    size_t count = sinks_status(program->sinks, all, SINKS_MAX);
+    size_t count;
+    struct sink_status *all = sinks_status(program->sinks, &count);
     json_t *list = json_array();
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, sink_json(&all[i]));
+    free(all);
     return list;
 }
 

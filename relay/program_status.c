@@ -1,6 +1,7 @@
 /* program_status.c - numbers that are counted on demand, summed over the workers. */
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/families.h"
@@ -203,8 +204,8 @@ static void put_sinks(struct sinks *sinks, struct exposition *e)
         {"ringpost_sink_failing", EXPOSITION_GAUGE, "1 while the sink has a problem"},
         {"ringpost_sink_problem_seconds", EXPOSITION_GAUGE, "How long it has had it; 0: none"},
     };
-    struct sink_status all[SINKS_MAX];
-    size_t count = sinks_status(sinks, all, SINKS_MAX);
+    size_t count;
+    struct sink_status *all = sinks_status(sinks, &count);
     int64_t wall_ms = clock_wall_ms();
 
     for (size_t i = 0; i < ARRAY_LEN(families); i++) {
@@ -228,6 +229,7 @@ static void put_sinks(struct sinks *sinks, struct exposition *e)
             exposition_labelled(e, families[i].name, "sink", bytes_of(s->name), values[i]);
         }
     }
+    free(all);
 }
 
 /* Each engine's part is counted in one go, so that the sums agree whenever they are read. */

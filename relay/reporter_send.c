@@ -25,7 +25,6 @@ enum {
     ARENA_MAX = 16 << 20, /* one answer, with its chain */
     SAID_MAX = 1024,
     POST_TIMEOUT_S = 60,
-    WAIT_MS = 200,
 };
 
 /* What came of one address, or of all. */
@@ -358,13 +357,8 @@ static enum end post(struct sending *s, const struct report_uri *uri)
         return unclear >= UNCLEAR_MAX ? END_NOT : END_LATER;
     report_id(&s->author, &s->report, id);
     snprintf(key, sizeof(key), field, id);
-    struct http_client *client = http_client_open(&rules);
-
-    http_client_post(client, &request);
-    while (!atomic_load(&s->reporter->is_stopping) && !http_client_work(client, WAIT_MS, &answer))
-        ;
+    (void)!http_post_alone(&rules, &request, &s->reporter->is_stopping, &answer);
     enum end end = judge_answer(s, &answer);
-    http_client_close(&client);
     return end == END_SENT ? end : end_post(s, uri, &answer, unclear + 1, end);
 }
 

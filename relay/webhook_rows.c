@@ -9,16 +9,18 @@
 #include "directory/store.h"
 #include "directory/tenant_webhooks.h"
 
-enum { MEMORY_MAX = 16 << 20, PATIENCE_MS = 1000 };
+enum {
+    MEMORY_MAX = 256 << 20,
+    PATIENCE_MS = 1000,
+    ROWS_MIN = 16,
+};
 
 struct webhook_rows {
     struct arena memory;
     const char *state_dir;
     json_t *texts; /* an array: what settings point into */
-    size_t count;
-    struct webhook_settings settings[TENANT_WEBHOOKS_MAX];
-    size_t sink_count;
-    struct sink_settings sinks[SINKS_MAX];
+    size_t sink_count, sink_capacity;
+    struct sink_settings *sinks;
     struct sinks_settings all;
 };
 
@@ -155,12 +157,22 @@ static const char *copy(struct arena *memory, struct bytes text)
     return arena_copy(memory, text, &made) ? (const char *)made.ptr : NULL;
 }
 
+static void put_sink(struct webhook_rows *rows, const struct sink_settings *sink)
+{
+    if (rows->sink_count == rows->sink_capacity) {
+        rows->sink_capacity = MAX(2 * rows->sink_capacity, (size_t)ROWS_MIN);
+        rows->sinks = reallocarray(rows->sinks, rows->sink_capacity, sizeof(*rows->sinks));
+        check(rows->sinks != NULL);
+    }
+    rows->sinks[rows->sink_count++] = *sink;
+}
+
 static bool add(struct webhook_rows *rows, const struct tenant_webhook_row *row)
 {
-    struct webhook_settings *settings = &rows->settings[rows->count];
+    struct webhook_settings *settings = arena_alloc(&rows->memory, sizeof(*settings));
     struct bytes name = BYTES_NONE;
 
-    if (rows->count == TENANT_WEBHOOKS_MAX || rows->sink_count == SINKS_MAX)
+    if (settings == NULL)
         return false;
     json_t *object = json_loadb((const char *)row->settings.ptr, row->settings.len, 0, NULL);
     if (object == NULL || json_array_append_new(rows->texts, object) < 0)
@@ -175,11 +187,11 @@ static bool add(struct webhook_rows *rows, const struct tenant_webhook_row *row)
     settings->name = copy(&rows->memory, name);
     if (settings->name == NULL)
         return false;
-    rows->count++;
-    rows->sinks[rows->sink_count++] = (struct sink_settings){.name = settings->name,
-                                                             .kind = &webhook_kind,
-                                                             .settings = settings,
-                                                             .owner = row->id};
+    const struct sink_settings sink = {.name = settings->name,
+                                       .kind = &webhook_kind,
+                                       .settings = settings,
+                                       .owner = row->id};
+    put_sink(rows, &sink);
     return true;
 }
 
@@ -203,7 +215,7 @@ struct webhook_rows *webhook_rows_load(const char *state_dir, const struct sinks
     rows->texts = json_array();
     rows->state_dir = copy(&rows->memory, bytes_of(state_dir));
     for (size_t i = 0; i < base->count; i++)
-        rows->sinks[rows->sink_count++] = base->sinks[i];
+        put_sink(rows, &base->sinks[i]);
     struct store *store = store_open(state_dir, STORE_REFUSE, PATIENCE_MS, &result, store_why_text);
     if (store != NULL) {
         result = tenant_webhook_list(store, BYTES_NONE, visit, rows);
@@ -231,6 +243,7 @@ void webhook_rows_free(struct webhook_rows **rows)
 {
     arena_free(&(*rows)->memory);
     json_decref((*rows)->texts);
+    free((*rows)->sinks);
     free(*rows);
     *rows = NULL;
 }

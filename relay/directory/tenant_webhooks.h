@@ -13,7 +13,7 @@
 
 enum {
     TENANT_WEBHOOK_NAME_MAX = 32,
-    TENANT_WEBHOOKS_MAX = 160, /* of all tenants: each is a thread */
+    TENANT_WEBHOOKS_MAX = 10000, /* of all tenants */
     TENANT_WEBHOOK_SETTINGS_MAX = 32768,
 };
 

@@ -496,6 +496,8 @@ static void work(void *object, int64_t wait_ms)
     }
     if (!sink_is_restarting(kafka->sink))
         look_closer(kafka);
+    if (!kafka->round.is_full && !kafka->round.is_sent)
+        sink_has_room(kafka->sink);
 }
 
 static void wake(void *object)

@@ -1,11 +1,12 @@
 /*
- * sink.h - one reader of the event files that tells somebody else: its thread, cursor and state.
+ * sink.h - one who is told of events: its cursor and state.
  *
  *   event files -> reader -> window -> take() of its kind ... sink_answered() -> cursor
  *
  * A kind (kafka.h) knows how to tell events; everything else is the same for all: where it is, what
  * is in flight, what happens when it fails, pauses, goes back in time or is too far behind. A sink
- * never slows an engine or the publisher: it reads files, on its own thread.
+ * never slows an engine or the publisher: it runs on the thread of a host (sink_host.h), which
+ * reads files for it.
  *
  * What was taken and not answered when a sink is restarted, or the process killed, is told again
  * with the same event_ids. Nothing is stepped over without a gap record (event/event_gap.h).
@@ -41,10 +42,21 @@ struct sink_event {
     uint64_t ticket;                /* for sink_answered() */
 };
 
+/* What all sinks of a kind share that run on one thread. All but wake() on that thread. */
+struct sink_ground {
+    void *(*open)(void); /* on another thread, before all */
+    void (*close)(void **ground);
+    /* Waits for whatever there is to do for any of them, at most wait_ms, until wake(); does it,
+     * and calls sink_touch() for each that it concerned. */
+    void (*wait)(void *ground, int64_t wait_ms);
+    void (*wake)(void *ground); /* any thread */
+};
+
 /* What makes a sink one of Kafka, or a webhook. All but wake() on the sink's thread. */
 struct sink_kind {
     const char *name;
-    unsigned window;  /* most events in flight */
+    const struct sink_ground *ground; /* NULL: each has a thread of its own */
+    unsigned window;                  /* most events in flight */
     unsigned slow_ms; /* without an answer, from when on that is a trouble; 0: the kind tells that,
                        * and sink_failed() */
     /* Copies what it needs of the settings; on the thread that configures. */
@@ -57,12 +69,16 @@ struct sink_kind {
     void (*end)(void *object, int64_t until_ms);
     /* NULL: everything. What it does not want is neither offered nor counted in its gaps. */
     bool (*wants)(const void *object, const struct sink_event *event);
-    /* False: no room now, the same event is offered again. Else sink_answered() is called once,
-     * here or in work(), or sink_restart(). */
+    /* The tenant whose events alone it can want; NULL, or no such function: any. */
+    const char *(*tenant)(const void *object);
+    /* False: no room now, the same event is offered again after sink_has_room(). Else
+     * sink_answered() is called once, here or later, or sink_restart(). */
     bool (*take)(void *object, const struct sink_event *event);
-    /* Does what there is to do; waits for it, at most wait_ms, until wake(). */
+    /* Does what there is to do. Without a ground it waits for it, at most wait_ms, until wake();
+     * with one it is called after sink_touch(), and when it is due. */
     void (*work)(void *object, int64_t wait_ms);
-    void (*wake)(void *object); /* any thread, between begin() and end() */
+    int64_t (*due_ms)(const void *object); /* monotonic; with a ground only */
+    void (*wake)(void *object);            /* any thread, between begin() and end(); without one */
 };
 
 /* --- for kinds, on the sink's thread ---------------------------------------------------------- */
@@ -79,6 +95,15 @@ void sink_trouble(struct sink *sink, enum sink_problem problem, const char *text
 /* The same, and begin again at the first event without an answer, after a while or (with
  * `at_once`) without one. */
 void sink_restart(struct sink *sink, enum sink_problem problem, const char *text, bool at_once);
+/* It takes events again. */
+void sink_has_room(struct sink *sink);
+/* There is something to do for it: work() is called soon. */
+void sink_touch(struct sink *sink);
+/* Everything in flight is forgotten, and offered again after sink_has_room(). */
+void sink_take_back(struct sink *sink);
+/* Nothing that is committed is left to offer to it. */
+bool sink_is_at_head(const struct sink *sink);
+void *sink_ground(const struct sink *sink);
 const char *sink_name(const struct sink *sink);
 bool sink_has_unanswered(const struct sink *sink);
 bool sink_is_restarting(const struct sink *sink);
@@ -86,7 +111,7 @@ bool sink_is_paused(const struct sink *sink);
 /* It is to tell what it has at once: it will end. */
 bool sink_is_stopping(const struct sink *sink);
 /* What has no answer and happened before `since_ms` (wall) is given up: a gap record takes its
- * place. Everything in flight is forgotten, by the kind before it calls. */
+ * place. Everything in flight is forgotten, by the kind before it calls. It is counted in turns. */
 void sink_leave_out_older(struct sink *sink, int64_t since_ms, const char *reason);
 
 /* --- for sinks.c ------------------------------------------------------------------------------ */
@@ -117,24 +142,24 @@ struct sink_settings {
     uint64_t owner;       /* a cursor of another one's is not its own: it begins anew */
 };
 
-/* Starts its thread. Without a cursor it begins behind what is committed now. `directory` has the
- * event files. NULL with a sentence in `why`. */
-struct sink *sink_start(const struct sink_settings *settings, const char *directory,
-                        struct event_bounds *bounds, char *why, size_t why_len);
+struct sink_host;
+
+/* Without a cursor it begins behind what is committed now. NULL with a sentence in `why`. */
+struct sink *sink_start(struct sink_host *host, const struct sink_settings *settings, char *why,
+                        size_t why_len);
 /* Goes on with other settings of the same kind, where they differ. */
 void sink_configure(struct sink *sink, const struct sink_settings *settings);
 /* Asks to end: it tells what it can until until_ms (monotonic), as long as nothing is wrong. */
 void sink_ask_stop(struct sink *sink, int64_t until_ms);
-/* Long looks through files are broken off from now on. */
-void sink_hurry(struct sink *sink);
 void sink_join(struct sink **sink);
 void sink_status(struct sink *sink, struct sink_status *out);
-/* There may be more to read. */
-void sink_wake(struct sink *sink);
+/* The number of the oldest file that it still reads. */
+uint64_t sink_needs(struct sink *sink);
 /* What is before file `number` is given up: a gap record takes its place. */
 void sink_give_up(struct sink *sink, uint64_t number);
 /* Durable when they return 0; else -errno. Not on the sink's thread. */
 must_use int sink_pause(struct sink *sink, bool is_paused);
-/* Goes back to the first event since `since_ms` (wall), never on, past what it was not told; how
- * many are told from where it is. */
-must_use int sink_replay(struct sink *sink, int64_t since_ms, uint64_t *count_out);
+/* Goes back to `place`, that of the first event since `since_ms` (wall), never on, past what it was
+ * not told; how many are told from where it is. */
+must_use int sink_replay(struct sink *sink, struct event_place place, int64_t since_ms,
+                         uint64_t *count_out);

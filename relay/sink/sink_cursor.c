@@ -9,7 +9,11 @@
 
 #include "base/buf.h"
 
-enum { TEXT_MAX = 1024, VERSION = 1 };
+enum {
+    TEXT_MAX = 1024,
+    VERSION = 1,
+    APART_MAX = 4, /* cursors that are synced one by one */
+};
 
 bool sink_name_is_valid(struct bytes name)
 {
@@ -173,32 +177,69 @@ static bool print(const struct sink_cursor *cursor, struct buf *out)
     return fits && buf_printf(out, "check %llu\n", (unsigned long long)bytes_hash(buf_bytes(out)));
 }
 
-static int write_file(int directory_fd, const char *name, struct bytes text)
+static int write_text(int directory_fd, const char *name, struct bytes text, bool is_synced)
 {
     int fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 
     if (fd < 0)
         return -errno;
     errno = ENOSPC; /* what a short write means */
-    bool is_written = write(fd, text.ptr, text.len) == (ssize_t)text.len && fdatasync(fd) == 0;
+    bool is_written =
+        write(fd, text.ptr, text.len) == (ssize_t)text.len && (!is_synced || fdatasync(fd) == 0);
     int error = is_written ? 0 : -errno;
     close(fd);
     return error;
 }
 
-int sink_cursor_write(int directory_fd, const char *name, const struct sink_cursor *cursor)
+struct tmp_name {
+    char text[SINK_NAME_MAX + 8];
+};
+
+static struct tmp_name tmp_of(const char *name)
 {
-    char tmp[SINK_NAME_MAX + 8];
+    struct tmp_name tmp;
+
+    int len = snprintf(tmp.text, sizeof(tmp.text), ".%s.tmp", name);
+    check(len > 0 && len < (int)sizeof(tmp.text));
+    return tmp;
+}
+
+static int write_aside(int directory_fd, const char *name, const struct sink_cursor *cursor,
+                       bool is_synced)
+{
     struct buf text;
 
-    int len = snprintf(tmp, sizeof(tmp), ".%s.tmp", name);
-    check(len > 0 && len < (int)sizeof(tmp));
     buf_init(&text, TEXT_MAX);
     bool fits = print(cursor, &text);
     check(fits);
-    int error = write_file(directory_fd, tmp, buf_bytes(&text));
-    if (error == 0 && renameat(directory_fd, tmp, directory_fd, name) < 0)
-        error = -errno;
+    int error = write_text(directory_fd, tmp_of(name).text, buf_bytes(&text), is_synced);
     buf_free(&text);
     return error;
+}
+
+static int put_in_place(int directory_fd, const char *name)
+{
+    return renameat(directory_fd, tmp_of(name).text, directory_fd, name) < 0 ? -errno : 0;
+}
+
+int sink_cursor_write(int directory_fd, const char *name, const struct sink_cursor *cursor)
+{
+    int error = write_aside(directory_fd, name, cursor, true);
+
+    return error == 0 ? put_in_place(directory_fd, name) : error;
+}
+
+void sink_cursors_write(int directory_fd, struct sink_cursor_write *writes, size_t count)
+{
+    const bool is_apart = count <= APART_MAX;
+
+    for (size_t i = 0; i < count; i++)
+        writes[i].error = write_aside(directory_fd, writes[i].name, writes[i].cursor, is_apart);
+    int error = is_apart || syncfs(directory_fd) == 0 ? 0 : -errno;
+    for (size_t i = 0; i < count; i++) {
+        if (writes[i].error == 0)
+            writes[i].error = error;
+        if (writes[i].error == 0)
+            writes[i].error = put_in_place(directory_fd, writes[i].name);
+    }
 }

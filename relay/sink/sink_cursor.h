@@ -44,3 +44,11 @@ void sink_cursor_pause(struct sink_cursor *cursor, bool is_paused);
 must_use int sink_cursor_read(int directory_fd, const char *name, struct sink_cursor *out);
 must_use int sink_cursor_write(int directory_fd, const char *name,
                                const struct sink_cursor *cursor);
+
+/* Several at once: where they are many, one sync of the file system is for all of them. */
+struct sink_cursor_write {
+    const char *name;
+    const struct sink_cursor *cursor;
+    int error; /* 0, or -errno: then the old one stays */
+};
+void sink_cursors_write(int directory_fd, struct sink_cursor_write *writes, size_t count);

@@ -10,13 +10,27 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "event/event_reader.h"
+#include "sink/sink_find.h"
+#include "sink/sink_host.h"
 
 enum {
     LOOK_EVERY_MS = 1000,
     REMOVED_END_MS = 2000,   /* for a sink that a reload takes away */
     PACK_PATIENCE_MS = 5000, /* as much time has the publisher to compress what it closed */
     AGAIN_PART = 8,          /* mail is taken again when a part of the budget is free */
+    KINDS_MAX = 4,           /* whose sinks share a host */
+};
+
+struct sinks_entry {
+    struct map_node by_name;
+    char name[SINK_NAME_MAX + 1];
+    const struct sink_kind *kind;
+    uint64_t owner;
+    struct sink *sink;
+    struct sink_host *host; /* of its own; NULL: it is one of many on that of its kind */
+    bool is_wanted;         /* while it is configured */
 };
 
 struct sinks {
@@ -29,14 +43,22 @@ struct sinks {
     int64_t over_ms;            /* since when it is over the budget, monotonic; 0: it is not */
     bool is_patient;
     pthread_mutex_t change; /* of the list, and orders, which take long: before `lock` */
+    _Atomic bool is_hurried;
 
     pthread_mutex_t lock; /* of the rest, never held for long */
     pthread_cond_t wake;
     bool is_stopping;
     uint64_t budget;
     enum sinks_full full;
-    size_t count;
-    struct sink *sinks[SINKS_MAX];
+    size_t count, capacity;
+    size_t alone_count; /* with a host of their own */
+    struct sinks_entry **entries;
+    struct map names; /* of the entries */
+    size_t host_count;
+    struct {
+        const struct sink_kind *kind;
+        struct sink_host *host;
+    } hosts[KINDS_MAX]; /* of kinds with a ground */
     uint64_t held;
 };
 
@@ -47,12 +69,8 @@ static uint64_t oldest_needed(struct sinks *sinks)
 {
     uint64_t oldest = UINT64_MAX;
 
-    for (size_t i = 0; i < sinks->count; i++) {
-        struct sink_status status;
-
-        sink_status(sinks->sinks[i], &status);
-        oldest = MIN(oldest, status.needs);
-    }
+    for (size_t i = 0; i < sinks->count; i++)
+        oldest = MIN(oldest, sink_needs(sinks->entries[i]->sink));
     return oldest;
 }
 
@@ -91,13 +109,9 @@ static uint64_t first_that_fits(struct sinks *sinks, uint64_t from, uint64_t bud
 /* Under the lock. */
 static void give_up(struct sinks *sinks, uint64_t number)
 {
-    for (size_t i = 0; i < sinks->count; i++) {
-        struct sink_status status;
-
-        sink_status(sinks->sinks[i], &status);
-        if (status.needs < number)
-            sink_give_up(sinks->sinks[i], number);
-    }
+    for (size_t i = 0; i < sinks->count; i++)
+        if (sink_needs(sinks->entries[i]->sink) < number)
+            sink_give_up(sinks->entries[i]->sink, number);
 }
 
 static void set_full(struct sinks *sinks, bool is_full)
@@ -166,83 +180,156 @@ static void on_committed(void *context)
     struct sinks *sinks = context;
 
     pthread_mutex_lock(&sinks->lock);
-    for (size_t i = 0; i < sinks->count; i++)
-        sink_wake(sinks->sinks[i]);
+    for (size_t i = 0; i < sinks->host_count; i++)
+        sink_host_wake(sinks->hosts[i].host);
+    for (size_t i = 0; i < sinks->count && sinks->alone_count > 0; i++)
+        if (sinks->entries[i]->host != NULL)
+            sink_host_wake(sinks->entries[i]->host);
     pthread_mutex_unlock(&sinks->lock);
 }
 
 /* --- the list --------------------------------------------------------------------------------- */
 
-static struct sink *find(const struct sinks *sinks, const char *name)
+/* Only who holds `change` alters the list and the names: it may look at them without the lock. */
+static struct sinks_entry *find(struct sinks *sinks, const char *name)
 {
-    for (size_t i = 0; i < sinks->count; i++) {
-        struct sink_status status;
+    struct map_node *node = map_find(&sinks->names, bytes_of(name));
 
-        sink_status(sinks->sinks[i], &status);
-        if (strcmp(status.name, name) == 0)
-            return sinks->sinks[i];
-    }
-    return NULL;
+    return node == NULL ? NULL
+                        : (struct sinks_entry *)(void *)((char *)node -
+                                                         offsetof(struct sinks_entry, by_name));
 }
 
-static bool is_wanted(const struct sinks_settings *settings, const struct sink_status *status)
+/* The one that goes on with these settings. */
+static struct sinks_entry *find_same(struct sinks *sinks, const struct sink_settings *settings)
 {
-    for (size_t i = 0; i < settings->count; i++)
-        if (strcmp(settings->sinks[i].name, status->name) == 0 &&
-            settings->sinks[i].owner == status->owner &&
-            strcmp(settings->sinks[i].kind->name, status->kind) == 0)
-            return true;
-    return false;
+    struct sinks_entry *entry = find(sinks, settings->name);
+
+    return entry != NULL && entry->owner == settings->owner && entry->kind == settings->kind ? entry
+                                                                                             : NULL;
+}
+
+static void end_entry(struct sinks *sinks, struct sinks_entry *entry)
+{
+    sink_join(&entry->sink);
+    if (entry->host != NULL)
+        sink_host_stop(&entry->host);
+    map_remove(&sinks->names, &entry->by_name);
+    free(entry);
 }
 
 static void drop_unwanted(struct sinks *sinks, const struct sinks_settings *settings)
 {
     int64_t until_ms = clock_monotonic_ms() + REMOVED_END_MS;
-    struct sink *dropped[SINKS_MAX];
     size_t dropped_count = 0, kept = 0;
 
+    for (size_t i = 0; i < sinks->count; i++)
+        sinks->entries[i]->is_wanted = false;
+    for (size_t i = 0; i < settings->count; i++) {
+        struct sinks_entry *entry = find_same(sinks, &settings->sinks[i]);
+
+        if (entry != NULL)
+            entry->is_wanted = true;
+    }
+    struct sinks_entry **dropped = calloc(sinks->count + 1, sizeof(struct sinks_entry *));
+    check(dropped != NULL);
     pthread_mutex_lock(&sinks->lock);
     for (size_t i = 0; i < sinks->count; i++) {
-        struct sink_status status;
+        struct sinks_entry *entry = sinks->entries[i];
 
-        sink_status(sinks->sinks[i], &status);
-        if (is_wanted(settings, &status))
-            sinks->sinks[kept++] = sinks->sinks[i];
+        if (entry->is_wanted)
+            sinks->entries[kept++] = entry;
         else
-            dropped[dropped_count++] = sinks->sinks[i];
+            dropped[dropped_count++] = entry;
+        sinks->alone_count -= !entry->is_wanted && entry->host != NULL;
     }
     sinks->count = kept;
     pthread_mutex_unlock(&sinks->lock);
     for (size_t i = 0; i < dropped_count; i++)
-        sink_ask_stop(dropped[i], until_ms);
+        sink_ask_stop(dropped[i]->sink, until_ms);
     for (size_t i = 0; i < dropped_count; i++) {
-        struct sink_status status;
+        const struct sinks_entry was = *dropped[i];
 
-        sink_status(dropped[i], &status);
-        sink_join(&dropped[i]);
-        if (status.owner != 0) /* its name may be another one's some day */
-            sinks_forget(sinks->directory, status.name, status.owner);
+        end_entry(sinks, dropped[i]);
+        if (was.owner != 0) /* its name may be another one's some day */
+            sinks_forget(sinks->directory, was.name, was.owner);
     }
+    free(dropped);
 }
 
-/* Only who holds `change` alters the list, so it may look at it without the lock. */
+static struct sink_host *new_host(struct sinks *sinks, const struct sink_kind *kind, char *why,
+                                  size_t why_len)
+{
+    struct sink_host *host = sink_host_start(kind, sinks->directory, sinks->bounds, why, why_len);
+
+    if (host == NULL || kind->ground == NULL)
+        return host;
+    pthread_mutex_lock(&sinks->lock);
+    check(sinks->host_count < KINDS_MAX);
+    sinks->hosts[sinks->host_count].kind = kind;
+    sinks->hosts[sinks->host_count++].host = host;
+    pthread_mutex_unlock(&sinks->lock);
+    return host;
+}
+
+static struct sink_host *host_for(struct sinks *sinks, const struct sink_kind *kind, char *why,
+                                  size_t why_len)
+{
+    for (size_t i = 0; i < sinks->host_count; i++)
+        if (sinks->hosts[i].kind == kind)
+            return sinks->hosts[i].host;
+    return new_host(sinks, kind, why, why_len);
+}
+
+static void put_entry(struct sinks *sinks, struct sinks_entry *entry)
+{
+    map_insert(&sinks->names, &entry->by_name, bytes_of(entry->name));
+    pthread_mutex_lock(&sinks->lock);
+    if (sinks->count == sinks->capacity) {
+        sinks->capacity = MAX(2 * sinks->capacity, (size_t)16);
+        sinks->entries =
+            reallocarray(sinks->entries, sinks->capacity, sizeof(struct sinks_entry *));
+        check(sinks->entries != NULL);
+    }
+    sinks->entries[sinks->count++] = entry;
+    sinks->alone_count += entry->host != NULL;
+    pthread_mutex_unlock(&sinks->lock);
+}
+
+static int add_one(struct sinks *sinks, const struct sink_settings *settings, char *why,
+                   size_t why_len)
+{
+    struct sink_host *host = host_for(sinks, settings->kind, why, why_len);
+
+    if (host == NULL)
+        return -EIO;
+    struct sink *sink = sink_start(host, settings, why, why_len);
+    if (sink == NULL) {
+        if (settings->kind->ground == NULL)
+            sink_host_stop(&host);
+        return -EIO;
+    }
+    struct sinks_entry *entry = calloc(1, sizeof(*entry));
+    check(entry != NULL);
+    snprintf(entry->name, sizeof(entry->name), "%s", settings->name);
+    entry->kind = settings->kind;
+    entry->owner = settings->owner;
+    entry->sink = sink;
+    entry->host = settings->kind->ground == NULL ? host : NULL;
+    put_entry(sinks, entry);
+    return 0;
+}
+
 static int add_new(struct sinks *sinks, const struct sinks_settings *settings, char *why,
                    size_t why_len)
 {
     for (size_t i = 0; i < settings->count; i++) {
-        struct sink *sink = find(sinks, settings->sinks[i].name);
+        struct sinks_entry *entry = find(sinks, settings->sinks[i].name);
 
-        if (sink != NULL) {
-            sink_configure(sink, &settings->sinks[i]);
-            continue;
-        }
-        check(sinks->count < SINKS_MAX);
-        sink = sink_start(&settings->sinks[i], sinks->directory, sinks->bounds, why, why_len);
-        if (sink == NULL)
+        if (entry != NULL)
+            sink_configure(entry->sink, &settings->sinks[i]);
+        else if (add_one(sinks, &settings->sinks[i], why, why_len) < 0)
             return -EIO;
-        pthread_mutex_lock(&sinks->lock);
-        sinks->sinks[sinks->count++] = sink;
-        pthread_mutex_unlock(&sinks->lock);
     }
     return 0;
 }
@@ -279,6 +366,8 @@ static void sinks_free(struct sinks **sinks)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->change);
     pthread_cond_destroy(&s->wake);
+    map_free(&s->names);
+    free(s->entries);
     free(s->directory);
     free(s);
     *sinks = NULL;
@@ -287,10 +376,13 @@ static void sinks_free(struct sinks **sinks)
 static void stop_all(struct sinks *sinks, int64_t until_ms)
 {
     for (size_t i = 0; i < sinks->count; i++)
-        sink_ask_stop(sinks->sinks[i], until_ms);
+        sink_ask_stop(sinks->entries[i]->sink, until_ms);
     for (size_t i = 0; i < sinks->count; i++)
-        sink_join(&sinks->sinks[i]);
+        end_entry(sinks, sinks->entries[i]);
     sinks->count = 0;
+    for (size_t i = 0; i < sinks->host_count; i++)
+        sink_host_stop(&sinks->hosts[i].host);
+    sinks->host_count = 0;
 }
 
 struct sinks *sinks_start(const struct sinks_settings *settings, const char *directory,
@@ -305,6 +397,7 @@ struct sinks *sinks_start(const struct sinks_settings *settings, const char *dir
     check(sinks->directory != NULL);
     sinks->bounds = bounds;
     sinks->is_full = is_full;
+    map_init(&sinks->names);
     pthread_mutex_init(&sinks->lock, NULL);
     pthread_mutex_init(&sinks->change, NULL);
     pthread_condattr_init(&attributes);
@@ -335,9 +428,13 @@ struct sinks *sinks_start(const struct sinks_settings *settings, const char *dir
 
 void sinks_hurry(struct sinks *sinks)
 {
+    atomic_store(&sinks->is_hurried, true);
     pthread_mutex_lock(&sinks->lock);
+    for (size_t i = 0; i < sinks->host_count; i++)
+        sink_host_hurry(sinks->hosts[i].host);
     for (size_t i = 0; i < sinks->count; i++)
-        sink_hurry(sinks->sinks[i]);
+        if (sinks->entries[i]->host != NULL)
+            sink_host_hurry(sinks->entries[i]->host);
     pthread_mutex_unlock(&sinks->lock);
 }
 
@@ -346,6 +443,7 @@ void sinks_stop(struct sinks **sinks, int64_t until_ms)
     struct sinks *s = *sinks;
 
     event_bounds_listen(s->bounds, NULL, NULL);
+    sinks_hurry(s);
     pthread_mutex_lock(&s->lock);
     s->is_stopping = true;
     pthread_cond_signal(&s->wake);
@@ -357,14 +455,16 @@ void sinks_stop(struct sinks **sinks, int64_t until_ms)
 
 /* --- for operators ---------------------------------------------------------------------------- */
 
-size_t sinks_status(struct sinks *sinks, struct sink_status *out, size_t max)
+struct sink_status *sinks_status(struct sinks *sinks, size_t *count_out)
 {
     pthread_mutex_lock(&sinks->lock);
-    size_t count = MIN(sinks->count, max);
-    for (size_t i = 0; i < count; i++)
-        sink_status(sinks->sinks[i], &out[i]);
+    struct sink_status *all = calloc(sinks->count + 1, sizeof(*all));
+    check(all != NULL);
+    for (size_t i = 0; i < sinks->count; i++)
+        sink_status(sinks->entries[i]->sink, &all[i]);
+    *count_out = sinks->count;
     pthread_mutex_unlock(&sinks->lock);
-    return count;
+    return all;
 }
 
 void sinks_held(struct sinks *sinks, struct sinks_held *out)
@@ -379,17 +479,24 @@ void sinks_held(struct sinks *sinks, struct sinks_held *out)
 int sinks_pause(struct sinks *sinks, const char *name, bool is_paused)
 {
     pthread_mutex_lock(&sinks->change);
-    struct sink *sink = find(sinks, name);
-    int error = sink == NULL ? -ENOENT : sink_pause(sink, is_paused);
+    struct sinks_entry *entry = find(sinks, name);
+    int error = entry == NULL ? -ENOENT : sink_pause(entry->sink, is_paused);
     pthread_mutex_unlock(&sinks->change);
     return error;
 }
 
 int sinks_replay(struct sinks *sinks, const char *name, int64_t since_ms, uint64_t *count_out)
 {
+    struct event_place place;
+
     pthread_mutex_lock(&sinks->change);
-    struct sink *sink = find(sinks, name);
-    int error = sink == NULL ? -ENOENT : sink_replay(sink, since_ms, count_out);
+    struct sinks_entry *entry = find(sinks, name);
+    int error = entry == NULL ? -ENOENT : 0;
+    if (error == 0)
+        error =
+            sink_find_time(sinks->directory, sinks->bounds, since_ms, &sinks->is_hurried, &place);
+    if (error == 0)
+        error = sink_replay(entry->sink, place, since_ms, count_out);
     pthread_mutex_unlock(&sinks->change);
     return error;
 }

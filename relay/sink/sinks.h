@@ -13,8 +13,6 @@
 
 #include "sink/sink.h"
 
-enum { SINKS_MAX = 256 };
-
 enum sinks_full { SINKS_FULL_GAP, SINKS_FULL_REFUSE };
 
 struct sinks_settings {
@@ -46,8 +44,8 @@ must_use int sinks_is_paused(const char *directory, const char *name, uint64_t o
 /* The place of a sink that will not come back. */
 void sinks_forget(const char *directory, const char *name, uint64_t owner);
 
-/* How many there are now, at most `max`; each status. */
-size_t sinks_status(struct sinks *sinks, struct sink_status *out, size_t max);
+/* The status of each, in memory of the caller's; in the order in which they came. */
+struct sink_status *sinks_status(struct sinks *sinks, size_t *count_out);
 struct sinks_held {
     uint64_t bytes; /* closed event files that a sink still needs */
     uint64_t budget;

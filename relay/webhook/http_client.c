@@ -2,14 +2,15 @@
 #include "webhook/http_client.h"
 
 #include <curl/curl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "io/address_scope.h"
+#include "webhook/http_pool.h"
 
 enum {
     CONNECT_MS = 10000,
@@ -17,18 +18,22 @@ enum {
     CONNECTION_LIFE_S = 300, /* so that a change in DNS is noticed */
     ANSWER_MAX = 256 * 1024, /* what is read of an answer at all */
     HEADERS_MAX = 64 * 1024,
+    SLOW_MS = 5000, /* of a request, from when on it keeps to the places of the slow */
 };
 
 struct http_client {
+    struct http_transfer transfer;
+    struct http_pool *pool;
     struct http_rules rules;
-    CURLM *multi;
-    CURL *easy;
-    size_t body_len; /* of the request */
-    struct curl_slist *headers;
-    bool is_busy;
+    const struct http_client_calls *calls;
+    void *context;
     /* of the request */
+    CURL *easy;
+    struct curl_slist *headers;
+    int64_t began_ms; /* monotonic */
+    size_t body_len;
     bool is_encrypted;
-    bool is_refused;
+    bool is_refused, is_connected;
     char refused[ADDRESS_TEXT_MAX];
     bool is_cut; /* the answer was longer than is read */
     size_t answer_bytes, header_bytes;
@@ -36,10 +41,7 @@ struct http_client {
     char error[CURL_ERROR_SIZE];
 };
 
-static void init_curl(void)
-{
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
+_Static_assert(offsetof(struct http_client, transfer) == 0, "a transfer is its client");
 
 /* --- URLs ------------------------------------------------------------------------------------- */
 
@@ -95,18 +97,43 @@ bool http_address_is_good(const struct http_rules *rules, bool is_encrypted,
            (is_encrypted && !address_is_forbidden(address, NULL, 0));
 }
 
+/* Notes what is refused. */
+static bool may_connect(struct http_client *client, const struct address *address)
+{
+    http_pool_resolved(client->pool, &client->transfer);
+    if (http_address_is_good(&client->rules, client->is_encrypted, address))
+        return true;
+    client->is_refused = true;
+    (void)address_format(address, client->refused);
+    return false;
+}
+
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *peer)
 {
     struct http_client *client = context;
     struct address address;
 
     if (purpose == CURLSOCKTYPE_IPCXN && address_from(&peer->addr, &address) &&
-        http_address_is_good(&client->rules, client->is_encrypted, &address))
+        may_connect(client, &address))
         return socket(peer->family, peer->socktype | SOCK_CLOEXEC, peer->protocol);
     client->is_refused = true;
-    if (address_from(&peer->addr, &address))
-        (void)address_format(&address, client->refused);
     return CURL_SOCKET_BAD;
+}
+
+/* A connection may be one that another webhook made, which may go to where this one may not. */
+static int before_request(void *context, char *primary_ip, char *local_ip, int primary_port,
+                          int local_port)
+{
+    struct http_client *client = context;
+    struct address address;
+
+    (void)local_ip, (void)local_port;
+    client->is_connected = true;
+    if (address_parse(bytes_of(primary_ip), (uint16_t)primary_port, &address) &&
+        may_connect(client, &address))
+        return CURL_PREREQFUNC_OK;
+    client->is_refused = true;
+    return CURL_PREREQFUNC_ABORT;
 }
 
 static size_t take_body(char *text, size_t size, size_t count, void *context)
@@ -135,39 +162,58 @@ static size_t take_header(char *text, size_t size, size_t count, void *context)
 
 /* --- the client ------------------------------------------------------------------------------- */
 
-struct http_client *http_client_open(const struct http_rules *rules)
+static void forget_request(struct http_client *client)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (client->easy != NULL)
+        curl_easy_cleanup(client->easy);
+    client->easy = NULL;
+    curl_slist_free_all(client->headers);
+    client->headers = NULL;
+    buf_free(&client->body);
+}
+
+static void on_called(struct http_transfer *transfer)
+{
+    struct http_client *client = (struct http_client *)(void *)transfer;
+
+    client->calls->called(client->context);
+}
+
+static void on_ended(struct http_transfer *transfer, CURLcode code);
+
+struct http_client *http_client_open(struct http_pool *pool, const struct http_rules *rules,
+                                     const struct http_client_calls *calls, void *context)
+{
     struct http_client *client = calloc(1, sizeof(*client));
 
-    pthread_once(&once, init_curl);
     check(client != NULL);
+    http_transfer_init(&client->transfer);
+    client->transfer.called = on_called;
+    client->transfer.ended = on_ended;
+    client->pool = pool;
     client->rules = *rules;
-    client->multi = curl_multi_init();
-    client->easy = curl_easy_init();
-    check(client->multi != NULL && client->easy != NULL);
-    (void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 2L);
+    client->calls = calls;
+    client->context = context;
     buf_init(&client->body, HTTP_BODY_MAX);
     return client;
 }
 
 void http_client_close(struct http_client **client)
 {
-    struct http_client *closed = *client;
-
+    http_pool_leave((*client)->pool, &(*client)->transfer);
+    forget_request(*client);
+    free(*client);
     *client = NULL;
-    if (closed->is_busy)
-        (void)curl_multi_remove_handle(closed->multi, closed->easy);
-    curl_easy_cleanup(closed->easy);
-    curl_multi_cleanup(closed->multi);
-    curl_slist_free_all(closed->headers);
-    buf_free(&closed->body);
-    free(closed);
 }
 
-bool http_client_is_busy(const struct http_client *client)
+bool http_client_may_post(struct http_client *client)
 {
-    return client->is_busy;
+    return http_pool_has_place(client->pool, &client->transfer);
+}
+
+void http_client_rest(struct http_client *client)
+{
+    http_pool_leave(client->pool, &client->transfer);
 }
 
 static void add_header(struct http_client *client, const char *line)
@@ -182,8 +228,6 @@ static void set_headers(struct http_client *client, const struct http_request *r
 {
     char type[128];
 
-    curl_slist_free_all(client->headers);
-    client->headers = NULL;
     snprintf(type, sizeof(type), "Content-Type: %s", request->content_type);
     add_header(client, type);
     add_header(client, "Expect:"); /* no round trip before the body */
@@ -211,6 +255,8 @@ static void set_places(struct http_client *client)
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, client);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, client->is_encrypted ? "https" : "http");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
@@ -228,15 +274,15 @@ static void set_places(struct http_client *client)
 
 void http_client_post(struct http_client *client, const struct http_request *request)
 {
-    CURL *easy = client->easy;
+    CURL *easy = curl_easy_init();
 
-    check(!client->is_busy);
+    check(easy != NULL && client->easy == NULL);
+    client->easy = easy;
+    client->began_ms = clock_monotonic_ms();
     client->is_encrypted = http_url_is_encrypted(request->url);
-    client->is_refused = client->is_cut = false;
+    client->is_refused = client->is_connected = client->is_cut = false;
     client->answer_bytes = client->header_bytes = 0;
     client->error[0] = '\0';
-    buf_clear(&client->body);
-    curl_easy_reset(easy); /* keeps connections */
     set_places(client);
     set_headers(client, request);
     set_authentication(easy, request);
@@ -256,17 +302,13 @@ void http_client_post(struct http_client *client, const struct http_request *req
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      MIN(1000L * (long)client->rules.timeout_s, (long)CONNECT_MS));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 1000L * (long)client->rules.timeout_s);
-    CURLMcode code = curl_multi_add_handle(client->multi, easy);
-    check(code == CURLM_OK);
-    client->is_busy = true;
+    http_pool_begin(client->pool, &client->transfer, easy);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
 static enum http_end end_of(const struct http_client *client, CURLcode code)
 {
-    curl_off_t connected = 0;
-
     /* A default: the enumeration is libcurl's. */
     switch ((int)code) {
     case CURLE_SSL_CONNECT_ERROR:
@@ -277,8 +319,7 @@ static enum http_end end_of(const struct http_client *client, CURLcode code)
     case CURLE_SSL_ISSUER_ERROR:
         return HTTP_TLS;
     case CURLE_OPERATION_TIMEDOUT:
-        curl_easy_getinfo(client->easy, CURLINFO_CONNECT_TIME_T, &connected);
-        return connected > 0 ? HTTP_TIMED_OUT : HTTP_FAILED;
+        return client->is_connected ? HTTP_TIMED_OUT : HTTP_FAILED;
     default:
         return HTTP_FAILED;
     }
@@ -311,36 +352,18 @@ static void take_answer(struct http_client *client, CURLcode code, struct http_a
                  client->error[0] != '\0' ? client->error : curl_easy_strerror(code));
 }
 
-static bool find_end(struct http_client *client, struct http_answer *answer_out)
+/* The owner may post again, or close it, when it is told. */
+static void on_ended(struct http_transfer *transfer, CURLcode code)
 {
-    CURLMsg *message;
-    int left;
+    struct http_client *client = (struct http_client *)(void *)transfer;
+    struct buf body = client->body;
+    struct http_answer answer;
 
-    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        take_answer(client, message->data.result, answer_out);
-        (void)curl_multi_remove_handle(client->multi, client->easy);
-        client->is_busy = false;
-        return true;
-    }
-    return false;
-}
-
-bool http_client_work(struct http_client *client, int64_t wait_ms, struct http_answer *answer_out)
-{
-    int running = 0;
-
-    (void)curl_multi_perform(client->multi, &running);
-    if (find_end(client, answer_out))
-        return true;
-    if (wait_ms > 0)
-        (void)curl_multi_poll(client->multi, NULL, 0, (int)MIN(wait_ms, (int64_t)60000), NULL);
-    (void)curl_multi_perform(client->multi, &running);
-    return find_end(client, answer_out);
-}
-
-void http_client_wake(struct http_client *client)
-{
-    (void)curl_multi_wakeup(client->multi);
+    take_answer(client, code, &answer);
+    transfer->is_slow =
+        answer.end != HTTP_ANSWERED || clock_monotonic_ms() - client->began_ms >= SLOW_MS;
+    buf_init(&client->body, HTTP_BODY_MAX);
+    forget_request(client);
+    client->calls->answered(client->context, &answer);
+    buf_free(&body);
 }

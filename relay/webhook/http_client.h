@@ -1,12 +1,13 @@
 /*
  * http_client.h - one POST at a time by libcurl's multi interface, to where one may connect.
  *
- * Names are resolved by libcurl, and each address is looked at when a socket for it is made: of a
- * redirect as of the first request. What is not public is refused unless allowed, and what is not
+ * Names are resolved by libcurl, and each address is looked at when a socket for it is made, and
+ * when a request goes out on a connection that is there already: of a redirect as of the first
+ * request. What is not public is refused unless allowed, and what is not
  * encrypted goes to what is allowed alone. Certificates are verified. Of an answer a part is kept;
  * an endless one is cut off.
  *
- * Private to relay/webhook. Thread: one, except http_client_wake().
+ * Private to relay/webhook. Thread: that of its pool.
  */
 #pragma once
 
@@ -44,10 +45,11 @@ struct http_answer {
     bool is_sent; /* all of the request: whoever it was for may have taken it */
     unsigned status;
     int64_t retry_after_s;    /* 0: not said */
-    struct bytes body;        /* the beginning; until the next request */
+    struct bytes body;        /* the beginning; dead after the call */
     char text[HTTP_TEXT_MAX]; /* what happened, without secrets; "" when answered */
 };
 
+struct http_pool;
 struct http_client;
 
 /* May it stand as a URL: http or https, with a host, without user and password. Else a sentence. */
@@ -58,14 +60,23 @@ bool http_url_is_encrypted(const char *url);
 bool http_address_is_good(const struct http_rules *rules, bool is_encrypted,
                           const struct address *address);
 
-/* The rules' memory lives as long. */
-struct http_client *http_client_open(const struct http_rules *rules);
+/* What a client tells its owner. */
+struct http_client_calls {
+    void (*called)(void *context); /* http_client_may_post() may be asked again */
+    void (*answered)(void *context, const struct http_answer *answer); /* of the request */
+};
+
+/* The rules' memory, and the calls, live as long. */
+struct http_client *http_client_open(struct http_pool *pool, const struct http_rules *rules,
+                                     const struct http_client_calls *calls, void *context);
 void http_client_close(struct http_client **client);
-/* None may be under way. */
+/* False: too many requests of others are under way; it is called when one has ended. */
+must_use bool http_client_may_post(struct http_client *client);
+/* It does not want to post after all. */
+void http_client_rest(struct http_client *client);
+/* After http_client_may_post(). */
 void http_client_post(struct http_client *client, const struct http_request *request);
-bool http_client_is_busy(const struct http_client *client);
-/* Does what there is to do, or waits for it, at most wait_ms, until woken. True: the answer is
- * there, once. */
-must_use bool http_client_work(struct http_client *client, int64_t wait_ms,
-                               struct http_answer *answer_out);
-void http_client_wake(struct http_client *client); /* any thread */
+
+/* One alone, until it is answered or *stop is true: then false. The answer has no body. */
+must_use bool http_post_alone(const struct http_rules *rules, const struct http_request *request,
+                              const _Atomic bool *stop, struct http_answer *answer_out);

@@ -16,8 +16,9 @@ enum {
     FORM_MAX = 8192,
     PAUSE_MS_MIN = 1000,
     SLOW_MS = 10000,
-    OBJECT_MAX = 2 * EVENT_JSON_MAX,
     FRAME_LEN = 2, /* brackets around, or a comma and a bracket */
+    /* Made once more it may have grown: a gap that it begins with. */
+    BODY_MAX = WEBHOOK_BYTES_MAX + 2 * 2 * EVENT_JSON_MAX,
 };
 
 _Static_assert(WEBHOOK_BYTES_MIN >= EVENT_JSON_MAX + FRAME_LEN, "every event fits a batch");
@@ -34,10 +35,10 @@ static void *make(const void *settings, struct sink *sink)
     webhook->settings = webhook_settings_copy(settings, &webhook->memory);
     webhook->events_max = webhook->settings.batch_events;
     webhook->pause_ms = PAUSE_MS_MIN;
-    buf_init(&webhook->filling.body, webhook->settings.batch_bytes + OBJECT_MAX);
-    buf_init(&webhook->sending.body, webhook->settings.batch_bytes + OBJECT_MAX);
-    buf_init(&webhook->object, OBJECT_MAX);
+    buf_init(&webhook->filling.body, BODY_MAX);
+    buf_init(&webhook->sending.body, BODY_MAX);
     buf_init(&webhook->form, FORM_MAX);
+    list_node_init(&webhook->starved);
     return webhook;
 }
 
@@ -55,9 +56,7 @@ static void free_object(void **object)
     *object = NULL;
     check(webhook->client == NULL);
     webhook_drop_token(webhook);
-    buf_free(&webhook->filling.body);
-    buf_free(&webhook->sending.body);
-    buf_free(&webhook->object);
+    check(webhook->filling.count == 0 && webhook->sending.count == 0);
     buf_free(&webhook->form);
     arena_free(&webhook->memory);
     free(webhook);
@@ -65,29 +64,36 @@ static void free_object(void **object)
 
 /* --- begin and end ---------------------------------------------------------------------------- */
 
+static void on_called(void *context)
+{
+    struct webhook *webhook = context;
+
+    sink_touch(webhook->sink);
+}
+
+static void on_answered(void *context, const struct http_answer *answer)
+{
+    struct webhook *webhook = context;
+
+    webhook_take_answer(webhook, answer);
+    sink_touch(webhook->sink);
+}
+
 static bool begin(void *object)
 {
+    static const struct http_client_calls calls = {.called = on_called, .answered = on_answered};
     struct webhook *webhook = object;
     const struct webhook_settings *settings = &webhook->settings;
-    char text[SINK_TEXT_MAX];
-
-    int error = webhook_key_open(settings->state_dir, settings->name, &webhook->key);
-    if (error < 0) {
-        snprintf(text, sizeof(text), "its key in state_dir/keys/webhooks: %s",
-                 error == -EBADMSG ? "it is no P-256 key; without it a new one is made"
-                                   : strerror(-error));
-        sink_restart(webhook->sink, SINK_FILES, text, false);
-        return false;
-    }
     const struct http_rules rules = {
         .ca_file = settings->ca_file,
         .timeout_s = settings->timeout_s,
         .allow_count = settings->allow_count,
         .allow = settings->allow,
     };
-    webhook->client = http_client_open(&rules);
+
+    webhook->ground = sink_ground(webhook->sink);
+    webhook->client = http_client_open(webhook->ground->pool, &rules, &calls, webhook);
     webhook->doing = WEBHOOK_IDLE;
-    webhook_forget(webhook);
     return true;
 }
 
@@ -98,8 +104,10 @@ static void end(void *object, int64_t until_ms)
 
     (void)until_ms;
     http_client_close(&webhook->client);
-    webhook_key_free(&webhook->key);
+    if (webhook->key != NULL)
+        webhook_key_free(&webhook->key);
     webhook_forget(webhook);
+    list_remove(&webhook->starved);
 }
 
 /* --- take ------------------------------------------------------------------------------------- */
@@ -141,34 +149,72 @@ static bool is_array(const struct webhook *webhook)
     return webhook->settings.format != WEBHOOK_KUMOMTA || webhook->settings.batch_events > 1;
 }
 
+static const char *tenant(const void *object)
+{
+    const struct webhook *webhook = object;
+
+    return webhook->settings.tenant;
+}
+
+static unsigned limit_of(const struct webhook *webhook)
+{
+    return webhook->again > 0 ? webhook->again : webhook->events_max;
+}
+
+static bool has_room(const struct webhook *webhook, int64_t now_ms)
+{
+    return now_ms >= webhook->begin_ms && !webhook->filling.is_full &&
+           webhook->filling.count < limit_of(webhook) && !list_is_linked(&webhook->starved);
+}
+
+/* The same events make the same batch again, whatever its size. */
+static bool fits(const struct webhook *webhook, size_t len)
+{
+    const struct webhook_batch *batch = &webhook->filling;
+
+    return batch->count == 0 || webhook->again > 0 ||
+           buf_len(&batch->body) + len + FRAME_LEN <= webhook->settings.batch_bytes;
+}
+
+static void put(struct webhook *webhook, uint64_t ticket)
+{
+    struct webhook_batch *batch = &webhook->filling;
+    size_t before = buf_len(&batch->body);
+
+    if (batch->count == 0) {
+        batch->first = ticket;
+        batch->began_ms = clock_monotonic_ms();
+    }
+    bool is_put =
+        (!is_array(webhook) || buf_append_byte(&batch->body, batch->count == 0 ? '[' : ',')) &&
+        buf_append(&batch->body, buf_bytes(&webhook->ground->object));
+    check(is_put);
+    webhook->ground->held += buf_len(&batch->body) - before;
+    batch->last = ticket;
+    batch->count++;
+}
+
 static bool take(void *object, const struct sink_event *event)
 {
     struct webhook *webhook = object;
-    struct webhook_batch *batch = &webhook->filling;
+    struct buf *json = &webhook->ground->object;
 
-    buf_clear(&webhook->object);
-    if (batch->count >= webhook->events_max)
+    if (!has_room(webhook, clock_monotonic_ms()))
         return false;
-    if (!webhook_format_put((enum webhook_format)webhook->settings.format, event->line,
-                            &webhook->object)) {
+    if (!webhook_has_memory(webhook)) {
+        webhook->filling.is_full = webhook->filling.count > 0; /* and goes as it is */
+        return false;
+    }
+    buf_clear(json);
+    if (!webhook_format_put((enum webhook_format)webhook->settings.format, event->line, json)) {
         sink_answered(webhook->sink, event->ticket); /* a form of it does not exist */
         return true;
     }
-    if (batch->count > 0 && buf_len(&batch->body) + buf_len(&webhook->object) + FRAME_LEN >
-                                webhook->settings.batch_bytes) {
-        batch->is_full = true;
+    if (!fits(webhook, buf_len(json))) {
+        webhook->filling.is_full = true;
         return false;
     }
-    if (batch->count == 0) {
-        batch->first = event->ticket;
-        batch->began_ms = clock_monotonic_ms();
-    }
-    bool fits =
-        (!is_array(webhook) || buf_append_byte(&batch->body, batch->count == 0 ? '[' : ',')) &&
-        buf_append(&batch->body, buf_bytes(&webhook->object));
-    check(fits);
-    batch->last = event->ticket;
-    batch->count++;
+    put(webhook, event->ticket);
     return true;
 }
 
@@ -178,19 +224,45 @@ static bool is_due(const struct webhook *webhook, int64_t now_ms)
 {
     const struct webhook_batch *batch = &webhook->filling;
 
-    return batch->count > 0 && (batch->is_full || batch->count >= webhook->events_max ||
-                                now_ms >= batch->began_ms + webhook->settings.batch_ms ||
-                                sink_is_stopping(webhook->sink));
+    if (batch->count == 0)
+        return false;
+    if (batch->is_full || batch->count >= limit_of(webhook))
+        return true;
+    if (webhook->again > 0 && !sink_is_at_head(webhook->sink))
+        return false; /* the rest of what failed is being read */
+    return now_ms >= batch->began_ms + webhook->settings.batch_ms ||
+           sink_is_stopping(webhook->sink);
 }
 
 static void close_batch(struct webhook *webhook)
 {
     struct webhook_batch empty = webhook->sending;
 
-    bool fits = !is_array(webhook) || buf_append_byte(&webhook->filling.body, ']');
-    check(fits);
+    bool is_put = !is_array(webhook) || buf_append_byte(&webhook->filling.body, ']');
+    check(is_put);
+    webhook->ground->held += is_array(webhook);
     webhook->sending = webhook->filling;
     webhook->filling = empty;
+    webhook->again = 0;
+    sink_has_room(webhook->sink);
+}
+
+/* False after sink_restart(). */
+static bool open_key(struct webhook *webhook)
+{
+    char text[SINK_TEXT_MAX];
+
+    if (webhook->key != NULL)
+        return true;
+    int error =
+        webhook_key_open(webhook->settings.state_dir, webhook->settings.name, &webhook->key);
+    if (error == 0)
+        return true;
+    snprintf(text, sizeof(text), "its key in state_dir/keys/webhooks: %s",
+             error == -EBADMSG ? "it is no P-256 key; without it a new one is made"
+                               : strerror(-error));
+    sink_restart(webhook->sink, SINK_FILES, text, false);
+    return false;
 }
 
 /* Each try has the time and the signature of its own. */
@@ -224,13 +296,26 @@ static void tell(struct webhook *webhook)
     webhook->asked_ms = clock_monotonic_ms();
 }
 
+/* Who is held keeps nothing in memory, and nobody waiting. */
+static void rest(struct webhook *webhook)
+{
+    http_client_rest(webhook->client);
+    if (webhook->filling.count > 0 || webhook->sending.count > 0)
+        webhook_take_back(webhook);
+}
+
 static void start_request(struct webhook *webhook, int64_t now_ms)
 {
-    if (webhook->doing != WEBHOOK_IDLE || sink_is_paused(webhook->sink))
+    if (webhook->doing != WEBHOOK_IDLE)
         return;
+    if (sink_is_paused(webhook->sink)) {
+        rest(webhook);
+        return;
+    }
     if (webhook->sending.count == 0 && is_due(webhook, now_ms))
         close_batch(webhook);
-    if (webhook->sending.count == 0 || now_ms < webhook->begin_ms)
+    if (webhook->sending.count == 0 || now_ms < webhook->begin_ms || !open_key(webhook) ||
+        !http_client_may_post(webhook->client))
         return;
     if (webhook_needs_token(webhook))
         webhook_ask_token(webhook);
@@ -238,22 +323,9 @@ static void start_request(struct webhook *webhook, int64_t now_ms)
         tell(webhook);
 }
 
-/* Until something is due by the clock. */
-static int64_t wait_of(const struct webhook *webhook, int64_t wait_ms, int64_t now_ms)
+static void look_if_slow(struct webhook *webhook, int64_t now_ms)
 {
-    if (webhook->doing != WEBHOOK_IDLE || sink_is_paused(webhook->sink))
-        return wait_ms;
-    if (webhook->sending.count > 0)
-        wait_ms = MIN(wait_ms, MAX(webhook->begin_ms - now_ms, (int64_t)1));
-    else if (webhook->filling.count > 0)
-        wait_ms = MIN(wait_ms, MAX(webhook->filling.began_ms + webhook->settings.batch_ms - now_ms,
-                                   (int64_t)1));
-    return wait_ms;
-}
-
-static void look_if_slow(struct webhook *webhook)
-{
-    if (webhook->doing != WEBHOOK_IDLE && clock_monotonic_ms() - webhook->asked_ms >= SLOW_MS &&
+    if (webhook->doing != WEBHOOK_IDLE && now_ms - webhook->asked_ms >= SLOW_MS &&
         !sink_is_failing(webhook->sink))
         sink_trouble(webhook->sink, SINK_SLOW, "no answer to what was sent 10 s ago");
 }
@@ -262,26 +334,34 @@ static void work(void *object, int64_t wait_ms)
 {
     struct webhook *webhook = object;
     int64_t now_ms = clock_monotonic_ms();
-    struct http_answer answer;
 
+    (void)wait_ms;
     start_request(webhook, now_ms);
-    if (http_client_work(webhook->client, wait_of(webhook, wait_ms, now_ms), &answer)) {
-        webhook_take_answer(webhook, &answer);
-        if (!sink_is_restarting(webhook->sink))
-            start_request(webhook, clock_monotonic_ms());
-    }
-    look_if_slow(webhook);
+    look_if_slow(webhook, now_ms);
+    if (has_room(webhook, now_ms))
+        sink_has_room(webhook->sink);
 }
 
-static void wake(void *object)
+static int64_t due_ms(const void *object)
 {
-    struct webhook *webhook = object;
+    const struct webhook *webhook = object;
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t slow_ms = webhook->asked_ms + SLOW_MS;
 
-    http_client_wake(webhook->client);
+    if (webhook->doing != WEBHOOK_IDLE)
+        return slow_ms > now_ms ? slow_ms : INT64_MAX;
+    if (sink_is_paused(webhook->sink) || webhook->sending.count > 0)
+        return INT64_MAX; /* it waits for a place */
+    if (now_ms < webhook->begin_ms)
+        return webhook->begin_ms;
+    if (webhook->filling.count == 0 || (webhook->again > 0 && !sink_is_at_head(webhook->sink)))
+        return INT64_MAX;
+    return MAX(webhook->filling.began_ms + webhook->settings.batch_ms, now_ms + 1);
 }
 
 const struct sink_kind webhook_kind = {
     .name = "webhook",
+    .ground = &webhook_ground,
     .window = 4 * WEBHOOK_EVENTS_MAX + 2,
     .make = make,
     .is_same = is_same,
@@ -289,7 +369,8 @@ const struct sink_kind webhook_kind = {
     .begin = begin,
     .end = end,
     .wants = wants,
+    .tenant = tenant,
     .take = take,
     .work = work,
-    .wake = wake,
+    .due_ms = due_ms,
 };

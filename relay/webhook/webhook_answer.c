@@ -46,6 +46,7 @@ void webhook_fail(struct webhook *webhook, enum sink_problem problem, const char
               LOG_STRING(sink_problem_name(problem)), (long long)(webhook->begin_ms - now_ms),
               LOG_STRING(text));
     sink_trouble(webhook->sink, problem, text);
+    webhook_take_back(webhook);
     give_up_old(webhook);
 }
 
@@ -70,7 +71,7 @@ static void was_taken(struct webhook *webhook, unsigned status)
               (long long)(clock_monotonic_ms() - webhook->asked_ms));
     for (uint64_t ticket = batch->first; ticket <= batch->last; ticket++)
         sink_answered(webhook->sink, ticket);
-    webhook_batch_clear(batch);
+    webhook_batch_clear(webhook, batch);
     webhook->doing = WEBHOOK_IDLE;
     webhook->is_retried = false;
     webhook->begin_ms = 0;

@@ -1,15 +1,19 @@
-/* webhook_batch.c - batches that were told, or are to be taken anew. */
+/* webhook_batch.c - batches that are to be taken anew. */
 #include "webhook/webhook_private.h"
-
-void webhook_batch_clear(struct webhook_batch *batch)
-{
-    buf_clear(&batch->body);
-    batch->count = 0;
-    batch->is_full = false;
-}
 
 void webhook_forget(struct webhook *webhook)
 {
-    webhook_batch_clear(&webhook->filling);
-    webhook_batch_clear(&webhook->sending);
+    webhook_batch_clear(webhook, &webhook->filling);
+    webhook_batch_clear(webhook, &webhook->sending);
+    webhook->again = 0;
+}
+
+/* So nobody who fails for a day holds memory meanwhile. */
+void webhook_take_back(struct webhook *webhook)
+{
+    unsigned again = webhook->sending.count > 0 ? webhook->sending.count : webhook->again;
+
+    webhook_forget(webhook);
+    webhook->again = again;
+    sink_take_back(webhook->sink);
 }

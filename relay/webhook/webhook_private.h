@@ -1,7 +1,8 @@
 /*
  * webhook_private.h - a webhook from inside.
  *
- *   webhook.c           begin, take, batches, end
+ *   webhook.c           begin, take, requests, end
+ *   webhook_ground.c    what all share: requests, and memory for batches
  *   webhook_batch.c     batches that are over
  *   webhook_answer.c    what is done about answers and failures
  *   webhook_token.c     OAuth 2.0 client credentials (RFC 6749 section 4.4)
@@ -13,7 +14,9 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/list.h"
 #include "webhook/http_client.h"
+#include "webhook/http_pool.h"
 #include "webhook/webhook.h"
 #include "webhook/webhook_key.h"
 
@@ -24,6 +27,14 @@ struct webhook_batch {
     uint64_t first, last; /* tickets; where count > 0 */
     int64_t began_ms;     /* monotonic, of the first event */
     bool is_full;         /* there was one event too many */
+};
+
+/* What all webhooks share. */
+struct webhook_ground {
+    struct http_pool *pool;
+    struct buf object;   /* of one event */
+    uint64_t held;       /* bytes of all batches */
+    struct list starved; /* that wait until it is less */
 };
 
 enum webhook_doing {
@@ -38,7 +49,7 @@ struct webhook {
     struct arena memory;
     unsigned events_max; /* of a batch; smaller after a 413 */
     struct webhook_batch filling, sending;
-    struct buf object; /* of one event */
+    unsigned again; /* events of the batch that failed, which is made once more; 0: none */
     enum webhook_doing doing;
     int64_t asked_ms; /* monotonic, of the request */
     int64_t begin_ms; /* monotonic: no request before */
@@ -48,15 +59,25 @@ struct webhook {
     int64_t token_end_ms;
     struct buf form; /* asked for it with */
     /* between begin and end */
-    struct webhook_key *key;
+    struct webhook_ground *ground;
+    struct list_node starved;
+    struct webhook_key *key; /* NULL: not needed yet */
     struct http_client *client;
 };
 
+/* --- webhook_ground.c --- */
+
+extern const struct sink_ground webhook_ground;
+/* Is there room for more of anybody's? Else it waits. */
+must_use bool webhook_has_memory(struct webhook *webhook);
+
 /* --- webhook_batch.c --- */
 
-void webhook_batch_clear(struct webhook_batch *batch);
+void webhook_batch_clear(struct webhook *webhook, struct webhook_batch *batch);
 /* Everything that was taken is forgotten. */
 void webhook_forget(struct webhook *webhook);
+/* The same, and it is read again; what is tried already becomes the same batch. */
+void webhook_take_back(struct webhook *webhook);
 
 /* --- webhook_answer.c --- */
 

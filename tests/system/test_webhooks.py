@@ -138,6 +138,24 @@ def test_what_fails_is_told_again_in_order(stage):
     assert sinks(relay)["main"]["problem"] is None
 
 
+def test_what_is_told_again_is_the_same_batch_whatever_came_meanwhile(stage):
+    bad = [True]
+    target = stage.add(hook.Hook(lambda request: 500 if bad[0] else None))
+    relay = relay_for(stage, [item(target)])
+    relay.submit("a@b.example")
+    parts.wait_for(lambda: len(target.requests) >= 2, "a second try")
+    for i in range(5):
+        relay.submit(f"b{i}@b.example")
+    relay.wait_empty()
+    before = len(target.requests)
+    parts.wait_for(lambda: len(target.requests) >= before + 2, "more tries")
+    bad[0] = False
+    got = target.wait_events(12)
+    assert hook.once_each(got) == got
+    assert len({hook.digest(request) for request in target.requests
+                if request not in target.taken[1:]}) == 1
+
+
 def test_failures_are_farther_and_farther_apart(stage):
     asked = []
 
@@ -259,6 +277,23 @@ def test_certificates_are_verified(stage):
     for name in ("wrong", "none", "named"):
         wait_problem(relay, name, "tls")
     assert len({hook.digest(r) for r in target.requests}) == len(target.taken)
+
+
+def test_a_connection_of_another_one_is_none_to_where_it_may_not_connect(stage):
+    """Their requests are made by one client, which keeps connections."""
+    ca, pair = certificates(stage.directory / "tls")
+    target = stage.add(hook.Hook(tls=pair))
+    relay = relay_for(stage, [item(target, "good", ca=ca),
+                              item(target, "stranger", ca=ca, allow="[]", batch_wait="3s")])
+    relay.submit("a@b.example")
+    target.wait_events(2)
+    for i in range(20):  # so that there is one whenever the stranger comes
+        relay.submit(f"a{i}@b.example")
+        time.sleep(0.2)
+    text = wait_problem(relay, "stranger", "address")["text"]
+    assert "127.0.0." in text or "::1" in text, text
+    got = target.wait_events(42)
+    assert hook.once_each(got) == got
 
 
 def test_oauth_tokens_are_asked_for_kept_and_renewed(stage):

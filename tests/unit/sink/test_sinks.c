@@ -37,9 +37,6 @@ struct toy {
     size_t waiting_count;
     uint64_t waiting[64];
     size_t answered;
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool is_woken;
 };
 
 static void *toy_make(const void *settings, struct sink *sink)
@@ -48,8 +45,6 @@ static void *toy_make(const void *settings, struct sink *sink)
 
     (void)settings;
     toy->sink = sink;
-    pthread_mutex_init(&toy->lock, NULL);
-    pthread_cond_init(&toy->cond, NULL);
     return toy;
 }
 
@@ -61,11 +56,7 @@ static bool toy_is_same(const void *object, const void *settings)
 
 static void toy_free(void **object)
 {
-    struct toy *toy = *object;
-
-    pthread_mutex_destroy(&toy->lock);
-    pthread_cond_destroy(&toy->cond);
-    free(toy);
+    free(*object);
     *object = NULL;
 }
 
@@ -134,6 +125,8 @@ static void toy_work(void *object, int64_t wait_ms)
         memmove(&toy->waiting[at], &toy->waiting[at + 1],
                 (toy->waiting_count - at) * sizeof(toy->waiting[0]));
     }
+    if (toy->waiting_count < ARRAY_LEN(toy->waiting))
+        sink_has_room(toy->sink);
     if (toy->waiting_count == before && wait_ms > 0)
         usleep(1000);
 }
@@ -306,10 +299,21 @@ static void expect_gap(size_t at, unsigned long long from, unsigned long long ev
 
 static struct sink_status status(struct fixture *f)
 {
-    struct sink_status out;
+    size_t count;
+    struct sink_status *all = sinks_status(f->sinks, &count);
+    struct sink_status first = all[0];
 
-    assert_int_equal(sinks_status(f->sinks, &out, 1), 1);
-    return out;
+    assert_int_equal(count, 1);
+    free(all);
+    return first;
+}
+
+static size_t count_sinks(struct fixture *f)
+{
+    size_t count;
+
+    free(sinks_status(f->sinks, &count));
+    return count;
 }
 
 /* So many were told, gaps included, and all of them answered as far as the status knows. */
@@ -334,7 +338,6 @@ TEST(sink_is_told_each_event_in_order_from_its_first_start_on)
     rotate(&f);
     add(&f, 200);
     WAIT_FOR(is_current(&f, 202));
-    assert_int_equal(told(), 202);
     for (unsigned i = 0; i < 202; i++)
         expect_event(i, i + 3);
     stop(&f);
@@ -343,7 +346,6 @@ TEST(sink_is_told_each_event_in_order_from_its_first_start_on)
     add(&f, 1);
     start(&f);
     WAIT_FOR(is_current(&f, 204));
-    assert_int_equal(told(), 204);
     expect_event(202, 205);
     fixture_remove(&f);
 }
@@ -757,24 +759,22 @@ TEST(sink_with_a_damaged_cursor_is_told_what_happens_from_now_on)
 
 TEST(sinks_start_and_stop_with_the_configuration)
 {
-    struct sink_status out[2];
     struct fixture f;
 
     fixture_make(&f);
     const struct sink_settings two[] = {f.toy, {.name = "second", .kind = &toy_kind}};
     f.sinks_settings.count = 0;
     start(&f);
-    assert_int_equal(sinks_status(f.sinks, out, 2), 0);
+    assert_int_equal(count_sinks(&f), 0);
     f.sinks_settings.count = 2;
     f.sinks_settings.sinks = two;
     sinks_configure(f.sinks, &f.sinks_settings);
-    assert_int_equal(sinks_status(f.sinks, out, 2), 2);
+    assert_int_equal(count_sinks(&f), 2);
     add(&f, 3);
     WAIT_FOR(told() == 6);
     f.sinks_settings.count = 1;
     sinks_configure(f.sinks, &f.sinks_settings);
-    assert_int_equal(sinks_status(f.sinks, out, 2), 1);
-    assert_string_equal(out[0].name, "toy");
+    assert_string_equal(status(&f).name, "toy");
     /* What was taken away and comes back goes on where it was. */
     add(&f, 1);
     f.sinks_settings.count = 2;
