@@ -381,8 +381,10 @@ static bool read_on(struct sink_host *host)
     /* It may have come to the beginning of another file. */
     if (event_place_compare(before, readers->turn.place) != 0)
         return true;
+    let_join(readers, before, before);
     if (!list_is_empty(&readers->waiting))
         end_turn(readers, SINK_WAITS);
+    readers->is_stuck = true;
     return false;
 }
 
@@ -392,9 +394,10 @@ static bool read_turn(struct sink_host *host)
 
     if (!readers->is_turn && !begin_turn(host))
         return false;
+    readers->is_stuck = false;
     for (size_t i = 0; i < SLICE_LINES; i++)
         if (!read_on(host))
-            return !readers->is_turn && !list_is_empty(&readers->waiting);
+            return !readers->is_turn && !readers->is_stuck && !list_is_empty(&readers->waiting);
     readers->turn_lines += SLICE_LINES;
     if (readers->turn_lines >= TURN_LINES && !list_is_empty(&readers->waiting))
         end_turn(readers, SINK_WAITS);
