@@ -170,3 +170,19 @@ def test_each_of_hundreds_gets_its_events_in_order(stage):
                    "every answer", pause=0.5)
     assert all(one["gaps"] == 0 for one in sinks(relay).values())
     relay.cli("events", "audit")
+
+
+def test_there_is_a_most_of_them(stage):
+    relay = stage.unstarted_ringpost()
+    relay.cli("tenant", "add", "shop")
+    relay.cli("webhook", "add", "shop", "https://example.net/", "--name", "first")
+    database = sqlite3.connect(relay.state_dir / "directory.db", timeout=30)
+    with database:
+        database.executemany(
+            "INSERT INTO webhooks(tenant, name, settings, created)"
+            " SELECT tenant, ?, settings, created FROM webhooks WHERE name = 'first'",
+            [(f"h{i}",) for i in range(9998)])
+    database.close()
+    relay.cli("webhook", "add", "shop", "https://example.net/", "--name", "last")
+    done = relay.cli("webhook", "add", "shop", "https://example.net/", "--name", "more", check=False)
+    assert done.returncode != 0 and "there are 10000 webhooks, and there may be no more" in done.stderr

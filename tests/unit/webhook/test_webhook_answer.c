@@ -9,7 +9,7 @@ enum { RETRY_FOR_S = 86400 };
 
 /* In place of sink.c. */
 static struct {
-    unsigned answered, restarts, left_out, taken_back;
+    unsigned answered, restarts, left_out, taken_back, has_room;
     enum sink_problem problem;
     int64_t failed_ms, settle_ms, since_ms;
 } noted;
@@ -87,6 +87,7 @@ bool sink_is_stopping(const struct sink *sink)
 void sink_has_room(struct sink *sink)
 {
     (void)sink;
+    noted.has_room++;
 }
 
 void sink_take_back(struct sink *sink)
@@ -236,4 +237,26 @@ TEST(webhook_halves_a_batch_that_is_too_large_and_waits_for_one_event_alone)
     expect_about(wait_after(&webhook, 413, 0), 1000);
     assert_int_equal(noted.restarts, 0);
     assert_int_equal(noted.problem, SINK_TOO_LARGE);
+}
+
+TEST(webhook_waits_for_memory_until_others_give_some_back)
+{
+    struct webhook holder = make(1), waiting = make(1);
+    bool fits = buf_append(&holder.sending.body, BYTES("12345678"));
+
+    assert_true(fits);
+    list_node_init(&waiting.starved);
+    struct webhook_ground *ground = holder.ground;
+    ground->held = 8;
+    assert_true(webhook_has_memory(&waiting));
+    ground->held = 256 * 1024 * 1024;
+    assert_false(webhook_has_memory(&waiting));
+    assert_false(webhook_has_memory(&waiting)); /* it waits once */
+    webhook_batch_clear(&holder, &holder.sending);
+    assert_int_equal(noted.has_room, 0); /* too little for anybody */
+    ground->held /= 2;
+    webhook_batch_clear(&holder, &holder.sending);
+    assert_int_equal(noted.has_room, 1);
+    assert_true(webhook_has_memory(&waiting));
+    ground->held = 0;
 }
