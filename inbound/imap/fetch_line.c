@@ -114,6 +114,12 @@ static uint8_t *put_begin(uint8_t *at, bool is_uidonly, struct imap_counting *nu
     return put(imap_counting_write(at, numbers), BYTES(" FETCH ("));
 }
 
+/* FLAGS alone are what clients ask for of all messages. */
+static bool is_flags_alone(const struct fetch_program *program)
+{
+    return program->count == 1 && program->items[0].kind == FETCH_FLAGS;
+}
+
 static uint8_t *put_items(uint8_t *at, const struct fetch_program *program,
                           const struct mailbox_message *message, const struct flag_text *flags,
                           const struct fetch_line_texts *texts)
@@ -131,6 +137,7 @@ uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *c
 {
     uint64_t since = lines->program->has_since ? lines->program->since : 0;
     bool tells_flags = fetch_program_has(lines->program, FETCH_FLAGS);
+    bool has_flags_alone = is_flags_alone(lines->program);
     const struct flag_text *usual = flag_texts();
     struct imap_counting numbers;
     size_t i = 0;
@@ -150,8 +157,11 @@ uint8_t *fetch_lines_put(uint8_t *at, const struct fetch_lines *lines, size_t *c
             continue;
         }
         at = put_begin(at, lines->is_uidonly, &numbers, message->uid);
-        at = put_items(at, lines->program, message, flags,
-                       lines->texts != NULL ? &lines->texts[i] : NULL);
+        if (has_flags_alone)
+            at = put(put_flags(at, flags), BYTES(")\r\n"));
+        else
+            at = put_items(at, lines->program, message, flags,
+                           lines->texts != NULL ? &lines->texts[i] : NULL);
     }
     *count_out = i;
     return at;

@@ -113,6 +113,7 @@ TEST(lines_end_where_more_must_be_asked)
 {
     struct fetch_item items[] = {{.kind = FETCH_UID}, {.kind = FETCH_FLAGS}};
     struct fetch_program program = {.count = 2, .items = items};
+    struct fetch_program alone = {.count = 1, .items = items + 1};
     struct mailbox_message messages[3] = {message, message, message};
     uint32_t uids[] = {12, 13, 14};
     static const char one[] = "* 3 FETCH (UID 12 FLAGS (\\Answered \\Seen))\r\n";
@@ -127,6 +128,12 @@ TEST(lines_end_where_more_must_be_asked)
     check_lines(&program, true, messages, uids, 2, 2,
                 "* 12 UIDFETCH (UID 12 FLAGS (\\Answered \\Seen))\r\n"
                 "* 13 UIDFETCH (UID 13 FLAGS ())\r\n");
+    check_lines(&alone, false, messages, uids, 2, 2,
+                "* 3 FETCH (FLAGS (\\Answered \\Seen))\r\n"
+                "* 4 FETCH (FLAGS ())\r\n");
+    check_lines(&alone, true, messages, uids, 2, 2,
+                "* 12 UIDFETCH (FLAGS (\\Answered \\Seen))\r\n"
+                "* 13 UIDFETCH (FLAGS ())\r\n");
     messages[1].flags = MAIL_KEYWORD(0);
     check_lines(&program, false, messages, uids, 3, 1, one);
     messages[1].flags = 0;
