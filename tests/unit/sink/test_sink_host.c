@@ -2,6 +2,7 @@
 #include "sink/sink_host.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "event/event_file.h"
+#include "sink/sink_cursor.h"
 #include "sink/sinks.h"
 #include "support/unit.h"
 
@@ -463,6 +465,41 @@ TEST(who_goes_and_who_comes_changes_nothing_for_others)
     add(&f, 100);
     for (unsigned toy = 0; toy < TOYS; toy++)
         expect_all(&f, toy);
+    fixture_remove(&f);
+}
+
+/* The number of the file where the cursor on disk stands. */
+static uint64_t saved_number(const struct fixture *f, unsigned toy)
+{
+    char path[128];
+    struct sink_cursor cursor;
+
+    snprintf(path, sizeof(path), "%s/sinks", f->directory);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(sink_cursor_read(fd, f->names[toy], &cursor), 0);
+    close(fd);
+    return cursor.at.number;
+}
+
+/* Whoever is killed goes on at its cursor's file, told or not of what is behind it. */
+TEST(files_are_held_from_where_the_cursors_on_disk_stand)
+{
+    struct fixture f;
+
+    fixture_make(&f);
+    for (unsigned i = 0; i < 3; i++) {
+        add(&f, 1); /* one tenant's: the others pass it */
+        rotate(&f);
+        uint64_t number = event_bounds_committed(&f.bounds).number;
+        uint64_t kept = 0;
+        while (kept < number) {
+            kept = event_bounds_kept(&f.bounds);
+            for (unsigned toy = 0; toy < TOYS; toy++)
+                assert_true(saved_number(&f, toy) >= kept);
+            usleep(1000);
+        }
+    }
     fixture_remove(&f);
 }
 
