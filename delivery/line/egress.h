@@ -168,6 +168,8 @@ bool egress_hold_end(struct egress_holder **holder);
  * already: to be looked for behind this. Or one less. */
 void egress_idle_begin(struct egress_holder *holder);
 void egress_idle_end(struct egress_holder *holder);
+/* Whether somebody waits for a slot of it, or of its provider's: where not, none gives way. */
+must_use bool egress_is_waited_for(struct egress *egress, const struct egress_waiter *own);
 /* Whether an idle connection is to end for who waits for a slot of this egress, or its provider's:
  * as many end as wait. The caller lets it end if so. `own`: as above. */
 must_use bool egress_idle_gives_way(struct egress *egress, const struct egress_waiter *own);

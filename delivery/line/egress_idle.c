@@ -159,11 +159,16 @@ static bool gives_way_to(struct egress_line *line, const struct egress_waiter *o
     return true;
 }
 
+bool egress_is_waited_for(struct egress *egress, const struct egress_waiter *own)
+{
+    return count_waiting(egress) > (own != NULL ? 1 : 0);
+}
+
 bool egress_idle_gives_way(struct egress *egress, const struct egress_waiter *own)
 {
     struct egress *provider = egress->provider;
 
-    if (count_waiting(egress) <= (own != NULL ? 1 : 0))
+    if (!egress_is_waited_for(egress, own))
         return false;
     pthread_mutex_lock(&egress->table->lock);
     bool gives_way = gives_way_to(&egress->line, own) ||

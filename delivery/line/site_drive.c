@@ -300,9 +300,19 @@ static void wake_idle(struct site *site)
     list_splice(&site->idle, &ready);
 }
 
+static bool is_waited_for(const struct site *site)
+{
+    for (struct site_egress *e = site->egresses; e != NULL; e = e->next)
+        if (egress_is_waited_for(e->egress, site_egress_waiter(e)))
+            return true;
+    return false;
+}
+
 /* Those that cannot send now, and whose slots somebody waits for. */
 static void end_idle(struct site *site)
 {
+    if (!is_waited_for(site))
+        return; /* else every drive would walk over all that are idle */
     list_for_each(node, &site->idle) {
         struct carrier *carrier = container_of(node, struct carrier, in_idle);
         struct site_egress *e = carrier->egress;
