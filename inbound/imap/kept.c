@@ -18,6 +18,7 @@ static struct {
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
+/* Nobody has it open, or can: all's lock, or the mailbox goes. */
 static void clear(struct kept *kept)
 {
     for (unsigned i = 0; i < KEPT_COLUMNS; i++) {
@@ -35,6 +36,7 @@ static void clear(struct kept *kept)
     memset(kept->labels, 0, sizeof(kept->labels));
     arena_free(&kept->arena);
     arena_init(&kept->arena, KEPT_MAX);
+    atomic_store(&kept->held, 0);
 }
 
 static size_t held(const struct kept *kept)
@@ -115,58 +117,38 @@ static bool is_old(const struct kept *kept, const struct mailbox_status *status)
            kept->count > 2 * (size_t)status->exists + FEW;
 }
 
-static bool wait_for_lock(struct kept *kept)
-{
-    kept_lock(kept);
-    return true;
-}
-
-static void unpin(struct kept *kept)
-{
-    pthread_mutex_lock(&all.mutex);
-    kept->pins--;
-    pthread_mutex_unlock(&all.mutex);
-}
-
-static bool open_by(bool (*lock)(struct kept *kept), struct mailbox *mailbox,
-                    struct kept **kept_out)
+struct kept *kept_open(struct mailbox *mailbox)
 {
     struct kept *kept = container_of(mailbox_keep(mailbox, make), struct kept, of_mailbox);
     struct mailbox_status status;
 
     mailbox_status(mailbox, &status);
     pthread_mutex_lock(&all.mutex);
-    bool is_first = kept->pins++ == 0; /* nobody knows a row */
-
-    pthread_mutex_unlock(&all.mutex);
-    if (!lock(kept)) {
-        unpin(kept);
-        return false;
-    }
-    if (is_first && is_old(kept, &status)) {
+    if (kept->pins++ == 0 && is_old(kept, &status)) { /* nobody knows a row */
         clear(kept);
+        count_anew(kept, 0);
         kept->uidvalidity = status.uidvalidity;
     }
     bool is_good = kept->uidvalidity == status.uidvalidity;
 
-    kept_unlock(kept);
+    pthread_mutex_unlock(&all.mutex);
     if (!is_good)
         kept_close(&kept);
-    *kept_out = kept;
-    return true;
-}
-
-struct kept *kept_open(struct mailbox *mailbox)
-{
-    struct kept *kept = NULL;
-
-    (void)open_by(wait_for_lock, mailbox, &kept);
     return kept;
 }
 
 bool kept_try_open(struct mailbox *mailbox, struct kept **kept_out)
 {
-    return open_by(kept_try_lock, mailbox, kept_out);
+    struct kept *kept = kept_open(mailbox);
+
+    if (kept != NULL && !kept_try_lock(kept)) {
+        kept_close(&kept);
+        return false;
+    }
+    if (kept != NULL)
+        kept_unlock(kept);
+    *kept_out = kept;
+    return true;
 }
 
 void kept_close(struct kept **kept_ref)

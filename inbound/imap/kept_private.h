@@ -24,11 +24,11 @@ struct kept {
     struct list_node node; /* of all, the one used longest ago first; under their lock */
     unsigned pins;         /* likewise: who has it open */
     size_t counted;        /* likewise: bytes of it in the sum of all */
+    uint32_t uidvalidity;  /* likewise; the same while anybody has it open */
     _Atomic size_t held;   /* bytes of it, when the lock was given back last */
 
-    pthread_mutex_t mutex; /* of all below */
-    uint32_t uidvalidity;
-    struct arena arena; /* of texts */
+    pthread_mutex_t mutex; /* of all below, while anybody has it open */
+    struct arena arena;    /* of texts */
     size_t count, capacity;
     uint32_t *uids;   /* by row */
     uint32_t *by_uid; /* hashed: row + 1; 0: free */

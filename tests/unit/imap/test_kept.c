@@ -171,6 +171,69 @@ TEST(kept_is_shared_and_stays_until_the_mailbox_goes)
     room_free(&room);
 }
 
+struct opener {
+    struct mailbox *mailbox;
+    pthread_barrier_t *begin;
+    uint32_t uid;
+    bool is_right;
+};
+
+/* Asks in two slices: what the first found is there in the second. */
+static void *open_and_look(void *context)
+{
+    struct opener *opener = context;
+    struct bytes text, again;
+
+    pthread_barrier_wait(opener->begin);
+    struct kept *kept = kept_open(opener->mailbox);
+
+    kept_lock(kept);
+    uint32_t row = kept_row(kept, opener->uid, 0);
+    put(kept, opener->uid, "found");
+    bool is_found = kept_find(kept, COLUMN, row, &text);
+    kept_unlock(kept);
+    sched_yield();
+    kept_lock(kept);
+    opener->is_right = is_found && kept_find(kept, COLUMN, row, &again) && again.ptr == text.ptr &&
+                       bytes_equal(again, BYTES("found"));
+    kept_unlock(kept);
+    kept_close(&kept);
+    return NULL;
+}
+
+TEST(kept_is_cleared_by_nobody_else_once_it_is_open)
+{
+    enum { ROUNDS = 50, OPENERS = 4 };
+    struct opener openers[OPENERS];
+    pthread_t threads[OPENERS];
+    struct room room = {0};
+    pthread_barrier_t begin;
+
+    room_make(&room);
+    pthread_barrier_init(&begin, NULL, OPENERS);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct kept *kept = kept_open(room.inbox);
+
+        kept_lock(kept);
+        for (uint32_t uid = 1; uid <= 1025; uid++) /* of none that are there */
+            put(kept, uid, "text");
+        struct kept *held = kept;
+        kept_close(&kept); /* with its lock: who opens it stays at its first lock until all are */
+        for (uint32_t i = 0; i < OPENERS; i++) {
+            openers[i] = (struct opener){.mailbox = room.inbox, .begin = &begin, .uid = 2000 + i};
+            assert_int_equal(pthread_create(&threads[i], NULL, open_and_look, &openers[i]), 0);
+        }
+        usleep(2000);
+        kept_unlock(held);
+        for (unsigned i = 0; i < OPENERS; i++)
+            pthread_join(threads[i], NULL);
+        for (unsigned i = 0; i < OPENERS; i++)
+            assert_true(openers[i].is_right);
+    }
+    pthread_barrier_destroy(&begin);
+    room_free(&room);
+}
+
 TEST(kept_of_messages_that_went_is_given_up)
 {
     struct room room = {0};
