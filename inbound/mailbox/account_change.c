@@ -303,7 +303,9 @@ static int rename_member(struct mail_account *account, const char *from, const c
         struct mailbox *mailbox = container_of(node, struct mailbox, node);
 
         map_remove(&account->mailboxes, node);
+        pthread_mutex_lock(&mailbox->mutex);
         memcpy(mailbox->folder, to, strlen(to) + 1);
+        pthread_mutex_unlock(&mailbox->mutex);
         map_insert(&account->mailboxes, node, bytes_of(mailbox->folder));
     }
     return move_use(account, from, to);

@@ -56,7 +56,7 @@ struct mailbox {
     bool is_out;                      /* likewise: deleted, so the account does not know it */
     unsigned refs;                    /* the account's lock */
     int64_t idle_since_ms;            /* likewise; while refs is 0 */
-    char folder[MAIL_FOLDER_MAX + 1]; /* likewise */
+    char folder[MAIL_FOLDER_MAX + 1]; /* likewise, and `mutex`: who has either may read it */
 
     pthread_mutex_t scan;   /* taken before `mutex`: who lists or renames lazily */
     pthread_mutex_t mutex;  /* recursive, for mailbox_hold() alone */
