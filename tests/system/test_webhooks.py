@@ -687,7 +687,9 @@ def test_beyond_the_budget_events_are_left_out_or_mail_is_refused(stage, choice)
         return sum(event["events"] if event["kind"] == "gap" else 1
                    for event in hook.once_each(target.events()))
     for target, each in ((down, 2), (chosen, 1)):
-        parts.wait_for(lambda: count(target) >= each * accepted, "every event, or its gap")
+        # It failed for long, so it is tried again only after a while.
+        parts.wait_for(lambda: count(target) >= each * accepted, "every event, or its gap",
+                       patience=5 * parts.PATIENCE)
         assert count(target) == each * accepted
         gaps = [event for event in target.events() if event["kind"] == "gap"]
         for gap in gaps:
