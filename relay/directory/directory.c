@@ -21,6 +21,7 @@
 enum {
     LOOK_MS = 250,
     SETTLED_S = 2, /* a file's time has steps of some milliseconds */
+    ASK_MS = 2000, /* SQLite itself, at least so often */
     RETRY_MS = 1000,
     USES_MS = 60 * 1000,
     RETIRED_MS = 3600 * 1000,
@@ -50,6 +51,7 @@ struct directory {
     ino_t inode;
     struct stat journal; /* SQLite's, before data_version was read */
     bool is_settled;     /* whoever wrote to it from then on changed its time */
+    int64_t ask_ms;      /* monotonic: its time is believed until then */
     int64_t retry_ms;    /* monotonic: not opened before */
     int64_t uses_ms;     /* monotonic: written then */
     int64_t retired_ms;  /* monotonic: keys that were retired long ago are looked for then */
@@ -147,8 +149,9 @@ static enum store_result read_data_version(struct store *store, int64_t *out)
     return query_end(&query);
 }
 
-/* Every commit writes to the journal, so that of a quiet directory a look at that file is enough:
- * SQLite's own answer takes ten times as long. */
+/* Every commit writes to the journal, so that of a quiet directory a look at that file is mostly
+ * enough: SQLite's own answer takes ten times as long. Not always: between its last write and what
+ * others see as committed lies a sync, which a busy disk may hold up for as long as it likes. */
 static bool is_quiet(struct directory *directory)
 {
     char path[STORE_PATH_MAX + sizeof("-wal")];
@@ -156,11 +159,12 @@ static bool is_quiet(struct directory *directory)
 
     snprintf(path, sizeof(path), "%s-wal", directory->path);
     bool is_there = stat(path, &now) == 0;
-    if (directory->data_version >= 0 && is_there && directory->is_settled &&
-        now.st_ino == before->st_ino && now.st_size == before->st_size &&
+    if (clock_monotonic_ms() < directory->ask_ms && directory->data_version >= 0 && is_there &&
+        directory->is_settled && now.st_ino == before->st_ino && now.st_size == before->st_size &&
         now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
         now.st_mtim.tv_nsec == before->st_mtim.tv_nsec)
         return true;
+    directory->ask_ms = clock_monotonic_ms() + ASK_MS;
     directory->is_settled = is_there && now.st_mtim.tv_sec < clock_wall_ms() / 1000 - SETTLED_S;
     if (is_there)
         *before = now;

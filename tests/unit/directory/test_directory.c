@@ -4,6 +4,8 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "directory/backup.h"
@@ -87,6 +89,45 @@ TEST(directory_follows_what_is_written_after_a_silence)
     /* At once again, within a step of the file's time. */
     assert_int_equal(tenant_remove(store, BYTES("later"), false), STORE_OK);
     wait_tenant(reader, BYTES("later"), false);
+    store_close(&store);
+    snapshot_reader_free(&reader);
+    directory_stop(&directory);
+    store_room_drop(&room);
+}
+
+/* SQLite syncs its journal between the last write to it and the commit that others see. */
+static atomic_bool is_disk_slow;
+
+int fdatasync(int fd)
+{
+    static const struct timespec long_ago[2] = {{.tv_sec = 2000}, {.tv_sec = 2000}};
+
+    if (atomic_exchange(&is_disk_slow, false)) {
+        (void)futimens(fd, long_ago); /* so long it takes */
+        usleep(3 * LOOK_US);
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    return fdatasync(fd);
+}
+
+TEST(directory_follows_what_a_slow_disk_held_up)
+{
+    struct store_room room;
+
+    store_room_make(&room);
+    struct store *store = store_room_open(&room);
+    assert_int_equal(tenant_add(store, BYTES("shop")), STORE_OK);
+    struct directory *directory = directory_start(room.path);
+    struct snapshot_reader *reader = snapshot_reader_create(directory_feed(directory));
+    wait_tenant(reader, BYTES("shop"), true);
+    atomic_store(&is_disk_slow, true);
+    assert_int_equal(tenant_add(store, BYTES("later")), STORE_OK);
+    assert_false(atomic_load(&is_disk_slow));
+    wait_tenant(reader, BYTES("later"), true);
     store_close(&store);
     snapshot_reader_free(&reader);
     directory_stop(&directory);
