@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
@@ -21,7 +20,6 @@ enum { FAR_EVERY_MS = 1000, EVERY_MS = 200, NEAR_EVERY_MS = 20 };
 
 struct space_watch {
     char *spool, *events; /* directories */
-    bool is_one;          /* file system for both */
     struct space *space;
     uint64_t again;
     pthread_t thread;
@@ -32,7 +30,8 @@ struct space_watch {
     bool is_changed; /* the mark: do not wait for the next look */
 };
 
-/* What an ordinary user may still take; where this cannot be read, all of it is as good as gone. */
+/* What an ordinary user may still take, of this directory: a quota of a project may be less than
+ * what its file system has; where this cannot be read, all of it is as good as gone. */
 static uint64_t free_bytes(const char *path, uint64_t *size_out)
 {
     struct statvfs status;
@@ -69,12 +68,7 @@ static void look(struct space_watch *watch)
 {
     uint64_t spool_size, events_size;
     uint64_t spool = free_bytes(watch->spool, &spool_size);
-    uint64_t events = spool;
-
-    if (watch->is_one)
-        events_size = spool_size;
-    else
-        events = free_bytes(watch->events, &events_size);
+    uint64_t events = free_bytes(watch->events, &events_size);
 
     pthread_mutex_lock(&watch->lock);
     struct space_state *state = &watch->state;
@@ -128,13 +122,6 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-static bool is_one_file_system(const char *a, const char *b)
-{
-    struct stat status_a, status_b;
-
-    return stat(a, &status_a) == 0 && stat(b, &status_b) == 0 && status_a.st_dev == status_b.st_dev;
-}
-
 static void watch_free(struct space_watch *watch)
 {
     pthread_mutex_destroy(&watch->lock);
@@ -154,7 +141,6 @@ struct space_watch *space_watch_start(const char *spool, const char *events, uin
     watch->spool = strdup(spool);
     watch->events = strdup(events);
     check(watch->spool != NULL && watch->events != NULL);
-    watch->is_one = is_one_file_system(spool, events);
     watch->space = space;
     watch->again = again;
     watch->state.min_free_bytes = min_free;

@@ -67,6 +67,18 @@ TEST(space_is_low_below_the_mark_on_either_file_system)
     assert_null(watch);
 }
 
+/* Of one file system, and with a quota of its own (project quotas). */
+TEST(space_of_each_directory_is_its_own)
+{
+    struct space space = {0};
+
+    spool_free = 500;
+    events_free = 100;
+    struct space_watch *watch = space_watch_start("/sbin", "/etc", 400 * 1024, 0, &space);
+    assert_true(atomic_load(&space.is_low));
+    space_watch_stop(&watch);
+}
+
 TEST(space_is_low_at_once_at_a_start)
 {
     struct space space = {0};
