@@ -149,6 +149,7 @@ static struct archive_reader *start_archives(void)
         .command = command,
         .threads = 2,
         .waiting_max = 256,
+        .patience_ms = 60 * 1000,
     };
 
     return archive_reader_start(&settings);

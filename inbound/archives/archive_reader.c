@@ -2,6 +2,7 @@
 #include "inbound/archives/archive_reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,12 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/sanitizer.h"
 #include "inbound/archives/archive_frame.h"
 
 enum {
     CHILDREN_MAX = 8,
-    SILENCE_MS = 60 * 1000, /* far beyond what CPU time allows: the machine is busy, not it */
     ANSWER_MAX = 8 * 1024 * 1024,
     PIECE = 16 * 1024,
 };
@@ -25,6 +27,7 @@ enum {
 struct child {
     pid_t pid;
     int fd;
+    int64_t until_ms; /* monotonic: as long as it is waited for */
 };
 
 struct archive_reader {
@@ -37,23 +40,26 @@ struct archive_reader {
 
 /* --- descriptors ------------------------------------------------------------------------------ */
 
-static bool await(int fd, short what)
+/* False: not in time. */
+static bool await(const struct child *child, short what)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = what};
+    struct pollfd poll_fd = {.fd = child->fd, .events = what};
 
     for (;;) {
-        int count = poll(&poll_fd, 1, SILENCE_MS);
+        int64_t left_ms = child->until_ms - clock_monotonic_ms();
+        int count = left_ms > 0 ? poll(&poll_fd, 1, (int)left_ms) : 0;
 
         if (count >= 0 || errno != EINTR)
             return count > 0;
     }
 }
 
-static bool put(int fd, struct bytes bytes)
+static bool put(const struct child *child, struct bytes bytes)
 {
     while (bytes.len > 0) {
-        ssize_t len =
-            await(fd, POLLOUT) ? send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
+        if (!await(child, POLLOUT))
+            return false;
+        ssize_t len = send(child->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (len < 0 && errno != EAGAIN && errno != EINTR)
             return false;
@@ -63,17 +69,18 @@ static bool put(int fd, struct bytes bytes)
 }
 
 /* It says so when it has given up what it does not need. */
-static bool is_ready(int fd)
+static bool is_ready(const struct child *child)
 {
     struct archive_frame frame;
 
-    return await(fd, POLLIN) && recv(fd, &frame, sizeof(frame), 0) == sizeof(frame) &&
+    return await(child, POLLIN) && recv(child->fd, &frame, sizeof(frame), 0) == sizeof(frame) &&
            frame.is_end == 1;
 }
 
 /* --- processes -------------------------------------------------------------------------------- */
 
-/* Of our descriptors it has the one, as its standard input; of our signals none. jemalloc's own
+/* Of our descriptors it has the one, as its standard input, and not our log; of our signals none. A
+ * sanitizer has its say where there is one. jemalloc's own
  * thread would be started while calls that a start needs are being given up, and crash. */
 static int spawn(const char *const *command, int fd, pid_t *pid_out)
 {
@@ -88,6 +95,9 @@ static int spawn(const char *const *command, int fd, pid_t *pid_out)
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (!HAVE_ASAN && !HAVE_TSAN)
+        posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
@@ -107,12 +117,14 @@ static int end_child(struct child *child)
     bool is_gone = waitpid(child->pid, &status, WNOHANG) == child->pid;
 
     close(child->fd);
-    if (is_gone)
-        return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    (void)kill(child->pid, SIGKILL);
-    while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    return 0;
+    if (!is_gone) {
+        (void)kill(child->pid, SIGKILL);
+        while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    int ended_by = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    return is_gone || ended_by != SIGKILL ? ended_by : 0; /* it may have been dying */
 }
 
 static int start_child(const struct archive_reader *reader, struct child *out)
@@ -125,9 +137,10 @@ static int start_child(const struct archive_reader *reader, struct child *out)
 
     close(fds[1]);
     out->fd = fds[0];
+    out->until_ms = clock_monotonic_ms() + reader->settings.patience_ms;
     if (error < 0)
         close(fds[0]);
-    else if (!is_ready(out->fd)) {
+    else if (!is_ready(out)) {
         (void)end_child(out);
         error = -ECHILD;
     }
@@ -202,7 +215,7 @@ static bool find_end(struct archive_question *question, size_t *at, bool *is_sou
 }
 
 /* True: it answered to the end, and can be asked again. */
-static bool read_answer(int fd, struct archive_question *question)
+static bool read_answer(const struct child *child, struct archive_question *question)
 {
     size_t at = 0;
     bool is_good = true;
@@ -212,7 +225,7 @@ static bool read_answer(int fd, struct archive_question *question)
 
         if (room == NULL && is_good)
             question->result = ARCHIVE_CROWDED;
-        ssize_t len = room != NULL && await(fd, POLLIN) ? recv(fd, room, PIECE, 0) : 0;
+        ssize_t len = room != NULL && await(child, POLLIN) ? recv(child->fd, room, PIECE, 0) : 0;
 
         if (len <= 0) {
             buf_truncate(&question->members, at); /* what it told is told */
@@ -240,10 +253,11 @@ static bool ask_child(struct archive_reader *reader, struct archive_question *qu
         log_error("error=%d what=\"no process to read archives in\"", error);
         return true;
     }
+    child.until_ms = clock_monotonic_ms() + reader->settings.patience_ms;
     bool is_asked =
-        put(child.fd, bytes_range(&request, sizeof(request))) && put(child.fd, question->archive);
+        put(&child, bytes_range(&request, sizeof(request))) && put(&child, question->archive);
 
-    if (is_asked && read_answer(child.fd, question)) {
+    if (is_asked && read_answer(&child, question)) {
         give_child(reader, &child);
         return true;
     }

@@ -19,6 +19,8 @@ struct archive_reader_settings {
                                  * input is what archive_child_run() answers; outlives the reader */
     unsigned threads;
     unsigned waiting_max;
+    unsigned patience_ms; /* for a start, and for an answer: far beyond what CPU time allows, so
+                           * that it is not too short on a busy machine */
 };
 
 /* One archive; zeroed but for what is named here. */

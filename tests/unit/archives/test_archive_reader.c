@@ -2,6 +2,7 @@
 /* test_archive_reader.c - processes that answer, that lie, that die, that are not there. */
 #include "inbound/archives/archive_reader.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -11,9 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/sanitizer.h"
 #include "inbound/archives/archive_child.h"
 #include "inbound/archives/archive_frame.h"
 #include "support/unit.h"
+
+enum { PATIENCE_MS = 60 * 1000, SHORT_MS = 3000 };
 
 /* --- the other side: this program again ------------------------------------------------------- */
 
@@ -31,6 +35,32 @@ static void put_member(const char *path)
     put_raw(path, strlen(path));
 }
 
+static bool is_null(int fd)
+{
+    char link[] = "/proc/self/fd/0", to[32] = "";
+
+    link[sizeof(link) - 2] = (char)('0' + fd);
+    return readlink(link, to, sizeof(to) - 1) > 0 && strcmp(to, "/dev/null") == 0;
+}
+
+/* All that is open is the one descriptor, and what a sanitizer speaks to. */
+static const char *what_is_open(void)
+{
+    for (int fd = STDERR_FILENO + 1; fd < 100; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            return "others";
+    return is_null(STDOUT_FILENO) && (HAVE_ASAN || HAVE_TSAN || is_null(STDERR_FILENO)) ? "one"
+                                                                                        : "a log";
+}
+
+static void drip(void)
+{
+    for (;;) {
+        usleep(50 * 1000);
+        put_member("b.txt");
+    }
+}
+
 /* Answers one archive as `how` says. */
 static int lie(const char *how)
 {
@@ -41,14 +71,18 @@ static int lie(const char *how)
     if (strcmp(how, "never") == 0)
         return 1;
     put_raw(&frame, sizeof(frame));
+    while (strcmp(how, "deaf") == 0)
+        pause();
     if (read(STDIN_FILENO, &request, sizeof(request)) != sizeof(request) ||
         read(STDIN_FILENO, room, sizeof(room)) < 0)
         return 1;
-    put_member("a.exe");
+    put_member(strcmp(how, "open") == 0 ? what_is_open() : "a.exe");
+    if (strcmp(how, "drips") == 0)
+        drip();
     frame = (struct archive_frame){.depth = 1};
     if (strcmp(how, "result") == 0)
         frame = (struct archive_frame){.is_end = 1, .result = 77};
-    else if (strcmp(how, "once") == 0)
+    else if (strcmp(how, "once") == 0 || strcmp(how, "open") == 0)
         frame = (struct archive_frame){.is_end = 1};
     else if (strcmp(how, "path") == 0)
         frame.path_len = ARCHIVE_PATH_MAX + 1;
@@ -82,13 +116,18 @@ static void on_answer(struct archive_question *question)
     sem_post(&container_of(question, struct asked, question)->answered);
 }
 
-static struct archive_reader *start(const char *const *command)
+static struct archive_reader *start_patient(const char *const *command, unsigned patience_ms)
 {
-    const struct archive_reader_settings settings = {command, 2, 16};
+    const struct archive_reader_settings settings = {command, 2, 16, patience_ms};
     struct archive_reader *reader = archive_reader_start(&settings);
 
     assert_true(reader != NULL);
     return reader;
+}
+
+static struct archive_reader *start(const char *const *command)
+{
+    return start_patient(command, PATIENCE_MS);
 }
 
 static void ask(struct archive_reader *reader, struct bytes archive, struct asked *out)
@@ -155,6 +194,40 @@ TEST(what_a_process_says_is_not_believed)
         buf_free(&asked.question.members);
         archive_reader_stop(&reader);
     }
+}
+
+/* Nothing that a process does keeps a thread for longer than it has patience. */
+TEST(a_process_that_does_not_come_to_an_end_is_ended)
+{
+    static const char *const hows[] = {"deaf", "drips"};
+    static uint8_t large[4 << 20]; /* more than a socket holds */
+
+    for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
+        const char *const command[] = {"/proc/self/exe", "child", hows[i], NULL};
+        struct archive_reader *reader = start_patient(command, SHORT_MS);
+        struct asked asked;
+
+        ask(reader, i == 0 ? bytes_range(large, sizeof(large)) : GZIP, &asked);
+        expect_row(i, asked.question.result == ARCHIVE_UNREAD && !asked.question.is_broken);
+        expect_row(i, tells(&asked, "a.exe") == (i == 1));
+        buf_free(&asked.question.members);
+        archive_reader_stop(&reader);
+    }
+}
+
+/* It can neither write to our log nor to what somebody else has open. */
+TEST(a_process_has_one_descriptor_of_ours)
+{
+    static const char *const open[] = {"/proc/self/exe", "child", "open", NULL};
+    struct archive_reader *reader = start(open);
+    struct asked asked;
+    int other = dup(STDERR_FILENO); /* without FD_CLOEXEC */
+
+    ask(reader, GZIP, &asked);
+    assert_true(tells(&asked, "one"));
+    buf_free(&asked.question.members);
+    archive_reader_stop(&reader);
+    close(other);
 }
 
 /* Each child answers one archive and is gone; what comes next is asked of another. */
