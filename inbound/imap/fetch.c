@@ -331,8 +331,23 @@ static int find_section(struct fetch *fetch, const struct mime_section *section,
     return 0;
 }
 
+/* As it was told before. */
+static bool put_kept_section(struct imap_work *work, struct fetch *fetch)
+{
+    uint32_t row = row_of(fetch, fetch->source.message.uid);
+    struct bytes text;
+
+    if (row == KEPT_NO_ROW || fetch->section_column == KEPT_COLUMNS ||
+        !kept_find(fetch->kept_texts, fetch->section_column, row, &text))
+        return false;
+    work_put(work, text);
+    return true;
+}
+
 static int begin_section(struct imap_work *work, struct fetch *fetch, const struct fetch_item *item)
 {
+    if (item == fetch->section && put_kept_section(work, fetch))
+        return 0;
     struct bytes slice = BYTES_NONE;
     uint64_t from, len;
     bool is_there;
