@@ -10,7 +10,7 @@
 #include "delivery/mta_sts/sts_fetch.h"
 #include "relay/cli/mx_probe.h"
 
-enum { SMTP_PORT = 25, HTTPS_PORT = 443, WEEK_S = 7 * 86400 };
+enum { SMTP_PORT = 25, HTTPS_PORT = 443, PROBE_MS = 20000, WEEK_S = 7 * 86400 };
 
 struct reach {
     struct config *config;
@@ -67,6 +67,7 @@ static void probe_host(const struct reach *reach, size_t n)
         .host = reach->out->hosts[n].name,
         .hello = reach->config->hostname,
         .authorities = reach->config->delivery_tls.ca,
+        .patience_ms = PROBE_MS,
     };
 
     if (find_addresses(reach, bytes_of(probe.host), SMTP_PORT, 1, &probe.address) == 0) {

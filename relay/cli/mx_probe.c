@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +14,7 @@
 #include "base/clock.h"
 #include "smtp/reply.h"
 
-enum { STEP_S = 10 }; /* for a connection, and for what comes next */
+enum { STEP_MS = 10 * 1000 }; /* for a connection, and for what comes next */
 
 struct talk {
     struct mx_probe *probe;
@@ -40,19 +41,42 @@ static bool end(struct talk *talk, enum mx_probe_result result, const char *form
 
 static const char *why_of(int error)
 {
-    return error == EAGAIN || error == EINPROGRESS ? "no answer" : strerror(error);
+    return error == ETIMEDOUT ? "no answer" : strerror(error);
+}
+
+/* False with errno. However little comes at a time, it comes to an end. */
+static bool await(const struct talk *talk, short what)
+{
+    struct pollfd poll_fd = {.fd = talk->fd, .events = what};
+    int64_t left_ms = MIN(talk->until_ms - clock_monotonic_ms(), (int64_t)STEP_MS);
+    int count = poll(&poll_fd, 1, (int)MAX(left_ms, 0));
+
+    if (count == 0)
+        errno = ETIMEDOUT;
+    return count > 0;
+}
+
+static bool connect_to(const struct talk *talk, const struct address *address)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if (connect(talk->fd, &address->any, address_len(address)) == 0)
+        return true;
+    if (errno != EINPROGRESS || !await(talk, POLLOUT) ||
+        getsockopt(talk->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return false;
+    errno = error;
+    return error == 0;
 }
 
 /* False: it is told why, here and in all that follows. */
 static bool begin(struct talk *talk)
 {
-    const struct timeval step = {.tv_sec = STEP_S};
     const struct address *address = &talk->probe->address;
 
-    talk->fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (talk->fd < 0 || setsockopt(talk->fd, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof(step)) != 0 ||
-        setsockopt(talk->fd, SOL_SOCKET, SO_SNDTIMEO, &step, sizeof(step)) != 0 ||
-        connect(talk->fd, &address->any, address_len(address)) != 0)
+    talk->fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (talk->fd < 0 || !connect_to(talk, address))
         return end(talk, MX_PROBE_UNREACHED, "not reached from here: %s", why_of(errno));
     return true;
 }
@@ -68,9 +92,9 @@ static bool read_reply(struct talk *talk, const char *behind, struct smtp_reply 
             return true;
         uint8_t *room = state == SMTP_REPLY_PARTIAL ? buf_reserve(&talk->in, 1024) : NULL;
 
-        if (room == NULL || clock_monotonic_ms() > talk->until_ms)
+        if (room == NULL)
             return end(talk, MX_PROBE_WRONG, "behind %s comes no reply of SMTP", behind);
-        ssize_t len = recv(talk->fd, room, 1024, 0);
+        ssize_t len = await(talk, POLLIN) ? recv(talk->fd, room, 1024, 0) : -1;
 
         if (len <= 0)
             return end(talk, MX_PROBE_WRONG, "behind %s: %s", behind,
@@ -140,16 +164,32 @@ static bool prepare(struct talk *talk, SSL_CTX *ctx, SSL *ssl)
     return true;
 }
 
+/* NULL, or why there is no TLS. */
+static const char *handshake(const struct talk *talk, SSL *ssl)
+{
+    for (;;) {
+        int result = SSL_connect(ssl);
+        int wanted = SSL_get_error(ssl, result);
+
+        if (result == 1)
+            return NULL;
+        if (wanted != SSL_ERROR_WANT_READ && wanted != SSL_ERROR_WANT_WRITE) {
+            const char *reason = ERR_reason_error_string(ERR_get_error());
+
+            return reason != NULL ? reason : "the connection ends";
+        }
+        if (!await(talk, wanted == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT))
+            return why_of(errno);
+    }
+}
+
 static bool shake_hands(struct talk *talk, SSL *ssl)
 {
     const char *host = talk->probe->host;
+    const char *failure = handshake(talk, ssl);
 
-    if (SSL_connect(ssl) != 1) {
-        const char *reason = ERR_reason_error_string(ERR_get_error());
-
-        return end(talk, MX_PROBE_WRONG, "the TLS handshake fails: %s",
-                   reason != NULL ? reason : "the connection ends");
-    }
+    if (failure != NULL)
+        return end(talk, MX_PROBE_WRONG, "the TLS handshake fails: %s", failure);
     long verified = SSL_get_verify_result(ssl);
 
     if (verified == X509_V_ERR_HOSTNAME_MISMATCH)
@@ -178,7 +218,7 @@ void mx_probe_run(struct mx_probe *probe)
 {
     struct talk talk = {
         .probe = probe,
-        .until_ms = clock_monotonic_ms() + MX_PROBE_MS,
+        .until_ms = clock_monotonic_ms() + probe->patience_ms,
     };
 
     buf_init(&talk.in, (size_t)4 * SMTP_REPLY_LINE_MAX);

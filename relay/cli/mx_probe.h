@@ -2,13 +2,13 @@
  * mx_probe.h - what a mail host shows who comes to deliver: whether it answers, offers STARTTLS,
  * and has a certificate that can be verified for its name. No mail is begun.
  *
- * Not for engines: it waits, MX_PROBE_MS at most.
+ * Not for engines: it waits, as long as it has patience.
  */
 #pragma once
 
 #include "io/address.h"
 
-enum { MX_PROBE_MS = 20000, MX_PROBE_WHY_MAX = 512 };
+enum { MX_PROBE_WHY_MAX = 512 };
 
 enum mx_probe_result {
     MX_PROBE_GOOD,
@@ -22,6 +22,7 @@ struct mx_probe {
     const char *host;       /* whose certificate it should be */
     const char *hello;
     const char *authorities; /* file of certificates; NULL: the system's */
+    unsigned patience_ms;    /* in all */
     /* What came of it. */
     enum mx_probe_result result;
     char why[MX_PROBE_WHY_MAX]; /* part of a sentence; peers wrote some of it */
