@@ -299,6 +299,8 @@ void http_client_post(struct http_client *client, const struct http_request *req
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, client);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, client->error);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Else libcurl waits for the thread that still looks up a name when the time is over. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      MIN(1000L * (long)client->rules.timeout_s, (long)CONNECT_MS));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, 1000L * (long)client->rules.timeout_s);
