@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "event/event.h"
 #include "event/event_filter.h"
+#include "event/event_gap.h"
 #include "webhook/webhook_private.h"
 
 enum {
@@ -17,7 +18,7 @@ enum {
     PAUSE_MS_MIN = 1000,
     SLOW_MS = 10000,
     FRAME_LEN = 2, /* brackets around, or a comma and a bracket */
-    /* Made once more it may have grown: a gap that it begins with. */
+    GAP_GROWS = 2 * EVENT_GAP_JSON_MAX,
     BODY_MAX = WEBHOOK_BYTES_MAX + 2 * 2 * EVENT_JSON_MAX,
 };
 
@@ -167,13 +168,14 @@ static bool has_room(const struct webhook *webhook, int64_t now_ms)
            webhook->filling.count < limit_of(webhook) && !list_is_linked(&webhook->starved);
 }
 
-/* The same events make the same batch again, whatever its size. */
+/* The same events make the same batch again, though a gap that it begins with may have grown. After
+ * a replay, or behind what is left out, it is others that come: they find no more room than any. */
 static bool fits(const struct webhook *webhook, size_t len)
 {
     const struct webhook_batch *batch = &webhook->filling;
+    uint64_t max = webhook->settings.batch_bytes + (webhook->again > 0 ? GAP_GROWS : 0);
 
-    return batch->count == 0 || webhook->again > 0 ||
-           buf_len(&batch->body) + len + FRAME_LEN <= webhook->settings.batch_bytes;
+    return batch->count == 0 || buf_len(&batch->body) + len + FRAME_LEN <= max;
 }
 
 static void put(struct webhook *webhook, uint64_t ticket)

@@ -96,6 +96,23 @@ void sink_take_back(struct sink *sink)
     noted.taken_back++;
 }
 
+void sink_touch(struct sink *sink)
+{
+    (void)sink;
+}
+
+bool sink_is_at_head(const struct sink *sink)
+{
+    (void)sink;
+    return true;
+}
+
+void *sink_ground(const struct sink *sink)
+{
+    (void)sink;
+    return NULL;
+}
+
 /* --- one that was told something -------------------------------------------------------------- */
 
 static struct webhook make(unsigned events)
@@ -259,4 +276,33 @@ TEST(webhook_waits_for_memory_until_others_give_some_back)
     assert_int_equal(noted.has_room, 1);
     assert_true(webhook_has_memory(&waiting));
     ground->held = 0;
+}
+
+/* What failed was many small events; a replay puts large ones in their place. */
+TEST(webhook_makes_no_batch_larger_than_any_in_place_of_one_that_failed)
+{
+    enum { LINE_LEN = 16 * 1024 };
+    static char line[LINE_LEN];
+    struct webhook webhook = make(WEBHOOK_EVENTS_MAX);
+    const struct event_line parts = {.kind = BYTES("delivered")};
+    struct sink_event event = {.line = bytes_range(line, sizeof(line)), .parts = &parts};
+
+    memset(line, 'x', sizeof(line));
+    line[0] = '{';
+    line[sizeof(line) - 1] = '}';
+    webhook.events_max = webhook.settings.batch_events = WEBHOOK_EVENTS_MAX;
+    webhook.settings.batch_bytes = WEBHOOK_BYTES_MIN;
+    list_node_init(&webhook.starved);
+    buf_init(&webhook.ground->object, LINE_LEN);
+    buf_init(&webhook.filling.body, 2 * WEBHOOK_BYTES_MAX);
+    (void)wait_after(&webhook, 503, 0);
+    assert_int_equal(webhook.again, WEBHOOK_EVENTS_MAX);
+    webhook.begin_ms = 0;
+    while (event.ticket < WEBHOOK_EVENTS_MAX && webhook_kind.take(&webhook, &event))
+        event.ticket++;
+    assert_true(webhook.filling.is_full);
+    assert_in_range(buf_len(&webhook.filling.body), WEBHOOK_BYTES_MIN - LINE_LEN,
+                    WEBHOOK_BYTES_MIN + LINE_LEN);
+    webhook_batch_clear(&webhook, &webhook.filling);
+    buf_free(&webhook.ground->object);
 }
