@@ -12,15 +12,17 @@ enum {
     FILES_PART = 8, /* of the limit of open files */
     PLACES_MIN = 8,
     RESOLVING_MAX = 64,
+    SLOW_RESOLVING_MAX = RESOLVING_MAX / 2,
+    LEAST_PART = 8, /* of the places: has who is slow, however many others wait */
     WAIT_MS_MAX = 60000,
 };
 
 struct http_pool {
     CURLM *multi;
     unsigned places, slow_places;
-    unsigned taken, slow_taken; /* called or under way */
-    unsigned resolving;         /* of them */
-    struct list waiting[2];     /* by is_slow */
+    unsigned taken, slow_taken;         /* called or under way */
+    unsigned resolving, slow_resolving; /* of them */
+    struct list waiting[2];             /* by is_slow */
 };
 
 static void init_curl(void)
@@ -67,7 +69,8 @@ void http_transfer_init(struct http_transfer *transfer)
 static bool is_free(const struct http_pool *pool, bool is_slow)
 {
     return pool->taken < pool->places && pool->resolving < RESOLVING_MAX &&
-           (!is_slow || pool->slow_taken < pool->slow_places);
+           (!is_slow ||
+            (pool->slow_taken < pool->slow_places && pool->slow_resolving < SLOW_RESOLVING_MAX));
 }
 
 static void take_place(struct http_pool *pool, struct http_transfer *transfer)
@@ -78,24 +81,34 @@ static void take_place(struct http_pool *pool, struct http_transfer *transfer)
     pool->taken++;
     pool->resolving++;
     pool->slow_taken += transfer->counts_slow;
+    pool->slow_resolving += transfer->counts_slow;
+}
+
+/* Who answers soon comes first, once the slow have a few places. NULL: nobody can be called. */
+static struct list_node *next_waiting(const struct http_pool *pool)
+{
+    struct list_node *well = list_first(&pool->waiting[false]);
+    struct list_node *slow = list_first(&pool->waiting[true]);
+
+    if (slow != NULL && is_free(pool, true) &&
+        (well == NULL || pool->slow_taken < pool->places / LEAST_PART))
+        return slow;
+    return is_free(pool, false) ? well : NULL;
 }
 
 /* True: somebody was called. */
 static bool call_waiting(struct http_pool *pool)
 {
     bool any = false;
+    struct list_node *node;
 
-    for (int is_slow = 0; is_slow < 2; is_slow++) {
-        struct list_node *node;
+    while ((node = next_waiting(pool)) != NULL) {
+        struct http_transfer *transfer = (struct http_transfer *)(void *)node;
 
-        while (is_free(pool, is_slow) && (node = list_first(&pool->waiting[is_slow])) != NULL) {
-            struct http_transfer *transfer = (struct http_transfer *)(void *)node;
-
-            take_place(pool, transfer);
-            transfer->place = HTTP_CALLED;
-            transfer->called(transfer);
-            any = true;
-        }
+        take_place(pool, transfer);
+        transfer->place = HTTP_CALLED;
+        transfer->called(transfer);
+        any = true;
     }
     return any;
 }
@@ -104,7 +117,10 @@ _Static_assert(offsetof(struct http_transfer, node) == 0, "a node is its transfe
 
 void http_pool_resolved(struct http_pool *pool, struct http_transfer *transfer)
 {
-    pool->resolving -= transfer->is_resolving;
+    if (!transfer->is_resolving)
+        return;
+    pool->resolving--;
+    pool->slow_resolving -= transfer->counts_slow;
     transfer->is_resolving = false;
 }
 

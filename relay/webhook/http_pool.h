@@ -2,9 +2,10 @@
  * http_pool.h - requests of many at once, by one multi handle of libcurl on one thread.
  *
  * So many may be under way, and so many of them may look for an address, each of which is a thread
- * of libcurl's for a moment: who is beyond that waits for a place, in order. Half of the places are
- * for those whose last request was answered soon, so that whoever hangs keeps nobody waiting but
- * such as hang themselves.
+ * of libcurl's for a moment: who is beyond that waits for a place, in order. Half of the places,
+ * and of those that look, are for those whose last request was answered soon, so that whoever
+ * hangs keeps nobody waiting but such as hang themselves. Those come last, but an eighth of the
+ * places is for them when they wait: else they would never answer soon again.
  *
  * Private to relay/webhook. Thread: one, except http_pool_wake().
  */

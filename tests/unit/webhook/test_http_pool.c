@@ -126,3 +126,43 @@ TEST(so_many_look_for_an_address_at_once)
         http_pool_leave(pool, &many[i]);
     http_pool_close(&pool);
 }
+
+TEST(the_slow_look_for_half_of_the_addresses)
+{
+    enum { LOOKING = 64, MANY = 2 * LOOKING };
+    static struct http_transfer many[MANY];
+
+    called_count = 0;
+    pool = http_pool_open();
+    for (size_t i = 0; i < MANY; i++) {
+        http_transfer_init(&many[i]);
+        many[i].called = on_called;
+        many[i].is_slow = i < LOOKING;
+        assert_true(http_pool_has_place(pool, &many[i]) == (i % LOOKING < LOOKING / 2));
+    }
+    http_pool_resolved(pool, &many[0]);
+    http_pool_leave(pool, &many[LOOKING]);
+    http_pool_work(pool, 0);
+    assert_int_equal(called_count, 2);
+    for (size_t i = 0; i < MANY; i++)
+        http_pool_leave(pool, &many[i]);
+    http_pool_close(&pool);
+}
+
+TEST(the_slow_are_called_though_others_always_wait)
+{
+    fixture_make();
+    for (size_t i = 0; i < COUNT; i++) {
+        transfers[i].is_slow = i == COUNT - 1;
+        assert_true(ask(i) == (i < PLACES));
+    }
+    http_pool_leave(pool, &transfers[0]);
+    http_pool_work(pool, 0);
+    assert_int_equal(called_count, 1);
+    assert_ptr_equal(called[0], &transfers[COUNT - 1]);
+    http_pool_leave(pool, &transfers[1]);
+    http_pool_work(pool, 0);
+    assert_int_equal(called_count, 2);
+    assert_ptr_equal(called[1], &transfers[PLACES]);
+    fixture_remove();
+}
