@@ -93,9 +93,22 @@ static bool take_back(struct event_reader *reader, struct event_place place)
     return is_last;
 }
 
+/* On in a compressed file, where that is shorter a way than from its beginning. */
+static bool step_on(struct event_reader *reader, struct event_place place)
+{
+    if (reader->fd < 0 || !reader->is_compressed || place.number != reader->place.number ||
+        place.offset <= reader->place.offset)
+        return false;
+    buf_consume(&reader->text, reader->line_len);
+    reader->line_len = 0;
+    uint64_t step = place.offset - reader->place.offset;
+    buf_consume(&reader->text, (size_t)MIN(step, (uint64_t)buf_len(&reader->text)));
+    return true;
+}
+
 void event_reader_seek(struct event_reader *reader, struct event_place place)
 {
-    if (!take_back(reader, place))
+    if (!take_back(reader, place) && !step_on(reader, place))
         close_file(reader);
     reader->place = place;
 }

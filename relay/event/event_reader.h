@@ -30,7 +30,8 @@ must_use int event_reader_next(struct event_reader *reader, struct event_place u
 bool event_reader_is_short(const struct event_reader *reader, struct event_place until);
 /* Behind the line that was handed out last. */
 struct event_place event_reader_place(const struct event_reader *reader);
-/* Costs nothing where that is the line that was handed out last. */
+/* Costs nothing where that is the line that was handed out last. Else a compressed file is read
+ * from its beginning, or on from where it was. */
 void event_reader_seek(struct event_reader *reader, struct event_place place);
 
 /* The number of the oldest file from `number` on, which is that of `until` where no closed one is

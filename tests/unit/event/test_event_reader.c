@@ -202,6 +202,35 @@ TEST(event_reader_steps_back_to_the_line_that_it_read_last)
     fixture_remove(&f);
 }
 
+/* The file is opened once, though it is more than is read at once. */
+TEST(event_reader_steps_on_in_a_compressed_file)
+{
+    enum { LINES = 60000, STEP = 7001 };
+    static struct event_place places[LINES + 1];
+    struct fixture f;
+
+    fixture_make(&f);
+    add(&f, LINES);
+    rotate(&f, true);
+    for (unsigned seq = 0; seq < LINES; seq++) {
+        places[seq] = event_reader_place(f.reader);
+        expect_line(&f, seq);
+    }
+    event_reader_seek(f.reader, places[1]);
+    expect_line(&f, 1);
+    shell(&f, "ls events-*.zst > /dev/null && rm -f events-*");
+    for (unsigned seq = 4; seq < LINES - 1; seq += seq < 20 ? 1 : STEP) {
+        event_reader_seek(f.reader, places[seq - 1]);
+        event_reader_seek(f.reader, places[seq]); /* before anything of it was read */
+        expect_line(&f, seq);
+        expect_line(&f, seq + 1);
+        seq += 3;
+    }
+    event_reader_seek(f.reader, places[0]);
+    expect(&f, -ENOENT);
+    fixture_remove(&f);
+}
+
 TEST(event_reader_tells_that_a_file_is_gone)
 {
     _Atomic bool stop = false;
