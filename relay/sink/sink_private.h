@@ -145,7 +145,8 @@ struct sink_readers {
     uint64_t turn_count;
     size_t chosen; /* of them */
     bool is_turn;
-    bool is_stuck; /* there is no line for it, as where a file was cut */
+    bool is_stuck;   /* there is no line for it, as where a file was cut */
+    bool has_jumped; /* in this slice: to where the next one waits */
     uint64_t turn_lines;
     struct list waiting;   /* sinks, the longest first */
     struct sink **joining; /* of them, by place: ahead of the turn */

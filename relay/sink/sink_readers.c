@@ -359,6 +359,7 @@ static bool go_on(struct sink_host *host)
     }
     event_reader_seek(readers->turn.events, place);
     readers->turn.place = place;
+    readers->has_jumped = true;
     let_join(readers, place, place);
     return true;
 }
@@ -369,8 +370,8 @@ static bool read_on(struct sink_host *host)
     struct sink_readers *readers = &host->readers;
     struct event_place head = readers->head.place, before = readers->turn.place;
 
-    if (first_listener(&readers->turn) == NULL && !go_on(host))
-        return false;
+    if (first_listener(&readers->turn) == NULL)
+        return go_on(host);
     int order = event_place_compare(readers->turn.place, head);
     if (order == 0) {
         meet_head(readers);
@@ -388,17 +389,19 @@ static bool read_on(struct sink_host *host)
     return false;
 }
 
+/* The way to another place may lead through a compressed file: one in a slice. */
 static bool read_turn(struct sink_host *host)
 {
     struct sink_readers *readers = &host->readers;
 
     if (!readers->is_turn && !begin_turn(host))
         return false;
-    readers->is_stuck = false;
-    for (size_t i = 0; i < SLICE_LINES; i++)
+    size_t lines = 0;
+    readers->is_stuck = readers->has_jumped = false;
+    for (; lines < SLICE_LINES && !readers->has_jumped; lines++)
         if (!read_on(host))
             return !readers->is_turn && !readers->is_stuck && !list_is_empty(&readers->waiting);
-    readers->turn_lines += SLICE_LINES;
+    readers->turn_lines += lines;
     if (readers->turn_lines >= TURN_LINES && !list_is_empty(&readers->waiting))
         end_turn(readers, SINK_WAITS);
     return true;

@@ -32,6 +32,8 @@ static struct crowd {
     } toys[TOYS];
     unsigned tenant_of[EVENTS_MAX];
     char tenants[TENANTS][8];
+    bool is_held;             /* the thread does nothing */
+    size_t began, began_most; /* toys that were told their first event, in this round and in any */
 } crowd = {.lock = PTHREAD_MUTEX_INITIALIZER, .tenants = {"shop", "club", "bank", "farm"}};
 
 /* --- the kind --------------------------------------------------------------------------------- */
@@ -72,6 +74,22 @@ static void ground_close(void **object)
     *object = NULL;
 }
 
+static bool is_held(void)
+{
+    pthread_mutex_lock(&crowd.lock);
+    bool is = crowd.is_held;
+    pthread_mutex_unlock(&crowd.lock);
+    return is;
+}
+
+static void end_round(void)
+{
+    crowd.began_most = MAX(crowd.began_most, crowd.began);
+    crowd.began = 0;
+    while (is_held())
+        usleep(1000);
+}
+
 static void ground_wait(void *object, int64_t wait_ms)
 {
     struct ground *ground = object;
@@ -86,6 +104,7 @@ static void ground_wait(void *object, int64_t wait_ms)
         (void)pthread_cond_timedwait(&ground->cond, &ground->lock, &until);
     ground->is_woken = false;
     pthread_mutex_unlock(&ground->lock);
+    end_round();
 }
 
 static void ground_wake(void *object)
@@ -193,6 +212,7 @@ static bool toy_take(void *object, const struct sink_event *event)
         return false;
     }
     assert_true(is_chosen(toy->number, number));
+    crowd.began += toy->waiting_count == 0;
     toy->waiting[toy->waiting_count].ticket = event->ticket;
     toy->waiting[toy->waiting_count++].number = number;
     return true;
@@ -379,6 +399,16 @@ static bool is_current(struct fixture *f, unsigned toy)
     return is;
 }
 
+static uint64_t in_flight(struct fixture *f, unsigned toy)
+{
+    size_t count;
+    struct sink_status *all = sinks_status(f->sinks, &count);
+    uint64_t in_flight = all[toy].in_flight;
+
+    free(all);
+    return in_flight;
+}
+
 #define WAIT_FOR(condition) \
     do { \
         int64_t until_ms = clock_monotonic_ms() + PATIENCE_MS; \
@@ -500,6 +530,45 @@ TEST(files_are_held_from_where_the_cursors_on_disk_stand)
             usleep(1000);
         }
     }
+    fixture_remove(&f);
+}
+
+static void set_held(bool is)
+{
+    pthread_mutex_lock(&crowd.lock);
+    crowd.is_held = is;
+    pthread_mutex_unlock(&crowd.lock);
+}
+
+/* To find a place in a compressed file takes long, and those at the head wait meanwhile. */
+TEST(a_round_goes_to_the_place_of_one_that_is_behind)
+{
+    enum { APART = 200 };
+    struct fixture f;
+    uint64_t count;
+
+    fixture_make(&f);
+    add(&f, (TOYS + 1) * APART);
+    rotate(&f);
+    for (unsigned toy = 0; toy < TOYS; toy++) {
+        expect_all(&f, toy);
+        set_silent(toy, true);
+        assert_int_equal(sinks_pause(f.sinks, f.names[toy], true), 0);
+        assert_int_equal(sinks_replay(f.sinks, f.names[toy],
+                                      1795489200000 + (int64_t)toy * APART / 100 * 60000, &count),
+                         0);
+    }
+    stop(&f);
+    for (unsigned toy = 0; toy < TOYS; toy++)
+        assert_int_equal(sinks_pause_stopped(f.directory, f.names[toy], 0, false), 0);
+    set_held(true);
+    crowd.began = crowd.began_most = 0;
+    start(&f);
+    set_held(false);
+    for (unsigned toy = 0; toy < TOYS; toy++)
+        WAIT_FOR(in_flight(&f, toy) == WAITING_MAX);
+    stop(&f);
+    assert_in_range(crowd.began_most, 1, 2);
     fixture_remove(&f);
 }
 
