@@ -14,6 +14,7 @@ import zipfile
 import zlib
 
 import inbound
+import parts
 
 
 def carrying(*parts, nested=False):
@@ -213,6 +214,14 @@ def test_names_in_archives_of_other_forms(stage):
         550, "5.7.1 The attachment p.tgz is not taken here")
 
 
+def bomb():
+    """An archive that takes longer to read than is allowed."""
+    member = tarfile.TarInfo("zero")
+    member.size = 8 << 30
+    zeros = gzip.compress(bytes(64 << 20), 9)
+    return gzip.compress(member.tobuf(tarfile.GNU_FORMAT)) + zeros * 128
+
+
 def test_archives_are_read_where_nothing_else_can_be_done(stage):
     place = inbound.Inbound(stage, inbound=ARCHIVE_RULES)
     message = carrying(("p.tgz", tarred(("setup.exe", b"MZ")), PLAIN))
@@ -230,11 +239,7 @@ def test_archives_are_read_where_nothing_else_can_be_done(stage):
         assert another != pid
         pid = another
     # One that takes too long is ended, and the archive told as unread.
-    member = tarfile.TarInfo("zero")
-    member.size = 8 << 30
-    zeros = gzip.compress(bytes(64 << 20), 9)
-    bomb = gzip.compress(member.tobuf(tarfile.GNU_FORMAT)) + zeros * 128
-    assert place.send(carrying(("bomb.tgz", bomb, PLAIN)))[0] == 250
+    assert place.send(carrying(("bomb.tgz", bomb(), PLAIN)))[0] == 250
     [event] = place.relay.wait_events(1, kind="received")
     assert attachment_checks(event) == [("archive/unread", None, "bomb.tgz")]
     assert another not in [found for found, _ in readers(place.relay)]
@@ -242,3 +247,34 @@ def test_archives_are_read_where_nothing_else_can_be_done(stage):
     [(last, _)] = readers(place.relay)
     place.relay.stop()
     assert not pathlib.Path(f"/proc/{last}").exists()
+
+
+def is_gone(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def begin_reading(place):
+    """A client whose message waits for its archive to be read."""
+    smtp = place.smtp()
+    for command in ("MAIL FROM:<alice@good.example>", "RCPT TO:<bob@acme.example>", "DATA"):
+        assert smtp.docmd(command)[0] in (250, 354)
+    smtp.send(carrying(("bomb.tgz", bomb(), PLAIN)) + b".\r\n")
+    parts.wait_for(lambda: [status for _, status in readers(place.relay) if "\nState:\tR" in status],
+                   "a process that reads an archive")
+    return smtp
+
+
+def test_a_relay_may_end_while_an_archive_is_read(stage):
+    place = inbound.Inbound(stage, inbound=ARCHIVE_RULES)
+    clients = [begin_reading(place) for _ in range(3)]
+    clients[0].sock.close()
+    place.relay.stop()
+    # Who is killed leaves no process behind.
+    place.relay.start()
+    clients.append(begin_reading(place))
+    [(pid, _)] = readers(place.relay)
+    place.relay.kill()
+    parts.wait_for(lambda: is_gone(pid), "the end of the process that reads archives")

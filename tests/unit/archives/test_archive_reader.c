@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/sanitizer.h"
 #include "inbound/archives/archive_child.h"
 #include "inbound/archives/archive_frame.h"
+#include "inbound/archives/archive_sandbox.h"
 #include "support/unit.h"
 
 enum { PATIENCE_MS = 60 * 1000, SHORT_MS = 3000 };
@@ -61,6 +64,32 @@ static void drip(void)
     }
 }
 
+/* What a process that was broken into would do first. */
+static const char *try_all(void)
+{
+    const struct {
+        const char *what;
+        long result;
+    } tried[] = {
+        {"opens", syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY)},
+        {"connects", syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0)},
+        {"forks", syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)},
+        {"runs", syscall(SYS_execve, "/bin/true", NULL, NULL)},
+        {"kills", syscall(SYS_kill, getppid(), 0)},
+        {"traces", syscall(SYS_ptrace, 0, 0, 0, 0)},
+        {"raises a limit", syscall(SYS_prlimit64, 0, 0, NULL, NULL)},
+        {"duplicates", syscall(SYS_dup, STDIN_FILENO)},
+        {"maps what it runs",
+         syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)},
+        {"makes it run", syscall(SYS_mprotect, try_all, 4096, PROT_READ | PROT_EXEC)},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(tried); i++)
+        if (tried[i].result != -1)
+            return tried[i].what;
+    return "nothing";
+}
+
 /* Answers one archive as `how` says. */
 static int lie(const char *how)
 {
@@ -76,13 +105,15 @@ static int lie(const char *how)
     if (read(STDIN_FILENO, &request, sizeof(request)) != sizeof(request) ||
         read(STDIN_FILENO, room, sizeof(room)) < 0)
         return 1;
+    if (strcmp(how, "tries") == 0)
+        put_member(archive_sandbox_enter() == 0 ? try_all() : "no sandbox");
     put_member(strcmp(how, "open") == 0 ? what_is_open() : "a.exe");
     if (strcmp(how, "drips") == 0)
         drip();
     frame = (struct archive_frame){.depth = 1};
     if (strcmp(how, "result") == 0)
         frame = (struct archive_frame){.is_end = 1, .result = 77};
-    else if (strcmp(how, "once") == 0 || strcmp(how, "open") == 0)
+    else if (strcmp(how, "once") == 0 || strcmp(how, "open") == 0 || strcmp(how, "tries") == 0)
         frame = (struct archive_frame){.is_end = 1};
     else if (strcmp(how, "path") == 0)
         frame.path_len = ARCHIVE_PATH_MAX + 1;
@@ -92,6 +123,8 @@ static int lie(const char *how)
         frame.path_len = 100;
     if (strcmp(how, "dies") != 0)
         put_raw(&frame, sizeof(frame));
+    if (strcmp(how, "tries") == 0)
+        syscall(SYS_exit_group, 0); /* a sanitizer's _exit() needs calls that are gone */
     while (strcmp(how, "endless") == 0)
         put_member("b.txt");
     return 0;
@@ -213,6 +246,18 @@ TEST(a_process_that_does_not_come_to_an_end_is_ended)
         buf_free(&asked.question.members);
         archive_reader_stop(&reader);
     }
+}
+
+TEST(a_process_can_do_nothing_but_answer)
+{
+    static const char *const tries[] = {"/proc/self/exe", "child", "tries", NULL};
+    struct archive_reader *reader = start(tries);
+    struct asked asked;
+
+    ask(reader, GZIP, &asked);
+    assert_true(tells(&asked, "nothing"));
+    buf_free(&asked.question.members);
+    archive_reader_stop(&reader);
 }
 
 /* It can neither write to our log nor to what somebody else has open. */

@@ -243,6 +243,7 @@ TEST(kept_of_messages_that_went_is_given_up)
     struct kept *kept = kept_open(room.inbox);
 
     kept_lock(kept);
+    assert_int_equal(kept_section(kept, BYTES("BODY[HEADER.FIELDS (DATE)]")), KEPT_SECTION);
     for (uint32_t uid = 1; uid <= 1025; uid++) /* of none that are there */
         put(kept, uid, "text");
     kept_unlock(kept);
@@ -257,6 +258,7 @@ TEST(kept_of_messages_that_went_is_given_up)
     kept = kept_open(room.inbox);
     kept_lock(kept);
     assert_false(kept_find(kept, COLUMN, kept_row(kept, 7, 0), &text));
+    assert_int_equal(kept_section(kept, BYTES("BODY[HEADER.FIELDS (TO)]")), KEPT_SECTION);
     kept_unlock(kept);
     kept_close(&kept);
     room_free(&room);

@@ -13,11 +13,13 @@ enum { WAIT_MS = 20000 };
 /* In the place of libc's: what is free on two file systems. */
 static _Atomic uint64_t spool_free, events_free; /* blocks of 1,024 bytes */
 static _Atomic int spool_error;
+static _Atomic unsigned look_count;
 
 int statvfs(const char *path, struct statvfs *out)
 {
     bool is_spool = path[1] == 's';
 
+    atomic_fetch_add(&look_count, is_spool);
     if (is_spool && atomic_load(&spool_error) != 0) {
         errno = atomic_load(&spool_error);
         return -1;
@@ -87,6 +89,29 @@ TEST(space_is_low_at_once_at_a_start)
     struct space_watch *watch = space_watch_start("/s", "/e", 400 * 1024, 0, &space);
     assert_true(atomic_load(&space.is_low));
     space_watch_stop(&watch);
+}
+
+/* The nearer the mark, the more often. */
+TEST(space_is_looked_at_as_often_as_it_may_run_out)
+{
+    enum { MARK = 400, GIB = 1024 * 1024, TIME_MS = 2200, WAKE_MS = 30 };
+    static const struct {
+        uint64_t above; /* the mark */
+        unsigned at_least, at_most;
+    } rows[] = {{16 * GIB, 2, 4}, {4 * GIB, 5, 13}, {GIB / 4, 20, 1000}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct space space = {0};
+
+        spool_free = events_free = MARK + rows[i].above;
+        look_count = 0;
+        struct space_watch *watch = space_watch_start("/s", "/e", MARK * 1024, 0, &space);
+        for (unsigned ms = 0; ms < TIME_MS; ms += WAKE_MS)
+            nanosleep(&(struct timespec){.tv_nsec = WAKE_MS * 1000000}, NULL);
+        expect_row(i, look_count >= rows[i].at_least);
+        expect_row(i, look_count <= rows[i].at_most);
+        space_watch_stop(&watch);
+    }
 }
 
 /* What the shards take back must not make it low again. */
