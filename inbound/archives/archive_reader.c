@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -272,6 +273,8 @@ static void work(struct chore *chore)
     struct archive_question *question = container_of(chore, struct archive_question, chore);
 
     question->result = ARCHIVE_UNREAD;
+    if (atomic_load(&question->is_let_go))
+        return;
     if (!ask_child(question->reader, question, false))
         (void)ask_child(question->reader, question, true);
 }

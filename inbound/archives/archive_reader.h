@@ -29,6 +29,7 @@ struct archive_question {
     unsigned members_max;
     struct engine *engine;
     void (*done)(struct archive_question *question);
+    _Atomic bool is_let_go; /* nobody waits for it any more: what has not begun is not read */
     /* the answer */
     enum archive_result result;
     bool is_broken;     /* of ours, and not the archive's: no process could be started */

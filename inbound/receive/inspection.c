@@ -1,6 +1,7 @@
 /* inspection.c - one question after the other to the reader of archives. */
 #include "inbound/receive/inspection.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/budget.h"
@@ -13,12 +14,17 @@ static const struct attachment_rules *rules_of(const struct inspection *inspecti
     return &receive_newest(inspection->receive)->attachments;
 }
 
+static bool is_let_go(const struct inspection *inspection)
+{
+    return atomic_load(&inspection->question.is_let_go);
+}
+
 /* False: nothing is asked any more. */
 static bool ask_next(struct inspection *inspection)
 {
     struct attachments *attachments = inspection->attachments;
 
-    if (inspection->is_let_go || attachments_found(attachments)->refuses ||
+    if (is_let_go(inspection) || attachments_found(attachments)->refuses ||
         inspection->at == attachments_archive_count(attachments))
         return false;
     inspection->question = (struct archive_question){
@@ -39,7 +45,7 @@ static void end(struct inspection *inspection)
 
     budget_add(-(int64_t)inspection->counted);
     receive->inspection_count--;
-    if (inspection->is_let_go)
+    if (is_let_go(inspection))
         attachments_free(&inspection->attachments);
     else
         inspection->done(inspection->context, inspection->attachments);
@@ -91,5 +97,5 @@ void inspection_let_go(struct inspection **inspection)
 
     *inspection = NULL;
     if (gone != NULL)
-        gone->is_let_go = true;
+        atomic_store(&gone->question.is_let_go, true);
 }

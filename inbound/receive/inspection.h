@@ -21,7 +21,6 @@ struct inspection {
     /* It is done, `attachments` are the caller's again, and it is gone. */
     void (*done)(void *context, struct attachments *attachments);
     void *context;
-    bool is_let_go;
 };
 
 /* Takes over what has seen its end. NULL: there is nothing to read, they are the caller's still,

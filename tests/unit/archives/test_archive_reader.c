@@ -163,14 +163,19 @@ static struct archive_reader *start(const char *const *command)
     return start_patient(command, PATIENCE_MS);
 }
 
+static void ask_prepared(struct archive_reader *reader, struct asked *asked)
+{
+    sem_init(&asked->answered, 0, 0);
+    assert_true(archive_reader_ask(reader, &asked->question));
+    while (sem_wait(&asked->answered) != 0)
+        continue;
+    sem_destroy(&asked->answered);
+}
+
 static void ask(struct archive_reader *reader, struct bytes archive, struct asked *out)
 {
     *out = (struct asked){.question = {.archive = archive, .members_max = 5, .done = on_answer}};
-    sem_init(&out->answered, 0, 0);
-    assert_true(archive_reader_ask(reader, &out->question));
-    while (sem_wait(&out->answered) != 0)
-        continue;
-    sem_destroy(&out->answered);
+    ask_prepared(reader, out);
 }
 
 static const char *const honest[] = {"/proc/self/exe", "child", "true", NULL};
@@ -273,6 +278,21 @@ TEST(a_process_has_one_descriptor_of_ours)
     buf_free(&asked.question.members);
     archive_reader_stop(&reader);
     close(other);
+}
+
+/* A stop does not wait for what many left behind. */
+TEST(what_nobody_waits_for_is_not_read)
+{
+    struct archive_reader *reader = start(honest);
+    struct asked asked = {
+        .question = {.archive = GZIP, .members_max = 5, .done = on_answer, .is_let_go = true},
+    };
+
+    ask_prepared(reader, &asked);
+    assert_true(asked.question.result == ARCHIVE_UNREAD && !asked.question.is_broken);
+    assert_true(buf_len(&asked.question.members) == 0);
+    buf_free(&asked.question.members);
+    archive_reader_stop(&reader);
 }
 
 /* Each child answers one archive and is gone; what comes next is asked of another. */
