@@ -2,11 +2,13 @@
 #include "sink/sink_host.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -530,6 +532,34 @@ TEST(files_are_held_from_where_the_cursors_on_disk_stand)
             usleep(1000);
         }
     }
+    fixture_remove(&f);
+}
+
+/* As on a full disk: what cannot be written does not count, and is written when it can be. */
+TEST(files_are_held_while_a_cursor_cannot_be_written)
+{
+    enum { LOOKS = 3000 }; /* at what is kept, and a ms each */
+    struct fixture f;
+    char path[128];
+
+    fixture_make(&f);
+    add(&f, 40);
+    expect_all(&f, 1);
+    snprintf(path, sizeof(path), "%s/sinks/.%s.tmp", f.directory, f.names[1]);
+    assert_int_equal(mkdir(path, 0700), 0);
+    rotate(&f);
+    add(&f, 40);
+    expect_all(&f, 1);
+    for (size_t i = 0; i < LOOKS; i++) {
+        assert_true(event_bounds_kept(&f.bounds) <= saved_number(&f, 1));
+        usleep(1000);
+    }
+    assert_int_equal(sinks_pause(f.sinks, f.names[1], true), -EISDIR);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(sinks_pause(f.sinks, f.names[1], false), 0);
+    WAIT_FOR(event_bounds_kept(&f.bounds) == event_bounds_committed(&f.bounds).number);
+    add(&f, 40);
+    expect_all(&f, 1);
     fixture_remove(&f);
 }
 

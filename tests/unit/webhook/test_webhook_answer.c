@@ -306,3 +306,29 @@ TEST(webhook_makes_no_batch_larger_than_any_in_place_of_one_that_failed)
     webhook_batch_clear(&webhook, &webhook.filling);
     buf_free(&webhook.ground->object);
 }
+
+static void on_called(void *context)
+{
+    (void)context;
+}
+
+TEST(webhook_that_ends_waits_for_memory_no_longer)
+{
+    static const struct http_client_calls calls = {.called = on_called};
+    const struct http_rules rules = {.timeout_s = 1};
+    struct webhook holder = make(1), waiting = make(1);
+    struct webhook_ground *ground = holder.ground;
+    void *object = &waiting;
+
+    ground->pool = http_pool_open();
+    waiting.client = http_client_open(ground->pool, &rules, &calls, &waiting);
+    list_node_init(&waiting.starved);
+    ground->held = 256 * 1024 * 1024;
+    assert_false(webhook_has_memory(&waiting));
+    webhook_kind.end(object, 0);
+    assert_true(list_is_empty(&ground->starved));
+    ground->held = 0;
+    webhook_batch_clear(&holder, &holder.sending);
+    assert_int_equal(noted.has_room, 0);
+    http_pool_close(&ground->pool);
+}
