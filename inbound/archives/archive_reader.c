@@ -237,7 +237,8 @@ static bool read_answer(const struct child *child, struct archive_question *ques
     return true;
 }
 
-/* False: it answered nothing, and somebody else may have ended it while it was idle. */
+/* False: it answered nothing, and somebody else may have ended it while it was idle. Not where its
+ * CPU time was over, which is this archive's alone. */
 static bool ask_child(struct archive_reader *reader, struct archive_question *question,
                       bool is_fresh)
 {
@@ -265,7 +266,7 @@ static bool ask_child(struct archive_reader *reader, struct archive_question *qu
     int ended_by = end_child(&child);
 
     log_warn("signal=%d what=\"a process to read archives in was ended\"", ended_by);
-    return !is_kept || buf_len(&question->members) > 0;
+    return !is_kept || buf_len(&question->members) > 0 || ended_by == SIGPROF;
 }
 
 static void work(struct chore *chore)

@@ -113,7 +113,8 @@ static int lie(const char *how)
     frame = (struct archive_frame){.depth = 1};
     if (strcmp(how, "result") == 0)
         frame = (struct archive_frame){.is_end = 1, .result = 77};
-    else if (strcmp(how, "once") == 0 || strcmp(how, "open") == 0 || strcmp(how, "tries") == 0)
+    else if (strcmp(how, "once") == 0 || strcmp(how, "open") == 0 || strcmp(how, "tries") == 0 ||
+             strcmp(how, "tires") == 0)
         frame = (struct archive_frame){.is_end = 1};
     else if (strcmp(how, "path") == 0)
         frame.path_len = ARCHIVE_PATH_MAX + 1;
@@ -123,6 +124,10 @@ static int lie(const char *how)
         frame.path_len = 100;
     if (strcmp(how, "dies") != 0)
         put_raw(&frame, sizeof(frame));
+    if (strcmp(how, "tires") == 0) {
+        (void)!read(STDIN_FILENO, &request, sizeof(request));
+        raise(SIGPROF);
+    }
     if (strcmp(how, "tries") == 0)
         syscall(SYS_exit_group, 0); /* a sanitizer's _exit() needs calls that are gone */
     while (strcmp(how, "endless") == 0)
@@ -278,6 +283,23 @@ TEST(a_process_has_one_descriptor_of_ours)
     buf_free(&asked.question.members);
     archive_reader_stop(&reader);
     close(other);
+}
+
+/* Or each archive that takes too long would take it twice. */
+TEST(what_took_a_kept_process_too_long_is_not_asked_of_another)
+{
+    static const char *const tires[] = {"/proc/self/exe", "child", "tires", NULL};
+    struct archive_reader *reader = start(tires);
+    struct asked asked;
+
+    ask(reader, GZIP, &asked);
+    assert_true(asked.question.result == ARCHIVE_WHOLE);
+    buf_free(&asked.question.members);
+    ask(reader, GZIP, &asked);
+    assert_true(asked.question.result == ARCHIVE_UNREAD && !asked.question.is_broken);
+    assert_true(buf_len(&asked.question.members) == 0);
+    buf_free(&asked.question.members);
+    archive_reader_stop(&reader);
 }
 
 /* A stop does not wait for what many left behind. */
