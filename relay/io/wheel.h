@@ -27,7 +27,7 @@ void wheel_init(struct wheel *wheel, int64_t now_ms);
 void wheel_arm(struct wheel *wheel, struct timeout *timeout, int64_t at_ms);
 void wheel_disarm(struct timeout *timeout);
 /* Takes out one timeout due at now_ms, or NULL. *work_left bounds the steps (timeouts taken or
- * moved); when it reaches 0, wheel_next_ms() is not after now_ms. */
+ * moved); when it reaches 0 and one is due still, wheel_next_ms() is not after now_ms. */
 struct timeout *wheel_take(struct wheel *wheel, int64_t now_ms, unsigned *work_left);
 /* When wheel_take() has something to do next, at the earliest: where few are armed, when the first
  * is due. INT64_MAX when nothing is armed. */
