@@ -4,6 +4,7 @@ import email
 import email.policy
 import json
 import shutil
+import smtplib
 import time
 
 import inbound
@@ -154,7 +155,13 @@ def test_an_alias_of_many_accounts_is_answered_by_all(stage, tmp_path):
         f.relay.cli("account", "add", name)
         f.relay.cli("account", "sieve", name, tmp_path / "s.sieve")
     f.relay.cli("alias", "add", "all@acme.example", *names)
-    f.relay.cli("reload")
+
+    def is_known():
+        with smtplib.SMTP("127.0.0.1", f.port, timeout=parts.PATIENCE) as smtp:
+            smtp.ehlo("client.good.example")
+            smtp.mail("alice@good.example")
+            return smtp.rcpt("all@acme.example")[0] == 250
+    parts.wait_for(is_known, "the alias")
     _, event = f.write(to="all@acme.example")
     assert event["kind"] == "filed" and len(set(answers(event))) == 47
     assert event["checks"][-1] == {"check": "vacation-more", "result": "13", "weight": None, "detail": None}
