@@ -30,7 +30,7 @@ static inline void store_room_file(const struct store_room *room, const char *na
 /* Everything in it goes; it has no folders but those of keys. */
 static inline void store_room_drop(const struct store_room *room)
 {
-    char command[128];
+    char command[sizeof(room->path) + sizeof("rm -rf -- ''")];
 
     snprintf(command, sizeof(command), "rm -rf -- '%s'", room->path);
     assert_int_equal(system(command), 0);
