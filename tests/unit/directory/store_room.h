@@ -32,7 +32,7 @@ static inline void store_room_drop(const struct store_room *room)
 {
     char command[sizeof(room->path) + sizeof("rm -rf -- ''")];
 
-    snprintf(command, sizeof(command), "rm -rf -- '%s'", room->path);
+    snprintf(command, sizeof(command), "rm -rf -- '%.*s'", (int)sizeof(room->path) - 1, room->path);
     assert_int_equal(system(command), 0);
 }
 
