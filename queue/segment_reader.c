@@ -8,8 +8,6 @@
 #include "base/check.h"
 #include "queue/disk.h"
 
-enum { LOOK_LEN = 64 * SPOOL_BLOCK };
-
 struct each {
     void (*visit)(void *context, uint32_t sequence);
     void *context;
@@ -25,29 +23,18 @@ static int visit_name(void *context, const char *name)
     return 0;
 }
 
-static bool is_zero(int fd, uint64_t from, uint64_t end, uint8_t *room)
-{
-    for (uint64_t at = from; at < end; at += LOOK_LEN) {
-        size_t len = (size_t)MIN(end - at, (uint64_t)LOOK_LEN);
-
-        if (disk_read(fd, room, len, at) < 0 || room[0] != 0 ||
-            memcmp(room, room + 1, len - 1) != 0)
-            return false;
-    }
-    return true;
-}
-
 bool segment_is_blank(int fd)
 {
     int64_t size = disk_size(fd);
 
     if (size < 2 * SPOOL_BLOCK)
         return size >= 0;
-    uint8_t *room = disk_buffer(LOOK_LEN);
+    uint8_t *block = disk_buffer(SPOOL_BLOCK);
 
-    check(room != NULL);
-    bool result = is_zero(fd, SPOOL_BLOCK, (uint64_t)size / SPOOL_BLOCK * SPOOL_BLOCK, room);
-    free(room);
+    check(block != NULL);
+    bool result = disk_read(fd, block, SPOOL_BLOCK, SPOOL_BLOCK) == 0 && block[0] == 0 &&
+                  memcmp(block, block + 1, SPOOL_BLOCK - 1) == 0;
+    free(block);
     return result;
 }
 

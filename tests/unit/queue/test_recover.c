@@ -327,28 +327,6 @@ TEST(lost_header_is_replaced_by_the_trailer_or_the_file_moved_aside)
     world_free(&w);
 }
 
-/* A spot of zeros over its header and what comes first: it held mail all the same. */
-TEST(file_that_begins_as_a_half_made_one_is_moved_aside)
-{
-    struct world w;
-    struct message_id ids[3];
-    struct file file;
-    char path[128];
-
-    write_history(&w, ids);
-    read_file(&file, &w, 1);
-    memset(file.bytes, 0, 2 * SPOOL_BLOCK);
-    memset(file.bytes + file.len - SPOOL_BLOCK, 0, SPOOL_BLOCK);
-    write_file(&file, file.len);
-    assert_int_equal(world_open(&w), 0);
-    assert_int_equal(w.recovery.damaged_records, 1);
-    snprintf(path, sizeof(path), "%s/damaged/07-%016x.seg", w.directory, 1);
-    assert_int_equal(access(path, R_OK), 0);
-    world_close(&w);
-    free(file.bytes);
-    world_free(&w);
-}
-
 TEST(half_made_files_are_made_again)
 {
     struct world w;
