@@ -1,5 +1,5 @@
 /* test_kept.c - rows of messages, their texts and ranks, and how much is kept. */
-#include "inbound/imap/kept.h"
+#include "inbound/imap/kept_private.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -217,14 +217,16 @@ TEST(kept_is_cleared_by_nobody_else_once_it_is_open)
         kept_lock(kept);
         for (uint32_t uid = 1; uid <= 1025; uid++) /* of none that are there */
             put(kept, uid, "text");
-        struct kept *held = kept;
-        kept_close(&kept); /* with its lock: who opens it stays at its first lock until all are */
+        kept_unlock(kept);
+        pthread_mutex_t *mutex = &kept->mutex;
+        kept_close(&kept);
+        pthread_mutex_lock(mutex); /* who opens it stays at its first lock until all are there */
         for (uint32_t i = 0; i < OPENERS; i++) {
             openers[i] = (struct opener){.mailbox = room.inbox, .begin = &begin, .uid = 2000 + i};
             assert_int_equal(pthread_create(&threads[i], NULL, open_and_look, &openers[i]), 0);
         }
         usleep(2000);
-        kept_unlock(held);
+        pthread_mutex_unlock(mutex);
         for (unsigned i = 0; i < OPENERS; i++)
             pthread_join(threads[i], NULL);
         for (unsigned i = 0; i < OPENERS; i++)
