@@ -375,6 +375,21 @@ static void tell_doubtful(struct bytes text, uint32_t newest,
             doubtful(context, record.account);
 }
 
+/* Whose program may have died before its sync: names follow from its records now. */
+static int sync_file(const struct filed_log *log, uint32_t number)
+{
+    char name[NAME_LEN + 1];
+
+    name_file(number, name);
+    int fd = mail_file_open(log->directory, name, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    int error = mail_file_sync(fd);
+
+    mail_file_close(fd);
+    return error;
+}
+
 static int read_files(struct filed_log *log, struct numbers *numbers,
                       void (*doubtful)(void *context, struct bytes account), void *context)
 {
@@ -395,6 +410,8 @@ static int read_files(struct filed_log *log, struct numbers *numbers,
         error = read_file(log, numbers->of[i], text, &len);
         if (error == 0 && len > 0)
             take_records(log, numbers->of[i], bytes_range(text, len));
+        if (error == 0 && len > 0 && numbers->of[i] >= log->first_since)
+            error = sync_file(log, numbers->of[i]);
     }
     free(text);
     return error;

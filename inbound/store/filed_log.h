@@ -45,7 +45,8 @@ enum filed {
 };
 
 /* Reads what is there, begins a new file. `doubtful` is called for the account of each of the
- * newest records (FILED_DOUBT_S): what else was written of it may not be on disk. 0 or -errno. */
+ * newest records (FILED_DOUBT_S): what else was written of it may not be on disk. Records that a
+ * killed program had not synced are durable then. 0 or -errno. */
 must_use int filed_log_open(int mail_fd, void (*doubtful)(void *context, struct bytes account),
                             void *context, struct filed_log **log_out);
 void filed_log_close(struct filed_log **log);

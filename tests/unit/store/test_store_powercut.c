@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/sanitizer.h"
+#include "inbound/store/filed_log.h"
 #include "inbound/store/mail_store.h"
 
 enum {
@@ -370,6 +371,44 @@ static void run_resumed(size_t count)
 TEST(resumed_is_there_once_and_whole_after_a_cut_at_every_call)
 {
     run_resumed(1);
+}
+
+static void doubt(void *context, struct bytes account)
+{
+    (void)context;
+    (void)account;
+}
+
+static struct filed_log *open_log(void)
+{
+    struct filed_log *log = NULL;
+
+    assert_int_equal(filed_log_open(mail_file_open_root("/mail"), doubt, NULL, &log), 0);
+    return log;
+}
+
+/* A killed program had not synced it; names follow from it in the next one, and are durable. */
+TEST(record_that_was_found_at_a_start_outlives_a_power_cut)
+{
+    static const struct filed_record record = {7, 1, 1780000000, BYTES("b.example/a")};
+
+    random_seed(1);
+    for (unsigned round = 0; round < 20; round++) {
+        disk_make();
+        struct filed_log *log = open_log();
+        assert_int_equal(filed_log_add(log, 1, &record), 0);
+        filed_log_close(&log);
+        disk_crash();
+        log = open_log();
+        assert_int_equal(filed_log_find(log, 7, 1, record.account), FILED_SINCE);
+        filed_log_close(&log);
+        disk_cut();
+        log = open_log();
+        assert_int_equal(filed_log_find(log, 7, 1, record.account), FILED_BEFORE);
+        filed_log_close(&log);
+        disk_crash();
+    }
+    disk_free();
 }
 
 static void run_all(size_t count)
