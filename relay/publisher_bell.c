@@ -1,8 +1,6 @@
 /* publisher_bell.c - a condition with a deadline, and a flag that spares most wake-ups. */
 #include "relay/publisher_bell.h"
 
-#include <time.h>
-
 #include "base/bytes.h"
 #include "base/clock.h"
 
@@ -47,15 +45,8 @@ void bell_end(struct bell *bell, int64_t give_up_ms)
 /* The caller holds the lock. */
 static void wait_locked(struct bell *bell, int64_t ms)
 {
-    struct timespec until;
+    const struct timespec until = clock_monotonic_after(ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_cond_timedwait(&bell->wake, &bell->lock, &until);
 }
 

@@ -7,9 +7,13 @@
  */
 #pragma once
 
+#include <time.h>
+
 #include "base/bytes.h"
 
 int64_t clock_monotonic_ms(void);
+/* `ms` from now, as a condition of CLOCK_MONOTONIC waits until. */
+struct timespec clock_monotonic_after(int64_t ms);
 int64_t clock_monotonic_us(void);
 /* As of the kernel's last tick, some milliseconds ago: for who asks very often. */
 int64_t clock_monotonic_coarse_ms(void);

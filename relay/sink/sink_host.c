@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -57,7 +56,7 @@ static void run_rounds(struct sink_host *host)
 }
 
 /* Under the lock. What was ordered is done once it is on disk. */
-static void show_sink(struct sink_host *host, struct sink *sink)
+static void show_sink(struct sink *sink)
 {
     sink_status_tell(sink);
     if (sink->obeyed != NULL) {
@@ -72,7 +71,6 @@ static void show_sink(struct sink_host *host, struct sink *sink)
     list_remove(&sink->unsaved);
     list_remove(&sink->posted);
     sink->has_ended = true; /* from here on it may be freed */
-    (void)host;
 }
 
 static void show(struct sink_host *host)
@@ -83,7 +81,7 @@ static void show(struct sink_host *host)
     host->head = host->readers.head.place;
     host->head_time_ms = host->readers.head.time_ms;
     while ((node = list_pop_front(&host->shown)) != NULL)
-        show_sink(host, SINK_OF(node, shown));
+        show_sink(SINK_OF(node, shown));
     pthread_cond_broadcast(&host->done);
     pthread_mutex_unlock(&host->lock);
 }
@@ -92,15 +90,8 @@ static void show(struct sink_host *host)
 
 static void wait_woken(struct sink_host *host, int64_t ms)
 {
-    struct timespec until;
+    const struct timespec until = clock_monotonic_after(ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&host->lock);
     while (!host->is_woken && ms > 0 &&
            pthread_cond_timedwait(&host->wake, &host->lock, &until) != ETIMEDOUT)

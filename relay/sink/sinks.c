@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -157,7 +156,6 @@ static void look(struct sinks *sinks)
 static void *run_thread(void *context)
 {
     struct sinks *sinks = context;
-    struct timespec until;
 
     pthread_mutex_lock(&sinks->lock);
     while (!sinks->is_stopping) {
@@ -166,8 +164,7 @@ static void *run_thread(void *context)
         pthread_mutex_lock(&sinks->lock);
         if (sinks->is_stopping)
             break;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOOK_EVERY_MS / 1000;
+        const struct timespec until = clock_monotonic_after(LOOK_EVERY_MS);
         pthread_cond_timedwait(&sinks->wake, &sinks->lock, &until);
     }
     pthread_mutex_unlock(&sinks->lock);
